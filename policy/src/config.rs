@@ -1,0 +1,163 @@
+//! The plugin configuration: what the generator writes and the filter reads.
+//!
+//! These are the raw shapes, as JSON has them. `crate::rule::RouteTable` is what comes of them once they are checked.
+//! Both programs use these very types, so the two cannot drift apart.
+
+use serde::{Deserialize, Serialize};
+
+use crate::duration::Duration;
+
+/// The one version of this format that there is.
+pub const VERSION: u32 = 1;
+
+/// The whole plugin configuration of one gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// The version of this format: [`VERSION`].
+    pub version: u32,
+    /// The route rules that the filter acts on. Requests on any other route pass untouched.
+    pub rules: Vec<Rule>,
+}
+
+/// One route rule: which requests it covers and what happens to them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rule {
+    /// The name of the Envoy route or routes that this rule became.
+    pub route: String,
+    /// The names of the Envoy virtual hosts in which the route counts. Empty: in all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub virtual_hosts: Vec<String>,
+    /// The identity that tokens are bound to: kind, namespace, name and rule. It stays when hostnames or gateways change.
+    pub id: String,
+    /// How sessions are kept. Without it the rule only chooses a backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
+    /// The backends among which the rule chooses.
+    pub backends: Vec<Backend>,
+}
+
+/// One destination of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Backend {
+    /// What `x-mooring-backend` and the token call this backend, unique in the rule.
+    pub key: String,
+    /// The share of new sessions, relative to the other backends' weights.
+    pub weight: u32,
+}
+
+/// How the sessions of a rule are kept (GEP-1619).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Session {
+    /// The name of the cookie or header.
+    pub name: String,
+    /// Where the token travels.
+    #[serde(rename = "type", default)]
+    pub transport: Transport,
+    /// How long a session may last in all. None: without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absolute_timeout: Option<Duration>,
+    /// How long a session may go without a request. None: without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<Duration>,
+    /// How old the last-seen time of a token may become before the token is renewed. None: a twentieth of the idle
+    /// timeout, at least 1 s and at most 60 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_interval: Option<Duration>,
+    /// Whether the backend gets to see the token. Default: it is removed from the request.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub forward_token: bool,
+    /// The cookie's attributes. Only with the transport `Cookie`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cookie: Cookie,
+}
+
+/// Where a token travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Transport {
+    /// In a cookie.
+    #[default]
+    Cookie,
+    /// In a request header and a response header of the same name.
+    Header,
+}
+
+/// The attributes of a session cookie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Cookie {
+    /// Whether the browser keeps the cookie when it is closed.
+    pub lifetime_type: LifetimeType,
+    /// The `Path` attribute.
+    pub path: String,
+    /// The `Domain` attribute. None: the host that the client asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// The `SameSite` attribute.
+    pub same_site: SameSite,
+    /// The `Secure` attribute.
+    pub secure: Secure,
+    /// The `HttpOnly` attribute.
+    pub http_only: bool,
+    /// The `Partitioned` attribute (CHIPS), which browsers take only together with `Secure`.
+    pub partitioned: bool,
+    /// Whether `Cache-Control: private` goes with each `Set-Cookie`, so that no shared cache hands it to others.
+    pub private_cache: bool,
+}
+
+impl Default for Cookie {
+    fn default() -> Self {
+        Self {
+            lifetime_type: LifetimeType::default(),
+            path: "/".to_owned(),
+            domain: None,
+            same_site: SameSite::default(),
+            secure: Secure::default(),
+            http_only: true,
+            partitioned: false,
+            private_cache: true,
+        }
+    }
+}
+
+/// `lifetimeType` of GEP-1619.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LifetimeType {
+    /// A browser-session cookie: neither `Expires` nor `Max-Age`.
+    #[default]
+    Session,
+    /// `Max-Age` is what is left of the absolute timeout.
+    Permanent,
+}
+
+/// The `SameSite` attribute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SameSite {
+    /// Sent on requests that start on the same site only.
+    Strict,
+    /// Also sent when a visitor follows a link from another site. The default, because with `Strict` such a visit would
+    /// start a new session.
+    #[default]
+    Lax,
+    /// Always sent; browsers demand `Secure` with it.
+    None,
+}
+
+/// When the `Secure` attribute is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Secure {
+    /// When the request's scheme is `https`.
+    #[default]
+    Auto,
+    /// On every cookie.
+    Always,
+    /// On none.
+    Never,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,0 +1,224 @@
+//! Durations as the Gateway API writes them (GEP-2257).
+//!
+//! One to four components of one to five digits each, with the units `h`, `m`, `s` and `ms`, in any order, repeated
+//! or not. No signs, no fractions, no days.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+const MS_PER_SECOND: u64 = 1_000;
+const MS_PER_MINUTE: u64 = 60 * MS_PER_SECOND;
+const MS_PER_HOUR: u64 = 60 * MS_PER_MINUTE;
+
+/// The longest duration that can be written back in one canonical form: 99999h59m59s999ms (GEP-2257 allows five digits
+/// a component).
+const MAX_MS: u64 = 99_999 * MS_PER_HOUR + 59 * MS_PER_MINUTE + 59 * MS_PER_SECOND + 999;
+
+/// A GEP-2257 duration, to the millisecond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Duration {
+    ms: u64,
+}
+
+impl Duration {
+    /// A duration of whole seconds; above the longest that can be written, that longest one.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Self {
+        let ms = seconds.saturating_mul(MS_PER_SECOND);
+        Self {
+            ms: if ms > MAX_MS { MAX_MS } else { ms },
+        }
+    }
+
+    /// The duration in whole seconds, as sessions count them.
+    pub fn whole_seconds(self) -> Result<u64, NotWholeSeconds> {
+        match (self.ms / MS_PER_SECOND, self.ms % MS_PER_SECOND) {
+            (seconds @ 1.., 0) => Ok(seconds),
+            _ => Err(NotWholeSeconds(self)),
+        }
+    }
+}
+
+/// A duration that is zero or has a fraction of a second, where a session timeout is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is {0}, but sessions count whole seconds: at least 1s, and no fraction of a second")]
+pub struct NotWholeSeconds(Duration);
+
+/// A text that is no GEP-2257 duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{found}` is not a duration: {reason}; write one to four numbers of up to five digits, each with its unit h, m, s \
+     or ms, such as 30s, 1h30m or 500ms"
+)]
+pub struct InvalidDuration {
+    found: String,
+    reason: &'static str,
+}
+
+impl FromStr for Duration {
+    type Err = InvalidDuration;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDuration> {
+        let invalid = |reason| InvalidDuration {
+            found: text.to_owned(),
+            reason,
+        };
+        let mut rest = text;
+        let mut total: u64 = 0;
+        for _ in 0..4 {
+            let (component, after) = take_component(rest).map_err(invalid)?;
+            total = total.saturating_add(component);
+            rest = after;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        if !rest.is_empty() {
+            return Err(invalid("it has more than four components"));
+        }
+        if total > MAX_MS {
+            return Err(invalid("it is longer than 99999h"));
+        }
+        Ok(Self { ms: total })
+    }
+}
+
+/// Takes one number with its unit off the front: its milliseconds and what comes after it.
+fn take_component(text: &str) -> Result<(u64, &str), &'static str> {
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, rest) = text.split_at_checked(digits).unwrap_or((text, ""));
+    match digits {
+        0 => return Err("a number is missing"),
+        1..=5 => {}
+        _ => return Err("a number has more than five digits"),
+    }
+    let number: u64 = number.parse().map_err(|_| "a number is missing")?;
+    // `ms` before `m`: the longer unit wins.
+    let units = [
+        ("ms", 1),
+        ("h", MS_PER_HOUR),
+        ("m", MS_PER_MINUTE),
+        ("s", MS_PER_SECOND),
+    ];
+    units
+        .into_iter()
+        .find_map(|(unit, ms)| Some((number.saturating_mul(ms), rest.strip_prefix(unit)?)))
+        .ok_or(if rest.is_empty() {
+            "a number has no unit"
+        } else {
+            "a unit is unknown"
+        })
+}
+
+impl fmt::Display for Duration {
+    /// The canonical form: the largest units first, none of them zero, and `0s` for nothing at all.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.ms == 0 {
+            return f.write_str("0s");
+        }
+        let parts = [
+            (self.ms / MS_PER_HOUR, "h"),
+            (self.ms / MS_PER_MINUTE % 60, "m"),
+            (self.ms / MS_PER_SECOND % 60, "s"),
+            (self.ms % MS_PER_SECOND, "ms"),
+        ];
+        for (number, unit) in parts.into_iter().filter(|(number, _)| *number > 0) {
+            write!(f, "{number}{unit}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+
+    fn ms(text: &str) -> Option<u64> {
+        text.parse::<Duration>().ok().map(|duration| duration.ms)
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn accepts_what_gep_2257_accepts() {
+        assert_eq!(ms("0s"), Some(0));
+        assert_eq!(ms("1h"), Some(3_600_000));
+        assert_eq!(ms("1h30m"), Some(5_400_000));
+        assert_eq!(ms("30m1h"), Some(5_400_000));
+        assert_eq!(ms("10s10s"), Some(20_000));
+        assert_eq!(ms("1h30m10s20ms"), Some(5_410_020));
+        assert_eq!(ms("99999ms"), Some(99_999));
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn refuses_what_gep_2257_refuses() {
+        for text in [
+            "",
+            "0",
+            "1",
+            "1d",
+            "-1s",
+            "1.5s",
+            "1 s",
+            "s",
+            "100000s",
+            "1h30m10s20ms50h",
+            "1µs",
+            "1H",
+        ] {
+            assert_eq!(ms(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn says_what_is_wrong() {
+        let message = |text: &str| text.parse::<Duration>().unwrap_err().to_string();
+        assert!(message("1d").starts_with("`1d` is not a duration: a unit is unknown; write"));
+        assert!(message("0").starts_with("`0` is not a duration: a number has no unit; write"));
+        assert!(message("").starts_with("`` is not a duration: it is empty; write"));
+        assert!(message("99999h99999h").contains("longer than 99999h"));
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn is_written_back_in_one_form() {
+        for (text, canonical) in [("60m", "1h"), ("0ms", "0s"), ("90s", "1m30s"), ("1500ms", "1s500ms")] {
+            assert_eq!(text.parse::<Duration>().unwrap().to_string(), canonical);
+        }
+        let longest = Duration { ms: MAX_MS }.to_string();
+        assert_eq!(longest, "99999h59m59s999ms");
+        assert_eq!(longest.parse::<Duration>().unwrap().ms, MAX_MS);
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_session_timeout_is_whole_seconds() {
+        let seconds = |text: &str| text.parse::<Duration>().unwrap().whole_seconds().ok();
+        assert_eq!(seconds("1000ms"), Some(1));
+        assert_eq!(seconds("1h"), Some(3_600));
+        assert_eq!(seconds("0s"), None);
+        assert_eq!(seconds("500ms"), None);
+        assert_eq!(seconds("1s1ms"), None);
+    }
+}

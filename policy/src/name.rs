@@ -1,0 +1,107 @@
+//! Names of cookies and headers that carry a session.
+
+/// The longest session name (Gateway API up to 1.6: `sessionName` has `maxLength: 128`; later versions allow 256).
+pub const MAX_LENGTH: usize = 256;
+
+/// Headers that mean something to HTTP, to Envoy or to Mooring itself, so that a session cannot live in them.
+const RESERVED_HEADERS: [&str; 12] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "location",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Why a name cannot be the name of a session cookie or header.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidName {
+    /// The name has no characters.
+    #[error("a session name is empty; a name has 1 to {MAX_LENGTH} characters")]
+    Empty,
+    /// The name is too long.
+    #[error("a session name has {0} characters, and at most {MAX_LENGTH} are allowed")]
+    TooLong(usize),
+    /// A character is not allowed in a token (RFC 9110, section 5.6.2; RFC 6265, section 4.1.1).
+    #[error("`{name}` is not a session name: {character:?} is not allowed; letters, digits and !#$%&'*+-.^_`|~ are")]
+    Character {
+        /// The name as it was found.
+        name: String,
+        /// The first character that is not allowed.
+        character: char,
+    },
+    /// The header has a meaning of its own.
+    #[error("`{0}` cannot carry a session: this header has a meaning of its own; choose another name")]
+    Reserved(String),
+}
+
+/// Checks that `name` can be a cookie's name: a token (RFC 6265, section 4.1.1).
+pub fn check_cookie(name: &str) -> Result<(), InvalidName> {
+    if name.is_empty() {
+        return Err(InvalidName::Empty);
+    }
+    if name.len() > MAX_LENGTH {
+        return Err(InvalidName::TooLong(name.chars().count()));
+    }
+    match name.chars().find(|&character| !is_token(character)) {
+        None => Ok(()),
+        Some(character) => Err(InvalidName::Character {
+            name: name.to_owned(),
+            character,
+        }),
+    }
+}
+
+/// Checks that `name` can be a session header: a token (RFC 9110, section 5.1) with no meaning of its own.
+pub fn check_header(name: &str) -> Result<(), InvalidName> {
+    check_cookie(name)?;
+    let lower = name.to_ascii_lowercase();
+    let ours_or_envoys = ["x-mooring-", "x-envoy-"];
+    if RESERVED_HEADERS.contains(&lower.as_str()) || ours_or_envoys.iter().any(|prefix| lower.starts_with(prefix)) {
+        return Err(InvalidName::Reserved(name.to_owned()));
+    }
+    Ok(())
+}
+
+fn is_token(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(character)
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_cookie_name_is_a_token() {
+        for name in ["foo-session", "__Host-a", "a.b_c", "!#$%&'*+-.^_`|~"] {
+            assert_eq!(check_cookie(name), Ok(()), "{name}");
+        }
+        for name in ["a b", "a=b", "a;b", "a,b", "é", "a\r\nb", "a\"", "(a)"] {
+            assert!(
+                matches!(check_cookie(name), Err(InvalidName::Character { .. })),
+                "{name}"
+            );
+        }
+        assert_eq!(check_cookie(""), Err(InvalidName::Empty));
+        assert_eq!(check_cookie(&"a".repeat(257)), Err(InvalidName::TooLong(257)));
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_session_header_has_no_other_meaning() {
+        assert_eq!(check_header("x-session"), Ok(()));
+        for name in ["Cookie", "x-mooring-host", "X-Envoy-Decorator-Operation", "host"] {
+            assert!(matches!(check_header(name), Err(InvalidName::Reserved(_))), "{name}");
+        }
+        assert!(matches!(check_header(":path"), Err(InvalidName::Character { .. })));
+    }
+}
