@@ -9,17 +9,17 @@ use std::{
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use mooring_generator::{
-    cli::{Cli, Command, Generate},
+    cli::{Cli, Command, Format, Generate, Keygen},
     diagnostic::Report,
     generate::{self, Target},
-    output,
+    keygen, output,
     source::Sources,
 };
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Generate(flags) => generate(&flags),
-        Command::Keygen(_) => Ok(ExitCode::SUCCESS),
+        Command::Keygen(flags) => keygen(&flags),
     };
     match result {
         Ok(code) => code,
@@ -49,6 +49,18 @@ fn generate(flags: &Generate) -> anyhow::Result<ExitCode> {
     match &flags.output_dir {
         Some(directory) => output::write(&outputs, flags.output, directory)?,
         None => print(&output::text(&outputs, flags.output)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn keygen(flags: &Keygen) -> anyhow::Result<ExitCode> {
+    let entry = keygen::entry(flags.id).context("the operating system gives no random bytes")?;
+    match &flags.secret {
+        None => print(&format!("{}\n", entry.reveal().as_str()))?,
+        Some((namespace, name)) => {
+            let secret = keygen::secret(namespace, name, &entry);
+            print(&output::text(&[secret], Format::Yaml)?)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -117,6 +117,8 @@ impl<'a> Plan<'a> {
             }
         }
         report_unused(&attachments, &routed, report);
+        let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
+        backends::note_draining(rules.map(|placed| &*placed.rule), report);
         for gateway in &mut gateways {
             collisions::resolve(gateway, report);
         }
