@@ -34,7 +34,15 @@ fn main() -> ExitCode {
 fn generate(flags: &Generate) -> anyhow::Result<ExitCode> {
     let target = match Target::try_from(flags) {
         Ok(target) => target,
-        Err(invalid) => Cli::command().error(ErrorKind::ArgumentConflict, invalid).exit(),
+        Err(invalid) => {
+            let mut command = Cli::command();
+            command.build();
+            let generate = command.find_subcommand("generate").cloned();
+            generate
+                .unwrap_or(command)
+                .error(ErrorKind::ArgumentConflict, invalid)
+                .exit()
+        }
     };
     let mut report = Report::default();
     let sources = Sources::read(&flags.files, &mut io::stdin().lock(), &mut report);

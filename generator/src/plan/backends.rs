@@ -262,6 +262,22 @@ pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
             error(Code::Unsupported, message.to_owned(), rule.route.place_of(filter));
         }
     }
+    for backend in &rule.backends {
+        warn_of_affinity(backend.service, report);
+    }
+}
+
+/// `sessionAffinity` is for those who use the Service's own address.
+fn warn_of_affinity(service: &Item<ServiceSpec>, report: &mut Report) {
+    let affinity = service.spec.session_affinity.as_ref();
+    if let Some(field) = affinity.filter(|field| field.value == "ClientIP") {
+        let message = format!(
+            "sessionAffinity of the Service {} has no effect here: a gateway sends requests to its pods, not to its \
+             address",
+            service.id
+        );
+        report.add(Diagnostic::warning(Code::NoEffect, message).at(service.place_of(field)));
+    }
 }
 
 /// Says which Services' sessions end with the pod's termination: without the label no endpoint is ever draining.

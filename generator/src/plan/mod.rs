@@ -25,6 +25,7 @@ use crate::{
 mod backends;
 mod collisions;
 mod listeners;
+mod matches;
 mod names;
 
 pub use backends::{Backend, DRAINING_LABEL, primary};
@@ -121,6 +122,7 @@ impl<'a> Plan<'a> {
         backends::note_draining(rules.map(|placed| &*placed.rule), report);
         for gateway in &mut gateways {
             collisions::resolve(gateway, report);
+            collisions::warn_of_cookies(gateway, report);
         }
         Self { gateways }
     }
@@ -180,6 +182,7 @@ fn rules<'a>(
     attachments: &Attachments,
     report: &mut Report,
 ) -> Vec<Rule<'a>> {
+    matches::check(route, report);
     let inline = dialect::inline(route, report);
     let mut rules = Vec::new();
     for ((index, wire), inline) in route.spec.rules.iter().enumerate().zip(inline) {

@@ -84,7 +84,9 @@ fn ports(gateway: &Gateway) -> BTreeMap<u16, Place> {
     let mut ports = BTreeMap::new();
     for listener in &gateway.item.spec.listeners {
         let port = &listener.value.port;
-        ports.entry(port.value).or_insert_with(|| gateway.item.place_of(port));
+        ports
+            .entry(port.value.get())
+            .or_insert_with(|| gateway.item.place_of(port));
     }
     ports
 }
