@@ -196,16 +196,16 @@ impl Decision {
         self.outcome != Outcome::Stateless && self.session.is_none() && rule.session().is_some_and(cookie_by_scheme)
     }
 
-    /// The token that is due to the client after a response from the backend, if any. `new_host` is the host that
-    /// answered where it is another than the session's, `https` whether the request came by https.
+    /// The token that is due to the client after a response from the backend, if any. `host` is the host that answered
+    /// where Envoy says that it is a new one, `https` whether the request came by https.
     #[must_use]
-    pub fn due(&self, rule: &Rule, new_host: Option<&[u8]>, https: bool, now: u64) -> Option<Due> {
+    pub fn due(&self, rule: &Rule, host: Option<&[u8]>, https: bool, now: u64) -> Option<Due> {
         let session = rule.session().filter(|_| self.outcome != Outcome::Stateless)?;
         let backend = || -> Box<[u8]> {
             let key = rule.backends().get(self.backend).map_or("", Backend::key);
             key.as_bytes().into()
         };
-        let (issue, token) = match (&self.session, new_host) {
+        let (issue, token) = match (&self.session, host) {
             (None, Some(host)) => {
                 let secure = match session.cookie().secure() {
                     Secure::Auto => https,
@@ -221,7 +221,8 @@ impl Decision {
                 };
                 (Issue::New, token)
             }
-            (Some(old), Some(host)) => {
+            // An app can send Envoy's header itself: a host that is the session's own is no news.
+            (Some(old), Some(host)) if self.reason != Reason::Session || *old.host != *host => {
                 let token = Token {
                     seen: now,
                     backend: backend(),
@@ -230,7 +231,7 @@ impl Decision {
                 };
                 (Issue::Repinned, token)
             }
-            (Some(old), None) if self.outcome == Outcome::RefreshDue => {
+            (Some(old), _) if self.outcome == Outcome::RefreshDue => {
                 let token = Token {
                     seen: now,
                     ..old.clone()

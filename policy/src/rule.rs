@@ -21,6 +21,7 @@ const MAX_KEY_LENGTH: usize = 255;
 #[derive(Debug, Default)]
 pub struct RouteTable {
     routes: HashMap<Box<[u8]>, Vec<Placed>>,
+    len: usize,
 }
 
 /// A rule and the virtual hosts in which it counts; none: in all.
@@ -33,6 +34,7 @@ struct Placed {
 /// A route rule, ready for requests.
 #[derive(Debug)]
 pub struct Rule {
+    position: usize,
     id: Box<str>,
     route: Box<str>,
     session: Option<Session>,
@@ -152,6 +154,18 @@ impl RouteTable {
         Self::try_from(serde_json::from_slice::<config::Config>(json)?)
     }
 
+    /// How many rules there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no rules.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Every rule, in no particular order.
     pub fn rules(&self) -> impl Iterator<Item = &Rc<Rule>> {
         self.routes.values().flatten().map(|placed| &placed.rule)
@@ -180,11 +194,14 @@ impl TryFrom<config::Config> for RouteTable {
         if config.version != config::VERSION {
             return Err(InvalidConfig::Version { found: config.version });
         }
-        let mut table = Self::default();
-        for raw in config.rules {
+        let mut table = Self {
+            len: config.rules.len(),
+            ..Self::default()
+        };
+        for (position, raw) in config.rules.into_iter().enumerate() {
             let virtual_hosts = raw.virtual_hosts.iter().map(|host| host.as_bytes().into()).collect();
             let id = raw.id.clone();
-            let rule = Rule::try_from(raw).map_err(|reason| InvalidConfig::Rule { id, reason })?;
+            let rule = Rule::new(position, raw).map_err(|reason| InvalidConfig::Rule { id, reason })?;
             let claims = table.routes.entry(rule.route.as_bytes().into()).or_default();
             let placed = Placed {
                 virtual_hosts,
@@ -212,6 +229,12 @@ impl Placed {
 }
 
 impl Rule {
+    /// The place of the rule in the configuration, counted from 0.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
     /// The identity that tokens are bound to.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -256,10 +279,9 @@ impl Rule {
     }
 }
 
-impl TryFrom<config::Rule> for Rule {
-    type Error = InvalidRule;
-
-    fn try_from(raw: config::Rule) -> Result<Self, InvalidRule> {
+impl Rule {
+    /// Checks one rule of a configuration.
+    pub(crate) fn new(position: usize, raw: config::Rule) -> Result<Self, InvalidRule> {
         for (field, value) in [("route", &raw.route), ("id", &raw.id)] {
             if value.is_empty() || value.chars().any(char::is_control) {
                 return Err(InvalidRule::Identity(field));
@@ -282,6 +304,7 @@ impl TryFrom<config::Rule> for Rule {
         }
         let session = raw.session.map(|session| Session::new(session, &raw.id)).transpose()?;
         Ok(Self {
+            position,
             id: raw.id.into(),
             route: raw.route.into(),
             session,

@@ -39,7 +39,7 @@ fn rule(weights: &[(&str, u32)], session: Option<config::Session>) -> Rule {
         session,
         backends,
     };
-    raw.try_into().unwrap()
+    Rule::new(0, raw).unwrap()
 }
 
 /// A first visit that was answered by `host`: the token that the client gets.
@@ -86,6 +86,8 @@ fn a_token_is_due_only_when_something_changed() {
     assert_eq!(issue(NOW + 30, None), Some(Issue::Refreshed));
     assert_eq!(issue(NOW + 1, Some(OTHER)), Some(Issue::Repinned));
     assert_eq!(issue(NOW + 30, Some(OTHER)), Some(Issue::Repinned));
+    assert_eq!(issue(NOW + 1, Some(HOST)), None);
+    assert_eq!(issue(NOW + 30, Some(HOST)), Some(Issue::Refreshed));
     assert_eq!(issue(NOW + 601, Some(OTHER)), Some(Issue::New));
     // Without a host there is nothing to bind a new session to.
     assert_eq!(issue(NOW + 601, None), None);
