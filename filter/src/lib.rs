@@ -12,19 +12,12 @@ mod metrics;
 mod plugin;
 mod stream;
 
-/// The entry point that Envoy calls when it has loaded the module.
-#[expect(
-    unsafe_code,
-    reason = "the macro of the proxy-wasm SDK runs the constructors of libc"
-)]
-mod entry {
-    use proxy_wasm::traits::RootContext;
+use proxy_wasm::{traits::RootContext, types::LogLevel};
 
-    use crate::{host, plugin::Plugin};
+use crate::plugin::Plugin;
 
-    proxy_wasm::main! {{
-        proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
-        std::panic::set_hook(Box::new(|panic| host::log_critical(&format!("mooring: {panic}"))));
-        proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(Plugin::default()) });
-    }}
-}
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Info);
+    std::panic::set_hook(Box::new(|panic| host::log_critical(&format!("mooring: {panic}"))));
+    proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(Plugin::default()) });
+}}

@@ -12,7 +12,6 @@
 //! - [`cookie`]: our cookie in a `Cookie` header of bytes, and the `Set-Cookie` that we send.
 //! - [`decision`]: all of it together, for a request and for its response.
 
-#![forbid(unsafe_code)]
 // A test may overflow: that is how it fails.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
