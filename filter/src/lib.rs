@@ -12,12 +12,14 @@ mod metrics;
 mod plugin;
 mod stream;
 
-use proxy_wasm::{traits::RootContext, types::LogLevel};
+mod entry {
+    use proxy_wasm::{traits::RootContext, types::LogLevel};
 
-use crate::plugin::Plugin;
+    use crate::{host, plugin::Plugin};
 
-proxy_wasm::main! {{
-    proxy_wasm::set_log_level(LogLevel::Info);
-    std::panic::set_hook(Box::new(|panic| host::log_critical(&format!("mooring: {panic}"))));
-    proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(Plugin::default()) });
-}}
+    proxy_wasm::main! {{
+        proxy_wasm::set_log_level(LogLevel::Info);
+        std::panic::set_hook(Box::new(|panic| host::log_critical(&format!("mooring: {panic}"))));
+        proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(Plugin::default()) });
+    }}
+}
