@@ -1,9 +1,9 @@
 //! The proxy-wasm module: moves bytes between Envoy and `mooring-policy`, where every decision is made.
 //!
-//! - [`plugin`]: one configuration of the module, from when Envoy delivers it.
-//! - [`stream`]: one request and its response.
-//! - [`metrics`]: the counters and gauges.
-//! - [`host`]: Envoy's host calls, as far as they are used, in bytes.
+//! - `plugin`: one configuration of the module, from when Envoy delivers it.
+//! - `stream`: one request and its response.
+//! - `metrics`: the counters and gauges.
+//! - `host`: Envoy's host calls, as far as they are used, in bytes.
 //!
 //! Whatever goes wrong in here, the request passes: an error is counted and logged, never answered.
 
