@@ -3,6 +3,7 @@
 use std::{collections::HashMap, rc::Rc};
 
 use crate::{
+    canary::{Canary, InvalidCanary},
     config,
     duration::{Duration, NotWholeSeconds},
     name::InvalidName,
@@ -12,7 +13,7 @@ mod attributes;
 mod session;
 
 pub use self::{attributes::CookieAttributes, session::Session};
-pub use crate::config::{SameSite, Secure, Transport};
+pub use crate::config::{Pin, SameSite, Secure, Transport};
 
 /// The longest backend key: its length is one byte of a token.
 const MAX_KEY_LENGTH: usize = 255;
@@ -21,6 +22,7 @@ const MAX_KEY_LENGTH: usize = 255;
 #[derive(Debug, Default)]
 pub struct RouteTable {
     routes: HashMap<Box<[u8]>, Vec<Placed>>,
+    len: usize,
 }
 
 /// A rule and the virtual hosts in which it counts; none: in all.
@@ -33,11 +35,13 @@ struct Placed {
 /// A route rule, ready for requests.
 #[derive(Debug)]
 pub struct Rule {
+    position: usize,
     id: Box<str>,
     route: Box<str>,
     session: Option<Session>,
     backends: Box<[Backend]>,
     total_weight: u64,
+    canary: Option<Canary>,
 }
 
 /// One destination of a rule.
@@ -100,6 +104,9 @@ pub enum InvalidRule {
     /// No backend can be chosen.
     #[error("the weights of all backends are 0, so that no new session could be placed")]
     NoWeight,
+    /// Its canary routing is wrong.
+    #[error(transparent)]
+    Canary(#[from] InvalidCanary),
     /// The session name cannot be used.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -152,6 +159,18 @@ impl RouteTable {
         Self::try_from(serde_json::from_slice::<config::Config>(json)?)
     }
 
+    /// How many rules there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no rules.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Every rule, in no particular order.
     pub fn rules(&self) -> impl Iterator<Item = &Rc<Rule>> {
         self.routes.values().flatten().map(|placed| &placed.rule)
@@ -180,11 +199,14 @@ impl TryFrom<config::Config> for RouteTable {
         if config.version != config::VERSION {
             return Err(InvalidConfig::Version { found: config.version });
         }
-        let mut table = Self::default();
-        for raw in config.rules {
+        let mut table = Self {
+            len: config.rules.len(),
+            ..Self::default()
+        };
+        for (position, raw) in config.rules.into_iter().enumerate() {
             let virtual_hosts = raw.virtual_hosts.iter().map(|host| host.as_bytes().into()).collect();
             let id = raw.id.clone();
-            let rule = Rule::try_from(raw).map_err(|reason| InvalidConfig::Rule { id, reason })?;
+            let rule = Rule::new(position, raw).map_err(|reason| InvalidConfig::Rule { id, reason })?;
             let claims = table.routes.entry(rule.route.as_bytes().into()).or_default();
             let placed = Placed {
                 virtual_hosts,
@@ -212,6 +234,12 @@ impl Placed {
 }
 
 impl Rule {
+    /// The place of the rule in the configuration, counted from 0.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
     /// The identity that tokens are bound to.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -242,24 +270,40 @@ impl Rule {
         self.backends.iter().position(|backend| backend.key.as_bytes() == key)
     }
 
-    /// The position of the backend for a new session. Evenly distributed `random` numbers follow the weights.
+    /// Canary routing, if there is any.
     #[must_use]
-    pub fn draw(&self, random: u64) -> usize {
-        let mut left = random.checked_rem(self.total_weight).unwrap_or(0);
-        for (position, backend) in self.backends.iter().enumerate() {
+    pub fn canary(&self) -> Option<&Canary> {
+        self.canary.as_ref()
+    }
+
+    /// The position of the backend for a new session, other than `except`. Evenly distributed `random` numbers follow the
+    /// weights.
+    #[must_use]
+    pub fn draw(&self, random: u64, except: Option<usize>) -> usize {
+        let others = || {
+            (0..)
+                .zip(&self.backends)
+                .filter(|(position, _)| Some(*position) != except)
+        };
+        let spared = except.and_then(|position| self.backends.get(position));
+        let total = self
+            .total_weight
+            .saturating_sub(spared.map_or(0, |backend| backend.weight.into()));
+        let mut left = random.checked_rem(total).unwrap_or(0);
+        for (position, backend) in others() {
             match left.checked_sub(backend.weight.into()) {
                 Some(rest) => left = rest,
                 None => return position,
             }
         }
-        0
+        // The others have no weight: the first of them, for there is no better.
+        others().next().map_or(0, |(position, _)| position)
     }
 }
 
-impl TryFrom<config::Rule> for Rule {
-    type Error = InvalidRule;
-
-    fn try_from(raw: config::Rule) -> Result<Self, InvalidRule> {
+impl Rule {
+    /// Checks one rule of a configuration.
+    pub(crate) fn new(position: usize, raw: config::Rule) -> Result<Self, InvalidRule> {
         for (field, value) in [("route", &raw.route), ("id", &raw.id)] {
             if value.is_empty() || value.chars().any(char::is_control) {
                 return Err(InvalidRule::Identity(field));
@@ -280,13 +324,16 @@ impl TryFrom<config::Rule> for Rule {
         if total_weight == 0 {
             return Err(InvalidRule::NoWeight);
         }
+        let canary = raw.canary.map(|canary| Canary::new(canary, &backends)).transpose()?;
         let session = raw.session.map(|session| Session::new(session, &raw.id)).transpose()?;
         Ok(Self {
+            position,
             id: raw.id.into(),
             route: raw.route.into(),
             session,
             backends: backends.into(),
             total_weight,
+            canary,
         })
     }
 }
@@ -296,6 +343,12 @@ impl Backend {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Its share of new sessions, relative to the other backends' weights.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.weight
     }
 }
 
