@@ -159,6 +159,7 @@ impl Gateway<'_> {
             id: placed.rule.id.clone(),
             session: Some(session.config.clone()),
             backends: placed.rule.backends.iter().map(Backend::config).collect(),
+            canary: None,
         });
         let config = Config {
             version: config::VERSION,
