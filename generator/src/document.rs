@@ -3,6 +3,8 @@
 //!
 //! Not for meaning: whether objects fit together is decided by `crate::inventory` and what comes after it.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, de};
 use serde_saphyr::{Location, Options};
 
@@ -11,7 +13,7 @@ use crate::{
     kind::{Kind, Recognized},
     source::{FileId, Place, Sources},
     wire::{
-        Any, Field, Object, OptionalField,
+        Field, Object, OptionalField,
         gateway::GatewaySpec,
         grant::ReferenceGrantSpec,
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
@@ -20,6 +22,8 @@ use crate::{
     },
     yaml,
 };
+
+mod list;
 
 /// Where a document begins, so that places in it can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +112,7 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
 /// The text of one document.
 struct Document<'a> {
     origin: Origin,
-    text: std::borrow::Cow<'a, str>,
+    text: Cow<'a, str>,
 }
 
 /// Splits a text at its `---` lines. Such a line is never part of a value (YAML 1.2.2, section 9.1.2), so nothing is cut
@@ -192,22 +196,28 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The items of a `List`, of which the first that is wrong hides the others.
+    /// The items of a `List`. The reader stops at the first that is wrong; then each is read alone, past the others.
     fn list(&self, kinds: &[Option<Recognized>], outcomes: &mut Vec<Outcome>, report: &mut Report) {
-        let parsed = self.with(yaml::strict(), |deserializer| {
-            de::DeserializeSeed::deserialize(ListSeed { kinds }, deserializer)
-        });
-        match parsed {
-            Ok(items) => outcomes.extend(
-                items
-                    .into_iter()
-                    .map(|parsed| Outcome::Object(self.origin, Box::new(parsed))),
-            ),
-            Err(diagnostic) => {
-                report.add(*diagnostic);
-                outcomes.push(Outcome::Unknown);
+        let mut object = |parsed: Parsed| outcomes.push(Outcome::Object(self.origin, Box::new(parsed)));
+        if let Ok(items) = self.with(yaml::strict(), |deserializer| list::read(deserializer, kinds)) {
+            return items.into_iter().for_each(object);
+        }
+        let mut broken = Vec::new();
+        for (position, recognized) in kinds.iter().enumerate() {
+            let Some(Recognized::Known(kind)) = recognized else {
+                continue;
+            };
+            let only = |(other, recognized): (usize, &Option<Recognized>)| recognized.filter(|_| other == position);
+            let only: Vec<Option<Recognized>> = kinds.iter().enumerate().map(only).collect();
+            match self.with(yaml::strict(), |deserializer| list::read(deserializer, &only)) {
+                Ok(items) => items.into_iter().for_each(&mut object),
+                Err(diagnostic) => {
+                    report.add(*diagnostic);
+                    broken.push(Outcome::Broken(*kind, None));
+                }
             }
         }
+        outcomes.extend(broken);
     }
 
     fn parse<T: for<'de> Deserialize<'de>>(&self, options: Options) -> Result<T, Box<Diagnostic>> {
@@ -299,81 +309,5 @@ impl Kind {
             Self::EndpointSlice => Parsed::EndpointSlice(EndpointSlice::deserialize(deserializer)?),
             Self::ReferenceGrant => Parsed::ReferenceGrant(Object::deserialize(deserializer)?),
         })
-    }
-}
-
-/// Reads a `List` whose items' kinds are known.
-struct ListSeed<'a> {
-    kinds: &'a [Option<Recognized>],
-}
-
-impl<'de> de::DeserializeSeed<'de> for ListSeed<'_> {
-    type Value = Vec<Parsed>;
-
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Parsed>, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> de::Visitor<'de> for ListSeed<'_> {
-    type Value = Vec<Parsed>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a List")
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Vec<Parsed>, A::Error> {
-        let mut items = Vec::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "items" {
-                items = map.next_value_seed(ItemsSeed { kinds: self.kinds })?;
-            } else {
-                map.next_value::<Any>()?;
-            }
-        }
-        Ok(items)
-    }
-}
-
-struct ItemsSeed<'a> {
-    kinds: &'a [Option<Recognized>],
-}
-
-impl<'de> de::DeserializeSeed<'de> for ItemsSeed<'_> {
-    type Value = Vec<Parsed>;
-
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Parsed>, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> de::Visitor<'de> for ItemsSeed<'_> {
-    type Value = Vec<Parsed>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the items of a List")
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Parsed>, A::Error> {
-        let mut items = Vec::new();
-        for kind in self.kinds {
-            items.extend(seq.next_element_seed(ItemSeed { kind: *kind })?.flatten());
-        }
-        Ok(items)
-    }
-}
-
-struct ItemSeed {
-    kind: Option<Recognized>,
-}
-
-impl<'de> de::DeserializeSeed<'de> for ItemSeed {
-    type Value = Option<Parsed>;
-
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Option<Parsed>, D::Error> {
-        match self.kind {
-            Some(Recognized::Known(kind)) => kind.deserialize(deserializer).map(Some),
-            _ => Any::deserialize(deserializer).map(|_| None),
-        }
     }
 }

@@ -26,6 +26,7 @@ pub mod document;
 pub mod emit;
 pub mod generate;
 pub mod inventory;
+pub mod keygen;
 pub mod kind;
 pub mod output;
 pub mod plan;

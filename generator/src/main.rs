@@ -9,17 +9,17 @@ use std::{
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use mooring_generator::{
-    cli::{Cli, Command, Generate},
+    cli::{Cli, Command, Format, Generate, Keygen},
     diagnostic::Report,
     generate::{self, Target},
-    output,
+    keygen, output,
     source::Sources,
 };
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Generate(flags) => generate(&flags),
-        Command::Keygen(_) => Ok(ExitCode::SUCCESS),
+        Command::Keygen(flags) => keygen(&flags),
     };
     match result {
         Ok(code) => code,
@@ -34,7 +34,15 @@ fn main() -> ExitCode {
 fn generate(flags: &Generate) -> anyhow::Result<ExitCode> {
     let target = match Target::try_from(flags) {
         Ok(target) => target,
-        Err(invalid) => Cli::command().error(ErrorKind::ArgumentConflict, invalid).exit(),
+        Err(invalid) => {
+            let mut command = Cli::command();
+            command.build();
+            let generate = command.find_subcommand("generate").cloned();
+            generate
+                .unwrap_or(command)
+                .error(ErrorKind::ArgumentConflict, invalid)
+                .exit()
+        }
     };
     let mut report = Report::default();
     let sources = Sources::read(&flags.files, &mut io::stdin().lock(), &mut report);
@@ -49,6 +57,18 @@ fn generate(flags: &Generate) -> anyhow::Result<ExitCode> {
     match &flags.output_dir {
         Some(directory) => output::write(&outputs, flags.output, directory)?,
         None => print(&output::text(&outputs, flags.output)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn keygen(flags: &Keygen) -> anyhow::Result<ExitCode> {
+    let entry = keygen::entry(flags.id).context("the operating system gives no random bytes")?;
+    match &flags.secret {
+        None => print(&format!("{}\n", entry.reveal().as_str()))?,
+        Some((namespace, name)) => {
+            let secret = keygen::secret(namespace, name, &entry);
+            print(&output::text(&[secret], Format::Yaml)?)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,10 +4,10 @@
 //! its place.
 
 use mooring_policy::{
-    config::{self, Cookie, Transport},
+    config::{self, Cookie, Pin, Transport},
     duration::Duration,
     name,
-    rule::{InvalidRule, Rule},
+    rule::{InvalidConfig, InvalidRule, RouteTable},
 };
 
 use crate::{
@@ -77,6 +77,7 @@ impl SessionPolicy {
         config::Session {
             name: self.name.as_ref().map_or(default_name, |name| &name.value).to_owned(),
             transport: self.transport,
+            pin: Pin::default(),
             absolute_timeout: value(&self.absolute_timeout),
             idle_timeout: value(&self.idle_timeout),
             refresh_interval: value(&self.refresh_interval),
@@ -103,7 +104,7 @@ impl SessionPolicy {
         let mut problems = Vec::new();
         if let Some(session_name) = &self.name {
             let checked = match self.transport {
-                Transport::Cookie => name::check_cookie(&session_name.value),
+                Transport::Cookie => name::check_token(&session_name.value),
                 Transport::Header => name::check_header(&session_name.value),
             };
             problems.extend(checked.err().map(|invalid| (invalid.to_string(), session_name.place)));
@@ -144,8 +145,15 @@ impl SessionPolicy {
                 key: "probe".to_owned(),
                 weight: 1,
             }],
+            canary: None,
         };
-        let invalid = Rule::try_from(probe).err()?;
+        let config = config::Config {
+            version: config::VERSION,
+            rules: vec![probe],
+        };
+        let Err(InvalidConfig::Rule { reason: invalid, .. }) = RouteTable::try_from(config) else {
+            return None;
+        };
         let place = match &invalid {
             InvalidRule::PermanentWithoutEnd => self.lifetime_place,
             InvalidRule::RefreshWithoutIdle | InvalidRule::RefreshTooLong { .. } => {

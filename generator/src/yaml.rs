@@ -10,15 +10,25 @@ use crate::{
     similar,
 };
 
+const A_PORT: &str = "a port is needed here: a number from 1 to 65535";
+
+/// How much a document may have. A List of everything in a large cluster must fit; what aliases may blow up stays limited.
+const MAX_NODES: usize = 50_000_000;
+
 /// For objects that may not concern us.
 pub fn lenient() -> Options {
-    serde_saphyr::options! { with_snippet: false }
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_events: 2 * MAX_NODES, max_nodes: MAX_NODES },
+        with_snippet: false,
+    }
 }
 
 /// For objects that do. What other YAML readers take for a number or a truth value must be quoted where a string is
 /// wanted: the API server would refuse it.
 pub fn strict() -> Options {
-    serde_saphyr::options! { with_snippet: false, no_schema: true }
+    let mut options = lenient();
+    options.no_schema = true;
+    options
 }
 
 /// JSON may be indented by tabs and YAML may not, so in JSON they become blanks. Columns stay what they are.
@@ -52,6 +62,7 @@ fn code(error: &Error) -> Code {
         Error::SerdeUnknownField { .. }
         | Error::SerdeUnknownVariant { .. }
         | Error::SerdeMissingField { .. }
+        | Error::SerdeInvalidValue { .. }
         | Error::InvalidScalar { .. }
         | Error::NullIntoString { .. }
         | Error::QuotingRequired { .. } => Code::Invalid,
@@ -75,7 +86,8 @@ fn message(error: &Error) -> String {
             format!("a string is needed here, and `{value}` without quotes is not one")
         }
         Error::NullIntoString { .. } => "a string is needed here, and there is nothing".to_owned(),
-        Error::InvalidScalar { ty: "u16", .. } => "a port is needed here: a number from 0 to 65535".to_owned(),
+        Error::InvalidScalar { ty: "u16", .. } => A_PORT.to_owned(),
+        Error::SerdeInvalidValue { expected, .. } if expected == "a nonzero u16" => A_PORT.to_owned(),
         Error::InvalidScalar { ty: "u32", .. } => "a whole number is needed here, and not a negative one".to_owned(),
         Error::InvalidScalar { ty: "bool", .. } => "true or false is needed here".to_owned(),
         Error::Unexpected { expected, .. } => match *expected {

@@ -9,6 +9,8 @@ use super::persistence;
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::Origin,
+    inventory::{Inventory, Items},
+    kind::Kind,
     session::{Located, SessionPolicy},
     similar,
     source::Place,
@@ -196,6 +198,28 @@ impl CookieOverride {
         };
         policy.attribute_places.push((named, self.place));
     }
+}
+
+/// Our annotations on objects that do not have them are mistakes.
+pub fn warn_elsewhere(inventory: &Inventory, report: &mut Report) {
+    fn warn<T>(kind: Kind, items: &Items<T>, report: &mut Report) {
+        for item in items.iter() {
+            let mut names = item.metadata.annotations.iter().map(|(name, _)| name);
+            if let Some(name) = names.find(|name| name.value.starts_with(PREFIX)) {
+                let message = format!("`{}` has no effect on a {kind}", name.value);
+                report.add(
+                    Diagnostic::warning(Code::NoEffect, message)
+                        .at(item.place_of(name))
+                        .help("put it on the policy, or on the HTTPRoute whose rule has a sessionPersistence"),
+                );
+            }
+        }
+    }
+    warn(Kind::Gateway, &inventory.gateways, report);
+    warn(Kind::GrpcRoute, &inventory.grpc_routes, report);
+    warn(Kind::Service, &inventory.services, report);
+    warn(Kind::EndpointSlice, &inventory.endpoint_slices, report);
+    warn(Kind::ReferenceGrant, &inventory.reference_grants, report);
 }
 
 fn one_of<T: Copy, const N: usize>(

@@ -49,6 +49,7 @@ impl Policy {
 
 /// Every policy in the input, in the order of kinds and ids. Whatever is wrong with one is reported.
 pub fn policies(inventory: &Inventory, report: &mut Report) -> Vec<Policy> {
+    annotations::warn_elsewhere(inventory, report);
     let mut policies = Vec::new();
     for item in inventory.backend_lb_policies.iter() {
         policies.push(backend_lb_policy::read(item, report));

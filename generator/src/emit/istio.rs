@@ -16,7 +16,10 @@ use crate::{
 const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// Where our patches stand among those of others. Not 0: istioctl warns (IST0151) of relative patches without an order.
-const PRIORITY: u32 = 10;
+const PRIORITY: u32 = 100;
+
+/// The configuration of the network filter that all HTTP filters and routes are part of.
+const CONNECTION_MANAGER: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 /// What the command line says about the module.
 #[derive(Debug)]
@@ -82,9 +85,17 @@ fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Out
 }
 
 fn envoy_filter(gateway: &Gateway) -> Output {
+    let guard = json!({
+        "typed_config": {
+            "@type": pieces::type_url(CONNECTION_MANAGER),
+            "early_header_mutation_extensions": [pieces::guard_of_requests()],
+        },
+    });
+    let router = Some("envoy.filters.http.router");
     let mut patches = vec![
-        http_filter("INSERT_FIRST", None, &pieces::guard()),
-        http_filter("INSERT_BEFORE", Some("envoy.filters.http.router"), &pieces::pin()),
+        filter_patch("NETWORK_FILTER", "MERGE", None, &guard),
+        filter_patch("HTTP_FILTER", "INSERT_FIRST", None, &pieces::guard_of_responses()),
+        filter_patch("HTTP_FILTER", "INSERT_BEFORE", router, &pieces::pin()),
     ];
     let mut services = BTreeSet::new();
     for (placed, session) in gateway.session_rules() {
@@ -107,13 +118,13 @@ fn envoy_filter(gateway: &Gateway) -> Output {
     )
 }
 
-fn http_filter(operation: &str, before: Option<&str>, value: &Value) -> Value {
+fn filter_patch(apply_to: &str, operation: &str, before: Option<&str>, value: &Value) -> Value {
     let filter = json!({
         "name": "envoy.filters.network.http_connection_manager",
         "subFilter": before.map(|name| json!({ "name": name })),
     });
     json!({
-        "applyTo": "HTTP_FILTER",
+        "applyTo": apply_to,
         "match": { "context": "GATEWAY", "listener": { "filterChain": { "filter": filter } } },
         "patch": { "operation": operation, "value": value },
     })

@@ -20,7 +20,8 @@ pub struct Output {
 impl Output {
     /// An object. Fields that are null are left out; keys come in alphabetical order, whatever features `serde_json` is
     /// built with.
-    fn new(file_stem: String, mut value: Value) -> Self {
+    #[must_use]
+    pub fn new(file_stem: String, mut value: Value) -> Self {
         prune(&mut value);
         value.sort_all_objects();
         Self { file_stem, value }

@@ -1,6 +1,8 @@
 //! The pieces that Envoy needs besides the filter, as both targets write them: guard, pin and choice.
 //!
-//! - guard: removes our internal headers that a client sent, and what is left of them in responses;
+//! - guard: removes our internal headers that a client sent, and what is left of them in responses. The first half must
+//!   come before Envoy chooses the route: a filter would be too late, since `header_mutation` does not make Envoy choose
+//!   again, and where our own filter does not run the client would have chosen the backend;
 //! - pin: Envoy's own `stateful_session`, which takes the host from a header and tells in a response which one it was;
 //! - choice: takes the cluster from a header, among those of the rule.
 
@@ -14,32 +16,49 @@ const HOST_HEADER: &str = "x-mooring-host";
 /// In which header the filter names the backend: its key.
 const BACKEND_HEADER: &str = "x-mooring-backend";
 
+/// The name of the guard.
+const GUARD: &str = "mooring.guard";
+
 /// The name of the pin in the filter chain, by which routes enable it.
-const PIN: &str = "envoy.filters.http.stateful_session";
+const PIN: &str = "mooring.pin";
 
 /// The `@type` of a message.
-fn type_url(name: &str) -> String {
+pub fn type_url(name: &str) -> String {
     format!("type.googleapis.com/{name}")
 }
 
-/// The HTTP filter that goes first.
-pub fn guard() -> Value {
-    let remove = || json!([{ "remove": HOST_HEADER }, { "remove": BACKEND_HEADER }]);
+/// The guard on the way in, for the HTTP connection manager's `early_header_mutation_extensions`.
+pub fn guard_of_requests() -> Value {
     json!({
-        "name": "mooring.guard",
+        "name": GUARD,
         "typed_config": {
-            "@type": type_url("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"),
-            "mutations": { "request_mutations": remove(), "response_mutations": remove() },
+            "@type": type_url("envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"),
+            "mutations": removals(),
         },
     })
 }
 
-/// The HTTP filter that goes right before the router. It does nothing until a route enables it.
+/// The guard on the way out: the HTTP filter that goes first, and so sees responses last.
+pub fn guard_of_responses() -> Value {
+    json!({
+        "name": GUARD,
+        "typed_config": {
+            "@type": type_url("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"),
+            "mutations": { "response_mutations": removals() },
+        },
+    })
+}
+
+fn removals() -> Value {
+    json!([{ "remove": BACKEND_HEADER }, { "remove": HOST_HEADER }])
+}
+
+/// The HTTP filter that goes right before the router. It does nothing until a route configures it.
 pub fn pin() -> Value {
     json!({
         "name": PIN,
         "disabled": true,
-        "typed_config": stateful_session(false),
+        "typed_config": { "@type": type_url("envoy.extensions.filters.http.stateful_session.v3.StatefulSession") },
     })
 }
 
@@ -48,36 +67,23 @@ pub fn pin_of(session: &Session) -> Value {
     json!({
         PIN: {
             "@type": type_url("envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute"),
-            "stateful_session": untyped(stateful_session(session.strict)),
-        },
-    })
-}
-
-fn stateful_session(strict: bool) -> Value {
-    json!({
-        "@type": type_url("envoy.extensions.filters.http.stateful_session.v3.StatefulSession"),
-        "session_state": {
-            "name": "envoy.http.stateful_session.header",
-            "typed_config": {
-                "@type": type_url("envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState"),
-                "name": HOST_HEADER,
+            "stateful_session": {
+                "session_state": {
+                    "name": "envoy.http.stateful_session.header",
+                    "typed_config": {
+                        "@type": type_url("envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState"),
+                        "name": HOST_HEADER,
+                    },
+                },
+                "strict": session.strict.then_some(true),
             },
         },
-        "strict": strict,
     })
-}
-
-/// A message in a field of its own type has no `@type`.
-fn untyped(mut message: Value) -> Value {
-    if let Some(fields) = message.as_object_mut() {
-        fields.remove("@type");
-    }
-    message
 }
 
 /// The headers that stay inside.
 pub fn internal_headers() -> Value {
-    json!([HOST_HEADER, BACKEND_HEADER])
+    json!([BACKEND_HEADER, HOST_HEADER])
 }
 
 /// The cluster of a route with several backends: that of the backend which the filter named, else the primary one. None
@@ -96,7 +102,7 @@ pub fn choice(backends: &[Backend]) -> Option<Value> {
                 "cluster_matcher": {
                     "matcher_tree": {
                         "input": {
-                            "name": BACKEND_HEADER,
+                            "name": "envoy.matching.inputs.request_headers",
                             "typed_config": {
                                 "@type": type_url("envoy.type.matcher.v3.HttpRequestHeaderMatchInput"),
                                 "header_name": BACKEND_HEADER,
@@ -114,7 +120,7 @@ pub fn choice(backends: &[Backend]) -> Option<Value> {
 fn action(backend: &Backend) -> Value {
     json!({
         "action": {
-            "name": backend.key(),
+            "name": "cluster",
             "typed_config": {
                 "@type": type_url("envoy.extensions.router.cluster_specifiers.matcher.v3.ClusterAction"),
                 "cluster": backend.cluster(),

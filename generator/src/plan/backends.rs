@@ -1,5 +1,7 @@
 //! The backends of a rule: Services by their names and ports, with weights (`backendRefs`).
 
+use std::collections::BTreeMap;
+
 use mooring_policy::config;
 
 use crate::{
@@ -261,18 +263,39 @@ pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
         }
     }
     for backend in &rule.backends {
-        if backend.service.metadata.labels.get(DRAINING_LABEL).is_none() {
-            let message = format!(
-                "sessions leave a pod of the Service {} as soon as it terminates",
-                backend.service.id
-            );
-            let help =
-                format!("with the label `{DRAINING_LABEL}: mooring` on the Service they stay until the pod is gone");
-            report.add(
-                Diagnostic::note(Code::Draining, message)
-                    .at(backend.service.place())
-                    .help(help),
-            );
-        }
+        warn_of_affinity(backend.service, report);
     }
+}
+
+/// `sessionAffinity` is for those who use the Service's own address.
+fn warn_of_affinity(service: &Item<ServiceSpec>, report: &mut Report) {
+    let affinity = service.spec.session_affinity.as_ref();
+    if let Some(field) = affinity.filter(|field| field.value == "ClientIP") {
+        let message = format!(
+            "sessionAffinity of the Service {} has no effect here: a gateway sends requests to its pods, not to its \
+             address",
+            service.id
+        );
+        report.add(Diagnostic::warning(Code::NoEffect, message).at(service.place_of(field)));
+    }
+}
+
+/// Says which Services' sessions end with the pod's termination: without the label no endpoint is ever draining.
+pub fn note_draining<'a>(rules: impl Iterator<Item = &'a Rule<'a>>, report: &mut Report) {
+    let services: BTreeMap<&Id, &Item<ServiceSpec>> = rules
+        .filter(|rule| rule.session.is_some())
+        .flat_map(|rule| &rule.backends)
+        .filter(|backend| backend.service.metadata.labels.get(DRAINING_LABEL).is_none())
+        .map(|backend| (&backend.service.id, backend.service))
+        .collect();
+    let mut services = services.into_values();
+    let Some(first) = services.next() else { return };
+    let message =
+        "sessions leave a pod as soon as it terminates, since its Service does not let them stay until it is gone";
+    let note = Diagnostic::note(Code::Draining, message)
+        .at(first.place())
+        .help(format!(
+            "to let them stay, give the Service the label `{DRAINING_LABEL}: mooring`"
+        ));
+    report.add(services.fold(note, |note, service| note.with(service.place(), "this one neither")));
 }

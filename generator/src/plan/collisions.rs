@@ -1,7 +1,11 @@
-//! Rules on one gateway whose Envoy routes have the same name.
+//! Rules on one gateway that get in each other's way: Envoy routes of one name, cookies of one name.
 //!
 //! A rule with a name of its own has just that name in Envoy, without namespace and route. Where two such rules are in
 //! different virtual hosts, the virtual host tells them apart; where they share one, nothing does.
+
+use std::collections::BTreeMap;
+
+use mooring_policy::config::Transport;
 
 use super::{Gateway, Placed};
 use crate::diagnostic::{Code, Diagnostic, Report};
@@ -29,6 +33,43 @@ pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
     }
     for (position, placed) in gateway.rules.iter_mut().enumerate() {
         placed.ambiguous = ambiguous.contains(&position);
+    }
+}
+
+/// Warns of cookies that replace each other in the browser: rules share no sessions, but a browser has one cookie for a
+/// name, a host and a path.
+pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
+    let mut seen: BTreeMap<_, &Placed> = BTreeMap::new();
+    for (placed, session) in gateway.session_rules() {
+        let session = &session.config;
+        if session.transport != Transport::Cookie {
+            continue;
+        }
+        for host in &placed.virtual_hosts {
+            let cookie = (
+                &host.hostname,
+                &session.name,
+                &session.cookie.path,
+                &session.cookie.domain,
+            );
+            let Some(other) = seen.insert(cookie, placed) else {
+                continue;
+            };
+            if other.rule.id == placed.rule.id {
+                continue;
+            }
+            let message = format!(
+                "the rules {} and {} have the session name `{}` on the same host: they do not share sessions, and each \
+                 replaces the other's cookie",
+                other.rule.id, placed.rule.id, session.name
+            );
+            report.add(
+                Diagnostic::warning(Code::Conflicted, message)
+                    .at(placed.rule.route.place_of(placed.rule.wire))
+                    .with(other.rule.route.place_of(other.rule.wire), "the other rule")
+                    .help("give them different session names, or none: then each rule gets a name of its own"),
+            );
+        }
     }
 }
 

@@ -139,7 +139,7 @@ fn virtual_hosts(
             common_hostnames(listener, route)
                 .into_iter()
                 .map(|hostname| VirtualHost {
-                    port: listener.port.value,
+                    port: listener.port.value.get(),
                     hostname,
                 })
         })

@@ -25,6 +25,7 @@ use crate::{
 mod backends;
 mod collisions;
 mod listeners;
+mod matches;
 mod names;
 
 pub use backends::{Backend, DRAINING_LABEL, primary};
@@ -117,8 +118,11 @@ impl<'a> Plan<'a> {
             }
         }
         report_unused(&attachments, &routed, report);
+        let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
+        backends::note_draining(rules.map(|placed| &*placed.rule), report);
         for gateway in &mut gateways {
             collisions::resolve(gateway, report);
+            collisions::warn_of_cookies(gateway, report);
         }
         Self { gateways }
     }
@@ -155,6 +159,7 @@ impl Gateway<'_> {
             id: placed.rule.id.clone(),
             session: Some(session.config.clone()),
             backends: placed.rule.backends.iter().map(Backend::config).collect(),
+            canary: None,
         });
         let config = Config {
             version: config::VERSION,
@@ -178,6 +183,7 @@ fn rules<'a>(
     attachments: &Attachments,
     report: &mut Report,
 ) -> Vec<Rule<'a>> {
+    matches::check(route, report);
     let inline = dialect::inline(route, report);
     let mut rules = Vec::new();
     for ((index, wire), inline) in route.spec.rules.iter().enumerate().zip(inline) {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::Any;
+use super::{Any, Port};
 
 known_fields! {
     /// One filter.
@@ -31,10 +31,10 @@ known_fields! {
     Fraction { numerator: Any, denominator: Any }
 
     /// A backend, without weight.
-    BackendObjectReference { group: String, kind: String, name: String, namespace: String, port: u16 }
+    BackendObjectReference { group: String, kind: String, name: String, namespace: String, port: Port }
 
     /// `requestRedirect`.
-    RequestRedirect { scheme: String, hostname: String, path: PathModifier, port: u16, status_code: Any }
+    RequestRedirect { scheme: String, hostname: String, path: PathModifier, port: Port, status_code: Any }
 
     /// `urlRewrite`.
     UrlRewrite { hostname: String, path: PathModifier }

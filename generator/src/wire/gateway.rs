@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Any, Field, OptionalField, Pairs, nullable};
+use super::{Any, Field, OptionalField, Pairs, Port, nullable};
 
 /// `spec`.
 #[derive(Debug, Deserialize)]
@@ -42,7 +42,7 @@ pub struct Listener {
     /// `hostname`. None or empty: every host.
     pub hostname: OptionalField<String>,
     /// `port`.
-    pub port: Field<u16>,
+    pub port: Field<Port>,
     /// `protocol`.
     pub protocol: Field<String>,
     /// `tls`.

@@ -30,6 +30,9 @@ pub type Field<T> = Spanned<T>;
 /// A field that may be absent, with its place.
 pub type OptionalField<T> = Option<Spanned<T>>;
 
+/// A port: a number from 1 to 65535.
+pub type Port = std::num::NonZeroU16;
+
 /// Any value: it is known, and it is not ours.
 pub type Any = de::IgnoredAny;
 

@@ -1,9 +1,9 @@
 //! `HTTPRoute` (`gateway.networking.k8s.io`, v1beta1 and v1), and as much of `GRPCRoute` as is needed to say that it is
 //! not supported.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Any, Field, OptionalField, filter::Filter, nullable, policy::SessionPersistence};
+use super::{Any, Field, OptionalField, Port, filter::Filter, nullable, policy::SessionPersistence};
 
 /// `spec` of an `HTTPRoute`.
 #[derive(Debug, Deserialize)]
@@ -37,7 +37,7 @@ pub struct ParentRef {
     /// `sectionName`: one listener.
     pub section_name: OptionalField<String>,
     /// `port`: the listeners on this port.
-    pub port: OptionalField<u16>,
+    pub port: OptionalField<Port>,
 }
 
 /// One rule.
@@ -84,7 +84,7 @@ pub struct Match {
     #[serde(default, deserialize_with = "nullable")]
     pub query_params: Vec<ValueMatch>,
     /// `method`.
-    pub method: OptionalField<String>,
+    pub method: OptionalField<Method>,
 }
 
 impl Match {
@@ -100,6 +100,22 @@ impl Match {
         let value = self.path.as_ref().and_then(|path| path.value.as_ref());
         value.map_or("/", |value| &value.value)
     }
+}
+
+/// A method (Gateway API: `HTTPMethod`), as it stands in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "RFC 9110, section 9.3, and RFC 5789")]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Connect,
+    Options,
+    Trace,
+    Patch,
 }
 
 /// `path`.
@@ -161,7 +177,7 @@ pub struct BackendRef {
     /// `namespace`. None: the route's.
     pub namespace: OptionalField<String>,
     /// `port`.
-    pub port: OptionalField<u16>,
+    pub port: OptionalField<Port>,
     /// `weight`. None: 1.
     pub weight: OptionalField<u32>,
     /// `filters`.

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::{Field, Metadata, OptionalField, nullable};
+use super::{Field, Metadata, OptionalField, Port, nullable};
 
 /// `Service`.
 #[derive(Debug, Deserialize)]
@@ -17,6 +17,8 @@ pub struct ServiceSpec {
     /// `type`.
     #[serde(rename = "type")]
     pub service_type: OptionalField<String>,
+    /// `sessionAffinity`.
+    pub session_affinity: OptionalField<String>,
 }
 
 /// One port of a Service.
@@ -26,7 +28,7 @@ pub struct ServicePort {
     /// `name`; it may be missing where there is only one port.
     pub name: OptionalField<String>,
     /// `port`.
-    pub port: Field<u16>,
+    pub port: Field<Port>,
 }
 
 /// `EndpointSlice`, whose fields have no `spec` above them.
@@ -88,5 +90,5 @@ pub struct EndpointPort {
     /// `name`: the name of the Service's port.
     pub name: OptionalField<String>,
     /// `port`.
-    pub port: OptionalField<u16>,
+    pub port: OptionalField<Port>,
 }

@@ -123,7 +123,7 @@ fn target_port(backend: &Backend, slice: &EndpointSlice) -> Option<u16> {
         |name: &Option<crate::wire::Field<String>>| name.as_ref().map_or(String::new(), |name| name.value.clone());
     let wanted = name(&backend.port.name);
     let named = slice.ports.iter().find(|port| name(&port.name) == wanted)?;
-    named.port.as_ref().map(|port| port.value)
+    named.port.as_ref().map(|port| port.value.get())
 }
 
 fn address(slice: &Item<EndpointSlice>, endpoint: &Endpoint, report: &mut Report) -> Option<IpAddr> {

@@ -84,7 +84,9 @@ fn ports(gateway: &Gateway) -> BTreeMap<u16, Place> {
     let mut ports = BTreeMap::new();
     for listener in &gateway.item.spec.listeners {
         let port = &listener.value.port;
-        ports.entry(port.value).or_insert_with(|| gateway.item.place_of(port));
+        ports
+            .entry(port.value.get())
+            .or_insert_with(|| gateway.item.place_of(port));
     }
     ports
 }
@@ -110,6 +112,7 @@ fn listener(gateway: &Gateway, port: u16, address: SocketAddr, options: &Options
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                     "codec_type": "AUTO",
+                    "early_header_mutation_extensions": gateway.has_sessions().then(|| [pieces::guard_of_requests()]),
                     "http_filters": http_filters(gateway, options, report),
                     "normalize_path": true,
                     "route_config": {
@@ -133,7 +136,12 @@ fn http_filters(gateway: &Gateway, options: &Options, report: &mut Report) -> Ve
     if !gateway.has_sessions() {
         return vec![router];
     }
-    vec![pieces::guard(), wasm(gateway, options, report), pieces::pin(), router]
+    vec![
+        pieces::guard_of_responses(),
+        wasm(gateway, options, report),
+        pieces::pin(),
+        router,
+    ]
 }
 
 fn wasm(gateway: &Gateway, options: &Options, report: &mut Report) -> Value {
