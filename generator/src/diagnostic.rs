@@ -86,6 +86,13 @@ impl Diagnostic {
         }
     }
 
+    /// The same finding in other words.
+    #[must_use]
+    pub fn reworded(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     /// Where it is.
     #[must_use]
     pub fn at(mut self, place: Place) -> Self {

@@ -156,8 +156,8 @@ impl<'a> Document<'a> {
     fn read(&self, outcomes: &mut Vec<Outcome>, report: &mut Report) {
         let header: Header = match self.parse(yaml::lenient()) {
             Ok(header) => header,
-            Err(diagnostic) => {
-                report.add(*diagnostic);
+            Err(error) => {
+                report.add(yaml::no_object(&error, self.origin));
                 return outcomes.push(Outcome::Unknown);
             }
         };
@@ -175,8 +175,8 @@ impl<'a> Document<'a> {
                     let kinds: Vec<Option<Recognized>> = list.items.iter().map(|item| recognize(&item.value)).collect();
                     self.list(&kinds, outcomes, report);
                 }
-                Err(diagnostic) => {
-                    report.add(*diagnostic);
+                Err(error) => {
+                    report.add(yaml::diagnostic(&error, self.origin));
                     outcomes.push(Outcome::Unknown);
                 }
             },
@@ -188,8 +188,8 @@ impl<'a> Document<'a> {
         let parsed = self.with(yaml::strict(), |deserializer| kind.deserialize(deserializer));
         match parsed {
             Ok(parsed) => outcomes.push(Outcome::Object(self.origin, Box::new(parsed))),
-            Err(diagnostic) => {
-                report.add(*diagnostic);
+            Err(error) => {
+                report.add(yaml::diagnostic(&error, self.origin));
                 let name = self.parse::<NameOnly>(yaml::lenient()).ok().map(Name::from);
                 outcomes.push(Outcome::Broken(kind, name));
             }
@@ -211,8 +211,8 @@ impl<'a> Document<'a> {
             let only: Vec<Option<Recognized>> = kinds.iter().enumerate().map(only).collect();
             match self.with(yaml::strict(), |deserializer| list::read(deserializer, &only)) {
                 Ok(items) => items.into_iter().for_each(&mut object),
-                Err(diagnostic) => {
-                    report.add(*diagnostic);
+                Err(error) => {
+                    report.add(yaml::diagnostic(&error, self.origin));
                     broken.push(Outcome::Broken(*kind, None));
                 }
             }
@@ -220,7 +220,7 @@ impl<'a> Document<'a> {
         outcomes.extend(broken);
     }
 
-    fn parse<T: for<'de> Deserialize<'de>>(&self, options: Options) -> Result<T, Box<Diagnostic>> {
+    fn parse<T: for<'de> Deserialize<'de>>(&self, options: Options) -> Result<T, serde_saphyr::Error> {
         self.with(options, |deserializer| T::deserialize(deserializer))
     }
 
@@ -228,9 +228,8 @@ impl<'a> Document<'a> {
         &self,
         options: Options,
         read: impl FnOnce(serde_saphyr::Deserializer<'_, '_>) -> Result<T, serde_saphyr::Error>,
-    ) -> Result<T, Box<Diagnostic>> {
+    ) -> Result<T, serde_saphyr::Error> {
         serde_saphyr::with_deserializer_from_str_with_options(&self.text, options, read)
-            .map_err(|error| Box::new(yaml::diagnostic(&error, self.origin)))
     }
 }
 

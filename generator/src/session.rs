@@ -49,6 +49,8 @@ pub struct SessionPolicy {
     pub lifetime_place: Option<Place>,
     /// Where cookie attributes were written.
     pub attribute_places: Vec<(&'static str, Place)>,
+    /// Whether a part of it could not be read. That has been reported; what seems to be missing may be that part.
+    pub partial: bool,
 }
 
 impl SessionPolicy {
@@ -67,6 +69,7 @@ impl SessionPolicy {
             cookie: Cookie::default(),
             lifetime_place: None,
             attribute_places: Vec::new(),
+            partial: false,
         }
     }
 
@@ -89,7 +92,7 @@ impl SessionPolicy {
     /// Reports everything that is wrong with it. Returns whether nothing is.
     pub fn check(&self, report: &mut Report) -> bool {
         let mut problems = self.single_problems();
-        if problems.is_empty() {
+        if problems.is_empty() && !self.partial {
             problems.extend(self.combined_problem());
         }
         let sound = problems.is_empty();

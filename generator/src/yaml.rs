@@ -57,6 +57,18 @@ pub fn diagnostic(error: &Error, origin: Origin) -> Diagnostic {
     }
 }
 
+/// The same for a text in which there should be any object at all.
+pub fn no_object(error: &Error, origin: Origin) -> Diagnostic {
+    let diagnostic = diagnostic(error, origin);
+    match error {
+        Error::Unexpected {
+            expected: "mapping start",
+            ..
+        } => diagnostic.reworded("this is no Kubernetes object: it has no fields such as `apiVersion` and `kind`"),
+        _ => diagnostic,
+    }
+}
+
 fn code(error: &Error) -> Code {
     match error {
         Error::SerdeUnknownField { .. }

@@ -14,7 +14,7 @@ use crate::{
     document::Origin,
     session::{Located, SessionPolicy},
     source::Place,
-    wire::{Field, policy::SessionPersistence},
+    wire::{Field, Text, policy::SessionPersistence},
 };
 
 /// The longest `sessionName` (Gateway API 1.1 to 1.6: `maxLength`).
@@ -31,6 +31,8 @@ pub fn read(persistence: &Field<SessionPersistence>, origin: Origin, report: &mu
     policy.transport = raw.transport.as_ref().map_or(Transport::Cookie, |field| field.value);
     policy.absolute_timeout = reader.duration(raw.absolute_timeout.as_ref(), report);
     policy.idle_timeout = reader.duration(raw.idle_timeout.as_ref(), report);
+    policy.partial = raw.absolute_timeout.is_some() != policy.absolute_timeout.is_some()
+        || raw.idle_timeout.is_some() != policy.idle_timeout.is_some();
     match (reader.first_shape(raw), reader.second_shape(raw)) {
         (Some((old, old_place)), Some((new, new_place))) => {
             let message =
@@ -71,9 +73,9 @@ impl Reader {
             .or_else(|| self.place("header", raw.header.as_ref()))
     }
 
-    fn duration(&self, field: Option<&Field<String>>, report: &mut Report) -> Option<Located<Duration>> {
+    fn duration(&self, field: Option<&Field<Text>>, report: &mut Report) -> Option<Located<Duration>> {
         let field = field?;
-        duration(&field.value, self.origin.place(field), report)
+        duration(&field.value.0, self.origin.place(field), report)
     }
 
     fn read_first(&self, raw: &SessionPersistence, policy: &mut SessionPolicy, report: &mut Report) {

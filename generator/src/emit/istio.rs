@@ -36,7 +36,7 @@ pub struct Options {
 pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut Report) -> Vec<Output> {
     report_grpc(inventory, report);
     let with_sessions: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.has_sessions()).collect();
-    if with_sessions.is_empty() {
+    if with_sessions.is_empty() && !report.has_errors() {
         let message = "nothing to generate: no rule of an HTTPRoute on a Gateway of the input keeps sessions";
         report.add(Diagnostic::warning(Code::NoEffect, message));
     }

@@ -117,7 +117,10 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        report_unused(&attachments, &routed, report);
+        // A route may lead there that could not be read.
+        if !report.has_errors() {
+            report_unused(&attachments, &routed, report);
+        }
         let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
         backends::note_draining(rules.map(|placed| &*placed.rule), report);
         for gateway in &mut gateways {
@@ -165,7 +168,10 @@ impl Gateway<'_> {
             version: config::VERSION,
             rules: rules.collect(),
         };
-        if let Err(refusal) = RouteTable::try_from(config.clone()) {
+        // What is known to be wrong need not be said again.
+        if !report.has_errors()
+            && let Err(refusal) = RouteTable::try_from(config.clone())
+        {
             let message = format!(
                 "the filter would refuse the configuration of Gateway {}: {refusal}",
                 self.item.id

@@ -3,7 +3,7 @@
 use mooring_policy::config::{LifetimeType, Transport};
 use serde::Deserialize;
 
-use super::{Any, Field, OptionalField, nullable};
+use super::{Any, Field, OptionalField, Text, nullable};
 
 /// `spec` of a `BackendLBPolicy` (`gateway.networking.k8s.io/v1alpha2`; Gateway API 1.1 and 1.2).
 #[derive(Debug, Deserialize)]
@@ -49,9 +49,9 @@ pub struct SessionPersistence {
     /// `sessionName` (to 1.6).
     pub session_name: OptionalField<String>,
     /// `absoluteTimeout`.
-    pub absolute_timeout: OptionalField<String>,
+    pub absolute_timeout: OptionalField<Text>,
     /// `idleTimeout` (to 1.5).
-    pub idle_timeout: OptionalField<String>,
+    pub idle_timeout: OptionalField<Text>,
     /// `type`.
     #[serde(rename = "type")]
     pub transport: OptionalField<Transport>,

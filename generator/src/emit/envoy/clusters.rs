@@ -34,7 +34,7 @@ pub fn clusters(plan: &Plan, inventory: &Inventory, report: &mut Report) -> Vec<
 fn cluster(name: &str, backend: &Backend, inventory: &Inventory, report: &mut Report) -> Value {
     let drains = backend.service.metadata.labels.get(DRAINING_LABEL).is_some();
     let endpoints = endpoints(backend, drains, inventory, report);
-    if endpoints.is_empty() {
+    if endpoints.is_empty() && !report.has_errors() {
         let message = format!(
             "the Service {} has no endpoint on port {}: no EndpointSlice in the input has one that is ready",
             backend.service.id, backend.port.port.value

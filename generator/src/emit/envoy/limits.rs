@@ -27,12 +27,12 @@ fn check_gateway(gateway: &Gateway, report: &mut Report) {
         if protocol.value != "HTTP" {
             let what = format!("a listener with the protocol {}", protocol.value);
             let diagnostic = diagnostic(&what, item.place_of(protocol));
-            report.add(diagnostic.help("listeners with the protocol HTTP are"));
+            report.add(diagnostic.help("a local Envoy serves listeners with the protocol HTTP"));
         }
     }
     for (what, field) in [
-        ("the gateway's tls", &item.spec.tls),
-        ("backendTLS", &item.spec.backend_tls),
+        ("`tls` of a Gateway", &item.spec.tls),
+        ("`backendTLS` of a Gateway", &item.spec.backend_tls),
     ] {
         if let Some(field) = field {
             unsupported(what, item.place_of(field), report);
@@ -44,16 +44,16 @@ fn check_rule(rule: &Rule, report: &mut Report) {
     let Item { origin, .. } = rule.route;
     let wire = &rule.wire.value;
     for filter in &wire.filters {
-        unsupported("a filter of an HTTPRoute", origin.place(filter), report);
+        unsupported("a filter of a rule", origin.place(filter), report);
     }
     for filter in wire.backend_refs.iter().flat_map(|reference| &reference.value.filters) {
         unsupported("a filter of one backend", origin.place(filter), report);
     }
     if let Some(timeouts) = &wire.timeouts {
-        unsupported("timeouts of an HTTPRoute", origin.place(timeouts), report);
+        unsupported("`timeouts` of a rule", origin.place(timeouts), report);
     }
     if let Some(retry) = &wire.retry {
-        unsupported("retry of an HTTPRoute", origin.place(retry), report);
+        unsupported("`retry` of a rule", origin.place(retry), report);
     }
     for backend in &rule.backends {
         if let Some(kind) = backend

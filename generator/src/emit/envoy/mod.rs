@@ -56,14 +56,16 @@ pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut 
             let what = format!("port {port} of Gateway {}", gateway.item.id);
             if let Some(other) = taken.insert(address, what.clone()) {
                 let message = format!("{what} and {other} would both listen on {address}");
-                report.add(Diagnostic::error(Code::Unsupported, message).at(place).help(format!(
-                    "choose another address, such as --listen {port}=127.0.0.1:18080"
-                )));
+                let help = format!(
+                    "move one of them, with --listen {port}=ADDRESS:PORT or --admin ADDRESS:PORT; of two Gateways with one \
+                     port, leave one out"
+                );
+                report.add(Diagnostic::error(Code::Unsupported, message).at(place).help(help));
             }
             listeners.push(listener(gateway, port, address, options, report));
         }
     }
-    if listeners.is_empty() {
+    if listeners.is_empty() && !report.has_errors() {
         let message = "there is no Gateway in the input, so Envoy would listen nowhere";
         report.add(Diagnostic::error(Code::NoMatchingParent, message));
     }
