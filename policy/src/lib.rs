@@ -1,12 +1,26 @@
 //! What Mooring decides, without a host.
 //!
-//! Everything here is a pure function of its arguments: the clock, randomness, header bytes and keys come in, a decision
-//! comes out. The filter runs it inside Envoy, the generator builds its configuration, and tests and fuzzers run it
-//! natively.
+//! Everything here is a pure function of its arguments: the clock, randomness, header bytes and keys come in, a
+//! [`Decision`](decision::Decision) comes out. The filter runs it inside Envoy, the generator builds its configuration,
+//! and tests and fuzzers run it natively.
 //!
 //! - [`config`]: the plugin configuration as it is written and read, and nothing else.
+//! - [`rule`]: the same, checked and compiled: a rule that exists is a rule that works.
 //! - [`duration`], [`name`]: the small values of the Gateway API that a configuration is made of.
+//! - [`keys`], [`token`]: the key ring and the sealed value that a client carries.
+//! - [`session`]: what a token is worth at a given time.
+//! - [`cookie`]: our cookie in a `Cookie` header of bytes, and the `Set-Cookie` that we send.
+//! - [`decision`]: all of it together, for a request and for its response.
+
+// A test may overflow: that is how it fails.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod config;
+pub mod cookie;
+pub mod decision;
 pub mod duration;
+pub mod keys;
 pub mod name;
+pub mod rule;
+pub mod session;
+pub mod token;

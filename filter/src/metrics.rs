@@ -1,0 +1,207 @@
+//! Counters and gauges. Envoy shows them as `wasmcustom.<name>` on its admin port and as `<name>` to Prometheus.
+//!
+//! A module has names and no labels. Where labels are wanted, the name carries them as `tag=.=value;.;`, the form that
+//! Istio's proxy turns into labels for each of its `extraStatTags`.
+
+use std::cell::{Cell, OnceCell};
+
+use mooring_policy::{
+    decision::{Issue, Outcome, Reason},
+    rule::{Backend, Rule},
+    token::Rejection,
+};
+use proxy_wasm::{hostcalls, types::MetricType};
+
+/// A counter or gauge that Envoy is told of when it is first used.
+pub(crate) struct Metric {
+    kind: MetricType,
+    id: Cell<Option<u32>>,
+}
+
+impl Metric {
+    const fn new(kind: MetricType) -> Self {
+        Self {
+            kind,
+            id: Cell::new(None),
+        }
+    }
+
+    fn id(&self, name: impl FnOnce() -> String) -> Option<u32> {
+        if self.id.get().is_none() {
+            self.id.set(hostcalls::define_metric(self.kind, &name()).ok());
+        }
+        self.id.get()
+    }
+
+    /// Adds one. A metric that Envoy refuses is not worth a request.
+    fn count(&self, name: impl FnOnce() -> String) {
+        if let Some(id) = self.id(name) {
+            let _ = hostcalls::increment_metric(id, 1);
+        }
+    }
+}
+
+macro_rules! metrics {
+    ($($field:ident: $kind:ident = $name:literal, $meaning:literal;)+) => {
+        /// The metrics that every gateway has.
+        pub(crate) struct Metrics { $(#[doc = $meaning] $field: Metric,)+ }
+
+        impl Metrics {
+            const fn new() -> Self {
+                Self { $($field: Metric::new(MetricType::$kind),)+ }
+            }
+
+            /// Tells Envoy of all of them, so that they are there before the first request.
+            fn define(&self) {
+                $(self.$field.id(|| $name.to_owned());)+
+            }
+        }
+    };
+}
+
+metrics! {
+    sessions_off: Gauge = "mooring_sessions_off", "1 while there is no usable key.";
+    config_refused: Gauge = "mooring_config_refused", "1 while the first configuration was unreadable.";
+    new: Counter = "mooring_session_new_total", "Sessions begun.";
+    resumed: Counter = "mooring_session_resumed_total", "Requests of live sessions.";
+    refreshed: Counter = "mooring_session_refreshed_total", "Last-seen times renewed.";
+    repinned: Counter = "mooring_session_repinned_total", "Sessions moved to another host or backend.";
+    expired_idle: Counter = "mooring_session_expired_idle_total", "Sessions ended by silence.";
+    expired_absolute: Counter = "mooring_session_expired_absolute_total", "Sessions ended by age.";
+    malformed: Counter = "mooring_token_rejected_malformed_total", "Values that are no token.";
+    version: Counter = "mooring_token_rejected_version_total", "Tokens of another format version.";
+    unknown_key: Counter = "mooring_token_rejected_unknown_key_total", "Tokens whose key is not in the ring.";
+    foreign: Counter = "mooring_token_rejected_foreign_total", "Tokens of another rule or session name.";
+    tampered: Counter = "mooring_token_rejected_tampered_total", "Tokens with a broken seal.";
+    future: Counter = "mooring_token_rejected_future_total", "Tokens issued in the future.";
+    passed_through: Counter = "mooring_passed_through_total", "Requests on routes without a rule.";
+    error: Counter = "mooring_error_total", "Requests that passed because something went wrong.";
+}
+
+thread_local! {
+    /// A module has one thread; metrics belong to it and not to a configuration.
+    static METRICS: Metrics = const { Metrics::new() };
+}
+
+/// Tells Envoy of the metrics that every gateway has.
+pub(crate) fn define() {
+    METRICS.with(Metrics::define);
+}
+
+/// Sets the gauges after a configuration.
+pub(crate) fn gauges(sessions_off: bool, config_refused: bool) {
+    METRICS.with(|metrics| {
+        for (gauge, on) in [
+            (&metrics.sessions_off, sessions_off),
+            (&metrics.config_refused, config_refused),
+        ] {
+            if let Some(id) = gauge.id.get() {
+                let _ = hostcalls::record_metric(id, u64::from(on));
+            }
+        }
+    });
+}
+
+fn count(choose: impl FnOnce(&Metrics) -> Option<&Metric>) {
+    METRICS.with(|metrics| {
+        if let Some(metric) = choose(metrics) {
+            metric.count(String::new);
+        }
+    });
+}
+
+/// Counts what the tokens of a request came to.
+pub(crate) fn count_outcome(outcome: Outcome) {
+    count(|metrics| match outcome {
+        Outcome::Stateless | Outcome::New => None,
+        Outcome::Resumed | Outcome::RefreshDue | Outcome::BackendGone => Some(&metrics.resumed),
+        Outcome::ExpiredIdle => Some(&metrics.expired_idle),
+        Outcome::ExpiredAbsolute => Some(&metrics.expired_absolute),
+        Outcome::Rejected(rejection) => Some(match rejection {
+            Rejection::Malformed => &metrics.malformed,
+            Rejection::Version => &metrics.version,
+            Rejection::UnknownKey => &metrics.unknown_key,
+            Rejection::Foreign => &metrics.foreign,
+            Rejection::Tampered => &metrics.tampered,
+            Rejection::Future => &metrics.future,
+        }),
+    });
+}
+
+/// Counts a token that was sent.
+pub(crate) fn count_issue(issue: Issue) {
+    count(|metrics| {
+        Some(match issue {
+            Issue::New => &metrics.new,
+            Issue::Repinned => &metrics.repinned,
+            Issue::Refreshed => &metrics.refreshed,
+        })
+    });
+}
+
+/// Counts a request on a route without a rule.
+pub(crate) fn count_passed_through() {
+    count(|metrics| Some(&metrics.passed_through));
+}
+
+/// Counts a request that passed because something went wrong.
+pub(crate) fn count_error() {
+    count(|metrics| Some(&metrics.error));
+}
+
+/// The requests of each rule, by backend and reason. Envoy is told of a counter when it is first used: a gateway with a
+/// thousand rules would otherwise define thousands that nobody sees.
+#[derive(Default)]
+pub(crate) struct BackendMetrics {
+    rules: Box<[OnceCell<Box<[ByReason]>>]>,
+}
+
+/// The counters of one backend.
+struct ByReason {
+    session: Metric,
+    split: Metric,
+    single: Metric,
+}
+
+impl Default for ByReason {
+    fn default() -> Self {
+        Self {
+            session: Metric::new(MetricType::Counter),
+            split: Metric::new(MetricType::Counter),
+            single: Metric::new(MetricType::Counter),
+        }
+    }
+}
+
+impl BackendMetrics {
+    /// Room for this many rules.
+    pub(crate) fn new(rules: usize) -> Self {
+        Self {
+            rules: (0..rules).map(|_| OnceCell::new()).collect(),
+        }
+    }
+
+    /// Counts a request to the backend at `position` of the rule.
+    pub(crate) fn count(&self, rule: &Rule, position: usize, reason: Reason) {
+        let Some(backends) = self.rules.get(rule.position()) else {
+            return;
+        };
+        let backends = backends.get_or_init(|| rule.backends().iter().map(|_| ByReason::default()).collect());
+        let Some(counters) = backends.get(position) else {
+            return;
+        };
+        let (counter, reason) = match reason {
+            Reason::Session => (&counters.session, "session"),
+            Reason::Split => (&counters.split, "split"),
+            Reason::Single => (&counters.single, "single"),
+        };
+        counter.count(|| {
+            let route = rule.route();
+            let key = rule.backends().get(position).map_or("", Backend::key);
+            format!(
+                "mooring_backend_requests_total.\
+                 mooring_route=.={route};.;mooring_backend=.={key};.;mooring_reason=.={reason};.;"
+            )
+        });
+    }
+}

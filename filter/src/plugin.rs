@@ -1,0 +1,130 @@
+//! One configuration of the module, from when Envoy delivers it.
+//!
+//! Envoy makes a new root context for each configuration and drops the old one after its last request.
+
+use std::{cell::Cell, rc::Rc};
+
+use mooring_policy::{keys::KeyRing, rule::RouteTable};
+use proxy_wasm::{
+    traits::{Context, HttpContext, RootContext},
+    types::ContextType,
+};
+
+use crate::{
+    host::{self, HostError, Mark},
+    metrics::{self, BackendMetrics},
+    stream::Stream,
+};
+
+/// The environment variable with the key ring.
+const KEYS_VARIABLE: &str = "MOORING_KEYS";
+
+/// At most one line about failed requests goes to the log in this many seconds.
+const LOG_INTERVAL: u64 = 10;
+
+/// The root context: hands its configuration to every request.
+#[derive(Default)]
+pub(crate) struct Plugin {
+    shared: Rc<Shared>,
+}
+
+/// What requests need of the configuration. By default: nothing to do.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) routes: RouteTable,
+    pub(crate) keys: Option<KeyRing>,
+    pub(crate) backend_metrics: BackendMetrics,
+    last_logged: Cell<u64>,
+}
+
+impl Shared {
+    /// Counts a request that passed because something went wrong, and logs it if there was no such line lately.
+    pub(crate) fn report(&self, error: HostError) {
+        metrics::count_error();
+        let now = host::now().unwrap_or_default();
+        if now.saturating_sub(self.last_logged.get()) >= LOG_INTERVAL {
+            self.last_logged.set(now);
+            host::log_error(&format!("mooring: a request passed untouched: {error}"));
+        }
+    }
+}
+
+impl Context for Plugin {}
+
+impl RootContext for Plugin {
+    fn on_vm_start(&mut self, _configuration_size: usize) -> bool {
+        metrics::define();
+        true
+    }
+
+    /// Takes a configuration. Envoy exits, or never opens the listener, when a module refuses its first one: then the
+    /// module lets everything pass. A later one that is no good is refused, and Envoy goes on with what it has.
+    fn on_configure(&mut self, _configuration_size: usize) -> bool {
+        let plugin = host::plugin_name();
+        let configured = Mark::new(&plugin, "configured");
+        let routes = host::configuration()
+            .map_err(|error| error.to_string())
+            .and_then(|json| RouteTable::parse(&json).map_err(|error| error.to_string()));
+        let routes = match routes {
+            Ok(routes) => routes,
+            Err(error) if configured.is_set() => {
+                host::log_error(&format!(
+                    "mooring: a new configuration is refused, the earlier one stays: {error}"
+                ));
+                return false;
+            }
+            Err(error) => {
+                log_once(
+                    &plugin,
+                    "config",
+                    &format!("mooring: off, all requests pass untouched: {error}"),
+                );
+                metrics::gauges(true, true);
+                return true;
+            }
+        };
+        configured.set();
+        let keys = read_keys(&plugin);
+        metrics::gauges(keys.is_none(), false);
+        self.shared = Rc::new(Shared {
+            backend_metrics: BackendMetrics::new(routes.len()),
+            routes,
+            keys,
+            last_logged: Cell::default(),
+        });
+        true
+    }
+
+    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(Rc::clone(&self.shared))))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+fn read_keys(plugin: &str) -> Option<KeyRing> {
+    let keys = match std::env::var(KEYS_VARIABLE) {
+        Ok(text) => KeyRing::parse(&text).map_err(|error| error.to_string()),
+        Err(std::env::VarError::NotPresent) => Err("it is not set".to_owned()),
+        Err(std::env::VarError::NotUnicode(_)) => Err("it is not text".to_owned()),
+    };
+    keys.inspect_err(|error| {
+        log_once(
+            plugin,
+            "keys",
+            &format!("mooring: sessions are off: the environment variable {KEYS_VARIABLE} has no key ring: {error}"),
+        );
+    })
+    .ok()
+}
+
+/// Logs a line in one of the plugin's virtual machines: each worker thread has its own, and all of them say the same.
+fn log_once(plugin: &str, topic: &str, message: &str) {
+    let mark = Mark::new(plugin, topic);
+    if !mark.is_set() {
+        mark.set();
+        host::log_error(message);
+    }
+}

@@ -1,0 +1,222 @@
+//! One request and its response.
+//!
+//! The request costs two host calls that return a value (the route's name and the cookie line) and two or three that do
+//! not; a response of a live session costs one that returns nothing. Everything else is for new sessions only.
+
+use std::{iter, rc::Rc};
+
+use mooring_policy::{
+    cookie::{self, Remainder},
+    decision::{self, Decision, Outcome},
+    rule::{Rule, Session, Transport},
+};
+use proxy_wasm::{
+    traits::{Context, HttpContext},
+    types::Action,
+};
+
+use crate::{
+    host::{self, HostError, REQUEST, RESPONSE},
+    metrics,
+    plugin::Shared,
+};
+
+/// Names the chosen backend to the route's cluster specifier.
+const BACKEND_HEADER: &str = "x-mooring-backend";
+/// Carries the pinned host to Envoy's `stateful_session` filter, and the chosen host back.
+const HOST_HEADER: &str = "x-mooring-host";
+
+/// The context of one request.
+pub(crate) struct Stream {
+    shared: Rc<Shared>,
+    visit: Option<Visit>,
+}
+
+/// What the response needs to know of its request.
+struct Visit {
+    rule: Rc<Rule>,
+    decision: Decision,
+    https: bool,
+}
+
+impl Stream {
+    pub(crate) fn new(shared: Rc<Shared>) -> Self {
+        Self { shared, visit: None }
+    }
+
+    fn request(&mut self) -> Result<(), HostError> {
+        let Some(rule) = self.find_rule()? else {
+            metrics::count_passed_through();
+            return Ok(());
+        };
+        let decision = match rule.session() {
+            Some(session) => self.read_session(&rule, session)?,
+            None => self.decide(&rule, iter::empty())?,
+        };
+        metrics::count_outcome(decision.outcome());
+        self.shared
+            .backend_metrics
+            .count(&rule, decision.backend(), decision.reason());
+        if let Some(key) = decision.backend_header(&rule) {
+            REQUEST.set(BACKEND_HEADER, key.as_bytes())?;
+        }
+        if let Some(host) = decision.host_header() {
+            REQUEST.set(HOST_HEADER, host.as_bytes())?;
+        }
+        let https = decision.wants_scheme(&rule) && REQUEST.first(":scheme")?.is_some_and(|scheme| scheme == b"https");
+        if decision.outcome() != Outcome::Stateless {
+            self.visit = Some(Visit { rule, decision, https });
+        }
+        Ok(())
+    }
+
+    fn find_rule(&self) -> Result<Option<Rc<Rule>>, HostError> {
+        let Some(route) = host::property(["xds", "route_name"])? else {
+            return Ok(None);
+        };
+        let virtual_host = || host::property(["xds", "virtual_host_name"]).ok().flatten();
+        Ok(self.shared.routes.find(&route, virtual_host).cloned())
+    }
+
+    /// Decides by the tokens of the request, and takes them out of it.
+    fn read_session(&self, rule: &Rule, session: &Session) -> Result<Decision, HostError> {
+        let name = session.name();
+        if session.transport() == Transport::Header {
+            let value = REQUEST.first(name)?;
+            let decision = self.decide(rule, value.iter().map(Vec::as_slice))?;
+            if value.is_some() && !session.forward_token() {
+                REQUEST.remove(name)?;
+            }
+            return Ok(decision);
+        }
+        let Some(line) = REQUEST.first("cookie")? else {
+            return self.decide(rule, iter::empty());
+        };
+        let mut lines = vec![line];
+        let mut decision = self.decide_by_cookies(rule, name, &lines)?;
+        if !matches!(
+            decision.outcome(),
+            Outcome::Resumed | Outcome::RefreshDue | Outcome::Stateless
+        ) {
+            // HTTP/1.1 clients may send several lines, of which Envoy gave the first.
+            let all = REQUEST.all("cookie")?;
+            if all.len() > 1 {
+                decision = self.decide_by_cookies(rule, name, &all)?;
+                lines = all;
+            }
+        }
+        if !session.forward_token() {
+            remove_cookie(name, &lines)?;
+        }
+        Ok(decision)
+    }
+
+    fn decide_by_cookies(&self, rule: &Rule, name: &str, lines: &[Vec<u8>]) -> Result<Decision, HostError> {
+        self.decide(rule, lines.iter().flat_map(|line| cookie::values(line, name)))
+    }
+
+    fn decide<'a>(&self, rule: &Rule, tokens: impl Iterator<Item = &'a [u8]>) -> Result<Decision, HostError> {
+        // Without randomness the first backend of weight must do: better than none.
+        let random = || {
+            host::random()
+                .inspect_err(|error| self.shared.report(*error))
+                .map_or(0, u64::from_ne_bytes)
+        };
+        Ok(decision::decide(
+            rule,
+            self.shared.keys.as_ref(),
+            tokens,
+            host::now()?,
+            random,
+        ))
+    }
+
+    fn response(&self, visit: &Visit) -> Result<(), HostError> {
+        let Visit { rule, decision, https } = visit;
+        let new_host = RESPONSE.first(HOST_HEADER)?.is_some();
+        if new_host {
+            RESPONSE.remove(HOST_HEADER)?;
+        }
+        let (Some(session), Some(keys), true) = (
+            rule.session(),
+            self.shared.keys.as_ref(),
+            new_host || decision.refresh_due(),
+        ) else {
+            return Ok(());
+        };
+        // An answer of Envoy's own, such as 503 for a refused connection, may name the host that failed.
+        if host::property(["response", "code_details"])?.is_none_or(|details| details != b"via_upstream") {
+            return Ok(());
+        }
+        // The header says that there is something new; what it is, the app could have written itself.
+        let host = if new_host {
+            host::property(["upstream", "address"])?
+        } else {
+            None
+        };
+        let now = host::now()?;
+        let Some(due) = decision.due(rule, host.as_deref(), *https, now) else {
+            return Ok(());
+        };
+        let Ok(header) = due.seal(session, keys, host::random()?, now) else {
+            return Err(HostError::named("sealing a token"));
+        };
+        RESPONSE.add(header.name, header.value.as_bytes())?;
+        if session.transport() == Transport::Cookie && session.cookie().private_cache() {
+            keep_private()?;
+        }
+        metrics::count_issue(due.issue);
+        Ok(())
+    }
+}
+
+/// Takes our cookie out of the request's `Cookie` lines, and leaves the others as they are.
+fn remove_cookie(name: &str, lines: &[Vec<u8>]) -> Result<(), HostError> {
+    let rest: Vec<Remainder> = lines.iter().map(|line| cookie::without(line, name)).collect();
+    if rest.iter().all(|rest| *rest == Remainder::Unchanged) {
+        return Ok(());
+    }
+    if let [Remainder::Line(rest)] = rest.as_slice() {
+        return REQUEST.set("cookie", rest);
+    }
+    REQUEST.remove("cookie")?;
+    for (line, rest) in lines.iter().zip(&rest) {
+        match rest {
+            Remainder::Unchanged => REQUEST.add("cookie", line)?,
+            Remainder::Line(rest) => REQUEST.add("cookie", rest)?,
+            Remainder::Empty => {}
+        }
+    }
+    Ok(())
+}
+
+/// Keeps shared caches from handing one client's cookie to others.
+fn keep_private() -> Result<(), HostError> {
+    let private = RESPONSE
+        .first("cache-control")?
+        .is_some_and(|value| cookie::is_private(&value));
+    if !private {
+        RESPONSE.add("cache-control", b"private")?;
+    }
+    Ok(())
+}
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        if let Err(error) = self.request() {
+            self.shared.report(error);
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        if let Some(visit) = self.visit.take()
+            && let Err(error) = self.response(&visit)
+        {
+            self.shared.report(error);
+        }
+        Action::Continue
+    }
+}

@@ -1,0 +1,254 @@
+//! Our cookie in a request's `Cookie` header, and the `Set-Cookie` that we send (RFC 6265).
+//!
+//! Requests are read as bytes: other cookies may hold anything, and what is left after ours is taken out must be the
+//! same to the byte. That is why the reading side does not go through the `cookie` crate, which works on UTF-8 text; a
+//! property test holds it against that crate. The writing side does.
+
+use ::cookie::Cookie;
+
+use crate::rule::{CookieAttributes, SameSite};
+
+/// The values of the cookies called `name` in one `Cookie` line, in their order.
+pub fn values<'a>(line: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pairs(line).filter_map(move |pair| value_of(pair, name))
+}
+
+/// What is left of a `Cookie` line without one cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remainder {
+    /// The cookie is not in it.
+    Unchanged,
+    /// No other cookie is in it.
+    Empty,
+    /// The other cookies, byte for byte.
+    Line(Vec<u8>),
+}
+
+/// Takes the cookies called `name` out of one `Cookie` line.
+#[must_use]
+pub fn without(line: &[u8], name: &str) -> Remainder {
+    let others = || pairs(line).filter(|pair| value_of(pair, name).is_none());
+    if others().count() == pairs(line).count() {
+        return Remainder::Unchanged;
+    }
+    let rest = others().collect::<Vec<_>>().join(&b';');
+    match rest.trim_ascii_start() {
+        b"" => Remainder::Empty,
+        rest => Remainder::Line(rest.to_vec()),
+    }
+}
+
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|&byte| byte == b';')
+}
+
+/// The value of a pair if its name is `name`, without the quotes that some clients put around it.
+fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let rest = pair.trim_ascii_start().strip_prefix(name.as_bytes())?;
+    let value = rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii();
+    let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    Some(unquoted.unwrap_or(value))
+}
+
+/// Writes the `Set-Cookie` value for a token. `max_age` in seconds; none makes a cookie that ends with the browser.
+#[must_use]
+pub fn set_cookie(
+    name: &str,
+    token: &str,
+    attributes: &CookieAttributes,
+    secure: bool,
+    max_age: Option<u64>,
+) -> String {
+    let mut cookie = Cookie::new(name, token);
+    cookie.set_path(attributes.path());
+    if let Some(domain) = attributes.domain() {
+        cookie.set_domain(domain);
+    }
+    if let Some(seconds) = max_age {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        cookie.set_max_age(time::Duration::seconds(seconds));
+    }
+    cookie.set_same_site(match attributes.same_site() {
+        SameSite::Strict => ::cookie::SameSite::Strict,
+        SameSite::Lax => ::cookie::SameSite::Lax,
+        SameSite::None => ::cookie::SameSite::None,
+    });
+    if attributes.http_only() {
+        cookie.set_http_only(true);
+    }
+    if attributes.partitioned() {
+        cookie.set_partitioned(true);
+    }
+    cookie.set_secure(secure);
+    cookie.to_string()
+}
+
+/// Whether a `Cache-Control` value already keeps shared caches from storing the response (RFC 9111, section 5.2.2).
+#[must_use]
+pub fn is_private(cache_control: &[u8]) -> bool {
+    cache_control.split(|&byte| byte == b',').any(|directive| {
+        let name = directive
+            .split(|&byte| byte == b'=')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
+        // `private="field"` keeps only that field from being stored.
+        let qualified = directive.contains(&b'=');
+        !qualified && (name.eq_ignore_ascii_case(b"private") || name.eq_ignore_ascii_case(b"no-store"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+    use crate::config;
+
+    fn found<'a>(line: &'a [u8], name: &'a str) -> Vec<&'a [u8]> {
+        values(line, name).collect()
+    }
+
+    fn line(text: &[u8]) -> Remainder {
+        Remainder::Line(text.to_vec())
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn finds_our_cookie_among_others() {
+        assert_eq!(found(b"a=1; s=token; b=2", "s"), [b"token"]);
+        assert_eq!(found(b"s=token", "s"), [b"token"]);
+        assert_eq!(found(b"s=\"token\"", "s"), [b"token"]);
+        assert_eq!(found(b"a=1;s=token;b=2", "s"), [b"token"]);
+        assert_eq!(found(b"  s = token ;b=2", "s"), [b"token"]);
+        assert_eq!(found(b"s=1; s=2; S=3", "s"), [b"1", b"2"]);
+        assert_eq!(found(b"a=\xff\xfe; s=\xff", "s"), [b"\xff"]);
+        assert_eq!(found(b"s=a=b", "s"), [b"a=b"]);
+        assert_eq!(found(b"s=", "s"), [b""]);
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn does_not_take_another_cookie_for_ours() {
+        for other in [
+            b"ss=1".as_slice(),
+            b"s",
+            b"",
+            b";;;",
+            b"a=s=1",
+            b"xs=1; s2=3",
+            b"=s",
+            b"S=1",
+        ] {
+            assert!(found(other, "s").is_empty(), "{other:?}");
+            assert_eq!(without(other, "s"), Remainder::Unchanged, "{other:?}");
+        }
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn leaves_the_other_cookies_as_they_are() {
+        assert_eq!(without(b"a=1; s=token; b=2", "s"), line(b"a=1; b=2"));
+        assert_eq!(without(b"s=token; a=1; b=2", "s"), line(b"a=1; b=2"));
+        assert_eq!(without(b"a=1; b=2; s=token", "s"), line(b"a=1; b=2"));
+        assert_eq!(
+            without(b"a=\"x y\";  b=\xff\xfe ;s=1;s=2", "s"),
+            line(b"a=\"x y\";  b=\xff\xfe ")
+        );
+        assert_eq!(without(b"s=token", "s"), Remainder::Empty);
+        assert_eq!(without(b"s=1; s=2;", "s"), Remainder::Empty);
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn the_default_cookie_is_safe() {
+        let attributes = CookieAttributes::new("s", config::Cookie::default()).unwrap();
+        assert_eq!(
+            set_cookie("s", "token", &attributes, false, None),
+            "s=token; HttpOnly; SameSite=Lax; Path=/"
+        );
+        assert_eq!(
+            set_cookie("s", "token", &attributes, true, Some(3_600)),
+            "s=token; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=3600"
+        );
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn every_attribute_is_written() {
+        let raw = config::Cookie {
+            path: "/shop".to_owned(),
+            domain: Some("example.com".to_owned()),
+            same_site: SameSite::None,
+            secure: config::Secure::Always,
+            http_only: false,
+            partitioned: true,
+            ..config::Cookie::default()
+        };
+        let attributes = CookieAttributes::new("s", raw).unwrap();
+        assert_eq!(
+            set_cookie("s", "token", &attributes, true, None),
+            "s=token; SameSite=None; Partitioned; Secure; Path=/shop; Domain=example.com"
+        );
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn knows_a_response_that_no_shared_cache_stores() {
+        for private in [
+            b"private".as_slice(),
+            b"max-age=60, private",
+            b"No-Store",
+            b"public, no-store",
+        ] {
+            assert!(is_private(private), "{private:?}");
+        }
+        for shared in [
+            b"".as_slice(),
+            b"public",
+            b"max-age=60",
+            b"no-cache",
+            b"private=\"x-name\"",
+            b"privately",
+        ] {
+            assert!(!is_private(shared), "{shared:?}");
+        }
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn finds_what_the_cookie_crate_finds(text in "[a-c=;\" ]{0,40}") {
+                let theirs: Vec<Vec<u8>> = Cookie::split_parse(text.as_str())
+                    .flatten()
+                    .filter(|cookie| cookie.name() == "a")
+                    .map(|cookie| cookie.value_trimmed().as_bytes().to_vec())
+                    .collect();
+                prop_assert_eq!(found(text.as_bytes(), "a"), theirs);
+            }
+
+            #[test]
+            fn takes_out_ours_and_nothing_else(text in proptest::collection::vec(any::<u8>(), 0..80)) {
+                let rest = match without(&text, "a") {
+                    Remainder::Unchanged => text.clone(),
+                    Remainder::Empty => Vec::new(),
+                    Remainder::Line(rest) => rest,
+                };
+                prop_assert!(found(&rest, "a").is_empty());
+                let others = |line: &[u8]| -> Vec<Vec<u8>> {
+                    pairs(line)
+                        .filter(|pair| value_of(pair, "a").is_none())
+                        .map(|pair| pair.trim_ascii_start().to_vec())
+                        .filter(|pair| !pair.is_empty())
+                        .collect()
+                };
+                prop_assert_eq!(others(&rest), others(&text));
+            }
+        }
+    }
+}

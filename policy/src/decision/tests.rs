@@ -1,0 +1,260 @@
+use wasm_bindgen_test::wasm_bindgen_test;
+
+use super::*;
+use crate::{config, duration::Duration, keys::Entry};
+
+const NOW: u64 = 1_700_000_000;
+const NONCE: [u8; NONCE_LENGTH] = [5; NONCE_LENGTH];
+const HOST: &[u8] = b"10.244.0.11:8080";
+const OTHER: &[u8] = b"10.244.0.12:8080";
+
+fn keys() -> KeyRing {
+    KeyRing::parse(&Entry::new(1, [1; 32]).reveal()).unwrap()
+}
+
+fn session() -> config::Session {
+    config::Session {
+        name: "cart".to_owned(),
+        transport: Transport::Cookie,
+        absolute_timeout: Some(Duration::from_secs(3_600)),
+        idle_timeout: Some(Duration::from_secs(600)),
+        refresh_interval: None,
+        forward_token: false,
+        cookie: config::Cookie::default(),
+    }
+}
+
+fn rule(weights: &[(&str, u32)], session: Option<config::Session>) -> Rule {
+    let backends = weights
+        .iter()
+        .map(|&(key, weight)| config::Backend {
+            key: key.to_owned(),
+            weight,
+        })
+        .collect();
+    let raw = config::Rule {
+        route: "shop.store.0".to_owned(),
+        virtual_hosts: Vec::new(),
+        id: "HTTPRoute/shop/store#0".to_owned(),
+        session,
+        backends,
+    };
+    Rule::new(0, raw).unwrap()
+}
+
+/// A first visit that was answered by `host`: the token that the client gets.
+fn visit(rule: &Rule, host: &[u8], at: u64) -> String {
+    let first = decide(rule, Some(&keys()), std::iter::empty(), at, || 0);
+    assert_eq!(first.outcome(), Outcome::New);
+    assert_eq!(first.host_header(), None);
+    token_of(rule, &first.due(rule, Some(host), false, at).unwrap(), at)
+}
+
+fn token_of(rule: &Rule, due: &Due, at: u64) -> String {
+    let header = due.seal(rule.session().unwrap(), &keys(), NONCE, at).unwrap();
+    let value = header.value.split(';').next().unwrap();
+    value.strip_prefix("cart=").unwrap_or(value).to_owned()
+}
+
+fn again(rule: &Rule, token: &str, at: u64) -> Decision {
+    decide(rule, Some(&keys()), std::iter::once(token.as_bytes()), at, || 0)
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_session_returns_to_its_host() {
+    let rule = rule(&[("a", 1)], Some(session()));
+    let back = again(&rule, &visit(&rule, HOST, NOW), NOW + 1);
+    assert_eq!((back.outcome(), back.reason()), (Outcome::Resumed, Reason::Session));
+    // "10.244.0.11:8080" in standard base64, with padding.
+    assert_eq!(back.host_header().as_deref(), Some("MTAuMjQ0LjAuMTE6ODA4MA=="));
+    assert_eq!(back.backend_header(&rule), None);
+    assert_eq!(back.due(&rule, None, false, NOW + 1), None);
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_token_is_due_only_when_something_changed() {
+    let rule = rule(&[("a", 1)], Some(session()));
+    let token = visit(&rule, HOST, NOW);
+    let issue = |at, host| {
+        again(&rule, &token, at)
+            .due(&rule, host, false, at)
+            .map(|due| due.issue)
+    };
+    assert_eq!(issue(NOW + 29, None), None);
+    assert_eq!(issue(NOW + 30, None), Some(Issue::Refreshed));
+    assert_eq!(issue(NOW + 1, Some(OTHER)), Some(Issue::Repinned));
+    assert_eq!(issue(NOW + 30, Some(OTHER)), Some(Issue::Repinned));
+    assert_eq!(issue(NOW + 1, Some(HOST)), None);
+    assert_eq!(issue(NOW + 30, Some(HOST)), Some(Issue::Refreshed));
+    assert_eq!(issue(NOW + 601, Some(OTHER)), Some(Issue::New));
+    // Without a host there is nothing to bind a new session to.
+    assert_eq!(issue(NOW + 601, None), None);
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn refresh_and_repin_keep_the_issue_time() {
+    let permanent = config::Session {
+        cookie: config::Cookie {
+            lifetime_type: config::LifetimeType::Permanent,
+            ..config::Cookie::default()
+        },
+        ..session()
+    };
+    let rule = rule(&[("a", 1)], Some(permanent));
+    let token = visit(&rule, HOST, NOW);
+    for (host, issue) in [(None, Issue::Refreshed), (Some(OTHER), Issue::Repinned)] {
+        let due = again(&rule, &token, NOW + 500)
+            .due(&rule, host, false, NOW + 500)
+            .unwrap();
+        assert_eq!(due.issue, issue);
+        let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW + 500).unwrap();
+        assert!(header.value.ends_with("; Max-Age=3100"), "{}", header.value);
+    }
+    let mut token = token;
+    for at in (NOW..NOW + 3_600).step_by(500) {
+        let back = again(&rule, &token, at);
+        if let Some(due) = back.due(&rule, None, false, at) {
+            token = token_of(&rule, &due, at);
+        }
+    }
+    assert_eq!(again(&rule, &token, NOW + 3_599).outcome(), Outcome::RefreshDue);
+    assert_eq!(again(&rule, &token, NOW + 3_600).outcome(), Outcome::ExpiredAbsolute);
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_live_session_beats_the_weights_even_at_zero() {
+    let before = rule(&[("a", 1), ("b", 0)], Some(session()));
+    let token = visit(&before, HOST, NOW);
+    let after = rule(&[("a", 0), ("b", 100)], Some(session()));
+    let back = again(&after, &token, NOW + 1);
+    assert_eq!(back.backend_header(&after), Some("a"));
+    assert!(back.host_header().is_some());
+    let newcomer = decide(&after, Some(&keys()), std::iter::empty(), NOW, || 0);
+    assert_eq!(
+        (newcomer.backend_header(&after), newcomer.reason()),
+        (Some("b"), Reason::Split)
+    );
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_session_whose_backend_is_gone_moves() {
+    let before = rule(&[("a", 1), ("b", 0)], Some(session()));
+    let token = visit(&before, HOST, NOW);
+    let after = rule(&[("b", 1), ("c", 0)], Some(session()));
+    let moved = again(&after, &token, NOW + 1);
+    assert_eq!(moved.outcome(), Outcome::BackendGone);
+    assert_eq!(moved.host_header(), None);
+    assert_eq!(moved.backend_header(&after), Some("b"));
+    let due = moved.due(&after, Some(OTHER), false, NOW + 1).unwrap();
+    assert_eq!(due.issue, Issue::Repinned);
+    let token = token_of(&after, &due, NOW + 1);
+    assert_eq!(again(&after, &token, NOW + 2).outcome(), Outcome::Resumed);
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn the_first_token_that_lives_wins() {
+    let rule = rule(&[("a", 1)], Some(session()));
+    let old = visit(&rule, OTHER, NOW - 3_600);
+    let live = visit(&rule, HOST, NOW);
+    let decide = |tokens: &[&str]| {
+        decide(
+            &rule,
+            Some(&keys()),
+            tokens.iter().map(|text| text.as_bytes()),
+            NOW,
+            || 0,
+        )
+    };
+    assert_eq!(decide(&["junk", &old, &live]).outcome(), Outcome::Resumed);
+    assert_eq!(decide(&["junk", "junk", "junk", &live]).outcome(), Outcome::Resumed);
+    assert_eq!(decide(&[&old, "junk"]).outcome(), Outcome::ExpiredAbsolute);
+    let fifth = decide(&["junk", "junk", "junk", "junk", &live]);
+    assert_eq!(fifth.outcome(), Outcome::Rejected(Rejection::Malformed));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn without_keys_the_weights_still_hold() {
+    let rule = rule(&[("a", 1), ("b", 3)], Some(session()));
+    let token = visit(&rule, HOST, NOW);
+    let off = decide(&rule, None, std::iter::once(token.as_bytes()), NOW, || 1);
+    assert_eq!(
+        (off.outcome(), off.backend_header(&rule)),
+        (Outcome::Stateless, Some("b"))
+    );
+    assert_eq!(off.host_header(), None);
+    assert_eq!(off.due(&rule, Some(HOST), false, NOW), None);
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn the_weights_are_followed_exactly() {
+    let rule = rule(&[("a", 90), ("zero", 0), ("b", 10)], None);
+    let mut counts = [0; 3];
+    for random in 0..1_000 {
+        counts[decide(&rule, None, std::iter::empty(), NOW, || random).backend()] += 1;
+    }
+    assert_eq!(counts, [900, 0, 100]);
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn secure_follows_the_scheme_and_stays_what_it_was() {
+    let rule = rule(&[("a", 1)], Some(session()));
+    let first = decide(&rule, Some(&keys()), std::iter::empty(), NOW, || 0);
+    assert!(first.wants_scheme(&rule));
+    let due = first.due(&rule, Some(HOST), true, NOW).unwrap();
+    let secure = |due: &Due| {
+        let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap();
+        header.value.contains("; Secure;")
+    };
+    assert!(secure(&due));
+    let back = again(&rule, &token_of(&rule, &due, NOW), NOW + 1);
+    assert!(!back.wants_scheme(&rule));
+    assert!(secure(&back.due(&rule, Some(OTHER), false, NOW + 1).unwrap()));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_header_session_carries_the_bare_token() {
+    let by_header = config::Session {
+        name: "x-cart".to_owned(),
+        transport: Transport::Header,
+        ..session()
+    };
+    let rule = rule(&[("a", 1)], Some(by_header));
+    let first = decide(&rule, Some(&keys()), std::iter::empty(), NOW, || 0);
+    assert!(!first.wants_scheme(&rule));
+    let due = first.due(&rule, Some(HOST), false, NOW).unwrap();
+    let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap();
+    assert_eq!(header.name, "x-cart");
+    assert_eq!(again(&rule, &header.value, NOW).outcome(), Outcome::Resumed);
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_request_is_decided(
+            tokens in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..6),
+            now in any::<u64>(), random in any::<u64>(), weights in proptest::collection::vec(1..1_000_u32, 1..5)
+        ) {
+            let keyed: Vec<(String, u32)> = (0..).zip(weights).map(|(i, weight)| (format!("b{i}"), weight)).collect();
+            let named: Vec<(&str, u32)> = keyed.iter().map(|(key, weight)| (key.as_str(), *weight)).collect();
+            let rule = rule(&named, Some(session()));
+            let decision = decide(&rule, Some(&keys()), tokens.iter().map(Vec::as_slice), now, || random);
+            prop_assert!(decision.backend() < rule.backends().len());
+            prop_assert_eq!(decision.host_header(), None);
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The configuration, checked and compiled once: a rule that exists is a rule that works.
+
+use std::{collections::HashMap, rc::Rc};
+
+use crate::{
+    config,
+    duration::{Duration, NotWholeSeconds},
+    name::InvalidName,
+};
+
+mod attributes;
+mod session;
+
+pub use self::{attributes::CookieAttributes, session::Session};
+pub use crate::config::{SameSite, Secure, Transport};
+
+/// The longest backend key: its length is one byte of a token.
+const MAX_KEY_LENGTH: usize = 255;
+
+/// All rules of a gateway, found by Envoy's route name.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    routes: HashMap<Box<[u8]>, Vec<Placed>>,
+    len: usize,
+}
+
+/// A rule and the virtual hosts in which it counts; none: in all.
+#[derive(Debug)]
+struct Placed {
+    virtual_hosts: Box<[Box<[u8]>]>,
+    rule: Rc<Rule>,
+}
+
+/// A route rule, ready for requests.
+#[derive(Debug)]
+pub struct Rule {
+    position: usize,
+    id: Box<str>,
+    route: Box<str>,
+    session: Option<Session>,
+    backends: Box<[Backend]>,
+    total_weight: u64,
+}
+
+/// One destination of a rule.
+#[derive(Debug)]
+pub struct Backend {
+    key: Box<str>,
+    weight: u32,
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidConfig {
+    /// It is not JSON of the expected shape.
+    #[error("the plugin configuration cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It is of another version.
+    #[error(
+        "the plugin configuration is of version {found}; this module reads version {}",
+        config::VERSION
+    )]
+    Version {
+        /// The version that was found.
+        found: u32,
+    },
+    /// Two rules claim the same requests.
+    #[error("rules `{first}` and `{second}` both claim the route `{route}`; give each its own virtualHosts")]
+    Collision {
+        /// The id of the earlier rule.
+        first: String,
+        /// The id of the later rule.
+        second: String,
+        /// The route name that both have.
+        route: String,
+    },
+    /// A rule is wrong in itself.
+    #[error("rule `{id}`: {reason}")]
+    Rule {
+        /// The rule's id.
+        id: String,
+        /// What is wrong.
+        reason: InvalidRule,
+    },
+}
+
+/// Why a rule is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRule {
+    /// `route` or `id` is empty or has a control character.
+    #[error("`{0}` must have at least one character and no control characters")]
+    Identity(&'static str),
+    /// There are no backends.
+    #[error("a rule needs at least one backend")]
+    NoBackends,
+    /// The key of a backend cannot be a header value or does not fit into a token.
+    #[error("`{0}` is not a backend key: 1 to {MAX_KEY_LENGTH} visible ASCII characters are")]
+    BackendKey(String),
+    /// Two backends have one key.
+    #[error("two backends have the key `{0}`")]
+    DuplicateBackend(String),
+    /// No backend can be chosen.
+    #[error("the weights of all backends are 0, so that no new session could be placed")]
+    NoWeight,
+    /// The session name cannot be used.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// A timeout is zero or not in whole seconds.
+    #[error("{field} {reason}")]
+    Timeout {
+        /// Which one.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: NotWholeSeconds,
+    },
+    /// A permanent cookie would have no end.
+    #[error("absoluteTimeout must be specified when cookie lifetimeType is Permanent")]
+    PermanentWithoutEnd,
+    /// A refresh interval without an idle timeout has no use.
+    #[error("refreshInterval is only used with an idleTimeout")]
+    RefreshWithoutIdle,
+    /// The last-seen time would be renewed too late.
+    #[error("refreshInterval {refresh} must not be longer than idleTimeout {idle}")]
+    RefreshTooLong {
+        /// The refresh interval.
+        refresh: Duration,
+        /// The idle timeout.
+        idle: Duration,
+    },
+    /// Cookie attributes without a cookie.
+    #[error("cookie attributes can only be set with type Cookie")]
+    CookieWithHeader,
+    /// `Path` or `Domain` has a character that would end the attribute.
+    #[error("`{value}` is not a cookie {attribute}: {allowed}")]
+    Attribute {
+        /// `Path` or `Domain`.
+        attribute: &'static str,
+        /// What was found.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// Browsers refuse the cookie without `Secure`.
+    #[error("{0} needs the Secure attribute, so secure cannot be Never")]
+    NeedsSecure(&'static str),
+    /// Browsers refuse the cookie under this name.
+    #[error("a cookie whose name begins with __Host- must have the Path / and no Domain")]
+    HostPrefix,
+}
+
+impl RouteTable {
+    /// Reads a plugin configuration from JSON.
+    pub fn parse(json: &[u8]) -> Result<Self, InvalidConfig> {
+        Self::try_from(serde_json::from_slice::<config::Config>(json)?)
+    }
+
+    /// How many rules there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no rules.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Every rule, in no particular order.
+    pub fn rules(&self) -> impl Iterator<Item = &Rc<Rule>> {
+        self.routes.values().flatten().map(|placed| &placed.rule)
+    }
+
+    /// The rule for a request on the route `route`. `virtual_host` is only asked for where the name alone does not tell.
+    pub fn find(&self, route: &[u8], virtual_host: impl FnOnce() -> Option<Vec<u8>>) -> Option<&Rc<Rule>> {
+        let places = self.routes.get(route)?;
+        if let [placed] = places.as_slice()
+            && placed.virtual_hosts.is_empty()
+        {
+            return Some(&placed.rule);
+        }
+        let virtual_host = virtual_host()?;
+        places
+            .iter()
+            .find(|placed| placed.virtual_hosts.iter().any(|host| **host == *virtual_host))
+            .map(|placed| &placed.rule)
+    }
+}
+
+impl TryFrom<config::Config> for RouteTable {
+    type Error = InvalidConfig;
+
+    fn try_from(config: config::Config) -> Result<Self, InvalidConfig> {
+        if config.version != config::VERSION {
+            return Err(InvalidConfig::Version { found: config.version });
+        }
+        let mut table = Self {
+            len: config.rules.len(),
+            ..Self::default()
+        };
+        for (position, raw) in config.rules.into_iter().enumerate() {
+            let virtual_hosts = raw.virtual_hosts.iter().map(|host| host.as_bytes().into()).collect();
+            let id = raw.id.clone();
+            let rule = Rule::new(position, raw).map_err(|reason| InvalidConfig::Rule { id, reason })?;
+            let claims = table.routes.entry(rule.route.as_bytes().into()).or_default();
+            let placed = Placed {
+                virtual_hosts,
+                rule: Rc::new(rule),
+            };
+            if let Some(other) = claims.iter().find(|other| other.overlaps(&placed)) {
+                return Err(InvalidConfig::Collision {
+                    first: other.rule.id.to_string(),
+                    second: placed.rule.id.to_string(),
+                    route: placed.rule.route.to_string(),
+                });
+            }
+            claims.push(placed);
+        }
+        Ok(table)
+    }
+}
+
+impl Placed {
+    fn overlaps(&self, other: &Self) -> bool {
+        self.virtual_hosts.is_empty()
+            || other.virtual_hosts.is_empty()
+            || self.virtual_hosts.iter().any(|host| other.virtual_hosts.contains(host))
+    }
+}
+
+impl Rule {
+    /// The place of the rule in the configuration, counted from 0.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// The identity that tokens are bound to.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The name of the Envoy route.
+    #[must_use]
+    pub fn route(&self) -> &str {
+        &self.route
+    }
+
+    /// How sessions are kept, if they are.
+    #[must_use]
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// The backends in their order.
+    #[must_use]
+    pub fn backends(&self) -> &[Backend] {
+        &self.backends
+    }
+
+    /// The position of the backend with this key.
+    #[must_use]
+    pub fn backend(&self, key: &[u8]) -> Option<usize> {
+        self.backends.iter().position(|backend| backend.key.as_bytes() == key)
+    }
+
+    /// The position of the backend for a new session. Evenly distributed `random` numbers follow the weights.
+    #[must_use]
+    pub fn draw(&self, random: u64) -> usize {
+        let mut left = random.checked_rem(self.total_weight).unwrap_or(0);
+        for (position, backend) in self.backends.iter().enumerate() {
+            match left.checked_sub(backend.weight.into()) {
+                Some(rest) => left = rest,
+                None => return position,
+            }
+        }
+        0
+    }
+}
+
+impl Rule {
+    /// Checks one rule of a configuration.
+    pub(crate) fn new(position: usize, raw: config::Rule) -> Result<Self, InvalidRule> {
+        for (field, value) in [("route", &raw.route), ("id", &raw.id)] {
+            if value.is_empty() || value.chars().any(char::is_control) {
+                return Err(InvalidRule::Identity(field));
+            }
+        }
+        let mut backends: Vec<Backend> = Vec::with_capacity(raw.backends.len());
+        for backend in raw.backends {
+            let backend = Backend::try_from(backend)?;
+            if backends.iter().any(|other| other.key == backend.key) {
+                return Err(InvalidRule::DuplicateBackend(backend.key.into()));
+            }
+            backends.push(backend);
+        }
+        if backends.is_empty() {
+            return Err(InvalidRule::NoBackends);
+        }
+        let total_weight: u64 = backends.iter().map(|backend| u64::from(backend.weight)).sum();
+        if total_weight == 0 {
+            return Err(InvalidRule::NoWeight);
+        }
+        let session = raw.session.map(|session| Session::new(session, &raw.id)).transpose()?;
+        Ok(Self {
+            position,
+            id: raw.id.into(),
+            route: raw.route.into(),
+            session,
+            backends: backends.into(),
+            total_weight,
+        })
+    }
+}
+
+impl Backend {
+    /// What the token and `x-mooring-backend` call it.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl TryFrom<config::Backend> for Backend {
+    type Error = InvalidRule;
+
+    fn try_from(raw: config::Backend) -> Result<Self, InvalidRule> {
+        let visible = raw.key.bytes().all(|byte| byte.is_ascii_graphic());
+        if raw.key.is_empty() || raw.key.len() > MAX_KEY_LENGTH || !visible {
+            return Err(InvalidRule::BackendKey(raw.key));
+        }
+        Ok(Self {
+            key: raw.key.into(),
+            weight: raw.weight,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

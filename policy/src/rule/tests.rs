@@ -1,0 +1,222 @@
+use serde_json::{Value, json};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+use super::*;
+
+fn config(rules: &[Value]) -> Value {
+    json!({"version": 1, "rules": rules})
+}
+
+fn rule() -> Value {
+    json!({
+        "route": "shop.store.0",
+        "id": "HTTPRoute/shop/store#0",
+        "session": {"name": "cart", "type": "Cookie", "idleTimeout": "10m"},
+        "backends": [{"key": "store.shop:80", "weight": 1}],
+    })
+}
+
+/// The rule with one value put in by its JSON pointer.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut rule = rule();
+    let (parent, field) = pointer.rsplit_once('/').unwrap();
+    rule.pointer_mut(parent).unwrap()[field] = value;
+    rule
+}
+
+fn parse(config: &Value) -> Result<RouteTable, InvalidConfig> {
+    RouteTable::parse(config.to_string().as_bytes())
+}
+
+/// What is wrong with the rule.
+fn refusal(rule: Value) -> String {
+    parse(&config(&[rule])).unwrap_err().to_string()
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_rule_is_found_by_its_route() {
+    let table = parse(&config(&[rule()])).unwrap();
+    let no_host = || -> Option<Vec<u8>> { panic!("the route name is enough") };
+    assert_eq!(
+        table.find(b"shop.store.0", no_host).unwrap().id(),
+        "HTTPRoute/shop/store#0"
+    );
+    assert!(table.find(b"shop.store.1", no_host).is_none());
+    assert!(table.find(b"", no_host).is_none());
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn rules_of_one_route_name_are_told_apart_by_virtual_host() {
+    let mut first = with("/virtualHosts", json!(["a.example:80"]));
+    let mut second = with("/virtualHosts", json!(["b.example:80", "c.example:80"]));
+    first["id"] = json!("first");
+    second["id"] = json!("second");
+    let table = parse(&config(&[first.clone(), second])).unwrap();
+    let find = |host: &str| {
+        let host = host.as_bytes().to_vec();
+        table
+            .find(b"shop.store.0", || Some(host))
+            .map(|rule| rule.id().to_owned())
+    };
+    assert_eq!(find("a.example:80").as_deref(), Some("first"));
+    assert_eq!(find("c.example:80").as_deref(), Some("second"));
+    assert_eq!(find("d.example:80"), None);
+
+    let message = parse(&config(&[first, rule()])).unwrap_err().to_string();
+    assert!(
+        message.contains("`first` and `HTTPRoute/shop/store#0` both claim the route"),
+        "{message}"
+    );
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn the_refresh_interval_is_a_twentieth_within_bounds() {
+    for (idle, expected) in [("1s", 1), ("2s", 1), ("10m", 30), ("1h", 60)] {
+        let table = parse(&config(&[with("/session/idleTimeout", json!(idle))])).unwrap();
+        let rule = table.rules().next().unwrap();
+        assert_eq!(
+            rule.session().unwrap().timeouts().idle.unwrap().refresh,
+            expected,
+            "{idle}"
+        );
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn names_and_attributes_that_need_secure_get_it() {
+    for (pointer, value) in [
+        ("/session/name", json!("__Host-cart")),
+        ("/session/name", json!("__secure-cart")),
+        ("/session/cookie", json!({"sameSite": "None"})),
+        ("/session/cookie", json!({"partitioned": true})),
+    ] {
+        let table = parse(&config(&[with(pointer, value.clone())])).unwrap();
+        let rule = table.rules().next().unwrap();
+        assert_eq!(rule.session().unwrap().cookie().secure(), Secure::Always, "{value}");
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn what_cannot_work_is_refused() {
+    for (pointer, value, message) in [
+        ("/route", json!(""), "`route` must have"),
+        ("/id", json!("a\u{0}b"), "`id` must have"),
+        ("/backends", json!([]), "at least one backend"),
+        (
+            "/backends",
+            json!([{"key": "a b", "weight": 1}]),
+            "`a b` is not a backend key",
+        ),
+        (
+            "/backends",
+            json!([{"key": "", "weight": 1}]),
+            "`` is not a backend key",
+        ),
+        (
+            "/backends",
+            json!([{"key": "a", "weight": 1}, {"key": "a", "weight": 2}]),
+            "two backends have the key `a`",
+        ),
+        (
+            "/backends",
+            json!([{"key": "a", "weight": 0}]),
+            "weights of all backends are 0",
+        ),
+        ("/session/name", json!("a b"), "' ' is not allowed"),
+        (
+            "/session/absoluteTimeout",
+            json!("0s"),
+            "absoluteTimeout is 0s, but sessions count whole seconds",
+        ),
+        ("/session/idleTimeout", json!("1500ms"), "idleTimeout is 1s500ms, but"),
+        ("/session/idleTimeout", json!("1d"), "`1d` is not a duration"),
+        (
+            "/session/refreshInterval",
+            json!("11m"),
+            "refreshInterval 11m must not be longer than idleTimeout 10m",
+        ),
+        (
+            "/session/cookie",
+            json!({"lifetimeType": "Permanent"}),
+            "absoluteTimeout must be specified",
+        ),
+        (
+            "/session/cookie",
+            json!({"path": "shop"}),
+            "`shop` is not a cookie Path",
+        ),
+        (
+            "/session/cookie",
+            json!({"path": "/;Domain=evil.example"}),
+            "is not a cookie Path",
+        ),
+        ("/session/cookie", json!({"path": "/\r\nx: y"}), "is not a cookie Path"),
+        (
+            "/session/cookie",
+            json!({"domain": "a;b"}),
+            "`a;b` is not a cookie Domain",
+        ),
+        (
+            "/session/cookie",
+            json!({"sameSite": "None", "secure": "Never"}),
+            "SameSite=None needs the Secure",
+        ),
+        (
+            "/session/cookie",
+            json!({"partitioned": true, "secure": "Never"}),
+            "Partitioned needs the Secure",
+        ),
+        ("/session/cookie", json!({"sameSite": "lax"}), "unknown variant `lax`"),
+        ("/session/sessionName", json!("x"), "unknown field `sessionName`"),
+    ] {
+        let found = refusal(with(pointer, value.clone()));
+        assert!(found.contains(message), "{pointer} = {value}: {found}");
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_header_session_takes_no_cookie_attributes_and_a_free_name() {
+    let header =
+        |name: &str, cookie: Value| with("/session", json!({"name": name, "type": "Header", "cookie": cookie}));
+    assert!(parse(&config(&[header("x-cart", json!({}))])).is_ok());
+    assert!(refusal(header("x-cart", json!({"path": "/a"}))).contains("only be set with type Cookie"));
+    assert!(refusal(header("x-mooring-host", json!({}))).contains("a meaning of its own"));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_refresh_interval_needs_an_idle_timeout() {
+    let rule = with("/session", json!({"name": "cart", "refreshInterval": "10s"}));
+    assert!(refusal(rule).contains("only used with an idleTimeout"));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn the_host_prefix_allows_neither_path_nor_domain() {
+    for cookie in [json!({"path": "/a"}), json!({"domain": "example.com"})] {
+        let rule = with("/session", json!({"name": "__Host-cart", "cookie": cookie}));
+        assert!(refusal(rule).contains("begins with __Host- must have the Path /"));
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_foreign_document_is_refused() {
+    let version = parse(&json!({"version": 2, "rules": []})).unwrap_err().to_string();
+    assert_eq!(
+        version,
+        "the plugin configuration is of version 2; this module reads version 1"
+    );
+    for text in ["", "{}", "[]", "null", "{\"version\": 1, \"rules\": [], \"extra\": 1}"] {
+        assert!(
+            matches!(RouteTable::parse(text.as_bytes()), Err(InvalidConfig::Json(_))),
+            "{text}"
+        );
+    }
+}
