@@ -126,6 +126,15 @@ impl Module<'_> {
         self
     }
 
+    /// The plugin configuration, as JSON.
+    pub fn read_configuration(&self) -> String {
+        let configuration = self.0.get("configuration").and_then(|any| any.get("value"));
+        match configuration.expect("a plugin configuration") {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// Replaces the plugin configuration by any text.
     pub fn configuration(self, text: &str) -> Self {
         let any = json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": text});

@@ -172,9 +172,14 @@ impl Envoy {
     /// Generates from the manifests again and gives the running Envoy what changed; waits until it works with it or has
     /// refused it.
     pub async fn apply(&mut self, manifests: &Manifests) -> Update {
+        self.apply_bootstrap(self.generate(manifests)).await
+    }
+
+    /// What `mooring generate` makes of the manifests for this Envoy, with the edits that it was started with.
+    pub fn generate(&self, manifests: &Manifests) -> Bootstrap {
         let mut bootstrap = manifests.generate(self.site).bootstrap();
         self.options.edits.iter().for_each(|edit| edit(&mut bootstrap));
-        self.apply_bootstrap(bootstrap).await
+        bootstrap
     }
 
     /// Gives the running Envoy what differs in this configuration.

@@ -39,7 +39,7 @@ pub mod wait;
 
 pub use bootstrap::{Bootstrap, Module};
 pub use browser::Browser;
-pub use client::{Client, Request, raw};
+pub use client::{Client, HOSTNAME, Request, raw};
 pub use envoy::{Builder, Envoy, Update};
 pub use manifests::{
     Dialect, Endpoint, Generated, Manifests, NAMESPACE, Persistence, Policy, Route, Rule, Service, Site,

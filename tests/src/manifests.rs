@@ -231,6 +231,7 @@ endpoints:{}
 pub struct Route {
     name: String,
     annotations: Vec<(String, String)>,
+    hosts: Vec<String>,
     rules: Vec<Rule>,
 }
 
@@ -248,8 +249,15 @@ impl Route {
         Self {
             name: name.to_owned(),
             annotations: Vec::new(),
+            hosts: Vec::new(),
             rules: Vec::new(),
         }
+    }
+
+    /// Only for this host name.
+    pub fn host(mut self, host: &str) -> Self {
+        self.hosts.push(host.to_owned());
+        self
     }
 
     /// A route that sends everything to one Service.
@@ -278,7 +286,14 @@ metadata:
             self.name
         );
         push_map(&mut yaml, "annotations", &self.annotations);
-        yaml.push_str("spec:\n  parentRefs:\n  - name: web\n  rules:\n");
+        yaml.push_str("spec:\n  parentRefs:\n  - name: web\n");
+        if !self.hosts.is_empty() {
+            yaml.push_str("  hostnames:\n");
+        }
+        for host in &self.hosts {
+            yaml.push_str(&format!("  - {host}\n"));
+        }
+        yaml.push_str("  rules:\n");
         for rule in &self.rules {
             yaml.push_str(&format!(
                 "  - matches:

@@ -51,9 +51,14 @@ impl Answer {
     }
 
     /// With this header besides its own; the same name may come several times.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub fn header(self, name: &str, value: &str) -> Self {
+        self.bytes(name, value.as_bytes())
+    }
+
+    /// The same, with bytes that need not be text.
+    pub fn bytes(mut self, name: &str, value: &[u8]) -> Self {
         let name: HeaderName = name.parse().expect("a header name");
-        let value: HeaderValue = value.parse().expect("a header value");
+        let value = HeaderValue::from_bytes(value).expect("a header value");
         self.headers.append(name, value);
         self
     }

@@ -11,4 +11,16 @@
     reason = "everything here is a test, and that is how a test fails"
 )]
 
+mod degraded;
+mod endpoints;
 mod harness;
+mod headers;
+mod hostile;
+mod isolation;
+mod keys;
+mod sessions;
+mod shop;
+mod splits;
+mod timeouts;
+mod tokens;
+mod transports;
