@@ -50,8 +50,11 @@ impl Stream {
             return Ok(());
         };
         let decision = match rule.session() {
-            Some(session) => self.read_session(&rule, session)?,
             None => self.decide(&rule, iter::empty())?,
+            Some(session) => match session.transport() {
+                Transport::Header => self.read_header(&rule, session)?,
+                Transport::Cookie => self.read_cookies(&rule, session)?,
+            },
         };
         metrics::count_outcome(decision.outcome());
         self.shared
@@ -78,41 +81,56 @@ impl Stream {
         Ok(self.shared.routes.find(&route, virtual_host).cloned())
     }
 
-    /// Decides by the tokens of the request, and takes them out of it.
-    fn read_session(&self, rule: &Rule, session: &Session) -> Result<Decision, HostError> {
-        let name = session.name();
-        if session.transport() == Transport::Header {
-            let value = REQUEST.first(name)?;
-            let decision = self.decide(rule, value.iter().map(Vec::as_slice))?;
-            if value.is_some() && !session.forward_token() {
-                REQUEST.remove(name)?;
-            }
-            return Ok(decision);
-        }
-        let Some(line) = REQUEST.first("cookie")? else {
-            return self.decide(rule, iter::empty());
-        };
-        let mut lines = vec![line];
-        let mut decision = self.decide_by_cookies(rule, name, &lines)?;
-        if !matches!(
-            decision.outcome(),
-            Outcome::Resumed | Outcome::RefreshDue | Outcome::Stateless
-        ) {
-            // HTTP/1.1 clients may send several lines, of which Envoy gave the first.
-            let all = REQUEST.all("cookie")?;
-            if all.len() > 1 {
-                decision = self.decide_by_cookies(rule, name, &all)?;
-                lines = all;
-            }
-        }
-        if !session.forward_token() {
-            remove_cookie(name, &lines)?;
+    /// Decides by the token in the session header, and takes it out of the request.
+    fn read_header(&self, rule: &Rule, session: &Session) -> Result<Decision, HostError> {
+        let value = REQUEST.first(session.name())?;
+        let decision = self.decide(rule, value.iter().map(Vec::as_slice))?;
+        if value.is_some() && !session.forward_token() {
+            REQUEST.remove(session.name())?;
         }
         Ok(decision)
     }
 
-    fn decide_by_cookies(&self, rule: &Rule, name: &str, lines: &[Vec<u8>]) -> Result<Decision, HostError> {
-        self.decide(rule, lines.iter().flat_map(|line| cookie::values(line, name)))
+    /// Decides by the tokens in the cookies, and takes them out of the request.
+    ///
+    /// HTTP/1.1 clients may send several `Cookie` lines, of which Envoy gives the first. The others are read where they
+    /// matter: to find a session, and before the first is removed, since a line can only be removed with all of its name.
+    fn read_cookies(&self, rule: &Rule, session: &Session) -> Result<Decision, HostError> {
+        let Some(line) = REQUEST.first("cookie")? else {
+            return self.decide(rule, iter::empty());
+        };
+        let decision = self.decide(rule, cookie::values(&line, session.name()))?;
+        let rest = cookie::without(&line, session.name());
+        if !decision.is_live() || rest == Remainder::Empty {
+            let lines = REQUEST.all("cookie")?;
+            if lines.len() > 1 {
+                return self.read_cookie_lines(rule, session, &lines);
+            }
+        }
+        match rest {
+            _ if session.forward_token() => {}
+            Remainder::Unchanged => {}
+            Remainder::Line(rest) => REQUEST.set("cookie", &rest)?,
+            Remainder::Empty => REQUEST.remove("cookie")?,
+        }
+        Ok(decision)
+    }
+
+    fn read_cookie_lines(&self, rule: &Rule, session: &Session, lines: &[Vec<u8>]) -> Result<Decision, HostError> {
+        let name = session.name();
+        let tokens = lines.iter().flat_map(|line| cookie::values(line, name));
+        let decision = self.decide(rule, tokens)?;
+        if !session.forward_token() {
+            REQUEST.remove("cookie")?;
+            for line in lines {
+                match cookie::without(line, name) {
+                    Remainder::Unchanged => REQUEST.add("cookie", line)?,
+                    Remainder::Line(rest) => REQUEST.add("cookie", &rest)?,
+                    Remainder::Empty => {}
+                }
+            }
+        }
+        Ok(decision)
     }
 
     fn decide<'a>(&self, rule: &Rule, tokens: impl Iterator<Item = &'a [u8]>) -> Result<Decision, HostError> {
@@ -168,26 +186,6 @@ impl Stream {
         metrics::count_issue(due.issue);
         Ok(())
     }
-}
-
-/// Takes our cookie out of the request's `Cookie` lines, and leaves the others as they are.
-fn remove_cookie(name: &str, lines: &[Vec<u8>]) -> Result<(), HostError> {
-    let rest: Vec<Remainder> = lines.iter().map(|line| cookie::without(line, name)).collect();
-    if rest.iter().all(|rest| *rest == Remainder::Unchanged) {
-        return Ok(());
-    }
-    if let [Remainder::Line(rest)] = rest.as_slice() {
-        return REQUEST.set("cookie", rest);
-    }
-    REQUEST.remove("cookie")?;
-    for (line, rest) in lines.iter().zip(&rest) {
-        match rest {
-            Remainder::Unchanged => REQUEST.add("cookie", line)?,
-            Remainder::Line(rest) => REQUEST.add("cookie", rest)?,
-            Remainder::Empty => {}
-        }
-    }
-    Ok(())
 }
 
 /// Keeps shared caches from handing one client's cookie to others.
