@@ -70,7 +70,9 @@ impl Bootstrap {
                 json!([{
                     "timeout": "2s",
                     "interval": "0.1s",
-                    "unhealthy_interval": "0.1s",
+                    // Without these, Envoy asks a cluster that has seen no request yet once a minute.
+                    "no_traffic_interval": "0.1s",
+                    "no_traffic_healthy_interval": "0.1s",
                     "unhealthy_threshold": 1,
                     "healthy_threshold": 1,
                     "http_health_check": {"path": HEALTH},
