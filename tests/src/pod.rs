@@ -81,7 +81,7 @@ struct State {
 }
 
 /// Turns what the pod was sent into a page for a person.
-pub type Page = fn(&Echo) -> String;
+pub type Page = Arc<dyn Fn(&Echo) -> String + Send + Sync>;
 
 impl Pod {
     /// Starts a pod of version `v1`.
@@ -165,6 +165,11 @@ impl Pod {
         }
     }
 
+    /// Whether the pod serves.
+    pub fn is_running(&self) -> bool {
+        self.server.is_some()
+    }
+
     /// Serves again after [`Pod::stop`].
     pub async fn resume(&mut self) {
         self.stop().await;
@@ -235,7 +240,7 @@ fn respond(
         .headers()
         .get(ACCEPT)
         .is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
-    let (kind, body) = match state.page {
+    let (kind, body) = match &state.page {
         Some(page) if wants_page => ("text/html; charset=utf-8", page(&echo)),
         _ => ("application/json", echo.to_json()),
     };
