@@ -56,14 +56,26 @@ impl Headers {
         hostcalls::get_map_value_bytes(self.0, name).map_err(at("reading a header"))
     }
 
+    /// The `Cookie` lines of a request. HTTP/1.1 clients may send several, of which [`Self::first`] would give the first.
+    ///
+    /// As a property, Envoy gives all of them joined by commas: one without a comma is the only one. That is cheaper than
+    /// reading all headers, which is left for the others.
+    pub(crate) fn cookie_lines(self) -> Result<Vec<Vec<u8>>, HostError> {
+        match property(&["request", "headers", "cookie"])? {
+            None => Ok(Vec::new()),
+            Some(joined) if joined.contains(&b',') => self.all("cookie"),
+            Some(line) => Ok(vec![line]),
+        }
+    }
+
     /// The values of all header lines called `name`.
-    pub(crate) fn all(self, name: &str) -> Result<Vec<Vec<u8>>, HostError> {
+    fn all(self, name: &str) -> Result<Vec<Vec<u8>>, HostError> {
         let lines = hostcalls::get_map_bytes(self.0).map_err(at("reading the headers"))?;
         let ours = lines.into_iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
         Ok(ours.map(|(_, value)| value).collect())
     }
 
-    /// Gives the first header line called `name` another value, or adds one.
+    /// Puts one header line in the place of all that are called `name`.
     pub(crate) fn set(self, name: &str, value: &[u8]) -> Result<(), HostError> {
         hostcalls::set_map_value_bytes(self.0, name, Some(value)).map_err(at("setting a header"))
     }
@@ -80,7 +92,7 @@ impl Headers {
 }
 
 /// A property of the stream (Envoy's attributes).
-pub(crate) fn property(path: [&str; 2]) -> Result<Option<Vec<u8>>, HostError> {
+pub(crate) fn property(path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
     hostcalls::get_property(path.to_vec()).map_err(at("reading a property"))
 }
 

