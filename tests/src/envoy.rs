@@ -255,7 +255,8 @@ impl Envoy {
             .arg("--disable-hot-restart")
             // A listener that was replaced is gone after a second, and no connection stays on it.
             .args(["--drain-time-s", "1", "--drain-strategy", "immediate"])
-            .args(["--log-level", "info"])
+            // The main component lists all extensions at its start.
+            .args(["--log-level", "info", "--component-log-level", "main:warning"])
             .env_remove("MOORING_KEYS")
             .envs(self.options.keys.as_ref().map(|keys| ("MOORING_KEYS", keys)))
             .stdin(Stdio::null())

@@ -179,6 +179,12 @@ async fn an_app_that_sends_our_internal_header_changes_nothing() {
                 .header("x-mooring-backend", "cart.shop:80"),
         );
     }
+    let stateless = Manifests::new()
+        .service(&Service::new("cart", &pods))
+        .route(&Route::to("cart"));
+    let reply = Envoy::serve(&stateless).await.client().get("/").await.ok();
+    nothing_internal(&reply);
+
     let envoy = Envoy::serve(&cart(&pods, persistence())).await;
     for _ in 0..6 {
         let mut browser = envoy.browser();
