@@ -179,13 +179,13 @@ async fn an_app_that_sends_our_internal_header_changes_nothing() {
                 .header("x-mooring-backend", "cart.shop:80"),
         );
     }
-    let stateless = Manifests::new()
-        .service(&Service::new("cart", &pods))
-        .route(&Route::to("cart"));
-    let reply = Envoy::serve(&stateless).await.client().get("/").await.ok();
-    nothing_internal(&reply);
-
-    let envoy = Envoy::serve(&cart(&pods, persistence())).await;
+    let manifests = Manifests::new().service(&Service::new("cart", &pods)).route(
+        &Route::new("shop")
+            .rule(Rule::to("cart").persistence(persistence()))
+            .rule(Rule::to("cart").below("/stateless")),
+    );
+    let envoy = Envoy::serve(&manifests).await;
+    nothing_internal(&envoy.client().get("/stateless").await.ok());
     for _ in 0..6 {
         let mut browser = envoy.browser();
         let first = browser.get("/").await.ok();
