@@ -112,6 +112,18 @@ async fn a_session_moves_when_its_pod_dies() {
 }
 
 #[tokio::test]
+async fn a_session_moves_when_its_pod_refuses_connections_before_anyone_has_noticed() {
+    let mut pods = Pod::start_several("cart", 3).await;
+    let envoy = Envoy::serve(&cart(&pods, persistence())).await;
+    let mut browser = envoy.browser();
+    let first = browser.get("/").await.ok();
+    let pod = pods.iter_mut().find(|pod| pod.name() == first.pod()).unwrap();
+    pod.stop().await;
+    // Envoy tries again elsewhere, and the session follows.
+    moves_once(&mut browser, &first).await;
+}
+
+#[tokio::test]
 async fn a_session_moves_when_its_pod_is_draining() {
     let pods = Pod::start_several("cart", 3).await;
     let mut envoy = Envoy::builder().dynamic().start(&cart(&pods, persistence())).await;
