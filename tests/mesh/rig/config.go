@@ -1,0 +1,86 @@
+package rig
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// ConfigDump is Envoy's whole configuration as JSON, with the endpoints.
+func (g *Gateway) ConfigDump() string {
+	g.t.Helper()
+	return g.Admin("/config_dump?include_eds")
+}
+
+// A Route is one route of Envoy's, in the order in which it is matched.
+type Route struct {
+	VirtualHost string
+	Name        string
+	Raw         json.RawMessage // the whole route as Envoy has it
+}
+
+// Routes are the routes that istiod has sent.
+func (g *Gateway) Routes() []Route {
+	g.t.Helper()
+	routes, err := g.routes()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return routes
+}
+
+func (g *Gateway) routes() ([]Route, error) {
+	page, err := g.admin("/config_dump?resource=dynamic_route_configs")
+	if err != nil {
+		return nil, err
+	}
+	var dump struct {
+		Configs []struct {
+			RouteConfig struct {
+				VirtualHosts []struct {
+					Name   string            `json:"name"`
+					Routes []json.RawMessage `json:"routes"`
+				} `json:"virtual_hosts"`
+			} `json:"route_config"`
+		} `json:"configs"`
+	}
+	if err := json.Unmarshal([]byte(page), &dump); err != nil {
+		return nil, err
+	}
+	var routes []Route
+	for _, config := range dump.Configs {
+		for _, host := range config.RouteConfig.VirtualHosts {
+			for _, raw := range host.Routes {
+				var named struct {
+					Name string `json:"name"`
+				}
+				if err := json.Unmarshal(raw, &named); err != nil {
+					return nil, err
+				}
+				routes = append(routes, Route{VirtualHost: host.Name, Name: named.Name, Raw: raw})
+			}
+		}
+	}
+	return routes, nil
+}
+
+// AwaitRoute waits until Envoy has a route of this name for which ok says yes; a nil ok takes any.
+func (g *Gateway) AwaitRoute(name string, ok func(Route) bool) Route {
+	g.t.Helper()
+	var found Route
+	Eventually(g.t, "route "+name+" is in "+g.Name, func() error {
+		routes, err := g.routes()
+		if err != nil {
+			return err
+		}
+		var names []string
+		for _, route := range routes {
+			if route.Name == name && (ok == nil || ok(route)) {
+				found = route
+				return nil
+			}
+			names = append(names, route.Name)
+		}
+		return fmt.Errorf("the routes are %q", names)
+	})
+	return found
+}
