@@ -2,7 +2,9 @@ package rig
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 )
 
 // ConfigDump is Envoy's whole configuration as JSON, with the endpoints.
@@ -83,4 +85,21 @@ func (g *Gateway) AwaitRoute(name string, ok func(Route) bool) Route {
 		return fmt.Errorf("the routes are %q", names)
 	})
 	return found
+}
+
+// Contains is for AwaitRoute: the route has this text somewhere.
+func Contains(text string) func(Route) bool {
+	return func(r Route) bool { return strings.Contains(string(r.Raw), text) }
+}
+
+// AwaitListener waits until a listener of Envoy's has this text somewhere, for example the name of an HTTP filter.
+func (g *Gateway) AwaitListener(text string) {
+	g.t.Helper()
+	Eventually(g.t, "a listener has "+text, func() error {
+		page, err := g.admin("/config_dump?resource=dynamic_listeners")
+		if err == nil && !strings.Contains(page, text) {
+			err = errors.New("none has")
+		}
+		return err
+	})
 }
