@@ -24,7 +24,8 @@ func (f Finding) String() string {
 // Analyze runs `istioctl analyze` on the scenario's namespace as it is in the cluster, with the given files added.
 func (s *Scenario) Analyze(files ...string) []Finding {
 	s.t.Helper()
-	args := []string{"analyze", "--kubeconfig", s.Cluster.Kubeconfig, "--namespace", s.Namespace, "--output", "json"}
+	args := []string{"analyze", "--kubeconfig", s.Cluster.Kubeconfig, "--namespace", s.Namespace, "--output", "json",
+		"--log_output_level", "default:none"} // else its log goes to standard output too
 	for _, file := range files {
 		args = append(args, s.path(file))
 	}

@@ -92,14 +92,66 @@ func Contains(text string) func(Route) bool {
 	return func(r Route) bool { return strings.Contains(string(r.Raw), text) }
 }
 
-// AwaitListener waits until a listener of Envoy's has this text somewhere, for example the name of an HTTP filter.
-func (g *Gateway) AwaitListener(text string) {
+// AwaitListener waits until a listener of Envoy's has this text somewhere, for example the name of an HTTP filter, and
+// no connection is left on an older version of a listener.
+func (g *Gateway) AwaitListener(text string) { g.awaitListeners("has "+text, text, true) }
+
+// AwaitNoListener waits until no listener has this text.
+func (g *Gateway) AwaitNoListener(text string) { g.awaitListeners("no longer has "+text, text, false) }
+
+func (g *Gateway) awaitListeners(what, text string, want bool) {
 	g.t.Helper()
-	Eventually(g.t, "a listener has "+text, func() error {
+	Eventually(g.t, "the listener of "+g.Name+" "+what, func() error {
 		page, err := g.admin("/config_dump?resource=dynamic_listeners")
-		if err == nil && !strings.Contains(page, text) {
-			err = errors.New("none has")
+		if err != nil {
+			return err
 		}
-		return err
+		if strings.Contains(page, text) != want {
+			return errors.New("the listener has not been updated")
+		}
+		stats, err := g.stats()
+		if err != nil {
+			return err
+		}
+		draining := stats["listener_manager.total_listeners_draining"] + stats["listener_manager.total_filter_chains_draining"]
+		if draining > 0 {
+			return fmt.Errorf("%d old listeners are still draining", draining)
+		}
+		return nil
 	})
+}
+
+// endpoints are the hosts of each cluster: address → health as istiod says.
+func (g *Gateway) endpoints() (map[string]map[string]string, error) {
+	page, err := g.admin("/clusters?format=json")
+	if err != nil {
+		return nil, err
+	}
+	var list struct {
+		Clusters []struct {
+			Name  string `json:"name"`
+			Hosts []struct {
+				Address struct {
+					Socket struct {
+						Address string `json:"address"`
+					} `json:"socket_address"`
+				} `json:"address"`
+				Health struct {
+					EDS string `json:"eds_health_status"`
+				} `json:"health_status"`
+			} `json:"host_statuses"`
+		} `json:"cluster_statuses"`
+	}
+	if err := json.Unmarshal([]byte(page), &list); err != nil {
+		return nil, err
+	}
+	clusters := map[string]map[string]string{}
+	for _, cluster := range list.Clusters {
+		hosts := map[string]string{}
+		for _, host := range cluster.Hosts {
+			hosts[host.Address.Socket.Address] = host.Health.EDS
+		}
+		clusters[cluster.Name] = hosts
+	}
+	return clusters, nil
 }

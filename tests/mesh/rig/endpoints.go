@@ -11,8 +11,54 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// publish writes the EndpointSlices of every Service that has a selector.
+// publish writes the EndpointSlices of every Service that has a selector and waits until all gateways know them.
 func (s *Scenario) publish() error {
+	if err := s.writeEndpoints(); err != nil {
+		return err
+	}
+	for _, g := range s.gateways {
+		if err := poll("gateway "+g.Name+" knows the endpoints", func() error { return s.endpointsKnown(g) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endpointsKnown says what is still missing in a gateway's clusters, or too much.
+func (s *Scenario) endpointsKnown(g *Gateway) error {
+	clusters, err := g.endpoints()
+	if err != nil {
+		return err
+	}
+	for _, service := range s.services {
+		for _, port := range service.Spec.Ports {
+			name := fmt.Sprintf("outbound|%d||%s.%s.svc.cluster.local", port.Port, service.Name, service.Namespace)
+			hosts, ok := clusters[name]
+			if !ok {
+				return fmt.Errorf("no cluster %s", name)
+			}
+			for _, p := range s.pods {
+				if p.Namespace != service.Namespace || !selects(service, p.Labels) {
+					continue
+				}
+				// A pod that is not ready is gone or at least not healthy; which of the two is for a test to find out.
+				health, known := hosts[p.IP]
+				healthy := known && (health == "HEALTHY" || health == "UNKNOWN")
+				if want := p.getState() == ready; healthy != want {
+					return fmt.Errorf("cluster %s: healthy pod %s: %t, expected %t", name, p.Name, healthy, want)
+				}
+				delete(hosts, p.IP)
+			}
+			// Gateways are not asked about: nothing is sent from one to another.
+			if !s.selectsGateway(service) && len(service.Spec.Selector) > 0 && len(hosts) > 0 {
+				return fmt.Errorf("cluster %s still has %v", name, hosts)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Scenario) writeEndpoints() error {
 	for _, service := range s.services {
 		if len(service.Spec.Selector) == 0 {
 			continue

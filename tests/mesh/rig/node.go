@@ -101,12 +101,13 @@ func gatewayObjects(gateway *Object) ([]*Object, error) {
 	for _, listener := range listeners {
 		listener, _ := listener.(map[string]any)
 		number, _ := listener["port"].(int64)
+		protocol := strings.ToLower(fmt.Sprint(listener["protocol"]))
 		sameNumber := func(p corev1.ServicePort) bool { return p.Port == int32(number) }
 		if slices.ContainsFunc(ports, sameNumber) {
 			continue
 		}
 		ports = append(ports, corev1.ServicePort{
-			Name: fmt.Sprintf("listener-%d", number), Port: int32(number), Protocol: corev1.ProtocolTCP,
+			Name: fmt.Sprintf("%s-%d", protocol, number), Port: int32(number), Protocol: corev1.ProtocolTCP,
 			TargetPort: intstr.FromString(gatewayPortName(number)),
 		})
 	}
@@ -127,7 +128,7 @@ func gatewayObjects(gateway *Object) ([]*Object, error) {
 				ObjectMeta: metav1.ObjectMeta{
 					Labels: labels, Annotations: map[string]string{gatewayTemplate: gatewayTemplateValue},
 				},
-				Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "istio-proxy", Image: "auto"}}},
+				Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "istio-proxy", Image: "istio/proxyv2"}}},
 			},
 		},
 	})

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -139,14 +140,15 @@ func (p *Process) Log() string {
 	return string(b)
 }
 
+// noise are lines that say nothing and would push the telling ones out of a tail.
+var noise = []string{"addrConn.createTransport failed to connect", "Using deprecated option"}
+
 // tail is the end of the log, for the report of a failure.
 func (p *Process) tail(lines int) string {
-	b, err := os.ReadFile(p.log)
-	if err != nil {
-		return err.Error()
-	}
-	all := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+	telling := slices.DeleteFunc(strings.Split(strings.TrimSpace(p.Log()), "\n"), func(line string) bool {
+		return slices.ContainsFunc(noise, func(text string) bool { return strings.Contains(line, text) })
+	})
+	return strings.Join(telling[max(0, len(telling)-lines):], "\n")
 }
 
 // stopAll ends every process, the newest first, and gathers those that had died before.

@@ -7,30 +7,31 @@ import (
 	"mooring.dev/tests/mesh/rig"
 )
 
-// The pieces that Envoy's own filters do, with the client's own headers in the filter's place.
+// What Envoy's own filters do for Mooring, configured by hand and with a stand-in that lets the client say what the
+// WebAssembly module would decide.
+
 func startHandmade(t *testing.T) (*rig.Scenario, *rig.Gateway) {
 	s := rig.Start(t, "handmade")
-	s.ApplyFile("stand-in/envoyfilter.yaml")
 	gateway := s.Gateway("front")
+	gateway.AwaitListener("mooring.guard")
 	gateway.AwaitRoute("handmade.shop.0", rig.Contains("mooring.pin"))
 	gateway.AwaitRoute("handmade.shop.1", rig.Contains("mooring.pin"))
-	gateway.AwaitListener("stand-in")
 	return s, gateway
 }
 
-func decide(backend string, host *rig.Pod) []rig.Edit {
-	var edits []rig.Edit
-	if backend != "" {
-		edits = append(edits, rig.Header("decide-backend", backend))
-	}
-	if host != nil {
-		edits = append(edits, rig.Header("decide-host", base64.StdEncoding.EncodeToString([]byte(host.IP+":8080"))))
-	}
-	return edits
+func addStandIn(s *rig.Scenario, gateway *rig.Gateway) {
+	s.ApplyFile("stand-in/envoyfilter.yaml")
+	gateway.AwaitListener("stand-in")
+}
+
+// encode is how a host is written in x-mooring-host.
+func encode(pod *rig.Pod) string {
+	return base64.StdEncoding.EncodeToString([]byte(pod.IP + ":8080"))
 }
 
 func TestHandmadePiecesPinAndChoose(t *testing.T) {
 	s, gateway := startHandmade(t)
+	addStandIn(s, gateway)
 	visitor := gateway.Client()
 	for _, c := range []struct {
 		name    string
@@ -47,43 +48,76 @@ func TestHandmadePiecesPinAndChoose(t *testing.T) {
 		{"an unknown backend is the primary one", "/split", "7", "", "v1"},
 		{"no backend is the primary one", "/split", "", "", "v1"},
 		{"a host of another backend is not reached", "/split", "0", "shop-v2-0", "v1"},
-		{"a backend of another rule is not reached", "/single", "1", "", "v1"},
+		{"a backend that the rule has not is not reached", "/single", "1", "", "v1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var host *rig.Pod
+			var decision []rig.Edit
+			if c.backend != "" {
+				decision = append(decision, rig.Header("decide-backend", c.backend))
+			}
+			pinned := false
 			if c.host != "" {
-				host = s.Pod(c.host)
+				decision = append(decision, rig.Header("decide-host", encode(s.Pod(c.host))))
+				pinned = s.Pod(c.host).Version == c.version
 			}
 			for range 10 {
-				reply := visitor.Get(c.path, decide(c.backend, host)...)
-				if reply.Version != c.version {
-					t.Fatalf("version %q answered, status %d", reply.Version, reply.Status)
-				}
-				pinned := host != nil && host.Version == c.version
-				if pinned && reply.Pod != c.host {
-					t.Fatalf("pod %q answered", reply.Pod)
+				reply := visitor.Get(c.path, decision...)
+				if reply.Version != c.version || pinned && reply.Pod != c.host {
+					t.Fatalf("pod %q of version %q answered, status %d", reply.Pod, reply.Version, reply.Status)
 				}
 				// Envoy tells the filter which host it took, but only when that is news.
 				if told := reply.Header.Get("chosen-host") != ""; told == pinned {
-					t.Fatalf("chosen host reported: %t", told)
+					t.Fatalf("pinned: %t, chosen host reported: %t", pinned, told)
 				}
-				for _, name := range []string{"X-Mooring-Backend", "X-Mooring-Host"} {
-					if reply.Echo.Headers.Get(name) != "" || reply.Header.Get(name) != "" {
-						t.Fatalf("%s leaves the gateway", name)
-					}
-				}
+				expectNoInternalHeaders(t, reply)
 			}
 		})
 	}
 }
 
-func TestARouteWithoutPolicyIgnoresTheHeaders(t *testing.T) {
+func TestARouteWithoutPolicyIgnoresDecisions(t *testing.T) {
 	s, gateway := startHandmade(t)
+	addStandIn(s, gateway)
 	visitor := gateway.Client()
 	counts := rig.Tally(100, func() string {
-		return visitor.Get("/untouched", decide("1", s.Pod("shop-v2-0"))...).Version
+		decision := rig.Header("decide-host", encode(s.Pod("shop-v2-0")))
+		return visitor.Get("/untouched", decision, rig.Header("decide-backend", "1")).Version
 	})
 	if counts["v1"] < 20 || counts["v2"] < 20 {
 		t.Errorf("the split is not half and half: %v", counts)
+	}
+}
+
+// Without the module nothing after the guard changes a header, so only the guard stands between a client and the choice.
+func TestTheGuardKeepsAClientFromChoosing(t *testing.T) {
+	s, gateway := startHandmade(t)
+	visitor := gateway.Client()
+	counts := rig.Tally(60, func() string {
+		reply := visitor.Get("/split",
+			rig.Header("x-mooring-backend", "1"), rig.Header("X-Mooring-Host", encode(s.Pod("shop-v1-1"))))
+		expectNoInternalHeaders(t, reply)
+		return reply.Pod
+	})
+	if len(counts) != 3 || counts["shop-v1-0"] == 0 || counts["shop-v1-1"] == 0 || counts["shop-v1-2"] == 0 {
+		t.Errorf("not spread over the primary backend's pods: %v", counts)
+	}
+}
+
+func TestAnalyzeSaysOnlyThatItIsAnEnvoyFilter(t *testing.T) {
+	s, _ := startHandmade(t)
+	for _, finding := range s.Analyze() {
+		t.Log(finding)
+		if finding.Code != "IST0133" && finding.Origin != "CustomResourceDefinition tcproutes.gateway.networking.k8s.io" {
+			t.Errorf("unexpected: %s", finding)
+		}
+	}
+}
+
+func expectNoInternalHeaders(t *testing.T, reply rig.Reply) {
+	t.Helper()
+	for _, name := range []string{"X-Mooring-Backend", "X-Mooring-Host"} {
+		if reply.Echo.Headers.Get(name) != "" || reply.Header.Get(name) != "" {
+			t.Errorf("%s leaves the gateway", name)
+		}
 	}
 }
