@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
@@ -79,11 +78,7 @@ func (c *Cluster) start() error {
 
 func (c *Cluster) startEtcd() (err error) {
 	client, peer := "http://"+c.ip+":2379", "http://"+c.ip+":2380"
-	etcd, err := exec.LookPath("etcd")
-	if err != nil {
-		return err
-	}
-	c.Etcd, err = start(c.dir, "etcd", nil, etcd,
+	c.Etcd, err = start(c.dir, "etcd", nil, filepath.Join(cache, "bin", "etcd"),
 		"--name=mesh", "--data-dir="+filepath.Join(c.dir, "etcd"),
 		"--listen-client-urls="+client, "--advertise-client-urls="+client,
 		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=mesh="+peer)

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -20,6 +19,7 @@ const (
 	GatewayAPI12 = "1.2" // BackendLBPolicy
 	GatewayAPI15 = "1.5" // XBackendTrafficPolicy with idleTimeout; the default
 	GatewayAPI16 = "1.6" // XBackendTrafficPolicy without idleTimeout
+	GatewayAPI17 = "1.7" // XBackendTrafficPolicy with cookie and header
 )
 
 var crdResource = schema.GroupVersionResource{
@@ -98,8 +98,10 @@ func (c *Cluster) awaitEstablished(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		if condition(crd.Object, "Established") == "True" {
-			return nil
+		for _, c := range conditions(crd.Object) {
+			if c.Type == "Established" && c.Status == "True" {
+				return nil
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -107,16 +109,4 @@ func (c *Cluster) awaitEstablished(ctx context.Context, name string) error {
 		case <-time.After(pollEvery):
 		}
 	}
-}
-
-// condition is the status of a condition in .status.conditions, or empty.
-func condition(object map[string]any, kind string) string {
-	conditions, _, _ := unstructured.NestedSlice(object, "status", "conditions")
-	for _, c := range conditions {
-		if c, ok := c.(map[string]any); ok && c["type"] == kind {
-			status, _ := c["status"].(string)
-			return status
-		}
-	}
-	return ""
 }

@@ -75,23 +75,23 @@ func (k *kube) namespaced(gvk schema.GroupVersionKind) (bool, error) {
 	return mapping.Scope.Name() == meta.RESTScopeNameNamespace, nil
 }
 
-func (k *kube) applyStatus(obj *Object) error {
-	res, err := k.resource(obj.GroupVersionKind(), obj.GetNamespace())
-	if err != nil {
-		return err
-	}
-	_, err = res.ApplyStatus(context.Background(), obj.GetName(), obj, applyOptions)
-	return err
-}
-
-var applyOptions = metav1.ApplyOptions{FieldManager: "mesh-rig", Force: true}
-
-func (k *kube) apply(obj *Object) (*Object, error) {
+// apply is `kubectl apply --server-side --force-conflicts`; with a subresource, for example status, it applies that.
+func (k *kube) apply(obj *Object, subresources ...string) (*Object, error) {
 	res, err := k.resource(obj.GroupVersionKind(), obj.GetNamespace())
 	if err != nil {
 		return nil, err
 	}
-	return res.Apply(context.Background(), obj.GetName(), obj, applyOptions)
+	body, err := obj.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	force := true
+	options := metav1.PatchOptions{
+		FieldManager: "mesh-rig", Force: &force,
+		// As kubectl does; otherwise the server quietly drops fields that it does not know.
+		FieldValidation: metav1.FieldValidationStrict,
+	}
+	return res.Patch(context.Background(), obj.GetName(), types.ApplyPatchType, body, options, subresources...)
 }
 
 func (k *kube) get(gvk schema.GroupVersionKind, namespace, name string) (*Object, error) {

@@ -6,10 +6,13 @@
 package rig
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -37,7 +40,7 @@ func run(m *testing.M, testdataDir string) (code int, err error) {
 	if testdata, err = filepath.Abs(testdataDir); err != nil {
 		return 1, err
 	}
-	if state, err = os.MkdirTemp("", "mooring-mesh-"); err != nil {
+	if state, err = makeState(); err != nil {
 		return 1, err
 	}
 	if os.Getenv("MESH_KEEP") != "" {
@@ -58,4 +61,21 @@ func run(m *testing.M, testdataDir string) (code int, err error) {
 	}()
 	code = m.Run()
 	return code, stopAll()
+}
+
+// makeState makes the folder for this run, and removes those of runs that a panic or a kill kept from doing so.
+func makeState() (string, error) {
+	const prefix = "mooring-mesh-"
+	old, err := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range old {
+		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(dir), prefix))
+		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(dir)
+		}
+	}
+	dir := filepath.Join(os.TempDir(), prefix+strconv.Itoa(os.Getpid()))
+	return dir, os.Mkdir(dir, 0o700)
 }

@@ -243,7 +243,8 @@ func (s *Scenario) createPod(d *appsv1.Deployment, name, ip string, ports []core
 			"conditions": []any{map[string]any{"type": "Ready", "status": "True"}},
 		},
 	}}
-	return s.Cluster.kube.applyStatus(status)
+	_, err = s.Cluster.kube.apply(status, "status")
+	return err
 }
 
 func (s *Scenario) removePod(p *Pod) error {

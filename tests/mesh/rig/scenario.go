@@ -107,7 +107,8 @@ func (s *Scenario) Apply(yaml string) {
 	s.applyAll(objects)
 }
 
-// ApplyFile applies one file of the scenario's folder's subfolders, or of anywhere else.
+// ApplyFile applies one file, named from the scenario's folder; only the files right in the folder are applied at the
+// start, so what comes later is kept in a subfolder.
 func (s *Scenario) ApplyFile(file string) {
 	s.t.Helper()
 	objects, err := readFile(s.path(file))
@@ -124,10 +125,10 @@ func (s *Scenario) path(file string) string {
 	return filepath.Join(s.options.dir, file)
 }
 
-// TryApply applies one document and returns what the API server says against it.
-func (s *Scenario) TryApply(yaml string) error {
+// TryApplyFile applies a file and returns what the API server says against it. It starts no pods or gateways.
+func (s *Scenario) TryApplyFile(file string) error {
 	s.t.Helper()
-	objects, err := readYAML(strings.NewReader(yaml))
+	objects, err := readFile(s.path(file))
 	if err != nil {
 		s.t.Fatal(err)
 	}
