@@ -27,6 +27,9 @@ type Cluster struct {
 	dir  string
 	ip   string
 	kube *kube
+
+	mu    sync.Mutex
+	inUse map[string]bool // namespaces of running scenarios
 }
 
 const (
@@ -51,7 +54,8 @@ func cluster(release string) (*Cluster, error) {
 		GatewayAPI: release,
 		dir:        filepath.Join(state, "gateway-api-"+release),
 		// Each has an address of its own, so that all of them use the usual ports.
-		ip: fmt.Sprintf("10.245.0.%d", len(clusters.byRelease)+1),
+		ip:    fmt.Sprintf("10.245.0.%d", len(clusters.byRelease)+1),
+		inUse: map[string]bool{},
 	}
 	if err := c.start(); err != nil {
 		return nil, fmt.Errorf("control plane for Gateway API %s: %w\n%s", release, err, c.logs())
@@ -202,6 +206,23 @@ func (c *Cluster) awaitOK(p *Process, client *http.Client, url string) error {
 		}
 		return nil
 	})
+}
+
+// claim and release keep a scenario from being started in a namespace that another one is still using.
+func (c *Cluster) claim(namespace string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inUse[namespace] {
+		return fmt.Errorf("scenario %s is running already; in one test, start it again only in a subtest of its own", namespace)
+	}
+	c.inUse[namespace] = true
+	return nil
+}
+
+func (c *Cluster) release(namespace string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.inUse, namespace)
 }
 
 func (c *Cluster) createNamespace(name string) error {

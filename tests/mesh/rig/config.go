@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -154,4 +156,16 @@ func (g *Gateway) endpoints() (map[string]map[string]string, error) {
 		clusters[cluster.Name] = hosts
 	}
 	return clusters, nil
+}
+
+// AwaitCluster waits until Envoy has a cluster of this name with this text somewhere.
+func (g *Gateway) AwaitCluster(name, text string) {
+	g.t.Helper()
+	Eventually(g.t, "cluster "+name+" has "+text, func() error {
+		page, err := g.admin("/config_dump?resource=dynamic_active_clusters&name_regex=" + url.QueryEscape(regexp.QuoteMeta(name)))
+		if err == nil && !strings.Contains(page, text) {
+			err = fmt.Errorf("it is %s", page)
+		}
+		return err
+	})
 }

@@ -141,14 +141,23 @@ func (p *Process) Log() string {
 }
 
 // noise are lines that say nothing and would push the telling ones out of a tail.
-var noise = []string{"addrConn.createTransport failed to connect", "Using deprecated option"}
+var noise = []string{
+	"addrConn.createTransport failed to connect", "Error getting keys", // kube-apiserver with this old an etcd
+	"Using deprecated option", "header map:", "[source/server/server.cc:467]", // Envoy: what istiod sends, what it can do
+}
 
 // tail is the end of the log, for the report of a failure.
 func (p *Process) tail(lines int) string {
 	telling := slices.DeleteFunc(strings.Split(strings.TrimSpace(p.Log()), "\n"), func(line string) bool {
 		return slices.ContainsFunc(noise, func(text string) bool { return strings.Contains(line, text) })
 	})
-	return strings.Join(telling[max(0, len(telling)-lines):], "\n")
+	telling = telling[max(0, len(telling)-lines):]
+	for i, line := range telling {
+		if len(line) > 400 {
+			telling[i] = line[:400] + "…"
+		}
+	}
+	return strings.Join(telling, "\n")
 }
 
 // stopAll ends every process, the newest first, and gathers those that had died before.

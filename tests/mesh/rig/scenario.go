@@ -77,6 +77,9 @@ func Start(t testing.TB, name string, opts ...Option) *Scenario {
 	if s.Cluster, err = cluster(s.options.release); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.Cluster.claim(name); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(s.end)
 	if err := os.MkdirAll(filepath.Join(s.Cluster.dir, s.Namespace), 0o755); err != nil {
 		t.Fatal(err)
@@ -247,6 +250,7 @@ func (s *Scenario) Delete(apiVersion, kind, name string) {
 
 // end takes the scenario away, and fails the test if an Envoy died or refused what istiod sent.
 func (s *Scenario) end() {
+	defer s.Cluster.release(s.Namespace)
 	for _, g := range s.gateways {
 		if err := g.Envoy.Died(); err != nil {
 			s.t.Error(err)

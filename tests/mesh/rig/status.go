@@ -9,6 +9,8 @@ import (
 // A Condition is one statement of a controller about an object.
 type Condition struct {
 	Type, Status, Reason, Message string
+	// Observed is the generation of the object that the statement is about.
+	Observed int64
 }
 
 func (c Condition) String() string {
@@ -20,6 +22,21 @@ func (c Condition) String() string {
 func (s *Scenario) Conditions(apiVersion, kind, name string) []Condition {
 	s.t.Helper()
 	return conditions(s.Get(apiVersion, kind, name).Object)
+}
+
+// AwaitObserved waits until istiod has said something about the newest version of an object.
+func (s *Scenario) AwaitObserved(apiVersion, kind, name string) {
+	s.t.Helper()
+	Eventually(s.t, fmt.Sprintf("istiod has seen %s %s", kind, name), func() error {
+		obj := s.Get(apiVersion, kind, name)
+		found := conditions(obj.Object)
+		for _, c := range found {
+			if c.Observed == obj.GetGeneration() {
+				return nil
+			}
+		}
+		return fmt.Errorf("generation %d, conditions %v", obj.GetGeneration(), found)
+	})
 }
 
 func conditions(object map[string]any) []Condition {
@@ -45,8 +62,10 @@ func conditionsIn(holder map[string]any) []Condition {
 			value, _ := entry[key].(string)
 			return value
 		}
+		observed, _ := entry["observedGeneration"].(int64)
 		found = append(found, Condition{
 			Type: text("type"), Status: text("status"), Reason: text("reason"), Message: text("message"),
+			Observed: observed,
 		})
 	}
 	return found

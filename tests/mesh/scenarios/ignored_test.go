@@ -25,11 +25,14 @@ func TestIstioIgnoresSessionPersistence(t *testing.T) {
 	} {
 		t.Run(c.release+"/"+c.policy, func(t *testing.T) {
 			s := rig.Start(t, "ignored", rig.GatewayAPI(c.release))
+			gateway := s.Gateway("front")
 			s.ApplyFile("policies/" + c.policy)
 			if strings.HasPrefix(c.policy, "xbackendtrafficpolicy") {
 				expectUnsupported(t, s)
 			}
-			visitor := s.Gateway("front").Client()
+			s.AwaitObserved("gateway.networking.k8s.io/v1", "HTTPRoute", "desk")
+			gateway.AwaitRoute("ignored.desk.0", nil)
+			visitor := gateway.Client()
 			pods := rig.Tally(30, func() string {
 				reply := visitor.Get("/")
 				if len(reply.SetCookie) > 0 {
