@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -89,6 +90,18 @@ func (g *Gateway) AwaitRoute(name string, ok func(Route) bool) Route {
 	return found
 }
 
+// AwaitNoRoute waits until no route has this name.
+func (g *Gateway) AwaitNoRoute(name string) {
+	g.t.Helper()
+	Eventually(g.t, "no route "+name+" is in "+g.Name, func() error {
+		routes, err := g.routes()
+		if err == nil && slices.ContainsFunc(routes, func(r Route) bool { return r.Name == name }) {
+			err = errors.New("it is there")
+		}
+		return err
+	})
+}
+
 // Contains is for AwaitRoute: the route has this text somewhere.
 func Contains(text string) func(Route) bool {
 	return func(r Route) bool { return strings.Contains(string(r.Raw), text) }
@@ -161,8 +174,14 @@ func (g *Gateway) endpoints() (map[string]map[string]string, error) {
 // AwaitCluster waits until Envoy has a cluster of this name with this text somewhere.
 func (g *Gateway) AwaitCluster(name, text string) {
 	g.t.Helper()
-	Eventually(g.t, "cluster "+name+" has "+text, func() error {
-		page, err := g.admin("/config_dump?resource=dynamic_active_clusters&name_regex=" + url.QueryEscape(regexp.QuoteMeta(name)))
+	g.AwaitDump("dynamic_active_clusters&name_regex="+url.QueryEscape(regexp.QuoteMeta(name)), text)
+}
+
+// AwaitDump waits until a part of Envoy's configuration dump, for example ecds_filters, has this text somewhere.
+func (g *Gateway) AwaitDump(resource, text string) {
+	g.t.Helper()
+	Eventually(g.t, resource+" of "+g.Name+" has "+text, func() error {
+		page, err := g.admin("/config_dump?resource=" + resource)
 		if err == nil && !strings.Contains(page, text) {
 			err = fmt.Errorf("it is %s", page)
 		}

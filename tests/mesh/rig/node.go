@@ -154,13 +154,18 @@ func (s *Scenario) reconcile() error {
 	return s.publish()
 }
 
-func (s *Scenario) scalePods(d *appsv1.Deployment, want int) error {
-	var have []*Pod
+func (s *Scenario) podsOf(namespace, deployment string) []*Pod {
+	var found []*Pod
 	for _, p := range s.pods {
-		if p.Namespace == d.Namespace && p.owner == d.Name {
-			have = append(have, p)
+		if p.Namespace == namespace && p.owner == deployment {
+			found = append(found, p)
 		}
 	}
+	return found
+}
+
+func (s *Scenario) scalePods(d *appsv1.Deployment, want int) error {
+	have := s.podsOf(d.Namespace, d.Name)
 	for len(have) > want {
 		if err := s.removePod(have[len(have)-1]); err != nil {
 			return err
@@ -194,7 +199,12 @@ func (s *Scenario) scalePods(d *appsv1.Deployment, want int) error {
 }
 
 func (s *Scenario) scaleGateways(d *appsv1.Deployment, want int) error {
-	have := len(s.gatewaysOf(d.Namespace, d.Name))
+	have := 0
+	for _, g := range s.gateways {
+		if g.Namespace == d.Namespace && g.owner == d.Name {
+			have++
+		}
+	}
 	for ; have < want; have++ {
 		g := &Gateway{
 			Name: fmt.Sprintf("%s-%d", d.Name, have), Namespace: d.Namespace, IP: nextPodIP(),

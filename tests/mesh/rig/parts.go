@@ -1,9 +1,5 @@
 package rig
 
-import (
-	"slices"
-)
-
 // Gateway is the Envoy of a Gateway, or of the Deployment of that name; the first if there are several.
 func (s *Scenario) Gateway(name string) *Gateway {
 	s.t.Helper()
@@ -13,19 +9,14 @@ func (s *Scenario) Gateway(name string) *Gateway {
 // Gateways are all Envoys of a Gateway, or of the Deployment of that name.
 func (s *Scenario) Gateways(name string) []*Gateway {
 	s.t.Helper()
-	found := slices.Concat(s.gatewaysOf(s.Namespace, name+"-istio"), s.gatewaysOf(s.Namespace, name))
-	if len(found) == 0 {
-		s.t.Fatalf("no gateway %s in namespace %s", name, s.Namespace)
-	}
-	return found
-}
-
-func (s *Scenario) gatewaysOf(namespace, deployment string) []*Gateway {
 	var found []*Gateway
 	for _, g := range s.gateways {
-		if g.Namespace == namespace && g.owner == deployment {
+		if g.owner == name || g.owner == name+"-istio" {
 			found = append(found, g)
 		}
+	}
+	if len(found) == 0 {
+		s.t.Fatalf("no gateway %s", name)
 	}
 	return found
 }
@@ -34,7 +25,7 @@ func (s *Scenario) gatewaysOf(namespace, deployment string) []*Gateway {
 func (s *Scenario) AddGateway(name string) *Gateway {
 	s.t.Helper()
 	first := s.Gateway(name)
-	s.scale(first.owner, len(s.Gateways(name))+1)
+	s.Scale(first.owner, len(s.Gateways(name))+1)
 	all := s.Gateways(name)
 	added := all[len(all)-1]
 	if err := added.awaitServing(); err != nil {
@@ -58,20 +49,17 @@ func (s *Scenario) Pod(name string) *Pod {
 // Scale changes the number of a Deployment's pods; when there are fewer, the last ones go at once.
 func (s *Scenario) Scale(deployment string, replicas int) {
 	s.t.Helper()
-	s.scale(deployment, replicas)
-}
-
-func (s *Scenario) scale(deployment string, replicas int) {
-	s.t.Helper()
-	d := s.deployments[s.Namespace+"/"+deployment]
-	if d == nil {
-		s.t.Fatalf("no Deployment %s", deployment)
+	for _, d := range s.deployments {
+		if d.Name == deployment {
+			n := int32(replicas)
+			d.Spec.Replicas = &n
+			if err := s.reconcile(); err != nil {
+				s.t.Fatal(err)
+			}
+			return
+		}
 	}
-	n := int32(replicas)
-	d.Spec.Replicas = &n
-	if err := s.reconcile(); err != nil {
-		s.t.Fatal(err)
-	}
+	s.t.Fatalf("no Deployment %s", deployment)
 }
 
 // Drain marks a pod as terminating but still serving, as Kubernetes does with a pod that is being deleted.
@@ -98,14 +86,8 @@ func (s *Scenario) Remove(pod string) {
 	if err := s.removePod(p); err != nil {
 		s.t.Fatal(err)
 	}
-	d := s.deployments[p.Namespace+"/"+p.owner]
-	var n int32
-	for _, other := range s.pods {
-		if other.Namespace == p.Namespace && other.owner == p.owner {
-			n++
-		}
-	}
-	d.Spec.Replicas = &n
+	n := int32(len(s.podsOf(p.Namespace, p.owner)))
+	s.deployments[p.Namespace+"/"+p.owner].Spec.Replicas = &n
 	if err := s.publish(); err != nil {
 		s.t.Fatal(err)
 	}

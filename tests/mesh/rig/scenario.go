@@ -220,34 +220,6 @@ func (s *Scenario) applyRaw(obj *Object) (*Object, error) {
 	return result, nil
 }
 
-// Get reads an object of the scenario's namespace, for example Get("v1", "Service", "web").
-func (s *Scenario) Get(apiVersion, kind, name string) *Object {
-	s.t.Helper()
-	obj, err := s.Cluster.kube.get(schema.FromAPIVersionAndKind(apiVersion, kind), s.Namespace, name)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return obj
-}
-
-// Patch changes an object as `kubectl patch --type merge` does.
-func (s *Scenario) Patch(apiVersion, kind, name, jsonMerge string) {
-	s.t.Helper()
-	if _, err := s.Cluster.kube.patch(schema.FromAPIVersionAndKind(apiVersion, kind), s.Namespace, name, jsonMerge); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// Delete deletes an object of the scenario's namespace.
-func (s *Scenario) Delete(apiVersion, kind, name string) {
-	s.t.Helper()
-	obj := s.Get(apiVersion, kind, name)
-	if err := s.Cluster.kube.delete(obj); err != nil {
-		s.t.Fatal(err)
-	}
-	s.applied = slices.DeleteFunc(s.applied, func(o *Object) bool { return o.GetUID() == obj.GetUID() })
-}
-
 // end takes the scenario away, and fails the test if an Envoy died or refused what istiod sent.
 func (s *Scenario) end() {
 	defer s.Cluster.release(s.Namespace)

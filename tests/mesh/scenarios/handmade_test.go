@@ -88,6 +88,27 @@ func TestARouteWithoutPolicyIgnoresDecisions(t *testing.T) {
 	}
 }
 
+// The weights leave the route for good, so a backend of weight 0 can still be chosen.
+func TestABackendOfWeightZeroCanStillBeChosen(t *testing.T) {
+	s, gateway := startHandmade(t)
+	addStandIn(s, gateway)
+	s.Patch("gateway.networking.k8s.io/v1", "HTTPRoute", "shop", `{"spec":{"rules":[{
+		"matches": [{"path": {"type": "PathPrefix", "value": "/split"}}],
+		"backendRefs": [{"name": "shop-v1", "port": 80, "weight": 1}, {"name": "shop-v2", "port": 80, "weight": 0}]
+	}]}}`)
+	// The other rules are gone once the change is there.
+	gateway.AwaitNoRoute("handmade.shop.1")
+	visitor := gateway.Client()
+	for _, host := range []string{"shop-v1-0", "shop-v2-0"} {
+		pod := s.Pod(host)
+		key := map[string]string{"v1": "0", "v2": "1"}[pod.Version]
+		reply := visitor.Get("/split", rig.Header("decide-backend", key), rig.Header("decide-host", encode(pod)))
+		if reply.Pod != host {
+			t.Errorf("pinned to %s, pod %q answered", host, reply.Pod)
+		}
+	}
+}
+
 // Without the module nothing after the guard changes a header, so only the guard stands between a client and the choice.
 func TestTheGuardKeepsAClientFromChoosing(t *testing.T) {
 	s, gateway := startHandmade(t)

@@ -2,9 +2,51 @@ package rig
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
+
+// Get reads an object, for example Get("v1", "Service", "web"). One of another namespace than the scenario's is named
+// <namespace>/<name>, here and below.
+func (s *Scenario) Get(apiVersion, kind, name string) *Object {
+	s.t.Helper()
+	namespace, name := s.locate(name)
+	obj, err := s.Cluster.kube.get(schema.FromAPIVersionAndKind(apiVersion, kind), namespace, name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return obj
+}
+
+// Patch changes an object as `kubectl patch --type merge` does.
+func (s *Scenario) Patch(apiVersion, kind, name, jsonMerge string) {
+	s.t.Helper()
+	namespace, name := s.locate(name)
+	gvk := schema.FromAPIVersionAndKind(apiVersion, kind)
+	if _, err := s.Cluster.kube.patch(gvk, namespace, name, jsonMerge); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Delete deletes an object.
+func (s *Scenario) Delete(apiVersion, kind, name string) {
+	s.t.Helper()
+	obj := s.Get(apiVersion, kind, name)
+	if err := s.Cluster.kube.delete(obj); err != nil {
+		s.t.Fatal(err)
+	}
+	s.applied = slices.DeleteFunc(s.applied, func(o *Object) bool { return o.GetUID() == obj.GetUID() })
+}
+
+func (s *Scenario) locate(name string) (string, string) {
+	if namespace, rest, ok := strings.Cut(name, "/"); ok {
+		return namespace, rest
+	}
+	return s.Namespace, name
+}
 
 // A Condition is one statement of a controller about an object.
 type Condition struct {
