@@ -107,11 +107,11 @@ func (s *Scenario) writeSlices(service *corev1.Service, groups map[string]*disco
 		// As the real controller does, leave a slice behind that says: nobody.
 		groups["none"] = &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4}
 	}
-	had := s.slices[service.Namespace+"/"+service.Name]
-	now := map[string]bool{}
-	for _, key := range slices.Sorted(maps.Keys(groups)) {
-		slice := groups[key]
-		slice.Name, slice.Namespace = service.Name+"-"+key, service.Namespace
+	key := service.Namespace + "/" + service.Name
+	old, now := s.slices[key], map[string]bool{}
+	for _, ports := range slices.Sorted(maps.Keys(groups)) {
+		slice := groups[ports]
+		slice.Name, slice.Namespace = service.Name+"-"+ports, service.Namespace
 		slice.Labels = map[string]string{discoveryv1.LabelServiceName: service.Name}
 		obj, err := typed("discovery.k8s.io/v1", "EndpointSlice", slice)
 		if err != nil {
@@ -121,21 +121,23 @@ func (s *Scenario) writeSlices(service *corev1.Service, groups map[string]*disco
 			return err
 		}
 		now[slice.Name] = true
+		delete(old, slice.Name)
 	}
-	for name := range had {
-		if now[name] {
-			continue
-		}
+	s.slices[key] = now
+	return s.deleteSlices(service.Namespace, old)
+}
+
+func (s *Scenario) deleteSlices(namespace string, names map[string]bool) error {
+	for name := range names {
 		obj := &Object{}
 		obj.SetAPIVersion("discovery.k8s.io/v1")
 		obj.SetKind("EndpointSlice")
 		obj.SetName(name)
-		obj.SetNamespace(service.Namespace)
+		obj.SetNamespace(namespace)
 		if err := s.Cluster.kube.delete(obj); err != nil {
 			return err
 		}
 	}
-	s.slices[service.Namespace+"/"+service.Name] = now
 	return nil
 }
 

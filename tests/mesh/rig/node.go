@@ -199,15 +199,24 @@ func (s *Scenario) scalePods(d *appsv1.Deployment, want int) error {
 }
 
 func (s *Scenario) scaleGateways(d *appsv1.Deployment, want int) error {
-	have := 0
+	var have []*Gateway
 	for _, g := range s.gateways {
 		if g.Namespace == d.Namespace && g.owner == d.Name {
-			have++
+			have = append(have, g)
 		}
 	}
-	for ; have < want; have++ {
+	for len(have) > want {
+		last := have[len(have)-1]
+		last.Envoy.Stop()
+		if err := s.deletePod(last.Namespace, last.Name); err != nil {
+			return err
+		}
+		s.gateways = slices.DeleteFunc(s.gateways, func(g *Gateway) bool { return g == last })
+		have = have[:len(have)-1]
+	}
+	for len(have) < want {
 		g := &Gateway{
-			Name: fmt.Sprintf("%s-%d", d.Name, have), Namespace: d.Namespace, IP: nextPodIP(),
+			Name: fmt.Sprintf("%s-%d", d.Name, len(have)), Namespace: d.Namespace, IP: nextPodIP(),
 			owner: d.Name, labels: d.Spec.Template.Labels, ports: map[int]int{},
 			dir: filepath.Join(s.Cluster.dir, s.Namespace), t: s.t, cluster: s.Cluster,
 		}
@@ -225,7 +234,7 @@ func (s *Scenario) scaleGateways(d *appsv1.Deployment, want int) error {
 		if err := g.start(s.options.workers, s.options.gatewayEnv); err != nil {
 			return err
 		}
-		s.gateways = append(s.gateways, g)
+		s.gateways, have = append(s.gateways, g), append(have, g)
 	}
 	return nil
 }
@@ -260,10 +269,14 @@ func (s *Scenario) createPod(d *appsv1.Deployment, name, ip string, ports []core
 func (s *Scenario) removePod(p *Pod) error {
 	p.Crash()
 	s.pods = slices.DeleteFunc(s.pods, func(other *Pod) bool { return other == p })
+	return s.deletePod(p.Namespace, p.Name)
+}
+
+func (s *Scenario) deletePod(namespace, name string) error {
 	obj := &Object{}
 	obj.SetAPIVersion("v1")
 	obj.SetKind("Pod")
-	obj.SetName(p.Name)
-	obj.SetNamespace(p.Namespace)
+	obj.SetName(name)
+	obj.SetNamespace(namespace)
 	return s.Cluster.kube.delete(obj)
 }

@@ -26,15 +26,32 @@ func (s *Scenario) Patch(apiVersion, kind, name, jsonMerge string) {
 	s.t.Helper()
 	namespace, name := s.locate(name)
 	gvk := schema.FromAPIVersionAndKind(apiVersion, kind)
-	if _, err := s.Cluster.kube.patch(gvk, namespace, name, jsonMerge); err != nil {
+	obj, err := s.Cluster.kube.patch(gvk, namespace, name, jsonMerge)
+	if err == nil {
+		err = s.record(obj)
+	}
+	if err == nil {
+		err = s.reconcile()
+	}
+	if err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-// Delete deletes an object.
+// Delete deletes an object, and with a Deployment its pods.
 func (s *Scenario) Delete(apiVersion, kind, name string) {
 	s.t.Helper()
 	obj := s.Get(apiVersion, kind, name)
+	switch key := obj.GetNamespace() + "/" + obj.GetName(); kind {
+	case "Deployment":
+		s.Scale(obj.GetName(), 0)
+		delete(s.deployments, key)
+	case "Service":
+		if err := s.deleteSlices(obj.GetNamespace(), s.slices[key]); err != nil {
+			s.t.Fatal(err)
+		}
+		delete(s.services, key)
+	}
 	if err := s.Cluster.kube.delete(obj); err != nil {
 		s.t.Fatal(err)
 	}

@@ -181,29 +181,38 @@ func (s *Scenario) apply(obj *Object) error {
 	if err != nil {
 		return err
 	}
+	if err := s.record(obj); err != nil {
+		return err
+	}
+	isGateway := obj.GroupVersionKind().GroupKind() == schema.GroupKind{Group: "gateway.networking.k8s.io", Kind: "Gateway"}
+	if !isGateway || s.deployments[obj.GetNamespace()+"/"+deploymentOf(obj)] != nil {
+		return nil
+	}
+	more, err := gatewayObjects(obj)
+	if err != nil {
+		return err
+	}
+	for _, obj := range more {
+		if err := s.apply(obj); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record keeps what reconcile works from.
+func (s *Scenario) record(obj *Object) error {
 	key := obj.GetNamespace() + "/" + obj.GetName()
-	switch gk := obj.GroupVersionKind().GroupKind(); gk {
+	switch obj.GroupVersionKind().GroupKind() {
 	case schema.GroupKind{Group: "apps", Kind: "Deployment"}:
 		s.deployments[key] = &appsv1.Deployment{}
 		return into(obj, s.deployments[key])
 	case schema.GroupKind{Kind: "Service"}:
 		s.services[key] = &corev1.Service{}
 		return into(obj, s.services[key])
-	case schema.GroupKind{Group: "gateway.networking.k8s.io", Kind: "Gateway"}:
-		if s.deployments[obj.GetNamespace()+"/"+deploymentOf(obj)] != nil {
-			return nil // applied again
-		}
-		more, err := gatewayObjects(obj)
-		if err != nil {
-			return err
-		}
-		for _, obj := range more {
-			if err := s.apply(obj); err != nil {
-				return err
-			}
-		}
+	default:
+		return nil
 	}
-	return nil
 }
 
 // applyRaw applies an object as it is and notes it for the clean-up. It returns what the server made of it.

@@ -62,11 +62,12 @@ func expectUnsupported(t *testing.T, s *rig.Scenario) {
 	})
 }
 
-func TestIdleTimeoutIsUnknownToNewerReleases(t *testing.T) {
+func TestOlderPoliciesAreRefusedByNewerReleases(t *testing.T) {
 	for _, release := range []string{rig.GatewayAPI16, rig.GatewayAPI17} {
 		s := rig.Start(t, "ignored", rig.GatewayAPI(release))
+		// Which of the unknown fields it names is up to the server; in 1.6 there is only idleTimeout.
 		err := s.TryApplyFile("policies/xbackendtrafficpolicy.yaml")
-		if err == nil || !strings.Contains(err.Error(), "idleTimeout") {
+		if err == nil || !strings.Contains(err.Error(), "field not declared in schema") {
 			t.Errorf("Gateway API %s: %v", release, err)
 		}
 	}

@@ -64,6 +64,10 @@ func TestASecondGatewayGetsTheSameConfiguration(t *testing.T) {
 			t.Errorf("gateway %s: pod %q answered", g.Name, pod)
 		}
 	}
+	s.Scale("front-istio", 1)
+	if _, err := second.Client().Try("/split"); err == nil {
+		t.Error("the second gateway is still there")
+	}
 }
 
 func TestTrafficFlowsWhileTheControlPlaneRestarts(t *testing.T) {
