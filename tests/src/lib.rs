@@ -1,1 +1,49 @@
-//! stub
+//! The harness for scenarios against a stock Envoy.
+//!
+//! A scenario writes the Gateway API objects that a user would write ([`Manifests`]), lets `mooring generate` turn them
+//! into a configuration, and starts a stock [`Envoy`] with it. Behind Envoy stand [`Pod`]s, small HTTP servers that tell
+//! what they were sent; in front of it a [`Client`] sends requests, and a [`Browser`] or another kind of visitor keeps
+//! the session.
+//!
+//! Everything listens on addresses of its own out of 127.0.0.0/8 (see [`address`]), so tests run side by side. Nothing
+//! waits by sleeping: [`wait::until`] polls a condition against a deadline.
+//!
+//! Not here: what is tested. That is in `tests/envoy`, one module for each topic.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "a harness reports a failure as every test does: it panics"
+)]
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    reason = "nearly everything here may fail its test, and nothing here is a library for others"
+)]
+
+pub mod address;
+mod bootstrap;
+mod browser;
+mod client;
+mod envoy;
+pub mod keys;
+mod manifests;
+mod pod;
+mod reply;
+mod scratch;
+pub mod settings;
+mod stats;
+pub mod wait;
+
+pub use bootstrap::{Bootstrap, Module};
+pub use browser::Browser;
+pub use client::{Client, HOSTNAME, Request, raw};
+pub use envoy::{Builder, Envoy, Update};
+pub use manifests::{
+    Dialect, Endpoint, Generated, Manifests, NAMESPACE, Persistence, Policy, Route, Rule, Service, Site,
+};
+pub use pod::{Answer, Pod};
+pub use reply::{Echo, Reply};
+pub use stats::Stats;

@@ -1,0 +1,64 @@
+//! Gateways that share a key share sessions, and nothing else.
+
+use mooring_tests::{Envoy, Pod, keys};
+
+use crate::shop::{COOKIE, cart, persistence};
+
+#[tokio::test]
+async fn a_session_is_valid_on_every_gateway_with_the_key_and_on_no_other() {
+    let pods = Pod::start_several("cart", 4).await;
+    let manifests = cart(&pods, persistence().absolute("1h").permanent());
+    let begun = Envoy::serve(&manifests).await;
+    let mut browser = begun.browser();
+    let first = browser.get("/").await.ok();
+
+    let same = Envoy::serve(&manifests).await;
+    let mut browser = browser.moves_to(same.client());
+    for _ in 0..10 {
+        let reply = browser.get("/").await.ok();
+        assert_eq!(reply.pod(), first.pod());
+        assert!(reply.set_cookies().is_empty(), "{reply:?}");
+    }
+
+    let other = Envoy::builder().keys(&keys::key(2)).start(&manifests).await;
+    let mut browser = browser.moves_to(other.client());
+    assert!(browser.get("/").await.ok().set_cookie(COOKIE).is_some());
+    assert_eq!(
+        other.stats().await.mooring("mooring_token_rejected_unknown_key_total"),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_session_outlives_a_restart_of_the_gateway() {
+    let pods = Pod::start_several("cart", 4).await;
+    let mut envoy = Envoy::serve(&cart(&pods, persistence())).await;
+    let mut browser = envoy.browser();
+    let first = browser.get("/").await.ok();
+    envoy.restart().await;
+    for _ in 0..10 {
+        let reply = browser.get("/").await.ok();
+        assert_eq!(reply.pod(), first.pod());
+        assert!(reply.set_cookies().is_empty(), "{reply:?}");
+    }
+    assert_eq!(envoy.stats().await.mooring("mooring_session_resumed_total"), 10);
+}
+
+#[tokio::test]
+async fn rotating_the_key_loses_no_session() {
+    let pods = Pod::start_several("cart", 4).await;
+    let manifests = cart(&pods, persistence());
+    let old = Envoy::builder().keys(&keys::ring(&[1])).start(&manifests).await;
+    let mut browser = old.browser();
+    let first = browser.get("/").await.ok();
+
+    // The new key seals, the old one still opens.
+    let rotated = Envoy::builder().keys(&keys::ring(&[2, 1])).start(&manifests).await;
+    let mut browser = browser.moves_to(rotated.client());
+    let reply = browser.get("/").await.ok();
+    assert_eq!(reply.pod(), first.pod());
+    assert!(reply.set_cookies().is_empty(), "{reply:?}");
+    let sealed_by = |reply: &mooring_tests::Reply| crate::tokens::bytes(reply.set_cookie(COOKIE).unwrap().value())[1];
+    assert_eq!(sealed_by(&first), 1);
+    assert_eq!(sealed_by(&rotated.client().get("/").await.ok()), 2);
+}

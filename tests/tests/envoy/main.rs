@@ -1,0 +1,26 @@
+//! Scenarios against a stock Envoy, on configuration that `mooring generate` made.
+//!
+//! Each module holds one topic, each test one behaviour, which its name says.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "everything here is a test, and that is how a test fails"
+)]
+
+mod degraded;
+mod endpoints;
+mod harness;
+mod headers;
+mod hostile;
+mod isolation;
+mod keys;
+mod sessions;
+mod shop;
+mod splits;
+mod timeouts;
+mod tokens;
+mod transports;

@@ -1,0 +1,52 @@
+//! The shop that most scenarios play in: a Service `cart` behind the Gateway, and sessions in a cookie.
+
+use std::collections::BTreeMap;
+
+use mooring_tests::{Client, Manifests, Persistence, Pod, Policy, Route, Rule, Service};
+
+/// The name of the session cookie.
+pub const COOKIE: &str = "cart-session";
+
+/// Sessions in that cookie, without timeouts.
+pub fn persistence() -> Persistence {
+    Persistence::cookie(COOKIE)
+}
+
+/// The Service `cart` alone, with a policy.
+pub fn cart<'a>(pods: impl IntoIterator<Item = &'a Pod>, persistence: Persistence) -> Manifests {
+    cart_service(&Service::new("cart", pods), persistence)
+}
+
+/// The Service `cart` as it is given, with a policy.
+pub fn cart_service(cart: &Service, persistence: Persistence) -> Manifests {
+    Manifests::new()
+        .service(cart)
+        .route(&Route::to("cart"))
+        .policy(&Policy::on("cart", persistence))
+}
+
+/// The Services `stable` and `canary` with these weights, and sessions over both.
+pub fn split(stable: (&[Pod], u32), canary: (&[Pod], u32)) -> Manifests {
+    let rule = Rule::split(&[("stable", stable.1), ("canary", canary.1)]).persistence(persistence());
+    Manifests::new()
+        .service(&Service::new("stable", stable.0))
+        .service(&Service::new("canary", canary.0))
+        .route(&Route::new("shop").rule(rule))
+}
+
+/// Sends as many requests without any cookie, each from a visitor of its own: how many each pod answered.
+pub async fn strangers(client: &Client, count: u32) -> BTreeMap<String, u32> {
+    let mut answered = BTreeMap::new();
+    for _ in 0..count {
+        *answered.entry(client.get("/").await.ok().pod()).or_default() += 1;
+    }
+    answered
+}
+
+/// Whether a count is within five standard deviations of what it should be on average: less than one run in a million
+/// misses that by chance.
+pub fn within_five_sigma(count: u32, of: u32, probability: f64) -> bool {
+    let (count, of) = (f64::from(count), f64::from(of));
+    let sigma = (of * probability * (1.0 - probability)).sqrt();
+    (count - of * probability).abs() <= 5.0 * sigma
+}
