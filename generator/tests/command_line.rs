@@ -12,7 +12,7 @@ use std::{
     process::{self, Stdio},
 };
 
-use common::{SHOP, generate, generate_envoy, mooring, shop_with};
+use common::{SHOP, generate, generate_envoy, mooring, shop_with, without_policy};
 use snapbox::{IntoData as _, cmd::cargo_bin, data::Inline, str};
 
 /// A directory of its own for a test, empty.
@@ -374,7 +374,7 @@ type: Opaque
 
 #[test]
 fn a_gateway_without_sessions_needs_nothing_on_istio() {
-    let without = SHOP.split("---\n").take(4).collect::<Vec<&str>>().join("---\n");
+    let without = without_policy(SHOP);
     generate(&without).success().stdout_eq("").stderr_eq(
         str![[r#"
 warning[NoEffect]: nothing to generate: no rule of an HTTPRoute on a Gateway of the input keeps sessions

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Generated, SHOP, mooring, shop_with};
+use common::{Generated, SHOP, mooring, shop_with, without_policy};
 use serde_json::{Value, json};
 
 const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
@@ -69,10 +69,8 @@ fn the_filters_stand_in_their_order() {
 
 #[test]
 fn without_sessions_envoy_stays_plain() {
-    let (shop, _) = SHOP
-        .split_once("---\napiVersion: gateway.networking.k8s.io/v1alpha2")
-        .unwrap();
-    let text = Generated::envoy(shop).at("/static_resources/listeners").to_string();
+    let shop = without_policy(SHOP);
+    let text = Generated::envoy(&shop).at("/static_resources/listeners").to_string();
     assert!(!text.contains("mooring"), "{text}");
 }
 
@@ -233,9 +231,7 @@ fn several_gateways_have_a_listener_each() {
 
 #[test]
 fn a_split_without_sessions_is_envoys_own() {
-    let (shop, _) = SHOP
-        .split_once("---\napiVersion: gateway.networking.k8s.io/v1alpha2")
-        .unwrap();
+    let shop = without_policy(SHOP);
     let services = "---\napiVersion: v1\nkind: Service\nmetadata: {name: beta}\nspec: {ports: [{port: 80}]}\n---\napiVersion: \
                     v1\nkind: Service\nmetadata: {name: gone}\nspec: {ports: [{port: 80}]}\n";
     let refs = "      port: 80\n      weight: 90\n    - {name: beta, port: 80, weight: 10}\n    - {name: gone, port: 80, weight: \

@@ -2,27 +2,22 @@
 
 mod common;
 
-use common::{Generated, SHOP, mooring, shop_with};
+use common::{Generated, SHOP, mooring, shop_with, without_policy};
 use serde_json::{Value, json};
 
 const SPLIT: &str = "      port: 80\n      weight: 1\n    - {name: beta, port: 80, weight: 9}\n    - {name: gone, port: 80, weight: 0}\n---";
 
 fn split() -> String {
-    let services: String = ["beta", "gone"]
-        .iter()
-        .map(|name| {
-            format!(
-                "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, labels: {{istio.io/persistent-session: a}}}}\n\
-                 spec: {{ports: [{{port: 80}}]}}\n"
-            )
-        })
-        .collect();
+    let service = |name: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, labels: {{istio.io/persistent-session: a}}}}\nspec: \
+             {{ports: [{{port: 80}}]}}\n"
+        )
+    };
     let route = shop_with("      port: 80\n---", SPLIT)
         .replace("  - backendRefs:", "  - sessionPersistence: {}\n    backendRefs:");
-    let (shop, _) = route
-        .split_once("---\napiVersion: gateway.networking.k8s.io/v1alpha2")
-        .unwrap();
-    format!("{shop}{services}")
+    let shop = without_policy(&route);
+    format!("{shop}{}{}", service("beta"), service("gone"))
 }
 
 #[test]

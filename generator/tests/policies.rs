@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Generated, SHOP, shop_with};
+use common::{Generated, SHOP, shop_with, without_policy};
 use serde_json::{Value, json};
 
 /// The shop's `sessionPersistence`, below its key.
@@ -27,10 +27,11 @@ fn as_x_policy(input: &str) -> String {
 }
 
 fn annotated(annotations: &[&str]) -> String {
-    let lines: String = annotations
+    let lines: Vec<String> = annotations
         .iter()
         .map(|line| format!("    mooring.dev/{line}\n"))
         .collect();
+    let lines = lines.concat();
     shop_with("  name: sticky\n", &format!("  name: sticky\n  annotations:\n{lines}"))
 }
 
@@ -101,10 +102,7 @@ fn the_shape_after_1_6_says_the_same() {
 
 #[test]
 fn inline_session_persistence_says_the_same() {
-    let (shop, policy) = SHOP
-        .split_once("---\napiVersion: gateway.networking.k8s.io/v1alpha2")
-        .unwrap();
-    assert!(policy.contains(PERSISTENCE));
+    let shop = without_policy(SHOP);
     let inline = PERSISTENCE.replace("    ", "      ");
     let input = shop.replace(
         "  - backendRefs:",
@@ -172,9 +170,7 @@ fn annotations_say_what_gateway_api_has_no_field_for() {
 
 #[test]
 fn annotations_without_session_persistence_are_reported() {
-    let (shop, _) = SHOP
-        .split_once("---\napiVersion: gateway.networking.k8s.io/v1alpha2")
-        .unwrap();
+    let shop = without_policy(SHOP);
     let on_service = shop.replace(
         "  name: web\n  labels",
         "  name: web\n  annotations: {mooring.dev/strict: \"true\"}\n  labels",

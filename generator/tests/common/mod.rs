@@ -77,6 +77,15 @@ pub fn shop_with(old: &str, new: &str) -> String {
     SHOP.replacen(old, new, 1)
 }
 
+/// The shop, perhaps changed, without its policy.
+#[must_use]
+pub fn without_policy(shop: &str) -> String {
+    let (rest, _) = shop
+        .split_once("---\napiVersion: gateway.networking.k8s.io/v1alpha2")
+        .unwrap();
+    rest.to_owned()
+}
+
 /// The command, without arguments.
 #[must_use]
 pub fn mooring() -> Command {
