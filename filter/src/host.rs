@@ -56,23 +56,9 @@ impl Headers {
         hostcalls::get_map_value_bytes(self.0, name).map_err(at("reading a header"))
     }
 
-    /// The `Cookie` lines of a request. HTTP/1.1 clients may send several, of which [`Self::first`] would give the first.
-    ///
-    /// As a property, Envoy gives all of them joined by commas: one without a comma is the only one. That is cheaper than
-    /// reading all headers, which is left for the others.
-    pub(crate) fn cookie_lines(self) -> Result<Vec<Vec<u8>>, HostError> {
-        match property(&["request", "headers", "cookie"])? {
-            None => Ok(Vec::new()),
-            Some(joined) if joined.contains(&b',') => self.all("cookie"),
-            Some(line) => Ok(vec![line]),
-        }
-    }
-
-    /// The values of all header lines called `name`.
-    fn all(self, name: &str) -> Result<Vec<Vec<u8>>, HostError> {
-        let lines = hostcalls::get_map_bytes(self.0).map_err(at("reading the headers"))?;
-        let ours = lines.into_iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
-        Ok(ours.map(|(_, value)| value).collect())
+    /// All header lines, in their order. Dearer than one of them, cheaper than two.
+    pub(crate) fn lines(self) -> Result<Vec<(String, Vec<u8>)>, HostError> {
+        hostcalls::get_map_bytes(self.0).map_err(at("reading the headers"))
     }
 
     /// Puts one header line in the place of all that are called `name`.

@@ -3,9 +3,13 @@
 //! A module has names and no labels. Where labels are wanted, the name carries them as `tag=.=value;.;`, the form that
 //! Istio's proxy turns into labels for each of its `extraStatTags`.
 
-use std::cell::{Cell, OnceCell};
+use std::{
+    borrow::Cow,
+    cell::{Cell, OnceCell},
+};
 
 use mooring_policy::{
+    canary::Canary,
     decision::{Issue, Outcome, Reason},
     rule::{Backend, Rule},
     token::Rejection,
@@ -160,15 +164,21 @@ pub(crate) struct BackendMetrics {
 struct ByReason {
     session: Metric,
     split: Metric,
+    hash: Metric,
     single: Metric,
+    /// By forcing rule.
+    forced: Box<[Metric]>,
 }
 
-impl Default for ByReason {
-    fn default() -> Self {
+impl ByReason {
+    fn new(rule: &Rule) -> Self {
+        let forcing_rules = rule.canary().map_or(0, Canary::rule_count);
         Self {
             session: Metric::new(MetricType::Counter),
             split: Metric::new(MetricType::Counter),
+            hash: Metric::new(MetricType::Counter),
             single: Metric::new(MetricType::Counter),
+            forced: (0..forcing_rules).map(|_| Metric::new(MetricType::Counter)).collect(),
         }
     }
 }
@@ -186,18 +196,33 @@ impl BackendMetrics {
         let Some(backends) = self.rules.get(rule.position()) else {
             return;
         };
-        let backends = backends.get_or_init(|| rule.backends().iter().map(|_| ByReason::default()).collect());
+        let backends = backends.get_or_init(|| rule.backends().iter().map(|_| ByReason::new(rule)).collect());
         let Some(counters) = backends.get(position) else {
             return;
         };
-        let (counter, reason) = match reason {
-            Reason::Session => (&counters.session, "session"),
-            Reason::Split => (&counters.split, "split"),
-            Reason::Single => (&counters.single, "single"),
+        let counter = match reason {
+            Reason::Session => Some(&counters.session),
+            Reason::Split => Some(&counters.split),
+            Reason::Hash => Some(&counters.hash),
+            Reason::Single => Some(&counters.single),
+            Reason::Forced(forcing) => counters.forced.get(forcing),
+        };
+        let Some(counter) = counter else {
+            return;
         };
         counter.count(|| {
             let route = rule.route();
             let key = rule.backends().get(position).map_or("", Backend::key);
+            let reason = match reason {
+                Reason::Session => "session".into(),
+                Reason::Split => "split".into(),
+                Reason::Hash => "hash".into(),
+                Reason::Single => "single".into(),
+                Reason::Forced(forcing) => {
+                    let name = rule.canary().and_then(|canary| canary.rule_name(forcing));
+                    Cow::from(format!("forced:{}", name.unwrap_or_default()))
+                }
+            };
             format!(
                 "mooring_backend_requests_total.\
                  mooring_route=.={route};.;mooring_backend=.={key};.;mooring_reason=.={reason};.;"

@@ -6,6 +6,7 @@
 use std::{iter, rc::Rc};
 
 use mooring_policy::{
+    canary::Headers,
     cookie::{self, Remainder},
     decision::{self, Decision, Outcome},
     rule::{Rule, Session, Transport},
@@ -25,6 +26,9 @@ use crate::{
 const BACKEND_HEADER: &str = "x-mooring-backend";
 /// Carries the pinned host to Envoy's `stateful_session` filter, and the chosen host back.
 const HOST_HEADER: &str = "x-mooring-host";
+
+/// Header lines with their names.
+type Lines = [(String, Vec<u8>)];
 
 /// The context of one request.
 pub(crate) struct Stream {
@@ -49,11 +53,15 @@ impl Stream {
             metrics::count_passed_through();
             return Ok(());
         };
+        let headers = match rule.canary() {
+            Some(_) => REQUEST.lines()?,
+            None => Vec::new(),
+        };
         let decision = match rule.session() {
-            None => self.decide(&rule, iter::empty())?,
+            None => self.decide(&rule, iter::empty(), &headers)?,
             Some(session) => match session.transport() {
-                Transport::Header => self.read_header(&rule, session)?,
-                Transport::Cookie => self.read_cookies(&rule, session)?,
+                Transport::Header => self.read_header(&rule, session, &headers)?,
+                Transport::Cookie => self.read_cookies(&rule, session, &headers)?,
             },
         };
         metrics::count_outcome(decision.outcome());
@@ -63,7 +71,7 @@ impl Stream {
         if let Some(key) = decision.backend_header(&rule) {
             REQUEST.set(BACKEND_HEADER, key.as_bytes())?;
         }
-        if let Some(host) = decision.host_header() {
+        if let Some(host) = decision.host_header(&rule) {
             REQUEST.set(HOST_HEADER, host.as_bytes())?;
         }
         let https = decision.wants_scheme(&rule) && REQUEST.first(":scheme")?.is_some_and(|scheme| scheme == b"https");
@@ -82,9 +90,9 @@ impl Stream {
     }
 
     /// Decides by the token in the session header, and takes it out of the request.
-    fn read_header(&self, rule: &Rule, session: &Session) -> Result<Decision, HostError> {
+    fn read_header(&self, rule: &Rule, session: &Session, headers: &Lines) -> Result<Decision, HostError> {
         let value = REQUEST.first(session.name())?;
-        let decision = self.decide(rule, value.iter().map(Vec::as_slice))?;
+        let decision = self.decide(rule, value.iter().map(Vec::as_slice), headers)?;
         if value.is_some() && !session.forward_token() {
             REQUEST.remove(session.name())?;
         }
@@ -92,10 +100,13 @@ impl Stream {
     }
 
     /// Decides by the tokens in the cookies, and takes them out of the request.
-    fn read_cookies(&self, rule: &Rule, session: &Session) -> Result<Decision, HostError> {
+    fn read_cookies(&self, rule: &Rule, session: &Session, headers: &Lines) -> Result<Decision, HostError> {
         let name = session.name();
-        let lines = REQUEST.cookie_lines()?;
-        let decision = self.decide(rule, lines.iter().flat_map(|line| cookie::values(line, name)))?;
+        let lines = match rule.canary() {
+            Some(_) => cookie_lines_of(headers),
+            None => cookie_lines()?,
+        };
+        let decision = self.decide(rule, lines.iter().flat_map(|line| cookie::values(line, name)), headers)?;
         let rest: Vec<Remainder> = lines.iter().map(|line| cookie::without(line, name)).collect();
         if session.forward_token() || rest.iter().all(|rest| *rest == Remainder::Unchanged) {
             return Ok(decision);
@@ -115,7 +126,12 @@ impl Stream {
         Ok(decision)
     }
 
-    fn decide<'a>(&self, rule: &Rule, tokens: impl Iterator<Item = &'a [u8]>) -> Result<Decision, HostError> {
+    fn decide<'a>(
+        &self,
+        rule: &Rule,
+        tokens: impl Iterator<Item = &'a [u8]>,
+        headers: &Lines,
+    ) -> Result<Decision, HostError> {
         // Without randomness the first backend of weight must do: better than none.
         let random = || {
             host::random()
@@ -126,6 +142,7 @@ impl Stream {
             rule,
             self.shared.keys.as_ref(),
             tokens,
+            headers,
             host::now()?,
             random,
         ))
@@ -140,7 +157,7 @@ impl Stream {
         let (Some(session), Some(keys), true) = (
             rule.session(),
             self.shared.keys.as_ref(),
-            new_host || decision.refresh_due(),
+            new_host || decision.is_due_without_host(rule),
         ) else {
             return Ok(());
         };
@@ -168,6 +185,22 @@ impl Stream {
         metrics::count_issue(due.issue);
         Ok(())
     }
+}
+
+/// The `Cookie` lines of the request. HTTP/1.1 clients may send several.
+///
+/// As a property, Envoy gives all of them joined by commas: one without a comma is the only one. That is cheaper than
+/// reading all headers, which is left for the others.
+fn cookie_lines() -> Result<Vec<Vec<u8>>, HostError> {
+    match host::property(&["request", "headers", "cookie"])? {
+        None => Ok(Vec::new()),
+        Some(joined) if joined.contains(&b',') => Ok(cookie_lines_of(&REQUEST.lines()?)),
+        Some(line) => Ok(vec![line]),
+    }
+}
+
+fn cookie_lines_of(headers: &Lines) -> Vec<Vec<u8>> {
+    headers.values("cookie").map(<[u8]>::to_vec).collect()
 }
 
 /// Keeps shared caches from handing one client's cookie to others.

@@ -36,6 +36,93 @@ pub struct Rule {
     pub session: Option<Session>,
     /// The backends among which the rule chooses.
     pub backends: Vec<Backend>,
+    /// Who is sent to which backend regardless of the weights, and how the rest is split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+}
+
+/// Canary routing of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Canary {
+    /// The forcing rules. The first one that matches wins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<CanaryRule>,
+    /// Whether a forcing rule beats a live session.
+    #[serde(rename = "override", default, skip_serializing_if = "is_default")]
+    pub override_session: Override,
+    /// What new sessions are split by. None: chance. Requests without it are split by chance as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash_on: Option<Source>,
+}
+
+/// One forcing rule: who is sent to which backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CanaryRule {
+    /// The name by which metrics count it.
+    pub name: String,
+    /// The key of the backend.
+    pub backend: String,
+    /// What a request must have. All of them must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matches: Vec<Match>,
+    /// In place of `matches`: where a client says `always` to be sent to the backend, or `never` to be kept from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opt_in: Option<Source>,
+}
+
+/// One condition of a forcing rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Match {
+    /// Where the value comes from.
+    pub on: Source,
+    /// What the value must be.
+    #[serde(rename = "type")]
+    pub kind: MatchType,
+    /// What it is compared with. Not with `Present` and `Absent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+/// A part of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Source {
+    /// The request header of this name, in any case of letters.
+    Header(String),
+    /// The cookie of exactly this name.
+    Cookie(String),
+}
+
+/// How a value is compared. Values are compared byte for byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MatchType {
+    /// It is this.
+    Exact,
+    /// It begins with this.
+    Prefix,
+    /// It ends with this.
+    Suffix,
+    /// It has this in it.
+    Contains,
+    /// This regular expression matches all of it.
+    RegularExpression,
+    /// It is there, whatever it is.
+    Present,
+    /// It is not there.
+    Absent,
+}
+
+/// Whether a forcing rule beats a live session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Override {
+    /// It does, for as long as it matches; then the session goes on as it was.
+    #[default]
+    Always,
+    /// It does not: forcing rules are for clients without a session.
+    Never,
 }
 
 /// One destination of a rule.
@@ -57,6 +144,9 @@ pub struct Session {
     /// Where the token travels.
     #[serde(rename = "type", default)]
     pub transport: Transport,
+    /// What a session is bound to.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pin: Pin,
     /// How long a session may last in all. None: without end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absolute_timeout: Option<Duration>,
@@ -83,6 +173,16 @@ pub enum Transport {
     Cookie,
     /// In a request header and a response header of the same name.
     Header,
+}
+
+/// What a session is bound to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pin {
+    /// A backend and one host of it.
+    #[default]
+    Host,
+    /// A backend, any host of it.
+    Backend,
 }
 
 /// The attributes of a session cookie.

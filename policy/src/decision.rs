@@ -1,15 +1,17 @@
 //! What to do with a request, and then with its response, and why.
 //!
 //! A request is decided in the order of its tokens: version, binding, issue time, absolute timeout, idle timeout. A live
-//! session keeps its backend, whatever the weights say; all others are placed by weight. Which host a request reaches is
+//! session keeps its backend, whatever the weights say; all others are placed by weight. A forcing canary rule beats both,
+//! for as long as it matches: it leaves a live session as it is. Which host a request reaches is
 //! Envoy's choice; the response tells whether it is another than the session's, and then a token is due.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
+    canary::{Headers, Verdict},
     cookie,
     keys::KeyRing,
-    rule::{Backend, Rule, Secure, Session, Transport},
+    rule::{Backend, Pin, Rule, Secure, Session, Transport},
     session::Standing,
     token::{NONCE_LENGTH, Rejection, SealError, Token},
 };
@@ -24,6 +26,8 @@ pub struct Decision {
     backend: usize,
     reason: Reason,
     session: Option<Token>,
+    /// A forcing rule sends a live session to another backend than its own, which leaves the session as it is.
+    diverted: bool,
 }
 
 /// What the tokens of a request came to.
@@ -56,6 +60,10 @@ pub enum Reason {
     Single,
     /// The weights chose it.
     Split,
+    /// The weights chose it, by who the client is.
+    Hash,
+    /// The forcing canary rule at this position chose it.
+    Forced(usize),
 }
 
 /// Why a token is sent to the client.
@@ -86,12 +94,14 @@ pub struct IssuedHeader<'a> {
     pub value: String,
 }
 
-/// Decides a request. `tokens` are the values that the client sent for the rule's session, `now` is in seconds since the
-/// Unix epoch, and `random` is asked for a number only when the weights have to choose.
+/// Decides a request. `tokens` are the values that the client sent for the rule's session, `headers` are read only where
+/// the rule has canary routing, `now` is in seconds since the Unix epoch, and `random` is asked for a number only when
+/// chance has to choose.
 pub fn decide<'a>(
     rule: &Rule,
     keys: Option<&KeyRing>,
     tokens: impl Iterator<Item = &'a [u8]>,
+    headers: &(impl Headers + ?Sized),
     now: u64,
     random: impl FnOnce() -> u64,
 ) -> Decision {
@@ -99,20 +109,46 @@ pub fn decide<'a>(
         (Some(session), Some(keys)) => read_tokens(session, keys, tokens, now),
         _ => (Outcome::Stateless, None),
     };
-    let (backend, reason) = match session.as_ref().map(|token| rule.backend(&token.backend)) {
-        Some(Some(backend)) => (backend, Reason::Session),
-        gone_or_none => {
-            if gone_or_none.is_some() {
-                outcome = Outcome::BackendGone;
-            }
-            place(rule, random)
-        }
-    };
+    let bound = session.as_ref().map(|token| rule.backend(&token.backend));
+    if bound == Some(None) {
+        outcome = Outcome::BackendGone;
+    }
+    let (backend, reason) = choose(rule, headers, bound.flatten(), random);
     Decision {
         outcome,
         backend,
         reason,
+        diverted: bound.flatten().is_some_and(|bound| bound != backend),
         session,
+    }
+}
+
+/// The backend of a request: forced, else that of the live session, else by weight.
+fn choose(
+    rule: &Rule,
+    headers: &(impl Headers + ?Sized),
+    bound: Option<usize>,
+    random: impl FnOnce() -> u64,
+) -> (usize, Reason) {
+    let canary = rule.canary();
+    let verdict = canary
+        .filter(|canary| bound.is_none() || canary.overrides_sessions())
+        .map_or(Verdict::Free, |canary| canary.judge(headers));
+    match (verdict, bound) {
+        (Verdict::To { rule, backend }, _) => return (backend, Reason::Forced(rule)),
+        (Verdict::Not { backend, .. }, Some(bound)) if bound != backend => return (bound, Reason::Session),
+        (Verdict::Not { rule: forcing, backend }, _) => {
+            return (rule.draw(random(), Some(backend)), Reason::Forced(forcing));
+        }
+        (Verdict::Free, Some(bound)) => return (bound, Reason::Session),
+        (Verdict::Free, None) => {}
+    }
+    if let [_] = rule.backends() {
+        return (0, Reason::Single);
+    }
+    match canary.and_then(|canary| canary.client_hash(headers)) {
+        Some(client) => (client.place(rule.backends()), Reason::Hash),
+        None => (rule.draw(random(), None), Reason::Split),
     }
 }
 
@@ -138,13 +174,6 @@ fn read_tokens<'a>(
         first.get_or_insert(outcome);
     }
     (first.unwrap_or(Outcome::New), None)
-}
-
-fn place(rule: &Rule, random: impl FnOnce() -> u64) -> (usize, Reason) {
-    match rule.backends() {
-        [_] => (0, Reason::Single),
-        _ => (rule.draw(random()), Reason::Split),
-    }
 }
 
 impl Decision {
@@ -178,14 +207,11 @@ impl Decision {
     /// The value of `x-mooring-host`, as Envoy's header session state reads it: `ip:port` in standard base64. None where
     /// Envoy is to choose a host.
     #[must_use]
-    pub fn host_header(&self) -> Option<String> {
-        let pinned = self.pinned()?;
+    pub fn host_header(&self, rule: &Rule) -> Option<String> {
+        let pins_hosts = rule.session().is_some_and(|session| session.pin() == Pin::Host);
+        let stays = pins_hosts && !self.diverted && self.outcome != Outcome::BackendGone;
+        let pinned = self.session.as_ref().filter(|token| stays && !token.host.is_empty())?;
         Some(STANDARD.encode(&pinned.host))
-    }
-
-    /// The session whose host the request is sent to.
-    fn pinned(&self) -> Option<&Token> {
-        self.session.as_ref().filter(|_| self.reason == Reason::Session)
     }
 
     /// Whether [`Self::due`] wants to know the request's scheme, which a response no longer tells.
@@ -201,37 +227,27 @@ impl Decision {
     #[must_use]
     pub fn due(&self, rule: &Rule, host: Option<&[u8]>, https: bool, now: u64) -> Option<Due> {
         let session = rule.session().filter(|_| self.outcome != Outcome::Stateless)?;
-        let backend = || -> Box<[u8]> {
-            let key = rule.backends().get(self.backend).map_or("", Backend::key);
-            key.as_bytes().into()
+        // With a session on a backend alone, any host is as good as another, and none is written down.
+        let (host, may_bind) = match session.pin() {
+            Pin::Host => (host.unwrap_or_default(), host.is_some()),
+            Pin::Backend => (b"".as_slice(), !matches!(self.reason, Reason::Forced(_))),
         };
-        let (issue, token) = match (&self.session, host) {
-            (None, Some(host)) => {
-                let secure = match session.cookie().secure() {
-                    Secure::Auto => https,
-                    Secure::Always => true,
-                    Secure::Never => false,
-                };
-                let token = Token {
-                    issued: now,
-                    seen: now,
-                    secure,
-                    backend: backend(),
-                    host: host.into(),
-                };
-                (Issue::New, token)
-            }
+        let bound = |token: Token| Token {
+            seen: now,
+            backend: rule
+                .backends()
+                .get(self.backend)
+                .map_or("", Backend::key)
+                .as_bytes()
+                .into(),
+            host: host.into(),
+            ..token
+        };
+        let (issue, token) = match &self.session {
+            None if may_bind => (Issue::New, bound(Token::begin(now, session.cookie().is_secure(https)))),
             // An app can send Envoy's header itself: a host that is the session's own is no news.
-            (Some(old), Some(host)) if self.reason != Reason::Session || *old.host != *host => {
-                let token = Token {
-                    seen: now,
-                    backend: backend(),
-                    host: host.into(),
-                    ..old.clone()
-                };
-                (Issue::Repinned, token)
-            }
-            (Some(old), _) if self.outcome == Outcome::RefreshDue => {
+            Some(old) if may_bind && !self.diverted && self.moves(old, host) => (Issue::Repinned, bound(old.clone())),
+            Some(old) if self.refresh_due() => {
                 let token = Token {
                     seen: now,
                     ..old.clone()
@@ -243,9 +259,19 @@ impl Decision {
         Some(Due { issue, token })
     }
 
-    /// Whether [`Self::due`] may want to send a token although the host is the session's.
+    fn moves(&self, old: &Token, host: &[u8]) -> bool {
+        self.outcome == Outcome::BackendGone || *old.host != *host
+    }
+
+    /// Whether [`Self::due`] can give a token although Envoy chose no new host.
     #[must_use]
-    pub fn refresh_due(&self) -> bool {
+    pub fn is_due_without_host(&self, rule: &Rule) -> bool {
+        let binds_backends = || rule.session().is_some_and(|session| session.pin() == Pin::Backend);
+        let unbound = self.session.is_none() || self.outcome == Outcome::BackendGone;
+        self.refresh_due() || (unbound && binds_backends())
+    }
+
+    fn refresh_due(&self) -> bool {
         self.outcome == Outcome::RefreshDue
     }
 }

@@ -10,11 +10,15 @@
 //! - [`keys`], [`token`]: the key ring and the sealed value that a client carries.
 //! - [`session`]: what a token is worth at a given time.
 //! - [`cookie`]: our cookie in a `Cookie` header of bytes, and the `Set-Cookie` that we send.
+//! - [`canary`]: who is sent to which backend regardless of the weights.
 //! - [`decision`]: all of it together, for a request and for its response.
 
 // A test may overflow: that is how it fails.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+// JSON literals are passed to helpers by value, which reads better.
+#![cfg_attr(test, allow(clippy::needless_pass_by_value))]
 
+pub mod canary;
 pub mod config;
 pub mod cookie;
 pub mod decision;

@@ -41,8 +41,8 @@ pub enum InvalidName {
     Reserved(String),
 }
 
-/// Checks that `name` can be a cookie's name: a token (RFC 6265, section 4.1.1).
-pub fn check_cookie(name: &str) -> Result<(), InvalidName> {
+/// Checks that `name` is a token (RFC 9110, section 5.6.2), which any cookie's name can be (RFC 6265, section 4.1.1).
+pub fn check_token(name: &str) -> Result<(), InvalidName> {
     if name.is_empty() {
         return Err(InvalidName::Empty);
     }
@@ -60,7 +60,7 @@ pub fn check_cookie(name: &str) -> Result<(), InvalidName> {
 
 /// Checks that `name` can be a session header: a token (RFC 9110, section 5.1) with no meaning of its own.
 pub fn check_header(name: &str) -> Result<(), InvalidName> {
-    check_cookie(name)?;
+    check_token(name)?;
     let lower = name.to_ascii_lowercase();
     let ours_or_envoys = ["x-mooring-", "x-envoy-"];
     if RESERVED_HEADERS.contains(&lower.as_str()) || ours_or_envoys.iter().any(|prefix| lower.starts_with(prefix)) {
@@ -83,16 +83,16 @@ mod tests {
     #[wasm_bindgen_test]
     fn a_cookie_name_is_a_token() {
         for name in ["foo-session", "__Host-a", "a.b_c", "!#$%&'*+-.^_`|~"] {
-            assert_eq!(check_cookie(name), Ok(()), "{name}");
+            assert_eq!(check_token(name), Ok(()), "{name}");
         }
         for name in ["a b", "a=b", "a;b", "a,b", "é", "a\r\nb", "a\"", "(a)"] {
             assert!(
-                matches!(check_cookie(name), Err(InvalidName::Character { .. })),
+                matches!(check_token(name), Err(InvalidName::Character { .. })),
                 "{name}"
             );
         }
-        assert_eq!(check_cookie(""), Err(InvalidName::Empty));
-        assert_eq!(check_cookie(&"a".repeat(257)), Err(InvalidName::TooLong(257)));
+        assert_eq!(check_token(""), Err(InvalidName::Empty));
+        assert_eq!(check_token(&"a".repeat(257)), Err(InvalidName::TooLong(257)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, rc::Rc};
 
 use crate::{
+    canary::{Canary, InvalidCanary},
     config,
     duration::{Duration, NotWholeSeconds},
     name::InvalidName,
@@ -12,7 +13,7 @@ mod attributes;
 mod session;
 
 pub use self::{attributes::CookieAttributes, session::Session};
-pub use crate::config::{SameSite, Secure, Transport};
+pub use crate::config::{Pin, SameSite, Secure, Transport};
 
 /// The longest backend key: its length is one byte of a token.
 const MAX_KEY_LENGTH: usize = 255;
@@ -40,6 +41,7 @@ pub struct Rule {
     session: Option<Session>,
     backends: Box<[Backend]>,
     total_weight: u64,
+    canary: Option<Canary>,
 }
 
 /// One destination of a rule.
@@ -102,6 +104,9 @@ pub enum InvalidRule {
     /// No backend can be chosen.
     #[error("the weights of all backends are 0, so that no new session could be placed")]
     NoWeight,
+    /// Its canary routing is wrong.
+    #[error(transparent)]
+    Canary(#[from] InvalidCanary),
     /// The session name cannot be used.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -265,17 +270,34 @@ impl Rule {
         self.backends.iter().position(|backend| backend.key.as_bytes() == key)
     }
 
-    /// The position of the backend for a new session. Evenly distributed `random` numbers follow the weights.
+    /// Canary routing, if there is any.
     #[must_use]
-    pub fn draw(&self, random: u64) -> usize {
-        let mut left = random.checked_rem(self.total_weight).unwrap_or(0);
-        for (position, backend) in self.backends.iter().enumerate() {
+    pub fn canary(&self) -> Option<&Canary> {
+        self.canary.as_ref()
+    }
+
+    /// The position of the backend for a new session, other than `except`. Evenly distributed `random` numbers follow the
+    /// weights.
+    #[must_use]
+    pub fn draw(&self, random: u64, except: Option<usize>) -> usize {
+        let others = || {
+            (0..)
+                .zip(&self.backends)
+                .filter(|(position, _)| Some(*position) != except)
+        };
+        let spared = except.and_then(|position| self.backends.get(position));
+        let total = self
+            .total_weight
+            .saturating_sub(spared.map_or(0, |backend| backend.weight.into()));
+        let mut left = random.checked_rem(total).unwrap_or(0);
+        for (position, backend) in others() {
             match left.checked_sub(backend.weight.into()) {
                 Some(rest) => left = rest,
                 None => return position,
             }
         }
-        0
+        // The others have no weight: the first of them, for there is no better.
+        others().next().map_or(0, |(position, _)| position)
     }
 }
 
@@ -302,6 +324,7 @@ impl Rule {
         if total_weight == 0 {
             return Err(InvalidRule::NoWeight);
         }
+        let canary = raw.canary.map(|canary| Canary::new(canary, &backends)).transpose()?;
         let session = raw.session.map(|session| Session::new(session, &raw.id)).transpose()?;
         Ok(Self {
             position,
@@ -310,6 +333,7 @@ impl Rule {
             session,
             backends: backends.into(),
             total_weight,
+            canary,
         })
     }
 }
@@ -319,6 +343,12 @@ impl Backend {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Its share of new sessions, relative to the other backends' weights.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.weight
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Token {
     pub secure: bool,
     /// The key of the backend to which the session is bound.
     pub backend: Box<[u8]>,
-    /// The host to which the session is bound, `ip:port`.
+    /// The host to which the session is bound, `ip:port`. Empty: any host of the backend.
     pub host: Box<[u8]>,
 }
 
@@ -97,6 +97,18 @@ impl Binding {
 pub struct SealError;
 
 impl Token {
+    /// A session that begins now and is bound to nothing yet.
+    #[must_use]
+    pub fn begin(now: u64, secure: bool) -> Self {
+        Self {
+            issued: now,
+            seen: now,
+            secure,
+            backend: Box::default(),
+            host: Box::default(),
+        }
+    }
+
     /// Seals the token with the first key of the ring. `nonce` must be random and used once.
     pub fn seal(&self, keys: &KeyRing, binding: &Binding, nonce: [u8; NONCE_LENGTH]) -> Result<String, SealError> {
         let key = keys.sealing();

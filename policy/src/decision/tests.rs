@@ -16,6 +16,7 @@ fn session() -> config::Session {
     config::Session {
         name: "cart".to_owned(),
         transport: Transport::Cookie,
+        pin: Pin::Host,
         absolute_timeout: Some(Duration::from_secs(3_600)),
         idle_timeout: Some(Duration::from_secs(600)),
         refresh_interval: None,
@@ -25,6 +26,10 @@ fn session() -> config::Session {
 }
 
 fn rule(weights: &[(&str, u32)], session: Option<config::Session>) -> Rule {
+    Rule::new(0, raw_rule(weights, session)).unwrap()
+}
+
+fn raw_rule(weights: &[(&str, u32)], session: Option<config::Session>) -> config::Rule {
     let backends = weights
         .iter()
         .map(|&(key, weight)| config::Backend {
@@ -32,21 +37,21 @@ fn rule(weights: &[(&str, u32)], session: Option<config::Session>) -> Rule {
             weight,
         })
         .collect();
-    let raw = config::Rule {
+    config::Rule {
         route: "shop.store.0".to_owned(),
         virtual_hosts: Vec::new(),
         id: "HTTPRoute/shop/store#0".to_owned(),
         session,
         backends,
-    };
-    Rule::new(0, raw).unwrap()
+        canary: None,
+    }
 }
 
 /// A first visit that was answered by `host`: the token that the client gets.
 fn visit(rule: &Rule, host: &[u8], at: u64) -> String {
-    let first = decide(rule, Some(&keys()), std::iter::empty(), at, || 0);
+    let first = decide(rule, Some(&keys()), std::iter::empty(), &(), at, || 0);
     assert_eq!(first.outcome(), Outcome::New);
-    assert_eq!(first.host_header(), None);
+    assert_eq!(first.host_header(rule), None);
     token_of(rule, &first.due(rule, Some(host), false, at).unwrap(), at)
 }
 
@@ -57,7 +62,7 @@ fn token_of(rule: &Rule, due: &Due, at: u64) -> String {
 }
 
 fn again(rule: &Rule, token: &str, at: u64) -> Decision {
-    decide(rule, Some(&keys()), std::iter::once(token.as_bytes()), at, || 0)
+    decide(rule, Some(&keys()), std::iter::once(token.as_bytes()), &(), at, || 0)
 }
 
 #[test]
@@ -67,7 +72,7 @@ fn a_session_returns_to_its_host() {
     let back = again(&rule, &visit(&rule, HOST, NOW), NOW + 1);
     assert_eq!((back.outcome(), back.reason()), (Outcome::Resumed, Reason::Session));
     // "10.244.0.11:8080" in standard base64, with padding.
-    assert_eq!(back.host_header().as_deref(), Some("MTAuMjQ0LjAuMTE6ODA4MA=="));
+    assert_eq!(back.host_header(&rule).as_deref(), Some("MTAuMjQ0LjAuMTE6ODA4MA=="));
     assert_eq!(back.backend_header(&rule), None);
     assert_eq!(back.due(&rule, None, false, NOW + 1), None);
 }
@@ -132,8 +137,8 @@ fn a_live_session_beats_the_weights_even_at_zero() {
     let after = rule(&[("a", 0), ("b", 100)], Some(session()));
     let back = again(&after, &token, NOW + 1);
     assert_eq!(back.backend_header(&after), Some("a"));
-    assert!(back.host_header().is_some());
-    let newcomer = decide(&after, Some(&keys()), std::iter::empty(), NOW, || 0);
+    assert!(back.host_header(&after).is_some());
+    let newcomer = decide(&after, Some(&keys()), std::iter::empty(), &(), NOW, || 0);
     assert_eq!(
         (newcomer.backend_header(&after), newcomer.reason()),
         (Some("b"), Reason::Split)
@@ -148,7 +153,7 @@ fn a_session_whose_backend_is_gone_moves() {
     let after = rule(&[("b", 1), ("c", 0)], Some(session()));
     let moved = again(&after, &token, NOW + 1);
     assert_eq!(moved.outcome(), Outcome::BackendGone);
-    assert_eq!(moved.host_header(), None);
+    assert_eq!(moved.host_header(&after), None);
     assert_eq!(moved.backend_header(&after), Some("b"));
     let due = moved.due(&after, Some(OTHER), false, NOW + 1).unwrap();
     assert_eq!(due.issue, Issue::Repinned);
@@ -167,6 +172,7 @@ fn the_first_token_that_lives_wins() {
             &rule,
             Some(&keys()),
             tokens.iter().map(|text| text.as_bytes()),
+            &(),
             NOW,
             || 0,
         )
@@ -183,12 +189,12 @@ fn the_first_token_that_lives_wins() {
 fn without_keys_the_weights_still_hold() {
     let rule = rule(&[("a", 1), ("b", 3)], Some(session()));
     let token = visit(&rule, HOST, NOW);
-    let off = decide(&rule, None, std::iter::once(token.as_bytes()), NOW, || 1);
+    let off = decide(&rule, None, std::iter::once(token.as_bytes()), &(), NOW, || 1);
     assert_eq!(
         (off.outcome(), off.backend_header(&rule)),
         (Outcome::Stateless, Some("b"))
     );
-    assert_eq!(off.host_header(), None);
+    assert_eq!(off.host_header(&rule), None);
     assert_eq!(off.due(&rule, Some(HOST), false, NOW), None);
 }
 
@@ -198,7 +204,7 @@ fn the_weights_are_followed_exactly() {
     let rule = rule(&[("a", 90), ("zero", 0), ("b", 10)], None);
     let mut counts = [0; 3];
     for random in 0..1_000 {
-        counts[decide(&rule, None, std::iter::empty(), NOW, || random).backend()] += 1;
+        counts[decide(&rule, None, std::iter::empty(), &(), NOW, || random).backend()] += 1;
     }
     assert_eq!(counts, [900, 0, 100]);
 }
@@ -207,7 +213,7 @@ fn the_weights_are_followed_exactly() {
 #[wasm_bindgen_test]
 fn secure_follows_the_scheme_and_stays_what_it_was() {
     let rule = rule(&[("a", 1)], Some(session()));
-    let first = decide(&rule, Some(&keys()), std::iter::empty(), NOW, || 0);
+    let first = decide(&rule, Some(&keys()), std::iter::empty(), &(), NOW, || 0);
     assert!(first.wants_scheme(&rule));
     let due = first.due(&rule, Some(HOST), true, NOW).unwrap();
     let secure = |due: &Due| {
@@ -229,12 +235,118 @@ fn a_header_session_carries_the_bare_token() {
         ..session()
     };
     let rule = rule(&[("a", 1)], Some(by_header));
-    let first = decide(&rule, Some(&keys()), std::iter::empty(), NOW, || 0);
+    let first = decide(&rule, Some(&keys()), std::iter::empty(), &(), NOW, || 0);
     assert!(!first.wants_scheme(&rule));
     let due = first.due(&rule, Some(HOST), false, NOW).unwrap();
     let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap();
     assert_eq!(header.name, "x-cart");
     assert_eq!(again(&rule, &header.value, NOW).outcome(), Outcome::Resumed);
+}
+
+/// Backends `a` (90) and `b` (10), and `x-canary: yes` forces `b`.
+fn canary_rule(override_session: config::Override, session: Option<config::Session>) -> Rule {
+    let on = config::Source::Header("x-canary".to_owned());
+    let matches = vec![config::Match {
+        on,
+        kind: config::MatchType::Exact,
+        value: Some("yes".to_owned()),
+    }];
+    let forcing = config::CanaryRule {
+        name: "testers".to_owned(),
+        backend: "b".to_owned(),
+        matches,
+        opt_in: None,
+    };
+    let raw = config::Rule {
+        canary: Some(config::Canary {
+            rules: vec![forcing],
+            override_session,
+            hash_on: None,
+        }),
+        ..raw_rule(&[("a", 90), ("b", 10)], session)
+    };
+    Rule::new(0, raw).unwrap()
+}
+
+const FORCED: [(&str, &[u8]); 1] = [("X-Canary", b"yes")];
+
+fn forced(rule: &Rule, tokens: &[&str]) -> Decision {
+    let tokens = tokens.iter().map(|text| text.as_bytes());
+    decide(rule, Some(&keys()), tokens, FORCED.as_slice(), NOW, || 0)
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_forced_canary_leaves_a_live_session_as_it_is() {
+    let rule = canary_rule(config::Override::Always, Some(session()));
+    let token = visit(&rule, HOST, NOW);
+    let away = forced(&rule, &[&token]);
+    assert_eq!(
+        (away.backend_header(&rule), away.reason()),
+        (Some("b"), Reason::Forced(0))
+    );
+    assert_eq!(away.host_header(&rule), None);
+    assert_eq!(away.due(&rule, Some(OTHER), false, NOW), None);
+    let back = again(&rule, &token, NOW + 1);
+    assert_eq!(
+        (back.backend_header(&rule), back.reason()),
+        (Some("a"), Reason::Session)
+    );
+    assert!(back.host_header(&rule).is_some());
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn override_never_keeps_live_sessions_from_forcing_rules() {
+    let rule = canary_rule(config::Override::Never, Some(session()));
+    let token = visit(&rule, HOST, NOW);
+    assert_eq!(forced(&rule, &[&token]).backend_header(&rule), Some("a"));
+    assert_eq!(forced(&rule, &[]).backend_header(&rule), Some("b"));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_forced_client_without_a_session_gets_one_on_the_canary() {
+    let rule = canary_rule(config::Override::Always, Some(session()));
+    let due = forced(&rule, &[]).due(&rule, Some(HOST), false, NOW).unwrap();
+    let token = token_of(&rule, &due, NOW);
+    let still = forced(&rule, &[&token]);
+    assert_eq!(still.backend_header(&rule), Some("b"));
+    assert!(still.host_header(&rule).is_some());
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_diverted_session_is_still_kept_from_idling_out() {
+    let rule = canary_rule(config::Override::Always, Some(session()));
+    let token = visit(&rule, HOST, NOW - 60);
+    let due = forced(&rule, &[&token]).due(&rule, Some(OTHER), false, NOW).unwrap();
+    assert_eq!(due.issue, Issue::Refreshed);
+    let back = again(&rule, &token_of(&rule, &due, NOW), NOW);
+    assert_eq!(back.backend_header(&rule), Some("a"));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_sticky_split_binds_the_backend_and_any_host_of_it() {
+    let sticky = config::Session {
+        pin: Pin::Backend,
+        ..session()
+    };
+    let rule = canary_rule(config::Override::Always, Some(sticky));
+    let first = decide(&rule, Some(&keys()), std::iter::empty(), &(), NOW, || 95);
+    assert!(first.is_due_without_host(&rule));
+    let due = first.due(&rule, None, false, NOW).unwrap();
+    let back = again(&rule, &token_of(&rule, &due, NOW), NOW + 1);
+    assert_eq!(
+        (back.backend_header(&rule), back.reason()),
+        (Some("b"), Reason::Session)
+    );
+    assert_eq!(back.host_header(&rule), None);
+    assert!(!back.is_due_without_host(&rule));
+    assert_eq!(back.due(&rule, None, false, NOW + 1), None);
+    // A forced visit draws nothing, so that the next one without the header is drawn.
+    assert_eq!(forced(&rule, &[]).due(&rule, None, false, NOW), None);
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -252,9 +364,9 @@ mod properties {
             let keyed: Vec<(String, u32)> = (0..).zip(weights).map(|(i, weight)| (format!("b{i}"), weight)).collect();
             let named: Vec<(&str, u32)> = keyed.iter().map(|(key, weight)| (key.as_str(), *weight)).collect();
             let rule = rule(&named, Some(session()));
-            let decision = decide(&rule, Some(&keys()), tokens.iter().map(Vec::as_slice), now, || random);
+            let decision = decide(&rule, Some(&keys()), tokens.iter().map(Vec::as_slice), &(), now, || random);
             prop_assert!(decision.backend() < rule.backends().len());
-            prop_assert_eq!(decision.host_header(), None);
+            prop_assert_eq!(decision.host_header(&rule), None);
         }
     }
 }

@@ -40,6 +40,16 @@ impl CookieAttributes {
         self.secure
     }
 
+    /// Whether a cookie for a request by this scheme gets the `Secure` attribute.
+    #[must_use]
+    pub fn is_secure(&self, https: bool) -> bool {
+        match self.secure {
+            Secure::Auto => https,
+            Secure::Always => true,
+            Secure::Never => false,
+        }
+    }
+
     /// The `HttpOnly` attribute.
     #[must_use]
     pub fn http_only(&self) -> bool {

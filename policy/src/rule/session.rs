@@ -1,6 +1,6 @@
 //! The session part of a rule: names, timeouts and what tokens are bound to (GEP-1619).
 
-use super::{CookieAttributes, InvalidRule, Transport};
+use super::{CookieAttributes, InvalidRule, Pin, Transport};
 use crate::{
     config,
     duration::Duration,
@@ -14,6 +14,7 @@ use crate::{
 pub struct Session {
     name: Box<str>,
     transport: Transport,
+    pin: Pin,
     timeouts: Timeouts,
     permanent: bool,
     forward_token: bool,
@@ -32,7 +33,7 @@ impl Session {
             return Err(InvalidRule::PermanentWithoutEnd);
         }
         match raw.transport {
-            Transport::Cookie => name::check_cookie(&raw.name)?,
+            Transport::Cookie => name::check_token(&raw.name)?,
             Transport::Header => {
                 name::check_header(&raw.name)?;
                 if raw.cookie != config::Cookie::default() {
@@ -45,6 +46,7 @@ impl Session {
             cookie: CookieAttributes::new(&raw.name, raw.cookie)?,
             name: raw.name.into(),
             transport: raw.transport,
+            pin: raw.pin,
             timeouts,
             permanent,
             forward_token: raw.forward_token,
@@ -61,6 +63,12 @@ impl Session {
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.transport
+    }
+
+    /// What a session is bound to.
+    #[must_use]
+    pub fn pin(&self) -> Pin {
+        self.pin
     }
 
     /// How long a session lasts.

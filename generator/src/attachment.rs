@@ -1,0 +1,98 @@
+//! Which policy holds for which Service, and what becomes of policies in conflict (GEP-713).
+//!
+//! The oldest policy is established and beats all others as a whole; policies of the same age, and policies of which
+//! not all ages are known, are ordered by namespace and name.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    dialect::Policy,
+    inventory::{Found, Id, Items},
+    kind::Kind,
+    wire::service::ServiceSpec,
+};
+
+/// The established policy of every Service that has one.
+#[derive(Debug, Default)]
+pub struct Attachments<'a> {
+    by_service: BTreeMap<Id, &'a Policy>,
+}
+
+impl<'a> Attachments<'a> {
+    /// Finds the established policy of each Service. Unknown targets and conflicts are reported.
+    pub fn new(policies: &'a [Policy], services: &Items<ServiceSpec>, report: &mut Report) -> Self {
+        let mut candidates: BTreeMap<Id, Vec<&Policy>> = BTreeMap::new();
+        for policy in policies {
+            for target in &policy.targets {
+                let service = Id::new(&policy.id.namespace, &target.value);
+                if let Found::Nothing(similar) = services.find(&service) {
+                    let message = format!(
+                        "{} targets the Service {service}, which is not in the input",
+                        policy.title()
+                    );
+                    let diagnostic = Diagnostic::error(Code::TargetNotFound, message).at(target.place);
+                    report.add(diagnostic.help_similar(similar));
+                }
+                candidates.entry(service).or_default().push(policy);
+            }
+        }
+        let mut by_service = BTreeMap::new();
+        for (service, candidates) in candidates {
+            if let Some(established) = settle(&service, &candidates, report) {
+                by_service.insert(service, established);
+            }
+        }
+        Self { by_service }
+    }
+
+    /// The policy of a Service that says how sessions are kept.
+    #[must_use]
+    pub fn of(&self, service: &Id) -> Option<&'a Policy> {
+        self.by_service.get(service).copied()
+    }
+
+    /// Every Service that has a policy, and the policy.
+    pub fn iter(&self) -> impl Iterator<Item = (&Id, &'a Policy)> {
+        self.by_service.iter().map(|(service, policy)| (service, *policy))
+    }
+}
+
+/// The policy that is established for a Service. Policies of one kind exclude each other whatever they say; those of
+/// different kinds only in what both say about sessions.
+fn settle<'a>(service: &Id, candidates: &[&'a Policy], report: &mut Report) -> Option<&'a Policy> {
+    let of_kind = |kind: Kind| candidates.iter().copied().filter(move |policy| policy.kind == kind);
+    let about = format!("targets the Service {service} too");
+    let winners: Vec<&Policy> = [Kind::BackendLbPolicy, Kind::XBackendTrafficPolicy]
+        .into_iter()
+        .filter_map(|kind| established(of_kind(kind).collect(), &about, report))
+        .filter(|policy| policy.session.is_some())
+        .collect();
+    established(winners, &about, report)
+}
+
+/// The policy that beats all others; the others are reported.
+pub fn established<'a>(mut rivals: Vec<&'a Policy>, about: &str, report: &mut Report) -> Option<&'a Policy> {
+    let by_age = rivals.iter().all(|policy| policy.created.is_some());
+    rivals.sort_by_key(|policy| (by_age.then_some(&policy.created), &policy.id, policy.kind));
+    let mut rivals = rivals.into_iter();
+    let winner = rivals.next()?;
+    for loser in rivals.filter(|policy| policy.session.is_some()) {
+        let reason = match (by_age, loser.created == winner.created) {
+            (true, false) => "is older",
+            (true, true) => "is as old and comes first by namespace and name",
+            (false, _) => "comes first by namespace and name (the age of at least one of them is not known)",
+        };
+        let message = format!(
+            "{} is not accepted: {} {about} and {reason}",
+            loser.title(),
+            winner.title()
+        );
+        report.add(
+            Diagnostic::warning(Code::Conflicted, message)
+                .at(loser.place)
+                .with(winner.place, "this policy holds"),
+        );
+    }
+    Some(winner)
+}

@@ -1,0 +1,237 @@
+//! What is wrong with an input, or worth knowing about it: structured, with stable codes, and shown as rustc shows it.
+
+use std::ops::Range;
+
+use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
+
+use crate::source::{FileId, Place, Sources};
+
+/// What kind of finding it is. The names are stable; where Gateway API has a word for it, it is that word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Code {
+    /// A file or directory cannot be read.
+    Unreadable,
+    /// A text is not the YAML of a Kubernetes object.
+    Syntax,
+    /// Two documents describe one object.
+    Duplicate,
+    /// A field or annotation has a value that is not allowed (GEP-713).
+    Invalid,
+    /// A policy names a target that does not exist (GEP-713).
+    TargetNotFound,
+    /// A policy holds, in a way that the user may not expect (GEP-713).
+    Accepted,
+    /// A policy gives way to another (GEP-713).
+    Conflicted,
+    /// A route names a parent or listener that does not exist or does not take it (GEP-1364).
+    NoMatchingParent,
+    /// A route names a backend that does not exist (GEP-1364).
+    BackendNotFound,
+    /// A route names something in another namespace without a `ReferenceGrant` (GEP-1364).
+    RefNotPermitted,
+    /// It is valid, and the chosen target cannot do it.
+    Unsupported,
+    /// It has no effect.
+    NoEffect,
+    /// Sessions leave a pod as soon as it terminates.
+    Draining,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Nothing is generated.
+    Error,
+    /// Something is generated, and it may not be what the user wants.
+    Warning,
+    /// All is well, and the user may want to know.
+    Note,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    severity: Severity,
+    code: Code,
+    message: String,
+    place: Option<Place>,
+    related: Vec<(Place, String)>,
+    help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A finding because of which nothing is generated.
+    pub fn error(code: Code, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, message.into())
+    }
+
+    /// A finding that the user should know about.
+    pub fn warning(code: Code, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, message.into())
+    }
+
+    /// A finding that the user may want to know about.
+    pub fn note(code: Code, message: impl Into<String>) -> Self {
+        Self::new(Severity::Note, code, message.into())
+    }
+
+    fn new(severity: Severity, code: Code, message: String) -> Self {
+        Self {
+            severity,
+            code,
+            message,
+            place: None,
+            related: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// The same finding in other words.
+    #[must_use]
+    pub fn reworded(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// Another place that belongs to it, and what is there.
+    #[must_use]
+    pub fn with(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.related.push((place, label.into()));
+        self
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// A name that the user may have meant.
+    #[must_use]
+    pub fn help_similar(self, name: Option<&str>) -> Self {
+        match name {
+            Some(name) => self.help(format!("did you mean `{name}`?")),
+            None => self,
+        }
+    }
+
+    /// How bad it is.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// What kind of finding it is.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The message alone, without place and help.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The finding with its places in the source, over several lines, as rustc shows it.
+    #[must_use]
+    pub fn render(&self, sources: &Sources) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
+        };
+        let mut group = level
+            .primary_title(self.message.as_str())
+            .id(format!("{:?}", self.code))
+            .elements(self.snippets(sources));
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        Renderer::plain().render(&[group])
+    }
+
+    /// The source around the places, one snippet for each file, the main one first.
+    fn snippets<'a>(&'a self, sources: &'a Sources) -> Vec<Snippet<'a, Annotation<'a>>> {
+        let Some(place) = self.place else {
+            return Vec::new();
+        };
+        let related = self.related.iter().map(|(place, label)| {
+            let annotation = AnnotationKind::Context.span(span(sources, *place));
+            (place.file, annotation.label(label.as_str()))
+        });
+        let primary = (place.file, AnnotationKind::Primary.span(span(sources, place)));
+        let mut snippets: Vec<(FileId, Vec<Annotation>)> = Vec::new();
+        for (file, annotation) in std::iter::once(primary).chain(related) {
+            match snippets.iter_mut().find(|(other, _)| *other == file) {
+                Some((_, annotations)) => annotations.push(annotation),
+                None => snippets.push((file, vec![annotation])),
+            }
+        }
+        let snippet = |(file, annotations)| {
+            Snippet::source(sources.text(file))
+                .path(sources.name(file))
+                .annotations(annotations)
+        };
+        snippets.into_iter().map(snippet).collect()
+    }
+}
+
+/// The bytes of a place, inside the text in any case: the renderer panics on a span beyond its end.
+fn span(sources: &Sources, place: Place) -> Range<usize> {
+    let text = sources.text(place.file);
+    let line_start: usize = text
+        .split_inclusive('\n')
+        .take(place.line.saturating_sub(1))
+        .map(str::len)
+        .sum();
+    let line = text.get(line_start..).unwrap_or("").lines().next().unwrap_or("");
+    let offset = |characters: usize| {
+        line.char_indices()
+            .nth(characters)
+            .map_or(line.len(), |(offset, _)| offset)
+    };
+    let first = place.column.saturating_sub(1);
+    let start = line_start.saturating_add(offset(first));
+    let end = line_start.saturating_add(offset(first.saturating_add(place.length)));
+    start..end
+}
+
+/// All findings of a run.
+#[derive(Debug, Default)]
+pub struct Report {
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Report {
+    /// Adds a finding, unless it is there already.
+    pub fn add(&mut self, diagnostic: Diagnostic) {
+        if !self.diagnostics.contains(&diagnostic) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Whether any finding is an error.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics
+            .iter()
+            .any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// All findings, sorted by file and line; those without a place come first.
+    #[must_use]
+    pub fn sorted(&self) -> Vec<&Diagnostic> {
+        let mut sorted: Vec<&Diagnostic> = self.diagnostics.iter().collect();
+        sorted.sort_by_key(|diagnostic| diagnostic.place);
+        sorted
+    }
+}

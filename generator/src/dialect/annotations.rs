@@ -1,0 +1,258 @@
+//! The annotations `mooring.dev/…`, for what Gateway API has no field for. They are checked as strictly as fields.
+
+use mooring_policy::{
+    config::{SameSite, Secure, Transport},
+    duration::Duration,
+};
+
+use super::persistence;
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    document::Origin,
+    inventory::{Inventory, Items},
+    kind::Kind,
+    session::{Located, SessionPolicy},
+    similar,
+    source::Place,
+    wire::{Field, Pairs},
+};
+
+/// The prefix of our annotations.
+pub const PREFIX: &str = "mooring.dev/";
+
+/// Every annotation, without its prefix.
+const NAMES: [&str; 11] = [
+    "cookie-domain",
+    "cookie-http-only",
+    "cookie-partitioned",
+    "cookie-path",
+    "cookie-same-site",
+    "cookie-secure",
+    "forward-token",
+    "idle-timeout",
+    "private-cache",
+    "refresh-interval",
+    "strict",
+];
+
+/// What the annotations of an object say.
+#[derive(Debug, Default)]
+pub struct Overrides {
+    idle_timeout: Option<Located<Duration>>,
+    refresh_interval: Option<Located<Duration>>,
+    strict: Option<bool>,
+    forward_token: Option<bool>,
+    cookie: Vec<CookieOverride>,
+    first: Option<Place>,
+}
+
+/// One attribute of the cookie.
+#[derive(Debug)]
+struct CookieOverride {
+    name: String,
+    place: Place,
+    attribute: Attribute,
+}
+
+#[derive(Clone, Debug)]
+enum Attribute {
+    Domain(String),
+    Path(String),
+    SameSite(SameSite),
+    Secure(Secure),
+    HttpOnly(bool),
+    Partitioned(bool),
+    PrivateCache(bool),
+}
+
+impl Overrides {
+    /// Reads the annotations of an object. Those without our prefix are somebody else's.
+    pub fn read(annotations: &Pairs, origin: Origin, report: &mut Report) -> Self {
+        let mut overrides = Self::default();
+        for (name, value) in annotations.iter() {
+            if let Some(short) = name.value.strip_prefix(PREFIX) {
+                overrides.first.get_or_insert(origin.place(name));
+                overrides.read_one(short, name, value, origin, report);
+            }
+        }
+        overrides
+    }
+
+    fn read_one(
+        &mut self,
+        short: &str,
+        name: &Field<String>,
+        value: &Field<String>,
+        origin: Origin,
+        report: &mut Report,
+    ) {
+        let place = origin.place(value);
+        let text = value.value.as_str();
+        let mut cookie = |attribute: Option<Attribute>| {
+            self.cookie.extend(attribute.map(|attribute| CookieOverride {
+                name: name.value.clone(),
+                place,
+                attribute,
+            }));
+        };
+        let truth = [("true", true), ("false", false)];
+        match short {
+            "idle-timeout" => self.idle_timeout = persistence::duration(text, place, report),
+            "refresh-interval" => self.refresh_interval = persistence::duration(text, place, report),
+            "strict" => self.strict = one_of(text, truth, name, place, report),
+            "forward-token" => self.forward_token = one_of(text, truth, name, place, report),
+            "cookie-domain" => cookie(Some(Attribute::Domain(text.to_owned()))),
+            "cookie-path" => cookie(Some(Attribute::Path(text.to_owned()))),
+            "cookie-http-only" => cookie(one_of(text, truth, name, place, report).map(Attribute::HttpOnly)),
+            "cookie-partitioned" => cookie(one_of(text, truth, name, place, report).map(Attribute::Partitioned)),
+            "private-cache" => cookie(one_of(text, truth, name, place, report).map(Attribute::PrivateCache)),
+            "cookie-same-site" => {
+                let allowed = [
+                    ("Strict", SameSite::Strict),
+                    ("Lax", SameSite::Lax),
+                    ("None", SameSite::None),
+                ];
+                cookie(one_of(text, allowed, name, place, report).map(Attribute::SameSite));
+            }
+            "cookie-secure" => {
+                let allowed = [
+                    ("Auto", Secure::Auto),
+                    ("Always", Secure::Always),
+                    ("Never", Secure::Never),
+                ];
+                cookie(one_of(text, allowed, name, place, report).map(Attribute::Secure));
+            }
+            _ => unknown(short, origin.place(name), report),
+        }
+    }
+
+    /// Lays the annotations over the policies of the object, which may be several: the rules of an `HTTPRoute`.
+    pub fn apply(&self, policies: &mut [SessionPolicy], report: &mut Report) {
+        if let (Some(place), true) = (self.first, policies.is_empty()) {
+            let message = format!("the annotations `{PREFIX}…` have no effect: there is no sessionPersistence here");
+            report.add(Diagnostic::warning(Code::NoEffect, message).at(place));
+        }
+        let cookies = policies.iter().any(|policy| policy.transport == Transport::Cookie);
+        if let (Some(cookie), false) = (self.cookie.first(), cookies || policies.is_empty()) {
+            let message = format!("`{}` can only be set with type Cookie", cookie.name);
+            report.add(Diagnostic::error(Code::Invalid, message).at(cookie.place));
+        }
+        for policy in policies {
+            self.apply_to(policy, report);
+        }
+    }
+
+    fn apply_to(&self, policy: &mut SessionPolicy, report: &mut Report) {
+        if let Some(annotation) = &self.idle_timeout {
+            match &policy.idle_timeout {
+                Some(field) => twice("idleTimeout", annotation.place, field.place, report),
+                None => policy.idle_timeout = Some(annotation.clone()),
+            }
+        }
+        policy.refresh_interval.clone_from(&self.refresh_interval);
+        policy.strict = self.strict.unwrap_or(policy.strict);
+        policy.forward_token = self.forward_token.unwrap_or(policy.forward_token);
+        if policy.transport == Transport::Cookie {
+            for cookie in &self.cookie {
+                cookie.apply_to(policy, report);
+            }
+        }
+    }
+}
+
+impl CookieOverride {
+    fn apply_to(&self, policy: &mut SessionPolicy, report: &mut Report) {
+        let attributes = &mut policy.cookie;
+        let named = match self.attribute.clone() {
+            Attribute::Domain(domain) => {
+                attributes.domain = Some(domain);
+                "Domain"
+            }
+            Attribute::Path(path) => {
+                if let Some((_, field)) = policy.attribute_places.iter().find(|(name, _)| *name == "Path") {
+                    return twice("path", self.place, *field, report);
+                }
+                attributes.path = path;
+                "Path"
+            }
+            Attribute::SameSite(same_site) => {
+                attributes.same_site = same_site;
+                "SameSite"
+            }
+            Attribute::Secure(secure) => {
+                attributes.secure = secure;
+                "Secure"
+            }
+            Attribute::HttpOnly(http_only) => {
+                attributes.http_only = http_only;
+                "HttpOnly"
+            }
+            Attribute::Partitioned(partitioned) => {
+                attributes.partitioned = partitioned;
+                "Partitioned"
+            }
+            Attribute::PrivateCache(private_cache) => {
+                attributes.private_cache = private_cache;
+                "private-cache"
+            }
+        };
+        policy.attribute_places.push((named, self.place));
+    }
+}
+
+/// Our annotations on objects that do not have them are mistakes.
+pub fn warn_elsewhere(inventory: &Inventory, report: &mut Report) {
+    fn warn<T>(kind: Kind, items: &Items<T>, report: &mut Report) {
+        for item in items.iter() {
+            let mut names = item.metadata.annotations.iter().map(|(name, _)| name);
+            if let Some(name) = names.find(|name| name.value.starts_with(PREFIX)) {
+                let message = format!("`{}` has no effect on a {kind}", name.value);
+                report.add(
+                    Diagnostic::warning(Code::NoEffect, message)
+                        .at(item.place_of(name))
+                        .help("put it on the policy, or on the HTTPRoute whose rule has a sessionPersistence"),
+                );
+            }
+        }
+    }
+    warn(Kind::Gateway, &inventory.gateways, report);
+    warn(Kind::GrpcRoute, &inventory.grpc_routes, report);
+    warn(Kind::Service, &inventory.services, report);
+    warn(Kind::EndpointSlice, &inventory.endpoint_slices, report);
+    warn(Kind::ReferenceGrant, &inventory.reference_grants, report);
+}
+
+fn one_of<T: Copy, const N: usize>(
+    text: &str,
+    allowed: [(&str, T); N],
+    name: &Field<String>,
+    place: Place,
+    report: &mut Report,
+) -> Option<T> {
+    let found = allowed.iter().find(|(word, _)| *word == text);
+    if found.is_none() {
+        let words: Vec<String> = allowed.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let message = format!("`{}` is \"{text}\"; allowed: {}", name.value, words.join(", "));
+        report.add(Diagnostic::error(Code::Invalid, message).at(place));
+    }
+    found.map(|(_, value)| *value)
+}
+
+fn unknown(short: &str, place: Place, report: &mut Report) {
+    let allowed: Vec<String> = NAMES.iter().map(|name| format!("{PREFIX}{name}")).collect();
+    let message = format!("unknown annotation `{PREFIX}{short}`; allowed: {}", allowed.join(", "));
+    let diagnostic = Diagnostic::error(Code::Invalid, message).at(place);
+    report.add(match similar::find(short, NAMES) {
+        Some(name) => diagnostic.help(format!("did you mean `{PREFIX}{name}`?")),
+        None => diagnostic,
+    });
+}
+
+fn twice(field: &str, annotation: Place, place: Place, report: &mut Report) {
+    let message = format!("{field} is set twice: by the annotation and by the field");
+    report.add(
+        Diagnostic::error(Code::Duplicate, message)
+            .at(annotation)
+            .with(place, "the field"),
+    );
+}

@@ -1,0 +1,66 @@
+//! `targetRefs` of a policy (GEP-713, GEP-2648).
+
+use std::collections::BTreeSet;
+
+use super::located;
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::Item,
+    session::Located,
+    wire::{Field, policy::TargetRef},
+};
+
+/// How many targets a policy may have (Gateway API: `maxItems`).
+const MAX_TARGETS: usize = 16;
+
+/// The names of the Services that a policy targets.
+pub fn read<S>(targets: &[Field<TargetRef>], item: &Item<S>, report: &mut Report) -> Vec<Located<String>> {
+    if targets.is_empty() {
+        let message = format!("{} has no targetRefs: it is about nothing", item.id);
+        report.add(Diagnostic::error(Code::Invalid, message).at(item.place()));
+    }
+    if let Some(field) = targets.get(MAX_TARGETS) {
+        let message = format!(
+            "a policy may have {MAX_TARGETS} targetRefs at most, and this one has {}",
+            targets.len()
+        );
+        report.add(Diagnostic::error(Code::Invalid, message).at(item.place_of(field)));
+    }
+    let mut seen = BTreeSet::new();
+    let mut names = Vec::new();
+    for target in targets {
+        if !is_service(&target.value, item, report) {
+            continue;
+        }
+        let name = &target.value.name;
+        if !seen.insert(name.value.as_str()) {
+            let message = format!("the Service `{}` is targeted twice", name.value);
+            report.add(Diagnostic::error(Code::Duplicate, message).at(item.place_of(name)));
+            continue;
+        }
+        names.push(located(name, item.origin));
+    }
+    names
+}
+
+fn is_service<S>(target: &TargetRef, item: &Item<S>, report: &mut Report) -> bool {
+    if target.group.is_none() {
+        let message = "this targetRef has no group; it is taken for a Service of the core group";
+        report.add(
+            Diagnostic::warning(Code::Invalid, message)
+                .at(item.place_of(&target.kind))
+                .help("write `group: \"\"`: Gateway API demands it, and the API server refuses a policy without it"),
+        );
+    }
+    let group = target.group.as_ref().map_or("", |group| &group.value);
+    if (group, target.kind.value.as_str()) == ("", "Service") {
+        return true;
+    }
+    let group = if group.is_empty() { "core" } else { group };
+    let message = format!(
+        "a policy can target Services of the core group, and this is a {} of the group {group}",
+        target.kind.value
+    );
+    report.add(Diagnostic::error(Code::Invalid, message).at(item.place_of(&target.kind)));
+    false
+}

@@ -1,0 +1,312 @@
+//! From texts to Kubernetes objects with places: several documents in a text, `kind: List` unrolled, unrelated kinds
+//! skipped.
+//!
+//! Not for meaning: whether objects fit together is decided by `crate::inventory` and what comes after it.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, de};
+use serde_saphyr::{Location, Options};
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    kind::{Kind, Recognized},
+    source::{FileId, Place, Sources},
+    wire::{
+        Field, Object, OptionalField,
+        gateway::GatewaySpec,
+        grant::ReferenceGrantSpec,
+        policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
+        route::{GrpcRouteSpec, HttpRouteSpec},
+        service::{EndpointSlice, ServiceSpec},
+    },
+    yaml,
+};
+
+mod list;
+
+/// Where a document begins, so that places in it can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    file: FileId,
+    lines_before: usize,
+}
+
+impl Origin {
+    /// The place of a value.
+    #[must_use]
+    pub fn place<T>(self, field: &Field<T>) -> Place {
+        self.locate(field.referenced)
+    }
+
+    /// The place of a location in this document.
+    #[must_use]
+    pub fn locate(self, location: Location) -> Place {
+        let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Place {
+            file: self.file,
+            line: number(location.line()).saturating_add(self.lines_before),
+            column: number(location.column()).max(1),
+            length: number(location.span().len()).max(1),
+        }
+    }
+}
+
+/// An object of a kind that is read.
+#[derive(Debug)]
+pub enum Parsed {
+    /// A `BackendLBPolicy`.
+    BackendLbPolicy(Object<BackendLbPolicySpec>),
+    /// An `XBackendTrafficPolicy`.
+    XBackendTrafficPolicy(Object<XBackendTrafficPolicySpec>),
+    /// A `Gateway` of Gateway API.
+    Gateway(Object<GatewaySpec>),
+    /// An `HTTPRoute`.
+    HttpRoute(Object<HttpRouteSpec>),
+    /// A `GRPCRoute`.
+    GrpcRoute(Object<GrpcRouteSpec>),
+    /// A `Service`.
+    Service(Object<ServiceSpec>),
+    /// An `EndpointSlice`.
+    EndpointSlice(EndpointSlice),
+    /// A `ReferenceGrant`.
+    ReferenceGrant(Object<ReferenceGrantSpec>),
+}
+
+/// What came out of a document.
+#[derive(Debug)]
+pub enum Outcome {
+    /// An object.
+    Object(Origin, Box<Parsed>),
+    /// There is an object of this kind and name, but its text is wrong. That has been reported.
+    Broken(Kind, Option<Name>),
+    /// There may be any object here: the text is not even YAML. That has been reported.
+    Unknown,
+}
+
+/// The name of an object that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// `metadata.namespace`.
+    pub namespace: Option<String>,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+/// Reads every document of every source. Whatever is wrong is reported.
+pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for (file, text) in sources.texts() {
+        let documents: Vec<Document> = split(file, text).into_iter().filter(Document::has_content).collect();
+        if documents.is_empty() {
+            let message = format!("`{}` is empty: it has no YAML document", sources.name(file));
+            report.add(Diagnostic::error(Code::Syntax, message));
+        }
+        for document in documents {
+            document.read(&mut outcomes, report);
+        }
+    }
+    outcomes
+}
+
+/// The text of one document.
+struct Document<'a> {
+    origin: Origin,
+    text: Cow<'a, str>,
+}
+
+/// Splits a text at its `---` lines. Such a line is never part of a value (YAML 1.2.2, section 9.1.2), so nothing is cut
+/// in two, and an error in one document does not hide the next one.
+fn split(file: FileId, text: &str) -> Vec<Document<'_>> {
+    let mut documents = Vec::new();
+    let mut origin = Origin { file, lines_before: 0 };
+    let (mut start, mut offset) = (0_usize, 0_usize);
+    let mut directives_only = true;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let marker = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+        if marker && !directives_only {
+            documents.extend(text.get(start..offset).map(|text| Document::new(origin, text)));
+            (start, origin.lines_before) = (offset, number);
+        }
+        directives_only &= !marker && matches!(line.trim_start().chars().next(), None | Some('#' | '%'));
+        offset = offset.saturating_add(line.len());
+    }
+    documents.extend(text.get(start..).map(|text| Document::new(origin, text)));
+    documents
+}
+
+impl<'a> Document<'a> {
+    fn new(origin: Origin, text: &'a str) -> Self {
+        Self {
+            origin,
+            text: yaml::untabbed(text),
+        }
+    }
+
+    fn has_content(&self) -> bool {
+        let mut lines = self
+            .text
+            .lines()
+            .map(|line| line.strip_prefix("---").unwrap_or(line).trim());
+        lines.any(|line| !line.is_empty() && !line.starts_with('#') && line != "...")
+    }
+
+    fn read(&self, outcomes: &mut Vec<Outcome>, report: &mut Report) {
+        let header: Header = match self.parse(yaml::lenient()) {
+            Ok(header) => header,
+            Err(error) => {
+                report.add(yaml::no_object(&error, self.origin));
+                return outcomes.push(Outcome::Unknown);
+            }
+        };
+        let mut recognize = |header: &Header| match header.recognize(self.origin) {
+            Ok(kind) => Some(kind),
+            Err(diagnostic) => {
+                report.add(*diagnostic);
+                None
+            }
+        };
+        match recognize(&header) {
+            Some(Recognized::Known(kind)) => self.object(kind, outcomes, report),
+            Some(Recognized::List) => match self.parse::<ListHeader>(yaml::lenient()) {
+                Ok(list) => {
+                    let kinds: Vec<Option<Recognized>> = list.items.iter().map(|item| recognize(&item.value)).collect();
+                    self.list(&kinds, outcomes, report);
+                }
+                Err(error) => {
+                    report.add(yaml::diagnostic(&error, self.origin));
+                    outcomes.push(Outcome::Unknown);
+                }
+            },
+            Some(Recognized::Unrelated) | None => {}
+        }
+    }
+
+    fn object(&self, kind: Kind, outcomes: &mut Vec<Outcome>, report: &mut Report) {
+        let parsed = self.with(yaml::strict(), |deserializer| kind.deserialize(deserializer));
+        match parsed {
+            Ok(parsed) => outcomes.push(Outcome::Object(self.origin, Box::new(parsed))),
+            Err(error) => {
+                report.add(yaml::diagnostic(&error, self.origin));
+                let name = self.parse::<NameOnly>(yaml::lenient()).ok().map(Name::from);
+                outcomes.push(Outcome::Broken(kind, name));
+            }
+        }
+    }
+
+    /// The items of a `List`. The reader stops at the first that is wrong; then each is read alone, past the others.
+    fn list(&self, kinds: &[Option<Recognized>], outcomes: &mut Vec<Outcome>, report: &mut Report) {
+        let mut object = |parsed: Parsed| outcomes.push(Outcome::Object(self.origin, Box::new(parsed)));
+        if let Ok(items) = self.with(yaml::strict(), |deserializer| list::read(deserializer, kinds)) {
+            return items.into_iter().for_each(object);
+        }
+        let mut broken = Vec::new();
+        for (position, recognized) in kinds.iter().enumerate() {
+            let Some(Recognized::Known(kind)) = recognized else {
+                continue;
+            };
+            let only = |(other, recognized): (usize, &Option<Recognized>)| recognized.filter(|_| other == position);
+            let only: Vec<Option<Recognized>> = kinds.iter().enumerate().map(only).collect();
+            match self.with(yaml::strict(), |deserializer| list::read(deserializer, &only)) {
+                Ok(items) => items.into_iter().for_each(&mut object),
+                Err(error) => {
+                    report.add(yaml::diagnostic(&error, self.origin));
+                    broken.push(Outcome::Broken(*kind, None));
+                }
+            }
+        }
+        outcomes.extend(broken);
+    }
+
+    fn parse<T: for<'de> Deserialize<'de>>(&self, options: Options) -> Result<T, serde_saphyr::Error> {
+        self.with(options, |deserializer| T::deserialize(deserializer))
+    }
+
+    fn with<T>(
+        &self,
+        options: Options,
+        read: impl FnOnce(serde_saphyr::Deserializer<'_, '_>) -> Result<T, serde_saphyr::Error>,
+    ) -> Result<T, serde_saphyr::Error> {
+        serde_saphyr::with_deserializer_from_str_with_options(&self.text, options, read)
+    }
+}
+
+/// What tells the kind of an object.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Header {
+    api_version: OptionalField<String>,
+    kind: OptionalField<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ListHeader {
+    #[serde(default)]
+    items: Vec<Field<Header>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct NameOnly {
+    metadata: NameOnlyMetadata,
+}
+
+#[derive(Debug, Deserialize)]
+struct NameOnlyMetadata {
+    namespace: Option<String>,
+    name: String,
+}
+
+impl From<NameOnly> for Name {
+    fn from(NameOnly { metadata }: NameOnly) -> Self {
+        Self {
+            namespace: metadata.namespace,
+            name: metadata.name,
+        }
+    }
+}
+
+impl Header {
+    fn recognize(&self, origin: Origin) -> Result<Recognized, Box<Diagnostic>> {
+        let missing = |field: &str, place: Option<Place>| {
+            let message = format!("this is no Kubernetes object: it has no `{field}`");
+            let diagnostic = Diagnostic::error(Code::Syntax, message);
+            Box::new(match place {
+                Some(place) => diagnostic.at(place),
+                None => diagnostic,
+            })
+        };
+        let place = |field: &OptionalField<String>| field.as_ref().map(|field| origin.place(field));
+        let first_line = Place {
+            file: origin.file,
+            line: origin.lines_before.saturating_add(1),
+            column: 1,
+            length: 1,
+        };
+        let Some(kind) = &self.kind else {
+            return Err(missing("kind", place(&self.api_version).or(Some(first_line))));
+        };
+        let Some(api_version) = &self.api_version else {
+            return Err(missing("apiVersion", Some(origin.place(kind))));
+        };
+        Recognized::new(&api_version.value, &kind.value).map_err(|invalid| {
+            Box::new(Diagnostic::error(Code::Unsupported, invalid.to_string()).at(origin.place(api_version)))
+        })
+    }
+}
+
+impl Kind {
+    fn deserialize<'de, D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Parsed, D::Error> {
+        Ok(match self {
+            Self::BackendLbPolicy => Parsed::BackendLbPolicy(Object::deserialize(deserializer)?),
+            Self::XBackendTrafficPolicy => Parsed::XBackendTrafficPolicy(Object::deserialize(deserializer)?),
+            Self::Gateway => Parsed::Gateway(Object::deserialize(deserializer)?),
+            Self::HttpRoute => Parsed::HttpRoute(Object::deserialize(deserializer)?),
+            Self::GrpcRoute => Parsed::GrpcRoute(Object::deserialize(deserializer)?),
+            Self::Service => Parsed::Service(Object::deserialize(deserializer)?),
+            Self::EndpointSlice => Parsed::EndpointSlice(EndpointSlice::deserialize(deserializer)?),
+            Self::ReferenceGrant => Parsed::ReferenceGrant(Object::deserialize(deserializer)?),
+        })
+    }
+}

@@ -1,0 +1,142 @@
+//! Clusters: one for each port of a Service to which a rule leads, with the endpoints that istiod would send.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use serde_json::{Value, json};
+
+use super::socket_address;
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::{Inventory, Item},
+    plan::{Backend, DRAINING_LABEL, Plan},
+    wire::service::{AddressType, Conditions, Endpoint, EndpointSlice},
+};
+
+/// The label by which a slice names its Service.
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+
+/// The clusters of all rules, in the order of their names.
+pub fn clusters(plan: &Plan, inventory: &Inventory, report: &mut Report) -> Vec<Value> {
+    let rules = plan.gateways.iter().flat_map(|gateway| &gateway.rules);
+    let backends: BTreeMap<String, &Backend> = rules
+        .flat_map(|placed| &placed.rule.backends)
+        .map(|backend| (backend.cluster(), backend))
+        .collect();
+    backends
+        .iter()
+        .map(|(name, backend)| cluster(name, backend, inventory, report))
+        .collect()
+}
+
+fn cluster(name: &str, backend: &Backend, inventory: &Inventory, report: &mut Report) -> Value {
+    let drains = backend.service.metadata.labels.get(DRAINING_LABEL).is_some();
+    let endpoints = endpoints(backend, drains, inventory, report);
+    if endpoints.is_empty() && !report.has_errors() {
+        let message = format!(
+            "the Service {} has no endpoint on port {}: no EndpointSlice in the input has one that is ready",
+            backend.service.id, backend.port.port.value
+        );
+        report.add(Diagnostic::warning(Code::BackendNotFound, message).at(backend.service.place()));
+    }
+    let lb_endpoints: Vec<Value> = endpoints.into_iter().map(lb_endpoint).collect();
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "common_lb_config": drains.then(|| json!({
+            "override_host_status": { "statuses": ["UNKNOWN", "HEALTHY", "DEGRADED", "DRAINING"] },
+        })),
+        "connect_timeout": "10s",
+        "lb_policy": "LEAST_REQUEST",
+        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": lb_endpoints }] },
+    })
+}
+
+fn lb_endpoint((address, health): (SocketAddr, Health)) -> Value {
+    json!({
+        "endpoint": { "address": socket_address(address) },
+        "health_status": (health == Health::Draining).then_some("DRAINING"),
+    })
+}
+
+/// Whether new sessions may go to an endpoint, or only old ones. Of two entries for one address the better counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Health {
+    Ready,
+    Draining,
+}
+
+impl Health {
+    /// What istiod makes of the conditions of an endpoint. None: it is not sent at all.
+    fn new(conditions: Conditions, drains: bool) -> Option<Self> {
+        let ready = conditions.ready.unwrap_or(true);
+        let serving = conditions.serving.unwrap_or(ready);
+        let terminating = conditions.terminating.unwrap_or(false);
+        match (ready, terminating && serving && drains) {
+            (true, _) => Some(Self::Ready),
+            (false, true) => Some(Self::Draining),
+            (false, false) => None,
+        }
+    }
+}
+
+/// The endpoints of a port, in the order of their addresses.
+fn endpoints(
+    backend: &Backend,
+    drains: bool,
+    inventory: &Inventory,
+    report: &mut Report,
+) -> BTreeMap<SocketAddr, Health> {
+    let mut endpoints = BTreeMap::new();
+    let service = &backend.service.id;
+    let slices = inventory.endpoint_slices.iter().filter(|slice| {
+        slice.id.namespace == service.namespace && slice.metadata.labels.get(SERVICE_LABEL) == Some(&service.name)
+    });
+    for slice in slices {
+        if slice.spec.address_type.value == AddressType::Fqdn {
+            let message = "an EndpointSlice with the addressType FQDN is not supported by --target envoy";
+            let place = slice.place_of(&slice.spec.address_type);
+            report.add(Diagnostic::error(Code::Unsupported, message).at(place));
+            continue;
+        }
+        let Some(port) = target_port(backend, &slice.spec) else {
+            continue;
+        };
+        for endpoint in &slice.spec.endpoints {
+            let Some(health) = Health::new(endpoint.conditions, drains) else {
+                continue;
+            };
+            if let Some(ip) = address(slice, endpoint, report) {
+                let known = endpoints.entry(SocketAddr::new(ip, port)).or_insert(health);
+                *known = health.min(*known);
+            }
+        }
+    }
+    endpoints
+}
+
+/// The port of the pods: the port of the slice that has the name of the Service's port.
+fn target_port(backend: &Backend, slice: &EndpointSlice) -> Option<u16> {
+    let name =
+        |name: &Option<crate::wire::Field<String>>| name.as_ref().map_or(String::new(), |name| name.value.clone());
+    let wanted = name(&backend.port.name);
+    let named = slice.ports.iter().find(|port| name(&port.name) == wanted)?;
+    named.port.as_ref().map(|port| port.value.get())
+}
+
+fn address(slice: &Item<EndpointSlice>, endpoint: &Endpoint, report: &mut Report) -> Option<IpAddr> {
+    let field = endpoint.addresses.first()?;
+    let ip: Option<IpAddr> = field.value.parse().ok();
+    let fits = ip.filter(|ip| ip.is_ipv4() == (slice.spec.address_type.value == AddressType::IPv4));
+    if fits.is_none() {
+        let kind = match slice.spec.address_type.value {
+            AddressType::IPv6 => "IPv6",
+            _ => "IPv4",
+        };
+        let message = format!("`{}` is not an {kind} address", field.value);
+        report.add(Diagnostic::error(Code::Invalid, message).at(slice.place_of(field)));
+    }
+    fits
+}

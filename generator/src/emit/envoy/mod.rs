@@ -1,0 +1,186 @@
+//! `--target envoy`: the bootstrap of one local Envoy that does what the gateways would do, to try policies with.
+//!
+//! Not for production: what Istio does besides (TLS, filters, telemetry) is not there, and an input that needs it is
+//! refused.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use serde_json::{Value, json};
+
+use super::{FailStrategy, Output, pieces};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::Inventory,
+    plan::{Gateway, Plan},
+    source::Place,
+};
+
+mod clusters;
+mod limits;
+mod order;
+mod routes;
+
+/// Below this port only root may listen.
+const FIRST_FREE_PORT: u16 = 1_024;
+
+/// What is added to a port below that.
+const PORT_OFFSET: u16 = 10_000;
+
+/// The tags of the filter's metrics, whose names carry them as `;.NAME=.VALUE;.` (as Istio's `extraStatTags` have it).
+const METRIC_TAGS: [&str; 3] = ["mooring_route", "mooring_backend", "mooring_reason"];
+
+/// What the command line says about the local Envoy.
+#[derive(Debug)]
+pub struct Options {
+    /// The path of the module.
+    pub wasm: String,
+    /// What happens when it cannot run.
+    pub fail_strategy: FailStrategy,
+    /// Where the admin interface listens.
+    pub admin: SocketAddr,
+    /// Where Envoy listens for ports of Gateways.
+    pub listen: BTreeMap<u16, SocketAddr>,
+}
+
+/// The bootstrap. What this target cannot do is reported.
+pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut Report) -> Vec<Output> {
+    limits::check(plan, inventory, report);
+    let mut listeners = Vec::new();
+    let mut taken = BTreeMap::from([(options.admin, "the admin interface".to_owned())]);
+    for gateway in &plan.gateways {
+        for (port, place) in ports(gateway) {
+            let address = address(port, options);
+            let what = format!("port {port} of Gateway {}", gateway.item.id);
+            if let Some(other) = taken.insert(address, what.clone()) {
+                let message = format!("{what} and {other} would both listen on {address}");
+                let help = format!(
+                    "move one of them, with --listen {port}=ADDRESS:PORT or --admin ADDRESS:PORT; of two Gateways with one \
+                     port, leave one out"
+                );
+                report.add(Diagnostic::error(Code::Unsupported, message).at(place).help(help));
+            }
+            listeners.push(listener(gateway, port, address, options, report));
+        }
+    }
+    if listeners.is_empty() && !report.has_errors() {
+        let message = "there is no Gateway in the input, so Envoy would listen nowhere";
+        report.add(Diagnostic::error(Code::NoMatchingParent, message));
+    }
+    let bootstrap = json!({
+        "admin": { "address": socket_address(options.admin) },
+        "node": { "cluster": "mooring", "id": "mooring" },
+        "static_resources": {
+            "clusters": clusters::clusters(plan, inventory, report),
+            "listeners": listeners,
+        },
+        "stats_config": { "stats_tags": METRIC_TAGS.map(stats_tag) },
+    });
+    vec![Output::new("envoy".to_owned(), bootstrap)]
+}
+
+/// The ports of a gateway, each with the place of its first listener.
+fn ports(gateway: &Gateway) -> BTreeMap<u16, Place> {
+    let mut ports = BTreeMap::new();
+    for listener in &gateway.item.spec.listeners {
+        let port = &listener.value.port;
+        ports
+            .entry(port.value.get())
+            .or_insert_with(|| gateway.item.place_of(port));
+    }
+    ports
+}
+
+fn address(port: u16, options: &Options) -> SocketAddr {
+    let free = if port < FIRST_FREE_PORT {
+        port.saturating_add(PORT_OFFSET)
+    } else {
+        port
+    };
+    let default = || SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), free);
+    options.listen.get(&port).copied().unwrap_or_else(default)
+}
+
+fn listener(gateway: &Gateway, port: u16, address: SocketAddr, options: &Options, report: &mut Report) -> Value {
+    let name = format!("{}.{}.{port}", gateway.item.id.namespace, gateway.item.id.name);
+    json!({
+        "name": name,
+        "address": socket_address(address),
+        "filter_chains": [{
+            "filters": [{
+                "name": "envoy.filters.network.http_connection_manager",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                    "codec_type": "AUTO",
+                    "early_header_mutation_extensions": gateway.has_sessions().then(|| [pieces::guard_of_requests()]),
+                    "http_filters": http_filters(gateway, options, report),
+                    "normalize_path": true,
+                    "route_config": {
+                        "ignore_port_in_host_matching": true,
+                        "name": format!("http.{port}"),
+                        "virtual_hosts": routes::virtual_hosts(gateway, port),
+                    },
+                    "stat_prefix": name,
+                    "use_remote_address": true,
+                },
+            }],
+        }],
+    })
+}
+
+fn http_filters(gateway: &Gateway, options: &Options, report: &mut Report) -> Vec<Value> {
+    let router = json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+    });
+    if !gateway.has_sessions() {
+        return vec![router];
+    }
+    vec![
+        pieces::guard_of_responses(),
+        wasm(gateway, options, report),
+        pieces::pin(),
+        router,
+    ]
+}
+
+fn wasm(gateway: &Gateway, options: &Options, report: &mut Report) -> Value {
+    let id = &gateway.item.id;
+    let config = json!({
+        "configuration": {
+            "@type": "type.googleapis.com/google.protobuf.StringValue",
+            "value": format!("{:#}\n", json!(gateway.config(report))),
+        },
+        "failure_policy": match options.fail_strategy {
+            FailStrategy::Open => "FAIL_OPEN",
+            FailStrategy::Close => "FAIL_CLOSED",
+            FailStrategy::Reload => "FAIL_RELOAD",
+        },
+        "name": format!("{}.mooring-{}", id.namespace, id.name),
+        "reload_config": (options.fail_strategy == FailStrategy::Reload)
+            .then(|| json!({ "backoff": { "base_interval": "0.2s" } })),
+        "root_id": "mooring",
+        "vm_config": {
+            "code": { "local": { "filename": options.wasm } },
+            "environment_variables": { "host_env_keys": ["MOORING_KEYS"] },
+            "runtime": "envoy.wasm.runtime.v8",
+        },
+    });
+    json!({
+        "name": "mooring",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": config,
+        },
+    })
+}
+
+fn socket_address(address: SocketAddr) -> Value {
+    json!({ "socket_address": { "address": address.ip(), "port_value": address.port() } })
+}
+
+fn stats_tag(tag: &str) -> Value {
+    json!({ "regex": format!(r"({tag}=\.=(.*?);\.;)"), "tag_name": tag })
+}

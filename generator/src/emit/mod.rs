@@ -1,0 +1,40 @@
+//! The targets: each turns a plan into the objects of its own world. A new target is a new module here.
+
+use serde_json::Value;
+
+pub mod envoy;
+pub mod istio;
+mod pieces;
+
+pub use crate::cli::FailStrategy;
+
+/// Something that is written as a document or file of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// The file's name without its ending.
+    pub file_stem: String,
+    /// The object.
+    pub value: Value,
+}
+
+impl Output {
+    /// An object. Fields that are null are left out; keys come in alphabetical order, whatever features `serde_json` is
+    /// built with.
+    #[must_use]
+    pub fn new(file_stem: String, mut value: Value) -> Self {
+        prune(&mut value);
+        value.sort_all_objects();
+        Self { file_stem, value }
+    }
+}
+
+fn prune(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(prune);
+        }
+        Value::Array(values) => values.iter_mut().for_each(prune),
+        _ => {}
+    }
+}

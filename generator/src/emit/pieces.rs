@@ -1,0 +1,130 @@
+//! The pieces that Envoy needs besides the filter, as both targets write them: guard, pin and choice.
+//!
+//! - guard: removes our internal headers that a client sent, and what is left of them in responses. The first half must
+//!   come before Envoy chooses the route: a filter would be too late, since `header_mutation` does not make Envoy choose
+//!   again, and where our own filter does not run the client would have chosen the backend;
+//! - pin: Envoy's own `stateful_session`, which takes the host from a header and tells in a response which one it was;
+//! - choice: takes the cluster from a header, among those of the rule.
+
+use serde_json::{Value, json};
+
+use crate::plan::{Backend, Session, primary};
+
+/// In which header the filter names the host: base64 of `ip:port`.
+const HOST_HEADER: &str = "x-mooring-host";
+
+/// In which header the filter names the backend: its key.
+const BACKEND_HEADER: &str = "x-mooring-backend";
+
+/// The name of the guard.
+const GUARD: &str = "mooring.guard";
+
+/// The name of the pin in the filter chain, by which routes enable it.
+const PIN: &str = "mooring.pin";
+
+/// The `@type` of a message.
+pub fn type_url(name: &str) -> String {
+    format!("type.googleapis.com/{name}")
+}
+
+/// The guard on the way in, for the HTTP connection manager's `early_header_mutation_extensions`.
+pub fn guard_of_requests() -> Value {
+    json!({
+        "name": GUARD,
+        "typed_config": {
+            "@type": type_url("envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"),
+            "mutations": removals(),
+        },
+    })
+}
+
+/// The guard on the way out: the HTTP filter that goes first, and so sees responses last.
+pub fn guard_of_responses() -> Value {
+    json!({
+        "name": GUARD,
+        "typed_config": {
+            "@type": type_url("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"),
+            "mutations": { "response_mutations": removals() },
+        },
+    })
+}
+
+fn removals() -> Value {
+    json!([{ "remove": BACKEND_HEADER }, { "remove": HOST_HEADER }])
+}
+
+/// The HTTP filter that goes right before the router. It does nothing until a route configures it.
+pub fn pin() -> Value {
+    json!({
+        "name": PIN,
+        "disabled": true,
+        "typed_config": { "@type": type_url("envoy.extensions.filters.http.stateful_session.v3.StatefulSession") },
+    })
+}
+
+/// What a route with sessions says to the pin.
+pub fn pin_of(session: &Session) -> Value {
+    json!({
+        PIN: {
+            "@type": type_url("envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute"),
+            "stateful_session": {
+                "session_state": {
+                    "name": "envoy.http.stateful_session.header",
+                    "typed_config": {
+                        "@type": type_url("envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState"),
+                        "name": HOST_HEADER,
+                    },
+                },
+                "strict": session.strict.then_some(true),
+            },
+        },
+    })
+}
+
+/// The headers that stay inside.
+pub fn internal_headers() -> Value {
+    json!([BACKEND_HEADER, HOST_HEADER])
+}
+
+/// The cluster of a route with several backends: that of the backend which the filter named, else the primary one. None
+/// where there is nothing to choose.
+pub fn choice(backends: &[Backend]) -> Option<Value> {
+    let primary = primary(backends).filter(|_| backends.len() > 1)?;
+    let map: serde_json::Map<String, Value> = backends
+        .iter()
+        .map(|backend| (backend.key(), action(backend)))
+        .collect();
+    Some(json!({
+        "extension": {
+            "name": "envoy.router.cluster_specifier_plugin.matcher",
+            "typed_config": {
+                "@type": type_url("envoy.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier"),
+                "cluster_matcher": {
+                    "matcher_tree": {
+                        "input": {
+                            "name": "envoy.matching.inputs.request_headers",
+                            "typed_config": {
+                                "@type": type_url("envoy.type.matcher.v3.HttpRequestHeaderMatchInput"),
+                                "header_name": BACKEND_HEADER,
+                            },
+                        },
+                        "exact_match_map": { "map": map },
+                    },
+                    "on_no_match": action(primary),
+                },
+            },
+        },
+    }))
+}
+
+fn action(backend: &Backend) -> Value {
+    json!({
+        "action": {
+            "name": "cluster",
+            "typed_config": {
+                "@type": type_url("envoy.extensions.router.cluster_specifiers.matcher.v3.ClusterAction"),
+                "cluster": backend.cluster(),
+            },
+        },
+    })
+}

@@ -1,0 +1,118 @@
+//! `mooring generate`: from sources to the objects of a target.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::{
+    cli::{self, FailStrategy, TargetName},
+    diagnostic::Report,
+    document,
+    emit::{Output, envoy, istio},
+    inventory::Inventory,
+    plan::Plan,
+    source::Sources,
+};
+
+/// Where Envoy's admin interface listens unless the command line says otherwise.
+const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+/// For whom to generate, and what the command line says about it.
+#[derive(Debug)]
+pub enum Target {
+    /// Istio gateways.
+    Istio(istio::Options),
+    /// One local Envoy.
+    Envoy(envoy::Options),
+}
+
+/// Flags that do not go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFlags {
+    /// A flag of the other target.
+    #[error("{flag} can only be used with --target {target}")]
+    OtherTarget {
+        /// The flag.
+        flag: &'static str,
+        /// The target that has it.
+        target: &'static str,
+    },
+    /// Istio fetches the module from a URL.
+    #[error("--wasm must be a URL for --target istio: oci://, https://, http:// or file://")]
+    NotAUrl,
+    /// A local Envoy reads the module from a file.
+    #[error("--wasm must be the path of a file for --target envoy")]
+    NotAPath,
+    /// A port is mapped twice.
+    #[error("--listen maps the port {0} twice")]
+    ListenTwice(u16),
+}
+
+impl TryFrom<&cli::Generate> for Target {
+    type Error = InvalidFlags;
+
+    fn try_from(flags: &cli::Generate) -> Result<Self, InvalidFlags> {
+        match flags.target {
+            TargetName::Istio => istio_options(flags).map(Self::Istio),
+            TargetName::Envoy => envoy_options(flags).map(Self::Envoy),
+        }
+    }
+}
+
+fn istio_options(flags: &cli::Generate) -> Result<istio::Options, InvalidFlags> {
+    let target = "envoy";
+    if flags.admin.is_some() {
+        return Err(InvalidFlags::OtherTarget {
+            flag: "--admin",
+            target,
+        });
+    }
+    if !flags.listen.is_empty() {
+        return Err(InvalidFlags::OtherTarget {
+            flag: "--listen",
+            target,
+        });
+    }
+    let schemes = ["oci://", "https://", "http://", "file://"];
+    if !schemes.iter().any(|scheme| flags.wasm.starts_with(scheme)) {
+        return Err(InvalidFlags::NotAUrl);
+    }
+    Ok(istio::Options {
+        url: flags.wasm.clone(),
+        sha256: flags.wasm_sha256.clone(),
+        fail_strategy: flags.fail_strategy.unwrap_or(FailStrategy::Open),
+    })
+}
+
+fn envoy_options(flags: &cli::Generate) -> Result<envoy::Options, InvalidFlags> {
+    if flags.wasm_sha256.is_some() {
+        return Err(InvalidFlags::OtherTarget {
+            flag: "--wasm-sha256",
+            target: "istio",
+        });
+    }
+    let path = flags.wasm.strip_prefix("file://").unwrap_or(&flags.wasm);
+    if path.is_empty() || path.contains("://") {
+        return Err(InvalidFlags::NotAPath);
+    }
+    let mut listen = std::collections::BTreeMap::new();
+    for (port, address) in &flags.listen {
+        if listen.insert(*port, *address).is_some() {
+            return Err(InvalidFlags::ListenTwice(*port));
+        }
+    }
+    Ok(envoy::Options {
+        wasm: path.to_owned(),
+        fail_strategy: flags.fail_strategy.unwrap_or(FailStrategy::Reload),
+        admin: flags.admin.unwrap_or(ADMIN),
+        listen,
+    })
+}
+
+/// Generates. When the report has errors afterwards, what comes back must not be used.
+pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<Output> {
+    let inventory = Inventory::new(document::read(sources, report), report);
+    let plan = Plan::new(&inventory, report);
+    match target {
+        Target::Istio(options) => istio::emit(&plan, &inventory, options, report),
+        Target::Envoy(options) => envoy::emit(&plan, &inventory, options, report),
+    }
+}

@@ -1,0 +1,245 @@
+//! All objects of the input, by kind, namespace and name.
+//!
+//! Not for meaning: it finds objects, and two documents for one object.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    document::{Origin, Outcome, Parsed},
+    kind::Kind,
+    similar,
+    source::Place,
+    wire::{
+        Field, Metadata, Object,
+        gateway::GatewaySpec,
+        grant::ReferenceGrantSpec,
+        policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
+        route::{GrpcRouteSpec, HttpRouteSpec},
+        service::{EndpointSlice, ServiceSpec},
+    },
+};
+
+/// The namespace of an object that names none.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// Namespace and name of an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl Id {
+    /// An id of these two.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// An object, who it is and where it stands.
+#[derive(Debug)]
+pub struct Item<T> {
+    /// Who it is.
+    pub id: Id,
+    /// The document in which it stands.
+    pub origin: Origin,
+    /// `metadata`.
+    pub metadata: Metadata,
+    /// `spec`, or the whole object where it has none.
+    pub spec: T,
+}
+
+impl<T> Item<T> {
+    fn new(origin: Origin, metadata: Metadata, spec: T) -> Self {
+        let namespace = metadata
+            .namespace
+            .as_ref()
+            .map_or(DEFAULT_NAMESPACE, |field| &field.value);
+        Self {
+            id: Id::new(namespace, &metadata.name.value),
+            origin,
+            metadata,
+            spec,
+        }
+    }
+
+    /// The place of its name.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.origin.place(&self.metadata.name)
+    }
+
+    /// The place of one of its fields.
+    #[must_use]
+    pub fn place_of<F>(&self, field: &Field<F>) -> Place {
+        self.origin.place(field)
+    }
+}
+
+/// What a search came to.
+#[derive(Debug)]
+pub enum Found<'a, T> {
+    /// Here it is.
+    Item(&'a Item<T>),
+    /// It may be there, but a text could not be read. That is an error already, so nothing more needs to be said.
+    Unknown,
+    /// It is not there. Perhaps the user meant this name.
+    Nothing(Option<&'a str>),
+}
+
+/// The objects of one kind.
+#[derive(Debug)]
+pub struct Items<T> {
+    by_id: BTreeMap<Id, Item<T>>,
+    broken: Vec<Id>,
+    any_unknown: bool,
+}
+
+impl<T> Default for Items<T> {
+    fn default() -> Self {
+        Self {
+            by_id: BTreeMap::new(),
+            broken: Vec::new(),
+            any_unknown: false,
+        }
+    }
+}
+
+impl<T> Items<T> {
+    /// All objects in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Item<T>> {
+        self.by_id.values()
+    }
+
+    /// Looks for an object.
+    #[must_use]
+    pub fn find(&self, id: &Id) -> Found<'_, T> {
+        if let Some(item) = self.by_id.get(id) {
+            return Found::Item(item);
+        }
+        if self.any_unknown || self.broken.contains(id) {
+            return Found::Unknown;
+        }
+        let names = self.by_id.keys().filter(|other| other.namespace == id.namespace);
+        Found::Nothing(similar::find(&id.name, names.map(|other| other.name.as_str())))
+    }
+
+    /// Whether there may be objects of this kind that could not be read.
+    #[must_use]
+    pub fn any_unread(&self) -> bool {
+        self.any_unknown || !self.broken.is_empty()
+    }
+
+    fn insert(&mut self, kind: Kind, item: Item<T>, report: &mut Report) {
+        if let Some(other) = self.by_id.get(&item.id) {
+            let message = format!("{kind} {} stands in two documents", item.id);
+            let diagnostic = Diagnostic::error(Code::Duplicate, message)
+                .at(item.place())
+                .with(other.place(), "it stands here already");
+            return report.add(diagnostic);
+        }
+        self.by_id.insert(item.id.clone(), item);
+    }
+}
+
+/// All objects of the input.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    /// The policies of Gateway API 1.1 and 1.2.
+    pub backend_lb_policies: Items<BackendLbPolicySpec>,
+    /// The policies of Gateway API 1.3 and later.
+    pub x_backend_traffic_policies: Items<XBackendTrafficPolicySpec>,
+    /// The gateways.
+    pub gateways: Items<GatewaySpec>,
+    /// The HTTP routes.
+    pub http_routes: Items<HttpRouteSpec>,
+    /// The gRPC routes.
+    pub grpc_routes: Items<GrpcRouteSpec>,
+    /// The Services.
+    pub services: Items<ServiceSpec>,
+    /// Their endpoints.
+    pub endpoint_slices: Items<EndpointSlice>,
+    /// The permissions to refer to other namespaces.
+    pub reference_grants: Items<ReferenceGrantSpec>,
+}
+
+impl Inventory {
+    /// Sorts what was read. Two documents for one object are reported.
+    pub fn new(outcomes: Vec<Outcome>, report: &mut Report) -> Self {
+        let mut inventory = Self::default();
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Object(origin, parsed) => inventory.insert(origin, *parsed, report),
+                Outcome::Broken(kind, Some(name)) => {
+                    let namespace = name.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+                    inventory.mark(kind, Some(&Id::new(namespace, &name.name)));
+                }
+                Outcome::Broken(kind, None) => inventory.mark(kind, None),
+                Outcome::Unknown => {
+                    for kind in [Kind::Gateway, Kind::Service, Kind::ReferenceGrant] {
+                        inventory.mark(kind, None);
+                    }
+                }
+            }
+        }
+        inventory
+    }
+
+    fn insert(&mut self, origin: Origin, parsed: Parsed, report: &mut Report) {
+        fn item<S>(origin: Origin, object: Object<S>) -> Item<S> {
+            Item::new(origin, object.metadata, object.spec)
+        }
+        match parsed {
+            Parsed::BackendLbPolicy(object) => {
+                self.backend_lb_policies
+                    .insert(Kind::BackendLbPolicy, item(origin, object), report);
+            }
+            Parsed::XBackendTrafficPolicy(object) => {
+                self.x_backend_traffic_policies
+                    .insert(Kind::XBackendTrafficPolicy, item(origin, object), report);
+            }
+            Parsed::Gateway(object) => self.gateways.insert(Kind::Gateway, item(origin, object), report),
+            Parsed::HttpRoute(object) => self.http_routes.insert(Kind::HttpRoute, item(origin, object), report),
+            Parsed::GrpcRoute(object) => self.grpc_routes.insert(Kind::GrpcRoute, item(origin, object), report),
+            Parsed::Service(object) => self.services.insert(Kind::Service, item(origin, object), report),
+            Parsed::EndpointSlice(slice) => {
+                let item = Item::new(origin, slice.metadata.clone(), slice);
+                self.endpoint_slices.insert(Kind::EndpointSlice, item, report);
+            }
+            Parsed::ReferenceGrant(object) => {
+                self.reference_grants
+                    .insert(Kind::ReferenceGrant, item(origin, object), report);
+            }
+        }
+    }
+
+    /// Remembers that an object of this kind, or any one of it, could not be read: those who miss it need not say so.
+    fn mark(&mut self, kind: Kind, id: Option<&Id>) {
+        let (broken, any_unknown) = match kind {
+            Kind::Gateway => (&mut self.gateways.broken, &mut self.gateways.any_unknown),
+            Kind::Service => (&mut self.services.broken, &mut self.services.any_unknown),
+            Kind::ReferenceGrant => (
+                &mut self.reference_grants.broken,
+                &mut self.reference_grants.any_unknown,
+            ),
+            _ => return,
+        };
+        match id {
+            Some(id) => broken.push(id.clone()),
+            None => *any_unknown = true,
+        }
+    }
+}

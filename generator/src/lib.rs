@@ -1,0 +1,37 @@
+//! The `mooring` command: Gateway API policies in, Istio or Envoy configuration out.
+//!
+//! The way of an input, one module for each step:
+//!
+//! | step | module |
+//! |---|---|
+//! | texts and places in them | [`source`] |
+//! | texts to objects, in the shapes in which they are written | [`document`], [`wire`], [`kind`], `yaml` |
+//! | objects by kind and name | [`inventory`] |
+//! | every dialect of session persistence to one type | [`dialect`], [`session`] |
+//! | which policy holds where | [`attachment`] |
+//! | gateways, rules, backends, names | [`plan`] |
+//! | a plan to the objects of a target | [`emit`] |
+//! | objects to bytes | [`output`] |
+//!
+//! Whatever is found to be wrong on the way is a [`diagnostic::Diagnostic`]; a step reports all that it finds and goes on.
+
+// A test may overflow: that is how it fails.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+pub mod attachment;
+pub mod cli;
+pub mod diagnostic;
+pub mod dialect;
+pub mod document;
+pub mod emit;
+pub mod generate;
+pub mod inventory;
+pub mod keygen;
+pub mod kind;
+pub mod output;
+pub mod plan;
+pub mod session;
+mod similar;
+pub mod source;
+pub mod wire;
+mod yaml;

@@ -1,0 +1,301 @@
+//! The backends of a rule: Services by their names and ports, with weights (`backendRefs`).
+
+use std::collections::BTreeMap;
+
+use mooring_policy::config;
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::{Found, Id, Inventory, Item},
+    kind::GATEWAY_API,
+    source::Place,
+    wire::{
+        Field,
+        route::{self, BackendRef, HttpRouteSpec},
+        service::{ServicePort, ServiceSpec},
+    },
+};
+
+use super::Rule;
+
+/// The largest weight (Gateway API: `maximum`).
+const MAX_WEIGHT: u32 = 1_000_000;
+
+/// The label that lets sessions stay on a terminating pod: with it istiod sends draining endpoints.
+pub const DRAINING_LABEL: &str = "istio.io/persistent-session";
+
+/// One destination of a rule.
+#[derive(Debug)]
+pub struct Backend<'a> {
+    /// The Service.
+    pub service: &'a Item<ServiceSpec>,
+    /// Its port.
+    pub port: &'a ServicePort,
+    /// Its share of new sessions.
+    pub weight: u32,
+}
+
+impl Backend<'_> {
+    /// What tokens call it: readable, and the same whatever other backends the rule has.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let Id { namespace, name } = &self.service.id;
+        format!("{name}.{namespace}:{}", self.port.port.value)
+    }
+
+    /// The name of its Envoy cluster, as Istio names it.
+    #[must_use]
+    pub fn cluster(&self) -> String {
+        format!("outbound|{}||{}", self.port.port.value, self.host())
+    }
+
+    /// The host name of the Service.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let Id { namespace, name } = &self.service.id;
+        format!("{name}.{namespace}.svc.cluster.local")
+    }
+
+    /// What the filter is told.
+    #[must_use]
+    pub fn config(&self) -> config::Backend {
+        config::Backend {
+            key: self.key(),
+            weight: self.weight,
+        }
+    }
+}
+
+/// The backend that is chosen where nobody chooses: the heaviest, the first of equals.
+#[must_use]
+pub fn primary<'a, 'b>(backends: &'b [Backend<'a>]) -> Option<&'b Backend<'a>> {
+    backends.iter().rev().max_by_key(|backend| backend.weight)
+}
+
+/// The backends of a rule. References that lead nowhere are reported; those that lead to one port of one Service are
+/// one backend, with the sum of their weights.
+pub fn resolve<'a>(
+    route: &'a Item<HttpRouteSpec>,
+    rule: &'a route::Rule,
+    inventory: &'a Inventory,
+    report: &mut Report,
+) -> Vec<Backend<'a>> {
+    let mut backends: Vec<Backend> = Vec::new();
+    for reference in &rule.backend_refs {
+        let Some(backend) = resolve_one(route, reference, inventory, report) else {
+            continue;
+        };
+        let twin = backends
+            .iter_mut()
+            .find(|other| other.service.id == backend.service.id && std::ptr::eq(other.port, backend.port));
+        match twin {
+            Some(twin) => twin.weight = twin.weight.saturating_add(backend.weight),
+            None => backends.push(backend),
+        }
+    }
+    backends
+}
+
+fn resolve_one<'a>(
+    route: &Item<HttpRouteSpec>,
+    reference: &'a Field<BackendRef>,
+    inventory: &'a Inventory,
+    report: &mut Report,
+) -> Option<Backend<'a>> {
+    let raw = &reference.value;
+    check_kind(route, raw, report)?;
+    let namespace = raw
+        .namespace
+        .as_ref()
+        .map_or(&route.id.namespace, |namespace| &namespace.value);
+    let id = Id::new(namespace, &raw.name.value);
+    let place = route.place_of(&raw.name);
+    let service = match inventory.services.find(&id) {
+        Found::Item(service) => service,
+        Found::Unknown => return None,
+        Found::Nothing(similar) => {
+            let message = format!("the Service {id} is not in the input");
+            report.add(
+                Diagnostic::error(Code::BackendNotFound, message)
+                    .at(place)
+                    .help_similar(similar),
+            );
+            return None;
+        }
+    };
+    if service.id.namespace != route.id.namespace && !permitted(route, service, inventory) {
+        let message = format!(
+            "HTTPRoute {} must not refer to the Service {id}: it is in another namespace, and no ReferenceGrant there \
+             permits it",
+            route.id
+        );
+        let help = format!(
+            "add a ReferenceGrant in the namespace {namespace} from HTTPRoute in {} to Service",
+            route.id.namespace
+        );
+        report.add(Diagnostic::error(Code::RefNotPermitted, message).at(place).help(help));
+    }
+    Some(Backend {
+        service,
+        port: find_port(route, raw, service, report)?,
+        weight: weight(route, raw, report),
+    })
+}
+
+fn check_kind(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) -> Option<()> {
+    let group = raw.group.as_ref().map_or("", |group| &group.value);
+    let kind = raw.kind.as_ref().map_or("Service", |kind| &kind.value);
+    if (group, kind) == ("", "Service") {
+        return Some(());
+    }
+    let field = raw.kind.as_ref().or(raw.group.as_ref()).unwrap_or(&raw.name);
+    let group = if group.is_empty() { "core" } else { group };
+    let message = format!("a backend can be a Service of the core group, and this is a {kind} of the group {group}");
+    report.add(Diagnostic::error(Code::Unsupported, message).at(route.place_of(field)));
+    None
+}
+
+fn find_port<'a>(
+    route: &Item<HttpRouteSpec>,
+    raw: &BackendRef,
+    service: &'a Item<ServiceSpec>,
+    report: &mut Report,
+) -> Option<&'a ServicePort> {
+    let Some(wanted) = &raw.port else {
+        let message = format!(
+            "the port is missing: a reference to a Service needs one ({} has {})",
+            service.id,
+            ports(service)
+        );
+        report.add(Diagnostic::error(Code::Invalid, message).at(route.place_of(&raw.name)));
+        return None;
+    };
+    let port = service.spec.ports.iter().find(|port| port.port.value == wanted.value);
+    if port.is_none() {
+        let message = format!(
+            "the Service {} has no port {}; it has {}",
+            service.id,
+            wanted.value,
+            ports(service)
+        );
+        report.add(
+            Diagnostic::error(Code::BackendNotFound, message)
+                .at(route.place_of(wanted))
+                .with(service.place(), "the Service"),
+        );
+    }
+    port
+}
+
+fn ports(service: &Item<ServiceSpec>) -> String {
+    let ports: Vec<String> = service
+        .spec
+        .ports
+        .iter()
+        .map(|port| port.port.value.to_string())
+        .collect();
+    if ports.is_empty() {
+        "none".to_owned()
+    } else {
+        ports.join(", ")
+    }
+}
+
+fn weight(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) -> u32 {
+    let Some(weight) = &raw.weight else { return 1 };
+    if weight.value > MAX_WEIGHT {
+        let message = format!("the weight is {}, and at most {MAX_WEIGHT} is allowed", weight.value);
+        report.add(Diagnostic::error(Code::Invalid, message).at(route.place_of(weight)));
+    }
+    weight.value
+}
+
+/// Whether a `ReferenceGrant` in the Service's namespace lets the route refer to it (GEP-709).
+fn permitted(route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>, inventory: &Inventory) -> bool {
+    let grants = &inventory.reference_grants;
+    let from_here = |from: &crate::wire::grant::From| {
+        (from.group.value.as_str(), from.kind.value.as_str()) == (GATEWAY_API, "HTTPRoute")
+            && from.namespace.value == route.id.namespace
+    };
+    let to_there = |to: &crate::wire::grant::To| {
+        (to.group.value.as_str(), to.kind.value.as_str()) == ("", "Service")
+            && to.name.as_ref().is_none_or(|name| name.value == service.id.name)
+    };
+    grants.any_unread()
+        || grants
+            .iter()
+            .filter(|grant| grant.id.namespace == service.id.namespace)
+            .any(|grant| grant.spec.from.iter().any(from_here) && grant.spec.to.iter().any(to_there))
+}
+
+/// What a rule with sessions demands of its backends.
+pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
+    if rule.session.is_none() {
+        return;
+    }
+    let place = rule.route.place_of(rule.wire);
+    let mut error = |code: Code, message: String, place: Place| report.add(Diagnostic::error(code, message).at(place));
+    if rule.wire.value.backend_refs.is_empty() {
+        error(
+            Code::Invalid,
+            "this rule has no backendRefs, so there is nothing to keep a session on".to_owned(),
+            place,
+        );
+    } else if !rule.backends.is_empty() && rule.backends.iter().all(|backend| backend.weight == 0) {
+        error(
+            Code::Invalid,
+            "the weights of all backends of this rule are 0, so that no new session could be placed".to_owned(),
+            place,
+        );
+    }
+    if rule.backends.len() > 1 {
+        for filter in rule
+            .wire
+            .value
+            .backend_refs
+            .iter()
+            .flat_map(|reference| &reference.value.filters)
+        {
+            let message = "filters of one backend are not supported in a rule with sessions and several backends: the \
+                           choice of the backend moves from Envoy's weighted clusters, which would carry them, to the \
+                           session";
+            error(Code::Unsupported, message.to_owned(), rule.route.place_of(filter));
+        }
+    }
+    for backend in &rule.backends {
+        warn_of_affinity(backend.service, report);
+    }
+}
+
+/// `sessionAffinity` is for those who use the Service's own address.
+fn warn_of_affinity(service: &Item<ServiceSpec>, report: &mut Report) {
+    let affinity = service.spec.session_affinity.as_ref();
+    if let Some(field) = affinity.filter(|field| field.value == "ClientIP") {
+        let message = format!(
+            "sessionAffinity of the Service {} has no effect here: a gateway sends requests to its pods, not to its \
+             address",
+            service.id
+        );
+        report.add(Diagnostic::warning(Code::NoEffect, message).at(service.place_of(field)));
+    }
+}
+
+/// Says which Services' sessions end with the pod's termination: without the label no endpoint is ever draining.
+pub fn note_draining<'a>(rules: impl Iterator<Item = &'a Rule<'a>>, report: &mut Report) {
+    let services: BTreeMap<&Id, &Item<ServiceSpec>> = rules
+        .filter(|rule| rule.session.is_some())
+        .flat_map(|rule| &rule.backends)
+        .filter(|backend| backend.service.metadata.labels.get(DRAINING_LABEL).is_none())
+        .map(|backend| (&backend.service.id, backend.service))
+        .collect();
+    let mut services = services.into_values();
+    let Some(first) = services.next() else { return };
+    let message =
+        "sessions leave a pod as soon as it terminates, since its Service does not let them stay until it is gone";
+    let note = Diagnostic::note(Code::Draining, message)
+        .at(first.place())
+        .help(format!(
+            "to let them stay, give the Service the label `{DRAINING_LABEL}: mooring`"
+        ));
+    report.add(services.fold(note, |note, service| note.with(service.place(), "this one neither")));
+}

@@ -1,0 +1,96 @@
+//! Rules on one gateway that get in each other's way: Envoy routes of one name, cookies of one name.
+//!
+//! A rule with a name of its own has just that name in Envoy, without namespace and route. Where two such rules are in
+//! different virtual hosts, the virtual host tells them apart; where they share one, nothing does.
+
+use std::collections::BTreeMap;
+
+use mooring_policy::config::Transport;
+
+use super::{Gateway, Placed};
+use crate::diagnostic::{Code, Diagnostic, Report};
+
+/// Marks rules that need their virtual hosts to be found; reports those that cannot be told apart.
+pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
+    let mut ambiguous = Vec::new();
+    for (position, placed) in gateway.rules.iter().enumerate() {
+        if placed.rule.session.is_none() {
+            continue;
+        }
+        let namesakes: Vec<&Placed> = gateway
+            .rules
+            .iter()
+            .filter(|other| other.rule.name == placed.rule.name && other.rule.id != placed.rule.id)
+            .collect();
+        if !namesakes.is_empty() {
+            ambiguous.push(position);
+        }
+        for other in namesakes {
+            if let Some(shared) = placed.virtual_hosts.intersection(&other.virtual_hosts).next() {
+                report.add(collision(placed, other, &shared.name()));
+            }
+        }
+    }
+    for (position, placed) in gateway.rules.iter_mut().enumerate() {
+        placed.ambiguous = ambiguous.contains(&position);
+    }
+}
+
+/// Warns of cookies that replace each other in the browser: rules share no sessions, but a browser has one cookie for a
+/// name, a host and a path.
+pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
+    let mut seen: BTreeMap<_, &Placed> = BTreeMap::new();
+    for (placed, session) in gateway.session_rules() {
+        let session = &session.config;
+        if session.transport != Transport::Cookie {
+            continue;
+        }
+        for host in &placed.virtual_hosts {
+            let cookie = (
+                &host.hostname,
+                &session.name,
+                &session.cookie.path,
+                &session.cookie.domain,
+            );
+            let Some(other) = seen.insert(cookie, placed) else {
+                continue;
+            };
+            if other.rule.id == placed.rule.id {
+                continue;
+            }
+            let message = format!(
+                "the rules {} and {} have the session name `{}` on the same host: they do not share sessions, and each \
+                 replaces the other's cookie",
+                other.rule.id, placed.rule.id, session.name
+            );
+            report.add(
+                Diagnostic::warning(Code::Conflicted, message)
+                    .at(placed.rule.route.place_of(placed.rule.wire))
+                    .with(other.rule.route.place_of(other.rule.wire), "the other rule")
+                    .help("give them different session names, or none: then each rule gets a name of its own"),
+            );
+        }
+    }
+}
+
+fn collision(placed: &Placed, other: &Placed, virtual_host: &str) -> Diagnostic {
+    // The same whichever of the two is looked at first, so that it is reported once.
+    let (first, second) = if placed.rule.id <= other.rule.id {
+        (placed, other)
+    } else {
+        (other, placed)
+    };
+    let place = |placed: &Placed| {
+        let name = placed.rule.wire.value.name.as_ref();
+        name.map_or(placed.rule.route.place(), |name| placed.rule.route.place_of(name))
+    };
+    let message = format!(
+        "two rules with the name `{}` are in the virtual host `{virtual_host}`, and Envoy cannot tell them apart: {} and \
+         {}",
+        first.rule.name, first.rule.id, second.rule.id
+    );
+    Diagnostic::error(Code::Duplicate, message)
+        .at(place(second))
+        .with(place(first), "the other one")
+        .help("give one of them another name")
+}

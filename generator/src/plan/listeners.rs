@@ -1,0 +1,266 @@
+//! Which listeners take a route, and under which host names (Gateway API: `parentRefs`, `allowedRoutes`, `hostnames`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::{Found, Id, Inventory, Item},
+    kind::GATEWAY_API,
+    wire::{
+        Field,
+        gateway::{AllowedRoutes, FromNamespaces, GatewaySpec, Listener},
+        route::{HttpRouteSpec, ParentRef},
+    },
+};
+
+/// A virtual host: the routes for one host name on one port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VirtualHost {
+    /// The port of the Gateway.
+    pub port: u16,
+    /// The host name; `*` is every one, `*.example.com` every one below example.com.
+    pub hostname: String,
+}
+
+impl VirtualHost {
+    /// The name of the Envoy virtual host, as Istio names it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.hostname, self.port)
+    }
+}
+
+/// The gateways that a route is on, and its virtual hosts there.
+pub type Placements = BTreeMap<Id, BTreeSet<VirtualHost>>;
+
+/// Finds the listeners that take a route. References that lead nowhere are reported.
+pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Report) -> Placements {
+    check_hostnames(route, report);
+    if let Some(scope) = &route.spec.use_default_gateways {
+        let message = "useDefaultGateways is not supported: name the Gateway in parentRefs";
+        report.add(Diagnostic::error(Code::Unsupported, message).at(route.place_of(scope)));
+    }
+    if route.spec.parent_refs.is_empty() {
+        let message = format!("HTTPRoute {} has no parentRefs, so it is on no Gateway", route.id);
+        report.add(Diagnostic::warning(Code::NoMatchingParent, message).at(route.place()));
+    }
+    let mut placements = Placements::new();
+    for parent in &route.spec.parent_refs {
+        let Some(gateway) = find(route, parent, inventory, report) else {
+            continue;
+        };
+        match virtual_hosts(route, &parent.value, gateway, report) {
+            Ok(hosts) => placements.entry(gateway.id.clone()).or_default().extend(hosts),
+            Err(reason) => {
+                let message = format!("Gateway {} does not take HTTPRoute {}: {reason}", gateway.id, route.id);
+                let place = route.place_of(&parent.value.name);
+                report.add(
+                    Diagnostic::error(Code::NoMatchingParent, message)
+                        .at(place)
+                        .with(gateway.place(), "the Gateway"),
+                );
+            }
+        }
+    }
+    placements
+}
+
+fn find<'a>(
+    route: &Item<HttpRouteSpec>,
+    parent: &Field<ParentRef>,
+    inventory: &'a Inventory,
+    report: &mut Report,
+) -> Option<&'a Item<GatewaySpec>> {
+    let raw = &parent.value;
+    let group = raw.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
+    let kind = raw.kind.as_ref().map_or("Gateway", |kind| &kind.value);
+    if (group, kind) != (GATEWAY_API, "Gateway") {
+        let message = format!(
+            "no sessions are kept on the parent {kind} `{}`: only a Gateway keeps them",
+            raw.name.value
+        );
+        report.add(Diagnostic::warning(Code::Unsupported, message).at(route.place_of(&raw.name)));
+        return None;
+    }
+    let namespace = raw
+        .namespace
+        .as_ref()
+        .map_or(&route.id.namespace, |namespace| &namespace.value);
+    let id = Id::new(namespace, &raw.name.value);
+    match inventory.gateways.find(&id) {
+        Found::Item(gateway) => Some(gateway),
+        Found::Unknown => None,
+        Found::Nothing(similar) => {
+            let message = format!("the Gateway {id} is not in the input");
+            let diagnostic = Diagnostic::error(Code::NoMatchingParent, message).at(route.place_of(&raw.name));
+            report.add(diagnostic.help_similar(similar));
+            None
+        }
+    }
+}
+
+/// The virtual hosts that a route gets on a gateway, or why it gets none.
+fn virtual_hosts(
+    route: &Item<HttpRouteSpec>,
+    parent: &ParentRef,
+    gateway: &Item<GatewaySpec>,
+    report: &mut Report,
+) -> Result<BTreeSet<VirtualHost>, &'static str> {
+    let named = |listener: &&Listener| {
+        parent
+            .section_name
+            .as_ref()
+            .is_none_or(|name| name.value == listener.name.value)
+            && parent
+                .port
+                .as_ref()
+                .is_none_or(|port| port.value == listener.port.value)
+    };
+    let listeners = gateway.spec.listeners.iter().map(|listener| &listener.value);
+    let named: Vec<&Listener> = listeners.filter(named).collect();
+    if named.is_empty() {
+        return Err("it has no listener of this sectionName or port");
+    }
+    let http = |listener: &&Listener| ["HTTP", "HTTPS"].contains(&listener.protocol.value.as_str());
+    let http: Vec<&Listener> = named.into_iter().filter(http).collect();
+    if http.is_empty() {
+        return Err("its listener is neither HTTP nor HTTPS");
+    }
+    let allowing: Vec<&Listener> = http
+        .into_iter()
+        .filter(|listener| allows(listener, route, gateway, report))
+        .collect();
+    if allowing.is_empty() {
+        return Err("the allowedRoutes of its listeners exclude it");
+    }
+    let hosts: BTreeSet<VirtualHost> = allowing
+        .into_iter()
+        .flat_map(|listener| {
+            common_hostnames(listener, route)
+                .into_iter()
+                .map(|hostname| VirtualHost {
+                    port: listener.port.value.get(),
+                    hostname,
+                })
+        })
+        .collect();
+    if hosts.is_empty() {
+        return Err("they have no hostname in common");
+    }
+    Ok(hosts)
+}
+
+fn allows(listener: &Listener, route: &Item<HttpRouteSpec>, gateway: &Item<GatewaySpec>, report: &mut Report) -> bool {
+    let same = route.id.namespace == gateway.id.namespace;
+    let Some(AllowedRoutes { namespaces, kinds }) = &listener.allowed_routes else {
+        return same;
+    };
+    let http_route = kinds.iter().any(|kind| {
+        let group = kind.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
+        (group, kind.kind.value.as_str()) == (GATEWAY_API, "HTTPRoute")
+    });
+    if !kinds.is_empty() && !http_route {
+        return false;
+    }
+    let from = namespaces.as_ref().and_then(|namespaces| namespaces.from.as_ref());
+    match from.map(|from| from.value) {
+        None | Some(FromNamespaces::Same) => same,
+        Some(FromNamespaces::All) => true,
+        Some(FromNamespaces::None) => false,
+        Some(FromNamespaces::Selector) => {
+            let message = "the selector of allowedRoutes is not evaluated: every namespace is taken for selected";
+            let place = from.map_or(gateway.place(), |from| gateway.place_of(from));
+            report.add(Diagnostic::warning(Code::Unsupported, message).at(place));
+            true
+        }
+    }
+}
+
+/// The host names that a listener and a route have in common; of two that overlap, the narrower.
+fn common_hostnames(listener: &Listener, route: &Item<HttpRouteSpec>) -> BTreeSet<String> {
+    let everything = "*";
+    let of_listener = listener.hostname.as_ref().map_or("", |hostname| &hostname.value);
+    let of_listener = if of_listener.is_empty() {
+        everything
+    } else {
+        of_listener
+    };
+    let of_route = route.spec.hostnames.iter().map(|hostname| hostname.value.as_str());
+    let of_route = of_route.chain(route.spec.hostnames.is_empty().then_some(everything));
+    let narrower = |hostname: &str| {
+        let common = match (covers(of_listener, hostname), covers(hostname, of_listener)) {
+            (true, _) => hostname,
+            (false, true) => of_listener,
+            (false, false) => return None,
+        };
+        Some(common.to_owned())
+    };
+    of_route.filter_map(narrower).collect()
+}
+
+/// Whether every name that `narrow` stands for is one that `wide` stands for.
+fn covers(wide: &str, narrow: &str) -> bool {
+    match wide.strip_prefix('*') {
+        Some(suffix) => narrow == wide || (narrow.ends_with(suffix) && narrow.len() > suffix.len()),
+        None => wide == narrow,
+    }
+}
+
+fn check_hostnames(route: &Item<HttpRouteSpec>, report: &mut Report) {
+    for hostname in &route.spec.hostnames {
+        if !is_hostname(&hostname.value) {
+            let message = format!(
+                "`{}` is not a hostname: it has lower-case labels between dots, no address and no port, and may begin \
+                 with `*.`",
+                hostname.value
+            );
+            report.add(Diagnostic::error(Code::Invalid, message).at(route.place_of(hostname)));
+        }
+    }
+}
+
+/// A DNS name, perhaps with `*` for its first label (Gateway API: `Hostname`).
+fn is_hostname(text: &str) -> bool {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    text.len() <= 253 && name.parse::<std::net::IpAddr>().is_err() && name.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_covers_what_is_below_it() {
+        assert!(covers("*", "a.example.com"));
+        assert!(covers("*.example.com", "a.example.com"));
+        assert!(covers("*.example.com", "a.b.example.com"));
+        assert!(covers("*.example.com", "*.b.example.com"));
+        assert!(!covers("*.example.com", "example.com"));
+        assert!(!covers("*.example.com", "aexample.com"));
+        assert!(!covers("*.b.example.com", "*.example.com"));
+        assert!(!covers("a.example.com", "*.example.com"));
+    }
+
+    #[test]
+    fn a_hostname_is_a_name() {
+        for name in ["example.com", "*.example.com", "a-b.c1"] {
+            assert!(is_hostname(name), "{name}");
+        }
+        for name in [
+            "",
+            "*",
+            "a.*.com",
+            "Example.com",
+            "10.0.0.1",
+            "a.com:80",
+            "-a.com",
+            "a..b",
+        ] {
+            assert!(!is_hostname(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The values in `matches` that Envoy would refuse or never match (Gateway API: `HTTPPathMatch`, `HTTPHeaderMatch`).
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::Item,
+    wire::{
+        Field,
+        route::{HttpRouteSpec, PathMatchType},
+    },
+};
+
+/// Reports the matches of a route that cannot hold.
+pub fn check(route: &Item<HttpRouteSpec>, report: &mut Report) {
+    let mut invalid = |message: String, field: &Field<String>| {
+        report.add(Diagnostic::error(Code::Invalid, message).at(route.place_of(field)));
+    };
+    for one in route.spec.rules.iter().flat_map(|rule| &rule.value.matches) {
+        let one = &one.value;
+        let path = one.path.as_ref().and_then(|path| path.value.as_ref());
+        if let Some(path) = path
+            && one.path_type() != PathMatchType::RegularExpression
+            && !is_path(&path.value)
+        {
+            let message = format!(
+                "`{}` is not a path: it begins with / and has no empty, `.` or `..` element, no query, no fragment and no \
+                 escaped /",
+                path.value
+            );
+            invalid(message, path);
+        }
+        for (kind, named) in [("header", &one.headers), ("query parameter", &one.query_params)] {
+            for one in named.iter().filter(|one| !is_token(&one.name.value)) {
+                let message = format!(
+                    "`{}` is not the name of a {kind}: letters, digits and !#$%&'*+-.^_`|~ are allowed",
+                    one.name.value
+                );
+                invalid(message, &one.name);
+            }
+        }
+    }
+}
+
+/// What Gateway API takes for an exact path or a prefix (CEL rules of `HTTPPathMatch`).
+fn is_path(text: &str) -> bool {
+    let Some(elements) = text.strip_prefix('/') else {
+        return false;
+    };
+    let last = elements.split('/').count().saturating_sub(1);
+    let wrong = |(position, element): (usize, &str)| match element {
+        "" => position != last,
+        "." | ".." => true,
+        _ => false,
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@%".contains(&byte);
+    let escapes = text.split('%').skip(1);
+    let mut escapes = escapes.map(|rest| rest.get(..2).unwrap_or("").to_ascii_lowercase());
+    text.bytes().all(allowed)
+        && !elements.split('/').enumerate().any(wrong)
+        && escapes
+            .all(|digits| digits != "2f" && digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// A token (RFC 9110, section 5.6.2).
+fn is_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_that_gateway_api_takes() {
+        for path in ["/", "/a", "/a/", "/a/b.c", "/a%20b", "/a:b@c", "/...", "/a..b"] {
+            assert!(is_path(path), "{path}");
+        }
+        for path in [
+            "", "a", "//", "/a//b", "/./a", "/a/..", "/a/.", "/a?b", "/a#b", "/a%2fb", "/a%2F", "/a%", "/a%zz", "/a b",
+            "/é",
+        ] {
+            assert!(!is_path(path), "{path}");
+        }
+    }
+}

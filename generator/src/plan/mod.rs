@@ -1,0 +1,271 @@
+//! What is to be generated, whatever the target: for each gateway its rules, with their names, backends and sessions.
+//!
+//! Not for output: the targets read a [`Plan`] and write their own formats.
+
+use std::collections::BTreeSet;
+
+use mooring_policy::{
+    config::{self, Config},
+    rule::RouteTable,
+};
+
+use crate::{
+    attachment::{self, Attachments},
+    diagnostic::{Code, Diagnostic, Report},
+    dialect::{self, Policy},
+    inventory::{Id, Inventory, Item},
+    session::SessionPolicy,
+    wire::{
+        Field,
+        gateway::GatewaySpec,
+        route::{self, HttpRouteSpec},
+    },
+};
+
+mod backends;
+mod collisions;
+mod listeners;
+mod matches;
+mod names;
+
+pub use backends::{Backend, DRAINING_LABEL, primary};
+pub use listeners::VirtualHost;
+
+/// Everything that is to be generated.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// The gateways in the order of their ids, also those without sessions.
+    pub gateways: Vec<Gateway<'a>>,
+}
+
+/// One gateway.
+#[derive(Debug)]
+pub struct Gateway<'a> {
+    /// The object.
+    pub item: &'a Item<GatewaySpec>,
+    /// The rules on it, in the order of the routes' ids and of the rules.
+    pub rules: Vec<Placed<'a>>,
+}
+
+/// A rule on a gateway.
+#[derive(Debug)]
+pub struct Placed<'a> {
+    /// The rule.
+    pub rule: std::rc::Rc<Rule<'a>>,
+    /// The virtual hosts in which it is.
+    pub virtual_hosts: BTreeSet<VirtualHost>,
+    /// Whether its name alone does not tell it from other rules on the gateway.
+    pub ambiguous: bool,
+}
+
+/// A rule of a route.
+#[derive(Debug)]
+pub struct Rule<'a> {
+    /// The route.
+    pub route: &'a Item<HttpRouteSpec>,
+    /// The rule's position in the route.
+    pub index: usize,
+    /// The rule as it is written.
+    pub wire: &'a Field<route::Rule>,
+    /// The name of the Envoy routes that it becomes.
+    pub name: String,
+    /// The identity that tokens are bound to.
+    pub id: String,
+    /// How its sessions are kept, if they are.
+    pub session: Option<Session>,
+    /// Its backends, in the order of the text.
+    pub backends: Vec<Backend<'a>>,
+}
+
+/// How the sessions of a rule are kept.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// What the filter is told.
+    pub config: config::Session,
+    /// Whether a request is answered with 503 when its host is gone.
+    pub strict: bool,
+}
+
+impl<'a> Plan<'a> {
+    /// Finds out what is to be generated. Whatever is wrong is reported.
+    pub fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
+        let policies = dialect::policies(inventory, report);
+        let attachments = Attachments::new(&policies, &inventory.services, report);
+        let mut gateways: Vec<Gateway> = inventory
+            .gateways
+            .iter()
+            .map(|item| Gateway {
+                item,
+                rules: Vec::new(),
+            })
+            .collect();
+        let mut routed = BTreeSet::new();
+        for route in inventory.http_routes.iter() {
+            let placements = listeners::place(route, inventory, report);
+            for rule in rules(route, inventory, &attachments, report) {
+                routed.extend(rule.backends.iter().map(|backend| backend.service.id.clone()));
+                let rule = std::rc::Rc::new(rule);
+                for (gateway, virtual_hosts) in &placements {
+                    let on = gateways.iter_mut().filter(|other| other.item.id == *gateway);
+                    for other in on {
+                        other.rules.push(Placed {
+                            rule: rule.clone(),
+                            virtual_hosts: virtual_hosts.clone(),
+                            ambiguous: false,
+                        });
+                    }
+                }
+            }
+        }
+        // A route may lead there that could not be read.
+        if !report.has_errors() {
+            report_unused(&attachments, &routed, report);
+        }
+        let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
+        backends::note_draining(rules.map(|placed| &*placed.rule), report);
+        for gateway in &mut gateways {
+            collisions::resolve(gateway, report);
+            collisions::warn_of_cookies(gateway, report);
+        }
+        Self { gateways }
+    }
+}
+
+impl Placed<'_> {
+    /// The names of the virtual hosts by which the rule is told from others of its name. Empty: its name is enough.
+    #[must_use]
+    pub fn distinguishing_hosts(&self) -> Vec<String> {
+        let hosts = self.virtual_hosts.iter().filter(|_| self.ambiguous);
+        hosts.map(VirtualHost::name).collect()
+    }
+}
+
+impl Gateway<'_> {
+    /// Whether any of its rules keeps sessions.
+    #[must_use]
+    pub fn has_sessions(&self) -> bool {
+        self.session_rules().next().is_some()
+    }
+
+    /// The rules that keep sessions.
+    pub fn session_rules(&self) -> impl Iterator<Item = (&Placed<'_>, &Session)> {
+        self.rules
+            .iter()
+            .filter_map(|placed| Some((placed, placed.rule.session.as_ref()?)))
+    }
+
+    /// The plugin configuration, checked by the code that will read it.
+    pub fn config(&self, report: &mut Report) -> Config {
+        let rules = self.session_rules().map(|(placed, session)| config::Rule {
+            route: placed.rule.name.clone(),
+            virtual_hosts: placed.distinguishing_hosts(),
+            id: placed.rule.id.clone(),
+            session: Some(session.config.clone()),
+            backends: placed.rule.backends.iter().map(Backend::config).collect(),
+            canary: None,
+        });
+        let config = Config {
+            version: config::VERSION,
+            rules: rules.collect(),
+        };
+        // What is known to be wrong need not be said again.
+        if !report.has_errors()
+            && let Err(refusal) = RouteTable::try_from(config.clone())
+        {
+            let message = format!(
+                "the filter would refuse the configuration of Gateway {}: {refusal}",
+                self.item.id
+            );
+            report.add(Diagnostic::error(Code::Invalid, message).at(self.item.place()));
+        }
+        config
+    }
+}
+
+/// The rules of a route.
+fn rules<'a>(
+    route: &'a Item<HttpRouteSpec>,
+    inventory: &'a Inventory,
+    attachments: &Attachments,
+    report: &mut Report,
+) -> Vec<Rule<'a>> {
+    matches::check(route, report);
+    let inline = dialect::inline(route, report);
+    let mut rules = Vec::new();
+    for ((index, wire), inline) in route.spec.rules.iter().enumerate().zip(inline) {
+        let backends = backends::resolve(route, &wire.value, inventory, report);
+        let id = names::route_id(
+            &route.id,
+            wire.value.name.as_ref().map(|name| name.value.as_str()),
+            index,
+        );
+        let policy = inline.or_else(|| from_services(route, wire, &backends, attachments, report));
+        let session = policy.map(|policy| Session {
+            config: policy.session(&names::default_session(&id)),
+            strict: policy.strict,
+        });
+        let rule = Rule {
+            route,
+            index,
+            wire,
+            name: names::route_name(
+                &route.id,
+                wire.value.name.as_ref().map(|name| name.value.as_str()),
+                index,
+            ),
+            id,
+            session,
+            backends,
+        };
+        backends::check_for_sessions(&rule, report);
+        rules.push(rule);
+    }
+    names::check_rule_names(route, report);
+    rules
+}
+
+/// The policy that the rule's Services bring along. It holds for the whole rule, also where only some of its Services
+/// have it: the first of the three answers that GEP-1619 leaves to choose from.
+fn from_services(
+    route: &Item<HttpRouteSpec>,
+    wire: &Field<route::Rule>,
+    backends: &[Backend],
+    attachments: &Attachments,
+    report: &mut Report,
+) -> Option<SessionPolicy> {
+    let mut policies: Vec<&Policy> = Vec::new();
+    let mut without = Vec::new();
+    for backend in backends {
+        match attachments.of(&backend.service.id) {
+            Some(policy) if policies.iter().any(|other| std::ptr::eq(*other, policy)) => {}
+            Some(policy) => policies.push(policy),
+            None => without.push(backend.service.id.to_string()),
+        }
+    }
+    let about = format!("holds for another backend of this rule of HTTPRoute {}", route.id);
+    let policy = attachment::established(policies, &about, report)?;
+    if !without.is_empty() {
+        let message = format!(
+            "{} holds for all backends of this rule, also for {}, which it does not target: a session needs one policy \
+             for the whole rule",
+            policy.title(),
+            without.join(", ")
+        );
+        let diagnostic = Diagnostic::warning(Code::Accepted, message).at(route.place_of(wire));
+        report.add(diagnostic.with(policy.place, "the policy"));
+    }
+    policy.session.clone()
+}
+
+/// Policies for Services to which no route leads.
+fn report_unused(attachments: &Attachments, routed: &BTreeSet<Id>, report: &mut Report) {
+    for (service, policy) in attachments.iter().filter(|(service, _)| !routed.contains(service)) {
+        let message = format!(
+            "{} has no effect on the Service {service}: no HTTPRoute leads there",
+            policy.title()
+        );
+        let target = policy.targets.iter().find(|target| target.value == service.name);
+        let place = target.map_or(policy.place, |target| target.place);
+        report.add(Diagnostic::warning(Code::NoEffect, message).at(place));
+    }
+}

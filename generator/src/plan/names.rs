@@ -1,0 +1,82 @@
+//! The names of routes, as Istio makes them, and the names that are ours.
+
+use std::{collections::BTreeMap, hash::Hasher as _};
+
+use siphasher::sip::SipHasher24;
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::{Id, Item},
+    wire::route::HttpRouteSpec,
+};
+
+/// The key of the hash in default session names. It is no secret; it must never change, or every session would end.
+const NAME_KEY: [u8; 16] = *b"mooring sessions";
+
+/// The name of the Envoy routes of a rule, as Istio names them.
+pub fn route_name(route: &Id, rule: Option<&str>, index: usize) -> String {
+    match rule {
+        Some(name) => name.to_owned(),
+        None => format!("{}.{}.{index}", route.namespace, route.name),
+    }
+}
+
+/// The identity that tokens are bound to: it stays when the rule moves to another gateway or host name, and, where the
+/// rule has a name, when rules are added before it.
+pub fn route_id(route: &Id, rule: Option<&str>, index: usize) -> String {
+    match rule {
+        Some(name) => format!("HTTPRoute/{route}/{name}"),
+        None => format!("HTTPRoute/{route}#{index}"),
+    }
+}
+
+/// The session name of a rule that names none: another one for each rule, since rules share no sessions (GEP-1619).
+pub fn default_session(route_id: &str) -> String {
+    let mut hasher = SipHasher24::new_with_key(&NAME_KEY);
+    hasher.write(route_id.as_bytes());
+    let digits = format!("{:016x}", hasher.finish());
+    format!("mooring-{}", digits.get(..8).unwrap_or(&digits))
+}
+
+/// The names of rules must be unique in a route (Gateway API: CEL rule).
+pub fn check_rule_names(route: &Item<HttpRouteSpec>, report: &mut Report) {
+    let mut seen = BTreeMap::new();
+    for name in route.spec.rules.iter().filter_map(|rule| rule.value.name.as_ref()) {
+        if let Some(first) = seen.insert(name.value.as_str(), route.place_of(name)) {
+            let message = format!("two rules of HTTPRoute {} have the name `{}`", route.id, name.value);
+            report.add(
+                Diagnostic::error(Code::Duplicate, message)
+                    .at(route.place_of(name))
+                    .with(first, "the first one"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_istio() {
+        let route = Id::new("bookinfo", "reviews");
+        assert_eq!(route_name(&route, None, 1), "bookinfo.reviews.1");
+        assert_eq!(route_name(&route, Some("testers"), 1), "testers");
+    }
+
+    #[test]
+    fn an_id_tells_named_and_unnamed_rules_apart() {
+        let route = Id::new("bookinfo", "reviews");
+        assert_eq!(route_id(&route, None, 1), "HTTPRoute/bookinfo/reviews#1");
+        assert_eq!(route_id(&route, Some("1"), 0), "HTTPRoute/bookinfo/reviews/1");
+    }
+
+    #[test]
+    fn the_default_session_name_never_changes() {
+        assert_eq!(default_session("HTTPRoute/default/demo#0"), "mooring-032cb137");
+        assert_ne!(
+            default_session("HTTPRoute/default/demo#0"),
+            default_session("HTTPRoute/default/demo#1")
+        );
+    }
+}

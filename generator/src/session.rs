@@ -1,0 +1,177 @@
+//! The one type that every dialect becomes: how the sessions of a rule are kept, and where each part of it was written.
+//!
+//! What is valid is decided by `mooring_policy::rule`, the code that the filter runs; here each of its refusals is given
+//! its place.
+
+use mooring_policy::{
+    config::{self, Cookie, Pin, Transport},
+    duration::Duration,
+    name,
+    rule::{InvalidConfig, InvalidRule, RouteTable},
+};
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    source::Place,
+};
+
+/// A value and the place at which it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Its place.
+    pub place: Place,
+}
+
+/// How sessions are kept.
+#[derive(Clone, Debug)]
+pub struct SessionPolicy {
+    /// Where it stands as a whole.
+    pub place: Place,
+    /// The name of the cookie or header. None: one for each rule.
+    pub name: Option<Located<String>>,
+    /// Where the token travels.
+    pub transport: Transport,
+    /// How long a session may last.
+    pub absolute_timeout: Option<Located<Duration>>,
+    /// How long a session may be silent.
+    pub idle_timeout: Option<Located<Duration>>,
+    /// How often its last-seen time is renewed.
+    pub refresh_interval: Option<Located<Duration>>,
+    /// Whether a request is answered with 503 when its host is gone.
+    pub strict: bool,
+    /// Whether the backend sees the token.
+    pub forward_token: bool,
+    /// The attributes of the cookie.
+    pub cookie: Cookie,
+    /// Where `lifetimeType` was written.
+    pub lifetime_place: Option<Place>,
+    /// Where cookie attributes were written.
+    pub attribute_places: Vec<(&'static str, Place)>,
+    /// Whether a part of it could not be read. That has been reported; what seems to be missing may be that part.
+    pub partial: bool,
+}
+
+impl SessionPolicy {
+    /// A policy that says nothing.
+    #[must_use]
+    pub fn new(place: Place) -> Self {
+        Self {
+            place,
+            name: None,
+            transport: Transport::default(),
+            absolute_timeout: None,
+            idle_timeout: None,
+            refresh_interval: None,
+            strict: false,
+            forward_token: false,
+            cookie: Cookie::default(),
+            lifetime_place: None,
+            attribute_places: Vec::new(),
+            partial: false,
+        }
+    }
+
+    /// The policy as the plugin configuration has it. `default_name` is for a policy without a name.
+    #[must_use]
+    pub fn session(&self, default_name: &str) -> config::Session {
+        let value = |located: &Option<Located<Duration>>| located.as_ref().map(|located| located.value);
+        config::Session {
+            name: self.name.as_ref().map_or(default_name, |name| &name.value).to_owned(),
+            transport: self.transport,
+            pin: Pin::default(),
+            absolute_timeout: value(&self.absolute_timeout),
+            idle_timeout: value(&self.idle_timeout),
+            refresh_interval: value(&self.refresh_interval),
+            forward_token: self.forward_token,
+            cookie: self.cookie.clone(),
+        }
+    }
+
+    /// Reports everything that is wrong with it. Returns whether nothing is.
+    pub fn check(&self, report: &mut Report) -> bool {
+        let mut problems = self.single_problems();
+        if problems.is_empty() && !self.partial {
+            problems.extend(self.combined_problem());
+        }
+        let sound = problems.is_empty();
+        for (message, place) in problems {
+            report.add(Diagnostic::error(Code::Invalid, message).at(place));
+        }
+        sound
+    }
+
+    /// What is wrong with a value whatever the others are.
+    fn single_problems(&self) -> Vec<(String, Place)> {
+        let mut problems = Vec::new();
+        if let Some(session_name) = &self.name {
+            let checked = match self.transport {
+                Transport::Cookie => name::check_token(&session_name.value),
+                Transport::Header => name::check_header(&session_name.value),
+            };
+            problems.extend(checked.err().map(|invalid| (invalid.to_string(), session_name.place)));
+        }
+        let timeouts = [
+            ("absoluteTimeout", &self.absolute_timeout),
+            ("idleTimeout", &self.idle_timeout),
+            ("refreshInterval", &self.refresh_interval),
+        ];
+        for (field, timeout) in timeouts {
+            if let Some(timeout) = timeout
+                && let Err(reason) = timeout.value.whole_seconds()
+            {
+                problems.push((format!("{field} {reason}"), timeout.place));
+            }
+        }
+        problems
+    }
+
+    /// What the filter would say against the values together.
+    fn combined_problem(&self) -> Option<(String, Place)> {
+        if let (Some(refresh), Some(idle)) = (&self.refresh_interval, &self.idle_timeout)
+            && refresh.value >= idle.value
+        {
+            let message = format!(
+                "the refresh interval is {}, and it must be shorter than the idle timeout of {}: else every session ends \
+                 before it is renewed",
+                refresh.value, idle.value
+            );
+            return Some((message, refresh.place));
+        }
+        let probe = config::Rule {
+            route: "probe".to_owned(),
+            virtual_hosts: Vec::new(),
+            id: "probe".to_owned(),
+            session: Some(self.session("probe")),
+            backends: vec![config::Backend {
+                key: "probe".to_owned(),
+                weight: 1,
+            }],
+            canary: None,
+        };
+        let config = config::Config {
+            version: config::VERSION,
+            rules: vec![probe],
+        };
+        let Err(InvalidConfig::Rule { reason: invalid, .. }) = RouteTable::try_from(config) else {
+            return None;
+        };
+        let place = match &invalid {
+            InvalidRule::PermanentWithoutEnd => self.lifetime_place,
+            InvalidRule::RefreshWithoutIdle | InvalidRule::RefreshTooLong { .. } => {
+                self.refresh_interval.as_ref().map(|located| located.place)
+            }
+            InvalidRule::Attribute { attribute, .. } => self.attribute_place(attribute),
+            InvalidRule::NeedsSecure(_) => self.attribute_place("Secure"),
+            InvalidRule::HostPrefix => self.name.as_ref().map(|name| name.place),
+            _ => None,
+        };
+        Some((invalid.to_string(), place.unwrap_or(self.place)))
+    }
+
+    fn attribute_place(&self, name: &str) -> Option<Place> {
+        let (_, place) = self.attribute_places.iter().find(|(attribute, _)| *attribute == name)?;
+        Some(*place)
+    }
+}

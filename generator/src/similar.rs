@@ -1,0 +1,28 @@
+//! "Did you mean …?"
+
+use strsim::osa_distance;
+
+/// The most similar of the candidates, if one is similar enough: a third of its characters may be wrong, at least one.
+pub fn find<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (name.chars().count() / 3).max(1);
+    let lower = name.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (osa_distance(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_typo_and_nothing_far_off() {
+        let fields = ["matches", "sessionPersistence"];
+        assert_eq!(find("sessionPersistance", fields), Some("sessionPersistence"));
+        assert_eq!(find("wbe", ["web", "app"]), Some("web"));
+        assert_eq!(find("reviews", ["checkout", "ratings"]), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! The input files: where they come from, their text, and places in them.
+//!
+//! Not for YAML: what stands in a text is `crate::document`'s business.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::diagnostic::{Code, Diagnostic, Report};
+
+/// How `-f` names the standard input.
+const STDIN: &str = "-";
+
+/// The endings of the files that are read from a directory.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// Which input file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileId(usize);
+
+/// A place in an input file: lines and columns count from 1, columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file.
+    pub file: FileId,
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+    /// How many characters of the line are meant; at least 1.
+    pub length: usize,
+}
+
+/// All input files in the order in which they were named.
+#[derive(Debug, Default)]
+pub struct Sources {
+    files: Vec<File>,
+}
+
+#[derive(Debug)]
+struct File {
+    name: String,
+    text: String,
+}
+
+impl Sources {
+    /// Reads files, directories (recursively, sorted) and `-`, the standard input. What cannot be read is reported.
+    pub fn read(names: &[PathBuf], stdin: &mut dyn io::Read, report: &mut Report) -> Self {
+        let mut reader = Reader {
+            sources: Self::default(),
+            seen: BTreeSet::new(),
+            report,
+        };
+        for name in names {
+            if name.as_os_str() == STDIN {
+                reader.stdin(stdin);
+            } else if name.is_dir() {
+                reader.directory(name);
+            } else {
+                reader.file(name);
+            }
+        }
+        reader.sources
+    }
+
+    /// Adds a text under a name.
+    pub fn add(&mut self, name: &str, text: String) {
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+        self.files.push(File {
+            name: name.to_owned(),
+            text,
+        });
+    }
+
+    /// Every file's id and text.
+    pub fn texts(&self) -> impl Iterator<Item = (FileId, &str)> {
+        self.files
+            .iter()
+            .enumerate()
+            .map(|(index, file)| (FileId(index), file.text.as_str()))
+    }
+
+    /// The name of a file as the user gave it.
+    #[must_use]
+    pub fn name(&self, id: FileId) -> &str {
+        self.files.get(id.0).map_or("", |file| &file.name)
+    }
+
+    /// The text of a file.
+    #[must_use]
+    pub fn text(&self, id: FileId) -> &str {
+        self.files.get(id.0).map_or("", |file| &file.text)
+    }
+}
+
+struct Reader<'a> {
+    sources: Sources,
+    seen: BTreeSet<PathBuf>,
+    report: &'a mut Report,
+}
+
+impl Reader<'_> {
+    fn stdin(&mut self, stdin: &mut dyn io::Read) {
+        let mut bytes = Vec::new();
+        match stdin.read_to_end(&mut bytes) {
+            Ok(_) => self.bytes("<stdin>", bytes),
+            Err(error) => self.unreadable("the standard input", &error),
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        // One file may be named twice, by itself and by its directory; it counts once.
+        if let Ok(canonical) = path.canonicalize()
+            && !self.seen.insert(canonical)
+        {
+            return;
+        }
+        match fs::read(path) {
+            Ok(bytes) => self.bytes(&path.display().to_string(), bytes),
+            Err(error) => self.unreadable(&format!("`{}`", path.display()), &error),
+        }
+    }
+
+    fn directory(&mut self, path: &Path) {
+        let mut files = BTreeSet::new();
+        if let Err(error) = collect(path, &mut files) {
+            return self.unreadable(&format!("the directory `{}`", path.display()), &error);
+        }
+        if files.is_empty() {
+            let message = format!(
+                "the directory `{}` has no YAML in it; files that end in .yaml, .yml or .json are read",
+                path.display()
+            );
+            self.report.add(Diagnostic::error(Code::Unreadable, message));
+        }
+        for file in files {
+            self.file(&file);
+        }
+    }
+
+    fn bytes(&mut self, name: &str, bytes: Vec<u8>) {
+        match String::from_utf8(bytes) {
+            Ok(text) => self.sources.add(name, text),
+            Err(error) => {
+                let position = error.utf8_error().valid_up_to();
+                let message = format!("`{name}` is not YAML: the byte at offset {position} is not UTF-8");
+                self.report.add(Diagnostic::error(Code::Syntax, message));
+            }
+        }
+    }
+
+    fn unreadable(&mut self, what: &str, error: &io::Error) {
+        let message = format!("cannot read {what}: {error}");
+        self.report.add(Diagnostic::error(Code::Unreadable, message));
+    }
+}
+
+/// Every YAML and JSON file below a directory. Symbolic links to directories are not followed: they can form rings.
+fn collect(directory: &Path, files: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            collect(&path, files)?;
+        } else if path
+            .extension()
+            .is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known))
+        {
+            files.insert(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! `Gateway` (`gateway.networking.k8s.io`, v1beta1 and v1).
+
+use serde::Deserialize;
+
+use super::{Any, Field, OptionalField, Pairs, Port, nullable};
+
+/// `spec`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GatewaySpec {
+    /// `gatewayClassName`: whoever implements the gateway reads it.
+    #[serde(rename = "gatewayClassName")]
+    _gateway_class_name: Any,
+    /// `listeners`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub listeners: Vec<Field<Listener>>,
+    /// `addresses`: where the gateway can be reached, not what it does.
+    #[serde(rename = "addresses")]
+    _addresses: Option<Any>,
+    /// `infrastructure`: likewise.
+    #[serde(rename = "infrastructure")]
+    _infrastructure: Option<Any>,
+    /// `allowedListeners` (1.3 and later).
+    #[serde(rename = "allowedListeners")]
+    _allowed_listeners: Option<Any>,
+    /// `backendTLS` (1.1 to 1.3).
+    #[serde(rename = "backendTLS")]
+    pub backend_tls: OptionalField<Any>,
+    /// `tls` (1.4 and later).
+    pub tls: OptionalField<Any>,
+    /// `defaultScope` (1.4 and later).
+    #[serde(rename = "defaultScope")]
+    _default_scope: Option<Any>,
+}
+
+/// One listener.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Listener {
+    /// `name`.
+    pub name: Field<String>,
+    /// `hostname`. None or empty: every host.
+    pub hostname: OptionalField<String>,
+    /// `port`.
+    pub port: Field<Port>,
+    /// `protocol`.
+    pub protocol: Field<String>,
+    /// `tls`.
+    #[serde(rename = "tls")]
+    _tls: Option<Any>,
+    /// `allowedRoutes`.
+    pub allowed_routes: Option<AllowedRoutes>,
+}
+
+/// `allowedRoutes`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AllowedRoutes {
+    /// `namespaces`.
+    pub namespaces: Option<RouteNamespaces>,
+    /// `kinds`. Empty: those that the protocol has.
+    #[serde(default, deserialize_with = "nullable")]
+    pub kinds: Vec<RouteGroupKind>,
+}
+
+/// `allowedRoutes.namespaces`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteNamespaces {
+    /// `from`. None: `Same`.
+    pub from: OptionalField<FromNamespaces>,
+    /// `selector`.
+    pub selector: Option<LabelSelector>,
+}
+
+/// Which namespaces a listener takes routes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum FromNamespaces {
+    /// All.
+    All,
+    /// Those that the selector selects.
+    Selector,
+    /// The Gateway's own.
+    Same,
+    /// None (1.3 and later).
+    None,
+}
+
+/// A label selector.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelSelector {
+    /// `matchLabels`.
+    #[serde(rename = "matchLabels", default, deserialize_with = "nullable")]
+    _match_labels: Pairs,
+    /// `matchExpressions`.
+    #[serde(rename = "matchExpressions")]
+    _match_expressions: Option<Any>,
+}
+
+/// A kind of route.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteGroupKind {
+    /// `group`. None: Gateway API's own.
+    pub group: OptionalField<String>,
+    /// `kind`.
+    pub kind: Field<String>,
+}

@@ -1,0 +1,41 @@
+//! `ReferenceGrant` (`gateway.networking.k8s.io`, v1beta1 and v1): who may refer to what in its namespace (GEP-709).
+
+use serde::Deserialize;
+
+use super::{Field, nullable};
+
+/// `spec`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReferenceGrantSpec {
+    /// `from`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub from: Vec<From>,
+    /// `to`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub to: Vec<To>,
+}
+
+/// Who may refer.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct From {
+    /// `group`.
+    pub group: Field<String>,
+    /// `kind`.
+    pub kind: Field<String>,
+    /// `namespace`.
+    pub namespace: Field<String>,
+}
+
+/// To what.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct To {
+    /// `group`.
+    pub group: Field<String>,
+    /// `kind`.
+    pub kind: Field<String>,
+    /// `name`. None: everything of this kind.
+    pub name: Option<Field<String>>,
+}

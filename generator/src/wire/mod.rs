@@ -1,0 +1,158 @@
+//! The shapes of the Kubernetes objects that are read, as they are written, and nothing else.
+//!
+//! Below `spec` an unknown field is an error, so every type lists all the fields that Gateway API has had there from 1.1
+//! on, also those that are left to Envoy or Istio. What a value means is decided by those who read it.
+
+use serde::{Deserialize, Deserializer, de};
+use serde_saphyr::Spanned;
+
+/// Types of which only the names of the fields count: whoever carries the policy out reads them, we only want no typo.
+macro_rules! known_fields {
+    ($($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? })*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        #[expect(dead_code, reason = "known, never read")]
+        pub struct $name { $($field: Option<$type>),* }
+    )*};
+}
+
+pub mod filter;
+pub mod gateway;
+pub mod grant;
+pub mod policy;
+pub mod route;
+pub mod service;
+
+/// A value with its place.
+pub type Field<T> = Spanned<T>;
+
+/// A field that may be absent, with its place.
+pub type OptionalField<T> = Option<Spanned<T>>;
+
+/// A port: a number from 1 to 65535.
+pub type Port = std::num::NonZeroU16;
+
+/// Any value: it is known, and it is not ours.
+pub type Any = de::IgnoredAny;
+
+/// What every object has in `metadata`, as far as we need it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata {
+    /// `name`.
+    pub name: Field<String>,
+    /// `namespace`.
+    pub namespace: OptionalField<String>,
+    /// `labels`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub labels: Pairs,
+    /// `annotations`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub annotations: Pairs,
+    /// `creationTimestamp`.
+    pub creation_timestamp: OptionalField<String>,
+}
+
+/// An object with a `spec`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Object<S> {
+    /// `apiVersion`.
+    #[serde(rename = "apiVersion")]
+    _api_version: Any,
+    /// `kind`.
+    #[serde(rename = "kind")]
+    _kind: Any,
+    /// `metadata`.
+    pub metadata: Metadata,
+    /// `spec`.
+    pub spec: S,
+    /// `status`: ignored.
+    #[serde(rename = "status")]
+    _status: Option<Any>,
+}
+
+/// The text of a scalar, whatever YAML takes it for. For values that are texts of a form of their own: that `0` is no
+/// duration says more than that it is no string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text(pub String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Text, E> {
+                Ok(Text(value.to_owned()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Text, E> {
+                Ok(Text(value.to_string()))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Text, E> {
+                Ok(Text(value.to_string()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Text, E> {
+                Ok(Text(value.to_string()))
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Text, E> {
+                Ok(Text(value.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// Labels or annotations: names and values, with their places, in the order of the text.
+#[derive(Clone, Debug, Default)]
+pub struct Pairs(Vec<(Field<String>, Field<String>)>);
+
+impl Pairs {
+    /// Every name with its value.
+    pub fn iter(&self) -> impl Iterator<Item = &(Field<String>, Field<String>)> {
+        self.0.iter()
+    }
+
+    /// The value under a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let pair = self.iter().find(|(other, _)| other.value == name)?;
+        Some(&pair.1.value)
+    }
+}
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a mapping of strings")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// Reads `null` as the default, as the API server does.
+fn nullable<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

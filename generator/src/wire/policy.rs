@@ -1,0 +1,103 @@
+//! `sessionPersistence` in both of its shapes, and the two policies that carry it (GEP-1619).
+
+use mooring_policy::config::{LifetimeType, Transport};
+use serde::Deserialize;
+
+use super::{Any, Field, OptionalField, Text, nullable};
+
+/// `spec` of a `BackendLBPolicy` (`gateway.networking.k8s.io/v1alpha2`; Gateway API 1.1 and 1.2).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendLbPolicySpec {
+    /// `targetRefs`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub target_refs: Vec<Field<TargetRef>>,
+    /// `sessionPersistence`.
+    pub session_persistence: OptionalField<SessionPersistence>,
+}
+
+/// `spec` of an `XBackendTrafficPolicy` (`gateway.networking.x-k8s.io/v1alpha1`; Gateway API 1.3 and later).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct XBackendTrafficPolicySpec {
+    /// `targetRefs`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub target_refs: Vec<Field<TargetRef>>,
+    /// `sessionPersistence`.
+    pub session_persistence: OptionalField<SessionPersistence>,
+    /// `retryConstraint`: left to Istio.
+    #[serde(rename = "retryConstraint")]
+    _retry_constraint: Option<RetryConstraint>,
+}
+
+/// What a policy is about.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TargetRef {
+    /// `group`; the empty string is the core group. Gateway API demands it, its own examples forget it.
+    pub group: OptionalField<String>,
+    /// `kind`.
+    pub kind: Field<String>,
+    /// `name`.
+    pub name: Field<String>,
+}
+
+/// `sessionPersistence`: the fields of Gateway API 1.1 to 1.6 and those that came after.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SessionPersistence {
+    /// `sessionName` (to 1.6).
+    pub session_name: OptionalField<String>,
+    /// `absoluteTimeout`.
+    pub absolute_timeout: OptionalField<Text>,
+    /// `idleTimeout` (to 1.5).
+    pub idle_timeout: OptionalField<Text>,
+    /// `type`.
+    #[serde(rename = "type")]
+    pub transport: OptionalField<Transport>,
+    /// `cookieConfig` (to 1.6).
+    pub cookie_config: OptionalField<CookieConfig>,
+    /// `cookie` (after 1.6).
+    pub cookie: OptionalField<Cookie>,
+    /// `header` (after 1.6).
+    pub header: OptionalField<Header>,
+}
+
+/// `cookieConfig`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CookieConfig {
+    /// `lifetimeType`.
+    pub lifetime_type: OptionalField<LifetimeType>,
+}
+
+/// `cookie`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cookie {
+    /// `name`.
+    pub name: OptionalField<String>,
+    /// `path`.
+    pub path: OptionalField<String>,
+    /// `lifetimeType`.
+    pub lifetime_type: OptionalField<LifetimeType>,
+}
+
+/// `header`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Header {
+    /// `name`.
+    pub name: Field<String>,
+}
+
+known_fields! {
+    /// `retryConstraint`.
+    RetryConstraint { budget: Budget, min_retry_rate: RequestRate }
+
+    /// `budget`.
+    Budget { percent: Any, interval: String }
+
+    /// `minRetryRate`.
+    RequestRate { count: Any, interval: String }
+}

@@ -1,0 +1,203 @@
+//! `HTTPRoute` (`gateway.networking.k8s.io`, v1beta1 and v1), and as much of `GRPCRoute` as is needed to say that it is
+//! not supported.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Any, Field, OptionalField, Port, filter::Filter, nullable, policy::SessionPersistence};
+
+/// `spec` of an `HTTPRoute`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HttpRouteSpec {
+    /// `parentRefs`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub parent_refs: Vec<Field<ParentRef>>,
+    /// `useDefaultGateways` (1.4 and later).
+    pub use_default_gateways: OptionalField<String>,
+    /// `hostnames`. Empty: those of the listener.
+    #[serde(default, deserialize_with = "nullable")]
+    pub hostnames: Vec<Field<String>>,
+    /// `rules`. None: one rule without anything.
+    #[serde(default, deserialize_with = "nullable")]
+    pub rules: Vec<Field<Rule>>,
+}
+
+/// A gateway or listener that a route wants to be on.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ParentRef {
+    /// `group`. None: Gateway API's own.
+    pub group: OptionalField<String>,
+    /// `kind`. None: `Gateway`.
+    pub kind: OptionalField<String>,
+    /// `namespace`. None: the route's.
+    pub namespace: OptionalField<String>,
+    /// `name`.
+    pub name: Field<String>,
+    /// `sectionName`: one listener.
+    pub section_name: OptionalField<String>,
+    /// `port`: the listeners on this port.
+    pub port: OptionalField<Port>,
+}
+
+/// One rule.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rule {
+    /// `name` (1.2 and later).
+    pub name: OptionalField<String>,
+    /// `matches`. Empty: everything.
+    #[serde(default, deserialize_with = "nullable")]
+    pub matches: Vec<Field<Match>>,
+    /// `filters`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub filters: Vec<Field<Filter>>,
+    /// `backendRefs`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub backend_refs: Vec<Field<BackendRef>>,
+    /// `timeouts`.
+    pub timeouts: OptionalField<Timeouts>,
+    /// `retry` (1.2 and later).
+    pub retry: OptionalField<Retry>,
+    /// `sessionPersistence`.
+    pub session_persistence: OptionalField<SessionPersistence>,
+}
+
+known_fields! {
+    /// `timeouts`.
+    Timeouts { request: String, backend_request: String }
+
+    /// `retry`.
+    Retry { codes: Vec<Any>, attempts: Any, backoff: String }
+}
+
+/// One match: all of its parts must hold.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Match {
+    /// `path`. None: the prefix `/`.
+    pub path: Option<PathMatch>,
+    /// `headers`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub headers: Vec<ValueMatch>,
+    /// `queryParams`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub query_params: Vec<ValueMatch>,
+    /// `method`.
+    pub method: OptionalField<Method>,
+}
+
+impl Match {
+    /// How the path is compared.
+    #[must_use]
+    pub fn path_type(&self) -> PathMatchType {
+        self.path.as_ref().map_or_else(PathMatchType::default, |path| path.kind)
+    }
+
+    /// With what.
+    #[must_use]
+    pub fn path_value(&self) -> &str {
+        let value = self.path.as_ref().and_then(|path| path.value.as_ref());
+        value.map_or("/", |value| &value.value)
+    }
+}
+
+/// A method (Gateway API: `HTTPMethod`), as it stands in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "RFC 9110, section 9.3, and RFC 5789")]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Connect,
+    Options,
+    Trace,
+    Patch,
+}
+
+/// `path`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PathMatch {
+    /// `type`.
+    #[serde(rename = "type", default, deserialize_with = "nullable")]
+    pub kind: PathMatchType,
+    /// `value`. None: `/`.
+    pub value: OptionalField<String>,
+}
+
+/// How a path is compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum PathMatchType {
+    /// The whole path.
+    Exact,
+    /// The first elements of the path.
+    #[default]
+    PathPrefix,
+    /// The whole path with a regular expression.
+    RegularExpression,
+}
+
+/// A match on a header or a query parameter.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ValueMatch {
+    /// `type`.
+    #[serde(rename = "type", default, deserialize_with = "nullable")]
+    pub kind: ValueMatchType,
+    /// `name`.
+    pub name: Field<String>,
+    /// `value`.
+    pub value: Field<String>,
+}
+
+/// How a value is compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum ValueMatchType {
+    /// The whole value.
+    #[default]
+    Exact,
+    /// The whole value with a regular expression.
+    RegularExpression,
+}
+
+/// Where requests go.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendRef {
+    /// `group`. None or empty: the core group.
+    pub group: OptionalField<String>,
+    /// `kind`. None: `Service`.
+    pub kind: OptionalField<String>,
+    /// `name`.
+    pub name: Field<String>,
+    /// `namespace`. None: the route's.
+    pub namespace: OptionalField<String>,
+    /// `port`.
+    pub port: OptionalField<Port>,
+    /// `weight`. None: 1.
+    pub weight: OptionalField<u32>,
+    /// `filters`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub filters: Vec<Field<Filter>>,
+}
+
+/// `spec` of a `GRPCRoute`, as far as it is looked at.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GrpcRouteSpec {
+    /// `rules`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub rules: Vec<GrpcRule>,
+}
+
+/// One rule of a `GRPCRoute`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GrpcRule {
+    /// `sessionPersistence`.
+    pub session_persistence: OptionalField<Any>,
+}

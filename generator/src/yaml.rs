@@ -1,0 +1,137 @@
+//! How YAML is read: the options, and errors in our words.
+
+use std::borrow::Cow;
+
+use serde_saphyr::{Error, Location, MessageFormatter, Options, UserMessageFormatter};
+
+use crate::{
+    diagnostic::{Code, Diagnostic},
+    document::Origin,
+    similar,
+};
+
+const A_PORT: &str = "a port is needed here: a number from 1 to 65535";
+
+/// How much a document may have. A List of everything in a large cluster must fit; what aliases may blow up stays limited.
+const MAX_NODES: usize = 50_000_000;
+
+/// For objects that may not concern us.
+pub fn lenient() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_events: 2 * MAX_NODES, max_nodes: MAX_NODES },
+        with_snippet: false,
+    }
+}
+
+/// For objects that do. What other YAML readers take for a number or a truth value must be quoted where a string is
+/// wanted: the API server would refuse it.
+pub fn strict() -> Options {
+    let mut options = lenient();
+    options.no_schema = true;
+    options
+}
+
+/// JSON may be indented by tabs and YAML may not, so in JSON they become blanks. Columns stay what they are.
+pub fn untabbed(text: &str) -> Cow<'_, str> {
+    if !text.contains('\t') || !text.trim_start().starts_with('{') {
+        return Cow::Borrowed(text);
+    }
+    let mut indented = true;
+    let blank = |character: char| {
+        indented = character == '\n' || (indented && character.is_whitespace());
+        if indented && character == '\t' { ' ' } else { character }
+    };
+    Cow::Owned(text.chars().map(blank).collect())
+}
+
+/// What an error of the YAML reader says to the user.
+pub fn diagnostic(error: &Error, origin: Origin) -> Diagnostic {
+    let diagnostic = Diagnostic::error(code(error), message(error));
+    let diagnostic = match error.location() {
+        Some(location) if location != Location::UNKNOWN => diagnostic.at(origin.locate(location)),
+        _ => diagnostic,
+    };
+    match help(error) {
+        Some(help) => diagnostic.help(help),
+        None => diagnostic,
+    }
+}
+
+/// The same for a text in which there should be any object at all.
+pub fn no_object(error: &Error, origin: Origin) -> Diagnostic {
+    let diagnostic = diagnostic(error, origin);
+    match error {
+        Error::Unexpected {
+            expected: "mapping start",
+            ..
+        } => diagnostic.reworded("this is no Kubernetes object: it has no fields such as `apiVersion` and `kind`"),
+        _ => diagnostic,
+    }
+}
+
+fn code(error: &Error) -> Code {
+    match error {
+        Error::SerdeUnknownField { .. }
+        | Error::SerdeUnknownVariant { .. }
+        | Error::SerdeMissingField { .. }
+        | Error::SerdeInvalidValue { .. }
+        | Error::InvalidScalar { .. }
+        | Error::NullIntoString { .. }
+        | Error::QuotingRequired { .. } => Code::Invalid,
+        Error::DuplicateMappingKey { .. } => Code::Duplicate,
+        _ => Code::Syntax,
+    }
+}
+
+fn message(error: &Error) -> String {
+    match error {
+        Error::SerdeUnknownField { field, expected, .. } => {
+            format!("unknown field `{field}`; allowed here: {}", listed(expected))
+        }
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            format!("`{variant}` is not allowed here; allowed: {}", listed(expected))
+        }
+        Error::SerdeMissingField { field, .. } => format!("the field `{field}` is missing"),
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands here for the second time"),
+        Error::DuplicateMappingKey { key: None, .. } => "a key stands here for the second time".to_owned(),
+        Error::QuotingRequired { value, .. } => {
+            format!("a string is needed here, and `{value}` without quotes is not one")
+        }
+        Error::NullIntoString { .. } => "a string is needed here, and there is nothing".to_owned(),
+        Error::InvalidScalar { ty: "u16", .. } => A_PORT.to_owned(),
+        Error::SerdeInvalidValue { expected, .. } if expected == "a nonzero u16" => A_PORT.to_owned(),
+        Error::InvalidScalar { ty: "u32", .. } => "a whole number is needed here, and not a negative one".to_owned(),
+        Error::InvalidScalar { ty: "bool", .. } => "true or false is needed here".to_owned(),
+        Error::Unexpected { expected, .. } => match *expected {
+            "mapping start" => "a mapping is needed here: lines of the form `field: value`".to_owned(),
+            "sequence start" => "a list is needed here".to_owned(),
+            "string scalar" => "a string is needed here".to_owned(),
+            other => format!("{other} is needed here"),
+        },
+        other => format!("this is not YAML: {}", UserMessageFormatter.format_message(other)),
+    }
+}
+
+fn help(error: &Error) -> Option<String> {
+    match error {
+        Error::SerdeUnknownField { field, .. } if field == "targetRef" => {
+            Some("write `targetRefs` with a list: one policy can have several targets".to_owned())
+        }
+        Error::SerdeUnknownField {
+            field: found, expected, ..
+        }
+        | Error::SerdeUnknownVariant {
+            variant: found,
+            expected,
+            ..
+        } => similar::find(found, expected.iter().copied()).map(|name| format!("did you mean `{name}`?")),
+        Error::QuotingRequired { value, .. } => Some(format!("write \"{value}\"")),
+        _ => None,
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    let mut names: Vec<&str> = names.to_vec();
+    names.sort_unstable();
+    names.join(", ")
+}

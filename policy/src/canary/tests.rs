@@ -1,0 +1,281 @@
+use serde_json::{Value, json};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+use super::*;
+use crate::rule::{RouteTable, Rule};
+
+fn rule(weights: &[(&str, u32)], canary: Value) -> Result<std::rc::Rc<Rule>, String> {
+    let backends: Vec<Value> = weights
+        .iter()
+        .map(|(key, weight)| json!({"key": key, "weight": weight}))
+        .collect();
+    let config = json!({"version": 1, "rules": [{"route": "r", "id": "r", "backends": backends, "canary": canary}]});
+    let table = RouteTable::parse(config.to_string().as_bytes()).map_err(|error| error.to_string())?;
+    Ok(table.rules().next().unwrap().clone())
+}
+
+/// What a rule with these matches, named `r`, says of a request with these headers.
+fn matches(matches: Value, headers: &[(&str, &str)]) -> bool {
+    let canary = json!({"rules": [{"name": "r", "backend": "b", "matches": matches}]});
+    let rule = rule(&[("a", 1), ("b", 1)], canary).unwrap();
+    rule.canary().unwrap().judge(headers) == Verdict::To { rule: 0, backend: 1 }
+}
+
+fn refusal(canary: Value) -> String {
+    rule(&[("a", 1), ("b", 0)], canary).unwrap_err()
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_header_is_compared_in_each_way() {
+    let on_user = |kind: &str, value: Option<&str>, sent: &str| {
+        let one = match value {
+            Some(value) => json!([{"on": {"header": "end-user"}, "type": kind, "value": value}]),
+            None => json!([{"on": {"header": "end-user"}, "type": kind}]),
+        };
+        matches(one, &[("End-User", sent)])
+    };
+    for (kind, value, holds, fails) in [
+        ("Exact", "vijay", "vijay", "Vijay"),
+        ("Prefix", "vi", "vijay", "xvi"),
+        ("Suffix", "ay", "vijay", "ayx"),
+        ("Contains", "ija", "vijay", "vja"),
+        ("RegularExpression", "v.*y|amy", "vijay", "vijays"),
+        ("RegularExpression", "v.*y|amy", "amy", "xamy"),
+    ] {
+        assert!(on_user(kind, Some(value), holds), "{kind} {holds}");
+        assert!(!on_user(kind, Some(value), fails), "{kind} {fails}");
+    }
+    assert!(on_user("Present", None, ""));
+    assert!(!on_user("Absent", None, "x"));
+    assert!(matches(
+        json!([{"on": {"header": "end-user"}, "type": "Absent"}]),
+        &[("other", "x")]
+    ));
+    assert!(!matches(
+        json!([{"on": {"header": "end-user"}, "type": "Present"}]),
+        &[]
+    ));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_cookie_is_found_among_others_and_in_a_second_line() {
+    let tester = json!([{"on": {"cookie": "usertype"}, "type": "Exact", "value": "tester"}]);
+    let many = "filler=value; ".repeat(30) + "usertype=tester";
+    for lines in [
+        vec![("cookie", "usertype=tester")],
+        vec![("Cookie", many.as_str())],
+        vec![("cookie", "a=1"), ("cookie", "b=2; usertype=tester")],
+    ] {
+        assert!(matches(tester.clone(), &lines), "{lines:?}");
+    }
+    for lines in [
+        vec![],
+        vec![("cookie", "UserType=tester; usertype=testers; xusertype=tester")],
+    ] {
+        assert!(!matches(tester.clone(), &lines), "{lines:?}");
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn all_matches_of_a_rule_hold_and_the_first_rule_wins() {
+    let exact = |header: &str| json!({"on": {"header": header}, "type": "Exact", "value": "1"});
+    let rule = rule(
+        &[("a", 1), ("b", 0), ("c", 0)],
+        json!({"rules": [
+            {"name": "both", "backend": "b", "matches": [exact("x"), exact("y")]},
+            {"name": "one", "backend": "c", "matches": [exact("x")]},
+        ]}),
+    )
+    .unwrap();
+    let canary = rule.canary().unwrap();
+    let judge = |headers: &[(&str, &str)]| canary.judge(headers);
+    assert_eq!(judge(&[("x", "1"), ("y", "1")]), Verdict::To { rule: 0, backend: 1 });
+    assert_eq!(judge(&[("x", "1")]), Verdict::To { rule: 1, backend: 2 });
+    assert_eq!(judge(&[("y", "1")]), Verdict::Free);
+    assert_eq!(canary.rule_name(1), Some("one"));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn always_opts_in_and_never_opts_out() {
+    let opt_in = json!({"rules": [{"name": "r", "backend": "b", "optIn": {"header": "x-canary"}}]});
+    let rule = rule(&[("a", 1), ("b", 99)], opt_in).unwrap();
+    let judge = |value: &str| rule.canary().unwrap().judge([("x-canary", value)].as_slice());
+    assert_eq!(judge("always"), Verdict::To { rule: 0, backend: 1 });
+    assert_eq!(judge("never"), Verdict::Not { rule: 0, backend: 1 });
+    assert_eq!(judge("Always"), Verdict::Free);
+    assert!((0..1_000).all(|random| rule.draw(random, Some(1)) == 0));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn bytes_that_are_no_text_match_nothing_but_present() {
+    let rule = |kind: Value| {
+        let canary = json!({"rules": [{"name": "r", "backend": "b", "matches": [kind]}]});
+        rule(&[("a", 1), ("b", 1)], canary).unwrap()
+    };
+    let bytes: [(&str, &[u8]); 1] = [("x", b"\xff\xfe")];
+    let free = |kind: Value| rule(kind).canary().unwrap().judge(bytes.as_slice()) == Verdict::Free;
+    assert!(free(
+        json!({"on": {"header": "x"}, "type": "RegularExpression", "value": ".*"})
+    ));
+    assert!(!free(json!({"on": {"header": "x"}, "type": "Present"})));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn what_cannot_work_is_refused() {
+    let one = |matches: Value| json!({"rules": [{"name": "r", "backend": "b", "matches": matches}]});
+    let exact = json!({"on": {"header": "x"}, "type": "Exact", "value": "1"});
+    for (canary, message) in [
+        (
+            json!({"rules": [{"name": "r", "backend": "zz", "matches": [exact]}]}),
+            "canary rule `r`: there is no backend `zz`; there are a, b",
+        ),
+        (
+            json!({"rules": [{"name": "r", "backend": "b"}]}),
+            "would force every request",
+        ),
+        (
+            json!({"rules": [{"name": "a b", "backend": "b", "matches": [exact]}]}),
+            "`a b` is not a name",
+        ),
+        (
+            json!({"rules": [
+                {"name": "r", "backend": "b", "matches": [exact]}, {"name": "r", "backend": "a", "matches": [exact]}
+            ]}),
+            "`r` is not a name for a canary rule: it must be unique",
+        ),
+        (
+            json!({"rules": [{"name": "r", "backend": "b", "matches": [exact], "optIn": {"header": "x"}}]}),
+            "has both matches and optIn",
+        ),
+        (
+            one(json!([{"on": {"header": "x"}, "type": "Exact"}])),
+            "type Exact needs a value",
+        ),
+        (
+            one(json!([{"on": {"header": "x"}, "type": "Present", "value": "1"}])),
+            "type Present takes no value",
+        ),
+        (
+            one(json!([{"on": {"header": "x"}, "type": "Prefix", "value": ""}])),
+            "needs a value that is not empty",
+        ),
+        (
+            one(json!([{"on": {"header": "x"}, "type": "RegularExpression", "value": "a)(b"}])),
+            "`a)(b` is not a regular expression",
+        ),
+        (
+            one(json!([{"on": {"cookie": "a b"}, "type": "Present"}])),
+            "' ' is not allowed",
+        ),
+        (
+            one(json!([exact, {"on": {"header": "X"}, "type": "Absent"}])),
+            "canary rule `r` can never match: header `x` cannot be absent and have a value",
+        ),
+        (
+            one(json!([exact, {"on": {"header": "x"}, "type": "Prefix", "value": "2"}])),
+            "can never match: header `x` cannot be `1` and pass another condition at once",
+        ),
+        (json!({"hashOn": {"header": ""}}), "a session name is empty"),
+    ] {
+        let found = refusal(canary.clone());
+        assert!(found.contains(message), "{canary}: {found}");
+    }
+}
+
+fn placed(weights: &[(&str, u32)], client: &str) -> usize {
+    let rule = rule(weights, json!({"hashOn": {"header": "user"}})).unwrap();
+    let headers = [("user", client)];
+    let hash = rule.canary().unwrap().client_hash(headers.as_slice()).unwrap();
+    hash.place(rule.backends())
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_client_is_placed_the_same_everywhere() {
+    // Fixed for good: another build that places these clients elsewhere would move everybody's users.
+    let weights = [("a", 90), ("b", 10)];
+    let on_canary: Vec<u32> = (0..24)
+        .filter(|i| placed(&weights, &format!("user-{i}")) == 1)
+        .collect();
+    assert_eq!(on_canary, [0, 6, 14, 21]);
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_request_that_does_not_say_who_it_is_has_no_hash() {
+    let rule = rule(&[("a", 1), ("b", 1)], json!({"hashOn": {"cookie": "user"}})).unwrap();
+    let canary = rule.canary().unwrap();
+    assert!(canary.client_hash(&()).is_none());
+    assert!(canary.client_hash([("cookie", "user=; other=1")].as_slice()).is_none());
+    assert!(canary.client_hash([("cookie", "user=tomas")].as_slice()).is_some());
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_change_of_weights_moves_as_few_clients_as_it_must() {
+    const CLIENTS: u32 = 20_000;
+    let share = |weights: &[(&str, u32)]| {
+        let rule = rule(weights, json!({"hashOn": {"header": "user"}})).unwrap();
+        let place = |i: u32| {
+            let headers = [("user", format!("user-{i}"))];
+            let canary = rule.canary().unwrap();
+            canary.client_hash(headers.as_slice()).unwrap().place(rule.backends())
+        };
+        (0..CLIENTS).map(place).collect::<Vec<_>>()
+    };
+    let before = share(&[("a", 90), ("b", 10)]);
+    let after = share(&[("a", 80), ("b", 20)]);
+    let count = |places: &[usize], wanted| places.iter().filter(|place| **place == wanted).count();
+    // Five standard deviations around the expected share of 10 % and 20 %.
+    assert!((1_788..=2_212).contains(&count(&before, 1)), "{}", count(&before, 1));
+    assert!((3_717..=4_283).contains(&count(&after, 1)), "{}", count(&after, 1));
+    let moved = before
+        .iter()
+        .zip(&after)
+        .filter(|(before, after)| before != after)
+        .count();
+    let back = before
+        .iter()
+        .zip(&after)
+        .filter(|(before, after)| **before == 1 && **after == 0)
+        .count();
+    assert_eq!(back, 0, "nobody leaves the backend that gains");
+    assert_eq!(moved, count(&after, 1) - count(&before, 1), "only those move that must");
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn raising_one_weight_moves_clients_only_to_it(
+            weights in proptest::collection::vec(0..1_000_u32, 2..6), raised in 0..6_usize, by in 1..1_000_u32,
+            client in "[a-z0-9]{1,20}"
+        ) {
+            let raised = raised % weights.len();
+            let keys: Vec<String> = (0..weights.len()).map(|i| format!("b{i}")).collect();
+            let named = |weights: &[u32]| -> Vec<(String, u32)> {
+                keys.iter().cloned().zip(weights.iter().copied()).collect()
+            };
+            let mut more = weights.clone();
+            more[raised] += by;
+            prop_assume!(weights.iter().any(|weight| *weight > 0));
+            let place = |weights: &[(String, u32)]| {
+                let borrowed: Vec<(&str, u32)> = weights.iter().map(|(key, weight)| (key.as_str(), *weight)).collect();
+                placed(&borrowed, &client)
+            };
+            let (before, after) = (place(&named(&weights)), place(&named(&more)));
+            prop_assert!(after == before || after == raised);
+            prop_assert!(weights[before] > 0, "a backend without weight takes nobody");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+package rig
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// ConfigDump is Envoy's whole configuration as JSON, with the endpoints.
+func (g *Gateway) ConfigDump() string {
+	g.t.Helper()
+	return g.Admin("/config_dump?include_eds")
+}
+
+// A Route is one route of Envoy's, in the order in which it is matched.
+type Route struct {
+	VirtualHost string
+	Name        string
+	Raw         json.RawMessage // the whole route as Envoy has it
+}
+
+// Routes are the routes that istiod has sent.
+func (g *Gateway) Routes() []Route {
+	g.t.Helper()
+	routes, err := g.routes()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return routes
+}
+
+func (g *Gateway) routes() ([]Route, error) {
+	page, err := g.admin("/config_dump?resource=dynamic_route_configs")
+	if err != nil {
+		return nil, err
+	}
+	var dump struct {
+		Configs []struct {
+			RouteConfig struct {
+				VirtualHosts []struct {
+					Name   string            `json:"name"`
+					Routes []json.RawMessage `json:"routes"`
+				} `json:"virtual_hosts"`
+			} `json:"route_config"`
+		} `json:"configs"`
+	}
+	if err := json.Unmarshal([]byte(page), &dump); err != nil {
+		return nil, err
+	}
+	var routes []Route
+	for _, config := range dump.Configs {
+		for _, host := range config.RouteConfig.VirtualHosts {
+			for _, raw := range host.Routes {
+				var named struct {
+					Name string `json:"name"`
+				}
+				if err := json.Unmarshal(raw, &named); err != nil {
+					return nil, err
+				}
+				routes = append(routes, Route{VirtualHost: host.Name, Name: named.Name, Raw: raw})
+			}
+		}
+	}
+	return routes, nil
+}
+
+// AwaitRoute waits until Envoy has a route of this name for which ok says yes; a nil ok takes any.
+func (g *Gateway) AwaitRoute(name string, ok func(Route) bool) Route {
+	g.t.Helper()
+	var found Route
+	Eventually(g.t, "route "+name+" is in "+g.Name, func() error {
+		routes, err := g.routes()
+		if err != nil {
+			return err
+		}
+		var names []string
+		for _, route := range routes {
+			if route.Name == name && (ok == nil || ok(route)) {
+				found = route
+				return nil
+			}
+			names = append(names, route.Name)
+		}
+		return fmt.Errorf("the routes are %q", names)
+	})
+	return found
+}
+
+// AwaitNoRoute waits until no route has this name.
+func (g *Gateway) AwaitNoRoute(name string) {
+	g.t.Helper()
+	Eventually(g.t, "no route "+name+" is in "+g.Name, func() error {
+		routes, err := g.routes()
+		if err == nil && slices.ContainsFunc(routes, func(r Route) bool { return r.Name == name }) {
+			err = errors.New("it is there")
+		}
+		return err
+	})
+}
+
+// Contains is for AwaitRoute: the route has this text somewhere.
+func Contains(text string) func(Route) bool {
+	return func(r Route) bool { return strings.Contains(string(r.Raw), text) }
+}
+
+// AwaitListener waits until a listener of Envoy's has this text somewhere, for example the name of an HTTP filter, and
+// no connection is left on an older version of a listener.
+func (g *Gateway) AwaitListener(text string) { g.awaitListeners("has "+text, text, true) }
+
+// AwaitNoListener waits until no listener has this text.
+func (g *Gateway) AwaitNoListener(text string) { g.awaitListeners("no longer has "+text, text, false) }
+
+func (g *Gateway) awaitListeners(what, text string, want bool) {
+	g.t.Helper()
+	Eventually(g.t, "the listener of "+g.Name+" "+what, func() error {
+		page, err := g.admin("/config_dump?resource=dynamic_listeners")
+		if err != nil {
+			return err
+		}
+		if strings.Contains(page, text) != want {
+			return errors.New("the listener has not been updated")
+		}
+		stats, err := g.stats()
+		if err != nil {
+			return err
+		}
+		draining := stats["listener_manager.total_listeners_draining"] + stats["listener_manager.total_filter_chains_draining"]
+		if draining > 0 {
+			return fmt.Errorf("%d old listeners are still draining", draining)
+		}
+		return nil
+	})
+}
+
+// endpoints are the hosts of each cluster: address → health as istiod says.
+func (g *Gateway) endpoints() (map[string]map[string]string, error) {
+	page, err := g.admin("/clusters?format=json")
+	if err != nil {
+		return nil, err
+	}
+	var list struct {
+		Clusters []struct {
+			Name  string `json:"name"`
+			Hosts []struct {
+				Address struct {
+					Socket struct {
+						Address string `json:"address"`
+					} `json:"socket_address"`
+				} `json:"address"`
+				Health struct {
+					EDS string `json:"eds_health_status"`
+				} `json:"health_status"`
+			} `json:"host_statuses"`
+		} `json:"cluster_statuses"`
+	}
+	if err := json.Unmarshal([]byte(page), &list); err != nil {
+		return nil, err
+	}
+	clusters := map[string]map[string]string{}
+	for _, cluster := range list.Clusters {
+		hosts := map[string]string{}
+		for _, host := range cluster.Hosts {
+			hosts[host.Address.Socket.Address] = host.Health.EDS
+		}
+		clusters[cluster.Name] = hosts
+	}
+	return clusters, nil
+}
+
+// AwaitCluster waits until Envoy has a cluster of this name with this text somewhere.
+func (g *Gateway) AwaitCluster(name, text string) {
+	g.t.Helper()
+	g.AwaitDump("dynamic_active_clusters&name_regex="+url.QueryEscape(regexp.QuoteMeta(name)), text)
+}
+
+// AwaitDump waits until a part of Envoy's configuration dump, for example ecds_filters, has this text somewhere.
+func (g *Gateway) AwaitDump(resource, text string) {
+	g.t.Helper()
+	Eventually(g.t, resource+" of "+g.Name+" has "+text, func() error {
+		page, err := g.admin("/config_dump?resource=" + resource)
+		if err == nil && !strings.Contains(page, text) {
+			err = fmt.Errorf("it is %s", page)
+		}
+		return err
+	})
+}

@@ -1,0 +1,144 @@
+package scenarios
+
+import (
+	"encoding/base64"
+	"testing"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// What Envoy's own filters do for Mooring, configured by hand and with a stand-in that lets the client say what the
+// WebAssembly module would decide.
+
+func startHandmade(t *testing.T) (*rig.Scenario, *rig.Gateway) {
+	s := rig.Start(t, "handmade")
+	gateway := s.Gateway("front")
+	gateway.AwaitListener("mooring.guard")
+	gateway.AwaitRoute("handmade.shop.0", rig.Contains("mooring.pin"))
+	gateway.AwaitRoute("handmade.shop.1", rig.Contains("mooring.pin"))
+	return s, gateway
+}
+
+func addStandIn(s *rig.Scenario, gateway *rig.Gateway) {
+	s.ApplyFile("stand-in/envoyfilter.yaml")
+	gateway.AwaitListener("stand-in")
+}
+
+// encode is how a host is written in x-mooring-host.
+func encode(pod *rig.Pod) string {
+	return base64.StdEncoding.EncodeToString([]byte(pod.IP + ":8080"))
+}
+
+func TestHandmadePiecesPinAndChoose(t *testing.T) {
+	s, gateway := startHandmade(t)
+	addStandIn(s, gateway)
+	visitor := gateway.Client()
+	for _, c := range []struct {
+		name    string
+		path    string
+		backend string
+		host    string
+		version string // expected
+	}{
+		{"the pinned host of a split", "/split", "0", "shop-v1-1", "v1"},
+		{"the pinned host of the other backend", "/split", "1", "shop-v2-1", "v2"},
+		{"the rule's other match", "/also-split", "1", "shop-v2-0", "v2"},
+		{"one backend", "/single", "", "shop-v1-2", "v1"},
+		{"a backend without a host", "/split", "1", "", "v2"},
+		{"an unknown backend is the primary one", "/split", "7", "", "v1"},
+		{"no backend is the primary one", "/split", "", "", "v1"},
+		{"a host of another backend is not reached", "/split", "0", "shop-v2-0", "v1"},
+		{"a backend that the rule has not is not reached", "/single", "1", "", "v1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var decision []rig.Edit
+			if c.backend != "" {
+				decision = append(decision, rig.Header("decide-backend", c.backend))
+			}
+			pinned := false
+			if c.host != "" {
+				decision = append(decision, rig.Header("decide-host", encode(s.Pod(c.host))))
+				pinned = s.Pod(c.host).Version == c.version
+			}
+			for range 10 {
+				reply := visitor.Get(c.path, decision...)
+				if reply.Version != c.version || pinned && reply.Pod != c.host {
+					t.Fatalf("pod %q of version %q answered, status %d", reply.Pod, reply.Version, reply.Status)
+				}
+				// Envoy tells the filter which host it took, but only when that is news.
+				if told := reply.Header.Get("chosen-host") != ""; told == pinned {
+					t.Fatalf("pinned: %t, chosen host reported: %t", pinned, told)
+				}
+				expectNoInternalHeaders(t, reply)
+			}
+		})
+	}
+}
+
+func TestARouteWithoutPolicyIgnoresDecisions(t *testing.T) {
+	s, gateway := startHandmade(t)
+	addStandIn(s, gateway)
+	visitor := gateway.Client()
+	counts := rig.Tally(100, func() string {
+		decision := rig.Header("decide-host", encode(s.Pod("shop-v2-0")))
+		return visitor.Get("/untouched", decision, rig.Header("decide-backend", "1")).Version
+	})
+	if counts["v1"] < 20 || counts["v2"] < 20 {
+		t.Errorf("the split is not half and half: %v", counts)
+	}
+}
+
+// The weights leave the route for good, so a backend of weight 0 can still be chosen.
+func TestABackendOfWeightZeroCanStillBeChosen(t *testing.T) {
+	s, gateway := startHandmade(t)
+	addStandIn(s, gateway)
+	s.Patch("gateway.networking.k8s.io/v1", "HTTPRoute", "shop", `{"spec":{"rules":[{
+		"matches": [{"path": {"type": "PathPrefix", "value": "/split"}}],
+		"backendRefs": [{"name": "shop-v1", "port": 80, "weight": 1}, {"name": "shop-v2", "port": 80, "weight": 0}]
+	}]}}`)
+	// The other rules are gone once the change is there.
+	gateway.AwaitNoRoute("handmade.shop.1")
+	visitor := gateway.Client()
+	for _, host := range []string{"shop-v1-0", "shop-v2-0"} {
+		pod := s.Pod(host)
+		key := map[string]string{"v1": "0", "v2": "1"}[pod.Version]
+		reply := visitor.Get("/split", rig.Header("decide-backend", key), rig.Header("decide-host", encode(pod)))
+		if reply.Pod != host {
+			t.Errorf("pinned to %s, pod %q answered", host, reply.Pod)
+		}
+	}
+}
+
+// Without the module nothing after the guard changes a header, so only the guard stands between a client and the choice.
+func TestTheGuardKeepsAClientFromChoosing(t *testing.T) {
+	s, gateway := startHandmade(t)
+	visitor := gateway.Client()
+	counts := rig.Tally(60, func() string {
+		reply := visitor.Get("/split",
+			rig.Header("x-mooring-backend", "1"), rig.Header("X-Mooring-Host", encode(s.Pod("shop-v1-1"))))
+		expectNoInternalHeaders(t, reply)
+		return reply.Pod
+	})
+	if len(counts) != 3 || counts["shop-v1-0"] == 0 || counts["shop-v1-1"] == 0 || counts["shop-v1-2"] == 0 {
+		t.Errorf("not spread over the primary backend's pods: %v", counts)
+	}
+}
+
+func TestAnalyzeSaysOnlyThatItIsAnEnvoyFilter(t *testing.T) {
+	s, _ := startHandmade(t)
+	for _, finding := range s.Analyze() {
+		t.Log(finding)
+		if finding.Code != "IST0133" && finding.Origin != "CustomResourceDefinition tcproutes.gateway.networking.k8s.io" {
+			t.Errorf("unexpected: %s", finding)
+		}
+	}
+}
+
+func expectNoInternalHeaders(t *testing.T, reply rig.Reply) {
+	t.Helper()
+	for _, name := range []string{"X-Mooring-Backend", "X-Mooring-Host"} {
+		if reply.Echo.Headers.Get(name) != "" || reply.Header.Get(name) != "" {
+			t.Errorf("%s leaves the gateway", name)
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package scenarios
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// What Istio itself does with session persistence: nothing, which is why Mooring exists. When one of these fails
+// because Istio has learned it, the documentation has to say so.
+
+const xGroup = "gateway.networking.x-k8s.io/v1alpha1"
+
+func TestIstioIgnoresSessionPersistence(t *testing.T) {
+	for _, c := range []struct {
+		release, policy string
+	}{
+		{rig.GatewayAPI15, "backendlbpolicy.yaml"},
+		{rig.GatewayAPI15, "xbackendtrafficpolicy.yaml"},
+		{rig.GatewayAPI15, "inline.yaml"},
+		{rig.GatewayAPI16, "xbackendtrafficpolicy-1.6.yaml"},
+		{rig.GatewayAPI17, "xbackendtrafficpolicy-1.7.yaml"},
+	} {
+		t.Run(c.release+"/"+c.policy, func(t *testing.T) {
+			s := rig.Start(t, "ignored", rig.GatewayAPI(c.release))
+			gateway := s.Gateway("front")
+			s.ApplyFile("policies/" + c.policy)
+			if strings.HasPrefix(c.policy, "xbackendtrafficpolicy") {
+				expectUnsupported(t, s)
+			}
+			s.AwaitObserved("gateway.networking.k8s.io/v1", "HTTPRoute", "desk")
+			gateway.AwaitRoute("ignored.desk.0", nil)
+			visitor := gateway.Client()
+			pods := rig.Tally(30, func() string {
+				reply := visitor.Get("/")
+				if len(reply.SetCookie) > 0 {
+					t.Errorf("Set-Cookie: %q", reply.SetCookie)
+				}
+				return reply.Pod
+			})
+			if len(pods) != 3 {
+				t.Errorf("not all pods take part: %v", pods)
+			}
+		})
+	}
+}
+
+func expectUnsupported(t *testing.T, s *rig.Scenario) {
+	t.Helper()
+	const message = "does not support the following fields: sessionPersistence"
+	rig.Eventually(t, "Istio reports on the policy", func() error {
+		var seen []string
+		for _, c := range s.Conditions(xGroup, "XBackendTrafficPolicy", "desk") {
+			if c.Type == "Accepted" && c.Status == "True" && strings.Contains(c.Message, message) {
+				return nil
+			}
+			seen = append(seen, c.String())
+		}
+		return fmt.Errorf("conditions: %q", seen)
+	})
+}
+
+func TestOlderPoliciesAreRefusedByNewerReleases(t *testing.T) {
+	for _, release := range []string{rig.GatewayAPI16, rig.GatewayAPI17} {
+		s := rig.Start(t, "ignored", rig.GatewayAPI(release))
+		// Which of the unknown fields it names is up to the server; in 1.6 there is only idleTimeout.
+		err := s.TryApplyFile("policies/xbackendtrafficpolicy.yaml")
+		if err == nil || !strings.Contains(err.Error(), "field not declared in schema") {
+			t.Errorf("Gateway API %s: %v", release, err)
+		}
+	}
+}

@@ -1,0 +1,30 @@
+package scenarios
+
+import (
+	"fmt"
+	"testing"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+func TestTrafficSpreadsOverThePodsOfAService(t *testing.T) {
+	s := rig.Start(t, "smoke")
+	visitor := s.Gateway("front").Client()
+	rig.Eventually(t, "all baskets take part", func() error {
+		counts := rig.Tally(30, func() string { return visitor.Get("/basket").Pod })
+		if len(counts) != 3 || counts[""] > 0 {
+			return fmt.Errorf("of 30 requests: %v", counts)
+		}
+		return nil
+	})
+	if reply := visitor.Get("/elsewhere"); reply.Pod != "pages-0" || reply.Version != "v7" {
+		t.Errorf("/elsewhere went to pod %q, version %q", reply.Pod, reply.Version)
+	}
+}
+
+func TestRoutesAreNamedAfterTheirRule(t *testing.T) {
+	gateway := rig.Start(t, "smoke").Gateway("front")
+	for _, name := range []string{"smoke.shop.0", "the-rest", "smoke.shop.2"} {
+		gateway.AwaitRoute(name, nil)
+	}
+}
