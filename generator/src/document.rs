@@ -172,7 +172,16 @@ impl<'a> Document<'a> {
             Some(Recognized::Known(kind)) => self.object(kind, outcomes, report),
             Some(Recognized::List) => match self.parse::<ListHeader>(yaml::lenient()) {
                 Ok(list) => {
-                    let kinds: Vec<Option<Recognized>> = list.items.iter().map(|item| recognize(&item.value)).collect();
+                    let items = list.items.unwrap_or_default();
+                    let kinds: Vec<Option<Recognized>> = items.iter().map(|item| recognize(&item.value)).collect();
+                    if let Some((item, _)) = items
+                        .iter()
+                        .zip(&kinds)
+                        .find(|(_, kind)| **kind == Some(Recognized::List))
+                    {
+                        let message = "a List in a List is not read";
+                        report.add(Diagnostic::error(Code::Unsupported, message).at(self.origin.place(item)));
+                    }
                     self.list(&kinds, outcomes, report);
                 }
                 Err(error) => {
@@ -243,8 +252,7 @@ struct Header {
 
 #[derive(Debug, Deserialize)]
 struct ListHeader {
-    #[serde(default)]
-    items: Vec<Field<Header>>,
+    items: Option<Vec<Field<Header>>>,
 }
 
 #[derive(Debug, Deserialize)]

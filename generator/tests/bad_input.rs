@@ -1241,7 +1241,7 @@ fn a_negative_weight() {
             "      port: 80\n      weight: -1\n---",
         )),
         str![[r#"
-error[Invalid]: a whole number is needed here, and not a negative one
+error[Invalid]: a weight is needed here: a whole number from 0 to 1000000
   --> <stdin>:23:15
    |
 23 |       weight: -1
@@ -1606,6 +1606,73 @@ error[Invalid]: unknown field `hostname`; allowed here: hostnames, parentRefs, r
   |                                                                                                                ^^^^^^^^^^
   |
   = help: did you mean `hostnames`?
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_name_that_is_none() {
+    refused(
+        generate(
+            &shop_with("  name: front\n", "  name: ../../front\n")
+                .replace("  - name: front\n", "  - name: ../../front\n"),
+        ),
+        str![[r#"
+error[Invalid]: `../../front` is not a name: it has at most 253 lower-case letters, digits, `-` and `.`, and a letter or digit at both ends
+ --> <stdin>:4:9
+  |
+4 |   name: ../../front
+  |         ^^^^^^^^^^^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_rule_name_that_is_none() {
+    refused(
+        generate(&shop_with("  - backendRefs:", "  - name: Test Users\n    backendRefs:")),
+        str![[r#"
+error[Invalid]: `Test Users` is not a name: it has at most 253 lower-case letters, digits, `-` and `.`, and a letter or digit at both ends
+  --> <stdin>:20:11
+   |
+20 |   - name: Test Users
+   |           ^^^^^^^^^^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_list_of_a_kind_of_its_own() {
+    refused(
+        generate("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRouteList\nitems: []\n"),
+        str![[r#"
+error[Unsupported]: HTTPRouteList is not read; put the objects into a List (apiVersion v1), as `kubectl get --output yaml` does
+ --> <stdin>:1:13
+  |
+1 | apiVersion: gateway.networking.k8s.io/v1
+  |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_list_in_a_list() {
+    refused(
+        generate("apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items: []\n"),
+        str![[r#"
+error[Unsupported]: a List in a List is not read
+ --> <stdin>:4:3
+  |
+4 | - apiVersion: v1
+  |   ^
 
 
 "#]],

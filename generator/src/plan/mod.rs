@@ -99,6 +99,18 @@ impl<'a> Plan<'a> {
                 rules: Vec::new(),
             })
             .collect();
+        for Gateway { item, .. } in &gateways {
+            let hostnames = item
+                .spec
+                .listeners
+                .iter()
+                .filter_map(|listener| listener.value.hostname.as_ref());
+            listeners::check_hostnames(
+                hostnames.filter(|hostname| !hostname.value.is_empty()),
+                item.origin,
+                report,
+            );
+        }
         let mut routed = BTreeSet::new();
         for route in inventory.http_routes.iter() {
             let placements = listeners::place(route, inventory, report);

@@ -72,6 +72,12 @@ fn cluster(name: &str, backend: &Backend, slices: &Slices, report: &mut Report) 
         })),
         "connect_timeout": "10s",
         "lb_policy": "LEAST_REQUEST",
+        "typed_extension_protocol_options": backend.port.speaks_http2().then(|| json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": { "http2_protocol_options": {} },
+            },
+        })),
         "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": lb_endpoints }] },
     })
 }
