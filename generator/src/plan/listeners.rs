@@ -208,12 +208,21 @@ fn covers(wide: &str, narrow: &str) -> bool {
     }
 }
 
-/// Reports host names that are none.
-pub fn check_hostnames<'a>(
-    hostnames: impl IntoIterator<Item = &'a Field<String>>,
-    origin: Origin,
-    report: &mut Report,
-) {
+/// Reports what is wrong with a gateway's listeners.
+pub fn check(gateway: &Item<GatewaySpec>, report: &mut Report) {
+    let hostnames = gateway
+        .spec
+        .listeners
+        .iter()
+        .filter_map(|listener| listener.value.hostname.as_ref());
+    check_hostnames(
+        hostnames.filter(|hostname| !hostname.value.is_empty()),
+        gateway.origin,
+        report,
+    );
+}
+
+fn check_hostnames<'a>(hostnames: impl IntoIterator<Item = &'a Field<String>>, origin: Origin, report: &mut Report) {
     for hostname in hostnames
         .into_iter()
         .filter(|hostname| !dns::is_hostname(&hostname.value))
