@@ -257,3 +257,25 @@ error[Invalid]: `mooring.dev/cookie-path` can only be set with type Cookie
 "#]],
     );
 }
+
+#[test]
+fn an_idle_timeout_that_is_no_duration() {
+    refused(
+        generate(
+            &shop_with(
+                "  name: sticky\n",
+                "  name: sticky\n  annotations:\n    mooring.dev/idle-timeout: \"10\"\n    mooring.dev/refresh-interval: 1m\n",
+            )
+            .replace("    idleTimeout: 10m\n", ""),
+        ),
+        str![[r#"
+error[Invalid]: `10` is not a duration: a number has no unit; write one to four numbers of up to five digits, each with its unit h, m, s or ms, such as 30s, 1h30m or 500ms
+  --> <stdin>:53:31
+   |
+53 |     mooring.dev/idle-timeout: "10"
+   |                               ^^^^
+
+
+"#]],
+    );
+}
