@@ -34,7 +34,7 @@ pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
         }
     }
     for placed in &mut gateway.rules {
-        placed.ambiguous = placed.rule.session.is_some() && by_name.contains_key(&placed.rule.name);
+        placed.ambiguous = by_name.contains_key(&placed.rule.name);
     }
 }
 
