@@ -76,6 +76,10 @@ test-wasm: target-wasm32-unknown-unknown $(TOOLS)/bin/wasm-bindgen-test-runner #
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(TOOLS)/bin/wasm-bindgen-test-runner \
 		cargo test --locked --package mooring-policy --lib --target wasm32-unknown-unknown
 
+.PHONY: test-mesh
+test-mesh: build envoy ## The same against a real istiod and kube-apiserver; ARGS='-run NAME -v' selects
+	MOORING=$(CURDIR)/$(COMMAND) MOORING_WASM=$(CURDIR)/$(MODULE) tests/mesh/run $(ARGS)
+
 ##@ Check
 
 .PHONY: check
