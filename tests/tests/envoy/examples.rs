@@ -1,6 +1,6 @@
 //! The folders under `examples/`, as they are but for the addresses of their pods.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, path::Path};
 
 use mooring_tests::{Envoy, Manifests, Pod, Update, settings};
 use time::Duration;
@@ -17,15 +17,14 @@ impl Example {
     /// Reads all files of a folder and starts a pod for each address in them.
     async fn open(name: &str) -> Self {
         let folder = settings::workspace().join("examples").join(name);
-        let mut documents: Vec<(String, String)> = std::fs::read_dir(&folder)
-            .unwrap()
-            .map(|entry| entry.unwrap())
-            .map(|entry| {
-                let text = std::fs::read_to_string(entry.path()).unwrap();
-                (entry.file_name().into_string().unwrap(), text)
+        let mut documents: Vec<(String, String)> = names_in(&folder)
+            .into_iter()
+            .filter(|name| Path::new(name).extension().is_some_and(|kind| kind == "yaml"))
+            .map(|name| {
+                let text = std::fs::read_to_string(folder.join(&name)).unwrap();
+                (name, text)
             })
             .collect();
-        documents.sort();
         let mut pods = Vec::new();
         for (_, text) in &mut documents {
             for address in addresses(text) {
@@ -61,6 +60,16 @@ impl Example {
     }
 }
 
+/// The names of what is in a folder, sorted.
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
 /// The addresses in `addresses: [127.0.1.1]`.
 fn addresses(text: &str) -> Vec<String> {
     let lists = text.split("addresses: [").skip(1);
@@ -73,6 +82,14 @@ fn addresses(text: &str) -> Vec<String> {
         "{found:?}"
     );
     found
+}
+
+#[test]
+fn every_example_is_run() {
+    let mut examples = names_in(&settings::workspace().join("examples"));
+    // What `mooring generate` makes of them.
+    examples.retain(|name| name != "generated");
+    assert_eq!(examples, ["backend-lb-policy", "split"], "each needs a test below");
 }
 
 #[tokio::test]
