@@ -1,5 +1,7 @@
 //! The values in `matches` that Envoy would refuse or never match (Gateway API: `HTTPPathMatch`, `HTTPHeaderMatch`).
 
+use mooring_policy::name::{MAX_LENGTH, check_token};
+
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::Item,
@@ -29,9 +31,9 @@ pub fn check(route: &Item<HttpRouteSpec>, report: &mut Report) {
             invalid(message, path);
         }
         for (kind, named) in [("header", &one.headers), ("query parameter", &one.query_params)] {
-            for one in named.iter().filter(|one| !is_token(&one.name.value)) {
+            for one in named.iter().filter(|one| check_token(&one.name.value).is_err()) {
                 let message = format!(
-                    "`{}` is not the name of a {kind}: letters, digits and !#$%&'*+-.^_`|~ are allowed",
+                    "`{}` is not the name of a {kind}: 1 to {MAX_LENGTH} letters, digits and !#$%&'*+-.^_`|~ are",
                     one.name.value
                 );
                 invalid(message, &one.name);
@@ -58,12 +60,6 @@ fn is_path(text: &str) -> bool {
         && !elements.split('/').enumerate().any(wrong)
         && escapes
             .all(|digits| digits != "2f" && digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-/// A token (RFC 9110, section 5.6.2).
-fn is_token(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(allowed)
 }
 
 #[cfg(test)]

@@ -264,3 +264,49 @@ error[Invalid]: `Test Users` is not a name: it has at most 253 lower-case letter
 "#]],
     );
 }
+
+#[test]
+fn a_header_name_that_is_none() {
+    refused(
+        generate(&shop_with(
+            "  - backendRefs:",
+            "  - matches:\n    - headers: [{name: \"end user\", value: vijay}]\n      queryParams: [{name: \"\", value: a}]\n    backendRefs:",
+        )),
+        str![[r#"
+error[Invalid]: `end user` is not the name of a header: 1 to 256 letters, digits and !#$%&'*+-.^_`|~ are
+  --> <stdin>:21:24
+   |
+21 |     - headers: [{name: "end user", value: vijay}]
+   |                        ^^^^^^^^^^
+
+error[Invalid]: `` is not the name of a query parameter: 1 to 256 letters, digits and !#$%&'*+-.^_`|~ are
+  --> <stdin>:22:28
+   |
+22 |       queryParams: [{name: "", value: a}]
+   |                            ^^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_method_that_is_none() {
+    refused(
+        generate(&shop_with(
+            "  - backendRefs:",
+            "  - matches:\n    - method: get\n    backendRefs:",
+        )),
+        str![[r#"
+error[Invalid]: `get` is not allowed here; allowed: CONNECT, DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, TRACE
+  --> <stdin>:21:15
+   |
+21 |     - method: get
+   |               ^^^
+   |
+   = help: did you mean `GET`?
+
+
+"#]],
+    );
+}
