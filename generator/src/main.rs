@@ -49,7 +49,8 @@ fn generate(flags: &Generate) -> anyhow::Result<ExitCode> {
     let outputs = generate::generate(&sources, &target, &mut report);
     let mut stderr = io::stderr().lock();
     for diagnostic in report.sorted() {
-        writeln!(stderr, "{}\n", diagnostic.render(&sources))?;
+        // Whoever does not listen still gets the exit status.
+        let _ = writeln!(stderr, "{}\n", diagnostic.render(&sources));
     }
     if report.has_errors() {
         return Ok(ExitCode::FAILURE);

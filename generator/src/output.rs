@@ -9,8 +9,32 @@ use serde_json::{Value, json};
 
 use crate::{cli::Format, emit::Output};
 
+/// Why objects cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The directory is not there and cannot be made.
+    #[error("cannot create the directory `{}`: {cause}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write `{}`: {cause}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// An object cannot be put into YAML.
+    #[error("cannot write YAML: {0}")]
+    Yaml(#[from] serde_saphyr::ser::Error),
+}
+
 /// Objects as one text.
-pub fn text(outputs: &[Output], format: Format) -> Result<String, serde_saphyr::ser::Error> {
+pub fn text(outputs: &[Output], format: Format) -> Result<String, OutputError> {
     match (format, outputs) {
         (Format::Yaml, _) => {
             let documents: Result<Vec<String>, _> = outputs.iter().map(|output| yaml(&output.value)).collect();
@@ -27,23 +51,24 @@ pub fn text(outputs: &[Output], format: Format) -> Result<String, serde_saphyr::
 }
 
 /// Writes each object into a file of its own. All files are complete before the first one takes its name.
-pub fn write(outputs: &[Output], format: Format, directory: &Path) -> anyhow::Result<()> {
-    use anyhow::Context as _;
-
+pub fn write(outputs: &[Output], format: Format, directory: &Path) -> Result<(), OutputError> {
     let ending = match format {
         Format::Yaml => "yaml",
         Format::Json => "json",
     };
-    fs::create_dir_all(directory).with_context(|| format!("cannot create `{}`", directory.display()))?;
+    fs::create_dir_all(directory).map_err(|cause| OutputError::Directory {
+        path: directory.to_owned(),
+        cause,
+    })?;
     let mut renames = Renames::default();
     for output in outputs {
         let path = directory.join(format!("{}.{ending}", output.file_stem));
         let text = text(std::slice::from_ref(output), format)?;
         renames
             .prepare(&path, &text)
-            .with_context(|| format!("cannot write `{}`", path.display()))?;
+            .map_err(|cause| OutputError::File { path, cause })?;
     }
-    renames.finish().context("cannot put the files in their places")
+    renames.finish()
 }
 
 /// Files under temporary names, which are removed unless all of them get their own names.
@@ -65,9 +90,12 @@ impl Renames {
         fs::write(&temporary, text)
     }
 
-    fn finish(mut self) -> io::Result<()> {
+    fn finish(mut self) -> Result<(), OutputError> {
         while let Some((temporary, path)) = self.pending.last() {
-            fs::rename(temporary, path)?;
+            fs::rename(temporary, path).map_err(|cause| OutputError::File {
+                path: path.clone(),
+                cause,
+            })?;
             self.pending.pop();
         }
         Ok(())

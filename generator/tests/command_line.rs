@@ -303,7 +303,9 @@ fn what_cannot_be_written_leaves_nothing_behind() {
         .arg(&out)
         .stdin(SHOP)
         .assert();
-    run.code(1).stdout_eq("");
+    run.code(1)
+        .stdout_eq("")
+        .stderr_eq("error: cannot write `[..]blocked/wasmplugin-default-mooring-front.yaml`: is a directory\n");
     assert_eq!(names(&out), ["wasmplugin-default-mooring-front.yaml"]);
 }
 
@@ -332,6 +334,21 @@ fn a_closed_pipe_is_no_error() {
     let mut message = String::new();
     child.stderr.take().unwrap().read_to_string(&mut message).unwrap();
     assert_eq!((child.wait().unwrap().code(), message.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn the_exit_status_tells_of_errors_to_whoever_does_not_listen() {
+    let mut child = process::Command::new(cargo_bin("mooring"))
+        .args(["generate", "-f", "-", "--wasm", "oci://x"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let input = shop_with("1h", "1d");
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
 #[test]
