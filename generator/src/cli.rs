@@ -30,7 +30,7 @@ pub enum Command {
 /// `mooring generate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reads BackendLBPolicy, XBackendTrafficPolicy, Gateway, HTTPRoute, Service, EndpointSlice and ReferenceGrant; other kinds \
+Reads BackendLBPolicy, XBackendTrafficPolicy, Gateway, HTTPRoute, GRPCRoute, Service, EndpointSlice and ReferenceGrant; other kinds \
 are skipped. Exit status: 0 when something was generated, 1 when the input is wrong (nothing is written then), 2 when the \
 flags are wrong.
 

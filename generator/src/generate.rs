@@ -112,7 +112,7 @@ pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<
     let inventory = Inventory::new(document::read(sources, report), report);
     let plan = Plan::new(&inventory, report);
     match target {
-        Target::Istio(options) => istio::emit(&plan, &inventory, options, report),
+        Target::Istio(options) => istio::emit(&plan, options, report),
         Target::Envoy(options) => envoy::emit(&plan, &inventory, options, report),
     }
 }

@@ -1364,24 +1364,6 @@ error[Unsupported]: filters of one backend are not supported in a rule with sess
 }
 
 #[test]
-fn a_grpc_route_with_sessions() {
-    refused(
-        generate(&format!(
-            "{SHOP}---\napiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata:\n  name: api\nspec:\n  rules:\n  - sessionPersistence: {{}}\n"
-        )),
-        str![[r#"
-error[Unsupported]: sessionPersistence on a GRPCRoute is not supported yet
-  --> <stdin>:70:25
-   |
-70 |   - sessionPersistence: {}
-   |                         ^
-
-
-"#]],
-    );
-}
-
-#[test]
 fn an_https_listener_for_a_local_envoy() {
     refused(
         generate_envoy(&shop_with("protocol: HTTP", "protocol: HTTPS")),
@@ -1424,24 +1406,6 @@ error[Unsupported]: `retry` of a rule is not supported by --target envoy
    |
 24 |     retry: {attempts: 3}
    |            ^
-
-
-"#]],
-    );
-}
-
-#[test]
-fn a_grpc_route_for_a_local_envoy() {
-    refused(
-        generate_envoy(&format!(
-            "{SHOP}---\napiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata:\n  name: api\nspec: {{}}\n"
-        )),
-        str![[r#"
-error[Unsupported]: GRPCRoute is not supported by --target envoy
-  --> <stdin>:67:9
-   |
-67 |   name: api
-   |         ^^^
 
 
 "#]],
@@ -1606,6 +1570,57 @@ error[Invalid]: unknown field `hostname`; allowed here: hostnames, parentRefs, r
   |                                                                                                                ^^^^^^^^^^
   |
   = help: did you mean `hostnames`?
+
+
+"#]],
+    );
+}
+
+#[test]
+fn grpc_methods_that_do_not_exist() {
+    refused(
+        generate(
+            &shop_with("kind: HTTPRoute", "kind: GRPCRoute").replace(
+                "  - backendRefs:",
+                "  - matches:\n    - method: {}\n    - method: {service: 'shop Cart'}\n    - method: {service: .shop.Cart, method: 1st}\n      \
+                 headers: [{name: 'a b', value: c}]\n    - method: {type: RegularExpression, service: '.*'}\n    backendRefs:",
+            ),
+        ),
+        str![[r#"
+error[Invalid]: one or both of 'service' or 'method' must be specified
+  --> <stdin>:21:15
+   |
+21 |     - method: {}
+   |               ^
+
+error[Invalid]: `shop Cart` is not the name of a gRPC service: letters, digits and _ are allowed between dots, not beginning with a digit
+  --> <stdin>:22:25
+   |
+22 |     - method: {service: 'shop Cart'}
+   |                         ^^^^^^^^^^^
+
+error[Invalid]: `1st` is not the name of a gRPC method: letters, digits and _ are allowed, not beginning with a digit
+  --> <stdin>:23:45
+   |
+23 |     - method: {service: .shop.Cart, method: 1st}
+   |                                             ^^^
+
+error[Invalid]: `a b` is not the name of a header: letters, digits and !#$%&'*+-.^_`|~ are allowed
+  --> <stdin>:24:24
+   |
+24 |       headers: [{name: 'a b', value: c}]
+   |                        ^^^^^
+
+warning[Unsupported]: GRPCRoute default/web leads to port 80 of the Service default/web, which says that it does not speak HTTP/2: calls will fail
+  --> <stdin>:27:13
+   |
+27 |     - name: web
+   |             ^^^
+...
+38 |   - name: http
+   |           ---- the Service says so here
+   |
+   = help: give the port `appProtocol: kubernetes.io/h2c` or a name that begins with `grpc`
 
 
 "#]],

@@ -1,4 +1,4 @@
-//! `sessionPersistence` on the rules of an `HTTPRoute`. The route's annotations hold for all of them.
+//! `sessionPersistence` on the rules of an `HTTPRoute` or a `GRPCRoute`. The route's annotations hold for all of them.
 
 use super::{annotations::Overrides, persistence};
 use crate::{diagnostic::Report, inventory::Item, session::SessionPolicy, wire::route::HttpRouteSpec};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{FailStrategy, Output, pieces};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    inventory::{Id, Inventory},
+    inventory::Id,
     plan::{Backend, Gateway, Placed, Plan, Session},
 };
 
@@ -33,32 +33,14 @@ pub struct Options {
 }
 
 /// Two objects for each gateway that keeps sessions.
-pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut Report) -> Vec<Output> {
-    report_grpc(inventory, report);
+pub fn emit(plan: &Plan, options: &Options, report: &mut Report) -> Vec<Output> {
     let with_sessions: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.has_sessions()).collect();
     if with_sessions.is_empty() && !report.has_errors() {
-        let message = "nothing to generate: no rule of an HTTPRoute on a Gateway of the input keeps sessions";
+        let message = "nothing to generate: no rule of a route on a Gateway of the input keeps sessions";
         report.add(Diagnostic::warning(Code::NoEffect, message));
     }
     let objects = |gateway: &Gateway| [wasm_plugin(gateway, options, report), envoy_filter(gateway)];
     with_sessions.into_iter().flat_map(objects).collect()
-}
-
-fn report_grpc(inventory: &Inventory, report: &mut Report) {
-    for route in inventory.grpc_routes.iter() {
-        let inline = route
-            .spec
-            .rules
-            .iter()
-            .find_map(|rule| rule.session_persistence.as_ref());
-        let message = format!("GRPCRoute {} is not read yet: no sessions are kept on it", route.id);
-        let skipped = Diagnostic::warning(Code::Unsupported, message).at(route.place());
-        let refused = inline.map(|field| {
-            let message = "sessionPersistence on a GRPCRoute is not supported yet";
-            Diagnostic::error(Code::Unsupported, message).at(route.place_of(field))
-        });
-        report.add(refused.unwrap_or(skipped));
-    }
 }
 
 fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Output {

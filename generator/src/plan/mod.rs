@@ -100,7 +100,7 @@ impl<'a> Plan<'a> {
             })
             .collect();
         let mut routed = BTreeSet::new();
-        for route in inventory.http_routes.iter() {
+        for route in inventory.routes() {
             let placements = listeners::place(route, inventory, report);
             for rule in rules(route, inventory, &attachments, report) {
                 routed.extend(rule.backends.iter().map(|backend| backend.service.id.clone()));
@@ -195,6 +195,7 @@ fn rules<'a>(
     for ((index, wire), inline) in route.spec.rules.iter().enumerate().zip(inline) {
         let backends = backends::resolve(route, &wire.value, inventory, report);
         let id = names::route_id(
+            route.spec.kind,
             &route.id,
             wire.value.name.as_ref().map(|name| name.value.as_str()),
             index,
@@ -242,7 +243,7 @@ fn from_services(
             None => without.push(backend.service.id.to_string()),
         }
     }
-    let about = format!("holds for another backend of this rule of HTTPRoute {}", route.id);
+    let about = format!("holds for another backend of this rule of {}", route.title());
     let policy = attachment::established(policies, &about, report)?;
     if !without.is_empty() {
         let message = format!(
@@ -261,7 +262,7 @@ fn from_services(
 fn report_unused(attachments: &Attachments, routed: &BTreeSet<Id>, report: &mut Report) {
     for (service, policy) in attachments.iter().filter(|(service, _)| !routed.contains(service)) {
         let message = format!(
-            "{} has no effect on the Service {service}: no HTTPRoute leads there",
+            "{} has no effect on the Service {service}: no route leads there",
             policy.title()
         );
         let target = policy.targets.iter().find(|target| target.value == service.name);

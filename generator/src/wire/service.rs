@@ -29,6 +29,50 @@ pub struct ServicePort {
     pub name: OptionalField<String>,
     /// `port`.
     pub port: Field<Port>,
+    /// `appProtocol`.
+    pub app_protocol: OptionalField<String>,
+}
+
+impl ServicePort {
+    /// What is spoken on the port, as Istio finds it: `appProtocol`, else the first part of the name. None: it is not said.
+    #[must_use]
+    pub fn protocol(&self) -> Option<Protocol> {
+        if let Some(protocol) = &self.app_protocol {
+            return Protocol::of_app(&protocol.value);
+        }
+        let name = self.name.as_ref()?.value.to_ascii_lowercase();
+        if name == "grpc-web" || name.starts_with("grpc-web-") {
+            return Some(Protocol::Http2);
+        }
+        Protocol::of_name(name.split_once('-').map_or(name.as_str(), |(first, _)| first))
+    }
+}
+
+/// What is spoken on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/2, which gRPC needs.
+    Http2,
+    /// Something else that is known.
+    Other,
+}
+
+impl Protocol {
+    fn of_app(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "kubernetes.io/h2c" => Some(Self::Http2),
+            "kubernetes.io/ws" | "kubernetes.io/wss" => Some(Self::Other),
+            other => Self::of_name(other),
+        }
+    }
+
+    fn of_name(text: &str) -> Option<Self> {
+        match text {
+            "grpc" | "grpc-web" | "http2" => Some(Self::Http2),
+            "http" | "https" | "mongo" | "mysql" | "redis" | "tcp" | "tls" | "udp" => Some(Self::Other),
+            _ => None,
+        }
+    }
 }
 
 /// `EndpointSlice`, whose fields have no `spec` above them.
