@@ -1,4 +1,4 @@
-//! `mooring generate`: from sources to the objects of a target.
+//! `mooring generate` and `mooring diff`: from sources to the objects of a target.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -46,10 +46,10 @@ pub enum InvalidFlags {
     ListenTwice(u16),
 }
 
-impl TryFrom<&cli::Generate> for Target {
+impl TryFrom<&cli::Recipe> for Target {
     type Error = InvalidFlags;
 
-    fn try_from(flags: &cli::Generate) -> Result<Self, InvalidFlags> {
+    fn try_from(flags: &cli::Recipe) -> Result<Self, InvalidFlags> {
         match flags.target {
             TargetName::Istio => istio_options(flags).map(Self::Istio),
             TargetName::Envoy => envoy_options(flags).map(Self::Envoy),
@@ -57,7 +57,7 @@ impl TryFrom<&cli::Generate> for Target {
     }
 }
 
-fn istio_options(flags: &cli::Generate) -> Result<istio::Options, InvalidFlags> {
+fn istio_options(flags: &cli::Recipe) -> Result<istio::Options, InvalidFlags> {
     let target = "envoy";
     if flags.admin.is_some() {
         return Err(InvalidFlags::OtherTarget {
@@ -82,7 +82,7 @@ fn istio_options(flags: &cli::Generate) -> Result<istio::Options, InvalidFlags> 
     })
 }
 
-fn envoy_options(flags: &cli::Generate) -> Result<envoy::Options, InvalidFlags> {
+fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
     if flags.wasm_sha256.is_some() {
         return Err(InvalidFlags::OtherTarget {
             flag: "--wasm-sha256",

@@ -11,7 +11,8 @@
 //! | which policy holds where | [`attachment`] |
 //! | gateways, rules, backends, names | [`plan`] |
 //! | a plan to the objects of a target | [`emit`] |
-//! | objects to bytes | [`output`] |
+//! | objects to bytes | [`output`], or to what is different: [`drift`] |
+//! | or instead of that, what became of each policy | [`validate`] |
 //!
 //! Whatever is found to be wrong on the way is a [`diagnostic::Diagnostic`]; a step reports all that it finds and goes on.
 
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod diagnostic;
 pub mod dialect;
 pub mod document;
+pub mod drift;
 pub mod emit;
 pub mod generate;
 pub mod inventory;
@@ -33,5 +35,6 @@ pub mod plan;
 pub mod session;
 mod similar;
 pub mod source;
+pub mod validate;
 pub mod wire;
 mod yaml;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{FailStrategy, Output, pieces};
+use super::{FailStrategy, MANAGED_BY, Output, pieces};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::Id,
@@ -141,9 +141,10 @@ fn http_routes(placed: &Placed, session: &Session) -> Vec<Value> {
 fn object(gateway: &Gateway, api_version: &str, kind: &str, annotations: &Value, spec: &Value) -> Output {
     let Id { namespace, name } = &gateway.item.id;
     let name = format!("mooring-{name}");
+    let (label, value) = MANAGED_BY;
     let metadata = json!({
         "annotations": annotations,
-        "labels": { "app.kubernetes.io/managed-by": "mooring" },
+        "labels": { label: value },
         "name": name,
         "namespace": namespace,
     });

@@ -14,6 +14,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dialect::{self, Policy},
     inventory::{Id, Inventory, Item},
+    kind::Kind,
     session::SessionPolicy,
     wire::{
         Field,
@@ -36,6 +37,8 @@ pub use listeners::VirtualHost;
 pub struct Plan<'a> {
     /// The gateways in the order of their ids, also those without sessions.
     pub gateways: Vec<Gateway<'a>>,
+    /// The rules of all routes, also those that are on no gateway.
+    pub rules: Vec<std::rc::Rc<Rule<'a>>>,
 }
 
 /// One gateway.
@@ -84,6 +87,10 @@ pub struct Session {
     pub config: config::Session,
     /// Whether a request is answered with 503 when its host is gone.
     pub strict: bool,
+    /// The policy that says so. None: the rule itself.
+    pub policy: Option<(Kind, Id)>,
+    /// Whether nothing is wrong with that.
+    pub sound: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -91,6 +98,11 @@ impl<'a> Plan<'a> {
     pub fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
         let policies = dialect::policies(inventory, report);
         let attachments = Attachments::new(&policies, &inventory.services, report);
+        Self::with(inventory, &attachments, report)
+    }
+
+    /// The same with policies that have been read and attached before.
+    pub fn with(inventory: &'a Inventory, attachments: &Attachments, report: &mut Report) -> Self {
         let mut gateways: Vec<Gateway> = inventory
             .gateways
             .iter()
@@ -99,12 +111,14 @@ impl<'a> Plan<'a> {
                 rules: Vec::new(),
             })
             .collect();
+        let mut all_rules = Vec::new();
         let mut routed = BTreeSet::new();
         for route in inventory.routes() {
             let placements = listeners::place(route, inventory, report);
-            for rule in rules(route, inventory, &attachments, report) {
+            for rule in rules(route, inventory, attachments, report) {
                 routed.extend(rule.backends.iter().map(|backend| backend.service.id.clone()));
                 let rule = std::rc::Rc::new(rule);
+                all_rules.push(rule.clone());
                 for (gateway, virtual_hosts) in &placements {
                     let on = gateways.iter_mut().filter(|other| other.item.id == *gateway);
                     for other in on {
@@ -119,7 +133,7 @@ impl<'a> Plan<'a> {
         }
         // A route may lead there that could not be read.
         if !report.has_errors() {
-            report_unused(&attachments, &routed, report);
+            report_unused(attachments, &routed, report);
         }
         let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
         backends::note_draining(rules.map(|placed| &*placed.rule), report);
@@ -127,7 +141,10 @@ impl<'a> Plan<'a> {
             collisions::resolve(gateway, report);
             collisions::warn_of_cookies(gateway, report);
         }
-        Self { gateways }
+        Self {
+            gateways,
+            rules: all_rules,
+        }
     }
 }
 
@@ -200,11 +217,17 @@ fn rules<'a>(
             wire.value.name.as_ref().map(|name| name.value.as_str()),
             index,
         );
-        let policy = inline.or_else(|| from_services(route, wire, &backends, attachments, report));
-        let session = policy.map(|policy| Session {
+        let session = |policy: &SessionPolicy, origin: Option<&Policy>, sound: bool| Session {
             config: policy.session(&names::default_session(&id)),
             strict: policy.strict,
-        });
+            policy: origin.map(|policy| (policy.kind, policy.id.clone())),
+            sound,
+        };
+        let session = match &inline {
+            Some(inline) => Some(session(&inline.policy, None, inline.sound)),
+            None => from_services(route, wire, &backends, attachments, report)
+                .and_then(|policy| Some(session(policy.session.as_ref()?, Some(policy), policy.sound))),
+        };
         let rule = Rule {
             route,
             index,
@@ -227,13 +250,13 @@ fn rules<'a>(
 
 /// The policy that the rule's Services bring along. It holds for the whole rule, also where only some of its Services
 /// have it: the first of the three answers that GEP-1619 leaves to choose from.
-fn from_services(
+fn from_services<'a>(
     route: &Item<HttpRouteSpec>,
     wire: &Field<route::Rule>,
     backends: &[Backend],
-    attachments: &Attachments,
+    attachments: &Attachments<'a>,
     report: &mut Report,
-) -> Option<SessionPolicy> {
+) -> Option<&'a Policy> {
     let mut policies: Vec<&Policy> = Vec::new();
     let mut without = Vec::new();
     for backend in backends {
@@ -255,7 +278,7 @@ fn from_services(
         let diagnostic = Diagnostic::warning(Code::Accepted, message).at(route.place_of(wire));
         report.add(diagnostic.with(policy.place, "the policy"));
     }
-    policy.session.clone()
+    Some(policy)
 }
 
 /// Policies for Services to which no route leads.
