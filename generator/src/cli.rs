@@ -9,6 +9,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::emit::istio::IstioVersion;
+
 /// Session persistence and sticky canary routing for stock Envoy, driven by Gateway API policies.
 #[derive(Debug, Parser)]
 #[command(name = "mooring", version, max_term_width = 100)]
@@ -128,6 +130,10 @@ pub struct Recipe {
     /// The SHA-256 of the module (https://) or of its image manifest (oci://), for Istio to check
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     pub wasm_sha256: Option<String>,
+
+    /// The Istio that the objects are for, 1.22 to 1.31 (only with --target istio). Default: the newest
+    #[arg(long, value_name = "VERSION")]
+    pub istio_version: Option<IstioVersion>,
 
     /// What happens to requests when the module cannot run. Default: open for Istio, so that traffic goes on without
     /// sessions; reload for Envoy

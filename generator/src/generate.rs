@@ -41,6 +41,9 @@ pub enum InvalidFlags {
     /// A local Envoy reads the module from a file.
     #[error("--wasm must be the path of a file for --target envoy")]
     NotAPath,
+    /// `FAIL_RELOAD` is younger than this Istio.
+    #[error("--fail-strategy reload needs Istio 1.27 or later, and --istio-version is {0}: use open or close")]
+    CannotReload(istio::IstioVersion),
     /// A port is mapped twice.
     #[error("--listen maps the port {0} twice")]
     ListenTwice(u16),
@@ -75,19 +78,26 @@ fn istio_options(flags: &cli::Recipe) -> Result<istio::Options, InvalidFlags> {
     if !schemes.iter().any(|scheme| flags.wasm.starts_with(scheme)) {
         return Err(InvalidFlags::NotAUrl);
     }
+    let fail_strategy = flags.fail_strategy.unwrap_or(FailStrategy::Open);
+    let version = flags.istio_version.unwrap_or_default();
+    if fail_strategy == FailStrategy::Reload && !version.can_reload() {
+        return Err(InvalidFlags::CannotReload(version));
+    }
     Ok(istio::Options {
         url: flags.wasm.clone(),
         sha256: flags.wasm_sha256.clone(),
-        fail_strategy: flags.fail_strategy.unwrap_or(FailStrategy::Open),
+        fail_strategy,
+        version,
     })
 }
 
 fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
-    if flags.wasm_sha256.is_some() {
-        return Err(InvalidFlags::OtherTarget {
-            flag: "--wasm-sha256",
-            target: "istio",
-        });
+    let of_istio = [
+        ("--wasm-sha256", flags.wasm_sha256.is_some()),
+        ("--istio-version", flags.istio_version.is_some()),
+    ];
+    if let Some((flag, _)) = of_istio.into_iter().find(|(_, given)| *given) {
+        return Err(InvalidFlags::OtherTarget { flag, target: "istio" });
     }
     let path = flags.wasm.strip_prefix("file://").unwrap_or(&flags.wasm);
     if path.is_empty() || path.contains("://") {

@@ -29,6 +29,7 @@ fn targets() -> [(&'static str, Target); 2] {
         url: "oci://registry.example/mooring:0.1.0".to_owned(),
         sha256: None,
         fail_strategy: FailStrategy::Open,
+        version: istio::IstioVersion::default(),
     };
     let envoy = envoy::Options {
         wasm: "target/mooring.wasm".to_owned(),

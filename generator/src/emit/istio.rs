@@ -6,6 +6,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{FailStrategy, MANAGED_BY, Output, pieces};
+mod version;
+
+pub use version::{IstioVersion, References, UnknownVersion};
+
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::Id,
@@ -30,6 +34,8 @@ pub struct Options {
     pub sha256: Option<String>,
     /// What happens when it cannot run.
     pub fail_strategy: FailStrategy,
+    /// For which Istio the objects are.
+    pub version: IstioVersion,
 }
 
 /// Two objects for each gateway that keeps sessions.
@@ -39,8 +45,29 @@ pub fn emit(plan: &Plan, options: &Options, report: &mut Report) -> Vec<Output> 
         let message = "nothing to generate: no rule of a route on a Gateway of the input keeps sessions";
         report.add(Diagnostic::warning(Code::NoEffect, message));
     }
-    let objects = |gateway: &Gateway| [wasm_plugin(gateway, options, report), envoy_filter(gateway)];
+    if !options.version.can_choose() {
+        for gateway in &with_sessions {
+            refuse_choices(gateway, options, report);
+        }
+    }
+    let objects = |gateway: &Gateway| [wasm_plugin(gateway, options, report), envoy_filter(gateway, options)];
     with_sessions.into_iter().flat_map(objects).collect()
+}
+
+/// Without the matcher, Envoy would send every session of a split to a cluster of its own choice.
+fn refuse_choices(gateway: &Gateway, options: &Options, report: &mut Report) {
+    for (placed, _) in gateway.session_rules() {
+        let rule = &placed.rule;
+        if rule.backends.len() > 1 {
+            let message = format!(
+                "sessions over {} backends need Istio 1.27 or later, and this is for Istio {}: Envoy cannot choose the \
+                 backend of a session before",
+                rule.backends.len(),
+                options.version
+            );
+            report.add(Diagnostic::error(Code::Unsupported, message).at(rule.route.place_of(rule.wire)));
+        }
+    }
 }
 
 fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Output {
@@ -66,7 +93,7 @@ fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Out
     )
 }
 
-fn envoy_filter(gateway: &Gateway) -> Output {
+fn envoy_filter(gateway: &Gateway, options: &Options) -> Output {
     let guard = json!({
         "typed_config": {
             "@type": pieces::type_url(CONNECTION_MANAGER),
@@ -82,10 +109,12 @@ fn envoy_filter(gateway: &Gateway) -> Output {
     let mut services = BTreeSet::new();
     for (placed, session) in gateway.session_rules() {
         patches.extend(http_routes(placed, session));
-        services.extend(placed.rule.backends.iter().map(Backend::host));
+        let backends = placed.rule.backends.iter();
+        services.extend(backends.filter_map(|backend| reference(backend, options.version)));
     }
     let services: Vec<String> = services.into_iter().collect();
-    let annotations = json!({ "envoyfilter.istio.io/referenced-services": services.join(",") });
+    let services = (!services.is_empty()).then(|| services.join(","));
+    let annotations = services.map(|services| json!({ "envoyfilter.istio.io/referenced-services": services }));
     let spec = json!({
         "configPatches": patches,
         "priority": PRIORITY,
@@ -95,9 +124,18 @@ fn envoy_filter(gateway: &Gateway) -> Output {
         gateway,
         "networking.istio.io/v1alpha3",
         "EnvoyFilter",
-        &annotations,
+        &json!(annotations),
         &spec,
     )
+}
+
+/// How the annotation names the Service of a backend, where there is such an annotation.
+fn reference(backend: &Backend, version: IstioVersion) -> Option<String> {
+    match version.references() {
+        References::None => None,
+        References::Host => Some(backend.host()),
+        References::NamespaceAndHost => Some(format!("{}/{}", backend.service.id.namespace, backend.host())),
+    }
 }
 
 fn filter_patch(apply_to: &str, operation: &str, before: Option<&str>, value: &Value) -> Value {
