@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::emit::istio::IstioVersion;
+use crate::{cluster::Cluster, emit::istio::IstioVersion};
 
 /// Session persistence and sticky canary routing for stock Envoy, driven by Gateway API policies.
 #[derive(Debug, Parser)]
@@ -84,7 +84,8 @@ wrong, 1 when there is an error (with --strict also a warning), 2 when the flags
 
 Examples:
   mooring validate -f manifests/
-  mooring validate -f manifests/ -o json | jq '.findings[].code'")]
+  mooring validate -f manifests/ -o json | jq '.findings[].code'
+  mooring validate --from-cluster --context staging --namespace shop")]
 pub struct Validate {
     /// What to read.
     #[command(flatten)]
@@ -101,10 +102,44 @@ pub struct Validate {
 
 /// What is read.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("source").required(true)))]
 pub struct Input {
     /// A file, a directory (its .yaml, .yml and .json files, recursively) or - for the standard input; may be repeated
-    #[arg(short, long = "file", value_name = "FILE|DIR|-", required = true)]
+    #[arg(short, long = "file", value_name = "FILE|DIR|-", group = "source")]
     pub files: Vec<PathBuf>,
+
+    /// Read the objects from the API server of the kubeconfig's context instead of files
+    #[arg(long, group = "source")]
+    pub from_cluster: bool,
+
+    /// The kubeconfig for --from-cluster. Default: the files in KUBECONFIG, else ~/.kube/config, else the pod's service
+    /// account
+    #[arg(long, value_name = "FILE", requires = "from_cluster", conflicts_with = "files")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The context for --from-cluster. Default: the current one
+    #[arg(long, value_name = "NAME", requires = "from_cluster", conflicts_with = "files")]
+    pub context: Option<String>,
+
+    /// A namespace to read with --from-cluster; may be repeated. Default: all
+    #[arg(
+        short,
+        long = "namespace",
+        value_name = "NAMESPACE",
+        requires = "from_cluster",
+        conflicts_with = "files"
+    )]
+    pub namespaces: Vec<String>,
+}
+
+impl From<&Input> for Cluster {
+    fn from(input: &Input) -> Self {
+        Self {
+            kubeconfig: input.kubeconfig.clone(),
+            context: input.context.clone(),
+            namespaces: input.namespaces.clone(),
+        }
+    }
 }
 
 /// What is generated, and from what.

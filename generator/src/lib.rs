@@ -4,7 +4,7 @@
 //!
 //! | step | module |
 //! |---|---|
-//! | texts and places in them | [`source`] |
+//! | texts and places in them | [`source`]; from an API server, [`cluster`] |
 //! | texts to objects, in the shapes in which they are written | [`document`], [`wire`], [`kind`], `yaml` |
 //! | objects by kind and name | [`inventory`] |
 //! | every dialect of session persistence to one type | [`dialect`], [`session`] |
@@ -21,6 +21,7 @@
 
 pub mod attachment;
 pub mod cli;
+pub mod cluster;
 pub mod diagnostic;
 pub mod dialect;
 pub mod document;

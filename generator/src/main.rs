@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use mooring_generator::{
     cli::{Cli, Command, Diff, Format, Generate, Input, Keygen, Recipe, Telling, Validate},
+    cluster::Cluster,
     diagnostic::{Report, Severity},
     drift,
     emit::Output,
@@ -79,7 +80,7 @@ fn check(recipe: &Recipe, command: &str, directory: &Path) -> anyhow::Result<Exi
 fn outputs(recipe: &Recipe, command: &str) -> anyhow::Result<Option<Vec<Output>>> {
     let target = Target::try_from(recipe).unwrap_or_else(|invalid| refuse(command, invalid));
     let mut report = Report::default();
-    let sources = read(&recipe.input, &mut report);
+    let sources = read(&recipe.input, &mut report)?;
     let outputs = generate::generate(&sources, &target, &mut report);
     let mut stderr = io::stderr().lock();
     for diagnostic in report.sorted() {
@@ -90,7 +91,7 @@ fn outputs(recipe: &Recipe, command: &str) -> anyhow::Result<Option<Vec<Output>>
 
 fn validate(flags: &Validate) -> anyhow::Result<ExitCode> {
     let mut report = Report::default();
-    let sources = read(&flags.input, &mut report);
+    let sources = read(&flags.input, &mut report)?;
     let validation = validate::validate(&sources, &mut report);
     print(&match flags.output {
         Telling::Text => validate::text(&validation, &report, &sources),
@@ -100,8 +101,13 @@ fn validate(flags: &Validate) -> anyhow::Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn read(input: &Input, report: &mut Report) -> Sources {
-    Sources::read(&input.files, &mut io::stdin().lock(), report)
+fn read(input: &Input, report: &mut Report) -> anyhow::Result<Sources> {
+    if !input.from_cluster {
+        return Ok(Sources::read(&input.files, &mut io::stdin().lock(), report));
+    }
+    let mut sources = Sources::default();
+    Cluster::from(input).read(&mut sources)?;
+    Ok(sources)
 }
 
 fn keygen(flags: &Keygen) -> anyhow::Result<ExitCode> {

@@ -56,7 +56,7 @@ fn a_module_is_loaded_again_from_1_27_on() {
             str![[r#"
 error: --fail-strategy reload needs Istio 1.27 or later, and --istio-version is 1.26: use open or close
 
-Usage: mooring generate [OPTIONS] --file <FILE|DIR|-> --wasm <URL|PATH>
+Usage: mooring generate [OPTIONS] --wasm <URL|PATH> <--file <FILE|DIR|->|--from-cluster>
 
 For more information, try '--help'.
 
