@@ -24,6 +24,7 @@ pub mod cli;
 pub mod cluster;
 pub mod diagnostic;
 pub mod dialect;
+mod dns;
 pub mod document;
 pub mod drift;
 pub mod emit;

@@ -146,7 +146,7 @@ fn an_http_route_and_a_grpc_route_of_one_name_cannot_be_told_apart() {
     let refused = common::generate(&both).code(1);
     let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
     assert!(
-        stderr.contains("GRPCRoute/default/web#0 and HTTPRoute/default/web#0"),
+        stderr.contains("HTTPRoute/default/web#0 and GRPCRoute/default/web#0"),
         "{stderr}"
     );
 }

@@ -32,22 +32,42 @@ pub fn clusters(plan: &Plan, inventory: &Inventory, report: &mut Report) -> Vec<
             backends.insert(backend.cluster(), backend);
         }
     }
+    let slices = by_service(inventory);
+    let none = Vec::new();
     backends
         .iter()
         .map(|(name, backend)| {
+            let id = &backend.service.id;
+            let slices = slices.get(&(id.namespace.as_str(), id.name.as_str()));
             // Where nobody says what is spoken, istiod lets Envoy find out: what a GRPCRoute leads to speaks HTTP/2.
             let http2 = match backend.port.protocol() {
                 Some(protocol) => protocol == Protocol::Http2,
                 None => grpc.contains(name),
             };
-            cluster(name, backend, http2, inventory, report)
+            cluster(name, backend, http2, slices.unwrap_or(&none), report)
         })
         .collect()
 }
 
-fn cluster(name: &str, backend: &Backend, http2: bool, inventory: &Inventory, report: &mut Report) -> Value {
+type Slices<'a> = [&'a Item<EndpointSlice>];
+
+/// The slices of each Service, by its namespace and name.
+fn by_service(inventory: &Inventory) -> BTreeMap<(&str, &str), Vec<&Item<EndpointSlice>>> {
+    let mut slices: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for slice in inventory.endpoint_slices.iter() {
+        if let Some(service) = slice.metadata.labels.get(SERVICE_LABEL) {
+            slices
+                .entry((slice.id.namespace.as_str(), service))
+                .or_default()
+                .push(slice);
+        }
+    }
+    slices
+}
+
+fn cluster(name: &str, backend: &Backend, http2: bool, slices: &Slices, report: &mut Report) -> Value {
     let drains = backend.service.metadata.labels.get(DRAINING_LABEL).is_some();
-    let endpoints = endpoints(backend, drains, inventory, report);
+    let endpoints = endpoints(backend, drains, slices, report);
     if endpoints.is_empty() && !report.has_errors() {
         let message = format!(
             "the Service {} has no endpoint on port {}: no EndpointSlice in the input has one that is ready",
@@ -103,17 +123,8 @@ impl Health {
 }
 
 /// The endpoints of a port, in the order of their addresses.
-fn endpoints(
-    backend: &Backend,
-    drains: bool,
-    inventory: &Inventory,
-    report: &mut Report,
-) -> BTreeMap<SocketAddr, Health> {
+fn endpoints(backend: &Backend, drains: bool, slices: &Slices, report: &mut Report) -> BTreeMap<SocketAddr, Health> {
     let mut endpoints = BTreeMap::new();
-    let service = &backend.service.id;
-    let slices = inventory.endpoint_slices.iter().filter(|slice| {
-        slice.id.namespace == service.namespace && slice.metadata.labels.get(SERVICE_LABEL) == Some(&service.name)
-    });
     for slice in slices {
         if slice.spec.address_type.value == AddressType::Fqdn {
             let message = "an EndpointSlice with the addressType FQDN is not supported by --target envoy";

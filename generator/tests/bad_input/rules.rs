@@ -1,0 +1,223 @@
+//! Rules that cannot keep sessions.
+
+use snapbox::str;
+
+use super::{
+    common::{SHOP, generate, shop_with},
+    refused,
+};
+
+#[test]
+fn weights_that_sum_to_nothing() {
+    refused(
+        generate(&shop_with(
+            "      port: 80\n---",
+            "      port: 80\n      weight: 0\n---",
+        )),
+        str![[r#"
+error[Invalid]: the weights of all backends of this rule are 0, so that no new session could be placed
+  --> <stdin>:20:5
+   |
+20 |   - backendRefs:
+   |     ^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn sessions_without_backends() {
+    refused(
+        generate(&shop_with(
+            "  - backendRefs:\n    - name: web\n      port: 80",
+            "  - sessionPersistence: {}",
+        )),
+        str![[r#"
+error[Invalid]: this rule has no backendRefs, so there is nothing to keep a session on
+  --> <stdin>:20:5
+   |
+20 |   - sessionPersistence: {}
+   |     ^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn two_rules_of_one_name_in_one_virtual_host() {
+    refused(
+        generate(&shop_with(
+            "  - backendRefs:\n    - name: web\n      port: 80\n",
+            "  - name: shop\n    backendRefs:\n    - name: web\n      port: 80\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata:\n  name: other\nspec:\n  parentRefs:\n  - name: front\n  rules:\n  - name: shop\n    matches: [{path: {value: /other}}]\n    backendRefs:\n    - name: web\n      port: 80\n",
+        )),
+        str![[r#"
+warning[Conflicted]: the rules HTTPRoute/default/other/shop and HTTPRoute/default/web/shop have the session name `shop` on the same host: they do not share sessions, and each replaces the other's cookie
+  --> <stdin>:20:5
+   |
+20 |   - name: shop
+   |     ^
+...
+33 |   - name: shop
+   |     - the other rule
+   |
+   = help: give them different session names, or none: then each rule gets a name of its own
+
+error[Duplicate]: two rules with the name `shop` are in the virtual host `*:80`, and Envoy cannot tell them apart: HTTPRoute/default/other/shop and HTTPRoute/default/web/shop
+  --> <stdin>:20:11
+   |
+20 |   - name: shop
+   |           ^^^^
+...
+33 |   - name: shop
+   |           ---- the other one
+   |
+   = help: give one of them another name
+
+
+"#]],
+    );
+}
+
+#[test]
+fn two_rules_of_one_name_in_one_route() {
+    refused(
+        generate(&shop_with(
+            "  - backendRefs:\n    - name: web\n      port: 80\n",
+            "  - name: shop\n    backendRefs:\n    - name: web\n      port: 80\n  - name: shop\n",
+        )),
+        str![[r#"
+error[Duplicate]: two rules of HTTPRoute default/web have the name `shop`
+  --> <stdin>:24:11
+   |
+20 |   - name: shop
+   |           ---- the first one
+...
+24 |   - name: shop
+   |           ^^^^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn filters_of_one_backend_of_several() {
+    refused(
+        generate(&shop_with("      port: 80\n---", "      port: 80\n    - name: web\n      port: 81\n      filters:\n      - type: RequestHeaderModifier\n        requestHeaderModifier: {remove: [x]}\n---").replace("  - name: http\n    port: 80\n---", "  - name: http\n    port: 80\n  - name: more\n    port: 81\n---")),
+        str![[r#"
+error[Unsupported]: filters of one backend are not supported in a rule with sessions and several backends: the choice of the backend moves from Envoy's weighted clusters, which would carry them, to the session
+  --> <stdin>:26:9
+   |
+26 |       - type: RequestHeaderModifier
+   |         ^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_grpc_route_that_envoy_cannot_tell_from_a_rule_with_sessions() {
+    let grpc = |name: &str, gateway: &str| {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata:\n  name: {name}\nspec:\n  parentRefs:\n  \
+             - name: {gateway}\n  rules:\n  - backendRefs:\n    - name: web\n      port: 80\n"
+        )
+    };
+    refused(
+        generate(&format!("{SHOP}{}", grpc("web", "front"))),
+        str![[r#"
+error[Duplicate]: two rules with the name `default.web.0` are in the virtual host `*:80`, and Envoy cannot tell them apart: HTTPRoute/default/web#0 and GRPCRoute/default/web#0
+  --> <stdin>:67:9
+   |
+15 |   name: web
+   |         --- the other one
+...
+67 |   name: web
+   |         ^^^
+   |
+   = help: give one of them another name
+
+warning[Conflicted]: the rules HTTPRoute/default/web#0 and GRPCRoute/default/web#0 have the session name `shop` on the same host: they do not share sessions, and each replaces the other's cookie
+  --> <stdin>:72:5
+   |
+20 |   - backendRefs:
+   |     - the other rule
+...
+72 |   - backendRefs:
+   |     ^
+   |
+   = help: give them different session names, or none: then each rule gets a name of its own
+
+warning[Unsupported]: GRPCRoute default/web leads to port 80 of the Service default/web, which says that it does not speak HTTP/2: calls will fail
+  --> <stdin>:73:13
+   |
+32 |   - name: http
+   |           ---- the Service says so here
+...
+73 |     - name: web
+   |             ^^^
+   |
+   = help: give the port `appProtocol: kubernetes.io/h2c` or a name that begins with `grpc`
+
+
+"#]],
+    );
+    let (gateway, _) = SHOP.split_once("---").unwrap_or_default();
+    let side = gateway.replace("front", "side");
+    generate(&format!("{SHOP}{}---\n{side}", grpc("web", "side"))).success();
+    generate(&format!("{SHOP}{}", grpc("api", "front"))).success();
+}
+
+#[test]
+fn grpc_methods_that_do_not_exist() {
+    refused(
+        generate(
+            &shop_with("kind: HTTPRoute", "kind: GRPCRoute").replace(
+                "  - backendRefs:",
+                "  - matches:\n    - method: {}\n    - method: {service: 'shop Cart'}\n    - method: {service: .shop.Cart, method: 1st}\n      \
+                 headers: [{name: 'a b', value: c}]\n    - method: {type: RegularExpression, service: '.*'}\n    backendRefs:",
+            ),
+        ),
+        str![[r#"
+error[Invalid]: one or both of 'service' or 'method' must be specified
+  --> <stdin>:21:15
+   |
+21 |     - method: {}
+   |               ^
+
+error[Invalid]: `shop Cart` is not the name of a gRPC service: letters, digits and _ are allowed between dots, not beginning with a digit
+  --> <stdin>:22:25
+   |
+22 |     - method: {service: 'shop Cart'}
+   |                         ^^^^^^^^^^^
+
+error[Invalid]: `1st` is not the name of a gRPC method: letters, digits and _ are allowed, not beginning with a digit
+  --> <stdin>:23:45
+   |
+23 |     - method: {service: .shop.Cart, method: 1st}
+   |                                             ^^^
+
+error[Invalid]: `a b` is not the name of a header: letters, digits and !#$%&'*+-.^_`|~ are allowed
+  --> <stdin>:24:24
+   |
+24 |       headers: [{name: 'a b', value: c}]
+   |                        ^^^^^
+
+warning[Unsupported]: GRPCRoute default/web leads to port 80 of the Service default/web, which says that it does not speak HTTP/2: calls will fail
+  --> <stdin>:27:13
+   |
+27 |     - name: web
+   |             ^^^
+...
+38 |   - name: http
+   |           ---- the Service says so here
+   |
+   = help: give the port `appProtocol: kubernetes.io/h2c` or a name that begins with `grpc`
+
+
+"#]],
+    );
+}
