@@ -16,13 +16,13 @@ use crate::{
         gateway::GatewaySpec,
         grant::ReferenceGrantSpec,
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
-        route::{GrpcRouteSpec, HttpRouteSpec},
+        route::HttpRouteSpec,
         service::{EndpointSlice, ServiceSpec},
     },
 };
 
 /// The namespace of an object that names none.
-const DEFAULT_NAMESPACE: &str = "default";
+pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +94,14 @@ impl<T> Item<T> {
     #[must_use]
     pub fn place_of<F>(&self, field: &Field<F>) -> Place {
         self.origin.place(field)
+    }
+}
+
+impl Item<HttpRouteSpec> {
+    /// Kind, namespace and name of a route.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.spec.kind, self.id)
     }
 }
 
@@ -189,7 +197,7 @@ pub struct Inventory {
     /// The HTTP routes.
     pub http_routes: Items<HttpRouteSpec>,
     /// The gRPC routes.
-    pub grpc_routes: Items<GrpcRouteSpec>,
+    pub grpc_routes: Items<HttpRouteSpec>,
     /// The Services.
     pub services: Items<ServiceSpec>,
     /// Their endpoints.
@@ -220,6 +228,11 @@ impl Inventory {
         inventory
     }
 
+    /// The routes of all kinds.
+    pub fn routes(&self) -> impl Iterator<Item = &Item<HttpRouteSpec>> {
+        self.http_routes.iter().chain(self.grpc_routes.iter())
+    }
+
     fn insert(&mut self, origin: Origin, parsed: Parsed, report: &mut Report) {
         fn item<S>(origin: Origin, object: Object<S>) -> Item<S> {
             Item::new(origin, object.metadata, object.spec)
@@ -235,7 +248,10 @@ impl Inventory {
             }
             Parsed::Gateway(object) => self.gateways.insert(Kind::Gateway, item(origin, object), report),
             Parsed::HttpRoute(object) => self.http_routes.insert(Kind::HttpRoute, item(origin, object), report),
-            Parsed::GrpcRoute(object) => self.grpc_routes.insert(Kind::GrpcRoute, item(origin, object), report),
+            Parsed::GrpcRoute(object) => {
+                let item = Item::new(origin, object.metadata, object.spec.into());
+                self.grpc_routes.insert(Kind::GrpcRoute, item, report);
+            }
             Parsed::Service(object) => self.services.insert(Kind::Service, item(origin, object), report),
             Parsed::EndpointSlice(slice) => {
                 let item = Item::new(origin, slice.metadata.clone(), slice);

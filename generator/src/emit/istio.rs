@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{FailStrategy, Output, pieces};
+use super::{FailStrategy, MANAGED_BY, Output, pieces};
+mod version;
+
+pub use version::{IstioVersion, References, UnknownVersion};
+
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    inventory::{Id, Inventory},
+    inventory::Id,
     plan::{Backend, Gateway, Placed, Plan, Session},
 };
 
@@ -30,34 +34,39 @@ pub struct Options {
     pub sha256: Option<String>,
     /// What happens when it cannot run.
     pub fail_strategy: FailStrategy,
+    /// For which Istio the objects are.
+    pub version: IstioVersion,
 }
 
 /// Two objects for each gateway that keeps sessions.
-pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut Report) -> Vec<Output> {
-    report_grpc(inventory, report);
+pub fn emit(plan: &Plan, options: &Options, report: &mut Report) -> Vec<Output> {
     let with_sessions: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.has_sessions()).collect();
     if with_sessions.is_empty() && !report.has_errors() {
-        let message = "nothing to generate: no rule of an HTTPRoute on a Gateway of the input keeps sessions";
+        let message = "nothing to generate: no rule of a route on a Gateway of the input keeps sessions";
         report.add(Diagnostic::warning(Code::NoEffect, message));
     }
-    let objects = |gateway: &Gateway| [wasm_plugin(gateway, options, report), envoy_filter(gateway)];
+    if !options.version.can_choose() {
+        for gateway in &with_sessions {
+            refuse_choices(gateway, options, report);
+        }
+    }
+    let objects = |gateway: &Gateway| [wasm_plugin(gateway, options, report), envoy_filter(gateway, options)];
     with_sessions.into_iter().flat_map(objects).collect()
 }
 
-fn report_grpc(inventory: &Inventory, report: &mut Report) {
-    for route in inventory.grpc_routes.iter() {
-        let inline = route
-            .spec
-            .rules
-            .iter()
-            .find_map(|rule| rule.session_persistence.as_ref());
-        let message = format!("GRPCRoute {} is not read yet: no sessions are kept on it", route.id);
-        let skipped = Diagnostic::warning(Code::Unsupported, message).at(route.place());
-        let refused = inline.map(|field| {
-            let message = "sessionPersistence on a GRPCRoute is not supported yet";
-            Diagnostic::error(Code::Unsupported, message).at(route.place_of(field))
-        });
-        report.add(refused.unwrap_or(skipped));
+/// Without the matcher, Envoy would send every session of a split to a cluster of its own choice.
+fn refuse_choices(gateway: &Gateway, options: &Options, report: &mut Report) {
+    for (placed, _) in gateway.session_rules() {
+        let rule = &placed.rule;
+        if rule.backends.len() > 1 {
+            let message = format!(
+                "sessions over {} backends need Istio 1.27 or later, and this is for Istio {}: Envoy cannot choose the \
+                 backend of a session before",
+                rule.backends.len(),
+                options.version
+            );
+            report.add(Diagnostic::error(Code::Unsupported, message).at(rule.route.place_of(rule.wire)));
+        }
     }
 }
 
@@ -84,7 +93,7 @@ fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Out
     )
 }
 
-fn envoy_filter(gateway: &Gateway) -> Output {
+fn envoy_filter(gateway: &Gateway, options: &Options) -> Output {
     let guard = json!({
         "typed_config": {
             "@type": pieces::type_url(CONNECTION_MANAGER),
@@ -100,10 +109,12 @@ fn envoy_filter(gateway: &Gateway) -> Output {
     let mut services = BTreeSet::new();
     for (placed, session) in gateway.session_rules() {
         patches.extend(http_routes(placed, session));
-        services.extend(placed.rule.backends.iter().map(Backend::host));
+        let backends = placed.rule.backends.iter();
+        services.extend(backends.filter_map(|backend| reference(backend, options.version)));
     }
     let services: Vec<String> = services.into_iter().collect();
-    let annotations = json!({ "envoyfilter.istio.io/referenced-services": services.join(",") });
+    let services = (!services.is_empty()).then(|| services.join(","));
+    let annotations = services.map(|services| json!({ "envoyfilter.istio.io/referenced-services": services }));
     let spec = json!({
         "configPatches": patches,
         "priority": PRIORITY,
@@ -113,9 +124,18 @@ fn envoy_filter(gateway: &Gateway) -> Output {
         gateway,
         "networking.istio.io/v1alpha3",
         "EnvoyFilter",
-        &annotations,
+        &json!(annotations),
         &spec,
     )
+}
+
+/// How the annotation names the Service of a backend, where there is such an annotation.
+fn reference(backend: &Backend, version: IstioVersion) -> Option<String> {
+    match version.references() {
+        References::None => None,
+        References::Host => Some(backend.host()),
+        References::NamespaceAndHost => Some(format!("{}/{}", backend.service.id.namespace, backend.host())),
+    }
 }
 
 fn filter_patch(apply_to: &str, operation: &str, before: Option<&str>, value: &Value) -> Value {
@@ -159,9 +179,10 @@ fn http_routes(placed: &Placed, session: &Session) -> Vec<Value> {
 fn object(gateway: &Gateway, api_version: &str, kind: &str, annotations: &Value, spec: &Value) -> Output {
     let Id { namespace, name } = &gateway.item.id;
     let name = format!("mooring-{name}");
+    let (label, value) = MANAGED_BY;
     let metadata = json!({
         "annotations": annotations,
-        "labels": { "app.kubernetes.io/managed-by": "mooring" },
+        "labels": { label: value },
         "name": name,
         "namespace": namespace,
     });

@@ -43,7 +43,7 @@ pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Re
         report.add(Diagnostic::error(Code::Unsupported, message).at(route.place_of(scope)));
     }
     if route.spec.parent_refs.is_empty() {
-        let message = format!("HTTPRoute {} has no parentRefs, so it is on no Gateway", route.id);
+        let message = format!("{} has no parentRefs, so it is on no Gateway", route.title());
         report.add(Diagnostic::warning(Code::NoMatchingParent, message).at(route.place()));
     }
     let mut placements = Placements::new();
@@ -54,7 +54,7 @@ pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Re
         match virtual_hosts(route, &parent.value, gateway, report) {
             Ok(hosts) => placements.entry(gateway.id.clone()).or_default().extend(hosts),
             Err(reason) => {
-                let message = format!("Gateway {} does not take HTTPRoute {}: {reason}", gateway.id, route.id);
+                let message = format!("Gateway {} does not take {}: {reason}", gateway.id, route.title());
                 let place = route.place_of(&parent.value.name);
                 report.add(
                     Diagnostic::error(Code::NoMatchingParent, message)
@@ -159,11 +159,12 @@ fn allows(listener: &Listener, route: &Item<HttpRouteSpec>, gateway: &Item<Gatew
     let Some(AllowedRoutes { namespaces, kinds }) = &listener.allowed_routes else {
         return same;
     };
-    let http_route = kinds.iter().any(|kind| {
+    let of_route = route.spec.kind.to_string();
+    let allowed = kinds.iter().any(|kind| {
         let group = kind.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
-        (group, kind.kind.value.as_str()) == (GATEWAY_API, "HTTPRoute")
+        (group, &kind.kind.value) == (GATEWAY_API, &of_route)
     });
-    if !kinds.is_empty() && !http_route {
+    if !kinds.is_empty() && !allowed {
         return false;
     }
     let from = namespaces.as_ref().and_then(|namespaces| namespaces.from.as_ref());

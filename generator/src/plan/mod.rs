@@ -17,6 +17,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dialect::{self, Policy},
     inventory::{Id, Inventory, Item},
+    kind::Kind,
     session::SessionPolicy,
     wire::{
         Field,
@@ -39,6 +40,8 @@ pub use listeners::VirtualHost;
 pub struct Plan<'a> {
     /// The gateways in the order of their ids, also those without sessions.
     pub gateways: Vec<Gateway<'a>>,
+    /// The rules of all routes, also those that are on no gateway.
+    pub rules: Vec<Rc<Rule<'a>>>,
 }
 
 /// One gateway.
@@ -87,6 +90,10 @@ pub struct Session {
     pub config: config::Session,
     /// Whether a request is answered with 503 when its host is gone.
     pub strict: bool,
+    /// The policy that says so. None: the rule itself.
+    pub policy: Option<(Kind, Id)>,
+    /// Whether nothing is wrong with that.
+    pub sound: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -94,6 +101,11 @@ impl<'a> Plan<'a> {
     pub fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
         let policies = dialect::policies(inventory, report);
         let attachments = Attachments::new(&policies, &inventory.services, report);
+        Self::with(inventory, &attachments, report)
+    }
+
+    /// The same with policies that have been read and attached before.
+    pub fn with(inventory: &'a Inventory, attachments: &Attachments, report: &mut Report) -> Self {
         let gateway = |item| Gateway {
             item,
             rules: Vec::new(),
@@ -103,12 +115,14 @@ impl<'a> Plan<'a> {
             .iter()
             .map(|item| (&item.id, gateway(item)))
             .collect();
+        let mut all_rules = Vec::new();
         let mut routed = BTreeSet::new();
-        for route in inventory.http_routes.iter() {
+        for route in inventory.routes() {
             let placements = listeners::place(route, inventory, report);
-            for rule in rules(route, inventory, &attachments, report) {
+            for rule in rules(route, inventory, attachments, report) {
                 routed.extend(rule.backends.iter().map(|backend| backend.service.id.clone()));
                 let rule = Rc::new(rule);
+                all_rules.push(rule.clone());
                 for (id, virtual_hosts) in &placements {
                     if let Some(gateway) = gateways.get_mut(id) {
                         gateway.rules.push(Placed {
@@ -122,18 +136,20 @@ impl<'a> Plan<'a> {
         }
         // A route may lead there that could not be read.
         if !report.has_errors() {
-            report_unused(&attachments, &routed, report);
+            report_unused(attachments, &routed, report);
         }
         let mut gateways: Vec<Gateway> = gateways.into_values().collect();
         for gateway in &mut gateways {
             listeners::check(gateway.item, report);
             collisions::resolve(gateway, report);
-            collisions::check_grpc(gateway, inventory, report);
             collisions::warn_of_cookies(gateway, report);
         }
         let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
         backends::note_draining(rules.map(|placed| &*placed.rule), report);
-        Self { gateways }
+        Self {
+            gateways,
+            rules: all_rules,
+        }
     }
 }
 
@@ -201,12 +217,18 @@ fn rules<'a>(
     for ((index, wire), inline) in route.spec.rules.iter().enumerate().zip(inline) {
         let backends = backends::resolve(route, &wire.value, inventory, report);
         let name = wire.value.name.as_ref().map(|name| name.value.as_str());
-        let id = names::route_id(&route.id, name, index);
-        let policy = inline.or_else(|| from_services(route, wire, &backends, attachments, report));
-        let session = policy.map(|policy| Session {
+        let id = names::route_id(route.spec.kind, &route.id, name, index);
+        let session = |policy: &SessionPolicy, origin: Option<&Policy>, sound: bool| Session {
             config: policy.session(&names::default_session(&id)),
             strict: policy.strict,
-        });
+            policy: origin.map(|policy| (policy.kind, policy.id.clone())),
+            sound,
+        };
+        let session = match &inline {
+            Some(inline) => Some(session(&inline.policy, None, inline.sound)),
+            None => from_services(route, wire, &backends, attachments, report)
+                .and_then(|policy| Some(session(policy.session.as_ref()?, Some(policy), policy.sound))),
+        };
         let rule = Rule {
             route,
             index,
@@ -225,13 +247,13 @@ fn rules<'a>(
 
 /// The policy that the rule's Services bring along. It holds for the whole rule, also where only some of its Services
 /// have it: the first of the three answers that GEP-1619 leaves to choose from.
-fn from_services(
+fn from_services<'a>(
     route: &Item<HttpRouteSpec>,
     wire: &Field<route::Rule>,
     backends: &[Backend],
-    attachments: &Attachments,
+    attachments: &Attachments<'a>,
     report: &mut Report,
-) -> Option<SessionPolicy> {
+) -> Option<&'a Policy> {
     let mut policies: Vec<&Policy> = Vec::new();
     let mut without = Vec::new();
     for backend in backends {
@@ -241,7 +263,7 @@ fn from_services(
             None => without.push(backend.service.id.to_string()),
         }
     }
-    let about = format!("holds for another backend of this rule of HTTPRoute {}", route.id);
+    let about = format!("holds for another backend of this rule of {}", route.title());
     let policy = attachment::established(policies, &about, report)?;
     if !without.is_empty() {
         let message = format!(
@@ -253,14 +275,14 @@ fn from_services(
         let diagnostic = Diagnostic::warning(Code::Accepted, message).at(route.place_of(wire));
         report.add(diagnostic.with(policy.place, "the policy"));
     }
-    policy.session.clone()
+    Some(policy)
 }
 
 /// Policies for Services to which no route leads.
 fn report_unused(attachments: &Attachments, routed: &BTreeSet<Id>, report: &mut Report) {
     for (service, policy) in attachments.iter().filter(|(service, _)| !routed.contains(service)) {
         let message = format!(
-            "{} has no effect on the Service {service}: no HTTPRoute leads there",
+            "{} has no effect on the Service {service}: no route leads there",
             policy.title()
         );
         let target = policy.targets.iter().find(|target| target.value == service.name);

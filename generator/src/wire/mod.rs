@@ -20,6 +20,7 @@ macro_rules! known_fields {
 pub mod filter;
 pub mod gateway;
 pub mod grant;
+pub mod grpc;
 pub mod policy;
 pub mod route;
 pub mod service;

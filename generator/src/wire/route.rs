@@ -1,14 +1,17 @@
-//! `HTTPRoute` (`gateway.networking.k8s.io`, v1beta1 and v1), and as much of `GRPCRoute` as is needed to say that it is
-//! not supported.
+//! `HTTPRoute` (`gateway.networking.k8s.io`, v1beta1 and v1). `GRPCRoute` becomes one in `super::grpc`.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Any, Field, OptionalField, Port, filter::Filter, nullable, policy::SessionPersistence};
+use super::{Any, Field, OptionalField, Port, filter::Filter, grpc::GrpcMethod, nullable, policy::SessionPersistence};
+use crate::kind::Kind;
 
 /// `spec` of an `HTTPRoute`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRouteSpec {
+    /// What it is written as: `HTTPRoute` or `GRPCRoute`.
+    #[serde(skip, default = "http_route")]
+    pub kind: Kind,
     /// `parentRefs`.
     #[serde(default, deserialize_with = "nullable")]
     pub parent_refs: Vec<Field<ParentRef>>,
@@ -20,6 +23,10 @@ pub struct HttpRouteSpec {
     /// `rules`. None: one rule without anything.
     #[serde(default, deserialize_with = "nullable")]
     pub rules: Vec<Field<Rule>>,
+}
+
+fn http_route() -> Kind {
+    Kind::HttpRoute
 }
 
 /// A gateway or listener that a route wants to be on.
@@ -85,6 +92,9 @@ pub struct Match {
     pub query_params: Vec<ValueMatch>,
     /// `method`.
     pub method: OptionalField<Method>,
+    /// In a `GRPCRoute`: the `method` that `path` was made of.
+    #[serde(skip)]
+    pub grpc: OptionalField<GrpcMethod>,
 }
 
 impl Match {
@@ -183,26 +193,4 @@ pub struct BackendRef {
     /// `filters`.
     #[serde(default, deserialize_with = "nullable")]
     pub filters: Vec<Field<Filter>>,
-}
-
-/// `spec` of a `GRPCRoute`, as far as it is looked at.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GrpcRouteSpec {
-    /// `parentRefs`.
-    #[serde(default, deserialize_with = "nullable")]
-    pub parent_refs: Vec<ParentRef>,
-    /// `rules`.
-    #[serde(default, deserialize_with = "nullable")]
-    pub rules: Vec<GrpcRule>,
-}
-
-/// One rule of a `GRPCRoute`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GrpcRule {
-    /// `name`.
-    pub name: OptionalField<String>,
-    /// `sessionPersistence`.
-    pub session_persistence: OptionalField<Any>,
 }

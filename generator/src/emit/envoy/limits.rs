@@ -2,16 +2,13 @@
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    inventory::{Inventory, Item},
+    inventory::Item,
     plan::{Gateway, Plan, Rule},
     source::Place,
 };
 
 /// Reports everything in the input that needs more than this target has.
-pub fn check(plan: &Plan, inventory: &Inventory, report: &mut Report) {
-    for route in inventory.grpc_routes.iter() {
-        unsupported("GRPCRoute", route.place(), report);
-    }
+pub fn check(plan: &Plan, report: &mut Report) {
     for gateway in &plan.gateways {
         check_gateway(gateway, report);
         for placed in &gateway.rules {
