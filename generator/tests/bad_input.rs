@@ -1531,6 +1531,12 @@ error[BackendNotFound]: the Service default/wbe is not in the input
    |
    = help: did you mean `web`?
 
+error[Invalid]: the weight is 2000000, and at most 1000000 is allowed
+  --> <stdin>:23:15
+   |
+23 |       weight: 2000000
+   |               ^^^^^^^
+
 error[Invalid]: `a b` is not a session name: ' ' is not allowed; letters, digits and !#$%&'*+-.^_`|~ are
   --> <stdin>:59:18
    |

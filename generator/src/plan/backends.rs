@@ -104,6 +104,7 @@ fn resolve_one<'a>(
 ) -> Option<Backend<'a>> {
     let raw = &reference.value;
     check_kind(route, raw, report)?;
+    let weight = weight(route, raw, report);
     let namespace = raw
         .namespace
         .as_ref()
@@ -138,7 +139,7 @@ fn resolve_one<'a>(
     Some(Backend {
         service,
         port: find_port(route, raw, service, report)?,
-        weight: weight(route, raw, report),
+        weight,
     })
 }
 
