@@ -14,7 +14,7 @@ use crate::diagnostic::{Code, Diagnostic, Report};
 pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
     let mut ambiguous = Vec::new();
     for (position, placed) in gateway.rules.iter().enumerate() {
-        if placed.rule.session.is_none() {
+        if !placed.rule.is_managed() {
             continue;
         }
         let namesakes: Vec<&Placed> = gateway
