@@ -25,6 +25,7 @@ pub mod cli;
 pub mod crds;
 pub mod diagnostic;
 pub mod dialect;
+mod dns;
 pub mod document;
 pub mod emit;
 pub mod generate;

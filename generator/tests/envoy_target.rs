@@ -323,6 +323,26 @@ fn the_port_of_a_pod_is_found_by_the_name_of_the_port() {
 }
 
 #[test]
+fn pods_that_speak_http2_are_spoken_to_in_it() {
+    let options = "/static_resources/clusters/0/typed_extension_protocol_options";
+    assert_eq!(Generated::envoy(SHOP).value.pointer(options), None);
+    let with_port = |port: &str| shop_with("  - name: http\n    port: 80\n---", port);
+    for (port, slice_port) in [
+        (
+            "  - name: http\n    port: 80\n    appProtocol: kubernetes.io/h2c\n---",
+            "http",
+        ),
+        ("  - name: grpc-api\n    port: 80\n---", "grpc-api"),
+    ] {
+        let input = with_port(port).replace("ports:\n- name: http\n", &format!("ports:\n- name: {slice_port}\n"));
+        assert!(Generated::envoy(&input).value.pointer(options).is_some(), "{port}");
+    }
+    let other = with_port("  - name: http2\n    port: 80\n    appProtocol: http\n---");
+    let other = other.replace("ports:\n- name: http\n", "ports:\n- name: http2\n");
+    assert_eq!(Generated::envoy(&other).value.pointer(options), None);
+}
+
+#[test]
 fn the_metrics_of_the_filter_get_their_tags() {
     let run = Generated::envoy(SHOP);
     assert_eq!(
