@@ -273,7 +273,7 @@ fn a_target_of_another_kind() {
             "group: \"\", kind: Service, name: reviews, s",
         ),
         str![[r#"
-error[Invalid]: a CanaryPolicy can target HTTPRoute of gateway.networking.k8s.io or VirtualService of networking.istio.io, and this is a Service of the group core
+error[Invalid]: a CanaryPolicy can target HTTPRoute of gateway.networking.k8s.io or GRPCRoute of gateway.networking.k8s.io or VirtualService of networking.istio.io, and this is a Service of the group core
   --> <stdin>:42:32
    |
 42 |   targetRef: {group: "", kind: Service, name: reviews, sectionName: everyone}
