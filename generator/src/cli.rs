@@ -31,14 +31,17 @@ pub enum Command {
     Diff(Diff),
     /// Print a new key for the key ring that seals session tokens
     Keygen(Keygen),
+    /// Print the custom resource definition of CanaryPolicy
+    Crds,
 }
 
 /// `mooring generate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reads BackendLBPolicy, XBackendTrafficPolicy, Gateway, HTTPRoute, GRPCRoute, Service, EndpointSlice and ReferenceGrant; other kinds \
-are skipped. Exit status: 0 when something was generated, 1 when the input is wrong (nothing is written then), 2 when the \
-flags are wrong. With --check: 0 when the directory is current, 1 when it is not, 2 when something is wrong.
+Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, HTTPRoute, GRPCRoute, Service, EndpointSlice and \
+ReferenceGrant, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are skipped. Exit \
+status: 0 when something was generated, 1 when the input is wrong (nothing is written then), 2 when the flags are wrong. \
+With --check: 0 when the directory is current, 1 when it is not, 2 when something is wrong.
 
 Examples:
   mooring generate -f manifests/ --wasm oci://registry.example.com/mooring:1.0 > mooring.yaml
@@ -174,6 +177,11 @@ pub struct Recipe {
     /// sessions; reload for Envoy
     #[arg(long, value_enum)]
     pub fail_strategy: Option<FailStrategy>,
+
+    /// The namespace of the pods of Istio's own gateways (networking.istio.io), such as istio-system. Default: the
+    /// namespace of the Gateway object
+    #[arg(long, value_name = "NAMESPACE")]
+    pub gateway_namespace: Option<String>,
 
     /// Where Envoy's admin interface listens (only with --target envoy). Default: 127.0.0.1:9901
     #[arg(long, value_name = "ADDR:PORT")]

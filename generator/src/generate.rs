@@ -86,6 +86,7 @@ fn istio_options(flags: &cli::Recipe) -> Result<istio::Options, InvalidFlags> {
     Ok(istio::Options {
         url: flags.wasm.clone(),
         sha256: flags.wasm_sha256.clone(),
+        gateway_namespace: flags.gateway_namespace.clone(),
         fail_strategy,
         version,
     })
@@ -98,6 +99,12 @@ fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
     ];
     if let Some((flag, _)) = of_istio.into_iter().find(|(_, given)| *given) {
         return Err(InvalidFlags::OtherTarget { flag, target: "istio" });
+    }
+    if flags.gateway_namespace.is_some() {
+        return Err(InvalidFlags::OtherTarget {
+            flag: "--gateway-namespace",
+            target: "istio",
+        });
     }
     let path = flags.wasm.strip_prefix("file://").unwrap_or(&flags.wasm);
     if path.is_empty() || path.contains("://") {
@@ -119,7 +126,10 @@ fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
 
 /// Generates. When the report has errors afterwards, what comes back must not be used.
 pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<Output> {
-    let inventory = Inventory::new(document::read(sources, report), report);
+    let mut inventory = Inventory::new(document::read(sources, report), report);
+    if let Target::Istio(options) = target {
+        inventory.gateway_namespace.clone_from(&options.gateway_namespace);
+    }
     let plan = Plan::new(&inventory, report);
     match target {
         Target::Istio(options) => istio::emit(&plan, options, report),

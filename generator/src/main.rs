@@ -13,6 +13,7 @@ use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use mooring_generator::{
     cli::{Cli, Command, Diff, Format, Generate, Input, Keygen, Recipe, Telling, Validate},
     cluster::Cluster,
+    crds,
     diagnostic::{Report, Severity},
     drift,
     emit::Output,
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Diff(Diff { directory, recipe }) => (check(recipe, "diff", directory), TROUBLE),
         Command::Validate(flags) => (validate(flags), 1),
         Command::Keygen(flags) => (keygen(flags), 1),
+        Command::Crds => (crds(), 1),
     };
     match result {
         Ok(code) => code,
@@ -120,6 +122,11 @@ fn keygen(flags: &Keygen) -> anyhow::Result<ExitCode> {
             print(&output::text(&[secret], Format::Yaml)?)?;
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn crds() -> anyhow::Result<ExitCode> {
+    print(&output::text(&crds::all()?, Format::Yaml)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

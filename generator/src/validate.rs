@@ -107,7 +107,7 @@ pub fn validate(sources: &Sources, report: &mut Report) -> Validation {
     let policies = dialect::policies(&inventory, report);
     let attachments = Attachments::new(&policies, &inventory.services, report);
     let plan = Plan::with(&inventory, &attachments, report);
-    for gateway in plan.gateways.iter().filter(|gateway| gateway.has_sessions()) {
+    for gateway in plan.gateways.iter().filter(|gateway| gateway.is_managed()) {
         gateway.config(report);
     }
     let status = |policy: &Policy| PolicyStatus {

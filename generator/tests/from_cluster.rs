@@ -174,9 +174,9 @@ fn stderr(run: &OutputAssert) -> String {
     String::from_utf8_lossy(&run.get_output().stderr).into_owned()
 }
 
-/// The shop with a second Service, so that there is a second page.
+/// The shop after another Service, so that its own comes on a second page.
 fn shop() -> String {
-    format!("{SHOP}---\napiVersion: v1\nkind: Service\nmetadata:\n  name: api\nspec:\n  ports:\n  - port: 80\n")
+    format!("apiVersion: v1\nkind: Service\nmetadata:\n  name: api\nspec:\n  ports:\n  - port: 80\n---\n{SHOP}")
 }
 
 #[test]

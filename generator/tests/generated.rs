@@ -1,5 +1,6 @@
-//! What comes out of each example, for both targets, stands in `examples/generated`, and the help of the command in
-//! `docs/command-line.md`; here they are compared with what would come out today. `make generated` writes them anew.
+//! What comes out of each example, for both targets, stands in `examples/generated`, the help of the command in
+//! `docs/command-line.md` and the custom resource definitions in `docs/crds`; here they are compared with what would come
+//! out today. `make generated` writes them anew.
 
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 
@@ -11,6 +12,7 @@ use std::{
 
 use mooring_generator::{
     cli::{Cli, FailStrategy, Format},
+    crds,
     diagnostic::Report,
     emit::{envoy, istio},
     generate::{Target, generate},
@@ -18,7 +20,14 @@ use mooring_generator::{
     source::Sources,
 };
 
-const EXAMPLES: [&str; 2] = ["backend-lb-policy", "split"];
+const EXAMPLES: [&str; 6] = [
+    "backend-lb-policy",
+    "bookinfo-gateway-api",
+    "bookinfo-virtualservice",
+    "canary-by-cookie",
+    "split",
+    "sticky-canary",
+];
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
@@ -28,6 +37,7 @@ fn targets() -> [(&'static str, Target); 2] {
     let istio = istio::Options {
         url: "oci://registry.example/mooring:0.1.0".to_owned(),
         sha256: None,
+        gateway_namespace: None,
         fail_strategy: FailStrategy::Open,
         version: istio::IstioVersion::default(),
     };
@@ -56,6 +66,10 @@ fn generated() -> BTreeMap<PathBuf, String> {
         }
     }
     files.insert(examples().join("../docs/command-line.md"), command_line());
+    for definition in crds::all().unwrap() {
+        let path = examples().join(format!("../docs/crds/{}.yaml", definition.file_stem));
+        files.insert(path, output::text(&[definition], Format::Yaml).unwrap());
+    }
     files
 }
 

@@ -75,8 +75,8 @@ fn a_split_needs_1_27() {
     generate("1.27", &[], &split).code(0);
     let run = generate("1.26", &[], &split).code(1).stdout_eq("");
     let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
-    let message = "error[Unsupported]: sessions over 2 backends need Istio 1.27 or later, and this is for Istio 1.26: Envoy \
-                   cannot choose the backend of a session before\n  --> <stdin>:20:5\n";
+    let message = "error[Unsupported]: sessions and canaries over 2 backends need Istio 1.27 or later, and this is for Istio \
+                   1.26: Envoy cannot choose the backend of a request before\n  --> <stdin>:20:5\n";
     assert!(stderr.starts_with(message) || stderr.contains(message), "{stderr}");
 }
 

@@ -109,6 +109,7 @@ impl From<GrpcRouteSpec> for HttpRouteSpec {
             use_default_gateways: spec.use_default_gateways,
             hostnames: spec.hostnames,
             rules: spec.rules.into_iter().map(|rule| map(rule, Rule::from)).collect(),
+            gateways: Vec::new(),
         }
     }
 }
@@ -123,6 +124,8 @@ impl From<GrpcRule> for Rule {
             timeouts: None,
             retry: None,
             session_persistence: rule.session_persistence,
+            destinations: Vec::new(),
+            only_istio: Vec::new(),
         }
     }
 }
@@ -142,6 +145,7 @@ impl From<GrpcMatch> for Match {
             query_params: Vec::new(),
             method: None,
             grpc: one.method,
+            name: None,
         }
     }
 }
