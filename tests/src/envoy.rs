@@ -358,7 +358,7 @@ impl Drop for Envoy {
         } else if !self.traps_expected {
             let trap = log
                 .lines()
-                .find(|line| line.contains("in-VM backtrace") || line.contains("panicked at"));
+                .find(|line| line.contains("panicked at") || line.contains("Uncaught RuntimeError"));
             if let Some(line) = trap {
                 panic!("the module trapped: {line}");
             }
