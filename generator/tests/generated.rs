@@ -20,7 +20,14 @@ use mooring_generator::{
     source::Sources,
 };
 
-const EXAMPLES: [&str; 2] = ["backend-lb-policy", "split"];
+const EXAMPLES: [&str; 6] = [
+    "backend-lb-policy",
+    "bookinfo-gateway-api",
+    "bookinfo-virtualservice",
+    "canary-by-cookie",
+    "split",
+    "sticky-canary",
+];
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
@@ -30,6 +37,7 @@ fn targets() -> [(&'static str, Target); 2] {
     let istio = istio::Options {
         url: "oci://registry.example/mooring:0.1.0".to_owned(),
         sha256: None,
+        gateway_namespace: None,
         fail_strategy: FailStrategy::Open,
     };
     let envoy = envoy::Options {
