@@ -9,7 +9,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     bootstrap::{Bootstrap, File, Resources},
@@ -305,8 +305,10 @@ impl Envoy {
             return false;
         }
         let ready = Client::http1(self.admin());
-        let reply = ready.request("/ready").attempt().await;
-        reply.is_ok_and(|reply| reply.status() == 200)
+        let request = ready.request("/ready");
+        // While it compiles the module it may accept a connection and say nothing.
+        let reply = timeout(Duration::from_secs(2), request.attempt()).await;
+        reply.is_ok_and(|reply| reply.is_ok_and(|reply| reply.status() == 200))
     }
 
     async fn update_of(&self, file: &File, before: &Stats) -> Update {

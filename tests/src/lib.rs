@@ -26,6 +26,7 @@
 pub mod address;
 mod bootstrap;
 mod browser;
+mod canary;
 mod client;
 mod envoy;
 pub mod keys;
@@ -39,6 +40,7 @@ pub mod wait;
 
 pub use bootstrap::{Bootstrap, Module};
 pub use browser::Browser;
+pub use canary::{Canary, Match, Source};
 pub use client::{Client, HOSTNAME, Request, raw};
 pub use envoy::{Builder, Envoy, Update};
 pub use manifests::{

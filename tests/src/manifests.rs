@@ -10,7 +10,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::{address, bootstrap::Bootstrap, pod::Pod, scratch, settings};
+use crate::{address, bootstrap::Bootstrap, canary::Canary, pod::Pod, scratch, settings};
 
 /// The namespace of everything that a scenario makes.
 pub const NAMESPACE: &str = "shop";
@@ -81,6 +81,11 @@ spec:
     /// With a policy.
     pub fn policy(self, policy: &Policy) -> Self {
         self.yaml(&policy.yaml())
+    }
+
+    /// With canary routing.
+    pub fn canary(self, canary: &Canary) -> Self {
+        self.yaml(&canary.yaml())
     }
 
     /// With anything else.

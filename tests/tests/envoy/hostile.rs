@@ -5,22 +5,25 @@ use mooring_tests::{Bootstrap, Envoy, Manifests, Persistence, Pod, Reply, raw};
 use crate::shop::{COOKIE, cart, persistence};
 
 /// All bytes that HTTP/1.1 allows in a header value: no controls but the tab (RFC 9110, section 5.5).
-fn every_byte() -> Vec<u8> {
+pub fn every_byte() -> Vec<u8> {
     (0..=u8::MAX)
         .filter(|byte| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f))
         .collect()
 }
 
-async fn fail_closed(manifests: &Manifests) -> Envoy {
+/// An Envoy in which no trap stays unseen.
+pub async fn fail_closed(manifests: &Manifests) -> Envoy {
     let edit = |bootstrap: &mut Bootstrap| {
         bootstrap.module().failure_policy("FAIL_CLOSED");
     };
     Envoy::builder().edit(edit).start(manifests).await
 }
 
-type Lines<'a> = &'a [&'a [u8]];
+/// Header lines.
+pub type Lines<'a> = &'a [&'a [u8]];
 
-async fn send(envoy: &Envoy, lines: &[&[u8]]) -> Reply {
+/// Sends header lines as they are.
+pub async fn send(envoy: &Envoy, lines: &[&[u8]]) -> Reply {
     let mut request = b"GET / HTTP/1.1\r\nConnection: close\r\n".to_vec();
     if !lines.iter().any(|line| line.to_ascii_lowercase().starts_with(b"host:")) {
         request.extend_from_slice(b"Host: shop.example.com\r\n");

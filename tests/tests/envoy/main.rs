@@ -11,6 +11,7 @@
     reason = "everything here is a test, and that is how a test fails"
 )]
 
+mod canary;
 mod degraded;
 mod endpoints;
 mod examples;
