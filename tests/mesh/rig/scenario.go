@@ -28,6 +28,7 @@ type Scenario struct {
 	slices      map[string]map[string]bool // Service → names of its EndpointSlices
 	pods        []*Pod
 	gateways    []*Gateway
+	generated   []*Object // what Mooring made, as last applied
 }
 
 type options struct {
