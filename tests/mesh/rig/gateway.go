@@ -107,7 +107,11 @@ func (g *Gateway) ClientOn(port int) *Client {
 	if !ok {
 		g.t.Fatalf("gateway %s has no port %d but %v", g.Name, port, g.ports)
 	}
-	return newClient(g.t, "mesh.example", net.JoinHostPort(g.IP, strconv.Itoa(own)))
+	return newClient(g.t, "mesh.example", func(ctx context.Context) (net.Conn, error) { return g.dial(ctx, own) })
+}
+
+func (g *Gateway) dial(ctx context.Context, own int) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(g.IP, strconv.Itoa(own)))
 }
 
 // awaitServing waits until Envoy has its first configuration and listens on every port of its Service.

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -75,6 +76,22 @@ func (p *Pod) Crash() {
 		_ = server.Close()
 	}
 	p.servers = nil
+}
+
+// shutdown closes the pod's ports when the requests that are under way are answered, as an application does on SIGTERM.
+func (p *Pod) shutdown() error {
+	p.mu.Lock()
+	servers := p.servers
+	p.servers = nil
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, server := range servers {
+		if err := server.Shutdown(ctx); err != nil {
+			return fmt.Errorf("pod %s: %w", p.Name, err)
+		}
+	}
+	return nil
 }
 
 // Revive opens the ports again after Crash.
