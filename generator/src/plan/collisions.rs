@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 
 use mooring_policy::config::Transport;
 
-use super::{Gateway, Placed};
-use crate::diagnostic::{Code, Diagnostic, Report};
+use super::{Gateway, Placed, listeners, names};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::Inventory,
+};
 
 /// Marks rules that need their virtual hosts to be found; reports those that cannot be told apart.
 pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
@@ -34,7 +37,39 @@ pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
         }
     }
     for placed in &mut gateway.rules {
-        placed.ambiguous = placed.rule.session.is_some() && by_name.contains_key(&placed.rule.name);
+        placed.ambiguous = by_name.contains_key(&placed.rule.name);
+    }
+}
+
+/// Reports gRPC routes on the gateway that Envoy cannot tell from a rule with sessions: Istio names them in the same way,
+/// and what is meant for the rule would reach them too.
+pub fn check_grpc(gateway: &Gateway, inventory: &Inventory, report: &mut Report) {
+    for route in inventory.grpc_routes.iter() {
+        let mut parents = route
+            .spec
+            .parent_refs
+            .iter()
+            .filter_map(|parent| listeners::gateway(parent, &route.id.namespace));
+        if !parents.any(|id| id == gateway.item.id) {
+            continue;
+        }
+        for (index, rule) in route.spec.rules.iter().enumerate() {
+            let own = rule.name.as_ref().map(|name| name.value.as_str());
+            let name = names::route_name(&route.id, own, index);
+            let Some((placed, _)) = gateway.session_rules().find(|(placed, _)| placed.rule.name == name) else {
+                continue;
+            };
+            let message = format!(
+                "a rule of GRPCRoute {} and the rule {} have the name `{name}` in Envoy, and it cannot tell them apart",
+                route.id, placed.rule.id
+            );
+            report.add(
+                Diagnostic::error(Code::Duplicate, message)
+                    .at(route.place())
+                    .with(placed.rule.route.place(), "the other route")
+                    .help("give the rule of the HTTPRoute a name of its own"),
+            );
+        }
     }
 }
 

@@ -67,6 +67,14 @@ pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Re
     placements
 }
 
+/// The Gateway that a route in `namespace` names as its parent. None: the parent is something else.
+pub fn gateway(parent: &ParentRef, namespace: &str) -> Option<Id> {
+    let group = parent.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
+    let kind = parent.kind.as_ref().map_or("Gateway", |kind| &kind.value);
+    let own = parent.namespace.as_ref().map(|namespace| namespace.value.as_str());
+    ((group, kind) == (GATEWAY_API, "Gateway")).then(|| Id::new(own.unwrap_or(namespace), &parent.name.value))
+}
+
 fn find<'a>(
     route: &Item<HttpRouteSpec>,
     parent: &Field<ParentRef>,
@@ -74,21 +82,15 @@ fn find<'a>(
     report: &mut Report,
 ) -> Option<&'a Item<GatewaySpec>> {
     let raw = &parent.value;
-    let group = raw.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
-    let kind = raw.kind.as_ref().map_or("Gateway", |kind| &kind.value);
-    if (group, kind) != (GATEWAY_API, "Gateway") {
+    let Some(id) = gateway(raw, &route.id.namespace) else {
+        let kind = raw.kind.as_ref().map_or("Gateway", |kind| &kind.value);
         let message = format!(
             "no sessions are kept on the parent {kind} `{}`: only a Gateway keeps them",
             raw.name.value
         );
         report.add(Diagnostic::warning(Code::Unsupported, message).at(route.place_of(&raw.name)));
         return None;
-    }
-    let namespace = raw
-        .namespace
-        .as_ref()
-        .map_or(&route.id.namespace, |namespace| &namespace.value);
-    let id = Id::new(namespace, &raw.name.value);
+    };
     match inventory.gateways.find(&id) {
         Found::Item(gateway) => Some(gateway),
         Found::Unknown => None,

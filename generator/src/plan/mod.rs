@@ -128,6 +128,7 @@ impl<'a> Plan<'a> {
         for gateway in &mut gateways {
             listeners::check(gateway.item, report);
             collisions::resolve(gateway, report);
+            collisions::check_grpc(gateway, inventory, report);
             collisions::warn_of_cookies(gateway, report);
         }
         let rules = gateways.iter().flat_map(|gateway| &gateway.rules);

@@ -189,6 +189,9 @@ pub struct BackendRef {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GrpcRouteSpec {
+    /// `parentRefs`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub parent_refs: Vec<ParentRef>,
     /// `rules`.
     #[serde(default, deserialize_with = "nullable")]
     pub rules: Vec<GrpcRule>,
@@ -198,6 +201,8 @@ pub struct GrpcRouteSpec {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GrpcRule {
+    /// `name`.
+    pub name: OptionalField<String>,
     /// `sessionPersistence`.
     pub session_persistence: OptionalField<Any>,
 }

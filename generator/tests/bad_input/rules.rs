@@ -135,3 +135,38 @@ error[Unsupported]: sessionPersistence on a GRPCRoute is not supported yet
 "#]],
     );
 }
+
+#[test]
+fn a_grpc_route_that_envoy_cannot_tell_from_a_rule_with_sessions() {
+    let grpc = |name: &str, gateway: &str| {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata:\n  name: {name}\nspec:\n  parentRefs:\n  \
+             - name: {gateway}\n  rules:\n  - backendRefs:\n    - name: web\n      port: 80\n"
+        )
+    };
+    refused(
+        generate(&format!("{SHOP}{}", grpc("web", "front"))),
+        str![[r#"
+error[Duplicate]: a rule of GRPCRoute default/web and the rule HTTPRoute/default/web#0 have the name `default.web.0` in Envoy, and it cannot tell them apart
+  --> <stdin>:67:9
+   |
+15 |   name: web
+   |         --- the other route
+...
+67 |   name: web
+   |         ^^^
+   |
+   = help: give the rule of the HTTPRoute a name of its own
+
+warning[Unsupported]: GRPCRoute default/web is not read yet: no sessions are kept on it
+  --> <stdin>:67:9
+   |
+67 |   name: web
+   |         ^^^
+
+
+"#]],
+    );
+    generate(&format!("{SHOP}{}", grpc("web", "side"))).success();
+    generate(&format!("{SHOP}{}", grpc("api", "front"))).success();
+}
