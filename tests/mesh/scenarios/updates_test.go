@@ -36,3 +36,25 @@ func TestTwentyUpdatesUnderFiftyConnections(t *testing.T) {
 		t.Errorf("the filter was configured only %d times", n)
 	}
 }
+
+// Mooring comes to a gateway that serves, and goes again.
+func TestInstallingAndRemovingUnderFiftyConnections(t *testing.T) {
+	s := rig.Start(t, "sp-demo", rig.GatewayEnv(keys))
+	s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
+	load := rig.StartLoad(t, 50, "/", s.Gateway("gateway-sp-demo").Client)
+	load.Await(500)
+	s.Deploy()
+	load.Await(500)
+	before := load.SoFar()
+	load.Await(500)
+	with := load.SoFar()
+	s.Undeploy()
+	load.Await(500)
+	total := load.Stop()
+	t.Logf("%d requests before and while it came, %d with it, %d while and after it went: %s",
+		before.Requests, with.Requests-before.Requests, total.Requests-with.Requests, total)
+	if total.Failed > 0 || total.Cookies != 50 || with.Moves > before.Moves {
+		t.Errorf("%d failed %v, %d cookies of 50 visitors, %d moves with sessions",
+			total.Failed, total.Failures, total.Cookies, with.Moves-before.Moves)
+	}
+}
