@@ -14,11 +14,15 @@ use crate::{
     source::{FileId, Place, Sources},
     wire::{
         Field, Object, OptionalField,
+        canary::CanaryPolicySpec,
         gateway::GatewaySpec,
         grant::ReferenceGrantSpec,
+        grpc::GrpcRouteSpec,
+        istio::{DestinationRuleSpec, IstioGatewaySpec, ServiceEntrySpec},
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
-        route::{GrpcRouteSpec, HttpRouteSpec},
-        service::{EndpointSlice, ServiceSpec},
+        route::HttpRouteSpec,
+        service::{EndpointSlice, Pod, ServiceSpec},
+        virtual_service::VirtualServiceSpec,
     },
     yaml,
 };
@@ -59,14 +63,26 @@ pub enum Parsed {
     BackendLbPolicy(Object<BackendLbPolicySpec>),
     /// An `XBackendTrafficPolicy`.
     XBackendTrafficPolicy(Object<XBackendTrafficPolicySpec>),
+    /// A `CanaryPolicy`.
+    CanaryPolicy(Box<Object<CanaryPolicySpec>>),
     /// A `Gateway` of Gateway API.
     Gateway(Object<GatewaySpec>),
     /// An `HTTPRoute`.
     HttpRoute(Object<HttpRouteSpec>),
     /// A `GRPCRoute`.
     GrpcRoute(Object<GrpcRouteSpec>),
+    /// A `VirtualService`.
+    VirtualService(Object<VirtualServiceSpec>),
+    /// A `Gateway` of Istio.
+    IstioGateway(Object<IstioGatewaySpec>),
+    /// A `DestinationRule`.
+    DestinationRule(Object<DestinationRuleSpec>),
+    /// A `ServiceEntry`.
+    ServiceEntry(Object<ServiceEntrySpec>),
     /// A `Service`.
     Service(Object<ServiceSpec>),
+    /// A `Pod`.
+    Pod(Pod),
     /// An `EndpointSlice`.
     EndpointSlice(EndpointSlice),
     /// A `ReferenceGrant`.
@@ -310,10 +326,16 @@ impl Kind {
         Ok(match self {
             Self::BackendLbPolicy => Parsed::BackendLbPolicy(Object::deserialize(deserializer)?),
             Self::XBackendTrafficPolicy => Parsed::XBackendTrafficPolicy(Object::deserialize(deserializer)?),
+            Self::CanaryPolicy => Parsed::CanaryPolicy(Box::new(Object::deserialize(deserializer)?)),
             Self::Gateway => Parsed::Gateway(Object::deserialize(deserializer)?),
             Self::HttpRoute => Parsed::HttpRoute(Object::deserialize(deserializer)?),
             Self::GrpcRoute => Parsed::GrpcRoute(Object::deserialize(deserializer)?),
+            Self::VirtualService => Parsed::VirtualService(Object::deserialize(deserializer)?),
+            Self::IstioGateway => Parsed::IstioGateway(Object::deserialize(deserializer)?),
+            Self::DestinationRule => Parsed::DestinationRule(Object::deserialize(deserializer)?),
+            Self::ServiceEntry => Parsed::ServiceEntry(Object::deserialize(deserializer)?),
             Self::Service => Parsed::Service(Object::deserialize(deserializer)?),
+            Self::Pod => Parsed::Pod(Pod::deserialize(deserializer)?),
             Self::EndpointSlice => Parsed::EndpointSlice(EndpointSlice::deserialize(deserializer)?),
             Self::ReferenceGrant => Parsed::ReferenceGrant(Object::deserialize(deserializer)?),
         })

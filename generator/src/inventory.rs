@@ -13,16 +13,18 @@ use crate::{
     source::Place,
     wire::{
         Field, Metadata, Object,
+        canary::CanaryPolicySpec,
         gateway::GatewaySpec,
         grant::ReferenceGrantSpec,
+        istio::DestinationRuleSpec,
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
-        route::{GrpcRouteSpec, HttpRouteSpec},
-        service::{EndpointSlice, ServiceSpec},
+        route::HttpRouteSpec,
+        service::{EndpointSlice, Pod, ServiceSpec},
     },
 };
 
 /// The namespace of an object that names none.
-const DEFAULT_NAMESPACE: &str = "default";
+pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +96,14 @@ impl<T> Item<T> {
     #[must_use]
     pub fn place_of<F>(&self, field: &Field<F>) -> Place {
         self.origin.place(field)
+    }
+}
+
+impl Item<HttpRouteSpec> {
+    /// Kind, namespace and name of a route.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.spec.kind, self.id)
     }
 }
 
@@ -184,14 +194,28 @@ pub struct Inventory {
     pub backend_lb_policies: Items<BackendLbPolicySpec>,
     /// The policies of Gateway API 1.3 and later.
     pub x_backend_traffic_policies: Items<XBackendTrafficPolicySpec>,
+    /// The canary policies.
+    pub canary_policies: Items<CanaryPolicySpec>,
     /// The gateways.
     pub gateways: Items<GatewaySpec>,
     /// The HTTP routes.
     pub http_routes: Items<HttpRouteSpec>,
+    /// The virtual services.
+    pub virtual_services: Items<HttpRouteSpec>,
+    /// The gateways of Istio's own API.
+    pub istio_gateways: Items<GatewaySpec>,
+    /// The rules for destinations.
+    pub destination_rules: Items<DestinationRuleSpec>,
+    /// The hosts of service entries.
+    pub external_services: Vec<Item<ServiceSpec>>,
+    /// The namespace of the pods of Istio's own gateways. None: that of the gateway.
+    pub gateway_namespace: Option<String>,
     /// The gRPC routes.
-    pub grpc_routes: Items<GrpcRouteSpec>,
+    pub grpc_routes: Items<HttpRouteSpec>,
     /// The Services.
     pub services: Items<ServiceSpec>,
+    /// Pods, whose labels select subsets.
+    pub pods: Items<Pod>,
     /// Their endpoints.
     pub endpoint_slices: Items<EndpointSlice>,
     /// The permissions to refer to other namespaces.
@@ -211,13 +235,28 @@ impl Inventory {
                 }
                 Outcome::Broken(kind, None) => inventory.mark(kind, None),
                 Outcome::Unknown => {
-                    for kind in [Kind::Gateway, Kind::Service, Kind::ReferenceGrant] {
+                    let kinds = [
+                        Kind::Gateway,
+                        Kind::HttpRoute,
+                        Kind::VirtualService,
+                        Kind::IstioGateway,
+                        Kind::DestinationRule,
+                        Kind::Service,
+                        Kind::ReferenceGrant,
+                    ];
+                    for kind in kinds {
                         inventory.mark(kind, None);
                     }
                 }
             }
         }
         inventory
+    }
+
+    /// The routes of all kinds.
+    pub fn routes(&self) -> impl Iterator<Item = &Item<HttpRouteSpec>> {
+        let of_gateway_api = self.http_routes.iter().chain(self.grpc_routes.iter());
+        of_gateway_api.chain(self.virtual_services.iter())
     }
 
     fn insert(&mut self, origin: Origin, parsed: Parsed, report: &mut Report) {
@@ -233,10 +272,38 @@ impl Inventory {
                 self.x_backend_traffic_policies
                     .insert(Kind::XBackendTrafficPolicy, item(origin, object), report);
             }
+            Parsed::CanaryPolicy(object) => {
+                self.canary_policies
+                    .insert(Kind::CanaryPolicy, item(origin, *object), report);
+            }
             Parsed::Gateway(object) => self.gateways.insert(Kind::Gateway, item(origin, object), report),
             Parsed::HttpRoute(object) => self.http_routes.insert(Kind::HttpRoute, item(origin, object), report),
-            Parsed::GrpcRoute(object) => self.grpc_routes.insert(Kind::GrpcRoute, item(origin, object), report),
+            Parsed::GrpcRoute(object) => {
+                let item = Item::new(origin, object.metadata, object.spec.into());
+                self.grpc_routes.insert(Kind::GrpcRoute, item, report);
+            }
+            Parsed::VirtualService(object) => {
+                let item = Item::new(origin, object.metadata, object.spec.into());
+                self.virtual_services.insert(Kind::VirtualService, item, report);
+            }
+            Parsed::IstioGateway(object) => {
+                let item = Item::new(origin, object.metadata, object.spec.into());
+                self.istio_gateways.insert(Kind::IstioGateway, item, report);
+            }
+            Parsed::DestinationRule(object) => {
+                self.destination_rules
+                    .insert(Kind::DestinationRule, item(origin, object), report);
+            }
+            Parsed::ServiceEntry(object) => {
+                let services = object.spec.services();
+                self.external_services
+                    .extend(services.map(|service| Item::new(origin, object.metadata.clone(), service)));
+            }
             Parsed::Service(object) => self.services.insert(Kind::Service, item(origin, object), report),
+            Parsed::Pod(pod) => {
+                let item = Item::new(origin, pod.metadata.clone(), pod);
+                self.pods.insert(Kind::Pod, item, report);
+            }
             Parsed::EndpointSlice(slice) => {
                 let item = Item::new(origin, slice.metadata.clone(), slice);
                 self.endpoint_slices.insert(Kind::EndpointSlice, item, report);
@@ -252,6 +319,16 @@ impl Inventory {
     fn mark(&mut self, kind: Kind, id: Option<&Id>) {
         let (broken, any_unknown) = match kind {
             Kind::Gateway => (&mut self.gateways.broken, &mut self.gateways.any_unknown),
+            Kind::HttpRoute => (&mut self.http_routes.broken, &mut self.http_routes.any_unknown),
+            Kind::VirtualService => (
+                &mut self.virtual_services.broken,
+                &mut self.virtual_services.any_unknown,
+            ),
+            Kind::IstioGateway => (&mut self.istio_gateways.broken, &mut self.istio_gateways.any_unknown),
+            Kind::DestinationRule => (
+                &mut self.destination_rules.broken,
+                &mut self.destination_rules.any_unknown,
+            ),
             Kind::Service => (&mut self.services.broken, &mut self.services.any_unknown),
             Kind::ReferenceGrant => (
                 &mut self.reference_grants.broken,

@@ -6,6 +6,12 @@ pub const GATEWAY_API: &str = "gateway.networking.k8s.io";
 /// The API group of its experiments.
 pub const GATEWAY_API_X: &str = "gateway.networking.x-k8s.io";
 
+/// The API group of Istio's routing.
+pub const NETWORKING_ISTIO: &str = "networking.istio.io";
+
+/// Our own API group.
+pub const MOORING: &str = "mooring.dev";
+
 /// A kind that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -13,14 +19,26 @@ pub enum Kind {
     BackendLbPolicy,
     /// `XBackendTrafficPolicy`.
     XBackendTrafficPolicy,
+    /// `CanaryPolicy`.
+    CanaryPolicy,
     /// `Gateway` of Gateway API.
     Gateway,
     /// `HTTPRoute`.
     HttpRoute,
     /// `GRPCRoute`.
     GrpcRoute,
+    /// `VirtualService`.
+    VirtualService,
+    /// `Gateway` of Istio.
+    IstioGateway,
+    /// `DestinationRule`.
+    DestinationRule,
+    /// `ServiceEntry`.
+    ServiceEntry,
     /// `Service`.
     Service,
+    /// `Pod`.
+    Pod,
     /// `EndpointSlice`.
     EndpointSlice,
     /// `ReferenceGrant`.
@@ -30,7 +48,9 @@ pub enum Kind {
 /// A kind, its group, and the versions of it that are read.
 type Row = (Kind, &'static str, &'static str, &'static [&'static str]);
 
-const KINDS: [Row; 8] = [
+const ISTIO_VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha3"];
+
+const KINDS: [Row; 14] = [
     (Kind::BackendLbPolicy, "BackendLBPolicy", GATEWAY_API, &["v1alpha2"]),
     (
         Kind::XBackendTrafficPolicy,
@@ -38,13 +58,59 @@ const KINDS: [Row; 8] = [
         GATEWAY_API_X,
         &["v1alpha1"],
     ),
+    (Kind::CanaryPolicy, "CanaryPolicy", MOORING, &["v1alpha1"]),
     (Kind::Gateway, "Gateway", GATEWAY_API, &["v1", "v1beta1"]),
     (Kind::HttpRoute, "HTTPRoute", GATEWAY_API, &["v1", "v1beta1"]),
     (Kind::GrpcRoute, "GRPCRoute", GATEWAY_API, &["v1", "v1alpha2"]),
+    (
+        Kind::VirtualService,
+        "VirtualService",
+        NETWORKING_ISTIO,
+        &ISTIO_VERSIONS,
+    ),
+    (Kind::IstioGateway, "Gateway", NETWORKING_ISTIO, &ISTIO_VERSIONS),
+    (
+        Kind::DestinationRule,
+        "DestinationRule",
+        NETWORKING_ISTIO,
+        &ISTIO_VERSIONS,
+    ),
+    (Kind::ServiceEntry, "ServiceEntry", NETWORKING_ISTIO, &ISTIO_VERSIONS),
     (Kind::Service, "Service", "", &["v1"]),
+    (Kind::Pod, "Pod", "", &["v1"]),
     (Kind::EndpointSlice, "EndpointSlice", "discovery.k8s.io", &["v1"]),
     (Kind::ReferenceGrant, "ReferenceGrant", GATEWAY_API, &["v1", "v1beta1"]),
 ];
+
+/// A kind that is read, by its names.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownKind {
+    /// The kind.
+    pub name: &'static str,
+    /// Its group; empty: the core group.
+    pub group: &'static str,
+    /// Its versions, the best one first.
+    pub versions: &'static [&'static str],
+}
+
+impl KnownKind {
+    /// Every kind that is read.
+    pub fn all() -> impl Iterator<Item = Self> {
+        KINDS
+            .into_iter()
+            .map(|(_, name, group, versions)| Self { name, group, versions })
+    }
+
+    /// `apiVersion` of an object in one of its versions.
+    #[must_use]
+    pub fn api_version(&self, version: &str) -> String {
+        if self.group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{}/{version}", self.group)
+        }
+    }
+}
 
 /// What is to be done with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,11 +164,16 @@ impl Recognized {
             return Ok(Self::List);
         }
         let item = kind.strip_suffix("List").unwrap_or(kind);
-        let Some((known, name, known_group, versions)) = KINDS.into_iter().find(|(_, name, ..)| *name == item) else {
+        let named = || KINDS.into_iter().filter(|(_, name, ..)| *name == item);
+        let in_group = named().find(|(_, _, other, _)| *other == group);
+        let Some((known, name, known_group, versions)) = in_group.or_else(|| named().next()) else {
             return Ok(Self::Unrelated);
         };
         // Other APIs have a Gateway or a Service of their own. The names of the policies are nobody else's.
-        let ours = matches!(known, Kind::BackendLbPolicy | Kind::XBackendTrafficPolicy);
+        let ours = matches!(
+            known,
+            Kind::BackendLbPolicy | Kind::XBackendTrafficPolicy | Kind::CanaryPolicy
+        );
         match group == known_group {
             false if !ours => Ok(Self::Unrelated),
             _ if kind != name => Err(NotRead::TypedList(name)),
@@ -143,7 +214,7 @@ mod tests {
         assert_eq!(read("v1", "List"), Some(Recognized::List));
         for (api_version, kind) in [
             ("serving.knative.dev/v1", "Service"),
-            ("networking.istio.io/v1", "Gateway"),
+            ("example.com/v1", "Gateway"),
             ("v1", "ConfigMap"),
             ("gateway.networking.k8s.io/v1", "TLSRoute"),
         ] {

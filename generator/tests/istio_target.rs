@@ -152,7 +152,7 @@ fn a_split_chooses_by_key_and_falls_back_to_the_heaviest() {
     );
     assert_eq!(
         run.at("/items/1/metadata/annotations/envoyfilter.istio.io~1referenced-services"),
-        "beta.default.svc.cluster.local,gone.default.svc.cluster.local,web.default.svc.cluster.local"
+        "default/beta.default.svc.cluster.local,default/gone.default.svc.cluster.local,default/web.default.svc.cluster.local"
     );
 }
 

@@ -4,7 +4,7 @@
 //! Not for attachment: which rules a policy reaches is decided by `crate::attachment`.
 
 use crate::{
-    diagnostic::{Code, Diagnostic, Report},
+    diagnostic::{Code, Diagnostic, Report, Severity},
     document::Origin,
     inventory::{Id, Inventory, Item},
     kind::Kind,
@@ -17,10 +17,12 @@ mod annotations;
 mod backend_lb_policy;
 mod inline;
 mod persistence;
+mod sticky;
 mod target;
 mod x_backend_traffic_policy;
 
 pub use inline::{Inline, inline};
+pub use sticky::sticky;
 
 /// A policy that targets Services, of any dialect.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub struct Policy {
     pub targets: Vec<Located<String>>,
     /// How it keeps sessions, if it says anything about that.
     pub session: Option<SessionPolicy>,
+    /// Whether nothing is wrong with it.
+    pub sound: bool,
 }
 
 impl Policy {
@@ -68,24 +72,28 @@ fn policy<S>(
     persistence: Option<&Field<SessionPersistence>>,
     report: &mut Report,
 ) -> Policy {
+    let errors = report.count(Severity::Error);
     let overrides = annotations::Overrides::read(&item.metadata.annotations, item.origin, report);
     let mut session = persistence.map(|persistence| persistence::read(persistence, item.origin, report));
     overrides.apply(session.as_mut_slice(), report);
     if let Some(session) = &session {
         session.check(report);
     }
+    let created = created(item, report);
+    let targets = target::read(targets, item, report);
     Policy {
         kind,
         id: item.id.clone(),
         place: item.place(),
-        created: created(item, report),
-        targets: target::read(targets, item, report),
+        created,
+        targets,
         session,
+        sound: report.count(Severity::Error) == errors,
     }
 }
 
 /// `creationTimestamp`, as the API server writes it: such texts sort as the times do.
-fn created<S>(item: &Item<S>, report: &mut Report) -> Option<String> {
+pub fn created<S>(item: &Item<S>, report: &mut Report) -> Option<String> {
     let field = item.metadata.creation_timestamp.as_ref()?;
     let pattern = "0000-00-00T00:00:00Z";
     let fits = field.value.len() == pattern.len()
@@ -106,7 +114,7 @@ fn created<S>(item: &Item<S>, report: &mut Report) -> Option<String> {
 }
 
 /// A field's value with its place.
-fn located<T: Clone>(field: &Field<T>, origin: Origin) -> Located<T> {
+pub fn located<T: Clone>(field: &Field<T>, origin: Origin) -> Located<T> {
     Located {
         value: field.value.clone(),
         place: origin.place(field),

@@ -1,15 +1,18 @@
 //! `--target istio`: for each gateway with sessions a `WasmPlugin`, which brings the filter, and an `EnvoyFilter`, which
 //! brings guard, pin and choice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{FailStrategy, Output, pieces};
+use super::{FailStrategy, MANAGED_BY, Output, pieces};
+mod version;
+
+pub use version::{IstioVersion, References, UnknownVersion};
+
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    inventory::{Id, Inventory},
-    plan::{Backend, Gateway, Placed, Plan, Session},
+    plan::{Backend, Gateway, Placed, Plan},
 };
 
 /// The label by which istiod finds the pods of a Gateway.
@@ -28,37 +31,68 @@ pub struct Options {
     pub url: String,
     /// Its checksum.
     pub sha256: Option<String>,
+    /// The namespace of the pods of Istio's own gateways. None: that of the Gateway.
+    pub gateway_namespace: Option<String>,
     /// What happens when it cannot run.
     pub fail_strategy: FailStrategy,
+    /// For which Istio the objects are.
+    pub version: IstioVersion,
 }
 
 /// Two objects for each gateway that keeps sessions.
-pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut Report) -> Vec<Output> {
-    report_grpc(inventory, report);
-    let with_sessions: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.has_sessions()).collect();
-    if with_sessions.is_empty() && !report.has_errors() {
-        let message = "nothing to generate: no rule of an HTTPRoute on a Gateway of the input keeps sessions";
+pub fn emit(plan: &Plan, options: &Options, report: &mut Report) -> Vec<Output> {
+    let managed: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.is_managed()).collect();
+    if managed.is_empty() && !report.has_errors() {
+        let message =
+            "nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries";
         report.add(Diagnostic::warning(Code::NoEffect, message));
     }
-    let objects = |gateway: &Gateway| [wasm_plugin(gateway, options, report), envoy_filter(gateway)];
-    with_sessions.into_iter().flat_map(objects).collect()
+    check_names(&managed, report);
+    if !options.version.can_choose() {
+        for gateway in &managed {
+            refuse_choices(gateway, options, report);
+        }
+    }
+    let objects = |gateway: &Gateway| [wasm_plugin(gateway, options, report), envoy_filter(gateway, options)];
+    managed.into_iter().flat_map(objects).collect()
 }
 
-fn report_grpc(inventory: &Inventory, report: &mut Report) {
-    for route in inventory.grpc_routes.iter() {
-        let inline = route
-            .spec
-            .rules
-            .iter()
-            .find_map(|rule| rule.session_persistence.as_ref());
-        let message = format!("GRPCRoute {} is not read yet: no sessions are kept on it", route.id);
-        let skipped = Diagnostic::warning(Code::Unsupported, message).at(route.place());
-        let refused = inline.map(|field| {
-            let message = "sessionPersistence on a GRPCRoute is not supported yet";
-            Diagnostic::error(Code::Unsupported, message).at(route.place_of(field))
-        });
-        report.add(refused.unwrap_or(skipped));
+/// Without the matcher, Envoy would send every session of a split to a cluster of its own choice.
+fn refuse_choices(gateway: &Gateway, options: &Options, report: &mut Report) {
+    for placed in gateway.managed_rules() {
+        let rule = &placed.rule;
+        if rule.backends.len() > 1 {
+            let message = format!(
+                "sessions and canaries over {} backends need Istio 1.27 or later, and this is for Istio {}: Envoy cannot choose the \
+                 backend of a request before",
+                rule.backends.len(),
+                options.version
+            );
+            report.add(Diagnostic::error(Code::Unsupported, message).at(rule.route.place_of(rule.wire)));
+        }
     }
+}
+
+/// Reports gateways whose objects would have one name.
+fn check_names(gateways: &[&Gateway], report: &mut Report) {
+    let mut seen = BTreeMap::new();
+    for gateway in gateways {
+        if let Some(other) = seen.insert(object_id(gateway), gateway.item.place()) {
+            let (namespace, name) = object_id(gateway);
+            let message = format!("what is generated for two gateways would have one name: {namespace}/{name}");
+            let diagnostic = Diagnostic::error(Code::Duplicate, message).at(gateway.item.place());
+            report.add(diagnostic.with(other, "the other Gateway"));
+        }
+    }
+}
+
+/// Namespace and name of what is generated for a gateway.
+fn object_id(gateway: &Gateway) -> (String, String) {
+    let (namespace, name) = match &gateway.workload {
+        Some(workload) => (&workload.namespace, workload.name()),
+        None => (&gateway.item.id.namespace, gateway.item.id.name.clone()),
+    };
+    (namespace.clone(), format!("mooring-{name}"))
 }
 
 fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Output {
@@ -70,7 +104,10 @@ fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Out
         },
         "pluginConfig": gateway.config(report),
         "pluginName": "mooring",
-        "targetRefs": [{ "group": crate::kind::GATEWAY_API, "kind": "Gateway", "name": gateway.item.id.name }],
+        "selector": gateway.workload.as_ref().map(|workload| json!({ "matchLabels": workload.labels })),
+        "targetRefs": gateway.workload.is_none().then(|| {
+            json!([{ "group": crate::kind::GATEWAY_API, "kind": "Gateway", "name": gateway.item.id.name }])
+        }),
         "sha256": options.sha256,
         "url": options.url,
         "vmConfig": { "env": [{ "name": "MOORING_KEYS", "valueFrom": "HOST" }] },
@@ -84,7 +121,7 @@ fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Out
     )
 }
 
-fn envoy_filter(gateway: &Gateway) -> Output {
+fn envoy_filter(gateway: &Gateway, options: &Options) -> Output {
     let guard = json!({
         "typed_config": {
             "@type": pieces::type_url(CONNECTION_MANAGER),
@@ -95,27 +132,43 @@ fn envoy_filter(gateway: &Gateway) -> Output {
     let mut patches = vec![
         filter_patch("NETWORK_FILTER", "MERGE", None, &guard),
         filter_patch("HTTP_FILTER", "INSERT_FIRST", None, &pieces::guard_of_responses()),
-        filter_patch("HTTP_FILTER", "INSERT_BEFORE", router, &pieces::pin()),
     ];
+    if gateway.pins_hosts() {
+        patches.push(filter_patch("HTTP_FILTER", "INSERT_BEFORE", router, &pieces::pin()));
+    }
     let mut services = BTreeSet::new();
-    for (placed, session) in gateway.session_rules() {
-        patches.extend(http_routes(placed, session));
-        services.extend(placed.rule.backends.iter().map(Backend::host));
+    for placed in gateway.managed_rules() {
+        patches.extend(http_routes(placed));
+        let backends = placed.rule.backends.iter();
+        services.extend(backends.filter_map(|backend| reference(backend, options.version)));
     }
     let services: Vec<String> = services.into_iter().collect();
-    let annotations = json!({ "envoyfilter.istio.io/referenced-services": services.join(",") });
+    let services = (!services.is_empty()).then(|| services.join(","));
+    let annotations = services.map(|services| json!({ "envoyfilter.istio.io/referenced-services": services }));
     let spec = json!({
         "configPatches": patches,
         "priority": PRIORITY,
-        "workloadSelector": { "labels": { GATEWAY_LABEL: gateway.item.id.name } },
+        "workloadSelector": { "labels": match &gateway.workload {
+            Some(workload) => json!(workload.labels),
+            None => json!({ GATEWAY_LABEL: gateway.item.id.name }),
+        } },
     });
     object(
         gateway,
         "networking.istio.io/v1alpha3",
         "EnvoyFilter",
-        &annotations,
+        &json!(annotations),
         &spec,
     )
+}
+
+/// How the annotation names the Service of a backend, where there is such an annotation.
+fn reference(backend: &Backend, version: IstioVersion) -> Option<String> {
+    match version.references() {
+        References::None => None,
+        References::Host => Some(backend.host()),
+        References::NamespaceAndHost => Some(format!("{}/{}", backend.service.id.namespace, backend.host())),
+    }
 }
 
 fn filter_patch(apply_to: &str, operation: &str, before: Option<&str>, value: &Value) -> Value {
@@ -131,18 +184,18 @@ fn filter_patch(apply_to: &str, operation: &str, before: Option<&str>, value: &V
 }
 
 /// The patches on the routes of a rule: one, or where the name alone does not tell, one for each virtual host.
-fn http_routes(placed: &Placed, session: &Session) -> Vec<Value> {
+fn http_routes(placed: &Placed) -> Vec<Value> {
     let choice = pieces::choice(&placed.rule.backends);
     let value = json!({
         "request_headers_to_remove": pieces::internal_headers(),
         "route": choice.map(|choice| json!({ "inline_cluster_specifier_plugin": choice })),
-        "typed_per_filter_config": pieces::pin_of(session),
+        "typed_per_filter_config": placed.rule.pins_hosts().map(pieces::pin_of),
     });
     let hosts = placed.distinguishing_hosts();
-    let patch = |virtual_host: Option<String>| {
+    let patch = |virtual_host: Option<&String>, name: String| {
         let vhost = json!({
             "name": virtual_host,
-            "route": { "name": placed.rule.name },
+            "route": { "name": name },
         });
         json!({
             "applyTo": "HTTP_ROUTE",
@@ -150,18 +203,22 @@ fn http_routes(placed: &Placed, session: &Session) -> Vec<Value> {
             "patch": { "operation": "MERGE", "value": value },
         })
     };
-    if hosts.is_empty() {
-        return vec![patch(None)];
+    let mut patches = Vec::new();
+    for name in placed.rule.envoy_names() {
+        match hosts.as_slice() {
+            [] => patches.push(patch(None, name)),
+            hosts => patches.extend(hosts.iter().map(|host| patch(Some(host), name.clone()))),
+        }
     }
-    hosts.into_iter().map(|host| patch(Some(host))).collect()
+    patches
 }
 
 fn object(gateway: &Gateway, api_version: &str, kind: &str, annotations: &Value, spec: &Value) -> Output {
-    let Id { namespace, name } = &gateway.item.id;
-    let name = format!("mooring-{name}");
+    let (namespace, name) = object_id(gateway);
+    let (label, value) = MANAGED_BY;
     let metadata = json!({
         "annotations": annotations,
-        "labels": { "app.kubernetes.io/managed-by": "mooring" },
+        "labels": { label: value },
         "name": name,
         "namespace": namespace,
     });

@@ -7,16 +7,17 @@ use mooring_policy::config;
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Found, Id, Inventory, Item},
-    kind::GATEWAY_API,
+    kind::{GATEWAY_API, Kind},
     source::Place,
     wire::{
         Field,
+        istio::Subset,
         route::{self, BackendRef, HttpRouteSpec},
-        service::{ServicePort, ServiceSpec},
+        service::{Protocol, ServicePort, ServiceSpec},
     },
 };
 
-use super::Rule;
+use super::{Rule, destinations};
 
 /// The largest weight (Gateway API: `maximum`).
 const MAX_WEIGHT: u32 = 1_000_000;
@@ -34,6 +35,8 @@ pub struct Backend<'a> {
     pub service: &'a Item<ServiceSpec>,
     /// Its port.
     pub port: &'a ServicePort,
+    /// The part of its pods that is meant, if it is not all of them.
+    pub subset: Option<&'a Subset>,
     /// Its share of new sessions.
     pub weight: u32,
 }
@@ -43,20 +46,38 @@ impl Backend<'_> {
     #[must_use]
     pub fn key(&self) -> String {
         let Id { namespace, name } = &self.service.id;
-        format!("{name}.{namespace}:{}", self.port.port.value)
+        let host = match &self.service.spec.external_host {
+            Some(host) => host.value.clone(),
+            None => format!("{name}.{namespace}"),
+        };
+        let subset = self
+            .subset
+            .map_or(String::new(), |subset| format!("/{}", subset.name.value));
+        format!("{host}:{}{subset}", self.port.port.value)
     }
 
     /// The name of its Envoy cluster, as Istio names it.
     #[must_use]
     pub fn cluster(&self) -> String {
-        format!("outbound|{}||{}", self.port.port.value, self.host())
+        let subset = self.subset.map_or("", |subset| &subset.name.value);
+        format!("outbound|{}|{subset}|{}", self.port.port.value, self.host())
     }
 
     /// The host name of the Service.
     #[must_use]
     pub fn host(&self) -> String {
         let Id { namespace, name } = &self.service.id;
-        format!("{name}.{namespace}.svc.cluster.local")
+        let external = self.service.spec.external_host.as_ref();
+        external.map_or_else(
+            || format!("{name}.{namespace}.svc.cluster.local"),
+            |host| host.value.clone(),
+        )
+    }
+
+    /// The Service, unless it is a host of a `ServiceEntry`.
+    #[must_use]
+    pub fn service_id(&self) -> Option<&Id> {
+        Some(&self.service.id).filter(|_| self.service.spec.external_host.is_none())
     }
 
     /// What the filter is told.
@@ -88,15 +109,23 @@ pub fn resolve<'a>(
         let Some(backend) = resolve_one(route, reference, inventory, report) else {
             continue;
         };
-        let twin = backends
-            .iter_mut()
-            .find(|other| other.service.id == backend.service.id && std::ptr::eq(other.port, backend.port));
-        match twin {
-            Some(twin) => twin.weight = twin.weight.saturating_add(backend.weight),
-            None => backends.push(backend),
-        }
+        merge(&mut backends, backend);
     }
     backends
+}
+
+/// Adds a backend, or its weight where it is there already.
+pub fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
+    let subset = |backend: &Backend<'a>| backend.subset.map(|subset| &subset.name.value);
+    let twin = backends.iter_mut().find(|other| {
+        std::ptr::eq(other.service, backend.service)
+            && std::ptr::eq(other.port, backend.port)
+            && subset(other) == subset(&backend)
+    });
+    match twin {
+        Some(twin) => twin.weight = twin.weight.saturating_add(backend.weight),
+        None => backends.push(backend),
+    }
 }
 
 fn resolve_one<'a>(
@@ -129,19 +158,36 @@ fn resolve_one<'a>(
     };
     if service.id.namespace != route.id.namespace && !permitted(route, service, inventory) {
         let message = format!(
-            "HTTPRoute {} must not refer to the Service {id}: it is in another namespace, and no ReferenceGrant there \
+            "{} must not refer to the Service {id}: it is in another namespace, and no ReferenceGrant there \
              permits it",
-            route.id
+            route.title()
         );
         let help = format!(
-            "add a ReferenceGrant in the namespace {namespace} from HTTPRoute in {} to Service",
-            route.id.namespace
+            "add a ReferenceGrant in the namespace {namespace} from {} in {} to Service",
+            route.spec.kind, route.id.namespace
         );
         report.add(Diagnostic::error(Code::RefNotPermitted, message).at(place).help(help));
     }
+    let port = find_port(route, raw, service, report)?;
+    if route.spec.kind == Kind::GrpcRoute && port.protocol() == Some(Protocol::Other) {
+        let message = format!(
+            "{} leads to port {} of the Service {id}, which says that it does not speak HTTP/2: calls will fail",
+            route.title(),
+            port.port.value
+        );
+        let declared = port.app_protocol.as_ref().or(port.name.as_ref());
+        let declared = declared.map_or(service.place(), |field| service.place_of(field));
+        report.add(
+            Diagnostic::warning(Code::Unsupported, message)
+                .at(place)
+                .with(declared, "the Service says so here")
+                .help("give the port `appProtocol: kubernetes.io/h2c` or a name that begins with `grpc`"),
+        );
+    }
     Some(Backend {
         service,
-        port: find_port(route, raw, service, report)?,
+        subset: None,
+        port,
         weight,
     })
 }
@@ -191,7 +237,7 @@ fn find_port<'a>(
     port
 }
 
-fn ports(service: &Item<ServiceSpec>) -> String {
+pub fn ports(service: &Item<ServiceSpec>) -> String {
     let ports: Vec<String> = service
         .spec
         .ports
@@ -217,8 +263,9 @@ fn weight(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) ->
 /// Whether a `ReferenceGrant` in the Service's namespace lets the route refer to it (GEP-709).
 fn permitted(route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>, inventory: &Inventory) -> bool {
     let grants = &inventory.reference_grants;
+    let kind = route.spec.kind.to_string();
     let from_here = |from: &crate::wire::grant::From| {
-        (from.group.value.as_str(), from.kind.value.as_str()) == (GATEWAY_API, "HTTPRoute")
+        (from.group.value.as_str(), &from.kind.value) == (GATEWAY_API, &kind)
             && from.namespace.value == route.id.namespace
     };
     let to_there = |to: &crate::wire::grant::To| {
@@ -234,21 +281,34 @@ fn permitted(route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>, inventory
 
 /// What a rule with sessions demands of its backends.
 pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
-    if rule.session.is_none() {
+    if !rule.is_managed() {
         return;
+    }
+    if rule.backends.len() > 1 {
+        destinations::check_headers(rule.route, &rule.wire.value, report);
     }
     let place = rule.route.place_of(rule.wire);
     let mut error = |code: Code, message: String, place: Place| report.add(Diagnostic::error(code, message).at(place));
-    if rule.wire.value.backend_refs.is_empty() {
+    if rule.wire.value.backend_refs.is_empty() && rule.wire.value.destinations.is_empty() {
         error(
             Code::Invalid,
-            "this rule has no backendRefs, so there is nothing to keep a session on".to_owned(),
+            match rule.session {
+                Some(_) => "this rule has no backendRefs, so there is nothing to keep a session on",
+                None => "this rule has no backendRefs, so there is nothing to choose from",
+            }
+            .to_owned(),
             place,
         );
     } else if !rule.backends.is_empty() && rule.backends.iter().all(|backend| backend.weight == 0) {
         error(
             Code::Invalid,
-            "the weights of all backends of this rule are 0, so that no new session could be placed".to_owned(),
+            match rule.session {
+                Some(_) => "the weights of all backends of this rule are 0, so that no new session could be placed",
+                None => {
+                    "the weights of all backends of this rule are 0, so that nobody could go where no canary rule sends"
+                }
+            }
+            .to_owned(),
             place,
         );
     }
@@ -266,7 +326,7 @@ pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
             error(Code::Unsupported, message.to_owned(), rule.route.place_of(filter));
         }
     }
-    for backend in &rule.backends {
+    for backend in rule.backends.iter().filter(|_| rule.session.is_some()) {
         warn_of_affinity(backend.service, report);
     }
 }
@@ -287,8 +347,9 @@ fn warn_of_affinity(service: &Item<ServiceSpec>, report: &mut Report) {
 /// Says which Services' sessions end with the pod's termination: without the label no endpoint is ever draining.
 pub fn note_draining<'a>(rules: impl Iterator<Item = &'a Rule<'a>>, report: &mut Report) {
     let services: BTreeMap<&Id, &Item<ServiceSpec>> = rules
-        .filter(|rule| rule.session.is_some())
+        .filter(|rule| rule.pins_hosts().is_some())
         .flat_map(|rule| &rule.backends)
+        .filter(|backend| backend.service_id().is_some())
         .filter(|backend| backend.service.metadata.labels.get(DRAINING_LABEL).is_none())
         .map(|backend| (&backend.service.id, backend.service))
         .collect();

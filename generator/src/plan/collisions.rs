@@ -7,69 +7,37 @@ use std::collections::BTreeMap;
 
 use mooring_policy::config::Transport;
 
-use super::{Gateway, Placed, listeners, names};
-use crate::{
-    diagnostic::{Code, Diagnostic, Report},
-    inventory::Inventory,
-};
+use super::{Gateway, Placed};
+use crate::diagnostic::{Code, Diagnostic, Report};
 
 /// Marks rules that need their virtual hosts to be found; reports those that cannot be told apart.
 pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
     let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (position, placed) in gateway.rules.iter().enumerate() {
-        by_name.entry(placed.rule.name.clone()).or_default().push(position);
+        for name in placed.rule.envoy_names() {
+            by_name.entry(name).or_default().push(position);
+        }
     }
     by_name.retain(|_, positions| positions.len() > 1);
-    for namesakes in by_name.values() {
+    for (name, namesakes) in &by_name {
         let placed: Vec<&Placed> = namesakes
             .iter()
             .filter_map(|position| gateway.rules.get(*position))
             .collect();
         for (count, one) in placed.iter().enumerate() {
             for other in placed.iter().skip(count.saturating_add(1)) {
-                let sessions = one.rule.session.is_some() || other.rule.session.is_some();
+                let managed = one.rule.is_managed() || other.rule.is_managed();
                 let shared = one.virtual_hosts.intersection(&other.virtual_hosts).next();
                 // Two rules of one name in one route have been reported.
-                if let Some(host) = shared.filter(|_| sessions && one.rule.id != other.rule.id) {
-                    report.add(collision(one, other, &host.name()));
+                if let Some(host) = shared.filter(|_| managed && one.rule.id != other.rule.id) {
+                    report.add(collision(name, one, other, &host.name()));
                 }
             }
         }
     }
     for placed in &mut gateway.rules {
-        placed.ambiguous = by_name.contains_key(&placed.rule.name);
-    }
-}
-
-/// Reports gRPC routes on the gateway that Envoy cannot tell from a rule with sessions: Istio names them in the same way,
-/// and what is meant for the rule would reach them too.
-pub fn check_grpc(gateway: &Gateway, inventory: &Inventory, report: &mut Report) {
-    for route in inventory.grpc_routes.iter() {
-        let mut parents = route
-            .spec
-            .parent_refs
-            .iter()
-            .filter_map(|parent| listeners::gateway(parent, &route.id.namespace));
-        if !parents.any(|id| id == gateway.item.id) {
-            continue;
-        }
-        for (index, rule) in route.spec.rules.iter().enumerate() {
-            let own = rule.name.as_ref().map(|name| name.value.as_str());
-            let name = names::route_name(&route.id, own, index);
-            let Some((placed, _)) = gateway.session_rules().find(|(placed, _)| placed.rule.name == name) else {
-                continue;
-            };
-            let message = format!(
-                "a rule of GRPCRoute {} and the rule {} have the name `{name}` in Envoy, and it cannot tell them apart",
-                route.id, placed.rule.id
-            );
-            report.add(
-                Diagnostic::error(Code::Duplicate, message)
-                    .at(route.place())
-                    .with(placed.rule.route.place(), "the other route")
-                    .help("give the rule of the HTTPRoute a name of its own"),
-            );
-        }
+        let mut names = placed.rule.envoy_names();
+        placed.ambiguous = placed.rule.is_managed() && names.any(|name| by_name.contains_key(&name));
     }
 }
 
@@ -110,15 +78,15 @@ pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
     }
 }
 
-fn collision(first: &Placed, second: &Placed, virtual_host: &str) -> Diagnostic {
+fn collision(name: &str, first: &Placed, second: &Placed, virtual_host: &str) -> Diagnostic {
     let place = |placed: &Placed| {
         let name = placed.rule.wire.value.name.as_ref();
         name.map_or(placed.rule.route.place(), |name| placed.rule.route.place_of(name))
     };
     let message = format!(
-        "two rules with the name `{}` are in the virtual host `{virtual_host}`, and Envoy cannot tell them apart: {} and \
+        "two rules with the name `{name}` are in the virtual host `{virtual_host}`, and Envoy cannot tell them apart: {} and \
          {}",
-        first.rule.name, first.rule.id, second.rule.id
+        first.rule.id, second.rule.id
     );
     Diagnostic::error(Code::Duplicate, message)
         .at(place(second))

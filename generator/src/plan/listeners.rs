@@ -43,7 +43,7 @@ pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Re
         report.add(Diagnostic::error(Code::Unsupported, message).at(route.place_of(scope)));
     }
     if route.spec.parent_refs.is_empty() {
-        let message = format!("HTTPRoute {} has no parentRefs, so it is on no Gateway", route.id);
+        let message = format!("{} has no parentRefs, so it is on no Gateway", route.title());
         report.add(Diagnostic::warning(Code::NoMatchingParent, message).at(route.place()));
     }
     let mut placements = Placements::new();
@@ -54,7 +54,7 @@ pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Re
         match virtual_hosts(route, &parent.value, gateway, report) {
             Ok(hosts) => placements.entry(gateway.id.clone()).or_default().extend(hosts),
             Err(reason) => {
-                let message = format!("Gateway {} does not take HTTPRoute {}: {reason}", gateway.id, route.id);
+                let message = format!("Gateway {} does not take {}: {reason}", gateway.id, route.title());
                 let place = route.place_of(&parent.value.name);
                 report.add(
                     Diagnostic::error(Code::NoMatchingParent, message)
@@ -159,11 +159,12 @@ fn allows(listener: &Listener, route: &Item<HttpRouteSpec>, gateway: &Item<Gatew
     let Some(AllowedRoutes { namespaces, kinds }) = &listener.allowed_routes else {
         return same;
     };
-    let http_route = kinds.iter().any(|kind| {
+    let of_route = route.spec.kind.to_string();
+    let allowed = kinds.iter().any(|kind| {
         let group = kind.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
-        (group, kind.kind.value.as_str()) == (GATEWAY_API, "HTTPRoute")
+        (group, &kind.kind.value) == (GATEWAY_API, &of_route)
     });
-    if !kinds.is_empty() && !http_route {
+    if !kinds.is_empty() && !allowed {
         return false;
     }
     let from = namespaces.as_ref().and_then(|namespaces| namespaces.from.as_ref());
@@ -191,15 +192,17 @@ fn common_hostnames(listener: &Listener, route: &Item<HttpRouteSpec>) -> BTreeSe
     };
     let of_route = route.spec.hostnames.iter().map(|hostname| hostname.value.as_str());
     let of_route = of_route.chain(route.spec.hostnames.is_empty().then_some(everything));
-    let narrower = |hostname: &str| {
-        let common = match (covers(of_listener, hostname), covers(hostname, of_listener)) {
-            (true, _) => hostname,
-            (false, true) => of_listener,
-            (false, false) => return None,
-        };
-        Some(common.to_owned())
-    };
-    of_route.filter_map(narrower).collect()
+    let common = of_route.filter_map(|hostname| narrower(of_listener, hostname));
+    common.map(str::to_owned).collect()
+}
+
+/// Of two host names that overlap, the narrower.
+pub fn narrower<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
+    match (covers(one, other), covers(other, one)) {
+        (true, _) => Some(other),
+        (false, true) => Some(one),
+        (false, false) => None,
+    }
 }
 
 /// Whether every name that `narrow` stands for is one that `wide` stands for.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use mooring_policy::{
-    config::{self, Config},
+    config::{self, Config, Pin},
     rule::RouteTable,
 };
 
@@ -17,7 +17,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dialect::{self, Policy},
     inventory::{Id, Inventory, Item},
-    session::SessionPolicy,
+    kind::Kind,
     wire::{
         Field,
         gateway::GatewaySpec,
@@ -26,26 +26,38 @@ use crate::{
 };
 
 mod backends;
+mod canaries;
+mod classic;
 mod collisions;
+mod destinations;
 mod listeners;
 mod matches;
 mod names;
 
 pub use backends::{Backend, DRAINING_LABEL, primary};
+pub use classic::Workload;
 pub use listeners::VirtualHost;
+
+use canaries::{Canaries, Target};
 
 /// Everything that is to be generated.
 #[derive(Debug)]
 pub struct Plan<'a> {
     /// The gateways in the order of their ids, also those without sessions.
     pub gateways: Vec<Gateway<'a>>,
+    /// The rules of all routes, also those that are on no gateway.
+    pub rules: Vec<Rc<Rule<'a>>>,
 }
 
 /// One gateway.
 #[derive(Debug)]
 pub struct Gateway<'a> {
-    /// The object.
+    /// The object; of several that share their pods, the first.
     pub item: &'a Item<GatewaySpec>,
+    /// The others.
+    pub others: Vec<&'a Item<GatewaySpec>>,
+    /// The pods, if the gateway is one of Istio's own API.
+    pub workload: Option<Workload>,
     /// The rules on it, in the order of the routes' ids and of the rules.
     pub rules: Vec<Placed<'a>>,
 }
@@ -76,6 +88,8 @@ pub struct Rule<'a> {
     pub id: String,
     /// How its sessions are kept, if they are.
     pub session: Option<Session>,
+    /// Who is sent to which backend whatever the weights are, and how the rest is split.
+    pub canary: Option<config::Canary>,
     /// Its backends, in the order of the text.
     pub backends: Vec<Backend<'a>>,
 }
@@ -87,6 +101,10 @@ pub struct Session {
     pub config: config::Session,
     /// Whether a request is answered with 503 when its host is gone.
     pub strict: bool,
+    /// The policy that says so. None: the rule itself.
+    pub policy: Option<(Kind, Id)>,
+    /// Whether nothing is wrong with that.
+    pub sound: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -94,46 +112,123 @@ impl<'a> Plan<'a> {
     pub fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
         let policies = dialect::policies(inventory, report);
         let attachments = Attachments::new(&policies, &inventory.services, report);
-        let gateway = |item| Gateway {
-            item,
-            rules: Vec::new(),
-        };
-        let mut gateways: BTreeMap<&Id, Gateway> = inventory
-            .gateways
-            .iter()
-            .map(|item| (&item.id, gateway(item)))
-            .collect();
+        Self::with(inventory, &attachments, report)
+    }
+
+    /// The same with policies that have been read and attached before.
+    pub fn with(inventory: &'a Inventory, attachments: &Attachments, report: &mut Report) -> Self {
+        let canaries = Canaries::new(inventory, report);
+        let mut gateways = Gateways::new(inventory, report);
+        let mut all_rules = Vec::new();
         let mut routed = BTreeSet::new();
-        for route in inventory.http_routes.iter() {
-            let placements = listeners::place(route, inventory, report);
-            for rule in rules(route, inventory, &attachments, report) {
-                routed.extend(rule.backends.iter().map(|backend| backend.service.id.clone()));
+        for route in inventory.routes() {
+            let classic = route.spec.kind == Kind::VirtualService;
+            let placements = if classic {
+                classic::place(route, inventory, report)
+            } else {
+                listeners::place(route, inventory, report)
+            };
+            for rule in rules(route, inventory, attachments, &canaries, report) {
+                routed.extend(rule.backends.iter().filter_map(Backend::service_id).cloned());
                 let rule = Rc::new(rule);
+                all_rules.push(rule.clone());
+                if classic && !placements.is_empty() {
+                    classic::check_name(&rule, report);
+                }
                 for (id, virtual_hosts) in &placements {
-                    if let Some(gateway) = gateways.get_mut(id) {
-                        gateway.rules.push(Placed {
-                            rule: rule.clone(),
-                            virtual_hosts: virtual_hosts.clone(),
-                            ambiguous: false,
-                        });
+                    if let Some(gateway) = gateways.get_mut(classic, id) {
+                        gateway.place(&rule, virtual_hosts);
                     }
                 }
             }
         }
         // A route may lead there that could not be read.
         if !report.has_errors() {
-            report_unused(&attachments, &routed, report);
+            report_unused(attachments, &routed, report);
         }
-        let mut gateways: Vec<Gateway> = gateways.into_values().collect();
+        let mut gateways = gateways.all;
         for gateway in &mut gateways {
-            listeners::check(gateway.item, report);
+            if gateway.workload.is_none() {
+                listeners::check(gateway.item, report);
+            }
             collisions::resolve(gateway, report);
-            collisions::check_grpc(gateway, inventory, report);
             collisions::warn_of_cookies(gateway, report);
         }
         let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
         backends::note_draining(rules.map(|placed| &*placed.rule), report);
-        Self { gateways }
+        Self {
+            gateways,
+            rules: all_rules,
+        }
+    }
+}
+
+/// The gateways, found by their ids.
+struct Gateways<'a> {
+    all: Vec<Gateway<'a>>,
+    positions: BTreeMap<(bool, &'a Id), usize>,
+}
+
+impl<'a> Gateways<'a> {
+    fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
+        let mut all: Vec<Gateway> = Vec::new();
+        let mut positions = BTreeMap::new();
+        for item in inventory.gateways.iter().chain(inventory.istio_gateways.iter()) {
+            let workload = Workload::of(item, inventory, report);
+            positions.insert((workload.is_some(), &item.id), all.len());
+            let shared = all
+                .iter()
+                .position(|other| workload.is_some() && other.workload == workload);
+            if let Some(gateway) = shared.and_then(|position| all.get_mut(position)) {
+                gateway.others.push(item);
+                positions.extend(shared.map(|position| ((true, &item.id), position)));
+                continue;
+            }
+            all.push(Gateway {
+                item,
+                others: Vec::new(),
+                workload,
+                rules: Vec::new(),
+            });
+        }
+        Self { all, positions }
+    }
+
+    fn get_mut(&mut self, classic: bool, id: &Id) -> Option<&mut Gateway<'a>> {
+        self.all.get_mut(*self.positions.get(&(classic, id))?)
+    }
+}
+
+impl Rule<'_> {
+    /// The names of the Envoy routes that it becomes: one, or with names on the matches of a `VirtualService` several.
+    pub fn envoy_names(&self) -> impl Iterator<Item = String> {
+        let matches = &self.wire.value.matches;
+        let names: BTreeSet<String> = match matches.as_slice() {
+            [] => BTreeSet::from([self.name.clone()]),
+            matches => matches.iter().map(|one| self.envoy_name(&one.value)).collect(),
+        };
+        names.into_iter().filter(|name| !name.is_empty())
+    }
+
+    /// The name of the Envoy route of a match.
+    #[must_use]
+    pub fn envoy_name(&self, one: &route::Match) -> String {
+        match &one.name {
+            Some(name) if !name.value.is_empty() => format!("{}.{}", self.name, name.value),
+            _ => self.name.clone(),
+        }
+    }
+
+    /// Whether the filter has anything to do with it.
+    #[must_use]
+    pub fn is_managed(&self) -> bool {
+        self.session.is_some() || self.canary.is_some()
+    }
+
+    /// Its sessions, if they are bound to hosts.
+    #[must_use]
+    pub fn pins_hosts(&self) -> Option<&Session> {
+        self.session.as_ref().filter(|session| session.config.pin == Pin::Host)
     }
 }
 
@@ -146,11 +241,39 @@ impl Placed<'_> {
     }
 }
 
-impl Gateway<'_> {
-    /// Whether any of its rules keeps sessions.
+impl<'a> Gateway<'a> {
+    /// Puts a rule on it. A rule that comes by two gateways of the same pods is there once.
+    fn place(&mut self, rule: &Rc<Rule<'a>>, virtual_hosts: &BTreeSet<VirtualHost>) {
+        if let Some(placed) = self.rules.iter_mut().find(|placed| Rc::ptr_eq(&placed.rule, rule)) {
+            return placed.virtual_hosts.extend(virtual_hosts.iter().cloned());
+        }
+        self.rules.push(Placed {
+            rule: rule.clone(),
+            virtual_hosts: virtual_hosts.clone(),
+            ambiguous: false,
+        });
+    }
+
+    /// All its objects.
+    pub fn items(&self) -> impl Iterator<Item = &'a Item<GatewaySpec>> {
+        std::iter::once(self.item).chain(self.others.iter().copied())
+    }
+
+    /// Whether the filter has anything to do on it.
     #[must_use]
-    pub fn has_sessions(&self) -> bool {
-        self.session_rules().next().is_some()
+    pub fn is_managed(&self) -> bool {
+        self.managed_rules().next().is_some()
+    }
+
+    /// Whether any of its sessions is bound to a host.
+    #[must_use]
+    pub fn pins_hosts(&self) -> bool {
+        self.rules.iter().any(|placed| placed.rule.pins_hosts().is_some())
+    }
+
+    /// The rules with which the filter has anything to do.
+    pub fn managed_rules(&self) -> impl Iterator<Item = &Placed<'_>> {
+        self.rules.iter().filter(|placed| placed.rule.is_managed())
     }
 
     /// The rules that keep sessions.
@@ -162,13 +285,15 @@ impl Gateway<'_> {
 
     /// The plugin configuration, checked by the code that will read it.
     pub fn config(&self, report: &mut Report) -> Config {
-        let rules = self.session_rules().map(|(placed, session)| config::Rule {
-            route: placed.rule.name.clone(),
+        let named = self.managed_rules();
+        let named = named.flat_map(|placed| placed.rule.envoy_names().map(move |name| (placed, name)));
+        let rules = named.map(|(placed, route)| config::Rule {
+            route,
             virtual_hosts: placed.distinguishing_hosts(),
             id: placed.rule.id.clone(),
-            session: Some(session.config.clone()),
+            session: placed.rule.session.as_ref().map(|session| session.config.clone()),
             backends: placed.rule.backends.iter().map(Backend::config).collect(),
-            canary: None,
+            canary: placed.rule.canary.clone(),
         });
         let config = Config {
             version: config::VERSION,
@@ -193,55 +318,86 @@ fn rules<'a>(
     route: &'a Item<HttpRouteSpec>,
     inventory: &'a Inventory,
     attachments: &Attachments,
+    canaries: &Canaries,
     report: &mut Report,
 ) -> Vec<Rule<'a>> {
-    matches::check(route, report);
+    if route.spec.kind != Kind::VirtualService {
+        matches::check(route, report);
+    }
     let inline = dialect::inline(route, report);
     let mut rules = Vec::new();
     for ((index, wire), inline) in route.spec.rules.iter().enumerate().zip(inline) {
-        let backends = backends::resolve(route, &wire.value, inventory, report);
+        let backends = match route.spec.kind {
+            Kind::VirtualService => destinations::resolve(route, &wire.value, inventory, report),
+            _ => backends::resolve(route, &wire.value, inventory, report),
+        };
         let name = wire.value.name.as_ref().map(|name| name.value.as_str());
-        let id = names::route_id(&route.id, name, index);
-        let policy = inline.or_else(|| from_services(route, wire, &backends, attachments, report));
+        let id = names::route_id(route.spec.kind, &route.id, name, index);
+        let target = Target {
+            kind: route.spec.kind,
+            route: &route.id,
+            section: name,
+            title: &format!("the rule {id}"),
+            place: route.place_of(wire),
+        };
+        let attached = match &inline {
+            Some(_) => None,
+            None => from_services(route, wire, &backends, attachments, report),
+        };
+        let (own, sound) = match (&inline, attached) {
+            (Some(inline), _) => (Some(inline.policy.clone()), inline.sound),
+            (None, Some(policy)) => (policy.session.clone(), policy.sound),
+            (None, None) => (None, true),
+        };
+        let (policy, canary) = canaries.apply(target, own, &backends, report);
         let session = policy.map(|policy| Session {
             config: policy.session(&names::default_session(&id)),
             strict: policy.strict,
+            policy: attached.map(|policy| (policy.kind, policy.id.clone())),
+            sound,
         });
         let rule = Rule {
             route,
             index,
             wire,
-            name: names::route_name(&route.id, name, index),
+            name: match route.spec.kind {
+                Kind::VirtualService => name.unwrap_or_default().to_owned(),
+                _ => names::route_name(&route.id, name, index),
+            },
             id,
             session,
+            canary,
             backends,
         };
         backends::check_for_sessions(&rule, report);
         rules.push(rule);
     }
-    names::check_rule_names(route, report);
+    // Where the filter has nothing to do, the names of a VirtualService are nobody's business.
+    if route.spec.kind != Kind::VirtualService || rules.iter().any(Rule::is_managed) {
+        names::check_rule_names(route, report);
+    }
     rules
 }
 
 /// The policy that the rule's Services bring along. It holds for the whole rule, also where only some of its Services
 /// have it: the first of the three answers that GEP-1619 leaves to choose from.
-fn from_services(
+fn from_services<'a>(
     route: &Item<HttpRouteSpec>,
     wire: &Field<route::Rule>,
     backends: &[Backend],
-    attachments: &Attachments,
+    attachments: &Attachments<'a>,
     report: &mut Report,
-) -> Option<SessionPolicy> {
+) -> Option<&'a Policy> {
     let mut policies: Vec<&Policy> = Vec::new();
     let mut without = Vec::new();
     for backend in backends {
-        match attachments.of(&backend.service.id) {
+        match backend.service_id().and_then(|service| attachments.of(service)) {
             Some(policy) if policies.iter().any(|other| std::ptr::eq(*other, policy)) => {}
             Some(policy) => policies.push(policy),
             None => without.push(backend.service.id.to_string()),
         }
     }
-    let about = format!("holds for another backend of this rule of HTTPRoute {}", route.id);
+    let about = format!("holds for another backend of this rule of {}", route.title());
     let policy = attachment::established(policies, &about, report)?;
     if !without.is_empty() {
         let message = format!(
@@ -253,14 +409,14 @@ fn from_services(
         let diagnostic = Diagnostic::warning(Code::Accepted, message).at(route.place_of(wire));
         report.add(diagnostic.with(policy.place, "the policy"));
     }
-    policy.session.clone()
+    Some(policy)
 }
 
 /// Policies for Services to which no route leads.
 fn report_unused(attachments: &Attachments, routed: &BTreeSet<Id>, report: &mut Report) {
     for (service, policy) in attachments.iter().filter(|(service, _)| !routed.contains(service)) {
         let message = format!(
-            "{} has no effect on the Service {service}: no HTTPRoute leads there",
+            "{} has no effect on the Service {service}: no route leads there",
             policy.title()
         );
         let target = policy.targets.iter().find(|target| target.value == service.name);

@@ -19,6 +19,9 @@ pub struct ServiceSpec {
     pub service_type: OptionalField<String>,
     /// `sessionAffinity`.
     pub session_affinity: OptionalField<String>,
+    /// The host that it stands for, if it is one of a `ServiceEntry`.
+    #[serde(skip)]
+    pub external_host: OptionalField<String>,
 }
 
 /// One port of a Service.
@@ -34,14 +37,61 @@ pub struct ServicePort {
 }
 
 impl ServicePort {
-    /// Whether the pods speak HTTP/2 without TLS: by `appProtocol`, or else by the name of the port, as Istio tells it.
+    /// What is spoken on the port, as Istio finds it: `appProtocol`, else the first part of the name. None: it is not said.
     #[must_use]
-    pub fn speaks_http2(&self) -> bool {
-        let protocol = self.app_protocol.as_ref().or(self.name.as_ref());
-        let protocol = protocol.map_or("", |protocol| &protocol.value);
-        let first = protocol.split('-').next().unwrap_or("").to_ascii_lowercase();
-        protocol == "kubernetes.io/h2c" || first == "http2" || first == "grpc"
+    pub fn protocol(&self) -> Option<Protocol> {
+        if let Some(protocol) = &self.app_protocol {
+            return Protocol::of_app(&protocol.value);
+        }
+        let name = self.name.as_ref()?.value.to_ascii_lowercase();
+        if name == "grpc-web" || name.starts_with("grpc-web-") {
+            return Some(Protocol::Http2);
+        }
+        Protocol::of_name(name.split_once('-').map_or(name.as_str(), |(first, _)| first))
     }
+}
+
+/// What is spoken on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/2, which gRPC needs.
+    Http2,
+    /// Something else that is known.
+    Other,
+}
+
+impl Protocol {
+    fn of_app(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "kubernetes.io/h2c" => Some(Self::Http2),
+            "kubernetes.io/ws" | "kubernetes.io/wss" => Some(Self::Other),
+            other => Self::of_name(other),
+        }
+    }
+
+    fn of_name(text: &str) -> Option<Self> {
+        match text {
+            "grpc" | "grpc-web" | "http2" => Some(Self::Http2),
+            "http" | "https" | "mongo" | "mysql" | "redis" | "tcp" | "tls" | "udp" => Some(Self::Other),
+            _ => None,
+        }
+    }
+}
+
+/// `Pod`, as far as subsets are made of it.
+#[derive(Debug, Deserialize)]
+pub struct Pod {
+    /// `metadata`.
+    pub metadata: Metadata,
+}
+
+/// What an endpoint is.
+#[derive(Debug, Deserialize)]
+pub struct ObjectRef {
+    /// `kind`.
+    pub kind: Option<String>,
+    /// `name`.
+    pub name: Option<String>,
 }
 
 /// `EndpointSlice`, whose fields have no `spec` above them.
@@ -82,6 +132,8 @@ pub struct Endpoint {
     /// `conditions`.
     #[serde(default, deserialize_with = "nullable")]
     pub conditions: Conditions,
+    /// `targetRef`.
+    pub target_ref: Option<ObjectRef>,
 }
 
 /// `conditions` of an endpoint.

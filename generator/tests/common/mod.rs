@@ -3,7 +3,11 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 
+pub mod canary;
+pub mod classic;
+
 use snapbox::cmd::{Command, OutputAssert, cargo_bin};
+
 /// A gateway, a route, a Service with a pod, and a policy. Tests change a line of it.
 pub const SHOP: &str = "\
 apiVersion: gateway.networking.k8s.io/v1
@@ -121,6 +125,15 @@ impl Generated {
     #[must_use]
     pub fn istio(input: &str) -> Self {
         Self::new(&["--wasm", "oci://registry.example/mooring:1"], input)
+    }
+
+    /// Generates for Istio with more flags.
+    #[must_use]
+    pub fn istio_with(flags: &[&str], input: &str) -> Self {
+        Self::new(
+            &[&["--wasm", "oci://registry.example/mooring:1"], flags].concat(),
+            input,
+        )
     }
 
     /// Generates for a local Envoy.

@@ -22,6 +22,7 @@ mod clusters;
 mod limits;
 mod order;
 mod routes;
+mod subsets;
 
 /// Below this port only root may listen.
 const FIRST_FREE_PORT: u16 = 1_024;
@@ -47,7 +48,7 @@ pub struct Options {
 
 /// The bootstrap. What this target cannot do is reported.
 pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut Report) -> Vec<Output> {
-    limits::check(plan, inventory, report);
+    limits::check(plan, report);
     let mut listeners = Vec::new();
     let mut taken = BTreeMap::from([(options.admin, "the admin interface".to_owned())]);
     for gateway in &plan.gateways {
@@ -84,11 +85,11 @@ pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut 
 /// The ports of a gateway, each with the place of its first listener.
 fn ports(gateway: &Gateway) -> BTreeMap<u16, Place> {
     let mut ports = BTreeMap::new();
-    for listener in &gateway.item.spec.listeners {
-        let port = &listener.value.port;
-        ports
-            .entry(port.value.get())
-            .or_insert_with(|| gateway.item.place_of(port));
+    for item in gateway.items() {
+        for listener in &item.spec.listeners {
+            let port = &listener.value.port;
+            ports.entry(port.value.get()).or_insert_with(|| item.place_of(port));
+        }
     }
     ports
 }
@@ -114,7 +115,7 @@ fn listener(gateway: &Gateway, port: u16, address: SocketAddr, options: &Options
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                     "codec_type": "AUTO",
-                    "early_header_mutation_extensions": gateway.has_sessions().then(|| [pieces::guard_of_requests()]),
+                    "early_header_mutation_extensions": gateway.is_managed().then(|| [pieces::guard_of_requests()]),
                     "http_filters": http_filters(gateway, options, report),
                     "normalize_path": true,
                     "route_config": {
@@ -136,15 +137,13 @@ fn http_filters(gateway: &Gateway, options: &Options, report: &mut Report) -> Ve
         "name": "envoy.filters.http.router",
         "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
     });
-    if !gateway.has_sessions() {
+    if !gateway.is_managed() {
         return vec![router];
     }
-    vec![
-        pieces::guard_of_responses(),
-        wasm(gateway, options, report),
-        pieces::pin(),
-        router,
-    ]
+    let mut filters = vec![pieces::guard_of_responses(), wasm(gateway, options, report)];
+    filters.extend(gateway.pins_hosts().then(pieces::pin));
+    filters.push(router);
+    filters
 }
 
 fn wasm(gateway: &Gateway, options: &Options, report: &mut Report) -> Value {
