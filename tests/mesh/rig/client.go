@@ -19,8 +19,9 @@ type Client struct {
 	// Host is what the client believes it talks to; it decides the route and which cookies are sent.
 	Host string
 
-	t    testing.TB
-	http *http.Client
+	t         testing.TB
+	http      *http.Client
+	transport *http.Transport
 }
 
 // A Reply is what came back, and what the pod had received.
@@ -47,26 +48,27 @@ func Method(method string) Edit {
 	return func(r *http.Request) { r.Method = method }
 }
 
-func newClient(t testing.TB, host, address string) *Client {
+// newClient is a visitor whose connections all go where dial says, whatever the host.
+func newClient(t testing.TB, host string, dial func(context.Context) (net.Conn, error)) *Client {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	transport := &http.Transport{
-		// Whatever the host, the connection goes to the gateway.
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, address)
-		},
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		DisableCompression: true,
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &Client{Host: host, t: t, http: &http.Client{
+	return &Client{Host: host, t: t, transport: transport, http: &http.Client{
 		Transport:     transport,
 		Jar:           jar,
 		Timeout:       15 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
+
+// Close ends the client's connections, so that its next request makes a new one.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Get sends a request and fails the test if no answer comes; any status is an answer.
 func (c *Client) Get(path string, edits ...Edit) Reply {

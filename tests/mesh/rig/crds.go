@@ -36,13 +36,7 @@ func (c *Cluster) installCRDs() error {
 	if err != nil {
 		return err
 	}
-	// BackendLBPolicy is a kind that only 1.1 and 1.2 had, so it can stand beside the kinds of any release. A cluster
-	// that was upgraded looks just so, and a scenario can use it without a cluster of its own.
-	old, err := readFile(filepath.Join(experimental(GatewayAPI12), "gateway.networking.k8s.io_backendlbpolicies.yaml"))
-	if err != nil {
-		return err
-	}
-	return c.CreateCRDs(append(append(istio, gatewayAPI...), old...))
+	return c.CreateCRDs(append(istio, gatewayAPI...))
 }
 
 func experimental(release string) string {

@@ -77,6 +77,16 @@ func (k *kube) namespaced(gvk schema.GroupVersionKind) (bool, error) {
 
 // apply is `kubectl apply --server-side --force-conflicts`; with a subresource, for example status, it applies that.
 func (k *kube) apply(obj *Object, subresources ...string) (*Object, error) {
+	return k.send(obj, nil, subresources...)
+}
+
+// check is apply with --dry-run=server: every check of the server's, and nothing is kept.
+func (k *kube) check(obj *Object) error {
+	_, err := k.send(obj, []string{metav1.DryRunAll})
+	return err
+}
+
+func (k *kube) send(obj *Object, dryRun []string, subresources ...string) (*Object, error) {
 	res, err := k.resource(obj.GroupVersionKind(), obj.GetNamespace())
 	if err != nil {
 		return nil, err
@@ -87,11 +97,24 @@ func (k *kube) apply(obj *Object, subresources ...string) (*Object, error) {
 	}
 	force := true
 	options := metav1.PatchOptions{
-		FieldManager: "mesh-rig", Force: &force,
+		FieldManager: "mesh-rig", Force: &force, DryRun: dryRun,
 		// As kubectl does; otherwise the server quietly drops fields that it does not know.
 		FieldValidation: metav1.FieldValidationStrict,
 	}
 	return res.Patch(context.Background(), obj.GetName(), types.ApplyPatchType, body, options, subresources...)
+}
+
+// judge is `kubectl create --dry-run=server`, which says what kubectl users get to read; what apply says of unknown fields
+// is worded otherwise.
+func (k *kube) judge(obj *Object) error {
+	res, err := k.resource(obj.GroupVersionKind(), obj.GetNamespace())
+	if err != nil {
+		return err
+	}
+	_, err = res.Create(context.Background(), obj, metav1.CreateOptions{
+		DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict,
+	})
+	return err
 }
 
 func (k *kube) get(gvk schema.GroupVersionKind, namespace, name string) (*Object, error) {

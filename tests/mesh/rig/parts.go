@@ -79,6 +79,18 @@ func (s *Scenario) setState(pod string, state podState) {
 	}
 }
 
+// Retire takes a pod away as Kubernetes does in the best case: it is drained and its endpoint taken away, and it ends when
+// it has answered what it had been asked.
+func (s *Scenario) Retire(pod string) {
+	s.t.Helper()
+	s.Drain(pod)
+	s.Unready(pod)
+	if err := s.Pod(pod).shutdown(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.Remove(pod)
+}
+
 // Remove ends one pod and takes its endpoint away. Its Deployment then counts one replica less.
 func (s *Scenario) Remove(pod string) {
 	s.t.Helper()

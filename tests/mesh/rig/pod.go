@@ -1,10 +1,12 @@
 package rig
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,8 +27,14 @@ type Pod struct {
 	mu      sync.Mutex
 	state   podState
 	handler http.HandlerFunc
-	servers []*http.Server
+	servers []server
 	seen    []Echo
+}
+
+// A server is what a pod runs on one of its ports.
+type server interface {
+	Close() error
+	Shutdown(context.Context) error
 }
 
 type podState int
@@ -77,6 +85,22 @@ func (p *Pod) Crash() {
 	p.servers = nil
 }
 
+// shutdown closes the pod's ports when the requests that are under way are answered, as an application does on SIGTERM.
+func (p *Pod) shutdown() error {
+	p.mu.Lock()
+	servers := p.servers
+	p.servers = nil
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, server := range servers {
+		if err := server.Shutdown(ctx); err != nil {
+			return fmt.Errorf("pod %s: %w", p.Name, err)
+		}
+	}
+	return nil
+}
+
 // Revive opens the ports again after Crash.
 func (p *Pod) Revive() error { return p.listen() }
 
@@ -87,6 +111,10 @@ func (p *Pod) listen() error {
 		listener, err := net.Listen("tcp", fmt.Sprintf("%s:%d", p.IP, port.ContainerPort))
 		if err != nil {
 			return fmt.Errorf("pod %s: %w", p.Name, err)
+		}
+		if strings.HasPrefix(port.Name, "grpc") {
+			p.servers = append(p.servers, p.serveGRPC(listener))
+			continue
 		}
 		server := &http.Server{Handler: http.HandlerFunc(p.serve)}
 		p.servers = append(p.servers, server)

@@ -28,6 +28,7 @@ type Scenario struct {
 	slices      map[string]map[string]bool // Service → names of its EndpointSlices
 	pods        []*Pod
 	gateways    []*Gateway
+	generated   []*Object // what Mooring made, as last applied
 }
 
 type options struct {
@@ -242,6 +243,7 @@ func (s *Scenario) end() {
 	if s.t.Failed() {
 		s.t.Log(s.logs())
 	}
+	s.forget()
 	for _, g := range s.gateways {
 		g.Envoy.Stop()
 	}

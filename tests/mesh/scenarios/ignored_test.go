@@ -11,13 +11,11 @@ import (
 // What Istio itself does with session persistence: nothing, which is why Mooring exists. When one of these fails
 // because Istio has learned it, the documentation has to say so.
 
-const xGroup = "gateway.networking.x-k8s.io/v1alpha1"
-
 func TestIstioIgnoresSessionPersistence(t *testing.T) {
 	for _, c := range []struct {
 		release, policy string
 	}{
-		{rig.GatewayAPI15, "backendlbpolicy.yaml"},
+		{rig.GatewayAPI12, "backendlbpolicy.yaml"},
 		{rig.GatewayAPI15, "xbackendtrafficpolicy.yaml"},
 		{rig.GatewayAPI15, "inline.yaml"},
 		{rig.GatewayAPI16, "xbackendtrafficpolicy-1.6.yaml"},

@@ -1,0 +1,73 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// A Balancer stands for what is in front of several gateways: each connection goes to the next one of them.
+type Balancer struct {
+	t    testing.TB
+	mu   sync.Mutex
+	next int
+	in   []*Gateway
+}
+
+// Balance puts a balancer before gateways.
+func (s *Scenario) Balance(gateways []*Gateway) *Balancer {
+	return &Balancer{t: s.t, in: slices.Clone(gateways)}
+}
+
+// Client is a visitor of port 80 with a new connection for each request, so that every request meets another gateway.
+func (b *Balancer) Client() *Client {
+	client := newClient(b.t, "mesh.example", func(ctx context.Context) (net.Conn, error) {
+		g := b.pick()
+		if g == nil {
+			return nil, errors.New("no gateway")
+		}
+		return g.dial(ctx, g.ports[80])
+	})
+	client.transport.DisableKeepAlives = true
+	return client
+}
+
+func (b *Balancer) pick() *Gateway {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.in) == 0 {
+		return nil
+	}
+	b.next++
+	return b.in[b.next%len(b.in)]
+}
+
+// TakeOut sends no new connection to a gateway and waits until it has none left.
+func (b *Balancer) TakeOut(g *Gateway) {
+	b.t.Helper()
+	b.mu.Lock()
+	b.in = slices.DeleteFunc(b.in, func(other *Gateway) bool { return other == g })
+	b.mu.Unlock()
+	Eventually(b.t, "gateway "+g.Name+" has no connection left", func() error {
+		stats, err := g.stats()
+		for name, n := range stats {
+			visits := strings.HasPrefix(name, "listener.") && !strings.HasPrefix(name, "listener.admin.")
+			if visits && strings.HasSuffix(name, ".downstream_cx_active") && n > 0 {
+				err = fmt.Errorf("%s: %d", name, n)
+			}
+		}
+		return err
+	})
+}
+
+// PutBack sends connections to a gateway again.
+func (b *Balancer) PutBack(g *Gateway) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.in = append(b.in, g)
+}

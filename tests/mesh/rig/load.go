@@ -1,0 +1,123 @@
+package rig
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A Load is many visitors at once, each with cookies and a connection of its own, who send one request after another
+// until Stop.
+type Load struct {
+	t        testing.TB
+	stop     chan struct{}
+	stopping sync.Once
+	visitors sync.WaitGroup
+	requests atomic.Int64
+
+	mu     sync.Mutex
+	totals Totals
+}
+
+// Totals is what the visitors of a Load saw.
+type Totals struct {
+	Requests int
+	Failed   int            // no answer, or not 200
+	Failures map[string]int // how they failed
+	Moves    int            // a visitor who got another pod than the time before
+	Movers   int            // visitors to whom that happened
+	Cookies  int            // Set-Cookie headers
+	Pods     map[string]int // requests by pod
+	Slowest  time.Duration
+}
+
+func (t Totals) String() string {
+	return fmt.Sprintf("%d requests, %d failed %v, %d moves of %d visitors, %d cookies set, slowest %s, pods %v",
+		t.Requests, t.Failed, t.Failures, t.Moves, t.Movers, t.Cookies, t.Slowest.Round(time.Millisecond), t.Pods)
+}
+
+// pace is the pause of each visitor: the machine has other things to do meanwhile.
+const pace = 10 * time.Millisecond
+
+// StartLoad sets visitors off; each comes from newClient, on the test's goroutine.
+func StartLoad(t testing.TB, visitors int, path string, newClient func() *Client) *Load {
+	load := &Load{t: t, stop: make(chan struct{}), totals: Totals{Failures: map[string]int{}, Pods: map[string]int{}}}
+	for range visitors {
+		client := newClient()
+		load.visitors.Go(func() { load.visit(client, path) })
+	}
+	t.Cleanup(func() { load.Stop() })
+	return load
+}
+
+func (l *Load) visit(client *Client, path string) {
+	ticker := time.NewTicker(pace)
+	defer ticker.Stop()
+	var pod string
+	moved := false
+	for {
+		began := time.Now()
+		reply, err := client.Try(path)
+		took := time.Since(began)
+		l.requests.Add(1)
+		l.mu.Lock()
+		l.totals.Requests++
+		l.totals.Cookies += len(reply.SetCookie)
+		l.totals.Slowest = max(l.totals.Slowest, took)
+		switch {
+		case err != nil:
+			l.totals.Failed++
+			l.totals.Failures[err.Error()]++
+		case reply.Status != 200:
+			l.totals.Failed++
+			l.totals.Failures[fmt.Sprintf("status %d: %.80s", reply.Status, reply.Body)]++
+		default:
+			l.totals.Pods[reply.Pod]++
+			if pod != "" && pod != reply.Pod {
+				l.totals.Moves++
+				if !moved {
+					l.totals.Movers++
+				}
+				moved = true
+			}
+			pod = reply.Pod
+		}
+		l.mu.Unlock()
+		select {
+		case <-l.stop:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Await waits until this many more requests have been answered, so that whatever happened before is in the totals.
+func (l *Load) Await(more int) {
+	l.t.Helper()
+	target := l.requests.Load() + int64(more)
+	Eventually(l.t, fmt.Sprintf("%d more requests", more), func() error {
+		if have := l.requests.Load(); have < target {
+			return fmt.Errorf("%d are missing", target-have)
+		}
+		return nil
+	})
+}
+
+// SoFar is the totals up to now.
+func (l *Load) SoFar() Totals {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	totals := l.totals
+	totals.Failures, totals.Pods = maps.Clone(totals.Failures), maps.Clone(totals.Pods)
+	return totals
+}
+
+// Stop ends the visits, after the answers that are under way.
+func (l *Load) Stop() Totals {
+	l.stopping.Do(func() { close(l.stop) })
+	l.visitors.Wait()
+	return l.SoFar()
+}

@@ -1,0 +1,72 @@
+package scenarios
+
+import (
+	"testing"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// bookinfo by Gateway API: a tester by header, everybody else by weight, and sessions on each rule.
+func TestBookinfoWithSessionsOnEachRule(t *testing.T) {
+	s := rig.Start(t, "istio-demo", rig.GatewayEnv(keys))
+	gateway := s.Gateway("bookinfo-gateway")
+	vijay := rig.Header("end-user", "vijay")
+	newcomer := func() *rig.Client {
+		visitor := gateway.Client()
+		visitor.Host = "bookinfo.example"
+		return visitor
+	}
+	s.Deploy()
+
+	tester, reader := newcomer(), newcomer()
+	tested, read := tester.Get("/reviews/1", vijay), reader.Get("/reviews/1")
+	cookieOf(t, tested, "reviews-tester")
+	cookieOf(t, read, "reviews-session")
+	if tested.Version != "v2" || read.Version != "v1" {
+		t.Fatalf("vijay reached %s, everybody else %s", tested.Version, read.Version)
+	}
+	expectKept := func(when string) {
+		t.Helper()
+		expectPinned(t, tester, "/reviews/1", tested.Pod, 10, vijay)
+		t.Logf("%s: vijay on %s", when, tested.Pod)
+	}
+	expectKept("v1 for everybody else")
+	expectPinned(t, reader, "/reviews/1", read.Pod, 10)
+
+	// One visitor on both rules has two sessions, and neither follows the other.
+	both := tester.Get("/reviews/1")
+	cookieOf(t, both, "reviews-session")
+	expectPinned(t, tester, "/reviews/1", both.Pod, 10)
+	expectKept("after a visit of vijay without the header")
+
+	s.ApplyFile("later/half.yaml")
+	s.Deploy()
+	expectKept("50/50 over v1 and v3")
+	expectPinned(t, reader, "/reviews/1", read.Pod, 10)
+	versions := rig.Tally(100, func() string {
+		visitor := newcomer()
+		first := visitor.Get("/reviews/1")
+		expectPinned(t, visitor, "/reviews/1", first.Pod, 2)
+		return first.Version
+	})
+	t.Logf("50/50: 100 newcomers: %v", versions)
+	if versions["v1"] < 30 || versions["v3"] < 30 || versions["v1"]+versions["v3"] != 100 {
+		t.Errorf("newcomers at 50/50: %v", versions)
+	}
+
+	// v1 is no backend of the rule any more, so its sessions move, once, and all others stay.
+	s.ApplyFile("later/v3.yaml")
+	s.Deploy()
+	expectKept("all v3")
+	moved := reader.Get("/reviews/1")
+	cookieOf(t, moved, "reviews-session")
+	if moved.Version != "v3" {
+		t.Errorf("with all on v3, a session of v1 went to %s", moved.Version)
+	}
+	expectPinned(t, reader, "/reviews/1", moved.Pod, 10)
+	versions = rig.Tally(50, func() string { return newcomer().Get("/reviews/1").Version })
+	if versions["v3"] != 50 {
+		t.Errorf("newcomers with all on v3: %v", versions)
+	}
+	expectHarmless(t, s)
+}

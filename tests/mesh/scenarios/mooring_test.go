@@ -1,0 +1,58 @@
+package scenarios
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// What the tests with Mooring have in common.
+
+const (
+	gatewayGroup = "gateway.networking.k8s.io/v1"
+	xGroup       = "gateway.networking.x-k8s.io/v1alpha1"
+)
+
+// keys is a key ring as `mooring keygen` makes it; no gateway but those of these tests has it.
+const keys = "MOORING_KEYS=be:CGOyftn0sz9UXO8QD_JEIrcFfnBUunMrk4q4xbKAtbo"
+
+// cookieOf is the session cookie of a reply: there must be just that one.
+func cookieOf(t *testing.T, reply rig.Reply, name string) *http.Cookie {
+	t.Helper()
+	if len(reply.SetCookie) != 1 || !strings.HasPrefix(reply.SetCookie[0], name+"=") {
+		t.Fatalf("status %d, pod %q, Set-Cookie %q", reply.Status, reply.Pod, reply.SetCookie)
+	}
+	cookie, err := http.ParseSetCookie(reply.SetCookie[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cookie
+}
+
+// expectPinned fails unless the visitor, who has a session on this pod, reaches no other and gets no new cookie.
+func expectPinned(t *testing.T, visitor *rig.Client, path, pod string, n int, edits ...rig.Edit) {
+	t.Helper()
+	for i := range n {
+		reply := visitor.Get(path, edits...)
+		if reply.Pod != pod || len(reply.SetCookie) > 0 {
+			t.Fatalf("request %d of %d: status %d, pod %q and not %q, Set-Cookie %q",
+				i+1, n, reply.Status, reply.Pod, pod, reply.SetCookie)
+		}
+	}
+}
+
+// expectHarmless fails if `istioctl analyze` finds more than that there is an EnvoyFilter, or the rig's own gateway Service.
+func expectHarmless(t *testing.T, s *rig.Scenario) {
+	t.Helper()
+	for _, finding := range s.Analyze() {
+		switch {
+		case finding.Code == "IST0133": // any EnvoyFilter
+		case finding.Origin == "CustomResourceDefinition tcproutes.gateway.networking.k8s.io": // the release's own
+		case finding.Code == "IST0176": // the rig's
+		default:
+			t.Errorf("istioctl analyze: %s", finding)
+		}
+	}
+}

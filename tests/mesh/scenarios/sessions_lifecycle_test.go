@@ -1,0 +1,147 @@
+package scenarios
+
+import (
+	"strings"
+	"testing"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// What becomes of sessions when pods, gateways and the control plane come and go.
+
+func startDemo(t *testing.T, opts ...rig.Option) (*rig.Scenario, *rig.Gateway) {
+	t.Helper()
+	s := rig.Start(t, "sp-demo", append(opts, rig.GatewayEnv(keys))...)
+	s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
+	s.Deploy()
+	return s, s.Gateway("gateway-sp-demo")
+}
+
+// visitorOf is a visitor with a session on this pod.
+func visitorOf(t *testing.T, gateway *rig.Gateway, pod string) *rig.Client {
+	t.Helper()
+	for range 100 {
+		if visitor := gateway.Client(); visitor.Get("/").Pod == pod {
+			return visitor
+		}
+	}
+	t.Fatalf("none of 100 visitors reached %s", pod)
+	return nil
+}
+
+func TestADrainingPodKeepsItsSessionsIfItsServiceIsLabelled(t *testing.T) {
+	for _, c := range []struct {
+		name, labels string
+		kept         bool
+	}{
+		{"with the label", `{"istio.io/persistent-session": "mooring"}`, true},
+		{"without it", `{}`, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, gateway := startDemo(t)
+			s.Patch("v1", "Service", "sp-demo", `{"metadata":{"labels":`+c.labels+`}}`)
+			if c.kept {
+				gateway.AwaitCluster("outbound|80||sp-demo.sp-demo.svc.cluster.local", "override_host_status")
+			}
+			verdict := s.Mooring("validate", "--file", s.Manifests())
+			if told := strings.Contains(verdict, "sessions leave a pod as soon as it terminates"); told == c.kept {
+				t.Errorf("mooring validate says: %s", verdict)
+			}
+			leaving, other := visitorOf(t, gateway, "sp-demo-1"), visitorOf(t, gateway, "sp-demo-0")
+			s.Drain("sp-demo-1")
+			if c.kept {
+				expectPinned(t, leaving, "/", "sp-demo-1", 20)
+				s.Remove("sp-demo-1")
+			}
+			moved := leaving.Get("/")
+			cookieOf(t, moved, "foo-session")
+			if moved.Status != 200 || moved.Pod == "sp-demo-1" {
+				t.Errorf("after the pod: status %d, pod %q", moved.Status, moved.Pod)
+			}
+			expectPinned(t, leaving, "/", moved.Pod, 20)
+			expectPinned(t, other, "/", "sp-demo-0", 20)
+		})
+	}
+}
+
+func TestNewSessionsAvoidADrainingPod(t *testing.T) {
+	s, gateway := startDemo(t)
+	s.Patch("v1", "Service", "sp-demo", `{"metadata":{"labels":{"istio.io/persistent-session": "mooring"}}}`)
+	gateway.AwaitCluster("outbound|80||sp-demo.sp-demo.svc.cluster.local", "override_host_status")
+	s.Drain("sp-demo-1")
+	pods := rig.Tally(60, func() string { return gateway.Client().Get("/").Pod })
+	t.Logf("60 newcomers while sp-demo-1 drains: %v", pods)
+	if len(pods) != 2 || pods["sp-demo-1"] > 0 || pods[""] > 0 {
+		t.Errorf("newcomers reached %v", pods)
+	}
+}
+
+// Thirty visitors, each request of whom meets the other of two gateways, while everything around them is exchanged.
+func TestNoRequestFailsWhilePodsGatewaysAndIstiodComeAndGo(t *testing.T) {
+	s, gateway := startDemo(t)
+	s.AddGateway("gateway-sp-demo")
+	s.AwaitDeployed()
+	gateways := s.Gateways("gateway-sp-demo")
+	balancer := s.Balance(gateways)
+	load := rig.StartLoad(t, 30, "/", balancer.Client)
+	load.Await(300)
+
+	// A step changes something; sessions may move once, and only if their pod is gone.
+	step := func(what string, change func() error, mayMove bool) {
+		t.Helper()
+		before := load.SoFar()
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		load.Await(300)
+		now := load.SoFar()
+		moves := now.Moves - before.Moves
+		t.Logf("%s: %d requests, %d failed, %d sessions moved", what,
+			now.Requests-before.Requests, now.Failed-before.Failed, moves)
+		if moves > 0 && !mayMove {
+			t.Errorf("%s: %d sessions moved", what, moves)
+		}
+	}
+	do := func(f func()) func() error { return func() error { f(); return nil } }
+	step("nothing happens", do(func() {}), false)
+	step("a pod more", do(func() { s.Scale("sp-demo", 4) }), false)
+	step("a pod is scaled away", do(func() { s.Retire("sp-demo-1") }), true)
+	for _, g := range gateways {
+		step("gateway "+g.Name+" restarts", do(func() {
+			balancer.TakeOut(g)
+			g.Restart()
+			s.AwaitDeployed()
+			balancer.PutBack(g)
+		}), false)
+	}
+	step("istiod restarts", s.Cluster.RestartIstiod, false)
+	step("after it, a policy changes", do(func() {
+		s.Patch(xGroup, "XBackendTrafficPolicy", "lb-policy", `{"spec":{"sessionPersistence":{"absoluteTimeout":"2h"}}}`)
+		s.Deploy()
+	}), false)
+	total := load.Stop()
+	t.Log(total)
+	if total.Failed > 0 || total.Moves != total.Movers {
+		t.Errorf("%d failed: %v; %d moves of %d visitors", total.Failed, total.Failures, total.Moves, total.Movers)
+	}
+	if cookies := 30 + total.Movers; total.Cookies != cookies {
+		t.Errorf("%d cookies were set, expected %d", total.Cookies, cookies)
+	}
+	served := gateway.Stat("wasmcustom.mooring_session_resumed_total")
+	if served == 0 {
+		t.Error("the first gateway has resumed no session")
+	}
+}
+
+// A pod that dies tells nobody; its sessions move with the request that finds out.
+func TestSessionsOfACrashedPodMoveWithoutAnError(t *testing.T) {
+	s, gateway := startDemo(t)
+	visitor := visitorOf(t, gateway, "sp-demo-2")
+	s.Pod("sp-demo-2").Crash()
+	moved := visitor.Get("/")
+	cookieOf(t, moved, "foo-session")
+	if moved.Status != 200 || moved.Pod == "sp-demo-2" {
+		t.Fatalf("status %d, pod %q", moved.Status, moved.Pod)
+	}
+	expectPinned(t, visitor, "/", moved.Pod, 20)
+}
