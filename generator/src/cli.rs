@@ -9,6 +9,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::dns;
+
 /// Session persistence and sticky canary routing for stock Envoy, driven by Gateway API policies.
 #[derive(Debug, Parser)]
 #[command(name = "mooring", version, max_term_width = 100)]
@@ -150,11 +152,8 @@ fn secret_name(text: &str) -> Result<(String, String), &'static str> {
     let (namespace, name) = text
         .split_once('/')
         .ok_or("write a namespace and a name, such as istio-ingress/mooring-keys")?;
-    let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
-    for part in [namespace, name] {
-        if part.is_empty() || !part.bytes().all(label) {
-            return Err("names have lower-case letters, digits, - and . only");
-        }
+    if !dns::is_name(namespace) || !dns::is_name(name) {
+        return Err("names have lower-case letters, digits, - and . only");
     }
     Ok((namespace.to_owned(), name.to_owned()))
 }

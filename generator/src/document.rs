@@ -161,27 +161,24 @@ impl<'a> Document<'a> {
                 return outcomes.push(Outcome::Unknown);
             }
         };
-        let mut recognize = |header: &Header| match header.recognize(self.origin) {
-            Ok(kind) => Some(kind),
-            Err(diagnostic) => {
-                report.add(*diagnostic);
-                None
-            }
-        };
-        match recognize(&header) {
+        match self.recognize(&header, report) {
+            None => outcomes.push(Outcome::Unknown),
+            Some(Recognized::Unrelated) => {}
             Some(Recognized::Known(kind)) => self.object(kind, outcomes, report),
             Some(Recognized::List) => match self.parse::<ListHeader>(yaml::lenient()) {
-                Ok(list) => {
-                    let kinds: Vec<Option<Recognized>> = list.items.iter().map(|item| recognize(&item.value)).collect();
-                    self.list(&kinds, outcomes, report);
-                }
+                Ok(list) => self.list(&list.items.unwrap_or_default(), outcomes, report),
                 Err(error) => {
                     report.add(yaml::diagnostic(&error, self.origin));
                     outcomes.push(Outcome::Unknown);
                 }
             },
-            Some(Recognized::Unrelated) | None => {}
         }
+    }
+
+    /// What an object is to us. None: it should be told, and cannot be. That is reported.
+    fn recognize(&self, header: &Header, report: &mut Report) -> Option<Recognized> {
+        let recognized = header.recognize(self.origin);
+        recognized.map_err(|diagnostic| report.add(*diagnostic)).ok()
     }
 
     fn object(&self, kind: Kind, outcomes: &mut Vec<Outcome>, report: &mut Report) {
@@ -197,27 +194,40 @@ impl<'a> Document<'a> {
     }
 
     /// The items of a `List`. The reader stops at the first that is wrong; then each is read alone, past the others.
-    fn list(&self, kinds: &[Option<Recognized>], outcomes: &mut Vec<Outcome>, report: &mut Report) {
-        let mut object = |parsed: Parsed| outcomes.push(Outcome::Object(self.origin, Box::new(parsed)));
-        if let Ok(items) = self.with(yaml::strict(), |deserializer| list::read(deserializer, kinds)) {
-            return items.into_iter().for_each(object);
+    fn list(&self, items: &[Field<Header>], outcomes: &mut Vec<Outcome>, report: &mut Report) {
+        let mut kinds = Vec::new();
+        for item in items {
+            let recognized = self.recognize(&item.value, report);
+            if recognized == Some(Recognized::List) {
+                let message = "a List in a List is not read";
+                report.add(Diagnostic::error(Code::Unsupported, message).at(self.origin.place(item)));
+            }
+            if matches!(recognized, None | Some(Recognized::List)) {
+                outcomes.push(Outcome::Unknown);
+            }
+            kinds.push(match recognized {
+                Some(Recognized::Known(kind)) => Some(kind),
+                _ => None,
+            });
         }
-        let mut broken = Vec::new();
-        for (position, recognized) in kinds.iter().enumerate() {
-            let Some(Recognized::Known(kind)) = recognized else {
-                continue;
-            };
-            let only = |(other, recognized): (usize, &Option<Recognized>)| recognized.filter(|_| other == position);
-            let only: Vec<Option<Recognized>> = kinds.iter().enumerate().map(only).collect();
+        let object = |parsed: Parsed| Outcome::Object(self.origin, Box::new(parsed));
+        let error = match self.with(yaml::strict(), |deserializer| list::read(deserializer, &kinds)) {
+            Ok(items) => return outcomes.extend(items.into_iter().map(object)),
+            Err(error) => error,
+        };
+        report.add(yaml::diagnostic(&error, self.origin));
+        for (position, kind) in kinds.iter().enumerate() {
+            let Some(kind) = *kind else { continue };
+            let mut only = vec![None; position];
+            only.push(Some(kind));
             match self.with(yaml::strict(), |deserializer| list::read(deserializer, &only)) {
-                Ok(items) => items.into_iter().for_each(&mut object),
+                Ok(items) => outcomes.extend(items.into_iter().map(object)),
                 Err(error) => {
                     report.add(yaml::diagnostic(&error, self.origin));
-                    broken.push(Outcome::Broken(*kind, None));
+                    outcomes.push(Outcome::Broken(kind, None));
                 }
             }
         }
-        outcomes.extend(broken);
     }
 
     fn parse<T: for<'de> Deserialize<'de>>(&self, options: Options) -> Result<T, serde_saphyr::Error> {
@@ -243,8 +253,7 @@ struct Header {
 
 #[derive(Debug, Deserialize)]
 struct ListHeader {
-    #[serde(default)]
-    items: Vec<Field<Header>>,
+    items: Option<Vec<Field<Header>>>,
 }
 
 #[derive(Debug, Deserialize)]

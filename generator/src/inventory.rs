@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    dns,
     document::{Origin, Outcome, Parsed},
     kind::Kind,
     similar,
@@ -76,6 +77,13 @@ impl<T> Item<T> {
         }
     }
 
+    /// Its names become parts of names that we make, and of file names.
+    fn check_names(&self, report: &mut Report) {
+        for field in std::iter::once(&self.metadata.name).chain(&self.metadata.namespace) {
+            check_name(field, self.origin, report);
+        }
+    }
+
     /// The place of its name.
     #[must_use]
     pub fn place(&self) -> Place {
@@ -86,6 +94,19 @@ impl<T> Item<T> {
     #[must_use]
     pub fn place_of<F>(&self, field: &Field<F>) -> Place {
         self.origin.place(field)
+    }
+}
+
+/// Reports a text that is no name of an object.
+pub fn check_name(field: &Field<String>, origin: Origin, report: &mut Report) {
+    let text = field.value.as_str();
+    if !dns::is_name(text) {
+        let message = format!(
+            "`{text}` is not a name: it has at most {} lower-case letters, digits, `-` and `.`, and a letter or digit at \
+             both ends",
+            dns::MAX_LENGTH
+        );
+        report.add(Diagnostic::error(Code::Invalid, message).at(origin.place(field)));
     }
 }
 
@@ -144,6 +165,7 @@ impl<T> Items<T> {
     }
 
     fn insert(&mut self, kind: Kind, item: Item<T>, report: &mut Report) {
+        item.check_names(report);
         if let Some(other) = self.by_id.get(&item.id) {
             let message = format!("{kind} {} stands in two documents", item.id);
             let diagnostic = Diagnostic::error(Code::Duplicate, message)

@@ -57,17 +57,27 @@ pub enum Recognized {
     Unrelated,
 }
 
-/// A kind that is read, in a group or version in which it is not.
+/// An object that looks like one of ours and is not read as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{kind} is not read in `{found}`; its apiVersion must be {}",
-    allowed(group, versions)
-)]
-pub struct InvalidVersion {
-    kind: &'static str,
-    found: String,
-    group: &'static str,
-    versions: &'static [&'static str],
+pub enum NotRead {
+    /// The group or version is not one that is read.
+    #[error(
+        "{kind} is not read in `{found}`; its apiVersion must be {}",
+        allowed(group, versions)
+    )]
+    Version {
+        /// The kind.
+        kind: &'static str,
+        /// The `apiVersion` that was found.
+        found: String,
+        /// The group in which the kind is read.
+        group: &'static str,
+        /// The versions in which it is read.
+        versions: &'static [&'static str],
+    },
+    /// A list with a kind of its own.
+    #[error("{0}List is not read; put the objects into a List (apiVersion v1), as `kubectl get --output yaml` does")]
+    TypedList(&'static str),
 }
 
 fn allowed(group: &str, versions: &[&str]) -> String {
@@ -82,28 +92,28 @@ fn allowed(group: &str, versions: &[&str]) -> String {
 
 impl Recognized {
     /// What an object with this `apiVersion` and `kind` is to us.
-    pub fn new(api_version: &str, kind: &str) -> Result<Self, InvalidVersion> {
+    pub fn new(api_version: &str, kind: &str) -> Result<Self, NotRead> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         if (group, kind) == ("", "List") {
             return Ok(Self::List);
         }
-        let Some((known, name, known_group, versions)) = KINDS.into_iter().find(|(_, name, ..)| *name == kind) else {
+        let item = kind.strip_suffix("List").unwrap_or(kind);
+        let Some((known, name, known_group, versions)) = KINDS.into_iter().find(|(_, name, ..)| *name == item) else {
             return Ok(Self::Unrelated);
         };
-        if group == known_group && versions.contains(&version) {
-            return Ok(Self::Known(known));
-        }
         // Other APIs have a Gateway or a Service of their own. The names of the policies are nobody else's.
         let ours = matches!(known, Kind::BackendLbPolicy | Kind::XBackendTrafficPolicy);
-        if group == known_group || ours {
-            return Err(InvalidVersion {
+        match group == known_group {
+            false if !ours => Ok(Self::Unrelated),
+            _ if kind != name => Err(NotRead::TypedList(name)),
+            true if versions.contains(&version) => Ok(Self::Known(known)),
+            _ => Err(NotRead::Version {
                 kind: name,
                 found: api_version.to_owned(),
                 group: known_group,
                 versions,
-            });
+            }),
         }
-        Ok(Self::Unrelated)
     }
 }
 
@@ -114,5 +124,43 @@ impl std::fmt::Display for Kind {
             .find(|(kind, ..)| kind == self)
             .map_or("", |(_, name, ..)| name);
         f.write_str(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_told_by_group_and_name() {
+        let read = |api_version, kind| Recognized::new(api_version, kind).ok();
+        let known = |kind| Some(Recognized::Known(kind));
+        assert_eq!(read("v1", "Service"), known(Kind::Service));
+        assert_eq!(
+            read("gateway.networking.k8s.io/v1beta1", "HTTPRoute"),
+            known(Kind::HttpRoute)
+        );
+        assert_eq!(read("v1", "List"), Some(Recognized::List));
+        for (api_version, kind) in [
+            ("serving.knative.dev/v1", "Service"),
+            ("networking.istio.io/v1", "Gateway"),
+            ("v1", "ConfigMap"),
+            ("gateway.networking.k8s.io/v1", "TLSRoute"),
+        ] {
+            assert_eq!(
+                read(api_version, kind),
+                Some(Recognized::Unrelated),
+                "{api_version} {kind}"
+            );
+        }
+        for (api_version, kind) in [
+            ("gateway.networking.k8s.io/v1alpha1", "HTTPRoute"),
+            ("gateway.networking.k8s.io/v1alpha1", "XBackendTrafficPolicy"),
+            ("gateway.networking.x-k8s.io/v1alpha1", "BackendLBPolicy"),
+            ("gateway.networking.k8s.io/v1", "HTTPRouteList"),
+            ("v1", "ServiceList"),
+        ] {
+            assert_eq!(read(api_version, kind), None, "{api_version} {kind}");
+        }
     }
 }

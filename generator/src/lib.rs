@@ -22,6 +22,7 @@ pub mod attachment;
 pub mod cli;
 pub mod diagnostic;
 pub mod dialect;
+mod dns;
 pub mod document;
 pub mod emit;
 pub mod generate;

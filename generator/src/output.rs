@@ -57,13 +57,18 @@ impl Renames {
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(format!(".{}.tmp", std::process::id()));
         let temporary = PathBuf::from(temporary);
+        if path.is_dir() {
+            // Found out now, before any file has taken its place.
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         self.pending.push((temporary.clone(), path.to_owned()));
         fs::write(&temporary, text)
     }
 
     fn finish(mut self) -> io::Result<()> {
-        for (temporary, path) in std::mem::take(&mut self.pending) {
+        while let Some((temporary, path)) = self.pending.last() {
             fs::rename(temporary, path)?;
+            self.pending.pop();
         }
         Ok(())
     }

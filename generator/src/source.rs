@@ -55,7 +55,10 @@ impl Sources {
         };
         for name in names {
             if name.as_os_str() == STDIN {
-                reader.stdin(stdin);
+                // It can be read once only.
+                if reader.seen.insert(name.clone()) {
+                    reader.stdin(stdin);
+                }
             } else if name.is_dir() {
                 reader.directory(name);
             } else {

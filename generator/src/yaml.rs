@@ -100,7 +100,9 @@ fn message(error: &Error) -> String {
         Error::NullIntoString { .. } => "a string is needed here, and there is nothing".to_owned(),
         Error::InvalidScalar { ty: "u16", .. } => A_PORT.to_owned(),
         Error::SerdeInvalidValue { expected, .. } if expected == "a nonzero u16" => A_PORT.to_owned(),
-        Error::InvalidScalar { ty: "u32", .. } => "a whole number is needed here, and not a negative one".to_owned(),
+        Error::InvalidScalar { ty: "u32", .. } => {
+            "a weight is needed here: a whole number from 0 to 1000000".to_owned()
+        }
         Error::InvalidScalar { ty: "bool", .. } => "true or false is needed here".to_owned(),
         Error::Unexpected { expected, .. } => match *expected {
             "mapping start" => "a mapping is needed here: lines of the form `field: value`".to_owned(),

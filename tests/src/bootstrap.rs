@@ -62,9 +62,15 @@ impl Bootstrap {
         clusters.filter_map(Value::as_object_mut).collect()
     }
 
-    /// Lets Envoy ask every pod every 0.1 s how it is; one answer is enough to change its mind.
+    /// Lets Envoy ask every pod every 0.1 s how it is; one answer is enough to change its mind, and every worker learns
+    /// of it at once.
     pub fn check_health(&mut self) {
         for cluster in self.clusters() {
+            let common = cluster.entry("common_lb_config").or_insert_with(|| json!({}));
+            if let Some(common) = common.as_object_mut() {
+                // Otherwise workers may balance for a second by what they knew before.
+                common.insert("update_merge_window".to_owned(), json!("0s"));
+            }
             cluster.insert(
                 "health_checks".to_owned(),
                 json!([{

@@ -4,11 +4,10 @@ use std::{
     fs::File as LogFile,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -25,6 +24,19 @@ use crate::{
 
 /// How much of a log is shown when a test fails.
 const TAIL_LINES: usize = 60;
+/// Runs a command until it ends or until its own standard input does; then it sends SIGTERM. So no Envoy outlives its
+/// test, not even one whose process was killed.
+const WATCHDOG: &str = r#"
+exec 3<&0
+"$@" 3<&- </dev/null &
+envoy=$!
+{ cat <&3 >/dev/null; kill -TERM $envoy; } 2>/dev/null &
+watcher=$!
+wait $envoy
+status=$?
+kill $watcher 2>/dev/null
+exit $status
+"#;
 
 /// A running Envoy. It is stopped when dropped; when the test has failed, the end of its log is printed then.
 pub struct Envoy {
@@ -217,7 +229,7 @@ impl Envoy {
         let Some(mut child) = self.child.take() else {
             return;
         };
-        terminate(&child);
+        terminate(&mut child);
         let deadline = Instant::now() + wait::PATIENCE;
         while exited(&mut child).is_none() {
             if Instant::now() > deadline {
@@ -246,8 +258,12 @@ impl Envoy {
             .append(true)
             .open(log_path(directory))
             .expect("a log file");
-        let mut command = settings::envoy_command();
+        let envoy = settings::envoy_command();
+        let mut command = Command::new("/bin/sh");
         command
+            .args(["-c", WATCHDOG, "sh"])
+            .arg(envoy.get_program())
+            .args(envoy.get_args())
             .arg("-c")
             .arg(config_path(directory))
             .args(["--concurrency", &self.options.concurrency.to_string()])
@@ -259,7 +275,7 @@ impl Envoy {
             .args(["--log-level", "info", "--component-log-level", "main:warning"])
             .env_remove("MOORING_KEYS")
             .envs(self.options.keys.as_ref().map(|keys| ("MOORING_KEYS", keys)))
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a log file"))
             .stderr(log);
         self.child = Some(command.spawn().expect("Envoy starts"));
@@ -328,7 +344,7 @@ impl Envoy {
 impl Drop for Envoy {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            terminate(&child);
+            terminate(&mut child);
             let given_up = Duration::from_secs(5);
             if !waited(&mut child, given_up) {
                 let _killed = child.kill().and_then(|()| child.wait());
@@ -342,7 +358,7 @@ impl Drop for Envoy {
         } else if !self.traps_expected {
             let trap = log
                 .lines()
-                .find(|line| line.contains("in-VM backtrace") || line.contains("panicked at"));
+                .find(|line| line.contains("panicked at") || line.contains("Uncaught RuntimeError"));
             if let Some(line) = trap {
                 panic!("the module trapped: {line}");
             }
@@ -358,13 +374,9 @@ fn log_path(directory: &Path) -> PathBuf {
     directory.join("envoy.log")
 }
 
-/// Asks a child of ours, and nobody else, to end.
-fn terminate(child: &Child) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    if let Some(pid) = pid {
-        // It may have ended by itself; it is not reaped yet, so the number is still its own.
-        let _gone = kill_process(pid, Signal::TERM);
-    }
+/// Lets the watchdog send SIGTERM.
+fn terminate(child: &mut Child) {
+    drop(child.stdin.take());
 }
 
 fn exited(child: &mut Child) -> Option<ExitStatus> {

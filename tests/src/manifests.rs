@@ -15,7 +15,7 @@ use crate::{address, bootstrap::Bootstrap, pod::Pod, scratch, settings};
 /// The namespace of everything that a scenario makes.
 pub const NAMESPACE: &str = "shop";
 
-/// The objects of a scenario. There is always a Gateway `web` with a listener on port 80.
+/// The objects of a scenario.
 #[derive(Clone, Debug)]
 pub struct Manifests(Vec<String>);
 
@@ -45,7 +45,7 @@ impl Default for Manifests {
 }
 
 impl Manifests {
-    /// Only the Gateway.
+    /// A Gateway `web` with a listener on port 80.
     pub fn new() -> Self {
         Self(vec![format!(
             "apiVersion: gateway.networking.k8s.io/v1
@@ -61,6 +61,11 @@ spec:
     protocol: HTTP
 "
         )])
+    }
+
+    /// These documents and no others.
+    pub fn of(documents: &str) -> Self {
+        Self(vec![documents.to_owned()])
     }
 
     /// With a Service and its endpoints.

@@ -44,6 +44,7 @@ pub struct Overrides {
     forward_token: Option<bool>,
     cookie: Vec<CookieOverride>,
     first: Option<Place>,
+    partial: bool,
 }
 
 /// One attribute of the cookie.
@@ -97,8 +98,14 @@ impl Overrides {
         };
         let truth = [("true", true), ("false", false)];
         match short {
-            "idle-timeout" => self.idle_timeout = persistence::duration(text, place, report),
-            "refresh-interval" => self.refresh_interval = persistence::duration(text, place, report),
+            "idle-timeout" | "refresh-interval" => {
+                let duration = persistence::duration(text, place, report);
+                self.partial |= duration.is_none();
+                match short {
+                    "idle-timeout" => self.idle_timeout = duration,
+                    _ => self.refresh_interval = duration,
+                }
+            }
             "strict" => self.strict = one_of(text, truth, name, place, report),
             "forward-token" => self.forward_token = one_of(text, truth, name, place, report),
             "cookie-domain" => cookie(Some(Attribute::Domain(text.to_owned()))),
@@ -149,6 +156,7 @@ impl Overrides {
                 None => policy.idle_timeout = Some(annotation.clone()),
             }
         }
+        policy.partial |= self.partial;
         policy.refresh_interval.clone_from(&self.refresh_interval);
         policy.strict = self.strict.unwrap_or(policy.strict);
         policy.forward_token = self.forward_token.unwrap_or(policy.forward_token);

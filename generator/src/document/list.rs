@@ -5,18 +5,15 @@
 use serde::{Deserialize as _, de};
 
 use super::Parsed;
-use crate::{kind::Recognized, wire::Any};
+use crate::{kind::Kind, wire::Any};
 
-/// Reads the items of a `List`; those that are not of a known kind are passed over.
-pub fn read<'de, D: de::Deserializer<'de>>(
-    deserializer: D,
-    kinds: &[Option<Recognized>],
-) -> Result<Vec<Parsed>, D::Error> {
+/// Reads the items of a `List`; those without a kind, and those beyond the kinds, are passed over.
+pub fn read<'de, D: de::Deserializer<'de>>(deserializer: D, kinds: &[Option<Kind>]) -> Result<Vec<Parsed>, D::Error> {
     deserializer.deserialize_map(ListVisitor { kinds })
 }
 
 struct ListVisitor<'a> {
-    kinds: &'a [Option<Recognized>],
+    kinds: &'a [Option<Kind>],
 }
 
 impl<'de> de::Visitor<'de> for ListVisitor<'_> {
@@ -40,7 +37,7 @@ impl<'de> de::Visitor<'de> for ListVisitor<'_> {
 }
 
 struct ItemsSeed<'a> {
-    kinds: &'a [Option<Recognized>],
+    kinds: &'a [Option<Kind>],
 }
 
 impl<'de> de::DeserializeSeed<'de> for ItemsSeed<'_> {
@@ -63,12 +60,13 @@ impl<'de> de::Visitor<'de> for ItemsSeed<'_> {
         for kind in self.kinds {
             items.extend(seq.next_element_seed(ItemSeed { kind: *kind })?.flatten());
         }
+        while seq.next_element::<Any>()?.is_some() {}
         Ok(items)
     }
 }
 
 struct ItemSeed {
-    kind: Option<Recognized>,
+    kind: Option<Kind>,
 }
 
 impl<'de> de::DeserializeSeed<'de> for ItemSeed {
@@ -76,8 +74,8 @@ impl<'de> de::DeserializeSeed<'de> for ItemSeed {
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Option<Parsed>, D::Error> {
         match self.kind {
-            Some(Recognized::Known(kind)) => kind.deserialize(deserializer).map(Some),
-            _ => Any::deserialize(deserializer).map(|_| None),
+            Some(kind) => kind.deserialize(deserializer).map(Some),
+            None => Any::deserialize(deserializer).map(|_| None),
         }
     }
 }

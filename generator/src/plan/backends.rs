@@ -24,6 +24,9 @@ const MAX_WEIGHT: u32 = 1_000_000;
 /// The label that lets sessions stay on a terminating pod: with it istiod sends draining endpoints.
 pub const DRAINING_LABEL: &str = "istio.io/persistent-session";
 
+/// How many Services are shown beside the first one that a finding is about.
+const MAX_SHOWN: usize = 4;
+
 /// One destination of a rule.
 #[derive(Debug)]
 pub struct Backend<'a> {
@@ -104,6 +107,7 @@ fn resolve_one<'a>(
 ) -> Option<Backend<'a>> {
     let raw = &reference.value;
     check_kind(route, raw, report)?;
+    let weight = weight(route, raw, report);
     let namespace = raw
         .namespace
         .as_ref()
@@ -138,7 +142,7 @@ fn resolve_one<'a>(
     Some(Backend {
         service,
         port: find_port(route, raw, service, report)?,
-        weight: weight(route, raw, report),
+        weight,
     })
 }
 
@@ -290,12 +294,18 @@ pub fn note_draining<'a>(rules: impl Iterator<Item = &'a Rule<'a>>, report: &mut
         .collect();
     let mut services = services.into_values();
     let Some(first) = services.next() else { return };
-    let message =
-        "sessions leave a pod as soon as it terminates, since its Service does not let them stay until it is gone";
+    let more = match services.len() {
+        0..=MAX_SHOWN => String::new(),
+        count => format!(" (this and {count} more Services)"),
+    };
+    let message = format!(
+        "sessions leave a pod as soon as it terminates, since its Service does not let them stay until it is gone{more}"
+    );
     let note = Diagnostic::note(Code::Draining, message)
         .at(first.place())
         .help(format!(
             "to let them stay, give the Service the label `{DRAINING_LABEL}: mooring`"
         ));
-    report.add(services.fold(note, |note, service| note.with(service.place(), "this one neither")));
+    let shown = services.take(MAX_SHOWN);
+    report.add(shown.fold(note, |note, service| note.with(service.place(), "this one neither")));
 }

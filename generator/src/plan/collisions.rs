@@ -12,27 +12,29 @@ use crate::diagnostic::{Code, Diagnostic, Report};
 
 /// Marks rules that need their virtual hosts to be found; reports those that cannot be told apart.
 pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
-    let mut ambiguous = Vec::new();
+    let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (position, placed) in gateway.rules.iter().enumerate() {
-        if placed.rule.session.is_none() {
-            continue;
-        }
-        let namesakes: Vec<&Placed> = gateway
-            .rules
+        by_name.entry(placed.rule.name.clone()).or_default().push(position);
+    }
+    by_name.retain(|_, positions| positions.len() > 1);
+    for namesakes in by_name.values() {
+        let placed: Vec<&Placed> = namesakes
             .iter()
-            .filter(|other| other.rule.name == placed.rule.name && other.rule.id != placed.rule.id)
+            .filter_map(|position| gateway.rules.get(*position))
             .collect();
-        if !namesakes.is_empty() {
-            ambiguous.push(position);
-        }
-        for other in namesakes {
-            if let Some(shared) = placed.virtual_hosts.intersection(&other.virtual_hosts).next() {
-                report.add(collision(placed, other, &shared.name()));
+        for (count, one) in placed.iter().enumerate() {
+            for other in placed.iter().skip(count.saturating_add(1)) {
+                let sessions = one.rule.session.is_some() || other.rule.session.is_some();
+                let shared = one.virtual_hosts.intersection(&other.virtual_hosts).next();
+                // Two rules of one name in one route have been reported.
+                if let Some(host) = shared.filter(|_| sessions && one.rule.id != other.rule.id) {
+                    report.add(collision(one, other, &host.name()));
+                }
             }
         }
     }
-    for (position, placed) in gateway.rules.iter_mut().enumerate() {
-        placed.ambiguous = ambiguous.contains(&position);
+    for placed in &mut gateway.rules {
+        placed.ambiguous = placed.rule.session.is_some() && by_name.contains_key(&placed.rule.name);
     }
 }
 
@@ -73,13 +75,7 @@ pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
     }
 }
 
-fn collision(placed: &Placed, other: &Placed, virtual_host: &str) -> Diagnostic {
-    // The same whichever of the two is looked at first, so that it is reported once.
-    let (first, second) = if placed.rule.id <= other.rule.id {
-        (placed, other)
-    } else {
-        (other, placed)
-    };
+fn collision(first: &Placed, second: &Placed, virtual_host: &str) -> Diagnostic {
     let place = |placed: &Placed| {
         let name = placed.rule.wire.value.name.as_ref();
         name.map_or(placed.rule.route.place(), |name| placed.rule.route.place_of(name))

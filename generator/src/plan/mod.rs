@@ -2,7 +2,10 @@
 //!
 //! Not for output: the targets read a [`Plan`] and write their own formats.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use mooring_policy::{
     config::{self, Config},
@@ -51,7 +54,7 @@ pub struct Gateway<'a> {
 #[derive(Debug)]
 pub struct Placed<'a> {
     /// The rule.
-    pub rule: std::rc::Rc<Rule<'a>>,
+    pub rule: Rc<Rule<'a>>,
     /// The virtual hosts in which it is.
     pub virtual_hosts: BTreeSet<VirtualHost>,
     /// Whether its name alone does not tell it from other rules on the gateway.
@@ -91,24 +94,24 @@ impl<'a> Plan<'a> {
     pub fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
         let policies = dialect::policies(inventory, report);
         let attachments = Attachments::new(&policies, &inventory.services, report);
-        let mut gateways: Vec<Gateway> = inventory
+        let gateway = |item| Gateway {
+            item,
+            rules: Vec::new(),
+        };
+        let mut gateways: BTreeMap<&Id, Gateway> = inventory
             .gateways
             .iter()
-            .map(|item| Gateway {
-                item,
-                rules: Vec::new(),
-            })
+            .map(|item| (&item.id, gateway(item)))
             .collect();
         let mut routed = BTreeSet::new();
         for route in inventory.http_routes.iter() {
             let placements = listeners::place(route, inventory, report);
             for rule in rules(route, inventory, &attachments, report) {
                 routed.extend(rule.backends.iter().map(|backend| backend.service.id.clone()));
-                let rule = std::rc::Rc::new(rule);
-                for (gateway, virtual_hosts) in &placements {
-                    let on = gateways.iter_mut().filter(|other| other.item.id == *gateway);
-                    for other in on {
-                        other.rules.push(Placed {
+                let rule = Rc::new(rule);
+                for (id, virtual_hosts) in &placements {
+                    if let Some(gateway) = gateways.get_mut(id) {
+                        gateway.rules.push(Placed {
                             rule: rule.clone(),
                             virtual_hosts: virtual_hosts.clone(),
                             ambiguous: false,
@@ -121,12 +124,14 @@ impl<'a> Plan<'a> {
         if !report.has_errors() {
             report_unused(&attachments, &routed, report);
         }
-        let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
-        backends::note_draining(rules.map(|placed| &*placed.rule), report);
+        let mut gateways: Vec<Gateway> = gateways.into_values().collect();
         for gateway in &mut gateways {
+            listeners::check(gateway.item, report);
             collisions::resolve(gateway, report);
             collisions::warn_of_cookies(gateway, report);
         }
+        let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
+        backends::note_draining(rules.map(|placed| &*placed.rule), report);
         Self { gateways }
     }
 }
@@ -194,11 +199,8 @@ fn rules<'a>(
     let mut rules = Vec::new();
     for ((index, wire), inline) in route.spec.rules.iter().enumerate().zip(inline) {
         let backends = backends::resolve(route, &wire.value, inventory, report);
-        let id = names::route_id(
-            &route.id,
-            wire.value.name.as_ref().map(|name| name.value.as_str()),
-            index,
-        );
+        let name = wire.value.name.as_ref().map(|name| name.value.as_str());
+        let id = names::route_id(&route.id, name, index);
         let policy = inline.or_else(|| from_services(route, wire, &backends, attachments, report));
         let session = policy.map(|policy| Session {
             config: policy.session(&names::default_session(&id)),
@@ -208,11 +210,7 @@ fn rules<'a>(
             route,
             index,
             wire,
-            name: names::route_name(
-                &route.id,
-                wire.value.name.as_ref().map(|name| name.value.as_str()),
-                index,
-            ),
+            name: names::route_name(&route.id, name, index),
             id,
             session,
             backends,

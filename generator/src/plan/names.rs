@@ -6,7 +6,7 @@ use siphasher::sip::SipHasher24;
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    inventory::{Id, Item},
+    inventory::{Id, Item, check_name},
     wire::route::HttpRouteSpec,
 };
 
@@ -38,10 +38,11 @@ pub fn default_session(route_id: &str) -> String {
     format!("mooring-{}", digits.get(..8).unwrap_or(&digits))
 }
 
-/// The names of rules must be unique in a route (Gateway API: CEL rule).
+/// The names of rules are names of objects, and unique in a route (Gateway API: `SectionName`, CEL rule).
 pub fn check_rule_names(route: &Item<HttpRouteSpec>, report: &mut Report) {
     let mut seen = BTreeMap::new();
     for name in route.spec.rules.iter().filter_map(|rule| rule.value.name.as_ref()) {
+        check_name(name, route.origin, report);
         if let Some(first) = seen.insert(name.value.as_str(), route.place_of(name)) {
             let message = format!("two rules of HTTPRoute {} have the name `{}`", route.id, name.value);
             report.add(

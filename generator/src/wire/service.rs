@@ -29,6 +29,19 @@ pub struct ServicePort {
     pub name: OptionalField<String>,
     /// `port`.
     pub port: Field<Port>,
+    /// `appProtocol`.
+    pub app_protocol: OptionalField<String>,
+}
+
+impl ServicePort {
+    /// Whether the pods speak HTTP/2 without TLS: by `appProtocol`, or else by the name of the port, as Istio tells it.
+    #[must_use]
+    pub fn speaks_http2(&self) -> bool {
+        let protocol = self.app_protocol.as_ref().or(self.name.as_ref());
+        let protocol = protocol.map_or("", |protocol| &protocol.value);
+        let first = protocol.split('-').next().unwrap_or("").to_ascii_lowercase();
+        protocol == "kubernetes.io/h2c" || first == "http2" || first == "grpc"
+    }
 }
 
 /// `EndpointSlice`, whose fields have no `spec` above them.

@@ -1,7 +1,9 @@
 //! A small shop as input, and the command to run on it.
 
-use snapbox::cmd::{Command, OutputAssert, cargo_bin};
+#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 
+use snapbox::cmd::{Command, OutputAssert, cargo_bin};
 /// A gateway, a route, a Service with a pod, and a policy. Tests change a line of it.
 pub const SHOP: &str = "\
 apiVersion: gateway.networking.k8s.io/v1
@@ -75,6 +77,15 @@ pub fn shop_with(old: &str, new: &str) -> String {
     SHOP.replacen(old, new, 1)
 }
 
+/// The shop, perhaps changed, without its policy.
+#[must_use]
+pub fn without_policy(shop: &str) -> String {
+    let (rest, _) = shop
+        .split_once("---\napiVersion: gateway.networking.k8s.io/v1alpha2")
+        .unwrap();
+    rest.to_owned()
+}
+
 /// The command, without arguments.
 #[must_use]
 pub fn mooring() -> Command {
@@ -95,4 +106,64 @@ pub fn generate_envoy(input: &str) -> OutputAssert {
         .args(["generate", "-f", "-", "--target", "envoy", "--wasm", "mooring.wasm"])
         .stdin(input)
         .assert()
+}
+
+/// What came out of a run that succeeded: JSON, and the first lines of what was said.
+pub struct Generated {
+    /// The objects: a List, or the bootstrap of Envoy.
+    pub value: serde_json::Value,
+    /// `warning[Code]: message` and the like.
+    pub findings: Vec<String>,
+}
+
+impl Generated {
+    /// Generates for Istio.
+    #[must_use]
+    pub fn istio(input: &str) -> Self {
+        Self::new(&["--wasm", "oci://registry.example/mooring:1"], input)
+    }
+
+    /// Generates for a local Envoy.
+    #[must_use]
+    pub fn envoy(input: &str) -> Self {
+        Self::new(&["--target", "envoy", "--wasm", "mooring.wasm"], input)
+    }
+
+    fn new(flags: &[&str], input: &str) -> Self {
+        let run = mooring()
+            .args(["generate", "-f", "-", "-o", "json"])
+            .args(flags)
+            .stdin(input)
+            .assert();
+        let output = run.success();
+        let output = output.get_output();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let kinds = ["warning[", "note["];
+        let first_lines = stderr
+            .lines()
+            .filter(|line| kinds.iter().any(|kind| line.starts_with(kind)));
+        Self {
+            value: serde_json::from_slice(&output.stdout).unwrap(),
+            findings: first_lines.map(str::to_owned).collect(),
+        }
+    }
+
+    /// The value under a JSON pointer, which must be there.
+    #[must_use]
+    pub fn at(&self, pointer: &str) -> &serde_json::Value {
+        let value = self.value.pointer(pointer);
+        value.unwrap_or_else(|| panic!("nothing at {pointer} in {:#}", self.value))
+    }
+
+    /// A rule of the first plugin configuration.
+    #[must_use]
+    pub fn rule(&self, position: usize) -> &serde_json::Value {
+        self.at(&format!("/items/0/spec/pluginConfig/rules/{position}"))
+    }
+
+    /// The session of a rule of the first plugin configuration.
+    #[must_use]
+    pub fn session(&self, position: usize) -> &serde_json::Value {
+        self.at(&format!("/items/0/spec/pluginConfig/rules/{position}/session"))
+    }
 }

@@ -116,7 +116,7 @@ async fn a_client_cannot_name_a_pod() {
 
     // Without a session the request is balanced as if the header were not there.
     let mut answered = [0; 3];
-    for _ in 0..30 {
+    for _ in 0..60 {
         let reply = client.request("/").header("x-mooring-host", &wanted).send().await.ok();
         assert!(reply.set_cookie(COOKIE).is_some(), "{reply:?}");
         nothing_internal(&reply);
@@ -157,7 +157,7 @@ async fn a_client_cannot_name_a_pod_where_there_are_no_sessions_either() {
         .policy(&Policy::on("till", persistence()));
     let envoy = Envoy::serve(&manifests).await;
     let mut answered = [0; 2];
-    for _ in 0..20 {
+    for _ in 0..30 {
         let request = envoy.client();
         let request = request.request("/cart").header("x-mooring-host", host_header(&pods[0]));
         let reply = request.header("x-mooring-backend", "till.shop:80").send().await.ok();
@@ -165,7 +165,7 @@ async fn a_client_cannot_name_a_pod_where_there_are_no_sessions_either() {
         answered[pods.iter().position(|pod| pod.name() == reply.pod()).unwrap()] += 1;
     }
     assert!(answered.iter().all(|count| *count > 0), "{answered:?}");
-    assert_eq!(envoy.stats().await.mooring("mooring_passed_through_total"), 20);
+    assert_eq!(envoy.stats().await.mooring("mooring_passed_through_total"), 30);
 }
 
 #[tokio::test]

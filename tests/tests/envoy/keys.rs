@@ -20,13 +20,16 @@ async fn a_session_is_valid_on_every_gateway_with_the_key_and_on_no_other() {
         assert!(reply.set_cookies().is_empty(), "{reply:?}");
     }
 
-    let other = Envoy::builder().keys(&keys::key(2)).start(&manifests).await;
-    let mut browser = browser.moves_to(other.client());
-    assert!(browser.get("/").await.ok().set_cookie(COOKIE).is_some());
-    assert_eq!(
-        other.stats().await.mooring("mooring_token_rejected_unknown_key_total"),
-        1
-    );
+    // Another key, once with an id of its own and once with the same id.
+    let same_id = keys::key(2).replacen("02:", "01:", 1);
+    for (key, kind) in [(keys::key(2), "unknown_key"), (same_id, "tampered")] {
+        let other = Envoy::builder().keys(&key).start(&manifests).await;
+        let sent = browser.cookie_header().unwrap();
+        let reply = other.client().request("/").cookie(sent).send().await.ok();
+        assert!(reply.set_cookie(COOKIE).is_some(), "{reply:?}");
+        let counter = format!("mooring_token_rejected_{kind}_total");
+        assert_eq!(other.stats().await.mooring(&counter), 1, "{kind}");
+    }
 }
 
 #[tokio::test]

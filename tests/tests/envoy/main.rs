@@ -13,6 +13,7 @@
 
 mod degraded;
 mod endpoints;
+mod examples;
 mod harness;
 mod headers;
 mod hostile;

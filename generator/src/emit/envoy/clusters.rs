@@ -25,15 +25,37 @@ pub fn clusters(plan: &Plan, inventory: &Inventory, report: &mut Report) -> Vec<
         .flat_map(|placed| &placed.rule.backends)
         .map(|backend| (backend.cluster(), backend))
         .collect();
+    let slices = by_service(inventory);
+    let none = Vec::new();
     backends
         .iter()
-        .map(|(name, backend)| cluster(name, backend, inventory, report))
+        .map(|(name, backend)| {
+            let id = &backend.service.id;
+            let slices = slices.get(&(id.namespace.as_str(), id.name.as_str()));
+            cluster(name, backend, slices.unwrap_or(&none), report)
+        })
         .collect()
 }
 
-fn cluster(name: &str, backend: &Backend, inventory: &Inventory, report: &mut Report) -> Value {
+type Slices<'a> = [&'a Item<EndpointSlice>];
+
+/// The slices of each Service, by its namespace and name.
+fn by_service(inventory: &Inventory) -> BTreeMap<(&str, &str), Vec<&Item<EndpointSlice>>> {
+    let mut slices: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for slice in inventory.endpoint_slices.iter() {
+        if let Some(service) = slice.metadata.labels.get(SERVICE_LABEL) {
+            slices
+                .entry((slice.id.namespace.as_str(), service))
+                .or_default()
+                .push(slice);
+        }
+    }
+    slices
+}
+
+fn cluster(name: &str, backend: &Backend, slices: &Slices, report: &mut Report) -> Value {
     let drains = backend.service.metadata.labels.get(DRAINING_LABEL).is_some();
-    let endpoints = endpoints(backend, drains, inventory, report);
+    let endpoints = endpoints(backend, drains, slices, report);
     if endpoints.is_empty() && !report.has_errors() {
         let message = format!(
             "the Service {} has no endpoint on port {}: no EndpointSlice in the input has one that is ready",
@@ -50,6 +72,12 @@ fn cluster(name: &str, backend: &Backend, inventory: &Inventory, report: &mut Re
         })),
         "connect_timeout": "10s",
         "lb_policy": "LEAST_REQUEST",
+        "typed_extension_protocol_options": backend.port.speaks_http2().then(|| json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": { "http2_protocol_options": {} },
+            },
+        })),
         "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": lb_endpoints }] },
     })
 }
@@ -83,17 +111,8 @@ impl Health {
 }
 
 /// The endpoints of a port, in the order of their addresses.
-fn endpoints(
-    backend: &Backend,
-    drains: bool,
-    inventory: &Inventory,
-    report: &mut Report,
-) -> BTreeMap<SocketAddr, Health> {
+fn endpoints(backend: &Backend, drains: bool, slices: &Slices, report: &mut Report) -> BTreeMap<SocketAddr, Health> {
     let mut endpoints = BTreeMap::new();
-    let service = &backend.service.id;
-    let slices = inventory.endpoint_slices.iter().filter(|slice| {
-        slice.id.namespace == service.namespace && slice.metadata.labels.get(SERVICE_LABEL) == Some(&service.name)
-    });
     for slice in slices {
         if slice.spec.address_type.value == AddressType::Fqdn {
             let message = "an EndpointSlice with the addressType FQDN is not supported by --target envoy";

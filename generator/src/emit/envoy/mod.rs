@@ -123,6 +123,7 @@ fn listener(gateway: &Gateway, port: u16, address: SocketAddr, options: &Options
                         "virtual_hosts": routes::virtual_hosts(gateway, port),
                     },
                     "stat_prefix": name,
+                    "upgrade_configs": [{ "upgrade_type": "websocket" }],
                     "use_remote_address": true,
                 },
             }],

@@ -1,0 +1,58 @@
+//! Names as DNS and Kubernetes have them.
+
+use std::net::IpAddr;
+
+/// The longest name (RFC 1123).
+pub const MAX_LENGTH: usize = 253;
+
+/// Whether a text can be the name of an object: an RFC 1123 subdomain, in lower case.
+pub fn is_name(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let label =
+        |label: &str| !label.is_empty() && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-');
+    text.len() <= MAX_LENGTH && text.split('.').all(label)
+}
+
+/// Whether a text can be the host name of a route or listener: a name, perhaps with `*` for its first label, and no
+/// address (Gateway API: `Hostname`).
+pub fn is_hostname(text: &str) -> bool {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    text.len() <= MAX_LENGTH && is_name(name) && name.parse::<IpAddr>().is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_labels_between_dots() {
+        for name in ["a", "a-b.c1", "1.2"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in [
+            "",
+            ".",
+            "a.",
+            "../a",
+            "A",
+            "a_b",
+            "-a",
+            "a-",
+            "a..b",
+            "é",
+            &"a".repeat(254),
+        ] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_hostname_is_a_name_and_no_address() {
+        for name in ["example.com", "*.example.com", "a-b.c1"] {
+            assert!(is_hostname(name), "{name}");
+        }
+        for name in ["", "*", "a.*.com", "Example.com", "10.0.0.1", "a.com:80"] {
+            assert!(!is_hostname(name), "{name}");
+        }
+    }
+}

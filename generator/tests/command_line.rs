@@ -1,0 +1,387 @@
+//! The command as a user calls it: files, flags, exit status, and what lands where.
+
+#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
+#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod common;
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    path::PathBuf,
+    process::{self, Stdio},
+};
+
+use common::{SHOP, generate, generate_envoy, mooring, shop_with, without_policy};
+use snapbox::{IntoData as _, cmd::cargo_bin, data::Inline, str};
+
+/// A directory of its own for a test, empty.
+fn directory(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if path.exists() {
+        fs::remove_dir_all(&path).unwrap();
+    }
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+fn names(directory: &PathBuf) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[track_caller]
+fn wrong_flags(arguments: &[&str], message: Inline) {
+    let run = mooring()
+        .args(["generate", "-f", "-"])
+        .args(arguments)
+        .stdin(SHOP)
+        .assert();
+    run.code(2).stdout_eq("").stderr_eq(message.raw());
+}
+
+#[test]
+fn wasm_is_required() {
+    wrong_flags(
+        &[],
+        str![[r#"
+error: the following required arguments were not provided:
+  --wasm <URL|PATH>
+
+Usage: mooring generate --file <FILE|DIR|-> --wasm <URL|PATH>
+
+For more information, try '--help'.
+
+"#]],
+    );
+}
+
+#[test]
+fn istio_fetches_the_module_from_a_url() {
+    wrong_flags(
+        &["--wasm", "target/mooring.wasm"],
+        str![[r#"
+error: --wasm must be a URL for --target istio: oci://, https://, http:// or file://
+
+Usage: mooring generate [OPTIONS] --file <FILE|DIR|-> --wasm <URL|PATH>
+
+For more information, try '--help'.
+
+"#]],
+    );
+}
+
+#[test]
+fn a_local_envoy_reads_the_module_from_a_file() {
+    wrong_flags(
+        &["--target", "envoy", "--wasm", "oci://registry.example/mooring:1"],
+        str![[r#"
+error: --wasm must be the path of a file for --target envoy
+
+Usage: mooring generate [OPTIONS] --file <FILE|DIR|-> --wasm <URL|PATH>
+
+For more information, try '--help'.
+
+"#]],
+    );
+}
+
+#[test]
+fn flags_of_the_other_target_are_refused() {
+    wrong_flags(
+        &["--wasm", "oci://x", "--listen", "80=127.0.0.1:8080"],
+        str![[r#"
+error: --listen can only be used with --target envoy
+
+Usage: mooring generate [OPTIONS] --file <FILE|DIR|-> --wasm <URL|PATH>
+
+For more information, try '--help'.
+
+"#]],
+    );
+    wrong_flags(
+        &["--wasm", "oci://x", "--admin", "127.0.0.1:9000"],
+        str![[r#"
+error: --admin can only be used with --target envoy
+
+Usage: mooring generate [OPTIONS] --file <FILE|DIR|-> --wasm <URL|PATH>
+
+For more information, try '--help'.
+
+"#]],
+    );
+    let sha256 = "0".repeat(64);
+    wrong_flags(
+        &["--target", "envoy", "--wasm", "x", "--wasm-sha256", &sha256],
+        str![[r#"
+error: --wasm-sha256 can only be used with --target istio
+
+Usage: mooring generate [OPTIONS] --file <FILE|DIR|-> --wasm <URL|PATH>
+
+For more information, try '--help'.
+
+"#]],
+    );
+}
+
+#[test]
+fn values_of_flags_are_checked() {
+    wrong_flags(
+        &["--wasm", "oci://x", "--target", "nginx"],
+        str![[r#"
+error: invalid value 'nginx' for '--target <TARGET>'
+  [possible values: istio, envoy]
+
+For more information, try '--help'.
+
+"#]],
+    );
+    wrong_flags(
+        &["--wasm", "oci://x", "--wasm-sha256", "abc"],
+        str![[r#"
+error: invalid value 'abc' for '--wasm-sha256 <HEX>': a SHA-256 is 64 lower-case hexadecimal digits
+
+For more information, try '--help'.
+
+"#]],
+    );
+    wrong_flags(
+        &["--target", "envoy", "--wasm", "x", "--listen", "80"],
+        str![[r#"
+error: invalid value '80' for '--listen <PORT=ADDR:PORT>': write the Gateway's port and an address with a port, such as 80=127.0.0.1:8080
+
+For more information, try '--help'.
+
+"#]],
+    );
+    wrong_flags(
+        &[
+            "--target",
+            "envoy",
+            "--wasm",
+            "x",
+            "--listen",
+            "80=127.0.0.1:1",
+            "--listen",
+            "80=127.0.0.1:2",
+        ],
+        str![[r#"
+error: --listen maps the port 80 twice
+
+Usage: mooring generate [OPTIONS] --file <FILE|DIR|-> --wasm <URL|PATH>
+
+For more information, try '--help'.
+
+"#]],
+    );
+}
+
+#[test]
+fn without_a_command_the_help_is_shown() {
+    mooring().assert().code(2).stdout_eq("");
+    let help = mooring().args(["generate", "--help"]).assert().success();
+    let text = String::from_utf8_lossy(&help.get_output().stdout).into_owned();
+    assert!(text.contains("oci://, https://, http:// or"), "{text}");
+    mooring()
+        .arg("--version")
+        .assert()
+        .success()
+        .stdout_eq("mooring 0.1.0\n");
+}
+
+#[test]
+fn files_directories_and_the_standard_input_are_one_input() {
+    let input = directory("inputs");
+    fs::create_dir_all(input.join("deep/er")).unwrap();
+    let documents: Vec<&str> = SHOP.split("---\n").collect();
+    fs::write(input.join("a.yaml"), documents[0]).unwrap();
+    fs::write(
+        input.join("deep/er/b.yml"),
+        format!("{}---\n{}", documents[1], documents[2]),
+    )
+    .unwrap();
+    fs::write(input.join("deep/notes.txt"), "not for us: {").unwrap();
+    let service = "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": []}";
+    fs::write(input.join("c.json"), service).unwrap();
+    let run = mooring()
+        .args([
+            "generate",
+            "--wasm",
+            "oci://registry.example/mooring:1",
+            "-f",
+            "-",
+            "-f",
+        ])
+        .arg(&input)
+        .arg("-f")
+        .arg(input.join("a.yaml"))
+        .stdin(format!("{}---\n{}", documents[3], documents[4]))
+        .assert()
+        .success();
+    let whole = generate(SHOP).success();
+    assert_eq!(run.get_output().stdout, whole.get_output().stdout);
+}
+
+#[test]
+fn a_directory_without_yaml_is_an_error() {
+    let empty = directory("empty");
+    fs::write(empty.join("README.md"), "# nothing").unwrap();
+    let run = mooring()
+        .current_dir(empty.parent().unwrap())
+        .args(["generate", "--wasm", "oci://x", "-f", "empty"])
+        .assert();
+    run.code(1).stdout_eq("").stderr_eq(
+        str![[r#"
+error[Unreadable]: the directory `empty` has no YAML in it; files that end in .yaml, .yml or .json are read
+
+
+"#]]
+        .raw(),
+    );
+}
+
+#[test]
+fn each_object_gets_a_file_of_its_own() {
+    let out = directory("files").join("new");
+    let run = |arguments: &[&str]| {
+        let run = mooring()
+            .args(["generate", "-f", "-"])
+            .args(arguments)
+            .arg("--output-dir")
+            .arg(&out);
+        run.stdin(SHOP).assert().success().stdout_eq("").stderr_eq("");
+    };
+    run(&["--wasm", "oci://x"]);
+    run(&["--wasm", "oci://x", "-o", "json"]);
+    run(&["--wasm", "x", "--target", "envoy"]);
+    assert_eq!(
+        names(&out),
+        [
+            "envoy.yaml",
+            "envoyfilter-default-mooring-front.json",
+            "envoyfilter-default-mooring-front.yaml",
+            "wasmplugin-default-mooring-front.json",
+            "wasmplugin-default-mooring-front.yaml",
+        ]
+    );
+    let bootstrap = fs::read(out.join("envoy.yaml")).unwrap();
+    let run = mooring()
+        .args(["generate", "-f", "-", "--wasm", "x", "--target", "envoy"])
+        .stdin(SHOP)
+        .assert();
+    assert_eq!(run.get_output().stdout, bootstrap);
+}
+
+#[test]
+fn a_wrong_input_writes_no_file() {
+    let out = directory("untouched");
+    fs::write(out.join("wasmplugin-default-mooring-front.yaml"), "old").unwrap();
+    let run = mooring()
+        .args(["generate", "-f", "-", "--wasm", "oci://x", "--output-dir"])
+        .arg(&out)
+        .stdin(shop_with("1h", "1d"))
+        .assert();
+    run.code(1);
+    assert_eq!(names(&out), ["wasmplugin-default-mooring-front.yaml"]);
+    assert_eq!(
+        fs::read_to_string(out.join("wasmplugin-default-mooring-front.yaml")).unwrap(),
+        "old"
+    );
+}
+
+#[test]
+fn what_cannot_be_written_leaves_nothing_behind() {
+    let out = directory("blocked");
+    // A directory stands where the file should go.
+    fs::create_dir(out.join("wasmplugin-default-mooring-front.yaml")).unwrap();
+    let run = mooring()
+        .args(["generate", "-f", "-", "--wasm", "oci://x", "--output-dir"])
+        .arg(&out)
+        .stdin(SHOP)
+        .assert();
+    run.code(1).stdout_eq("");
+    assert_eq!(names(&out), ["wasmplugin-default-mooring-front.yaml"]);
+}
+
+#[test]
+fn json_is_one_object_or_a_list() {
+    let run = mooring()
+        .args(["generate", "-f", "-", "--wasm", "oci://x", "-o", "json"])
+        .stdin(SHOP)
+        .assert();
+    let list: serde_json::Value = serde_json::from_slice(&run.success().get_output().stdout).unwrap();
+    assert_eq!(list.pointer("/kind").unwrap(), "List");
+    assert_eq!(list.pointer("/items/1/kind").unwrap(), "EnvoyFilter");
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut child = process::Command::new(cargo_bin("mooring"))
+        .args(["generate", "-f", "-", "--wasm", "oci://x"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    child.stdin.take().unwrap().write_all(SHOP.as_bytes()).unwrap();
+    let mut message = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut message).unwrap();
+    assert_eq!((child.wait().unwrap().code(), message.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn keygen_prints_an_entry_or_a_secret() {
+    let entry = mooring()
+        .args(["keygen", "--id", "0A"])
+        .assert()
+        .success()
+        .stderr_eq("");
+    let text = String::from_utf8(entry.get_output().stdout.clone()).unwrap();
+    assert!(
+        text.starts_with("0a:") && text.len() == "0a:".len() + 43 + 1,
+        "the length is {}",
+        text.len()
+    );
+    mooring()
+        .args(["keygen", "--id", "01", "--secret", "istio-ingress/mooring-keys"])
+        .assert()
+        .success()
+        .stdout_eq(str![[r#"
+apiVersion: v1
+kind: Secret
+metadata:
+  labels:
+    app.kubernetes.io/managed-by: mooring
+  name: mooring-keys
+  namespace: istio-ingress
+stringData:
+  MOORING_KEYS: 01:[..]
+type: Opaque
+
+"#]]);
+    mooring().args(["keygen", "--id", "1"]).assert().code(2).stdout_eq("");
+    mooring()
+        .args(["keygen", "--secret", "mooring-keys"])
+        .assert()
+        .code(2)
+        .stdout_eq("");
+}
+
+#[test]
+fn a_gateway_without_sessions_needs_nothing_on_istio() {
+    let without = without_policy(SHOP);
+    generate(&without).success().stdout_eq("").stderr_eq(
+        str![[r#"
+warning[NoEffect]: nothing to generate: no rule of an HTTPRoute on a Gateway of the input keeps sessions
+
+
+"#]]
+        .raw(),
+    );
+    generate_envoy(&without).success().stderr_eq("");
+}

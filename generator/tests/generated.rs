@@ -1,0 +1,76 @@
+//! What comes out of each example, for both targets, stands in `examples/generated`; here it is compared with what would
+//! come out today. `make generated` writes it anew.
+
+#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use mooring_generator::{
+    cli::{FailStrategy, Format},
+    diagnostic::Report,
+    emit::{envoy, istio},
+    generate::{Target, generate},
+    output,
+    source::Sources,
+};
+
+const EXAMPLES: [&str; 2] = ["backend-lb-policy", "split"];
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
+}
+
+fn targets() -> [(&'static str, Target); 2] {
+    let istio = istio::Options {
+        url: "oci://registry.example/mooring:0.1.0".to_owned(),
+        sha256: None,
+        fail_strategy: FailStrategy::Open,
+    };
+    let envoy = envoy::Options {
+        wasm: "target/mooring.wasm".to_owned(),
+        fail_strategy: FailStrategy::Reload,
+        admin: "127.0.0.1:9901".parse().unwrap(),
+        listen: BTreeMap::from([(80, "127.0.0.1:8080".parse().unwrap())]),
+    };
+    [("istio", Target::Istio(istio)), ("envoy", Target::Envoy(envoy))]
+}
+
+/// Every generated file with its text.
+fn generated() -> BTreeMap<PathBuf, String> {
+    let mut files = BTreeMap::new();
+    for example in EXAMPLES {
+        for (name, target) in targets() {
+            let mut report = Report::default();
+            let sources = Sources::read(&[examples().join(example)], &mut io::empty(), &mut report);
+            let outputs = generate(&sources, &target, &mut report);
+            let findings = report.sorted();
+            let findings: Vec<&str> = findings.iter().map(|finding| finding.message()).collect();
+            assert!(!report.has_errors(), "{example}: {findings:#?}");
+            let text = output::text(&outputs, Format::Yaml).unwrap();
+            files.insert(examples().join(format!("generated/{example}/{name}.yaml")), text);
+        }
+    }
+    files
+}
+
+#[test]
+fn generated_files_are_current() {
+    let update = std::env::var_os("UPDATE_GENERATED").is_some();
+    for (path, text) in generated() {
+        if update {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &text).unwrap();
+        }
+        let current = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(current, text, "{} is not current; run `make generated`", path.display());
+    }
+}
+
+#[test]
+fn generating_twice_gives_the_same_bytes() {
+    assert_eq!(generated(), generated());
+}

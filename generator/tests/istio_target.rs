@@ -1,0 +1,283 @@
+//! `--target istio`: what stands in the `WasmPlugin` and the `EnvoyFilter`.
+
+mod common;
+
+use common::{Generated, SHOP, mooring, shop_with, without_policy};
+use serde_json::{Value, json};
+
+const SPLIT: &str = "      port: 80\n      weight: 1\n    - {name: beta, port: 80, weight: 9}\n    - {name: gone, port: 80, weight: 0}\n---";
+
+fn split() -> String {
+    let service = |name: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, labels: {{istio.io/persistent-session: a}}}}\nspec: \
+             {{ports: [{{port: 80}}]}}\n"
+        )
+    };
+    let route = shop_with("      port: 80\n---", SPLIT)
+        .replace("  - backendRefs:", "  - sessionPersistence: {}\n    backendRefs:");
+    let shop = without_policy(&route);
+    format!("{shop}{}{}", service("beta"), service("gone"))
+}
+
+#[test]
+fn the_plugin_goes_to_the_gateway() {
+    let run = Generated::istio(SHOP);
+    let mut plugin = run.at("/items/0").clone();
+    plugin["spec"]["pluginConfig"] = Value::Null;
+    assert_eq!(
+        plugin,
+        json!({
+            "apiVersion": "extensions.istio.io/v1alpha1",
+            "kind": "WasmPlugin",
+            "metadata": {
+                "labels": { "app.kubernetes.io/managed-by": "mooring" },
+                "name": "mooring-front",
+                "namespace": "default",
+            },
+            "spec": {
+                "failStrategy": "FAIL_OPEN",
+                "pluginConfig": null,
+                "pluginName": "mooring",
+                "targetRefs": [{ "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "front" }],
+                "url": "oci://registry.example/mooring:1",
+                "vmConfig": { "env": [{ "name": "MOORING_KEYS", "valueFrom": "HOST" }] },
+            },
+        })
+    );
+}
+
+#[test]
+fn checksum_and_strategy_come_from_the_command_line() {
+    let sha256 = "0123456789abcdef".repeat(4);
+    let flags = [
+        "--wasm",
+        "https://x/m.wasm",
+        "--wasm-sha256",
+        &sha256,
+        "--fail-strategy",
+        "reload",
+    ];
+    let run = mooring()
+        .args(["generate", "-f", "-", "-o", "json"])
+        .args(flags)
+        .stdin(SHOP)
+        .assert()
+        .success();
+    let list: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+    assert_eq!(list.pointer("/items/0/spec/sha256"), Some(&json!(sha256)));
+    assert_eq!(list.pointer("/items/0/spec/failStrategy"), Some(&json!("FAIL_RELOAD")));
+}
+
+#[test]
+fn the_patches_reach_the_pods_of_this_gateway_only() {
+    let run = Generated::istio(SHOP);
+    assert_eq!(
+        run.at("/items/1/spec/workloadSelector"),
+        &json!({ "labels": { "gateway.networking.k8s.io/gateway-name": "front" } })
+    );
+    assert_eq!(run.at("/items/1/spec/priority"), 100);
+    let operations: Vec<String> = run
+        .at("/items/1/spec/configPatches")
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|patch| {
+            format!(
+                "{} {}",
+                patch["applyTo"].as_str().unwrap(),
+                patch["patch"]["operation"].as_str().unwrap()
+            )
+        })
+        .collect();
+    assert_eq!(
+        operations,
+        [
+            "NETWORK_FILTER MERGE",
+            "HTTP_FILTER INSERT_FIRST",
+            "HTTP_FILTER INSERT_BEFORE",
+            "HTTP_ROUTE MERGE"
+        ]
+    );
+}
+
+#[test]
+fn a_rule_with_one_backend_has_no_choice() {
+    let run = Generated::istio(SHOP);
+    assert_eq!(
+        run.at("/items/1/spec/configPatches/3/match/routeConfiguration"),
+        &json!({ "vhost": { "route": { "name": "default.web.0" } } })
+    );
+    let patch = run.at("/items/1/spec/configPatches/3/patch/value");
+    assert_eq!(patch.get("route"), None);
+    assert_eq!(
+        patch.get("request_headers_to_remove"),
+        Some(&json!(["x-mooring-backend", "x-mooring-host"]))
+    );
+}
+
+#[test]
+fn a_split_chooses_by_key_and_falls_back_to_the_heaviest() {
+    let run = Generated::istio(&split());
+    let matcher = run.at(
+        "/items/1/spec/configPatches/3/patch/value/route/inline_cluster_specifier_plugin/extension/typed_config/cluster_matcher",
+    );
+    let cluster = |action: &Value| action.pointer("/action/typed_config/cluster").unwrap().clone();
+    let map = matcher
+        .pointer("/matcher_tree/exact_match_map/map")
+        .unwrap()
+        .as_object()
+        .unwrap();
+    let clusters: Vec<(&String, Value)> = map.iter().map(|(key, action)| (key, cluster(action))).collect();
+    assert_eq!(
+        clusters,
+        [
+            (
+                &"beta.default:80".to_owned(),
+                json!("outbound|80||beta.default.svc.cluster.local")
+            ),
+            (
+                &"gone.default:80".to_owned(),
+                json!("outbound|80||gone.default.svc.cluster.local")
+            ),
+            (
+                &"web.default:80".to_owned(),
+                json!("outbound|80||web.default.svc.cluster.local")
+            ),
+        ]
+    );
+    assert_eq!(
+        cluster(matcher.get("on_no_match").unwrap()),
+        json!("outbound|80||beta.default.svc.cluster.local")
+    );
+    assert_eq!(
+        run.at("/items/1/metadata/annotations/envoyfilter.istio.io~1referenced-services"),
+        "beta.default.svc.cluster.local,gone.default.svc.cluster.local,web.default.svc.cluster.local"
+    );
+}
+
+#[test]
+fn of_equal_backends_the_first_is_the_primary() {
+    let run = Generated::istio(&split().replace("weight: 9", "weight: 1"));
+    let fallback = "/items/1/spec/configPatches/3/patch/value/route/inline_cluster_specifier_plugin/extension/typed_config/\
+                    cluster_matcher/on_no_match/action/typed_config/cluster";
+    assert_eq!(run.at(fallback), "outbound|80||web.default.svc.cluster.local");
+}
+
+#[test]
+fn a_split_without_sessions_is_left_to_envoy() {
+    let input = split().replace("  - sessionPersistence: {}\n    backendRefs:", "  - backendRefs:");
+    let run = mooring()
+        .args(["generate", "-f", "-", "--wasm", "oci://x"])
+        .stdin(input)
+        .assert();
+    run.success().stdout_eq("");
+}
+
+#[test]
+fn rules_of_one_name_are_told_apart_by_their_virtual_hosts() {
+    let route = |name: &str, host: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}}}\nspec:\n  parentRefs: [{{name: \
+             front}}]\n  hostnames: [{host}]\n  rules:\n  - {{name: all, backendRefs: [{{name: web, port: 80}}]}}\n---\n"
+        )
+    };
+    let input = format!("{}{}{SHOP}", route("a", "a.example"), route("b", "b.example"));
+    let run = Generated::istio(&input);
+    let rule = |position| {
+        let rule = run.rule(position);
+        (
+            rule["route"].clone(),
+            rule["id"].clone(),
+            rule.get("virtualHosts").cloned(),
+        )
+    };
+    assert_eq!(
+        rule(0),
+        (
+            json!("all"),
+            json!("HTTPRoute/default/a/all"),
+            Some(json!(["a.example:80"]))
+        )
+    );
+    assert_eq!(
+        rule(1),
+        (
+            json!("all"),
+            json!("HTTPRoute/default/b/all"),
+            Some(json!(["b.example:80"]))
+        )
+    );
+    assert_eq!(
+        rule(2),
+        (json!("default.web.0"), json!("HTTPRoute/default/web#0"), None)
+    );
+    assert_eq!(
+        run.at("/items/1/spec/configPatches/3/match/routeConfiguration/vhost"),
+        &json!({ "name": "a.example:80", "route": { "name": "all" } })
+    );
+}
+
+#[test]
+fn each_gateway_gets_its_own_objects() {
+    let second = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: side, namespace: infra}\nspec:\n  \
+                  gatewayClassName: istio\n  listeners:\n  - {name: https, port: 443, protocol: HTTPS, hostname: \
+                  \"*.example.com\", allowedRoutes: {namespaces: {from: All}}}\n";
+    let input = shop_with(
+        "  - name: front\n  rules",
+        "  - name: front\n  - {name: side, namespace: infra}\n  rules",
+    );
+    let run = Generated::istio(&format!("{input}{second}"));
+    let names: Vec<String> = run
+        .at("/items")
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| {
+            format!(
+                "{} {}/{}",
+                item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]
+            )
+            .replace('"', "")
+        })
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "WasmPlugin default/mooring-front",
+            "EnvoyFilter default/mooring-front",
+            "WasmPlugin infra/mooring-side",
+            "EnvoyFilter infra/mooring-side",
+        ]
+    );
+}
+
+#[test]
+fn what_istio_does_itself_is_left_to_it() {
+    let rule = "  - filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: a, value: b}]}}]\n    timeouts: \
+                {request: 5s}\n    retry: {attempts: 2, codes: [503]}\n    backendRefs:";
+    let run = Generated::istio(&shop_with("  - backendRefs:", rule));
+    assert_eq!(run.findings, [""; 0]);
+    assert_eq!(run.value, Generated::istio(SHOP).value);
+}
+
+#[test]
+fn a_mesh_route_is_told_to_keep_no_sessions() {
+    let parents = "  - name: front\n  - {group: \"\", kind: Service, name: web}\n  rules";
+    let run = Generated::istio(&shop_with("  - name: front\n  rules", parents));
+    assert_eq!(
+        run.findings,
+        ["warning[Unsupported]: no sessions are kept on the parent Service `web`: only a Gateway keeps them"]
+    );
+}
+
+#[test]
+fn unrelated_kinds_are_passed_over() {
+    let unrelated = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {on: \"1\", y: n}\n---\napiVersion: \
+                     networking.istio.io/v1\nkind: Gateway\nmetadata: {name: front}\nspec: {selector: {a: b}}\n---\napiVersion: \
+                     serving.knative.dev/v1\nkind: Service\nmetadata: {name: web}\nspec: {}\n---\n# nothing\n---\n";
+    assert_eq!(
+        Generated::istio(&format!("{SHOP}{unrelated}")).value,
+        Generated::istio(SHOP).value
+    );
+}
