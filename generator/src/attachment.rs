@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    canary::Canary,
     diagnostic::{Code, Diagnostic, Report},
     dialect::Policy,
     inventory::{Found, Id, Items},
     kind::Kind,
+    source::Place,
     wire::service::ServiceSpec,
 };
 
@@ -71,27 +73,79 @@ fn settle<'a>(service: &Id, candidates: &[&'a Policy], report: &mut Report) -> O
     established(winners, &about, report)
 }
 
+/// What decides which of several policies holds.
+pub trait Rival {
+    /// When it was created, if that is known.
+    fn created(&self) -> Option<&str>;
+    /// Who it is.
+    fn rank(&self) -> (&Id, Kind);
+    /// Where its name stands.
+    fn place(&self) -> Place;
+    /// Whether it loses anything by giving way.
+    fn matters(&self) -> bool;
+}
+
+impl Rival for Policy {
+    fn created(&self) -> Option<&str> {
+        self.created.as_deref()
+    }
+
+    fn rank(&self) -> (&Id, Kind) {
+        (&self.id, self.kind)
+    }
+
+    fn place(&self) -> Place {
+        self.place
+    }
+
+    fn matters(&self) -> bool {
+        self.session.is_some()
+    }
+}
+
+impl Rival for Canary<'_> {
+    fn created(&self) -> Option<&str> {
+        self.created.as_deref()
+    }
+
+    fn rank(&self) -> (&Id, Kind) {
+        (&self.item.id, Kind::CanaryPolicy)
+    }
+
+    fn place(&self) -> Place {
+        self.item.place()
+    }
+
+    fn matters(&self) -> bool {
+        true
+    }
+}
+
 /// The policy that beats all others; the others are reported.
-pub fn established<'a>(mut rivals: Vec<&'a Policy>, about: &str, report: &mut Report) -> Option<&'a Policy> {
-    let by_age = rivals.iter().all(|policy| policy.created.is_some());
-    rivals.sort_by_key(|policy| (by_age.then_some(&policy.created), &policy.id, policy.kind));
+pub fn established<'a, P: Rival>(mut rivals: Vec<&'a P>, about: &str, report: &mut Report) -> Option<&'a P> {
+    let by_age = rivals.iter().all(|policy| policy.created().is_some());
+    rivals.sort_by_key(|policy| (by_age.then_some(policy.created()), policy.rank()));
+    let title = |policy: &P| {
+        let (id, kind) = policy.rank();
+        format!("{kind} {id}")
+    };
     let mut rivals = rivals.into_iter();
     let winner = rivals.next()?;
-    for loser in rivals.filter(|policy| policy.session.is_some()) {
-        let reason = match (by_age, loser.created == winner.created) {
+    for loser in rivals.filter(|policy| policy.matters()) {
+        let reason = match (by_age, loser.created() == winner.created()) {
             (true, false) => "is older",
             (true, true) => "is as old and comes first by namespace and name",
             (false, _) => "comes first by namespace and name (the age of at least one of them is not known)",
         };
         let message = format!(
             "{} is not accepted: {} {about} and {reason}",
-            loser.title(),
-            winner.title()
+            title(loser),
+            title(winner)
         );
         report.add(
             Diagnostic::warning(Code::Conflicted, message)
-                .at(loser.place)
-                .with(winner.place, "this policy holds"),
+                .at(loser.place())
+                .with(winner.place(), "this policy holds"),
         );
     }
     Some(winner)

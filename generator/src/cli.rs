@@ -27,12 +27,14 @@ pub enum Command {
     Generate(Generate),
     /// Print a new key for the key ring that seals session tokens
     Keygen(Keygen),
+    /// Print the custom resource definition of CanaryPolicy
+    Crds,
 }
 
 /// `mooring generate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reads BackendLBPolicy, XBackendTrafficPolicy, Gateway, HTTPRoute, Service, EndpointSlice and ReferenceGrant; other kinds \
+Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, HTTPRoute, Service, EndpointSlice and ReferenceGrant; other kinds \
 are skipped. Exit status: 0 when something was generated, 1 when the input is wrong (nothing is written then), 2 when the \
 flags are wrong.
 

@@ -14,6 +14,7 @@ use crate::{
     source::{FileId, Place, Sources},
     wire::{
         Field, Object, OptionalField,
+        canary::CanaryPolicySpec,
         gateway::GatewaySpec,
         grant::ReferenceGrantSpec,
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
@@ -59,6 +60,8 @@ pub enum Parsed {
     BackendLbPolicy(Object<BackendLbPolicySpec>),
     /// An `XBackendTrafficPolicy`.
     XBackendTrafficPolicy(Object<XBackendTrafficPolicySpec>),
+    /// A `CanaryPolicy`.
+    CanaryPolicy(Box<Object<CanaryPolicySpec>>),
     /// A `Gateway` of Gateway API.
     Gateway(Object<GatewaySpec>),
     /// An `HTTPRoute`.
@@ -310,6 +313,7 @@ impl Kind {
         Ok(match self {
             Self::BackendLbPolicy => Parsed::BackendLbPolicy(Object::deserialize(deserializer)?),
             Self::XBackendTrafficPolicy => Parsed::XBackendTrafficPolicy(Object::deserialize(deserializer)?),
+            Self::CanaryPolicy => Parsed::CanaryPolicy(Box::new(Object::deserialize(deserializer)?)),
             Self::Gateway => Parsed::Gateway(Object::deserialize(deserializer)?),
             Self::HttpRoute => Parsed::HttpRoute(Object::deserialize(deserializer)?),
             Self::GrpcRoute => Parsed::GrpcRoute(Object::deserialize(deserializer)?),

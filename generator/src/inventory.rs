@@ -13,6 +13,7 @@ use crate::{
     source::Place,
     wire::{
         Field, Metadata, Object,
+        canary::CanaryPolicySpec,
         gateway::GatewaySpec,
         grant::ReferenceGrantSpec,
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
@@ -184,6 +185,8 @@ pub struct Inventory {
     pub backend_lb_policies: Items<BackendLbPolicySpec>,
     /// The policies of Gateway API 1.3 and later.
     pub x_backend_traffic_policies: Items<XBackendTrafficPolicySpec>,
+    /// The canary policies.
+    pub canary_policies: Items<CanaryPolicySpec>,
     /// The gateways.
     pub gateways: Items<GatewaySpec>,
     /// The HTTP routes.
@@ -211,7 +214,7 @@ impl Inventory {
                 }
                 Outcome::Broken(kind, None) => inventory.mark(kind, None),
                 Outcome::Unknown => {
-                    for kind in [Kind::Gateway, Kind::Service, Kind::ReferenceGrant] {
+                    for kind in [Kind::Gateway, Kind::HttpRoute, Kind::Service, Kind::ReferenceGrant] {
                         inventory.mark(kind, None);
                     }
                 }
@@ -233,6 +236,10 @@ impl Inventory {
                 self.x_backend_traffic_policies
                     .insert(Kind::XBackendTrafficPolicy, item(origin, object), report);
             }
+            Parsed::CanaryPolicy(object) => {
+                self.canary_policies
+                    .insert(Kind::CanaryPolicy, item(origin, *object), report);
+            }
             Parsed::Gateway(object) => self.gateways.insert(Kind::Gateway, item(origin, object), report),
             Parsed::HttpRoute(object) => self.http_routes.insert(Kind::HttpRoute, item(origin, object), report),
             Parsed::GrpcRoute(object) => self.grpc_routes.insert(Kind::GrpcRoute, item(origin, object), report),
@@ -252,6 +259,7 @@ impl Inventory {
     fn mark(&mut self, kind: Kind, id: Option<&Id>) {
         let (broken, any_unknown) = match kind {
             Kind::Gateway => (&mut self.gateways.broken, &mut self.gateways.any_unknown),
+            Kind::HttpRoute => (&mut self.http_routes.broken, &mut self.http_routes.any_unknown),
             Kind::Service => (&mut self.services.broken, &mut self.services.any_unknown),
             Kind::ReferenceGrant => (
                 &mut self.reference_grants.broken,

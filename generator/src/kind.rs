@@ -6,6 +6,12 @@ pub const GATEWAY_API: &str = "gateway.networking.k8s.io";
 /// The API group of its experiments.
 pub const GATEWAY_API_X: &str = "gateway.networking.x-k8s.io";
 
+/// The API group of Istio's routing.
+pub const NETWORKING_ISTIO: &str = "networking.istio.io";
+
+/// Our own API group.
+pub const MOORING: &str = "mooring.dev";
+
 /// A kind that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -13,6 +19,8 @@ pub enum Kind {
     BackendLbPolicy,
     /// `XBackendTrafficPolicy`.
     XBackendTrafficPolicy,
+    /// `CanaryPolicy`.
+    CanaryPolicy,
     /// `Gateway` of Gateway API.
     Gateway,
     /// `HTTPRoute`.
@@ -30,7 +38,7 @@ pub enum Kind {
 /// A kind, its group, and the versions of it that are read.
 type Row = (Kind, &'static str, &'static str, &'static [&'static str]);
 
-const KINDS: [Row; 8] = [
+const KINDS: [Row; 9] = [
     (Kind::BackendLbPolicy, "BackendLBPolicy", GATEWAY_API, &["v1alpha2"]),
     (
         Kind::XBackendTrafficPolicy,
@@ -38,6 +46,7 @@ const KINDS: [Row; 8] = [
         GATEWAY_API_X,
         &["v1alpha1"],
     ),
+    (Kind::CanaryPolicy, "CanaryPolicy", MOORING, &["v1alpha1"]),
     (Kind::Gateway, "Gateway", GATEWAY_API, &["v1", "v1beta1"]),
     (Kind::HttpRoute, "HTTPRoute", GATEWAY_API, &["v1", "v1beta1"]),
     (Kind::GrpcRoute, "GRPCRoute", GATEWAY_API, &["v1", "v1alpha2"]),
@@ -102,7 +111,10 @@ impl Recognized {
             return Ok(Self::Unrelated);
         };
         // Other APIs have a Gateway or a Service of their own. The names of the policies are nobody else's.
-        let ours = matches!(known, Kind::BackendLbPolicy | Kind::XBackendTrafficPolicy);
+        let ours = matches!(
+            known,
+            Kind::BackendLbPolicy | Kind::XBackendTrafficPolicy | Kind::CanaryPolicy
+        );
         match group == known_group {
             false if !ours => Ok(Self::Unrelated),
             _ if kind != name => Err(NotRead::TypedList(name)),

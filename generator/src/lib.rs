@@ -8,6 +8,7 @@
 //! | texts to objects, in the shapes in which they are written | [`document`], [`wire`], [`kind`], `yaml` |
 //! | objects by kind and name | [`inventory`] |
 //! | every dialect of session persistence to one type | [`dialect`], [`session`] |
+//! | canary policies | [`canary`] |
 //! | which policy holds where | [`attachment`] |
 //! | gateways, rules, backends, names | [`plan`] |
 //! | a plan to the objects of a target | [`emit`] |
@@ -19,7 +20,9 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod attachment;
+pub mod canary;
 pub mod cli;
+pub mod crds;
 pub mod diagnostic;
 pub mod dialect;
 mod dns;

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use mooring_generator::{
     cli::{Cli, Command, Format, Generate, Keygen},
+    crds,
     diagnostic::Report,
     generate::{self, Target},
     keygen, output,
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Generate(flags) => generate(&flags),
         Command::Keygen(flags) => keygen(&flags),
+        Command::Crds => crds(),
     };
     match result {
         Ok(code) => code,
@@ -70,6 +72,11 @@ fn keygen(flags: &Keygen) -> anyhow::Result<ExitCode> {
             print(&output::text(&[secret], Format::Yaml)?)?;
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn crds() -> anyhow::Result<ExitCode> {
+    print(&output::text(&crds::all()?, Format::Yaml)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

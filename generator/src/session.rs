@@ -33,6 +33,8 @@ pub struct SessionPolicy {
     pub name: Option<Located<String>>,
     /// Where the token travels.
     pub transport: Transport,
+    /// What a session is bound to.
+    pub pin: Pin,
     /// How long a session may last.
     pub absolute_timeout: Option<Located<Duration>>,
     /// How long a session may be silent.
@@ -61,6 +63,7 @@ impl SessionPolicy {
             place,
             name: None,
             transport: Transport::default(),
+            pin: Pin::default(),
             absolute_timeout: None,
             idle_timeout: None,
             refresh_interval: None,
@@ -80,7 +83,7 @@ impl SessionPolicy {
         config::Session {
             name: self.name.as_ref().map_or(default_name, |name| &name.value).to_owned(),
             transport: self.transport,
-            pin: Pin::default(),
+            pin: self.pin,
             absolute_timeout: value(&self.absolute_timeout),
             idle_timeout: value(&self.idle_timeout),
             refresh_interval: value(&self.refresh_interval),

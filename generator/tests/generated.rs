@@ -1,4 +1,5 @@
-//! What comes out of each example, for both targets, stands in `examples/generated`; here it is compared with what would
+//! What comes out of each example, for both targets, stands in `examples/generated`, and the custom resource definitions in
+//! `docs/crds`; here it is compared with what would
 //! come out today. `make generated` writes it anew.
 
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
@@ -11,6 +12,7 @@ use std::{
 
 use mooring_generator::{
     cli::{FailStrategy, Format},
+    crds,
     diagnostic::Report,
     emit::{envoy, istio},
     generate::{Target, generate},
@@ -53,6 +55,10 @@ fn generated() -> BTreeMap<PathBuf, String> {
             let text = output::text(&outputs, Format::Yaml).unwrap();
             files.insert(examples().join(format!("generated/{example}/{name}.yaml")), text);
         }
+    }
+    for definition in crds::all().unwrap() {
+        let path = examples().join(format!("../docs/crds/{}.yaml", definition.file_stem));
+        files.insert(path, output::text(&[definition], Format::Yaml).unwrap());
     }
     files
 }

@@ -98,6 +98,7 @@ pub enum Source {
 
 /// How a value is compared. Values are compared byte for byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum MatchType {
     /// It is this.
     Exact,
@@ -117,6 +118,7 @@ pub enum MatchType {
 
 /// Whether a forcing rule beats a live session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Override {
     /// It does, for as long as it matches; then the session goes on as it was.
     #[default]
@@ -167,6 +169,7 @@ pub struct Session {
 
 /// Where a token travels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Transport {
     /// In a cookie.
     #[default]
@@ -225,6 +228,7 @@ impl Default for Cookie {
 
 /// `lifetimeType` of GEP-1619.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum LifetimeType {
     /// A browser-session cookie: neither `Expires` nor `Max-Age`.
     #[default]

@@ -17,10 +17,12 @@ mod annotations;
 mod backend_lb_policy;
 mod inline;
 mod persistence;
+mod sticky;
 mod target;
 mod x_backend_traffic_policy;
 
 pub use inline::{Inline, inline};
+pub use sticky::sticky;
 
 /// A policy that targets Services, of any dialect.
 #[derive(Debug)]
@@ -85,7 +87,7 @@ fn policy<S>(
 }
 
 /// `creationTimestamp`, as the API server writes it: such texts sort as the times do.
-fn created<S>(item: &Item<S>, report: &mut Report) -> Option<String> {
+pub fn created<S>(item: &Item<S>, report: &mut Report) -> Option<String> {
     let field = item.metadata.creation_timestamp.as_ref()?;
     let pattern = "0000-00-00T00:00:00Z";
     let fits = field.value.len() == pattern.len()
@@ -106,7 +108,7 @@ fn created<S>(item: &Item<S>, report: &mut Report) -> Option<String> {
 }
 
 /// A field's value with its place.
-fn located<T: Clone>(field: &Field<T>, origin: Origin) -> Located<T> {
+pub fn located<T: Clone>(field: &Field<T>, origin: Origin) -> Located<T> {
     Located {
         value: field.value.clone(),
         place: origin.place(field),

@@ -9,7 +9,7 @@ use super::{FailStrategy, Output, pieces};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Id, Inventory},
-    plan::{Backend, Gateway, Placed, Plan, Session},
+    plan::{Backend, Gateway, Placed, Plan},
 };
 
 /// The label by which istiod finds the pods of a Gateway.
@@ -35,9 +35,10 @@ pub struct Options {
 /// Two objects for each gateway that keeps sessions.
 pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut Report) -> Vec<Output> {
     report_grpc(inventory, report);
-    let with_sessions: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.has_sessions()).collect();
+    let with_sessions: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.is_managed()).collect();
     if with_sessions.is_empty() && !report.has_errors() {
-        let message = "nothing to generate: no rule of an HTTPRoute on a Gateway of the input keeps sessions";
+        let message =
+            "nothing to generate: no rule of an HTTPRoute on a Gateway of the input keeps sessions or has canaries";
         report.add(Diagnostic::warning(Code::NoEffect, message));
     }
     let objects = |gateway: &Gateway| [wasm_plugin(gateway, options, report), envoy_filter(gateway)];
@@ -95,11 +96,13 @@ fn envoy_filter(gateway: &Gateway) -> Output {
     let mut patches = vec![
         filter_patch("NETWORK_FILTER", "MERGE", None, &guard),
         filter_patch("HTTP_FILTER", "INSERT_FIRST", None, &pieces::guard_of_responses()),
-        filter_patch("HTTP_FILTER", "INSERT_BEFORE", router, &pieces::pin()),
     ];
+    if gateway.pins_hosts() {
+        patches.push(filter_patch("HTTP_FILTER", "INSERT_BEFORE", router, &pieces::pin()));
+    }
     let mut services = BTreeSet::new();
-    for (placed, session) in gateway.session_rules() {
-        patches.extend(http_routes(placed, session));
+    for placed in gateway.managed_rules() {
+        patches.extend(http_routes(placed));
         services.extend(placed.rule.backends.iter().map(Backend::host));
     }
     let services: Vec<String> = services.into_iter().collect();
@@ -131,12 +134,12 @@ fn filter_patch(apply_to: &str, operation: &str, before: Option<&str>, value: &V
 }
 
 /// The patches on the routes of a rule: one, or where the name alone does not tell, one for each virtual host.
-fn http_routes(placed: &Placed, session: &Session) -> Vec<Value> {
+fn http_routes(placed: &Placed) -> Vec<Value> {
     let choice = pieces::choice(&placed.rule.backends);
     let value = json!({
         "request_headers_to_remove": pieces::internal_headers(),
         "route": choice.map(|choice| json!({ "inline_cluster_specifier_plugin": choice })),
-        "typed_per_filter_config": pieces::pin_of(session),
+        "typed_per_filter_config": placed.rule.pins_hosts().map(pieces::pin_of),
     });
     let hosts = placed.distinguishing_hosts();
     let patch = |virtual_host: Option<String>| {

@@ -62,7 +62,7 @@ pub fn pin() -> Value {
     })
 }
 
-/// What a route with sessions says to the pin.
+/// What a route whose sessions are bound to hosts says to the pin.
 pub fn pin_of(session: &Session) -> Value {
     json!({
         PIN: {

@@ -234,7 +234,7 @@ fn permitted(route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>, inventory
 
 /// What a rule with sessions demands of its backends.
 pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
-    if rule.session.is_none() {
+    if !rule.is_managed() {
         return;
     }
     let place = rule.route.place_of(rule.wire);
@@ -242,13 +242,23 @@ pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
     if rule.wire.value.backend_refs.is_empty() {
         error(
             Code::Invalid,
-            "this rule has no backendRefs, so there is nothing to keep a session on".to_owned(),
+            match rule.session {
+                Some(_) => "this rule has no backendRefs, so there is nothing to keep a session on",
+                None => "this rule has no backendRefs, so there is nothing to choose from",
+            }
+            .to_owned(),
             place,
         );
     } else if !rule.backends.is_empty() && rule.backends.iter().all(|backend| backend.weight == 0) {
         error(
             Code::Invalid,
-            "the weights of all backends of this rule are 0, so that no new session could be placed".to_owned(),
+            match rule.session {
+                Some(_) => "the weights of all backends of this rule are 0, so that no new session could be placed",
+                None => {
+                    "the weights of all backends of this rule are 0, so that nobody could go where no canary rule sends"
+                }
+            }
+            .to_owned(),
             place,
         );
     }
@@ -266,7 +276,7 @@ pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
             error(Code::Unsupported, message.to_owned(), rule.route.place_of(filter));
         }
     }
-    for backend in &rule.backends {
+    for backend in rule.backends.iter().filter(|_| rule.session.is_some()) {
         warn_of_affinity(backend.service, report);
     }
 }
@@ -287,7 +297,7 @@ fn warn_of_affinity(service: &Item<ServiceSpec>, report: &mut Report) {
 /// Says which Services' sessions end with the pod's termination: without the label no endpoint is ever draining.
 pub fn note_draining<'a>(rules: impl Iterator<Item = &'a Rule<'a>>, report: &mut Report) {
     let services: BTreeMap<&Id, &Item<ServiceSpec>> = rules
-        .filter(|rule| rule.session.is_some())
+        .filter(|rule| rule.pins_hosts().is_some())
         .flat_map(|rule| &rule.backends)
         .filter(|backend| backend.service.metadata.labels.get(DRAINING_LABEL).is_none())
         .map(|backend| (&backend.service.id, backend.service))

@@ -24,10 +24,10 @@ pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
             .collect();
         for (count, one) in placed.iter().enumerate() {
             for other in placed.iter().skip(count.saturating_add(1)) {
-                let sessions = one.rule.session.is_some() || other.rule.session.is_some();
+                let managed = one.rule.is_managed() || other.rule.is_managed();
                 let shared = one.virtual_hosts.intersection(&other.virtual_hosts).next();
                 // Two rules of one name in one route have been reported.
-                if let Some(host) = shared.filter(|_| sessions && one.rule.id != other.rule.id) {
+                if let Some(host) = shared.filter(|_| managed && one.rule.id != other.rule.id) {
                     report.add(collision(one, other, &host.name()));
                 }
             }

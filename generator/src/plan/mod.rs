@@ -8,12 +8,13 @@ use std::{
 };
 
 use mooring_policy::{
-    config::{self, Config},
+    config::{self, Config, Pin},
     rule::RouteTable,
 };
 
 use crate::{
     attachment::{self, Attachments},
+    canary::RouteKind,
     diagnostic::{Code, Diagnostic, Report},
     dialect::{self, Policy},
     inventory::{Id, Inventory, Item},
@@ -26,6 +27,7 @@ use crate::{
 };
 
 mod backends;
+mod canaries;
 mod collisions;
 mod listeners;
 mod matches;
@@ -33,6 +35,8 @@ mod names;
 
 pub use backends::{Backend, DRAINING_LABEL, primary};
 pub use listeners::VirtualHost;
+
+use canaries::{Canaries, Target};
 
 /// Everything that is to be generated.
 #[derive(Debug)]
@@ -76,6 +80,8 @@ pub struct Rule<'a> {
     pub id: String,
     /// How its sessions are kept, if they are.
     pub session: Option<Session>,
+    /// Who is sent to which backend whatever the weights are, and how the rest is split.
+    pub canary: Option<config::Canary>,
     /// Its backends, in the order of the text.
     pub backends: Vec<Backend<'a>>,
 }
@@ -94,6 +100,7 @@ impl<'a> Plan<'a> {
     pub fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
         let policies = dialect::policies(inventory, report);
         let attachments = Attachments::new(&policies, &inventory.services, report);
+        let canaries = Canaries::new(inventory, report);
         let gateway = |item| Gateway {
             item,
             rules: Vec::new(),
@@ -106,7 +113,7 @@ impl<'a> Plan<'a> {
         let mut routed = BTreeSet::new();
         for route in inventory.http_routes.iter() {
             let placements = listeners::place(route, inventory, report);
-            for rule in rules(route, inventory, &attachments, report) {
+            for rule in rules(route, inventory, &attachments, &canaries, report) {
                 routed.extend(rule.backends.iter().map(|backend| backend.service.id.clone()));
                 let rule = Rc::new(rule);
                 for (id, virtual_hosts) in &placements {
@@ -136,6 +143,20 @@ impl<'a> Plan<'a> {
     }
 }
 
+impl Rule<'_> {
+    /// Whether the filter has anything to do with it.
+    #[must_use]
+    pub fn is_managed(&self) -> bool {
+        self.session.is_some() || self.canary.is_some()
+    }
+
+    /// Its sessions, if they are bound to hosts.
+    #[must_use]
+    pub fn pins_hosts(&self) -> Option<&Session> {
+        self.session.as_ref().filter(|session| session.config.pin == Pin::Host)
+    }
+}
+
 impl Placed<'_> {
     /// The names of the virtual hosts by which the rule is told from others of its name. Empty: its name is enough.
     #[must_use]
@@ -146,10 +167,21 @@ impl Placed<'_> {
 }
 
 impl Gateway<'_> {
-    /// Whether any of its rules keeps sessions.
+    /// Whether the filter has anything to do on it.
     #[must_use]
-    pub fn has_sessions(&self) -> bool {
-        self.session_rules().next().is_some()
+    pub fn is_managed(&self) -> bool {
+        self.managed_rules().next().is_some()
+    }
+
+    /// Whether any of its sessions is bound to a host.
+    #[must_use]
+    pub fn pins_hosts(&self) -> bool {
+        self.rules.iter().any(|placed| placed.rule.pins_hosts().is_some())
+    }
+
+    /// The rules with which the filter has anything to do.
+    pub fn managed_rules(&self) -> impl Iterator<Item = &Placed<'_>> {
+        self.rules.iter().filter(|placed| placed.rule.is_managed())
     }
 
     /// The rules that keep sessions.
@@ -161,13 +193,13 @@ impl Gateway<'_> {
 
     /// The plugin configuration, checked by the code that will read it.
     pub fn config(&self, report: &mut Report) -> Config {
-        let rules = self.session_rules().map(|(placed, session)| config::Rule {
+        let rules = self.managed_rules().map(|placed| config::Rule {
             route: placed.rule.name.clone(),
             virtual_hosts: placed.distinguishing_hosts(),
             id: placed.rule.id.clone(),
-            session: Some(session.config.clone()),
+            session: placed.rule.session.as_ref().map(|session| session.config.clone()),
             backends: placed.rule.backends.iter().map(Backend::config).collect(),
-            canary: None,
+            canary: placed.rule.canary.clone(),
         });
         let config = Config {
             version: config::VERSION,
@@ -192,6 +224,7 @@ fn rules<'a>(
     route: &'a Item<HttpRouteSpec>,
     inventory: &'a Inventory,
     attachments: &Attachments,
+    canaries: &Canaries,
     report: &mut Report,
 ) -> Vec<Rule<'a>> {
     matches::check(route, report);
@@ -201,7 +234,15 @@ fn rules<'a>(
         let backends = backends::resolve(route, &wire.value, inventory, report);
         let name = wire.value.name.as_ref().map(|name| name.value.as_str());
         let id = names::route_id(&route.id, name, index);
+        let target = Target {
+            kind: RouteKind::HttpRoute,
+            route: &route.id,
+            section: name,
+            title: &format!("the rule {id}"),
+            place: route.place_of(wire),
+        };
         let policy = inline.or_else(|| from_services(route, wire, &backends, attachments, report));
+        let (policy, canary) = canaries.apply(target, policy, &backends, report);
         let session = policy.map(|policy| Session {
             config: policy.session(&names::default_session(&id)),
             strict: policy.strict,
@@ -213,6 +254,7 @@ fn rules<'a>(
             name: names::route_name(&route.id, name, index),
             id,
             session,
+            canary,
             backends,
         };
         backends::check_for_sessions(&rule, report);

@@ -3,7 +3,7 @@
 //! Below `spec` an unknown field is an error, so every type lists all the fields that Gateway API has had there from 1.1
 //! on, also those that are left to Envoy or Istio. What a value means is decided by those who read it.
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_saphyr::Spanned;
 
 /// Types of which only the names of the fields count: whoever carries the policy out reads them, we only want no typo.
@@ -17,6 +17,7 @@ macro_rules! known_fields {
     )*};
 }
 
+pub mod canary;
 pub mod filter;
 pub mod gateway;
 pub mod grant;
@@ -75,7 +76,7 @@ pub struct Object<S> {
 
 /// The text of a scalar, whatever YAML takes it for. For values that are texts of a form of their own: that `0` is no
 /// duration says more than that it is no string.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Text(pub String);
 
 impl<'de> Deserialize<'de> for Text {

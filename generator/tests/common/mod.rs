@@ -3,7 +3,10 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 
+pub mod canary;
+
 use snapbox::cmd::{Command, OutputAssert, cargo_bin};
+
 /// A gateway, a route, a Service with a pod, and a policy. Tests change a line of it.
 pub const SHOP: &str = "\
 apiVersion: gateway.networking.k8s.io/v1

@@ -114,7 +114,7 @@ fn listener(gateway: &Gateway, port: u16, address: SocketAddr, options: &Options
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                     "codec_type": "AUTO",
-                    "early_header_mutation_extensions": gateway.has_sessions().then(|| [pieces::guard_of_requests()]),
+                    "early_header_mutation_extensions": gateway.is_managed().then(|| [pieces::guard_of_requests()]),
                     "http_filters": http_filters(gateway, options, report),
                     "normalize_path": true,
                     "route_config": {
@@ -136,15 +136,13 @@ fn http_filters(gateway: &Gateway, options: &Options, report: &mut Report) -> Ve
         "name": "envoy.filters.http.router",
         "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
     });
-    if !gateway.has_sessions() {
+    if !gateway.is_managed() {
         return vec![router];
     }
-    vec![
-        pieces::guard_of_responses(),
-        wasm(gateway, options, report),
-        pieces::pin(),
-        router,
-    ]
+    let mut filters = vec![pieces::guard_of_responses(), wasm(gateway, options, report)];
+    filters.extend(gateway.pins_hosts().then(pieces::pin));
+    filters.push(router);
+    filters
 }
 
 fn wasm(gateway: &Gateway, options: &Options, report: &mut Report) -> Value {

@@ -40,21 +40,22 @@ pub fn virtual_hosts(gateway: &Gateway, port: u16) -> Vec<Value> {
 
 fn route(rule: &Rule, one: &Match) -> Value {
     let action = destination(rule);
-    let session = rule.session.as_ref();
     json!({
         "name": rule.name,
         "match": matcher(one),
         // No backend, or none with a weight (Gateway API: 500).
         "direct_response": action.is_none().then(|| json!({ "status": 500 })),
         "route": action,
-        "request_headers_to_remove": session.map(|_| pieces::internal_headers()),
-        "typed_per_filter_config": session.map(pieces::pin_of),
+        "request_headers_to_remove": rule.is_managed().then(pieces::internal_headers),
+        "typed_per_filter_config": rule.pins_hosts().map(pieces::pin_of),
     })
 }
 
 /// Where the requests go: to a chosen backend where sessions are kept, else by weight.
 fn destination(rule: &Rule) -> Option<Value> {
-    let choice = rule.session.as_ref().and_then(|_| pieces::choice(&rule.backends));
+    let choice = Some(&rule.backends)
+        .filter(|_| rule.is_managed())
+        .and_then(|backends| pieces::choice(backends));
     let weighted: Vec<&Backend> = rule.backends.iter().filter(|backend| backend.weight > 0).collect();
     let (cluster, clusters) = match (&choice, weighted.as_slice()) {
         (Some(_), _) => (None, None),

@@ -1,0 +1,250 @@
+//! What is wrong with a `CanaryPolicy` in itself.
+
+use std::collections::BTreeMap;
+
+use mooring_policy::{
+    canary::InvalidCanary,
+    config,
+    name::InvalidName,
+    rule::{InvalidConfig, InvalidRule, RouteTable},
+};
+
+use super::{RouteKind, match_config, rule_config, source_config};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::Item,
+    source::Place,
+    wire::{
+        Field,
+        canary::{CanaryPolicySpec, CanaryRule, Match, Source},
+    },
+};
+
+/// How many rules a policy may have, and how many matches a rule.
+const MAX_RULES: usize = 32;
+const MAX_MATCHES: usize = 16;
+
+/// A backend that stands for the real ones, which are looked for later.
+const PROBE: &str = "probe";
+
+/// Reports everything that is wrong. Returns whether nothing is.
+pub fn check(item: &Item<CanaryPolicySpec>, kind: Option<RouteKind>, report: &mut Report) -> bool {
+    let mut checker = Checker {
+        item,
+        problems: 0,
+        report,
+    };
+    let spec = &item.spec;
+    if spec.rules.is_empty() && spec.split.is_none() && spec.sticky.is_none() {
+        let message = format!(
+            "{} says nothing: it needs at least one of rules, split and sticky",
+            item.id
+        );
+        checker.invalid(message, item.place());
+    }
+    if let Some(rule) = spec.rules.get(MAX_RULES) {
+        let message = format!(
+            "a policy may have {MAX_RULES} rules at most, and this one has {}",
+            spec.rules.len()
+        );
+        checker.invalid(message, item.place_of(rule));
+    }
+    checker.unique_names();
+    for rule in &spec.rules {
+        checker.backend(&rule.value, kind);
+        checker.rule(&rule.value);
+    }
+    if let Some(split) = &spec.split {
+        match &split.value.hash_on {
+            Some(source) => checker.hash_on(source),
+            None => checker.invalid(
+                "split says nothing: it needs hashOn, and the weights are those of the route",
+                item.place_of(split),
+            ),
+        }
+    }
+    checker.problems == 0
+}
+
+struct Checker<'a> {
+    item: &'a Item<CanaryPolicySpec>,
+    problems: usize,
+    report: &'a mut Report,
+}
+
+impl Checker<'_> {
+    fn invalid(&mut self, message: impl Into<String>, place: Place) {
+        self.problems = self.problems.saturating_add(1);
+        self.report.add(Diagnostic::error(Code::Invalid, message).at(place));
+    }
+
+    fn unique_names(&mut self) {
+        let mut seen = BTreeMap::new();
+        for rule in &self.item.spec.rules {
+            let name = &rule.value.name;
+            if let Some(first) = seen.insert(name.value.as_str(), self.item.place_of(name)) {
+                self.problems = self.problems.saturating_add(1);
+                let message = format!(
+                    "two rules of CanaryPolicy {} have the name `{}`",
+                    self.item.id, name.value
+                );
+                let diagnostic = Diagnostic::error(Code::Duplicate, message).at(self.item.place_of(name));
+                self.report.add(diagnostic.with(first, "the first one"));
+            }
+        }
+    }
+
+    /// Where a rule sends to, as far as it depends on the kind of the target alone.
+    fn backend(&mut self, rule: &CanaryRule, kind: Option<RouteKind>) {
+        let name = &rule.name;
+        let (field, stray) = match kind {
+            None => return,
+            Some(RouteKind::VirtualService) => {
+                ("destination", rule.backend_ref.as_ref().map(|f| self.item.place_of(f)))
+            }
+            Some(RouteKind::HttpRoute) => ("backendRef", rule.destination.as_ref().map(|f| self.item.place_of(f))),
+        };
+        let kind = kind.map_or(String::new(), |kind| kind.to_string());
+        if let Some(place) = stray {
+            let message = format!("a canary rule names its backend in {field} where the target is of the kind {kind}");
+            self.invalid(message, place);
+        } else if rule.destination.is_none() && rule.backend_ref.is_none() {
+            let message = format!("canary rule `{}` has no {field}, so it leads nowhere", name.value);
+            self.invalid(message, self.item.place_of(name));
+        }
+    }
+
+    /// The conditions of a rule: first each alone, so that its place is known, then all together.
+    fn rule(&mut self, rule: &CanaryRule) {
+        let before = self.problems;
+        if let Some(one) = rule.matches.get(MAX_MATCHES) {
+            let message = format!(
+                "a rule may have {MAX_MATCHES} matches at most, and this one has {}",
+                rule.matches.len()
+            );
+            self.invalid(message, self.item.place_of(one));
+        }
+        for one in &rule.matches {
+            self.one_match(rule, one);
+        }
+        if let Some(source) = &rule.opt_in {
+            self.source(source);
+        }
+        if self.problems != before {
+            return;
+        }
+        if let Some(refusal) = probe(vec![rule_config(rule, PROBE.to_owned())], None) {
+            let place = match (&refusal, &rule.opt_in) {
+                (InvalidCanary::Both(_), Some(source)) => self.item.place_of(source),
+                (InvalidCanary::Source(_), Some(source)) => self.source_name(source).1,
+                _ => self.item.place_of(&rule.name),
+            };
+            let what = rule.opt_in.as_ref().map_or("", |source| self.source_name(source).0);
+            self.invalid(message(&refusal, what), place);
+        }
+    }
+
+    fn one_match(&mut self, rule: &CanaryRule, one: &Field<Match>) {
+        let (what, value) = match (&one.value.header, &one.value.cookie) {
+            (Some(header), None) => ("header", header),
+            (None, Some(cookie)) => ("cookie", cookie),
+            _ => {
+                return self.invalid(
+                    "a match needs exactly one of header and cookie",
+                    self.item.place_of(one),
+                );
+            }
+        };
+        let alone = config::CanaryRule {
+            name: rule.name.value.clone(),
+            backend: PROBE.to_owned(),
+            matches: match_config(&one.value).into_iter().collect(),
+            opt_in: None,
+        };
+        let Some(refusal) = probe(vec![alone], None) else {
+            return;
+        };
+        let raw = &value.value;
+        let place_of_value = raw.value.as_ref().map(|field| self.item.place_of(field));
+        let place = match &refusal {
+            InvalidCanary::Source(_) => Some(self.item.place_of(&raw.name)),
+            InvalidCanary::Value { .. } | InvalidCanary::Regex { .. } => {
+                place_of_value.or_else(|| raw.kind.as_ref().map(|field| self.item.place_of(field)))
+            }
+            // The rule's own trouble, which is told once.
+            InvalidCanary::Name(_) => return,
+            _ => None,
+        };
+        self.invalid(message(&refusal, what), place.unwrap_or(self.item.place_of(&raw.name)));
+    }
+
+    fn hash_on(&mut self, source: &Field<Source>) {
+        if !self.source(source) {
+            return;
+        }
+        if let Some(refusal) = probe(Vec::new(), source_config(&source.value)) {
+            let (what, place) = self.source_name(source);
+            self.invalid(message(&refusal, what), place);
+        }
+    }
+
+    /// Whether a source is one.
+    fn source(&mut self, source: &Field<Source>) -> bool {
+        let one = source_config(&source.value).is_some();
+        if !one {
+            self.invalid(
+                "exactly one of header and cookie is needed here",
+                self.item.place_of(source),
+            );
+        }
+        one
+    }
+
+    fn source_name(&self, source: &Field<Source>) -> (&'static str, Place) {
+        match (&source.value.header, &source.value.cookie) {
+            (Some(name), _) => ("header", self.item.place_of(name)),
+            (None, Some(name)) => ("cookie", self.item.place_of(name)),
+            (None, None) => ("header", self.item.place_of(source)),
+        }
+    }
+}
+
+/// What the filter would say.
+fn probe(rules: Vec<config::CanaryRule>, hash_on: Option<config::Source>) -> Option<InvalidCanary> {
+    let rule = config::Rule {
+        route: PROBE.to_owned(),
+        virtual_hosts: Vec::new(),
+        id: PROBE.to_owned(),
+        session: None,
+        backends: vec![config::Backend {
+            key: PROBE.to_owned(),
+            weight: 1,
+        }],
+        canary: Some(config::Canary {
+            rules,
+            override_session: config::Override::default(),
+            hash_on,
+        }),
+    };
+    let config = config::Config {
+        version: config::VERSION,
+        rules: vec![rule],
+    };
+    match RouteTable::try_from(config) {
+        Err(InvalidConfig::Rule {
+            reason: InvalidRule::Canary(refusal),
+            ..
+        }) => Some(refusal),
+        _ => None,
+    }
+}
+
+fn message(refusal: &InvalidCanary, what: &str) -> String {
+    match refusal {
+        InvalidCanary::Source(InvalidName::Character { name, character }) => format!(
+            "`{name}` is not the name of a {what}: {character:?} is not allowed; letters, digits and !#$%&'*+-.^_`|~ are"
+        ),
+        InvalidCanary::Source(InvalidName::Empty) => format!("the name of a {what} is empty"),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,156 @@
+//! `CanaryPolicy`: what it says, and what is wrong with it whatever its target is.
+//!
+//! What is valid is decided by `mooring_policy::canary`, the code that the filter runs; here each of its refusals is given
+//! its place. Which rule a policy holds for is decided by `crate::plan`.
+
+use mooring_policy::config;
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    dialect,
+    inventory::{Id, Inventory, Item},
+    kind::{GATEWAY_API, NETWORKING_ISTIO},
+    session::{Located, SessionPolicy},
+    wire::canary::{CanaryPolicySpec, CanaryRule, Match, Source, ValueMatch},
+};
+
+mod check;
+
+/// The kinds of routes that a policy can target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RouteKind {
+    /// `HTTPRoute`.
+    HttpRoute,
+    /// `VirtualService`.
+    VirtualService,
+}
+
+/// What the target of a policy can be.
+const TARGETS: [(&str, &str, RouteKind); 2] = [
+    (GATEWAY_API, "HTTPRoute", RouteKind::HttpRoute),
+    (NETWORKING_ISTIO, "VirtualService", RouteKind::VirtualService),
+];
+
+impl std::fmt::Display for RouteKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let row = TARGETS.iter().find(|(.., kind)| kind == self);
+        f.write_str(row.map_or("", |(_, name, _)| name))
+    }
+}
+
+/// A policy.
+#[derive(Debug)]
+pub struct Canary<'a> {
+    /// The object.
+    pub item: &'a Item<CanaryPolicySpec>,
+    /// When it was created, if that is known.
+    pub created: Option<String>,
+    /// The kind of the route that it targets.
+    pub target_kind: RouteKind,
+    /// The route that it targets.
+    pub target: Located<Id>,
+    /// The rule of it that it targets. None: all.
+    pub section: Option<Located<String>>,
+    /// The session that it keeps.
+    pub sticky: Option<SessionPolicy>,
+    /// Whether nothing is wrong with its rules.
+    pub sound: bool,
+}
+
+/// Every policy in the input whose target is known, in the order of ids. Whatever is wrong with one is reported.
+pub fn policies<'a>(inventory: &'a Inventory, report: &mut Report) -> Vec<Canary<'a>> {
+    let mut policies = Vec::new();
+    for item in inventory.canary_policies.iter() {
+        let created = dialect::created(item, report);
+        let sticky = dialect::sticky(item, report);
+        let kind = target_kind(item, report);
+        let sound = check::check(item, kind, report);
+        let target = &item.spec.target_ref.value;
+        let section = target.section_name.as_ref();
+        policies.extend(kind.map(|target_kind| Canary {
+            item,
+            created,
+            target_kind,
+            target: Located {
+                value: Id::new(&item.id.namespace, &target.name.value),
+                place: item.place_of(&target.name),
+            },
+            section: section.map(|name| dialect::located(name, item.origin)),
+            sticky,
+            sound,
+        }));
+    }
+    policies
+}
+
+fn target_kind(item: &Item<CanaryPolicySpec>, report: &mut Report) -> Option<RouteKind> {
+    let target = &item.spec.target_ref.value;
+    let (group, kind) = (target.group.value.as_str(), target.kind.value.as_str());
+    let row = TARGETS.iter().find(|(other, name, _)| (*other, *name) == (group, kind));
+    if row.is_none() {
+        let allowed = TARGETS.map(|(group, kind, _)| format!("{kind} of {group}"));
+        let group = if group.is_empty() { "core" } else { group };
+        let message = format!(
+            "a CanaryPolicy can target {}, and this is a {kind} of the group {group}",
+            allowed.join(" or ")
+        );
+        report.add(Diagnostic::error(Code::Invalid, message).at(item.place_of(&target.kind)));
+    }
+    row.map(|(.., kind)| *kind)
+}
+
+impl Canary<'_> {
+    /// Kind, namespace and name.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("CanaryPolicy {}", self.item.id)
+    }
+
+    /// What the filter is told. `backend` gives the key of a rule's backend; rules without one are left out.
+    pub fn config(&self, mut backend: impl FnMut(&CanaryRule) -> Option<String>) -> config::Canary {
+        let spec = &self.item.spec;
+        let rules = spec
+            .rules
+            .iter()
+            .filter_map(|rule| Some(rule_config(&rule.value, backend(&rule.value)?)));
+        let hash_on = spec.split.as_ref().and_then(|split| split.value.hash_on.as_ref());
+        config::Canary {
+            rules: rules.collect(),
+            override_session: spec
+                .override_session
+                .as_ref()
+                .map_or_else(Default::default, |f| f.value),
+            hash_on: hash_on.and_then(|source| source_config(&source.value)),
+        }
+    }
+}
+
+fn rule_config(rule: &CanaryRule, backend: String) -> config::CanaryRule {
+    config::CanaryRule {
+        name: rule.name.value.clone(),
+        backend,
+        matches: rule.matches.iter().filter_map(|one| match_config(&one.value)).collect(),
+        opt_in: rule.opt_in.as_ref().and_then(|source| source_config(&source.value)),
+    }
+}
+
+fn match_config(one: &Match) -> Option<config::Match> {
+    let (on, raw): (fn(String) -> config::Source, &ValueMatch) = match (&one.header, &one.cookie) {
+        (Some(header), None) => (config::Source::Header, &header.value),
+        (None, Some(cookie)) => (config::Source::Cookie, &cookie.value),
+        _ => return None,
+    };
+    Some(config::Match {
+        on: on(raw.name.value.clone()),
+        kind: raw.kind.as_ref().map_or(config::MatchType::Exact, |kind| kind.value),
+        value: raw.value.as_ref().map(|value| value.value.clone()),
+    })
+}
+
+fn source_config(source: &Source) -> Option<config::Source> {
+    match (&source.header, &source.cookie) {
+        (Some(header), None) => Some(config::Source::Header(header.value.clone())),
+        (None, Some(cookie)) => Some(config::Source::Cookie(cookie.value.clone())),
+        _ => None,
+    }
+}

@@ -1,0 +1,210 @@
+//! Which `CanaryPolicy` holds for which rule, and which of the rule's backends it means.
+
+use std::collections::BTreeSet;
+
+use mooring_policy::config;
+
+use super::Backend;
+use crate::{
+    attachment::established,
+    canary::{self, Canary, RouteKind},
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::{Found, Id, Inventory},
+    session::SessionPolicy,
+    source::Place,
+    wire::canary::CanaryRule,
+};
+
+/// The canary policies of the input.
+#[derive(Debug)]
+pub struct Canaries<'a> {
+    policies: Vec<Canary<'a>>,
+}
+
+/// A rule to which a policy may apply.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// What the route is.
+    pub kind: RouteKind,
+    /// The route.
+    pub route: &'a Id,
+    /// The rule's name, if it has one.
+    pub section: Option<&'a str>,
+    /// What messages call the rule.
+    pub title: &'a str,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl<'a> Canaries<'a> {
+    /// Reads the policies. Targets that are not there are reported.
+    pub fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
+        let policies = canary::policies(inventory, report);
+        for policy in &policies {
+            check_target(policy, inventory, report);
+        }
+        Self { policies }
+    }
+
+    /// The session and the canary routing of a rule that has this session policy already, if any.
+    pub fn apply(
+        &self,
+        target: Target,
+        session: Option<SessionPolicy>,
+        backends: &[Backend],
+        report: &mut Report,
+    ) -> (Option<SessionPolicy>, Option<config::Canary>) {
+        let Some(policy) = self.of(target, report) else {
+            return (session, None);
+        };
+        if let (Some(session), Some(sticky)) = (&session, &policy.sticky) {
+            let message = format!(
+                "sticky of {} adds nothing to {}, which has a session policy already: that one binds clients to a pod, and \
+                 so to its backend",
+                policy.title(),
+                target.title
+            );
+            let warning = Diagnostic::warning(Code::NoEffect, message).at(sticky.place);
+            report.add(warning.with(session.place, "the session policy"));
+        }
+        let canary = config(policy, target, backends, report);
+        (session.or_else(|| policy.sticky.clone()), canary)
+    }
+
+    /// The policy that holds for a rule. Those that give way are reported.
+    fn of(&self, target: Target, report: &mut Report) -> Option<&Canary<'a>> {
+        let on_route = || {
+            let policies = self.policies.iter();
+            policies.filter(|policy| policy.target_kind == target.kind && policy.target.value == *target.route)
+        };
+        let whole: Vec<&Canary> = on_route().filter(|policy| policy.section.is_none()).collect();
+        let section = on_route().filter(|policy| {
+            let section = policy.section.as_ref();
+            section.is_some_and(|section| Some(section.value.as_str()) == target.section)
+        });
+        let whole = established(whole, &format!("targets {} {} too", target.kind, target.route), report);
+        let about = format!("targets {} too", target.title);
+        let Some(special) = established(section.collect(), &about, report) else {
+            return whole;
+        };
+        if let Some(general) = whole {
+            let message = format!(
+                "for {} {} holds and not {}: a policy with a sectionName is more specific than one for the whole route",
+                target.title,
+                special.title(),
+                general.title()
+            );
+            let note = Diagnostic::note(Code::Accepted, message).at(special.item.place());
+            report.add(note.with(general.item.place(), "this one holds for the other rules"));
+        }
+        Some(special)
+    }
+}
+
+fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) {
+    let names: Vec<&str> = match policy.target_kind {
+        RouteKind::HttpRoute => match inventory.http_routes.find(&policy.target.value) {
+            Found::Item(route) => {
+                let rules = route.spec.rules.iter();
+                rules
+                    .filter_map(|rule| Some(rule.value.name.as_ref()?.value.as_str()))
+                    .collect()
+            }
+            Found::Unknown => return,
+            Found::Nothing(similar) => return missing(policy, similar, report),
+        },
+        RouteKind::VirtualService => return missing(policy, None, report),
+    };
+    let Some(section) = &policy.section else { return };
+    if names.contains(&section.value.as_str()) {
+        return;
+    }
+    let names: BTreeSet<&str> = names.into_iter().collect();
+    let known: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let known = if known.is_empty() {
+        "none of its rules has a name".to_owned()
+    } else {
+        format!("its rules are called {}", known.join(", "))
+    };
+    let message = format!(
+        "{} {} has no rule with the name `{}`; {known}",
+        policy.target_kind, policy.target.value, section.value
+    );
+    let diagnostic = Diagnostic::error(Code::TargetNotFound, message).at(section.place);
+    report.add(diagnostic.help_similar(crate::similar::find(&section.value, names)));
+}
+
+fn missing(policy: &Canary, similar: Option<&str>, report: &mut Report) {
+    let message = format!(
+        "{} targets the {} {}, which is not in the input",
+        policy.title(),
+        policy.target_kind,
+        policy.target.value
+    );
+    let diagnostic = Diagnostic::error(Code::TargetNotFound, message).at(policy.target.place);
+    report.add(diagnostic.help_similar(similar));
+}
+
+/// What the filter is told about the canaries of a rule. Backends that the rule does not have are reported.
+fn config(policy: &Canary, target: Target, backends: &[Backend], report: &mut Report) -> Option<config::Canary> {
+    if !policy.sound {
+        return None;
+    }
+    let config = policy.config(|rule| match find(policy, rule, backends) {
+        Ok(backend) => Some(backend.key()),
+        // Its own references lead nowhere, which has been reported.
+        Err(_) if backends.is_empty() => None,
+        Err((problem, place)) => {
+            let place = place.unwrap_or(policy.item.place_of(&rule.name));
+            let diagnostic = Diagnostic::error(Code::BackendNotFound, format!("{} {problem}", target.title));
+            let diagnostic = diagnostic.at(place).with(target.place, "the rule");
+            report.add(if policy.section.is_none() && target.section.is_some() {
+                diagnostic.help("to mean one rule of the route, name it in the sectionName of targetRef")
+            } else {
+                diagnostic
+            });
+            None
+        }
+    });
+    // A policy that only keeps sessions adds nothing here.
+    let says = !config.rules.is_empty() || config.hash_on.is_some();
+    says.then_some(config)
+}
+
+type NotFound = (String, Option<Place>);
+
+/// The backend that a canary rule means.
+fn find<'b, 'a>(policy: &Canary, rule: &CanaryRule, backends: &'b [Backend<'a>]) -> Result<&'b Backend<'a>, NotFound> {
+    let Some(reference) = &rule.backend_ref else {
+        return Err(("has no backend".to_owned(), None));
+    };
+    let raw = &reference.value;
+    let namespace = raw
+        .namespace
+        .as_ref()
+        .map_or(&policy.item.id.namespace, |field| &field.value);
+    let service = Id::new(namespace, &raw.name.value);
+    let named = backends.iter().filter(|backend| backend.service.id == service);
+    let named: Vec<&Backend> = named
+        .filter(|backend| {
+            raw.port
+                .as_ref()
+                .is_none_or(|port| port.value == backend.port.port.value)
+        })
+        .collect();
+    let place = Some(policy.item.place_of(&raw.name));
+    let port = raw
+        .port
+        .as_ref()
+        .map_or(String::new(), |port| format!(" on port {}", port.value));
+    let known: Vec<String> = backends.iter().map(|backend| format!("`{}`", backend.key())).collect();
+    let known = known.join(", ");
+    match named.as_slice() {
+        [one] => Ok(one),
+        [] => Err((format!("has no backend {service}{port}; it has {known}"), place)),
+        _ => Err((
+            format!("has several backends {service}, so the port is needed; it has {known}"),
+            place,
+        )),
+    }
+}

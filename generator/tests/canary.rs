@@ -1,0 +1,221 @@
+//! `CanaryPolicy`: what it becomes in the plugin configuration and in Envoy, and which of several holds.
+
+#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod common;
+
+use common::{
+    Generated,
+    canary::{CANARY, canary_with},
+};
+use serde_json::{Value, json};
+
+#[test]
+fn everything_that_a_policy_can_say_reaches_the_filter() {
+    let run = Generated::istio(CANARY);
+    assert_eq!(
+        run.rule(0),
+        &json!({
+            "route": "everyone",
+            "id": "HTTPRoute/bookinfo/reviews/everyone",
+            "backends": [
+                { "key": "reviews-v1.bookinfo:9080", "weight": 90 },
+                { "key": "reviews-v2.bookinfo:9080", "weight": 0 },
+                { "key": "reviews-v3.bookinfo:9080", "weight": 10 },
+            ],
+            "canary": {
+                "rules": [
+                    {
+                        "name": "testers",
+                        "backend": "reviews-v2.bookinfo:9080",
+                        "matches": [
+                            { "on": { "header": "end-user" }, "type": "Exact", "value": "vijay" },
+                            { "on": { "cookie": "beta" }, "type": "Present" },
+                        ],
+                    },
+                    { "name": "by-choice", "backend": "reviews-v3.bookinfo:9080", "optIn": { "header": "x-canary" } },
+                ],
+                "override": "Never",
+                "hashOn": { "header": "user" },
+            },
+            "session": {
+                "name": "version",
+                "type": "Cookie",
+                "pin": "Backend",
+                "absoluteTimeout": "1h",
+                "idleTimeout": "10m",
+                "cookie": {
+                    "httpOnly": true,
+                    "lifetimeType": "Permanent",
+                    "partitioned": false,
+                    "path": "/",
+                    "privateCache": true,
+                    "sameSite": "Strict",
+                    "secure": "Auto",
+                },
+            },
+        })
+    );
+    assert_eq!(run.findings, [""; 0]);
+}
+
+#[test]
+fn a_session_on_a_backend_needs_choice_and_no_pin() {
+    for run in [Generated::istio(CANARY), Generated::envoy(CANARY)] {
+        let text = run.value.to_string();
+        assert!(text.contains("inline_cluster_specifier_plugin"), "{text}");
+        assert!(text.contains("request_headers_to_remove"), "{text}");
+        assert!(!text.contains("mooring.pin"), "{text}");
+        assert!(!text.contains("StatefulSession"), "{text}");
+    }
+}
+
+#[test]
+fn forcing_rules_and_splits_need_no_session() {
+    let without = canary_with("  sticky:\n", "  gone:\n");
+    let (start, rest) = without.split_once("  gone:").unwrap();
+    let (_, end) = rest.split_once("  override").unwrap();
+    let stateless = format!("{start}  override{end}");
+    let stateless = stateless.replace("  annotations: {mooring.dev/cookie-same-site: Strict}\n", "");
+    let run = Generated::istio(&stateless);
+    assert_eq!(run.rule(0).get("session"), None);
+    assert_eq!(
+        run.rule(0).pointer("/canary/hashOn"),
+        Some(&json!({ "header": "user" }))
+    );
+    for run in [run, Generated::envoy(&stateless)] {
+        let text = run.value.to_string();
+        assert!(text.contains("inline_cluster_specifier_plugin"), "{text}");
+        assert!(!text.contains("mooring.pin"), "{text}");
+    }
+}
+
+#[test]
+fn a_header_session_can_be_sticky_too() {
+    let run = Generated::istio(
+        &canary_with(
+            "    cookie: {name: version, path: /, lifetimeType: Permanent}\n",
+            "    type: Header\n    header: {name: x-version}\n",
+        )
+        .replace("  annotations: {mooring.dev/cookie-same-site: Strict}\n", ""),
+    );
+    assert_eq!(run.session(0).get("name"), Some(&json!("x-version")));
+    assert_eq!(run.session(0).get("type"), Some(&json!("Header")));
+}
+
+#[test]
+fn a_backend_is_found_without_its_port_and_without_its_namespace() {
+    let short = canary_with("{name: reviews-v2, port: 9080}", "{name: reviews-v2}");
+    let long = canary_with(
+        "{name: reviews-v2, port: 9080}",
+        "{name: reviews-v2, namespace: bookinfo, port: 9080}",
+    );
+    let run = Generated::istio(CANARY);
+    assert_eq!(Generated::istio(&short).value, run.value);
+    assert_eq!(Generated::istio(&long).value, run.value);
+}
+
+#[test]
+fn a_policy_without_section_name_holds_for_the_whole_route() {
+    let whole = canary_with(", sectionName: everyone}", "}");
+    assert_eq!(Generated::istio(&whole).value, Generated::istio(CANARY).value);
+}
+
+fn second(name: &str, section: &str, created: Option<&str>, backend: &str) -> String {
+    let created = created.map_or(String::new(), |created| format!(", creationTimestamp: {created}"));
+    format!(
+        "---\napiVersion: mooring.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: {name}, namespace: bookinfo{created}}}\n\
+         spec:\n  targetRef: {{group: gateway.networking.k8s.io, kind: HTTPRoute, name: reviews{section}}}\n  rules:\n  - name: \
+         all\n    matches: [{{header: {{name: x, type: Absent}}}}]\n    backendRef: {{name: {backend}}}\n"
+    )
+}
+
+fn forcing_rules(run: &Generated) -> Vec<&Value> {
+    let rules = run.rule(0).pointer("/canary/rules").and_then(Value::as_array).unwrap();
+    rules.iter().map(|rule| &rule["name"]).collect()
+}
+
+#[test]
+fn of_two_policies_for_one_rule_the_older_holds() {
+    let section = ", sectionName: everyone";
+    let dated = canary_with(
+        "  name: canary\n",
+        "  name: canary\n  creationTimestamp: \"2026-02-01T00:00:00Z\"\n",
+    );
+    for (created, expected) in [
+        ("\"2026-01-01T00:00:00Z\"", vec!["all"]),
+        ("\"2026-03-01T00:00:00Z\"", vec!["testers", "by-choice"]),
+    ] {
+        let run = Generated::istio(&format!("{dated}{}", second("a", section, Some(created), "reviews-v1")));
+        assert_eq!(forcing_rules(&run), expected);
+        let [finding] = run.findings.as_slice() else {
+            panic!("{:?}", run.findings)
+        };
+        assert!(
+            finding.contains("warning[Conflicted]: CanaryPolicy bookinfo/"),
+            "{finding}"
+        );
+        assert!(finding.contains("is not accepted"), "{finding}");
+    }
+}
+
+#[test]
+fn policies_of_unknown_age_are_ordered_by_name() {
+    let run = Generated::istio(&format!(
+        "{CANARY}{}",
+        second("a", ", sectionName: everyone", None, "reviews-v1")
+    ));
+    assert_eq!(forcing_rules(&run), ["all"]);
+    let run = Generated::istio(&format!(
+        "{CANARY}{}",
+        second("z", ", sectionName: everyone", None, "reviews-v1")
+    ));
+    assert_eq!(forcing_rules(&run), ["testers", "by-choice"]);
+}
+
+#[test]
+fn a_policy_for_one_rule_beats_one_for_the_route_and_says_so() {
+    let run = Generated::istio(&format!("{CANARY}{}", second("a", "", None, "reviews-v1")));
+    assert_eq!(forcing_rules(&run), ["testers", "by-choice"]);
+    let [finding] = run.findings.as_slice() else {
+        panic!("{:?}", run.findings)
+    };
+    let expected = "note[Accepted]: for the rule HTTPRoute/bookinfo/reviews/everyone CanaryPolicy bookinfo/canary holds and \
+                    not CanaryPolicy bookinfo/a: a policy with a sectionName is more specific than one for the whole route";
+    assert!(finding.starts_with(expected), "{finding}");
+}
+
+#[test]
+fn beside_a_session_policy_sticky_adds_nothing() {
+    let run = Generated::istio(&canary_with(
+        "  - name: everyone\n",
+        "  - name: everyone\n    sessionPersistence: {sessionName: pods}\n",
+    ));
+    assert_eq!(run.session(0).get("name"), Some(&json!("pods")));
+    assert_eq!(run.session(0).get("pin"), None);
+    assert!(run.rule(0).get("canary").is_some());
+    let warning = run
+        .findings
+        .iter()
+        .find(|finding| finding.contains("adds nothing"))
+        .unwrap();
+    assert!(
+        warning.starts_with("warning[NoEffect]: sticky of CanaryPolicy bookinfo/canary adds nothing"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn strict_is_for_hosts() {
+    let run = Generated::istio(&canary_with(
+        "mooring.dev/cookie-same-site: Strict",
+        "mooring.dev/strict: \"true\"",
+    ));
+    let [finding] = run.findings.as_slice() else {
+        panic!("{:?}", run.findings)
+    };
+    assert!(
+        finding.starts_with("warning[NoEffect]: strict has no effect here"),
+        "{finding}"
+    );
+}
