@@ -34,8 +34,8 @@ pub enum Command {
 /// `mooring generate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, HTTPRoute, Service, EndpointSlice and ReferenceGrant; other kinds \
-are skipped. Exit status: 0 when something was generated, 1 when the input is wrong (nothing is written then), 2 when the \
+Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, HTTPRoute, Service, EndpointSlice and \
+ReferenceGrant, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are skipped. Exit status: 0 when something was generated, 1 when the input is wrong (nothing is written then), 2 when the \
 flags are wrong.
 
 Examples:
@@ -71,6 +71,11 @@ pub struct Generate {
     /// sessions; reload for Envoy
     #[arg(long, value_enum)]
     pub fail_strategy: Option<FailStrategy>,
+
+    /// The namespace of the pods of Istio's own gateways (networking.istio.io), such as istio-system. Default: the
+    /// namespace of the Gateway object
+    #[arg(long, value_name = "NAMESPACE")]
+    pub gateway_namespace: Option<String>,
 
     /// Where Envoy's admin interface listens (only with --target envoy). Default: 127.0.0.1:9901
     #[arg(long, value_name = "ADDR:PORT")]

@@ -17,9 +17,11 @@ use crate::{
         canary::CanaryPolicySpec,
         gateway::GatewaySpec,
         grant::ReferenceGrantSpec,
+        istio::{DestinationRuleSpec, IstioGatewaySpec, ServiceEntrySpec},
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
         route::{GrpcRouteSpec, HttpRouteSpec},
-        service::{EndpointSlice, ServiceSpec},
+        service::{EndpointSlice, Pod, ServiceSpec},
+        virtual_service::VirtualServiceSpec,
     },
     yaml,
 };
@@ -68,8 +70,18 @@ pub enum Parsed {
     HttpRoute(Object<HttpRouteSpec>),
     /// A `GRPCRoute`.
     GrpcRoute(Object<GrpcRouteSpec>),
+    /// A `VirtualService`.
+    VirtualService(Object<VirtualServiceSpec>),
+    /// A `Gateway` of Istio.
+    IstioGateway(Object<IstioGatewaySpec>),
+    /// A `DestinationRule`.
+    DestinationRule(Object<DestinationRuleSpec>),
+    /// A `ServiceEntry`.
+    ServiceEntry(Object<ServiceEntrySpec>),
     /// A `Service`.
     Service(Object<ServiceSpec>),
+    /// A `Pod`.
+    Pod(Pod),
     /// An `EndpointSlice`.
     EndpointSlice(EndpointSlice),
     /// A `ReferenceGrant`.
@@ -317,7 +329,12 @@ impl Kind {
             Self::Gateway => Parsed::Gateway(Object::deserialize(deserializer)?),
             Self::HttpRoute => Parsed::HttpRoute(Object::deserialize(deserializer)?),
             Self::GrpcRoute => Parsed::GrpcRoute(Object::deserialize(deserializer)?),
+            Self::VirtualService => Parsed::VirtualService(Object::deserialize(deserializer)?),
+            Self::IstioGateway => Parsed::IstioGateway(Object::deserialize(deserializer)?),
+            Self::DestinationRule => Parsed::DestinationRule(Object::deserialize(deserializer)?),
+            Self::ServiceEntry => Parsed::ServiceEntry(Object::deserialize(deserializer)?),
             Self::Service => Parsed::Service(Object::deserialize(deserializer)?),
+            Self::Pod => Parsed::Pod(Pod::deserialize(deserializer)?),
             Self::EndpointSlice => Parsed::EndpointSlice(EndpointSlice::deserialize(deserializer)?),
             Self::ReferenceGrant => Parsed::ReferenceGrant(Object::deserialize(deserializer)?),
         })

@@ -78,6 +78,7 @@ fn istio_options(flags: &cli::Generate) -> Result<istio::Options, InvalidFlags> 
     Ok(istio::Options {
         url: flags.wasm.clone(),
         sha256: flags.wasm_sha256.clone(),
+        gateway_namespace: flags.gateway_namespace.clone(),
         fail_strategy: flags.fail_strategy.unwrap_or(FailStrategy::Open),
     })
 }
@@ -86,6 +87,12 @@ fn envoy_options(flags: &cli::Generate) -> Result<envoy::Options, InvalidFlags> 
     if flags.wasm_sha256.is_some() {
         return Err(InvalidFlags::OtherTarget {
             flag: "--wasm-sha256",
+            target: "istio",
+        });
+    }
+    if flags.gateway_namespace.is_some() {
+        return Err(InvalidFlags::OtherTarget {
+            flag: "--gateway-namespace",
             target: "istio",
         });
     }
@@ -109,7 +116,10 @@ fn envoy_options(flags: &cli::Generate) -> Result<envoy::Options, InvalidFlags> 
 
 /// Generates. When the report has errors afterwards, what comes back must not be used.
 pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<Output> {
-    let inventory = Inventory::new(document::read(sources, report), report);
+    let mut inventory = Inventory::new(document::read(sources, report), report);
+    if let Target::Istio(options) = target {
+        inventory.gateway_namespace.clone_from(&options.gateway_namespace);
+    }
     let plan = Plan::new(&inventory, report);
     match target {
         Target::Istio(options) => istio::emit(&plan, &inventory, options, report),

@@ -16,9 +16,10 @@ use crate::{
         canary::CanaryPolicySpec,
         gateway::GatewaySpec,
         grant::ReferenceGrantSpec,
+        istio::DestinationRuleSpec,
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
         route::{GrpcRouteSpec, HttpRouteSpec},
-        service::{EndpointSlice, ServiceSpec},
+        service::{EndpointSlice, Pod, ServiceSpec},
     },
 };
 
@@ -111,6 +112,14 @@ pub fn check_name(field: &Field<String>, origin: Origin, report: &mut Report) {
     }
 }
 
+impl Item<HttpRouteSpec> {
+    /// Kind, namespace and name of a route.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.spec.kind, self.id)
+    }
+}
+
 /// What a search came to.
 #[derive(Debug)]
 pub enum Found<'a, T> {
@@ -191,10 +200,22 @@ pub struct Inventory {
     pub gateways: Items<GatewaySpec>,
     /// The HTTP routes.
     pub http_routes: Items<HttpRouteSpec>,
+    /// The virtual services.
+    pub virtual_services: Items<HttpRouteSpec>,
+    /// The gateways of Istio's own API.
+    pub istio_gateways: Items<GatewaySpec>,
+    /// The rules for destinations.
+    pub destination_rules: Items<DestinationRuleSpec>,
+    /// The hosts of service entries.
+    pub external_services: Vec<Item<ServiceSpec>>,
+    /// The namespace of the pods of Istio's own gateways. None: that of the gateway.
+    pub gateway_namespace: Option<String>,
     /// The gRPC routes.
     pub grpc_routes: Items<GrpcRouteSpec>,
     /// The Services.
     pub services: Items<ServiceSpec>,
+    /// Pods, whose labels select subsets.
+    pub pods: Items<Pod>,
     /// Their endpoints.
     pub endpoint_slices: Items<EndpointSlice>,
     /// The permissions to refer to other namespaces.
@@ -214,7 +235,16 @@ impl Inventory {
                 }
                 Outcome::Broken(kind, None) => inventory.mark(kind, None),
                 Outcome::Unknown => {
-                    for kind in [Kind::Gateway, Kind::HttpRoute, Kind::Service, Kind::ReferenceGrant] {
+                    let kinds = [
+                        Kind::Gateway,
+                        Kind::HttpRoute,
+                        Kind::VirtualService,
+                        Kind::IstioGateway,
+                        Kind::DestinationRule,
+                        Kind::Service,
+                        Kind::ReferenceGrant,
+                    ];
+                    for kind in kinds {
                         inventory.mark(kind, None);
                     }
                 }
@@ -243,7 +273,28 @@ impl Inventory {
             Parsed::Gateway(object) => self.gateways.insert(Kind::Gateway, item(origin, object), report),
             Parsed::HttpRoute(object) => self.http_routes.insert(Kind::HttpRoute, item(origin, object), report),
             Parsed::GrpcRoute(object) => self.grpc_routes.insert(Kind::GrpcRoute, item(origin, object), report),
+            Parsed::VirtualService(object) => {
+                let item = Item::new(origin, object.metadata, object.spec.into());
+                self.virtual_services.insert(Kind::VirtualService, item, report);
+            }
+            Parsed::IstioGateway(object) => {
+                let item = Item::new(origin, object.metadata, object.spec.into());
+                self.istio_gateways.insert(Kind::IstioGateway, item, report);
+            }
+            Parsed::DestinationRule(object) => {
+                self.destination_rules
+                    .insert(Kind::DestinationRule, item(origin, object), report);
+            }
+            Parsed::ServiceEntry(object) => {
+                let services = object.spec.services();
+                self.external_services
+                    .extend(services.map(|service| Item::new(origin, object.metadata.clone(), service)));
+            }
             Parsed::Service(object) => self.services.insert(Kind::Service, item(origin, object), report),
+            Parsed::Pod(pod) => {
+                let item = Item::new(origin, pod.metadata.clone(), pod);
+                self.pods.insert(Kind::Pod, item, report);
+            }
             Parsed::EndpointSlice(slice) => {
                 let item = Item::new(origin, slice.metadata.clone(), slice);
                 self.endpoint_slices.insert(Kind::EndpointSlice, item, report);
@@ -255,11 +306,25 @@ impl Inventory {
         }
     }
 
+    /// The routes of all kinds.
+    pub fn routes(&self) -> impl Iterator<Item = &Item<HttpRouteSpec>> {
+        self.http_routes.iter().chain(self.virtual_services.iter())
+    }
+
     /// Remembers that an object of this kind, or any one of it, could not be read: those who miss it need not say so.
     fn mark(&mut self, kind: Kind, id: Option<&Id>) {
         let (broken, any_unknown) = match kind {
             Kind::Gateway => (&mut self.gateways.broken, &mut self.gateways.any_unknown),
             Kind::HttpRoute => (&mut self.http_routes.broken, &mut self.http_routes.any_unknown),
+            Kind::VirtualService => (
+                &mut self.virtual_services.broken,
+                &mut self.virtual_services.any_unknown,
+            ),
+            Kind::IstioGateway => (&mut self.istio_gateways.broken, &mut self.istio_gateways.any_unknown),
+            Kind::DestinationRule => (
+                &mut self.destination_rules.broken,
+                &mut self.destination_rules.any_unknown,
+            ),
             Kind::Service => (&mut self.services.broken, &mut self.services.any_unknown),
             Kind::ReferenceGrant => (
                 &mut self.reference_grants.broken,

@@ -27,8 +27,18 @@ pub enum Kind {
     HttpRoute,
     /// `GRPCRoute`.
     GrpcRoute,
+    /// `VirtualService`.
+    VirtualService,
+    /// `Gateway` of Istio.
+    IstioGateway,
+    /// `DestinationRule`.
+    DestinationRule,
+    /// `ServiceEntry`.
+    ServiceEntry,
     /// `Service`.
     Service,
+    /// `Pod`.
+    Pod,
     /// `EndpointSlice`.
     EndpointSlice,
     /// `ReferenceGrant`.
@@ -38,7 +48,9 @@ pub enum Kind {
 /// A kind, its group, and the versions of it that are read.
 type Row = (Kind, &'static str, &'static str, &'static [&'static str]);
 
-const KINDS: [Row; 9] = [
+const ISTIO_VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha3"];
+
+const KINDS: [Row; 14] = [
     (Kind::BackendLbPolicy, "BackendLBPolicy", GATEWAY_API, &["v1alpha2"]),
     (
         Kind::XBackendTrafficPolicy,
@@ -50,7 +62,22 @@ const KINDS: [Row; 9] = [
     (Kind::Gateway, "Gateway", GATEWAY_API, &["v1", "v1beta1"]),
     (Kind::HttpRoute, "HTTPRoute", GATEWAY_API, &["v1", "v1beta1"]),
     (Kind::GrpcRoute, "GRPCRoute", GATEWAY_API, &["v1", "v1alpha2"]),
+    (
+        Kind::VirtualService,
+        "VirtualService",
+        NETWORKING_ISTIO,
+        &ISTIO_VERSIONS,
+    ),
+    (Kind::IstioGateway, "Gateway", NETWORKING_ISTIO, &ISTIO_VERSIONS),
+    (
+        Kind::DestinationRule,
+        "DestinationRule",
+        NETWORKING_ISTIO,
+        &ISTIO_VERSIONS,
+    ),
+    (Kind::ServiceEntry, "ServiceEntry", NETWORKING_ISTIO, &ISTIO_VERSIONS),
     (Kind::Service, "Service", "", &["v1"]),
+    (Kind::Pod, "Pod", "", &["v1"]),
     (Kind::EndpointSlice, "EndpointSlice", "discovery.k8s.io", &["v1"]),
     (Kind::ReferenceGrant, "ReferenceGrant", GATEWAY_API, &["v1", "v1beta1"]),
 ];
@@ -107,7 +134,9 @@ impl Recognized {
             return Ok(Self::List);
         }
         let item = kind.strip_suffix("List").unwrap_or(kind);
-        let Some((known, name, known_group, versions)) = KINDS.into_iter().find(|(_, name, ..)| *name == item) else {
+        let named = || KINDS.into_iter().filter(|(_, name, ..)| *name == item);
+        let in_group = named().find(|(_, _, other, _)| *other == group);
+        let Some((known, name, known_group, versions)) = in_group.or_else(|| named().next()) else {
             return Ok(Self::Unrelated);
         };
         // Other APIs have a Gateway or a Service of their own. The names of the policies are nobody else's.
@@ -155,7 +184,7 @@ mod tests {
         assert_eq!(read("v1", "List"), Some(Recognized::List));
         for (api_version, kind) in [
             ("serving.knative.dev/v1", "Service"),
-            ("networking.istio.io/v1", "Gateway"),
+            ("example.com/v1", "Gateway"),
             ("v1", "ConfigMap"),
             ("gateway.networking.k8s.io/v1", "TLSRoute"),
         ] {

@@ -377,7 +377,7 @@ fn a_gateway_without_sessions_needs_nothing_on_istio() {
     let without = without_policy(SHOP);
     generate(&without).success().stdout_eq("").stderr_eq(
         str![[r#"
-warning[NoEffect]: nothing to generate: no rule of an HTTPRoute on a Gateway of the input keeps sessions or has canaries
+warning[NoEffect]: nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries
 
 
 "#]]

@@ -30,6 +30,7 @@ fn targets() -> [(&'static str, Target); 2] {
     let istio = istio::Options {
         url: "oci://registry.example/mooring:0.1.0".to_owned(),
         sha256: None,
+        gateway_namespace: None,
         fail_strategy: FailStrategy::Open,
     };
     let envoy = envoy::Options {

@@ -1,14 +1,14 @@
 //! `--target istio`: for each gateway with sessions a `WasmPlugin`, which brings the filter, and an `EnvoyFilter`, which
 //! brings guard, pin and choice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::{FailStrategy, Output, pieces};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    inventory::{Id, Inventory},
+    inventory::Inventory,
     plan::{Backend, Gateway, Placed, Plan},
 };
 
@@ -28,6 +28,8 @@ pub struct Options {
     pub url: String,
     /// Its checksum.
     pub sha256: Option<String>,
+    /// The namespace of the pods of Istio's own gateways. None: that of the Gateway.
+    pub gateway_namespace: Option<String>,
     /// What happens when it cannot run.
     pub fail_strategy: FailStrategy,
 }
@@ -38,9 +40,10 @@ pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut 
     let with_sessions: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.is_managed()).collect();
     if with_sessions.is_empty() && !report.has_errors() {
         let message =
-            "nothing to generate: no rule of an HTTPRoute on a Gateway of the input keeps sessions or has canaries";
+            "nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries";
         report.add(Diagnostic::warning(Code::NoEffect, message));
     }
+    check_names(&with_sessions, report);
     let objects = |gateway: &Gateway| [wasm_plugin(gateway, options, report), envoy_filter(gateway)];
     with_sessions.into_iter().flat_map(objects).collect()
 }
@@ -62,6 +65,28 @@ fn report_grpc(inventory: &Inventory, report: &mut Report) {
     }
 }
 
+/// Reports gateways whose objects would have one name.
+fn check_names(gateways: &[&Gateway], report: &mut Report) {
+    let mut seen = BTreeMap::new();
+    for gateway in gateways {
+        if let Some(other) = seen.insert(object_id(gateway), gateway.item.place()) {
+            let (namespace, name) = object_id(gateway);
+            let message = format!("what is generated for two gateways would have one name: {namespace}/{name}");
+            let diagnostic = Diagnostic::error(Code::Duplicate, message).at(gateway.item.place());
+            report.add(diagnostic.with(other, "the other Gateway"));
+        }
+    }
+}
+
+/// Namespace and name of what is generated for a gateway.
+fn object_id(gateway: &Gateway) -> (String, String) {
+    let (namespace, name) = match &gateway.workload {
+        Some(workload) => (&workload.namespace, workload.name()),
+        None => (&gateway.item.id.namespace, gateway.item.id.name.clone()),
+    };
+    (namespace.clone(), format!("mooring-{name}"))
+}
+
 fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Output {
     let spec = json!({
         "failStrategy": match options.fail_strategy {
@@ -71,7 +96,10 @@ fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Out
         },
         "pluginConfig": gateway.config(report),
         "pluginName": "mooring",
-        "targetRefs": [{ "group": crate::kind::GATEWAY_API, "kind": "Gateway", "name": gateway.item.id.name }],
+        "selector": gateway.workload.as_ref().map(|workload| json!({ "matchLabels": workload.labels })),
+        "targetRefs": gateway.workload.is_none().then(|| {
+            json!([{ "group": crate::kind::GATEWAY_API, "kind": "Gateway", "name": gateway.item.id.name }])
+        }),
         "sha256": options.sha256,
         "url": options.url,
         "vmConfig": { "env": [{ "name": "MOORING_KEYS", "valueFrom": "HOST" }] },
@@ -110,7 +138,10 @@ fn envoy_filter(gateway: &Gateway) -> Output {
     let spec = json!({
         "configPatches": patches,
         "priority": PRIORITY,
-        "workloadSelector": { "labels": { GATEWAY_LABEL: gateway.item.id.name } },
+        "workloadSelector": { "labels": match &gateway.workload {
+            Some(workload) => json!(workload.labels),
+            None => json!({ GATEWAY_LABEL: gateway.item.id.name }),
+        } },
     });
     object(
         gateway,
@@ -142,10 +173,10 @@ fn http_routes(placed: &Placed) -> Vec<Value> {
         "typed_per_filter_config": placed.rule.pins_hosts().map(pieces::pin_of),
     });
     let hosts = placed.distinguishing_hosts();
-    let patch = |virtual_host: Option<String>| {
+    let patch = |virtual_host: Option<&String>, name: String| {
         let vhost = json!({
             "name": virtual_host,
-            "route": { "name": placed.rule.name },
+            "route": { "name": name },
         });
         json!({
             "applyTo": "HTTP_ROUTE",
@@ -153,15 +184,18 @@ fn http_routes(placed: &Placed) -> Vec<Value> {
             "patch": { "operation": "MERGE", "value": value },
         })
     };
-    if hosts.is_empty() {
-        return vec![patch(None)];
+    let mut patches = Vec::new();
+    for name in placed.rule.envoy_names() {
+        match hosts.as_slice() {
+            [] => patches.push(patch(None, name)),
+            hosts => patches.extend(hosts.iter().map(|host| patch(Some(host), name.clone()))),
+        }
     }
-    hosts.into_iter().map(|host| patch(Some(host))).collect()
+    patches
 }
 
 fn object(gateway: &Gateway, api_version: &str, kind: &str, annotations: &Value, spec: &Value) -> Output {
-    let Id { namespace, name } = &gateway.item.id;
-    let name = format!("mooring-{name}");
+    let (namespace, name) = object_id(gateway);
     let metadata = json!({
         "annotations": annotations,
         "labels": { "app.kubernetes.io/managed-by": "mooring" },

@@ -11,12 +11,13 @@ use crate::{
     source::Place,
     wire::{
         Field,
+        istio::Subset,
         route::{self, BackendRef, HttpRouteSpec},
         service::{ServicePort, ServiceSpec},
     },
 };
 
-use super::Rule;
+use super::{Rule, destinations};
 
 /// The largest weight (Gateway API: `maximum`).
 const MAX_WEIGHT: u32 = 1_000_000;
@@ -34,6 +35,8 @@ pub struct Backend<'a> {
     pub service: &'a Item<ServiceSpec>,
     /// Its port.
     pub port: &'a ServicePort,
+    /// The part of its pods that is meant, if it is not all of them.
+    pub subset: Option<&'a Subset>,
     /// Its share of new sessions.
     pub weight: u32,
 }
@@ -43,20 +46,38 @@ impl Backend<'_> {
     #[must_use]
     pub fn key(&self) -> String {
         let Id { namespace, name } = &self.service.id;
-        format!("{name}.{namespace}:{}", self.port.port.value)
+        let host = match &self.service.spec.external_host {
+            Some(host) => host.value.clone(),
+            None => format!("{name}.{namespace}"),
+        };
+        let subset = self
+            .subset
+            .map_or(String::new(), |subset| format!("/{}", subset.name.value));
+        format!("{host}:{}{subset}", self.port.port.value)
     }
 
     /// The name of its Envoy cluster, as Istio names it.
     #[must_use]
     pub fn cluster(&self) -> String {
-        format!("outbound|{}||{}", self.port.port.value, self.host())
+        let subset = self.subset.map_or("", |subset| &subset.name.value);
+        format!("outbound|{}|{subset}|{}", self.port.port.value, self.host())
     }
 
     /// The host name of the Service.
     #[must_use]
     pub fn host(&self) -> String {
         let Id { namespace, name } = &self.service.id;
-        format!("{name}.{namespace}.svc.cluster.local")
+        let external = self.service.spec.external_host.as_ref();
+        external.map_or_else(
+            || format!("{name}.{namespace}.svc.cluster.local"),
+            |host| host.value.clone(),
+        )
+    }
+
+    /// The Service, unless it is a host of a `ServiceEntry`.
+    #[must_use]
+    pub fn service_id(&self) -> Option<&Id> {
+        Some(&self.service.id).filter(|_| self.service.spec.external_host.is_none())
     }
 
     /// What the filter is told.
@@ -88,15 +109,23 @@ pub fn resolve<'a>(
         let Some(backend) = resolve_one(route, reference, inventory, report) else {
             continue;
         };
-        let twin = backends
-            .iter_mut()
-            .find(|other| other.service.id == backend.service.id && std::ptr::eq(other.port, backend.port));
-        match twin {
-            Some(twin) => twin.weight = twin.weight.saturating_add(backend.weight),
-            None => backends.push(backend),
-        }
+        merge(&mut backends, backend);
     }
     backends
+}
+
+/// Adds a backend, or its weight where it is there already.
+pub fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
+    let subset = |backend: &Backend<'a>| backend.subset.map(|subset| &subset.name.value);
+    let twin = backends.iter_mut().find(|other| {
+        std::ptr::eq(other.service, backend.service)
+            && std::ptr::eq(other.port, backend.port)
+            && subset(other) == subset(&backend)
+    });
+    match twin {
+        Some(twin) => twin.weight = twin.weight.saturating_add(backend.weight),
+        None => backends.push(backend),
+    }
 }
 
 fn resolve_one<'a>(
@@ -141,6 +170,7 @@ fn resolve_one<'a>(
     }
     Some(Backend {
         service,
+        subset: None,
         port: find_port(route, raw, service, report)?,
         weight,
     })
@@ -191,7 +221,7 @@ fn find_port<'a>(
     port
 }
 
-fn ports(service: &Item<ServiceSpec>) -> String {
+pub fn ports(service: &Item<ServiceSpec>) -> String {
     let ports: Vec<String> = service
         .spec
         .ports
@@ -237,9 +267,12 @@ pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
     if !rule.is_managed() {
         return;
     }
+    if rule.backends.len() > 1 {
+        destinations::check_headers(rule.route, &rule.wire.value, report);
+    }
     let place = rule.route.place_of(rule.wire);
     let mut error = |code: Code, message: String, place: Place| report.add(Diagnostic::error(code, message).at(place));
-    if rule.wire.value.backend_refs.is_empty() {
+    if rule.wire.value.backend_refs.is_empty() && rule.wire.value.destinations.is_empty() {
         error(
             Code::Invalid,
             match rule.session {
@@ -299,6 +332,7 @@ pub fn note_draining<'a>(rules: impl Iterator<Item = &'a Rule<'a>>, report: &mut
     let services: BTreeMap<&Id, &Item<ServiceSpec>> = rules
         .filter(|rule| rule.pins_hosts().is_some())
         .flat_map(|rule| &rule.backends)
+        .filter(|backend| backend.service_id().is_some())
         .filter(|backend| backend.service.metadata.labels.get(DRAINING_LABEL).is_none())
         .map(|backend| (&backend.service.id, backend.service))
         .collect();

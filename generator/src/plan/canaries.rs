@@ -4,15 +4,19 @@ use std::collections::BTreeSet;
 
 use mooring_policy::config;
 
-use super::Backend;
+use super::{Backend, destinations};
 use crate::{
     attachment::established,
     canary::{self, Canary, RouteKind},
     diagnostic::{Code, Diagnostic, Report},
-    inventory::{Found, Id, Inventory},
+    inventory::{Found, Id, Inventory, Item},
     session::SessionPolicy,
     source::Place,
-    wire::canary::CanaryRule,
+    wire::{
+        Field,
+        canary::{CanaryRule, Destination},
+        route::{self, HttpRouteSpec},
+    },
 };
 
 /// The canary policies of the input.
@@ -77,7 +81,10 @@ impl<'a> Canaries<'a> {
             let policies = self.policies.iter();
             policies.filter(|policy| policy.target_kind == target.kind && policy.target.value == *target.route)
         };
-        let whole: Vec<&Canary> = on_route().filter(|policy| policy.section.is_none()).collect();
+        // What has no name cannot be found in Envoy: of a VirtualService only the named routes are meant.
+        let reached = target.kind != RouteKind::VirtualService || target.section.is_some();
+        let whole = on_route().filter(|policy| policy.section.is_none() && reached);
+        let whole: Vec<&Canary> = whole.collect();
         let section = on_route().filter(|policy| {
             let section = policy.section.as_ref();
             section.is_some_and(|section| Some(section.value.as_str()) == target.section)
@@ -102,24 +109,25 @@ impl<'a> Canaries<'a> {
 }
 
 fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) {
-    let names: Vec<&str> = match policy.target_kind {
-        RouteKind::HttpRoute => match inventory.http_routes.find(&policy.target.value) {
-            Found::Item(route) => {
-                let rules = route.spec.rules.iter();
-                rules
-                    .filter_map(|rule| Some(rule.value.name.as_ref()?.value.as_str()))
-                    .collect()
-            }
-            Found::Unknown => return,
-            Found::Nothing(similar) => return missing(policy, similar, report),
-        },
-        RouteKind::VirtualService => return missing(policy, None, report),
+    let routes = match policy.target_kind {
+        RouteKind::HttpRoute => &inventory.http_routes,
+        RouteKind::VirtualService => &inventory.virtual_services,
     };
+    let route = match routes.find(&policy.target.value) {
+        Found::Item(route) => route,
+        Found::Unknown => return,
+        Found::Nothing(similar) => return missing(policy, similar, report),
+    };
+    let name = |rule: &'_ route::Rule| Some(rule.name.as_ref()?.value.clone());
+    let names: Vec<String> = route.spec.rules.iter().filter_map(|rule| name(&rule.value)).collect();
+    if policy.section.is_none() && policy.target_kind == RouteKind::VirtualService {
+        return check_unnamed(policy, route, report);
+    }
     let Some(section) = &policy.section else { return };
-    if names.contains(&section.value.as_str()) {
+    if names.contains(&section.value) {
         return;
     }
-    let names: BTreeSet<&str> = names.into_iter().collect();
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
     let known: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     let known = if known.is_empty() {
         "none of its rules has a name".to_owned()
@@ -132,6 +140,31 @@ fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) {
     );
     let diagnostic = Diagnostic::error(Code::TargetNotFound, message).at(section.place);
     report.add(diagnostic.help_similar(crate::similar::find(&section.value, names)));
+}
+
+/// What becomes of the routes without a name of a `VirtualService` that is targeted as a whole.
+fn check_unnamed(policy: &Canary, route: &Item<HttpRouteSpec>, report: &mut Report) {
+    let unnamed = || route.spec.rules.iter().filter(|rule| rule.value.name.is_none());
+    let Some(first) = unnamed().next() else { return };
+    let diagnostic = if unnamed().count() == route.spec.rules.len() {
+        let message = format!(
+            "{} targets {}, and none of its http routes has a name: routes are found in Envoy by their names",
+            policy.title(),
+            route.title()
+        );
+        Diagnostic::error(Code::TargetNotFound, message)
+    } else {
+        let message = format!(
+            "{} holds for the named http routes of {}, and this one has no name",
+            policy.title(),
+            route.title()
+        );
+        Diagnostic::warning(Code::NoEffect, message)
+    };
+    let diagnostic = diagnostic
+        .at(route.place_of(first))
+        .with(policy.target.place, "the policy");
+    report.add(diagnostic.help("add a name that no other route on the gateway has, such as `- name: reviews`"));
 }
 
 fn missing(policy: &Canary, similar: Option<&str>, report: &mut Report) {
@@ -175,6 +208,9 @@ type NotFound = (String, Option<Place>);
 
 /// The backend that a canary rule means.
 fn find<'b, 'a>(policy: &Canary, rule: &CanaryRule, backends: &'b [Backend<'a>]) -> Result<&'b Backend<'a>, NotFound> {
+    if let Some(destination) = &rule.destination {
+        return find_destination(policy, destination, backends);
+    }
     let Some(reference) = &rule.backend_ref else {
         return Err(("has no backend".to_owned(), None));
     };
@@ -204,6 +240,36 @@ fn find<'b, 'a>(policy: &Canary, rule: &CanaryRule, backends: &'b [Backend<'a>])
         [] => Err((format!("has no backend {service}{port}; it has {known}"), place)),
         _ => Err((
             format!("has several backends {service}, so the port is needed; it has {known}"),
+            place,
+        )),
+    }
+}
+
+/// The destination that a canary rule means.
+fn find_destination<'b, 'a>(
+    policy: &Canary,
+    destination: &Field<Destination>,
+    backends: &'b [Backend<'a>],
+) -> Result<&'b Backend<'a>, NotFound> {
+    let raw = &destination.value;
+    let meant = |backend: &&Backend| destinations::means(raw, &policy.item.id.namespace, backend);
+    let meant: Vec<&Backend> = backends.iter().filter(meant).collect();
+    let known: Vec<String> = backends.iter().map(|backend| format!("`{}`", backend.key())).collect();
+    let known = known.join(", ");
+    let subset = raw.subset.as_ref();
+    let subset = subset.map_or(String::new(), |subset| format!(" with the subset {}", subset.value));
+    let port = raw.port.as_ref();
+    let port = port.map_or(String::new(), |port| format!(" on port {}", port.value.number.value));
+    let host = destinations::full_name(&raw.host.value, &policy.item.id.namespace);
+    let place = Some(policy.item.place_of(raw.subset.as_ref().unwrap_or(&raw.host)));
+    match meant.as_slice() {
+        [one] => Ok(one),
+        [] => Err((
+            format!("has no destination {host}{subset}{port}; it has {known}"),
+            place,
+        )),
+        _ => Err((
+            format!("has several destinations {host}{subset}, so the port is needed; it has {known}"),
             place,
         )),
     }

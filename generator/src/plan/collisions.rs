@@ -14,10 +14,12 @@ use crate::diagnostic::{Code, Diagnostic, Report};
 pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
     let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (position, placed) in gateway.rules.iter().enumerate() {
-        by_name.entry(placed.rule.name.clone()).or_default().push(position);
+        for name in placed.rule.envoy_names() {
+            by_name.entry(name).or_default().push(position);
+        }
     }
     by_name.retain(|_, positions| positions.len() > 1);
-    for namesakes in by_name.values() {
+    for (name, namesakes) in &by_name {
         let placed: Vec<&Placed> = namesakes
             .iter()
             .filter_map(|position| gateway.rules.get(*position))
@@ -28,13 +30,14 @@ pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
                 let shared = one.virtual_hosts.intersection(&other.virtual_hosts).next();
                 // Two rules of one name in one route have been reported.
                 if let Some(host) = shared.filter(|_| managed && one.rule.id != other.rule.id) {
-                    report.add(collision(one, other, &host.name()));
+                    report.add(collision(name, one, other, &host.name()));
                 }
             }
         }
     }
     for placed in &mut gateway.rules {
-        placed.ambiguous = placed.rule.session.is_some() && by_name.contains_key(&placed.rule.name);
+        let mut names = placed.rule.envoy_names();
+        placed.ambiguous = placed.rule.is_managed() && names.any(|name| by_name.contains_key(&name));
     }
 }
 
@@ -75,15 +78,15 @@ pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
     }
 }
 
-fn collision(first: &Placed, second: &Placed, virtual_host: &str) -> Diagnostic {
+fn collision(name: &str, first: &Placed, second: &Placed, virtual_host: &str) -> Diagnostic {
     let place = |placed: &Placed| {
         let name = placed.rule.wire.value.name.as_ref();
         name.map_or(placed.rule.route.place(), |name| placed.rule.route.place_of(name))
     };
     let message = format!(
-        "two rules with the name `{}` are in the virtual host `{virtual_host}`, and Envoy cannot tell them apart: {} and \
+        "two rules with the name `{name}` are in the virtual host `{virtual_host}`, and Envoy cannot tell them apart: {} and \
          {}",
-        first.rule.name, first.rule.id, second.rule.id
+        first.rule.id, second.rule.id
     );
     Diagnostic::error(Code::Duplicate, message)
         .at(place(second))

@@ -189,15 +189,17 @@ fn common_hostnames(listener: &Listener, route: &Item<HttpRouteSpec>) -> BTreeSe
     };
     let of_route = route.spec.hostnames.iter().map(|hostname| hostname.value.as_str());
     let of_route = of_route.chain(route.spec.hostnames.is_empty().then_some(everything));
-    let narrower = |hostname: &str| {
-        let common = match (covers(of_listener, hostname), covers(hostname, of_listener)) {
-            (true, _) => hostname,
-            (false, true) => of_listener,
-            (false, false) => return None,
-        };
-        Some(common.to_owned())
-    };
-    of_route.filter_map(narrower).collect()
+    let common = of_route.filter_map(|hostname| narrower(of_listener, hostname));
+    common.map(str::to_owned).collect()
+}
+
+/// Of two host names that overlap, the narrower.
+pub fn narrower<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
+    match (covers(one, other), covers(other, one)) {
+        (true, _) => Some(other),
+        (false, true) => Some(one),
+        (false, false) => None,
+    }
 }
 
 /// Whether every name that `narrow` stands for is one that `wide` stands for.

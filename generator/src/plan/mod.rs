@@ -18,6 +18,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dialect::{self, Policy},
     inventory::{Id, Inventory, Item},
+    kind::Kind,
     session::SessionPolicy,
     wire::{
         Field,
@@ -28,12 +29,15 @@ use crate::{
 
 mod backends;
 mod canaries;
+mod classic;
 mod collisions;
+mod destinations;
 mod listeners;
 mod matches;
 mod names;
 
 pub use backends::{Backend, DRAINING_LABEL, primary};
+pub use classic::Workload;
 pub use listeners::VirtualHost;
 
 use canaries::{Canaries, Target};
@@ -48,8 +52,12 @@ pub struct Plan<'a> {
 /// One gateway.
 #[derive(Debug)]
 pub struct Gateway<'a> {
-    /// The object.
+    /// The object; of several that share their pods, the first.
     pub item: &'a Item<GatewaySpec>,
+    /// The others.
+    pub others: Vec<&'a Item<GatewaySpec>>,
+    /// The pods, if the gateway is one of Istio's own API.
+    pub workload: Option<Workload>,
     /// The rules on it, in the order of the routes' ids and of the rules.
     pub rules: Vec<Placed<'a>>,
 }
@@ -101,28 +109,24 @@ impl<'a> Plan<'a> {
         let policies = dialect::policies(inventory, report);
         let attachments = Attachments::new(&policies, &inventory.services, report);
         let canaries = Canaries::new(inventory, report);
-        let gateway = |item| Gateway {
-            item,
-            rules: Vec::new(),
-        };
-        let mut gateways: BTreeMap<&Id, Gateway> = inventory
-            .gateways
-            .iter()
-            .map(|item| (&item.id, gateway(item)))
-            .collect();
+        let mut gateways = Gateways::new(inventory, report);
         let mut routed = BTreeSet::new();
-        for route in inventory.http_routes.iter() {
-            let placements = listeners::place(route, inventory, report);
+        for route in inventory.routes() {
+            let classic = route.spec.kind == Kind::VirtualService;
+            let placements = if classic {
+                classic::place(route, inventory, report)
+            } else {
+                listeners::place(route, inventory, report)
+            };
             for rule in rules(route, inventory, &attachments, &canaries, report) {
-                routed.extend(rule.backends.iter().map(|backend| backend.service.id.clone()));
+                routed.extend(rule.backends.iter().filter_map(Backend::service_id).cloned());
                 let rule = Rc::new(rule);
+                if classic && !placements.is_empty() {
+                    classic::check_name(&rule, report);
+                }
                 for (id, virtual_hosts) in &placements {
-                    if let Some(gateway) = gateways.get_mut(id) {
-                        gateway.rules.push(Placed {
-                            rule: rule.clone(),
-                            virtual_hosts: virtual_hosts.clone(),
-                            ambiguous: false,
-                        });
+                    if let Some(gateway) = gateways.get_mut(classic, id) {
+                        gateway.place(&rule, virtual_hosts);
                     }
                 }
             }
@@ -131,9 +135,11 @@ impl<'a> Plan<'a> {
         if !report.has_errors() {
             report_unused(&attachments, &routed, report);
         }
-        let mut gateways: Vec<Gateway> = gateways.into_values().collect();
+        let mut gateways = gateways.all;
         for gateway in &mut gateways {
-            listeners::check(gateway.item, report);
+            if gateway.workload.is_none() {
+                listeners::check(gateway.item, report);
+            }
             collisions::resolve(gateway, report);
             collisions::warn_of_cookies(gateway, report);
         }
@@ -143,7 +149,62 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// The gateways, found by their ids.
+struct Gateways<'a> {
+    all: Vec<Gateway<'a>>,
+    positions: BTreeMap<(bool, &'a Id), usize>,
+}
+
+impl<'a> Gateways<'a> {
+    fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
+        let mut all: Vec<Gateway> = Vec::new();
+        let mut positions = BTreeMap::new();
+        for item in inventory.gateways.iter().chain(inventory.istio_gateways.iter()) {
+            let workload = Workload::of(item, inventory, report);
+            positions.insert((workload.is_some(), &item.id), all.len());
+            let shared = all
+                .iter()
+                .position(|other| workload.is_some() && other.workload == workload);
+            if let Some(gateway) = shared.and_then(|position| all.get_mut(position)) {
+                gateway.others.push(item);
+                positions.extend(shared.map(|position| ((true, &item.id), position)));
+                continue;
+            }
+            all.push(Gateway {
+                item,
+                others: Vec::new(),
+                workload,
+                rules: Vec::new(),
+            });
+        }
+        Self { all, positions }
+    }
+
+    fn get_mut(&mut self, classic: bool, id: &Id) -> Option<&mut Gateway<'a>> {
+        self.all.get_mut(*self.positions.get(&(classic, id))?)
+    }
+}
+
 impl Rule<'_> {
+    /// The names of the Envoy routes that it becomes: one, or with names on the matches of a `VirtualService` several.
+    pub fn envoy_names(&self) -> impl Iterator<Item = String> {
+        let matches = &self.wire.value.matches;
+        let names: BTreeSet<String> = match matches.as_slice() {
+            [] => BTreeSet::from([self.name.clone()]),
+            matches => matches.iter().map(|one| self.envoy_name(&one.value)).collect(),
+        };
+        names.into_iter().filter(|name| !name.is_empty())
+    }
+
+    /// The name of the Envoy route of a match.
+    #[must_use]
+    pub fn envoy_name(&self, one: &route::Match) -> String {
+        match &one.name {
+            Some(name) if !name.value.is_empty() => format!("{}.{}", self.name, name.value),
+            _ => self.name.clone(),
+        }
+    }
+
     /// Whether the filter has anything to do with it.
     #[must_use]
     pub fn is_managed(&self) -> bool {
@@ -166,7 +227,24 @@ impl Placed<'_> {
     }
 }
 
-impl Gateway<'_> {
+impl<'a> Gateway<'a> {
+    /// Puts a rule on it. A rule that comes by two gateways of the same pods is there once.
+    fn place(&mut self, rule: &Rc<Rule<'a>>, virtual_hosts: &BTreeSet<VirtualHost>) {
+        if let Some(placed) = self.rules.iter_mut().find(|placed| Rc::ptr_eq(&placed.rule, rule)) {
+            return placed.virtual_hosts.extend(virtual_hosts.iter().cloned());
+        }
+        self.rules.push(Placed {
+            rule: rule.clone(),
+            virtual_hosts: virtual_hosts.clone(),
+            ambiguous: false,
+        });
+    }
+
+    /// All its objects.
+    pub fn items(&self) -> impl Iterator<Item = &'a Item<GatewaySpec>> {
+        std::iter::once(self.item).chain(self.others.iter().copied())
+    }
+
     /// Whether the filter has anything to do on it.
     #[must_use]
     pub fn is_managed(&self) -> bool {
@@ -193,8 +271,10 @@ impl Gateway<'_> {
 
     /// The plugin configuration, checked by the code that will read it.
     pub fn config(&self, report: &mut Report) -> Config {
-        let rules = self.managed_rules().map(|placed| config::Rule {
-            route: placed.rule.name.clone(),
+        let named = self.managed_rules();
+        let named = named.flat_map(|placed| placed.rule.envoy_names().map(move |name| (placed, name)));
+        let rules = named.map(|(placed, route)| config::Rule {
+            route,
             virtual_hosts: placed.distinguishing_hosts(),
             id: placed.rule.id.clone(),
             session: placed.rule.session.as_ref().map(|session| session.config.clone()),
@@ -227,15 +307,20 @@ fn rules<'a>(
     canaries: &Canaries,
     report: &mut Report,
 ) -> Vec<Rule<'a>> {
-    matches::check(route, report);
+    if route.spec.kind != Kind::VirtualService {
+        matches::check(route, report);
+    }
     let inline = dialect::inline(route, report);
     let mut rules = Vec::new();
     for ((index, wire), inline) in route.spec.rules.iter().enumerate().zip(inline) {
-        let backends = backends::resolve(route, &wire.value, inventory, report);
+        let backends = match route.spec.kind {
+            Kind::VirtualService => destinations::resolve(route, &wire.value, inventory, report),
+            _ => backends::resolve(route, &wire.value, inventory, report),
+        };
         let name = wire.value.name.as_ref().map(|name| name.value.as_str());
-        let id = names::route_id(&route.id, name, index);
+        let id = names::route_id(route.spec.kind, &route.id, name, index);
         let target = Target {
-            kind: RouteKind::HttpRoute,
+            kind: route_kind(route.spec.kind),
             route: &route.id,
             section: name,
             title: &format!("the rule {id}"),
@@ -251,7 +336,10 @@ fn rules<'a>(
             route,
             index,
             wire,
-            name: names::route_name(&route.id, name, index),
+            name: match route.spec.kind {
+                Kind::VirtualService => name.unwrap_or_default().to_owned(),
+                _ => names::route_name(&route.id, name, index),
+            },
             id,
             session,
             canary,
@@ -260,8 +348,18 @@ fn rules<'a>(
         backends::check_for_sessions(&rule, report);
         rules.push(rule);
     }
-    names::check_rule_names(route, report);
+    // Where the filter has nothing to do, the names of a VirtualService are nobody's business.
+    if route.spec.kind != Kind::VirtualService || rules.iter().any(Rule::is_managed) {
+        names::check_rule_names(route, report);
+    }
     rules
+}
+
+fn route_kind(kind: Kind) -> RouteKind {
+    match kind {
+        Kind::VirtualService => RouteKind::VirtualService,
+        _ => RouteKind::HttpRoute,
+    }
 }
 
 /// The policy that the rule's Services bring along. It holds for the whole rule, also where only some of its Services
@@ -276,13 +374,13 @@ fn from_services(
     let mut policies: Vec<&Policy> = Vec::new();
     let mut without = Vec::new();
     for backend in backends {
-        match attachments.of(&backend.service.id) {
+        match backend.service_id().and_then(|service| attachments.of(service)) {
             Some(policy) if policies.iter().any(|other| std::ptr::eq(*other, policy)) => {}
             Some(policy) => policies.push(policy),
             None => without.push(backend.service.id.to_string()),
         }
     }
-    let about = format!("holds for another backend of this rule of HTTPRoute {}", route.id);
+    let about = format!("holds for another backend of this rule of {}", route.title());
     let policy = attachment::established(policies, &about, report)?;
     if !without.is_empty() {
         let message = format!(
@@ -301,7 +399,7 @@ fn from_services(
 fn report_unused(attachments: &Attachments, routed: &BTreeSet<Id>, report: &mut Report) {
     for (service, policy) in attachments.iter().filter(|(service, _)| !routed.contains(service)) {
         let message = format!(
-            "{} has no effect on the Service {service}: no HTTPRoute leads there",
+            "{} has no effect on the Service {service}: no route leads there",
             policy.title()
         );
         let target = policy.targets.iter().find(|target| target.value == service.name);

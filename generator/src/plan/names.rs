@@ -7,6 +7,7 @@ use siphasher::sip::SipHasher24;
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Id, Item, check_name},
+    kind::Kind,
     wire::route::HttpRouteSpec,
 };
 
@@ -23,10 +24,10 @@ pub fn route_name(route: &Id, rule: Option<&str>, index: usize) -> String {
 
 /// The identity that tokens are bound to: it stays when the rule moves to another gateway or host name, and, where the
 /// rule has a name, when rules are added before it.
-pub fn route_id(route: &Id, rule: Option<&str>, index: usize) -> String {
+pub fn route_id(kind: Kind, route: &Id, rule: Option<&str>, index: usize) -> String {
     match rule {
-        Some(name) => format!("HTTPRoute/{route}/{name}"),
-        None => format!("HTTPRoute/{route}#{index}"),
+        Some(name) => format!("{kind}/{route}/{name}"),
+        None => format!("{kind}/{route}#{index}"),
     }
 }
 
@@ -44,7 +45,7 @@ pub fn check_rule_names(route: &Item<HttpRouteSpec>, report: &mut Report) {
     for name in route.spec.rules.iter().filter_map(|rule| rule.value.name.as_ref()) {
         check_name(name, route.origin, report);
         if let Some(first) = seen.insert(name.value.as_str(), route.place_of(name)) {
-            let message = format!("two rules of HTTPRoute {} have the name `{}`", route.id, name.value);
+            let message = format!("two rules of {} have the name `{}`", route.title(), name.value);
             report.add(
                 Diagnostic::error(Code::Duplicate, message)
                     .at(route.place_of(name))
@@ -68,8 +69,14 @@ mod tests {
     #[test]
     fn an_id_tells_named_and_unnamed_rules_apart() {
         let route = Id::new("bookinfo", "reviews");
-        assert_eq!(route_id(&route, None, 1), "HTTPRoute/bookinfo/reviews#1");
-        assert_eq!(route_id(&route, Some("1"), 0), "HTTPRoute/bookinfo/reviews/1");
+        assert_eq!(
+            route_id(Kind::HttpRoute, &route, None, 1),
+            "HTTPRoute/bookinfo/reviews#1"
+        );
+        assert_eq!(
+            route_id(Kind::HttpRoute, &route, Some("1"), 0),
+            "HTTPRoute/bookinfo/reviews/1"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `Gateway` (`gateway.networking.k8s.io`, v1beta1 and v1).
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{Any, Field, OptionalField, Pairs, Port, nullable};
@@ -31,6 +33,49 @@ pub struct GatewaySpec {
     /// `defaultScope` (1.4 and later).
     #[serde(rename = "defaultScope")]
     _default_scope: Option<Any>,
+    /// The labels of the pods that are the gateway, if it is one of Istio's own API.
+    #[serde(skip)]
+    pub selector: Option<BTreeMap<String, String>>,
+}
+
+impl GatewaySpec {
+    /// A gateway of Istio's own API.
+    pub(super) fn classic(
+        selector: BTreeMap<String, String>,
+        listeners: Vec<Field<Listener>>,
+        tls: OptionalField<Any>,
+    ) -> Self {
+        Self {
+            _gateway_class_name: serde::de::IgnoredAny,
+            listeners,
+            _addresses: None,
+            _infrastructure: None,
+            _allowed_listeners: None,
+            backend_tls: None,
+            tls,
+            _default_scope: None,
+            selector: Some(selector),
+        }
+    }
+}
+
+impl Listener {
+    /// A listener with these fields and no others.
+    pub(super) fn new(
+        name: Field<String>,
+        hostname: Field<String>,
+        port: Field<Port>,
+        protocol: Field<String>,
+    ) -> Self {
+        Self {
+            name,
+            hostname: Some(hostname),
+            port,
+            protocol,
+            _tls: None,
+            allowed_routes: None,
+        }
+    }
 }
 
 /// One listener.

@@ -21,9 +21,11 @@ pub mod canary;
 pub mod filter;
 pub mod gateway;
 pub mod grant;
+pub mod istio;
 pub mod policy;
 pub mod route;
 pub mod service;
+pub mod virtual_service;
 
 /// A value with its place.
 pub type Field<T> = Spanned<T>;

@@ -3,12 +3,22 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Any, Field, OptionalField, Port, filter::Filter, nullable, policy::SessionPersistence};
+use super::{
+    Any, Field, OptionalField, Port,
+    filter::Filter,
+    nullable,
+    policy::SessionPersistence,
+    virtual_service::{OnlyIstio, RouteDestination},
+};
+use crate::kind::Kind;
 
 /// `spec` of an `HTTPRoute`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRouteSpec {
+    /// What it is written as: `HTTPRoute` or `VirtualService`.
+    #[serde(skip, default = "http_route")]
+    pub kind: Kind,
     /// `parentRefs`.
     #[serde(default, deserialize_with = "nullable")]
     pub parent_refs: Vec<Field<ParentRef>>,
@@ -20,6 +30,13 @@ pub struct HttpRouteSpec {
     /// `rules`. None: one rule without anything.
     #[serde(default, deserialize_with = "nullable")]
     pub rules: Vec<Field<Rule>>,
+    /// In a `VirtualService`: `gateways`.
+    #[serde(skip)]
+    pub gateways: Vec<Field<String>>,
+}
+
+fn http_route() -> Kind {
+    Kind::HttpRoute
 }
 
 /// A gateway or listener that a route wants to be on.
@@ -61,6 +78,12 @@ pub struct Rule {
     pub retry: OptionalField<Retry>,
     /// `sessionPersistence`.
     pub session_persistence: OptionalField<SessionPersistence>,
+    /// In a `VirtualService`: `route`, in place of `backendRefs`.
+    #[serde(skip)]
+    pub destinations: Vec<Field<RouteDestination>>,
+    /// In a `VirtualService`: what only Istio does.
+    #[serde(skip)]
+    pub only_istio: Vec<OnlyIstio>,
 }
 
 known_fields! {
@@ -85,6 +108,9 @@ pub struct Match {
     pub query_params: Vec<ValueMatch>,
     /// `method`.
     pub method: OptionalField<Method>,
+    /// In a `VirtualService`: `name`.
+    #[serde(skip)]
+    pub name: OptionalField<String>,
 }
 
 impl Match {
@@ -118,6 +144,25 @@ pub enum Method {
     Patch,
 }
 
+impl Method {
+    /// The method of this name.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        Some(match name {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "DELETE" => Self::Delete,
+            "CONNECT" => Self::Connect,
+            "OPTIONS" => Self::Options,
+            "TRACE" => Self::Trace,
+            "PATCH" => Self::Patch,
+            _ => return None,
+        })
+    }
+}
+
 /// `path`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -139,6 +184,9 @@ pub enum PathMatchType {
     PathPrefix,
     /// The whole path with a regular expression.
     RegularExpression,
+    /// The first characters of the path; in a `VirtualService`.
+    #[serde(skip)]
+    TextPrefix,
 }
 
 /// A match on a header or a query parameter.
@@ -162,6 +210,12 @@ pub enum ValueMatchType {
     Exact,
     /// The whole value with a regular expression.
     RegularExpression,
+    /// The first characters; in a `VirtualService`.
+    #[serde(skip)]
+    Prefix,
+    /// It is there; in a `VirtualService`.
+    #[serde(skip)]
+    Present,
 }
 
 /// Where requests go.

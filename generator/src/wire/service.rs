@@ -19,6 +19,9 @@ pub struct ServiceSpec {
     pub service_type: OptionalField<String>,
     /// `sessionAffinity`.
     pub session_affinity: OptionalField<String>,
+    /// The host that it stands for, if it is one of a `ServiceEntry`.
+    #[serde(skip)]
+    pub external_host: OptionalField<String>,
 }
 
 /// One port of a Service.
@@ -42,6 +45,22 @@ impl ServicePort {
         let first = protocol.split('-').next().unwrap_or("").to_ascii_lowercase();
         protocol == "kubernetes.io/h2c" || first == "http2" || first == "grpc"
     }
+}
+
+/// `Pod`, as far as subsets are made of it.
+#[derive(Debug, Deserialize)]
+pub struct Pod {
+    /// `metadata`.
+    pub metadata: Metadata,
+}
+
+/// What an endpoint is.
+#[derive(Debug, Deserialize)]
+pub struct ObjectRef {
+    /// `kind`.
+    pub kind: Option<String>,
+    /// `name`.
+    pub name: Option<String>,
 }
 
 /// `EndpointSlice`, whose fields have no `spec` above them.
@@ -82,6 +101,8 @@ pub struct Endpoint {
     /// `conditions`.
     #[serde(default, deserialize_with = "nullable")]
     pub conditions: Conditions,
+    /// `targetRef`.
+    pub target_ref: Option<ObjectRef>,
 }
 
 /// `conditions` of an endpoint.

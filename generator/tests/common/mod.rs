@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 
 pub mod canary;
+pub mod classic;
 
 use snapbox::cmd::{Command, OutputAssert, cargo_bin};
 
@@ -124,6 +125,15 @@ impl Generated {
     #[must_use]
     pub fn istio(input: &str) -> Self {
         Self::new(&["--wasm", "oci://registry.example/mooring:1"], input)
+    }
+
+    /// Generates for Istio with more flags.
+    #[must_use]
+    pub fn istio_with(flags: &[&str], input: &str) -> Self {
+        Self::new(
+            &[&["--wasm", "oci://registry.example/mooring:1"], flags].concat(),
+            input,
+        )
     }
 
     /// Generates for a local Envoy.

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::socket_address;
+use super::{socket_address, subsets};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Inventory, Item},
@@ -32,7 +32,7 @@ pub fn clusters(plan: &Plan, inventory: &Inventory, report: &mut Report) -> Vec<
         .map(|(name, backend)| {
             let id = &backend.service.id;
             let slices = slices.get(&(id.namespace.as_str(), id.name.as_str()));
-            cluster(name, backend, slices.unwrap_or(&none), report)
+            cluster(name, backend, slices.unwrap_or(&none), inventory, report)
         })
         .collect()
 }
@@ -53,9 +53,9 @@ fn by_service(inventory: &Inventory) -> BTreeMap<(&str, &str), Vec<&Item<Endpoin
     slices
 }
 
-fn cluster(name: &str, backend: &Backend, slices: &Slices, report: &mut Report) -> Value {
+fn cluster(name: &str, backend: &Backend, slices: &Slices, inventory: &Inventory, report: &mut Report) -> Value {
     let drains = backend.service.metadata.labels.get(DRAINING_LABEL).is_some();
-    let endpoints = endpoints(backend, drains, slices, report);
+    let endpoints = endpoints(backend, drains, slices, inventory, report);
     if endpoints.is_empty() && !report.has_errors() {
         let message = format!(
             "the Service {} has no endpoint on port {}: no EndpointSlice in the input has one that is ready",
@@ -111,7 +111,13 @@ impl Health {
 }
 
 /// The endpoints of a port, in the order of their addresses.
-fn endpoints(backend: &Backend, drains: bool, slices: &Slices, report: &mut Report) -> BTreeMap<SocketAddr, Health> {
+fn endpoints(
+    backend: &Backend,
+    drains: bool,
+    slices: &Slices,
+    inventory: &Inventory,
+    report: &mut Report,
+) -> BTreeMap<SocketAddr, Health> {
     let mut endpoints = BTreeMap::new();
     for slice in slices {
         if slice.spec.address_type.value == AddressType::Fqdn {
@@ -127,6 +133,9 @@ fn endpoints(backend: &Backend, drains: bool, slices: &Slices, report: &mut Repo
             let Some(health) = Health::new(endpoint.conditions, drains) else {
                 continue;
             };
+            if !subsets::selects(backend, slice, endpoint, inventory, report) {
+                continue;
+            }
             if let Some(ip) = address(slice, endpoint, report) {
                 let known = endpoints.entry(SocketAddr::new(ip, port)).or_insert(health);
                 *known = health.min(*known);

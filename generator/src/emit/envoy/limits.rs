@@ -3,8 +3,9 @@
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Inventory, Item},
-    plan::{Gateway, Plan, Rule},
+    plan::{Plan, Rule},
     source::Place,
+    wire::gateway::GatewaySpec,
 };
 
 /// Reports everything in the input that needs more than this target has.
@@ -13,15 +14,16 @@ pub fn check(plan: &Plan, inventory: &Inventory, report: &mut Report) {
         unsupported("GRPCRoute", route.place(), report);
     }
     for gateway in &plan.gateways {
-        check_gateway(gateway, report);
+        for item in gateway.items() {
+            check_gateway(item, report);
+        }
         for placed in &gateway.rules {
             check_rule(&placed.rule, report);
         }
     }
 }
 
-fn check_gateway(gateway: &Gateway, report: &mut Report) {
-    let item = gateway.item;
+fn check_gateway(item: &Item<GatewaySpec>, report: &mut Report) {
     for listener in &item.spec.listeners {
         let protocol = &listener.value.protocol;
         if protocol.value != "HTTP" {
@@ -55,7 +57,20 @@ fn check_rule(rule: &Rule, report: &mut Report) {
     if let Some(retry) = &wire.retry {
         unsupported("`retry` of a rule", origin.place(retry), report);
     }
+    for only in &wire.only_istio {
+        unsupported(
+            &format!("{} of a VirtualService", only.value),
+            origin.place(only),
+            report,
+        );
+    }
+    for headers in wire.destinations.iter().filter_map(|one| one.value.headers.as_ref()) {
+        unsupported("`headers` of one destination", origin.place(headers), report);
+    }
     for backend in &rule.backends {
+        if let Some(host) = &backend.service.spec.external_host {
+            unsupported("a host of a ServiceEntry", backend.service.place_of(host), report);
+        }
         if let Some(kind) = backend
             .service
             .spec

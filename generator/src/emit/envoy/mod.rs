@@ -22,6 +22,7 @@ mod clusters;
 mod limits;
 mod order;
 mod routes;
+mod subsets;
 
 /// Below this port only root may listen.
 const FIRST_FREE_PORT: u16 = 1_024;
@@ -84,11 +85,11 @@ pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut 
 /// The ports of a gateway, each with the place of its first listener.
 fn ports(gateway: &Gateway) -> BTreeMap<u16, Place> {
     let mut ports = BTreeMap::new();
-    for listener in &gateway.item.spec.listeners {
-        let port = &listener.value.port;
-        ports
-            .entry(port.value.get())
-            .or_insert_with(|| gateway.item.place_of(port));
+    for item in gateway.items() {
+        for listener in &item.spec.listeners {
+            let port = &listener.value.port;
+            ports.entry(port.value.get()).or_insert_with(|| item.place_of(port));
+        }
     }
     ports
 }

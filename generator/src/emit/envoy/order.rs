@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::{
+    kind::Kind,
     plan::Rule,
     wire::route::{Match, PathMatchType},
 };
@@ -27,18 +28,21 @@ pub struct Precedence<'a> {
 impl<'a> Precedence<'a> {
     /// The precedence of a match of a rule.
     pub fn new(rule: &'a Rule, one: &Match) -> Self {
+        // In a VirtualService the first match wins, whatever it is.
+        let in_order = rule.route.spec.kind == Kind::VirtualService;
         let created = rule.route.metadata.creation_timestamp.as_ref();
         let created = created.map(|field| field.value.as_str());
         Self {
             path: match one.path_type() {
+                _ if in_order => 0,
                 PathMatchType::Exact => 0,
                 PathMatchType::PathPrefix => 1,
-                PathMatchType::RegularExpression => 2,
+                PathMatchType::RegularExpression | PathMatchType::TextPrefix => 2,
             },
-            path_length: Reverse(one.path_value().len()),
-            method: Reverse(one.method.is_some()),
-            headers: Reverse(one.headers.len()),
-            query_params: Reverse(one.query_params.len()),
+            path_length: Reverse(if in_order { 0 } else { one.path_value().len() }),
+            method: Reverse(!in_order && one.method.is_some()),
+            headers: Reverse(if in_order { 0 } else { one.headers.len() }),
+            query_params: Reverse(if in_order { 0 } else { one.query_params.len() }),
             // A route whose age is not known is taken for new.
             created: (created.is_none(), created),
             route: &rule.route.id,

@@ -41,7 +41,7 @@ pub fn virtual_hosts(gateway: &Gateway, port: u16) -> Vec<Value> {
 fn route(rule: &Rule, one: &Match) -> Value {
     let action = destination(rule);
     json!({
-        "name": rule.name,
+        "name": rule.envoy_name(one),
         "match": matcher(one),
         // No backend, or none with a weight (Gateway API: 500).
         "direct_response": action.is_none().then(|| json!({ "status": 500 })),
@@ -92,6 +92,7 @@ fn matcher(one: &Match) -> Value {
     let elements = value.trim_end_matches('/');
     let of_type = |kind: PathMatchType| (one.path_type() == kind).then_some(value);
     let prefix = of_type(PathMatchType::PathPrefix).map(|_| elements);
+    let text_prefix = of_type(PathMatchType::TextPrefix);
     let method = one.method.as_ref();
     let method = method.map(|method| json!({ "name": ":method", "string_match": { "exact": method.value } }));
     let headers = distinct(&one.headers, str::to_ascii_lowercase);
@@ -99,7 +100,7 @@ fn matcher(one: &Match) -> Value {
     json!({
         "path": of_type(PathMatchType::Exact),
         "path_separated_prefix": prefix.filter(|elements| !elements.is_empty()),
-        "prefix": prefix.filter(|elements| elements.is_empty()).map(|_| "/"),
+        "prefix": text_prefix.or(prefix.filter(|elements| elements.is_empty()).map(|_| "/")),
         "safe_regex": of_type(PathMatchType::RegularExpression).map(|regex| json!({ "regex": regex })),
         "headers": listed(method.into_iter().chain(headers.into_iter().map(string_match))),
         "query_parameters": listed(query.into_iter().map(string_match)),
@@ -123,6 +124,8 @@ fn string_match((name, one): (String, &ValueMatch)) -> Value {
     let matcher = match one.kind {
         ValueMatchType::Exact => json!({ "exact": value }),
         ValueMatchType::RegularExpression => json!({ "safe_regex": { "regex": value } }),
+        ValueMatchType::Prefix => json!({ "prefix": value }),
+        ValueMatchType::Present => return json!({ "name": name, "present_match": true }),
     };
     json!({ "name": name, "string_match": matcher })
 }

@@ -1,0 +1,51 @@
+//! Which endpoints belong to a subset: those whose pods have its labels. An `EndpointSlice` does not have the labels of its
+//! pods, so the pods must be in the input.
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::{Found, Id, Inventory, Item},
+    plan::Backend,
+    wire::service::{Endpoint, EndpointSlice},
+};
+
+/// Whether an endpoint belongs to what a backend means. An endpoint of which that cannot be told is reported.
+pub fn selects(
+    backend: &Backend,
+    slice: &Item<EndpointSlice>,
+    endpoint: &Endpoint,
+    inventory: &Inventory,
+    report: &mut Report,
+) -> bool {
+    let Some(subset) = backend.subset.filter(|subset| subset.labels.iter().next().is_some()) else {
+        return true;
+    };
+    let pod = endpoint
+        .target_ref
+        .as_ref()
+        .filter(|target| target.kind.as_deref() == Some("Pod"));
+    let pod = pod.and_then(|target| target.name.as_deref());
+    let found = pod.map(|name| inventory.pods.find(&Id::new(&slice.id.namespace, name)));
+    if let Some(Found::Item(pod)) = found {
+        let mut labels = subset.labels.iter();
+        return labels.all(|(name, value)| pod.metadata.labels.get(&name.value) == Some(&value.value));
+    }
+    let problem = match pod {
+        Some(name) => format!("the Pod {}/{name} is not in the input", slice.id.namespace),
+        None => "this endpoint has no targetRef to a Pod".to_owned(),
+    };
+    let message = format!(
+        "whether this endpoint is in the subset `{}` cannot be told: subsets select pods by their labels, and {problem}",
+        subset.name.value
+    );
+    let place = endpoint
+        .addresses
+        .first()
+        .map_or(slice.place(), |address| slice.place_of(address));
+    report.add(
+        Diagnostic::error(Code::BackendNotFound, message)
+            .at(place)
+            .with(backend.service.place(), "the Service")
+            .help("add the Pods to the input, with their labels, and name them in the targetRef of the endpoints"),
+    );
+    false
+}

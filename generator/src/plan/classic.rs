@@ -1,0 +1,153 @@
+//! Istio's own gateways: which of them a `VirtualService` is on, under which host names, and which pods they are.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Rule,
+    listeners::{Placements, VirtualHost, narrower},
+};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::{Found, Id, Inventory, Item},
+    kind::Kind,
+    wire::{
+        Field,
+        gateway::{GatewaySpec, Listener},
+        route::HttpRouteSpec,
+    },
+};
+
+/// How `gateways` names the sidecars.
+const MESH: &str = "mesh";
+
+/// The protocols of ports that speak HTTP, in upper case.
+const HTTP: [&str; 4] = ["GRPC", "HTTP", "HTTP2", "HTTPS"];
+
+/// The pods that are a gateway: Istio's own gateways with one selector share them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Workload {
+    /// Their namespace.
+    pub namespace: String,
+    /// Their labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Workload {
+    /// The pods of a gateway. None: it is not one of Istio's own API.
+    pub fn of(item: &Item<GatewaySpec>, inventory: &Inventory, report: &mut Report) -> Option<Self> {
+        let labels = item.spec.selector.clone()?;
+        if labels.is_empty() {
+            let message = format!(
+                "Gateway {} has no selector, so it would be every pod of the mesh",
+                item.id
+            );
+            report.add(Diagnostic::error(Code::Unsupported, message).at(item.place()));
+        }
+        let namespace = inventory.gateway_namespace.as_ref();
+        Some(Self {
+            namespace: namespace.unwrap_or(&item.id.namespace).clone(),
+            labels,
+        })
+    }
+
+    /// A name for what is generated for them: the values of their labels.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let values: Vec<&str> = self.labels.values().map(String::as_str).collect();
+        values.join("-").to_ascii_lowercase().replace(['_', '.'], "-")
+    }
+}
+
+/// The gateways that a `VirtualService` is on. References that lead nowhere are reported.
+pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Report) -> Placements {
+    let mut placements = Placements::new();
+    for name in &route.spec.gateways {
+        let Some(gateway) = find(route, name, inventory, report) else {
+            continue;
+        };
+        let hosts = placements.entry(gateway.id.clone()).or_default();
+        for listener in &gateway.spec.listeners {
+            hosts.extend(virtual_hosts(route, gateway, &listener.value));
+        }
+        if hosts.is_empty() {
+            placements.remove(&gateway.id);
+            let message = format!(
+                "{} has no host in common with an HTTP server of Gateway {}",
+                route.title(),
+                gateway.id
+            );
+            let warning = Diagnostic::warning(Code::NoMatchingParent, message).at(route.place_of(name));
+            report.add(warning.with(gateway.place(), "the Gateway"));
+        }
+    }
+    placements
+}
+
+fn find<'a>(
+    route: &Item<HttpRouteSpec>,
+    name: &Field<String>,
+    inventory: &'a Inventory,
+    report: &mut Report,
+) -> Option<&'a Item<GatewaySpec>> {
+    if name.value == MESH {
+        return None;
+    }
+    let id = match name.value.split_once('/') {
+        Some((namespace, name)) => Id::new(namespace, name),
+        None => Id::new(&route.id.namespace, &name.value),
+    };
+    match inventory.istio_gateways.find(&id) {
+        Found::Item(gateway) => Some(gateway),
+        Found::Unknown => None,
+        Found::Nothing(similar) => {
+            let message = format!("the Gateway {id} of networking.istio.io is not in the input");
+            let diagnostic = Diagnostic::error(Code::NoMatchingParent, message).at(route.place_of(name));
+            report.add(diagnostic.help_similar(similar));
+            None
+        }
+    }
+}
+
+/// The virtual hosts of a `VirtualService` on a server.
+fn virtual_hosts(route: &Item<HttpRouteSpec>, gateway: &Item<GatewaySpec>, server: &Listener) -> Vec<VirtualHost> {
+    let protocol = server.protocol.value.to_ascii_uppercase();
+    if !HTTP.contains(&protocol.as_str()) {
+        return Vec::new();
+    }
+    let host = server.hostname.as_ref().map_or("*", |host| &host.value);
+    let (namespace, host) = host.split_once('/').unwrap_or(("*", host));
+    let namespace = if namespace == "." {
+        &gateway.id.namespace
+    } else {
+        namespace
+    };
+    if namespace != "*" && namespace != route.id.namespace {
+        return Vec::new();
+    }
+    let common = route
+        .spec
+        .hostnames
+        .iter()
+        .filter_map(|name| narrower(host, &name.value));
+    common
+        .map(|hostname| VirtualHost {
+            port: server.port.value.get(),
+            hostname: hostname.to_owned(),
+        })
+        .collect()
+}
+
+/// Reports a rule without a name with which the filter would have to do: an Envoy route without a name cannot be found.
+pub fn check_name(rule: &Rule, report: &mut Report) {
+    if rule.wire.value.name.is_some() || !rule.is_managed() || rule.route.spec.kind != Kind::VirtualService {
+        return;
+    }
+    let message = format!(
+        "{}, http route {}: the route needs a name: sessions and canaries find it in Envoy by its name",
+        rule.route.title(),
+        rule.index
+    );
+    let help = "add a name that no other route on the gateway has, such as `- name: reviews`";
+    let diagnostic = Diagnostic::error(Code::Invalid, message).at(rule.route.place_of(rule.wire));
+    report.add(diagnostic.help(help));
+}

@@ -1,0 +1,217 @@
+//! The destinations of a `VirtualService`: hosts, ports and subsets, as Istio resolves them.
+
+use super::{Backend, backends};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::{Found, Id, Inventory, Item},
+    similar,
+    source::Place,
+    wire::{
+        Field,
+        canary::Destination,
+        istio::Subset,
+        route::{self, HttpRouteSpec},
+        service::{ServicePort, ServiceSpec},
+        virtual_service::RouteDestination,
+    },
+};
+
+/// What stands behind the name and namespace of a Service in its full name.
+const CLUSTER_DOMAIN: &str = ".svc.cluster.local";
+
+/// The full name of a host: a name without dots is that of a Service in the same namespace.
+pub fn full_name(host: &str, namespace: &str) -> String {
+    if host.contains('.') {
+        host.to_owned()
+    } else {
+        format!("{host}.{namespace}{CLUSTER_DOMAIN}")
+    }
+}
+
+/// The backends of a rule. References that lead nowhere are reported.
+pub fn resolve<'a>(
+    route: &'a Item<HttpRouteSpec>,
+    rule: &'a route::Rule,
+    inventory: &'a Inventory,
+    report: &mut Report,
+) -> Vec<Backend<'a>> {
+    let several = rule.destinations.len() > 1;
+    let mut backends = Vec::new();
+    for reference in &rule.destinations {
+        let weight = weight(&reference.value, several);
+        if let Some(backend) = resolve_one(route, &reference.value.destination.value, weight, inventory, report) {
+            backends::merge(&mut backends, backend);
+        }
+    }
+    backends
+}
+
+/// What one destination gets: all where it is the only one, and nothing where others have weights and it has none.
+fn weight(reference: &RouteDestination, several: bool) -> u32 {
+    match &reference.weight {
+        _ if !several => 1,
+        Some(weight) => weight.value,
+        None => 0,
+    }
+}
+
+fn resolve_one<'a>(
+    route: &Item<HttpRouteSpec>,
+    raw: &'a Destination,
+    weight: u32,
+    inventory: &'a Inventory,
+    report: &mut Report,
+) -> Option<Backend<'a>> {
+    let service = find_service(route, &raw.host, inventory, report)?;
+    let host = full_name(&raw.host.value, &route.id.namespace);
+    Some(Backend {
+        service,
+        port: find_port(route, raw, service, report)?,
+        subset: match &raw.subset {
+            Some(subset) => Some(find_subset(route, &host, subset, inventory, report)?),
+            None => None,
+        },
+        weight,
+    })
+}
+
+fn find_service<'a>(
+    route: &Item<HttpRouteSpec>,
+    host: &Field<String>,
+    inventory: &'a Inventory,
+    report: &mut Report,
+) -> Option<&'a Item<ServiceSpec>> {
+    let full = full_name(&host.value, &route.id.namespace);
+    let external = inventory.external_services.iter().find(|item| {
+        let host = item.spec.external_host.as_ref();
+        host.is_some_and(|host| host.value == full)
+    });
+    if external.is_some() {
+        return external;
+    }
+    let missing = |help: Option<String>| {
+        let message = format!("no Service and no ServiceEntry of the input has the host `{full}`");
+        let diagnostic = Diagnostic::error(Code::BackendNotFound, message).at(route.place_of(host));
+        match help {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
+        }
+    };
+    let id = full
+        .strip_suffix(CLUSTER_DOMAIN)
+        .and_then(|short| short.split_once('.'));
+    let Some((name, namespace)) = id else {
+        let service = full.split_once('.').map(|(name, namespace)| Id::new(namespace, name));
+        let service = service.filter(|id| matches!(inventory.services.find(id), Found::Item(_)));
+        let help = service.map(|id| {
+            let host = format!("{}.{}{CLUSTER_DOMAIN}", id.name, id.namespace);
+            format!("a Service in another namespace is named in full: `{host}`")
+        });
+        report.add(missing(help));
+        return None;
+    };
+    match inventory.services.find(&Id::new(namespace, name)) {
+        Found::Item(service) => Some(service),
+        Found::Unknown => None,
+        Found::Nothing(similar) => {
+            report.add(missing(similar.map(|name| format!("did you mean `{name}`?"))));
+            None
+        }
+    }
+}
+
+fn find_port<'a>(
+    route: &Item<HttpRouteSpec>,
+    raw: &Destination,
+    service: &'a Item<ServiceSpec>,
+    report: &mut Report,
+) -> Option<&'a ServicePort> {
+    let ports = &service.spec.ports;
+    let (problem, place) = match (&raw.port, ports.as_slice()) {
+        (Some(wanted), _) => {
+            let wanted = &wanted.value.number;
+            let port = ports.iter().find(|port| port.port.value == wanted.value);
+            if port.is_some() {
+                return port;
+            }
+            (format!("has no port {}", wanted.value), route.place_of(wanted))
+        }
+        (None, [only]) => return Some(only),
+        (None, _) => (
+            "does not have exactly one port, so the destination must name one".to_owned(),
+            route.place_of(&raw.host),
+        ),
+    };
+    let message = format!("{} {problem}; it has {}", title(service), backends::ports(service));
+    report.add(
+        Diagnostic::error(Code::BackendNotFound, message)
+            .at(place)
+            .with(service.place(), "it stands here"),
+    );
+    None
+}
+
+fn title(service: &Item<ServiceSpec>) -> String {
+    match &service.spec.external_host {
+        Some(host) => format!("the host `{}` of ServiceEntry {}", host.value, service.id),
+        None => format!("the Service {}", service.id),
+    }
+}
+
+/// A subset of a host: of any of its `DestinationRule`s, since Istio merges them.
+fn find_subset<'a>(
+    route: &Item<HttpRouteSpec>,
+    host: &str,
+    wanted: &Field<String>,
+    inventory: &'a Inventory,
+    report: &mut Report,
+) -> Option<&'a Subset> {
+    let rules = inventory.destination_rules.iter();
+    let rules: Vec<_> = rules
+        .filter(|rule| full_name(&rule.spec.host.value, &rule.id.namespace) == host)
+        .collect();
+    let subsets = || rules.iter().flat_map(|rule| &rule.spec.subsets);
+    if let Some(found) = subsets().find(|subset| subset.name.value == wanted.value) {
+        return Some(found);
+    }
+    if inventory.destination_rules.any_unread() {
+        return None;
+    }
+    let names: Vec<&str> = subsets().map(|subset| subset.name.value.as_str()).collect();
+    let known = match (rules.is_empty(), names.is_empty()) {
+        (true, _) => "the input has no DestinationRule for this host".to_owned(),
+        (false, true) => "its DestinationRule has none".to_owned(),
+        (false, false) => format!("there are {}", names.join(", ")),
+    };
+    let message = format!("the host `{host}` has no subset `{}`; {known}", wanted.value);
+    let diagnostic = Diagnostic::error(Code::BackendNotFound, message).at(route.place_of(wanted));
+    let diagnostic = rules.iter().fold(diagnostic, |diagnostic, rule| {
+        diagnostic.with(rule.place(), "the DestinationRule")
+    });
+    report.add(diagnostic.help_similar(similar::find(&wanted.value, names)));
+    None
+}
+
+/// The place of a destination's host in a canary policy, and whether a backend is what it means.
+pub fn means(raw: &Destination, namespace: &str, backend: &Backend) -> bool {
+    let subset = |name: &Option<Field<String>>| name.as_ref().map(|name| name.value.clone());
+    full_name(&raw.host.value, namespace) == backend.host()
+        && subset(&raw.subset) == backend.subset.map(|subset| subset.name.value.clone())
+        && raw
+            .port
+            .as_ref()
+            .is_none_or(|port| port.value.number.value == backend.port.port.value)
+}
+
+/// Reports headers of one destination in a rule whose backend the filter chooses.
+pub fn check_headers(route: &Item<HttpRouteSpec>, rule: &route::Rule, report: &mut Report) {
+    let places = rule.destinations.iter().filter_map(|reference| {
+        let headers = reference.value.headers.as_ref();
+        headers.map(|field| route.place_of(field))
+    });
+    for place in places.collect::<Vec<Place>>() {
+        let message = "headers of one destination are not supported in a route with sessions or canaries and several \
+                       destinations: the choice moves from Envoy's weighted clusters, which would carry them, to the filter";
+        report.add(Diagnostic::error(Code::Unsupported, message).at(place));
+    }
+}

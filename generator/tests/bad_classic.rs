@@ -1,0 +1,577 @@
+//! What a user sees who made a mistake in Istio's own objects: the exact message with its place.
+//!
+//! `SNAPSHOTS=overwrite cargo test -p mooring-generator --test bad_classic` writes the messages anew.
+
+#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
+#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod common;
+
+use common::{
+    classic::{CLASSIC, classic_with},
+    generate, generate_envoy,
+};
+use snapbox::{IntoData as _, cmd::OutputAssert, data::Inline, str};
+
+#[track_caller]
+fn refused(run: OutputAssert, message: Inline) {
+    run.code(1).stdout_eq("").stderr_eq(message.raw());
+}
+
+fn with_session_policy(input: &str) -> String {
+    let (rest, _) = input.split_once("---\napiVersion: mooring.dev").unwrap();
+    format!(
+        "{rest}---\napiVersion: gateway.networking.k8s.io/v1alpha2\nkind: BackendLBPolicy\nmetadata: {{name: pods, namespace: \
+         bookinfo}}\nspec:\n  targetRefs: [{{group: \"\", kind: Service, name: reviews}}]\n  sessionPersistence: {{type: Cookie}}\n"
+    )
+}
+
+fn with_namesake() -> String {
+    let mut documents = CLASSIC.split("---\n");
+    let other = documents
+        .find(|document| document.contains("kind: VirtualService\n"))
+        .unwrap();
+    format!(
+        "{CLASSIC}---\n{}",
+        other.replace("{name: reviews, n", "{name: others, n")
+    )
+}
+
+#[test]
+fn a_route_without_a_name_that_a_session_policy_reaches() {
+    refused(
+        generate(&with_session_policy(&classic_with(
+            "  - name: everyone\n    match:",
+            "  - match:",
+        ))),
+        str![[r#"
+error[Invalid]: VirtualService bookinfo/reviews, http route 1: the route needs a name: sessions and canaries find it in Envoy by its name
+  --> <stdin>:22:5
+   |
+22 |   - match:
+   |     ^
+   |
+   = help: add a name that no other route on the gateway has, such as `- name: reviews`
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_virtual_service_without_any_name() {
+    refused(
+        generate(
+            &classic_with("  - name: everyone\n    match:", "  - match:")
+                .replace("  - name: home\n    match:", "  - match:")
+                .replace(", sectionName: everyone}", "}"),
+        ),
+        str![[r#"
+error[TargetNotFound]: CanaryPolicy bookinfo/canary targets VirtualService bookinfo/reviews, and none of its http routes has a name: routes are found in Envoy by their names
+  --> <stdin>:17:5
+   |
+17 |   - match:
+   |     ^
+...
+77 |   targetRef: {group: networking.istio.io, kind: VirtualService, name: reviews}
+   |                                                                       ------- the policy
+   |
+   = help: add a name that no other route on the gateway has, such as `- name: reviews`
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_section_that_is_not_there() {
+    refused(
+        generate(&classic_with("sectionName: everyone", "sectionName: everyon")),
+        str![[r#"
+error[TargetNotFound]: VirtualService bookinfo/reviews has no rule with the name `everyon`; its rules are called `everyone`, `home`
+  --> <stdin>:79:93
+   |
+79 |   targetRef: {group: networking.istio.io, kind: VirtualService, name: reviews, sectionName: everyon}
+   |                                                                                             ^^^^^^^
+   |
+   = help: did you mean `everyone`?
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_virtual_service_that_is_not_there() {
+    refused(
+        generate(&classic_with("name: reviews, sectionName", "name: review, sectionName")),
+        str![[r#"
+error[TargetNotFound]: CanaryPolicy bookinfo/canary targets the VirtualService bookinfo/review, which is not in the input
+  --> <stdin>:79:71
+   |
+79 |   targetRef: {group: networking.istio.io, kind: VirtualService, name: review, sectionName: everyone}
+   |                                                                       ^^^^^^
+   |
+   = help: did you mean `reviews`?
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_subset_that_is_not_there() {
+    refused(
+        generate(&classic_with("  - {name: v3, labels: {version: v3}}\n", "")),
+        str![[r#"
+error[BackendNotFound]: the host `reviews.bookinfo.svc.cluster.local` has no subset `v3`; there are v1, v2
+  --> <stdin>:32:45
+   |
+32 |     - {destination: {host: reviews, subset: v3}, weight: 10}
+   |                                             ^^
+...
+36 | metadata: {name: reviews, namespace: bookinfo}
+   |                  ------- the DestinationRule
+   |
+   = help: did you mean `v1`?
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_subset_without_a_destination_rule() {
+    refused(
+        generate(&classic_with("  host: reviews\n", "  host: ratings\n")),
+        str![[r#"
+error[BackendNotFound]: the host `reviews.bookinfo.svc.cluster.local` has no subset `v1`; the input has no DestinationRule for this host
+  --> <stdin>:21:44
+   |
+21 |     - destination: {host: reviews, subset: v1}
+   |                                            ^^
+
+error[BackendNotFound]: the host `reviews.bookinfo.svc.cluster.local` has no subset `v1`; the input has no DestinationRule for this host
+  --> <stdin>:30:45
+   |
+30 |     - {destination: {host: reviews, subset: v1}, weight: 60}
+   |                                             ^^
+
+error[BackendNotFound]: the host `reviews.bookinfo.svc.cluster.local` has no subset `v2`; the input has no DestinationRule for this host
+  --> <stdin>:31:72
+   |
+31 |     - {destination: {host: reviews.bookinfo.svc.cluster.local, subset: v2, port: {number: 9080}}, weight: 30}
+   |                                                                        ^^
+
+error[BackendNotFound]: the host `reviews.bookinfo.svc.cluster.local` has no subset `v3`; the input has no DestinationRule for this host
+  --> <stdin>:32:45
+   |
+32 |     - {destination: {host: reviews, subset: v3}, weight: 10}
+   |                                             ^^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_host_that_is_not_there() {
+    refused(
+        generate(&classic_with("{host: reviews, subset: v3}", "{host: review}")),
+        str![[r#"
+error[BackendNotFound]: no Service and no ServiceEntry of the input has the host `review.bookinfo.svc.cluster.local`
+  --> <stdin>:32:28
+   |
+32 |     - {destination: {host: review}, weight: 10}
+   |                            ^^^^^^
+   |
+   = help: did you mean `reviews`?
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_short_name_with_its_namespace() {
+    refused(
+        generate(&classic_with("{host: reviews, subset: v3}", "{host: reviews.bookinfo}")),
+        str![[r#"
+error[BackendNotFound]: no Service and no ServiceEntry of the input has the host `reviews.bookinfo`
+  --> <stdin>:32:28
+   |
+32 |     - {destination: {host: reviews.bookinfo}, weight: 10}
+   |                            ^^^^^^^^^^^^^^^^
+   |
+   = help: a Service in another namespace is named in full: `reviews.bookinfo.svc.cluster.local`
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_port_that_is_not_there() {
+    refused(
+        generate(&classic_with("port: {number: 9080}", "port: {number: 80}")),
+        str![[r#"
+error[BackendNotFound]: the Service bookinfo/reviews has no port 80; it has 9080
+  --> <stdin>:31:91
+   |
+31 |     - {destination: {host: reviews.bookinfo.svc.cluster.local, subset: v2, port: {number: 80}}, weight: 30}
+   |                                                                                           ^^
+...
+47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
+   |                  ------- it stands here
+
+error[BackendNotFound]: the rule VirtualService/bookinfo/reviews/everyone has no destination reviews.bookinfo.svc.cluster.local with the subset v2; it has `reviews.bookinfo:9080/v1`, `reviews.bookinfo:9080/v3`
+  --> <stdin>:83:42
+   |
+22 |   - name: everyone
+   |     - the rule
+...
+83 |     destination: {host: reviews, subset: v2}
+   |                                          ^^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_port_that_must_be_named() {
+    refused(
+        generate(&classic_with(
+            "ports: [{name: http, port: 9080}]}\n---\napiVersion: v1\nkind: Pod",
+            "ports: [{name: http, port: 9080}, {name: metrics, port: 9090}]}\n---\napiVersion: v1\nkind: Pod",
+        )),
+        str![[r#"
+error[BackendNotFound]: the Service bookinfo/reviews does not have exactly one port, so the destination must name one; it has 9080, 9090
+  --> <stdin>:21:27
+   |
+21 |     - destination: {host: reviews, subset: v1}
+   |                           ^^^^^^^
+...
+47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
+   |                  ------- it stands here
+
+error[BackendNotFound]: the Service bookinfo/reviews does not have exactly one port, so the destination must name one; it has 9080, 9090
+  --> <stdin>:30:28
+   |
+30 |     - {destination: {host: reviews, subset: v1}, weight: 60}
+   |                            ^^^^^^^
+...
+47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
+   |                  ------- it stands here
+
+error[BackendNotFound]: the Service bookinfo/reviews does not have exactly one port, so the destination must name one; it has 9080, 9090
+  --> <stdin>:32:28
+   |
+32 |     - {destination: {host: reviews, subset: v3}, weight: 10}
+   |                            ^^^^^^^
+...
+47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
+   |                  ------- it stands here
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_canary_to_a_destination_that_the_route_does_not_have() {
+    refused(
+        generate(&classic_with(
+            "destination: {host: reviews, subset: v2}\n",
+            "destination: {host: reviews, subset: v4}\n",
+        )),
+        str![[r#"
+error[BackendNotFound]: the rule VirtualService/bookinfo/reviews/everyone has no destination reviews.bookinfo.svc.cluster.local with the subset v4; it has `reviews.bookinfo:9080/v1`, `reviews.bookinfo:9080/v2`, `reviews.bookinfo:9080/v3`
+  --> <stdin>:83:42
+   |
+22 |   - name: everyone
+   |     - the rule
+...
+83 |     destination: {host: reviews, subset: v4}
+   |                                          ^^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_backend_ref_for_a_virtual_service() {
+    refused(
+        generate(&classic_with(
+            "    destination: {host: reviews, subset: v2}\n",
+            "    backendRef: {name: reviews}\n",
+        )),
+        str![[r#"
+error[Invalid]: a canary rule names its backend in destination where the target is of the kind VirtualService
+  --> <stdin>:83:17
+   |
+83 |     backendRef: {name: reviews}
+   |                 ^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_gateway_that_is_not_there() {
+    refused(
+        generate(&classic_with("gateways: [front]", "gateways: [fronts]")),
+        str![[r#"
+error[NoMatchingParent]: the Gateway bookinfo/fronts of networking.istio.io is not in the input
+  --> <stdin>:15:14
+   |
+15 |   gateways: [fronts]
+   |              ^^^^^^
+   |
+   = help: did you mean `front`?
+
+
+"#]],
+    );
+}
+
+#[test]
+fn weights_that_are_all_0() {
+    refused(
+        generate(
+            &CLASSIC
+                .replace("weight: 60", "weight: 0")
+                .replace("weight: 30", "weight: 0")
+                .replace("weight: 10", "weight: 0"),
+        ),
+        str![[r#"
+error[Invalid]: the weights of all backends of this rule are 0, so that no new session could be placed
+  --> <stdin>:22:5
+   |
+22 |   - name: everyone
+   |     ^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn headers_of_one_destination() {
+    refused(
+        generate(&classic_with(
+            "weight: 60}",
+            "weight: 60, headers: {request: {set: {a: b}}}}",
+        )),
+        str![[r#"
+error[Unsupported]: headers of one destination are not supported in a route with sessions or canaries and several destinations: the choice moves from Envoy's weighted clusters, which would carry them, to the filter
+  --> <stdin>:30:71
+   |
+30 |     - {destination: {host: reviews, subset: v1}, weight: 60, headers: {request: {set: {a: b}}}}
+   |                                                                       ^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn an_unknown_field() {
+    refused(
+        generate(&classic_with(
+            "  - name: everyone\n",
+            "  - name: everyone\n    retry: {}\n",
+        )),
+        str![[r#"
+error[Invalid]: unknown field `retry`; allowed here: corsPolicy, delegate, directResponse, fault, headers, match, mirror, mirrorPercent, mirrorPercentage, mirror_percent, mirrors, name, redirect, retries, rewrite, route, timeout
+  --> <stdin>:23:5
+   |
+23 |     retry: {}
+   |     ^^^^^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_gateway_for_every_pod() {
+    refused(
+        generate(&classic_with("  selector: {istio: ingressgateway}\n", "")),
+        str![[r#"
+error[Unsupported]: Gateway bookinfo/front has no selector, so it would be every pod of the mesh
+ --> <stdin>:3:18
+  |
+3 | metadata: {name: front, namespace: bookinfo}
+  |                  ^^^^^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn routes_of_one_name_in_one_virtual_host() {
+    refused(
+        generate(&with_namesake()),
+        str![[r#"
+error[Duplicate]: two rules with the name `everyone` are in the virtual host `reviews.example.com:80`, and Envoy cannot tell them apart: VirtualService/bookinfo/others/everyone and VirtualService/bookinfo/reviews/everyone
+  --> <stdin>:22:11
+   |
+22 |   - name: everyone
+   |           ^^^^^^^^
+...
+98 |   - name: everyone
+   |           -------- the other one
+   |
+   = help: give one of them another name
+
+error[Duplicate]: two rules with the name `everyone.bee` are in the virtual host `reviews.example.com:80`, and Envoy cannot tell them apart: VirtualService/bookinfo/others/everyone and VirtualService/bookinfo/reviews/everyone
+  --> <stdin>:22:11
+   |
+22 |   - name: everyone
+   |           ^^^^^^^^
+...
+98 |   - name: everyone
+   |           -------- the other one
+   |
+   = help: give one of them another name
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_local_envoy_without_the_pods() {
+    refused(
+        generate_envoy(&classic_with(
+            "metadata: {name: reviews-3, namespace: bookinfo, labels: {app: reviews, version: v3}}",
+            "metadata: {name: other, namespace: bookinfo}",
+        )),
+        str![[r#"
+error[BackendNotFound]: whether this endpoint is in the subset `v1` cannot be told: subsets select pods by their labels, and the Pod bookinfo/reviews-3 is not in the input
+  --> <stdin>:73:16
+   |
+47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
+   |                  ------- the Service
+...
+73 | - {addresses: [127.0.9.3], targetRef: {kind: Pod, name: reviews-3}}
+   |                ^^^^^^^^^
+   |
+   = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
+
+error[BackendNotFound]: whether this endpoint is in the subset `v2` cannot be told: subsets select pods by their labels, and the Pod bookinfo/reviews-3 is not in the input
+  --> <stdin>:73:16
+   |
+47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
+   |                  ------- the Service
+...
+73 | - {addresses: [127.0.9.3], targetRef: {kind: Pod, name: reviews-3}}
+   |                ^^^^^^^^^
+   |
+   = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
+
+error[BackendNotFound]: whether this endpoint is in the subset `v3` cannot be told: subsets select pods by their labels, and the Pod bookinfo/reviews-3 is not in the input
+  --> <stdin>:73:16
+   |
+47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
+   |                  ------- the Service
+...
+73 | - {addresses: [127.0.9.3], targetRef: {kind: Pod, name: reviews-3}}
+   |                ^^^^^^^^^
+   |
+   = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_local_envoy_with_endpoints_of_no_pod() {
+    refused(
+        generate_envoy(&classic_with(", targetRef: {kind: Pod, name: reviews-1}", "")),
+        str![[r#"
+error[BackendNotFound]: whether this endpoint is in the subset `v1` cannot be told: subsets select pods by their labels, and this endpoint has no targetRef to a Pod
+  --> <stdin>:71:16
+   |
+47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
+   |                  ------- the Service
+...
+71 | - {addresses: [127.0.9.1]}
+   |                ^^^^^^^^^
+   |
+   = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
+
+error[BackendNotFound]: whether this endpoint is in the subset `v2` cannot be told: subsets select pods by their labels, and this endpoint has no targetRef to a Pod
+  --> <stdin>:71:16
+   |
+47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
+   |                  ------- the Service
+...
+71 | - {addresses: [127.0.9.1]}
+   |                ^^^^^^^^^
+   |
+   = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
+
+error[BackendNotFound]: whether this endpoint is in the subset `v3` cannot be told: subsets select pods by their labels, and this endpoint has no targetRef to a Pod
+  --> <stdin>:71:16
+   |
+47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
+   |                  ------- the Service
+...
+71 | - {addresses: [127.0.9.1]}
+   |                ^^^^^^^^^
+   |
+   = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_local_envoy_does_not_do_what_istio_does() {
+    refused(generate_envoy(&classic_with("  - name: everyone\n", "  - name: everyone\n    timeout: 3s\n    mirror: {host: reviews}\n    retries: {attempts: 3}\n    rewrite: {uri: /}\n").replace("uri: {prefix: /reviews}", "uri: {prefix: /reviews}\n      ignoreUriCase: true").replace("{exact: GET}", "{prefix: G}")), str![[r#"
+error[Unsupported]: `timeout` of a VirtualService is not supported by --target envoy
+  --> <stdin>:23:14
+   |
+23 |     timeout: 3s
+   |              ^^
+
+error[Unsupported]: `mirror` of a VirtualService is not supported by --target envoy
+  --> <stdin>:24:13
+   |
+24 |     mirror: {host: reviews}
+   |             ^
+
+error[Unsupported]: `retries` of a VirtualService is not supported by --target envoy
+  --> <stdin>:25:14
+   |
+25 |     retries: {attempts: 3}
+   |              ^
+
+error[Unsupported]: `rewrite` of a VirtualService is not supported by --target envoy
+  --> <stdin>:26:14
+   |
+26 |     rewrite: {uri: /}
+   |              ^
+
+error[Unsupported]: `ignoreUriCase` of a VirtualService is not supported by --target envoy
+  --> <stdin>:29:22
+   |
+29 |       ignoreUriCase: true
+   |                      ^^^^
+
+error[Unsupported]: a `method` that is not exactly one of the usual ones of a VirtualService is not supported by --target envoy
+  --> <stdin>:30:15
+   |
+30 |       method: {prefix: G}
+   |               ^
+
+
+"#]]);
+}
