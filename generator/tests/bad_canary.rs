@@ -218,7 +218,7 @@ fn a_split_without_anything() {
     refused(
         &canary_with("  split:\n    hashOn: {header: user}", "  split: {}"),
         str![[r#"
-error[Invalid]: split says nothing: it needs hashOn, and the weights are those of the route
+error[Invalid]: the field `hashOn` is missing
   --> <stdin>:52:10
    |
 52 |   split: {}

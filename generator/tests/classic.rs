@@ -119,7 +119,9 @@ fn a_match_with_a_name_is_a_route_of_its_own() {
 
 #[test]
 fn a_policy_for_the_whole_virtual_service_holds_for_its_named_routes() {
-    let whole = classic_with(", sectionName: everyone}", "}").replace("subset: v2}\n  sticky", "subset: v1}\n  sticky");
+    let whole = classic_with(", sectionName: everyone}", "}")
+        .replace("subset: v2}\n  sticky", "subset: v1}\n  sticky")
+        .replace(STICKY, "  sticky: {}\n");
     let run = Generated::istio(&whole);
     assert_eq!(patched_routes(&run), ["home", "everyone", "everyone.bee"]);
     assert_eq!(run.findings, [""; 0]);

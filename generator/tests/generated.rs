@@ -20,7 +20,14 @@ use mooring_generator::{
     source::Sources,
 };
 
-const EXAMPLES: [&str; 2] = ["backend-lb-policy", "split"];
+const EXAMPLES: [&str; 6] = [
+    "backend-lb-policy",
+    "bookinfo-gateway-api",
+    "bookinfo-virtualservice",
+    "canary-by-cookie",
+    "split",
+    "sticky-canary",
+];
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")

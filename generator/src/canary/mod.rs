@@ -113,7 +113,7 @@ impl Canary<'_> {
             .rules
             .iter()
             .filter_map(|rule| Some(rule_config(&rule.value, backend(&rule.value)?)));
-        let hash_on = spec.split.as_ref().and_then(|split| split.value.hash_on.as_ref());
+        let hash_on = spec.split.as_ref().map(|split| &split.value.hash_on);
         config::Canary {
             rules: rules.collect(),
             override_session: spec

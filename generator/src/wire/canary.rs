@@ -233,9 +233,8 @@ pub struct PortSelector {
 pub struct Split {
     /// What tells who a client is: the same client always gets the same backend, and a change of weights moves no more
     /// clients than it must. Clients without it are split by chance, as all are by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Source>")]
-    pub hash_on: OptionalField<Source>,
+    #[schemars(with = "Source")]
+    pub hash_on: Field<Source>,
 }
 
 /// A session that binds a client to a backend.
