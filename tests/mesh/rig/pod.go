@@ -105,11 +105,19 @@ func (p *Pod) listen() error {
 		if err != nil {
 			return fmt.Errorf("pod %s: %w", p.Name, err)
 		}
-		server := &http.Server{Handler: http.HandlerFunc(p.serve)}
+		server := &http.Server{Handler: http.HandlerFunc(p.serve), Protocols: protocols()}
 		p.servers = append(p.servers, server)
 		go func() { _ = server.Serve(listener) }()
 	}
 	return nil
+}
+
+// protocols are both versions without TLS; gRPC needs the second.
+func protocols() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return &p
 }
 
 func (p *Pod) serve(w http.ResponseWriter, r *http.Request) {
