@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::dns;
+use crate::{cluster::Cluster, dns, emit::istio::IstioVersion};
 
 /// Session persistence and sticky canary routing for stock Envoy, driven by Gateway API policies.
 #[derive(Debug, Parser)]
@@ -25,6 +25,10 @@ pub struct Cli {
 pub enum Command {
     /// Turn Gateway API policies into configuration for Istio or for a local Envoy
     Generate(Generate),
+    /// Say what becomes of each policy, and why
+    Validate(Validate),
+    /// Compare what would be generated with what is in a directory
+    Diff(Diff),
     /// Print a new key for the key ring that seals session tokens
     Keygen(Keygen),
     /// Print the custom resource definition of CanaryPolicy
@@ -34,17 +38,119 @@ pub enum Command {
 /// `mooring generate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, HTTPRoute, Service, EndpointSlice and \
-ReferenceGrant, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are skipped. Exit status: 0 when something was generated, 1 when the input is wrong (nothing is written then), 2 when the \
-flags are wrong.
+Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, HTTPRoute, GRPCRoute, Service, EndpointSlice and \
+ReferenceGrant, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are skipped. Exit \
+status: 0 when something was generated, 1 when the input is wrong (nothing is written then), 2 when the flags are wrong. \
+With --check: 0 when the directory is current, 1 when it is not, 2 when something is wrong.
 
 Examples:
   mooring generate -f manifests/ --wasm oci://registry.example.com/mooring:1.0 > mooring.yaml
   mooring generate -f manifests/ --target envoy --wasm target/mooring.wasm > envoy.yaml")]
 pub struct Generate {
+    /// What to generate, and from what.
+    #[command(flatten)]
+    pub recipe: Recipe,
+
+    /// Write one file for each object into this directory instead of all of them to the standard output
+    #[arg(long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+
+    /// Write nothing; compare with what --output-dir has written into this directory, and print the differences
+    #[arg(long, value_name = "DIR", conflicts_with = "output_dir")]
+    pub check: Option<PathBuf>,
+}
+
+/// `mooring diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The same as mooring generate --check DIR. A file there that Mooring has generated (its objects have the label \
+app.kubernetes.io/managed-by: mooring) and would not generate any more is a difference too; other files are left alone. \
+Exit status: 0 when the directory is current, 1 when it is not, 2 when something is wrong.
+
+Example:
+  mooring diff deploy/mooring -f manifests/ --wasm oci://registry.example.com/mooring:1.0")]
+pub struct Diff {
+    /// The directory into which mooring generate --output-dir has written
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+
+    /// What to generate, and from what.
+    #[command(flatten)]
+    pub recipe: Recipe,
+}
+
+/// `mooring validate`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Conditions are those of GEP-713: Accepted, Conflicted, Overridden, Invalid, TargetNotFound. Exit status: 0 when nothing is \
+wrong, 1 when there is an error (with --strict also a warning), 2 when the flags are wrong.
+
+Examples:
+  mooring validate -f manifests/
+  mooring validate -f manifests/ -o json | jq '.findings[].code'
+  mooring validate --from-cluster --context staging --namespace shop")]
+pub struct Validate {
+    /// What to read.
+    #[command(flatten)]
+    pub input: Input,
+
+    /// How to say it
+    #[arg(short, long, value_enum, default_value_t = Telling::Text)]
+    pub output: Telling,
+
+    /// Exit with 1 on warnings too
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// What is read.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("source").required(true)))]
+pub struct Input {
     /// A file, a directory (its .yaml, .yml and .json files, recursively) or - for the standard input; may be repeated
-    #[arg(short, long = "file", value_name = "FILE|DIR|-", required = true)]
+    #[arg(short, long = "file", value_name = "FILE|DIR|-", group = "source")]
     pub files: Vec<PathBuf>,
+
+    /// Read the objects from the API server of the kubeconfig's context instead of files
+    #[arg(long, group = "source")]
+    pub from_cluster: bool,
+
+    /// The kubeconfig for --from-cluster. Default: the files in KUBECONFIG, else ~/.kube/config, else the pod's service
+    /// account
+    #[arg(long, value_name = "FILE", requires = "from_cluster", conflicts_with = "files")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The context for --from-cluster. Default: the current one
+    #[arg(long, value_name = "NAME", requires = "from_cluster", conflicts_with = "files")]
+    pub context: Option<String>,
+
+    /// A namespace to read with --from-cluster; may be repeated. Default: all
+    #[arg(
+        short,
+        long = "namespace",
+        value_name = "NAMESPACE",
+        requires = "from_cluster",
+        conflicts_with = "files"
+    )]
+    pub namespaces: Vec<String>,
+}
+
+impl From<&Input> for Cluster {
+    fn from(input: &Input) -> Self {
+        Self {
+            kubeconfig: input.kubeconfig.clone(),
+            context: input.context.clone(),
+            namespaces: input.namespaces.clone(),
+        }
+    }
+}
+
+/// What is generated, and from what.
+#[derive(Debug, Args)]
+pub struct Recipe {
+    /// What to read.
+    #[command(flatten)]
+    pub input: Input,
 
     /// What to generate: a WasmPlugin and an EnvoyFilter for each Istio gateway, or the bootstrap of one local Envoy
     #[arg(long, value_enum, default_value_t = TargetName::Istio)]
@@ -54,10 +160,6 @@ pub struct Generate {
     #[arg(short, long, value_enum, default_value_t = Format::Yaml)]
     pub output: Format,
 
-    /// Write one file for each object into this directory instead of all of them to the standard output
-    #[arg(long, value_name = "DIR")]
-    pub output_dir: Option<PathBuf>,
-
     /// Where the gateway finds the filter module: for Istio a URL (oci://, https://, http:// or file://), for Envoy the
     /// path of the file, such as target/mooring.wasm
     #[arg(long, value_name = "URL|PATH")]
@@ -66,6 +168,10 @@ pub struct Generate {
     /// The SHA-256 of the module (https://) or of its image manifest (oci://), for Istio to check
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     pub wasm_sha256: Option<String>,
+
+    /// The Istio that the objects are for, 1.22 to 1.31 (only with --target istio). Default: the newest
+    #[arg(long, value_name = "VERSION")]
+    pub istio_version: Option<IstioVersion>,
 
     /// What happens to requests when the module cannot run. Default: open for Istio, so that traffic goes on without
     /// sessions; reload for Envoy
@@ -118,6 +224,15 @@ pub enum Format {
     /// YAML documents
     Yaml,
     /// JSON; several objects are a List
+    Json,
+}
+
+/// How a validation is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Telling {
+    /// Tables and findings, for people
+    Text,
+    /// One JSON object, for programs
     Json,
 }
 

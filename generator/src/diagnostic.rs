@@ -141,6 +141,23 @@ impl Diagnostic {
         &self.message
     }
 
+    /// Where it is, if it is anywhere.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        self.place
+    }
+
+    /// The other places that belong to it, and what is there.
+    pub fn related(&self) -> impl Iterator<Item = (Place, &str)> {
+        self.related.iter().map(|(place, label)| (*place, label.as_str()))
+    }
+
+    /// What to do about it, if we know.
+    #[must_use]
+    pub fn advice(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
     /// The finding with its places in the source, over several lines, as rustc shows it.
     #[must_use]
     pub fn render(&self, sources: &Sources) -> String {
@@ -222,9 +239,14 @@ impl Report {
     /// Whether any finding is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.diagnostics
-            .iter()
-            .any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.count(Severity::Error) > 0
+    }
+
+    /// How many findings are as bad as this.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        let found = self.diagnostics.iter();
+        found.filter(|diagnostic| diagnostic.severity == severity).count()
     }
 
     /// All findings, sorted by file and line; those without a place come first.

@@ -1,4 +1,4 @@
-//! `mooring generate`: from sources to the objects of a target.
+//! `mooring generate` and `mooring diff`: from sources to the objects of a target.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -41,15 +41,18 @@ pub enum InvalidFlags {
     /// A local Envoy reads the module from a file.
     #[error("--wasm must be the path of a file for --target envoy")]
     NotAPath,
+    /// `FAIL_RELOAD` is younger than this Istio.
+    #[error("--fail-strategy reload needs Istio 1.27 or later, and --istio-version is {0}: use open or close")]
+    CannotReload(istio::IstioVersion),
     /// A port is mapped twice.
     #[error("--listen maps the port {0} twice")]
     ListenTwice(u16),
 }
 
-impl TryFrom<&cli::Generate> for Target {
+impl TryFrom<&cli::Recipe> for Target {
     type Error = InvalidFlags;
 
-    fn try_from(flags: &cli::Generate) -> Result<Self, InvalidFlags> {
+    fn try_from(flags: &cli::Recipe) -> Result<Self, InvalidFlags> {
         match flags.target {
             TargetName::Istio => istio_options(flags).map(Self::Istio),
             TargetName::Envoy => envoy_options(flags).map(Self::Envoy),
@@ -57,7 +60,7 @@ impl TryFrom<&cli::Generate> for Target {
     }
 }
 
-fn istio_options(flags: &cli::Generate) -> Result<istio::Options, InvalidFlags> {
+fn istio_options(flags: &cli::Recipe) -> Result<istio::Options, InvalidFlags> {
     let target = "envoy";
     if flags.admin.is_some() {
         return Err(InvalidFlags::OtherTarget {
@@ -75,20 +78,27 @@ fn istio_options(flags: &cli::Generate) -> Result<istio::Options, InvalidFlags> 
     if !schemes.iter().any(|scheme| flags.wasm.starts_with(scheme)) {
         return Err(InvalidFlags::NotAUrl);
     }
+    let fail_strategy = flags.fail_strategy.unwrap_or(FailStrategy::Open);
+    let version = flags.istio_version.unwrap_or_default();
+    if fail_strategy == FailStrategy::Reload && !version.can_reload() {
+        return Err(InvalidFlags::CannotReload(version));
+    }
     Ok(istio::Options {
         url: flags.wasm.clone(),
         sha256: flags.wasm_sha256.clone(),
         gateway_namespace: flags.gateway_namespace.clone(),
-        fail_strategy: flags.fail_strategy.unwrap_or(FailStrategy::Open),
+        fail_strategy,
+        version,
     })
 }
 
-fn envoy_options(flags: &cli::Generate) -> Result<envoy::Options, InvalidFlags> {
-    if flags.wasm_sha256.is_some() {
-        return Err(InvalidFlags::OtherTarget {
-            flag: "--wasm-sha256",
-            target: "istio",
-        });
+fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
+    let of_istio = [
+        ("--wasm-sha256", flags.wasm_sha256.is_some()),
+        ("--istio-version", flags.istio_version.is_some()),
+    ];
+    if let Some((flag, _)) = of_istio.into_iter().find(|(_, given)| *given) {
+        return Err(InvalidFlags::OtherTarget { flag, target: "istio" });
     }
     if flags.gateway_namespace.is_some() {
         return Err(InvalidFlags::OtherTarget {
@@ -122,7 +132,7 @@ pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<
     }
     let plan = Plan::new(&inventory, report);
     match target {
-        Target::Istio(options) => istio::emit(&plan, &inventory, options, report),
+        Target::Istio(options) => istio::emit(&plan, options, report),
         Target::Envoy(options) => envoy::emit(&plan, &inventory, options, report),
     }
 }

@@ -18,13 +18,13 @@ use crate::{
         grant::ReferenceGrantSpec,
         istio::DestinationRuleSpec,
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
-        route::{GrpcRouteSpec, HttpRouteSpec},
+        route::HttpRouteSpec,
         service::{EndpointSlice, Pod, ServiceSpec},
     },
 };
 
 /// The namespace of an object that names none.
-const DEFAULT_NAMESPACE: &str = "default";
+pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +99,14 @@ impl<T> Item<T> {
     }
 }
 
+impl Item<HttpRouteSpec> {
+    /// Kind, namespace and name of a route.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.spec.kind, self.id)
+    }
+}
+
 /// Reports a text that is no name of an object.
 pub fn check_name(field: &Field<String>, origin: Origin, report: &mut Report) {
     let text = field.value.as_str();
@@ -109,14 +117,6 @@ pub fn check_name(field: &Field<String>, origin: Origin, report: &mut Report) {
             dns::MAX_LENGTH
         );
         report.add(Diagnostic::error(Code::Invalid, message).at(origin.place(field)));
-    }
-}
-
-impl Item<HttpRouteSpec> {
-    /// Kind, namespace and name of a route.
-    #[must_use]
-    pub fn title(&self) -> String {
-        format!("{} {}", self.spec.kind, self.id)
     }
 }
 
@@ -211,7 +211,7 @@ pub struct Inventory {
     /// The namespace of the pods of Istio's own gateways. None: that of the gateway.
     pub gateway_namespace: Option<String>,
     /// The gRPC routes.
-    pub grpc_routes: Items<GrpcRouteSpec>,
+    pub grpc_routes: Items<HttpRouteSpec>,
     /// The Services.
     pub services: Items<ServiceSpec>,
     /// Pods, whose labels select subsets.
@@ -253,6 +253,12 @@ impl Inventory {
         inventory
     }
 
+    /// The routes of all kinds.
+    pub fn routes(&self) -> impl Iterator<Item = &Item<HttpRouteSpec>> {
+        let of_gateway_api = self.http_routes.iter().chain(self.grpc_routes.iter());
+        of_gateway_api.chain(self.virtual_services.iter())
+    }
+
     fn insert(&mut self, origin: Origin, parsed: Parsed, report: &mut Report) {
         fn item<S>(origin: Origin, object: Object<S>) -> Item<S> {
             Item::new(origin, object.metadata, object.spec)
@@ -272,7 +278,10 @@ impl Inventory {
             }
             Parsed::Gateway(object) => self.gateways.insert(Kind::Gateway, item(origin, object), report),
             Parsed::HttpRoute(object) => self.http_routes.insert(Kind::HttpRoute, item(origin, object), report),
-            Parsed::GrpcRoute(object) => self.grpc_routes.insert(Kind::GrpcRoute, item(origin, object), report),
+            Parsed::GrpcRoute(object) => {
+                let item = Item::new(origin, object.metadata, object.spec.into());
+                self.grpc_routes.insert(Kind::GrpcRoute, item, report);
+            }
             Parsed::VirtualService(object) => {
                 let item = Item::new(origin, object.metadata, object.spec.into());
                 self.virtual_services.insert(Kind::VirtualService, item, report);
@@ -304,11 +313,6 @@ impl Inventory {
                     .insert(Kind::ReferenceGrant, item(origin, object), report);
             }
         }
-    }
-
-    /// The routes of all kinds.
-    pub fn routes(&self) -> impl Iterator<Item = &Item<HttpRouteSpec>> {
-        self.http_routes.iter().chain(self.virtual_services.iter())
     }
 
     /// Remembers that an object of this kind, or any one of it, could not be read: those who miss it need not say so.

@@ -82,6 +82,36 @@ const KINDS: [Row; 14] = [
     (Kind::ReferenceGrant, "ReferenceGrant", GATEWAY_API, &["v1", "v1beta1"]),
 ];
 
+/// A kind that is read, by its names.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownKind {
+    /// The kind.
+    pub name: &'static str,
+    /// Its group; empty: the core group.
+    pub group: &'static str,
+    /// Its versions, the best one first.
+    pub versions: &'static [&'static str],
+}
+
+impl KnownKind {
+    /// Every kind that is read.
+    pub fn all() -> impl Iterator<Item = Self> {
+        KINDS
+            .into_iter()
+            .map(|(_, name, group, versions)| Self { name, group, versions })
+    }
+
+    /// `apiVersion` of an object in one of its versions.
+    #[must_use]
+    pub fn api_version(&self, version: &str) -> String {
+        if self.group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{}/{version}", self.group)
+        }
+    }
+}
+
 /// What is to be done with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recognized {

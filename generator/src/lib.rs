@@ -4,7 +4,7 @@
 //!
 //! | step | module |
 //! |---|---|
-//! | texts and places in them | [`source`] |
+//! | texts and places in them | [`source`]; from an API server, [`cluster`] |
 //! | texts to objects, in the shapes in which they are written | [`document`], [`wire`], [`kind`], `yaml` |
 //! | objects by kind and name | [`inventory`] |
 //! | every dialect of session persistence to one type | [`dialect`], [`session`] |
@@ -12,7 +12,8 @@
 //! | which policy holds where | [`attachment`] |
 //! | gateways, rules, backends, names | [`plan`] |
 //! | a plan to the objects of a target | [`emit`] |
-//! | objects to bytes | [`output`] |
+//! | objects to bytes | [`output`], or to what is different: [`drift`] |
+//! | or instead of that, what became of each policy | [`validate`] |
 //!
 //! Whatever is found to be wrong on the way is a [`diagnostic::Diagnostic`]; a step reports all that it finds and goes on.
 
@@ -22,11 +23,13 @@
 pub mod attachment;
 pub mod canary;
 pub mod cli;
+pub mod cluster;
 pub mod crds;
 pub mod diagnostic;
 pub mod dialect;
 mod dns;
 pub mod document;
+pub mod drift;
 pub mod emit;
 pub mod generate;
 pub mod inventory;
@@ -37,5 +40,6 @@ pub mod plan;
 pub mod session;
 mod similar;
 pub mod source;
+pub mod validate;
 pub mod wire;
 mod yaml;

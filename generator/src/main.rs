@@ -1,66 +1,115 @@
 //! The `mooring` command: what is done with errors, and nothing else. Exit status 0: done; 1: the input is wrong or
-//! something cannot be read or written; 2: the flags are wrong. A closed pipe is no error.
+//! something cannot be read or written; 2: the flags are wrong. Where two things are compared, 1 says that they differ and
+//! 2 that something is wrong, as `diff` has it. A closed pipe is no error.
 
 use std::{
     io::{self, Write as _},
+    path::Path,
     process::ExitCode,
 };
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use mooring_generator::{
-    cli::{Cli, Command, Format, Generate, Keygen},
+    cli::{Cli, Command, Diff, Format, Generate, Input, Keygen, Recipe, Telling, Validate},
+    cluster::Cluster,
     crds,
-    diagnostic::Report,
+    diagnostic::{Report, Severity},
+    drift,
+    emit::Output,
     generate::{self, Target},
     keygen, output,
     source::Sources,
+    validate,
 };
 
+/// Two things differ.
+const DIFFERENT: u8 = 1;
+
+/// Two things cannot be compared, because something is wrong.
+const TROUBLE: u8 = 2;
+
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Generate(flags) => generate(&flags),
-        Command::Keygen(flags) => keygen(&flags),
-        Command::Crds => crds(),
+    let command = Cli::parse().command;
+    let (result, failure) = match &command {
+        Command::Generate(flags) => match &flags.check {
+            Some(directory) => (check(&flags.recipe, "generate", directory), TROUBLE),
+            None => (generate(flags), 1),
+        },
+        Command::Diff(Diff { directory, recipe }) => (check(recipe, "diff", directory), TROUBLE),
+        Command::Validate(flags) => (validate(flags), 1),
+        Command::Keygen(flags) => (keygen(flags), 1),
+        Command::Crds => (crds(), 1),
     };
     match result {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(failure)
         }
     }
 }
 
 fn generate(flags: &Generate) -> anyhow::Result<ExitCode> {
-    let target = match Target::try_from(flags) {
-        Ok(target) => target,
-        Err(invalid) => {
-            let mut command = Cli::command();
-            command.build();
-            let generate = command.find_subcommand("generate").cloned();
-            generate
-                .unwrap_or(command)
-                .error(ErrorKind::ArgumentConflict, invalid)
-                .exit()
-        }
+    let recipe = &flags.recipe;
+    let Some(outputs) = outputs(recipe, "generate")? else {
+        return Ok(ExitCode::FAILURE);
     };
+    match &flags.output_dir {
+        Some(directory) => output::write(&outputs, recipe.output, directory)?,
+        None => print(&output::text(&outputs, recipe.output)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(recipe: &Recipe, command: &str, directory: &Path) -> anyhow::Result<ExitCode> {
+    let Some(outputs) = outputs(recipe, command)? else {
+        return Ok(ExitCode::from(TROUBLE));
+    };
+    let diff = drift::diff(&outputs, recipe.output, directory)?;
+    if diff.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Whoever does not read the differences to the end still wants to know that there are some.
+    match print(&diff) {
+        Err(error) if !is_broken_pipe(&error) => Err(error),
+        _ => Ok(ExitCode::from(DIFFERENT)),
+    }
+}
+
+/// What is generated. None: the input is wrong, and the user has been told.
+fn outputs(recipe: &Recipe, command: &str) -> anyhow::Result<Option<Vec<Output>>> {
+    let target = Target::try_from(recipe).unwrap_or_else(|invalid| refuse(command, invalid));
     let mut report = Report::default();
-    let sources = Sources::read(&flags.files, &mut io::stdin().lock(), &mut report);
+    let sources = read(&recipe.input, &mut report)?;
     let outputs = generate::generate(&sources, &target, &mut report);
     let mut stderr = io::stderr().lock();
     for diagnostic in report.sorted() {
         writeln!(stderr, "{}\n", diagnostic.render(&sources))?;
     }
-    if report.has_errors() {
-        return Ok(ExitCode::FAILURE);
+    Ok((!report.has_errors()).then_some(outputs))
+}
+
+fn validate(flags: &Validate) -> anyhow::Result<ExitCode> {
+    let mut report = Report::default();
+    let sources = read(&flags.input, &mut report)?;
+    let validation = validate::validate(&sources, &mut report);
+    print(&match flags.output {
+        Telling::Text => validate::text(&validation, &report, &sources),
+        Telling::Json => validate::json(&validation, &report, &sources),
+    })?;
+    let failed = report.has_errors() || (flags.strict && report.count(Severity::Warning) > 0);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn read(input: &Input, report: &mut Report) -> anyhow::Result<Sources> {
+    if !input.from_cluster {
+        return Ok(Sources::read(&input.files, &mut io::stdin().lock(), report));
     }
-    match &flags.output_dir {
-        Some(directory) => output::write(&outputs, flags.output, directory)?,
-        None => print(&output::text(&outputs, flags.output)?)?,
-    }
-    Ok(ExitCode::SUCCESS)
+    let mut sources = Sources::default();
+    Cluster::from(input).read(&mut sources)?;
+    Ok(sources)
 }
 
 fn keygen(flags: &Keygen) -> anyhow::Result<ExitCode> {
@@ -78,6 +127,17 @@ fn keygen(flags: &Keygen) -> anyhow::Result<ExitCode> {
 fn crds() -> anyhow::Result<ExitCode> {
     print(&output::text(&crds::all()?, Format::Yaml)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends with what is wrong with the flags, as clap says it of those that it checks itself.
+fn refuse(command: &str, invalid: impl std::fmt::Display) -> ! {
+    let mut cli = Cli::command();
+    cli.build();
+    let command = cli.find_subcommand(command).cloned();
+    command
+        .unwrap_or(cli)
+        .error(ErrorKind::ArgumentConflict, invalid)
+        .exit()
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

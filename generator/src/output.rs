@@ -26,18 +26,24 @@ pub fn text(outputs: &[Output], format: Format) -> Result<String, serde_saphyr::
     }
 }
 
-/// Writes each object into a file of its own. All files are complete before the first one takes its name.
-pub fn write(outputs: &[Output], format: Format, directory: &Path) -> anyhow::Result<()> {
-    use anyhow::Context as _;
-
+/// The name of the file of an object.
+#[must_use]
+pub fn file_name(output: &Output, format: Format) -> String {
     let ending = match format {
         Format::Yaml => "yaml",
         Format::Json => "json",
     };
+    format!("{}.{ending}", output.file_stem)
+}
+
+/// Writes each object into a file of its own. All files are complete before the first one takes its name.
+pub fn write(outputs: &[Output], format: Format, directory: &Path) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+
     fs::create_dir_all(directory).with_context(|| format!("cannot create `{}`", directory.display()))?;
     let mut renames = Renames::default();
     for output in outputs {
-        let path = directory.join(format!("{}.{ending}", output.file_stem));
+        let path = directory.join(file_name(output, format));
         let text = text(std::slice::from_ref(output), format)?;
         renames
             .prepare(&path, &text)

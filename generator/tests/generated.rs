@@ -1,6 +1,6 @@
-//! What comes out of each example, for both targets, stands in `examples/generated`, and the custom resource definitions in
-//! `docs/crds`; here it is compared with what would
-//! come out today. `make generated` writes it anew.
+//! What comes out of each example, for both targets, stands in `examples/generated`, the help of the command in
+//! `docs/command-line.md` and the custom resource definitions in `docs/crds`; here they are compared with what would come
+//! out today. `make generated` writes them anew.
 
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 
@@ -11,7 +11,7 @@ use std::{
 };
 
 use mooring_generator::{
-    cli::{FailStrategy, Format},
+    cli::{Cli, FailStrategy, Format},
     crds,
     diagnostic::Report,
     emit::{envoy, istio},
@@ -39,6 +39,7 @@ fn targets() -> [(&'static str, Target); 2] {
         sha256: None,
         gateway_namespace: None,
         fail_strategy: FailStrategy::Open,
+        version: istio::IstioVersion::default(),
     };
     let envoy = envoy::Options {
         wasm: "target/mooring.wasm".to_owned(),
@@ -64,11 +65,35 @@ fn generated() -> BTreeMap<PathBuf, String> {
             files.insert(examples().join(format!("generated/{example}/{name}.yaml")), text);
         }
     }
+    files.insert(examples().join("../docs/command-line.md"), command_line());
     for definition in crds::all().unwrap() {
         let path = examples().join(format!("../docs/crds/{}.yaml", definition.file_stem));
         files.insert(path, output::text(&[definition], Format::Yaml).unwrap());
     }
     files
+}
+
+/// The help of every command.
+fn command_line() -> String {
+    let options = clap_markdown::MarkdownOptions::new()
+        .title("Command line".to_owned())
+        .show_footer(false)
+        .show_table_of_contents(false);
+    let text = clap_markdown::help_markdown_custom::<Cli>(&options);
+    let text = text.replace(
+        "This document contains the help content for the `mooring` command-line program.",
+        "The help of every command. This file is generated (`make generated`).",
+    );
+    // Markdown wants a blank line and four blanks before code.
+    let text = text
+        .replace("\nExample", "\n\nExample")
+        .replace("\n  mooring ", "\n    mooring ");
+    let text = text
+        .replace("Examples:\n", "Examples:\n\n")
+        .replace("Example:\n", "Example:\n\n");
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let text = lines.join("\n").replace("\n\n\n", "\n\n").replace("\n\n\n", "\n\n");
+    format!("{}\n", text.trim_end())
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn a_split_chooses_by_key_and_falls_back_to_the_heaviest() {
     );
     assert_eq!(
         run.at("/items/1/metadata/annotations/envoyfilter.istio.io~1referenced-services"),
-        "beta.default.svc.cluster.local,gone.default.svc.cluster.local,web.default.svc.cluster.local"
+        "default/beta.default.svc.cluster.local,default/gone.default.svc.cluster.local,default/web.default.svc.cluster.local"
     );
 }
 
@@ -216,6 +216,59 @@ fn rules_of_one_name_are_told_apart_by_their_virtual_hosts() {
         run.at("/items/1/spec/configPatches/3/match/routeConfiguration/vhost"),
         &json!({ "name": "a.example:80", "route": { "name": "all" } })
     );
+}
+
+#[test]
+fn rules_of_one_name_without_sessions_are_nobodys_trouble() {
+    let route = |name: &str| {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}}}\nspec:\n  parentRefs: \
+             [{{name: front}}]\n  rules: [{{name: all, backendRefs: [{{name: plain, port: 80}}]}}]\n"
+        )
+    };
+    let service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: plain}\nspec: {ports: [{port: 80}]}\n";
+    let run = Generated::istio(&format!("{SHOP}{}{}{service}", route("a"), route("b")));
+    assert_eq!(run.value, Generated::istio(SHOP).value);
+}
+
+#[test]
+fn a_listener_takes_routes_from_where_it_says() {
+    let listener = |allowed: &str| {
+        let gateway = "  name: front\n  namespace: infra\n";
+        let shop = shop_with("  name: front\n", gateway).replace(
+            "  - name: front\n  rules",
+            "  - {name: front, namespace: infra}\n  rules",
+        );
+        let allowed = format!("    protocol: HTTP\n    allowedRoutes: {allowed}\n");
+        let run = common::generate(&shop.replace("    protocol: HTTP\n", &allowed));
+        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        (
+            run.get_output().status.success(),
+            stderr.lines().next().unwrap_or("").to_owned(),
+        )
+    };
+    let excluded = "error[NoMatchingParent]: Gateway infra/front does not take HTTPRoute default/web: the allowedRoutes of its \
+                    listeners exclude it";
+    for allowed in [
+        "{}",
+        "{namespaces: {}}",
+        "{namespaces: {from: Same}}",
+        "{namespaces: {from: None}}",
+        "{namespaces: {from: All}, kinds: [{kind: GRPCRoute}]}",
+        "{namespaces: {from: All}, kinds: [{group: example.com, kind: HTTPRoute}]}",
+    ] {
+        assert_eq!(listener(allowed), (false, excluded.to_owned()), "{allowed}");
+    }
+    for allowed in [
+        "{namespaces: {from: All}}",
+        "{namespaces: {from: All}, kinds: [{kind: GRPCRoute}, {kind: HTTPRoute}]}",
+    ] {
+        assert_eq!(listener(allowed), (true, String::new()), "{allowed}");
+    }
+    let selector = "{namespaces: {from: Selector, selector: {matchLabels: {a: b}}}}";
+    let warning =
+        "warning[Unsupported]: the selector of allowedRoutes is not evaluated: every namespace is taken for selected";
+    assert_eq!(listener(selector), (true, warning.to_owned()));
 }
 
 #[test]

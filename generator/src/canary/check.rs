@@ -9,10 +9,11 @@ use mooring_policy::{
     rule::{InvalidConfig, InvalidRule, RouteTable},
 };
 
-use super::{RouteKind, match_config, rule_config, source_config};
+use super::{match_config, rule_config, source_config};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::Item,
+    kind::Kind,
     source::Place,
     wire::{
         Field,
@@ -28,7 +29,7 @@ const MAX_MATCHES: usize = 16;
 const PROBE: &str = "probe";
 
 /// Reports everything that is wrong. Returns whether nothing is.
-pub fn check(item: &Item<CanaryPolicySpec>, kind: Option<RouteKind>, report: &mut Report) -> bool {
+pub fn check(item: &Item<CanaryPolicySpec>, kind: Option<Kind>, report: &mut Report) -> bool {
     let mut checker = Checker {
         item,
         problems: 0,
@@ -89,14 +90,12 @@ impl Checker<'_> {
     }
 
     /// Where a rule sends to, as far as it depends on the kind of the target alone.
-    fn backend(&mut self, rule: &CanaryRule, kind: Option<RouteKind>) {
+    fn backend(&mut self, rule: &CanaryRule, kind: Option<Kind>) {
         let name = &rule.name;
         let (field, stray) = match kind {
             None => return,
-            Some(RouteKind::VirtualService) => {
-                ("destination", rule.backend_ref.as_ref().map(|f| self.item.place_of(f)))
-            }
-            Some(RouteKind::HttpRoute) => ("backendRef", rule.destination.as_ref().map(|f| self.item.place_of(f))),
+            Some(Kind::VirtualService) => ("destination", rule.backend_ref.as_ref().map(|f| self.item.place_of(f))),
+            Some(_) => ("backendRef", rule.destination.as_ref().map(|f| self.item.place_of(f))),
         };
         let kind = kind.map_or(String::new(), |kind| kind.to_string());
         if let Some(place) = stray {

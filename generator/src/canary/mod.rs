@@ -9,34 +9,19 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dialect,
     inventory::{Id, Inventory, Item},
-    kind::{GATEWAY_API, NETWORKING_ISTIO},
+    kind::{GATEWAY_API, Kind, NETWORKING_ISTIO},
     session::{Located, SessionPolicy},
     wire::canary::{CanaryPolicySpec, CanaryRule, Match, Source, ValueMatch},
 };
 
 mod check;
 
-/// The kinds of routes that a policy can target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RouteKind {
-    /// `HTTPRoute`.
-    HttpRoute,
-    /// `VirtualService`.
-    VirtualService,
-}
-
 /// What the target of a policy can be.
-const TARGETS: [(&str, &str, RouteKind); 2] = [
-    (GATEWAY_API, "HTTPRoute", RouteKind::HttpRoute),
-    (NETWORKING_ISTIO, "VirtualService", RouteKind::VirtualService),
+const TARGETS: [(&str, Kind); 3] = [
+    (GATEWAY_API, Kind::HttpRoute),
+    (GATEWAY_API, Kind::GrpcRoute),
+    (NETWORKING_ISTIO, Kind::VirtualService),
 ];
-
-impl std::fmt::Display for RouteKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let row = TARGETS.iter().find(|(.., kind)| kind == self);
-        f.write_str(row.map_or("", |(_, name, _)| name))
-    }
-}
 
 /// A policy.
 #[derive(Debug)]
@@ -46,7 +31,7 @@ pub struct Canary<'a> {
     /// When it was created, if that is known.
     pub created: Option<String>,
     /// The kind of the route that it targets.
-    pub target_kind: RouteKind,
+    pub target_kind: Kind,
     /// The route that it targets.
     pub target: Located<Id>,
     /// The rule of it that it targets. None: all.
@@ -83,12 +68,13 @@ pub fn policies<'a>(inventory: &'a Inventory, report: &mut Report) -> Vec<Canary
     policies
 }
 
-fn target_kind(item: &Item<CanaryPolicySpec>, report: &mut Report) -> Option<RouteKind> {
+fn target_kind(item: &Item<CanaryPolicySpec>, report: &mut Report) -> Option<Kind> {
     let target = &item.spec.target_ref.value;
     let (group, kind) = (target.group.value.as_str(), target.kind.value.as_str());
-    let row = TARGETS.iter().find(|(other, name, _)| (*other, *name) == (group, kind));
-    if row.is_none() {
-        let allowed = TARGETS.map(|(group, kind, _)| format!("{kind} of {group}"));
+    let mut targets = TARGETS.into_iter();
+    let found = targets.find(|(other, target)| *other == group && target.to_string() == kind);
+    if found.is_none() {
+        let allowed = TARGETS.map(|(group, kind)| format!("{kind} of {group}"));
         let group = if group.is_empty() { "core" } else { group };
         let message = format!(
             "a CanaryPolicy can target {}, and this is a {kind} of the group {group}",
@@ -96,7 +82,7 @@ fn target_kind(item: &Item<CanaryPolicySpec>, report: &mut Report) -> Option<Rou
         );
         report.add(Diagnostic::error(Code::Invalid, message).at(item.place_of(&target.kind)));
     }
-    row.map(|(.., kind)| *kind)
+    found.map(|(_, kind)| kind)
 }
 
 impl Canary<'_> {

@@ -133,7 +133,7 @@ impl Overrides {
         }
     }
 
-    /// Lays the annotations over the policies of the object, which may be several: the rules of an `HTTPRoute`.
+    /// Lays the annotations over the policies of the object, which may be several: the rules of a route.
     pub fn apply(&self, policies: &mut [SessionPolicy], report: &mut Report) {
         if let (Some(place), true) = (self.first, policies.is_empty()) {
             let message = format!("the annotations `{PREFIX}…` have no effect: there is no sessionPersistence here");
@@ -218,13 +218,12 @@ pub fn warn_elsewhere(inventory: &Inventory, report: &mut Report) {
                 report.add(
                     Diagnostic::warning(Code::NoEffect, message)
                         .at(item.place_of(name))
-                        .help("put it on the policy, or on the HTTPRoute whose rule has a sessionPersistence"),
+                        .help("put it on the policy, or on the route whose rule has a sessionPersistence"),
                 );
             }
         }
     }
     warn(Kind::Gateway, &inventory.gateways, report);
-    warn(Kind::GrpcRoute, &inventory.grpc_routes, report);
     warn(Kind::Service, &inventory.services, report);
     warn(Kind::EndpointSlice, &inventory.endpoint_slices, report);
     warn(Kind::ReferenceGrant, &inventory.reference_grants, report);

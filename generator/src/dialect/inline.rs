@@ -1,28 +1,47 @@
-//! `sessionPersistence` on the rules of an `HTTPRoute`. The route's annotations hold for all of them.
+//! `sessionPersistence` on the rules of an `HTTPRoute` or a `GRPCRoute`. The route's annotations hold for all of them.
 
 use super::{annotations::Overrides, persistence};
-use crate::{diagnostic::Report, inventory::Item, session::SessionPolicy, wire::route::HttpRouteSpec};
+use crate::{
+    diagnostic::{Report, Severity},
+    inventory::Item,
+    session::SessionPolicy,
+    wire::route::HttpRouteSpec,
+};
 
-/// The inline policies of a route: for each rule, in order, the one it has.
-pub type Inline = Vec<Option<SessionPolicy>>;
+/// A policy that a rule has of its own.
+#[derive(Debug)]
+pub struct Inline {
+    /// What it says.
+    pub policy: SessionPolicy,
+    /// Whether nothing is wrong with it.
+    pub sound: bool,
+}
 
-/// What the rules of a route say.
-pub fn inline(route: &Item<HttpRouteSpec>, report: &mut Report) -> Inline {
+/// What the rules of a route say: for each rule, in order, the policy it has.
+pub fn inline(route: &Item<HttpRouteSpec>, report: &mut Report) -> Vec<Option<Inline>> {
+    let before = report.count(Severity::Error);
     let overrides = Overrides::read(&route.metadata.annotations, route.origin, report);
+    let mut annotated = report.count(Severity::Error) == before;
     let mut policies = Vec::new();
+    let mut sound = Vec::new();
     let mut positions = Vec::new();
     for rule in &route.spec.rules {
         positions.push(rule.value.session_persistence.as_ref().map(|persistence| {
+            let before = report.count(Severity::Error);
             policies.push(persistence::read(persistence, route.origin, report));
+            sound.push(report.count(Severity::Error) == before);
         }));
     }
+    let before = report.count(Severity::Error);
     overrides.apply(&mut policies, report);
-    for policy in &policies {
-        policy.check(report);
-    }
-    let mut policies = policies.into_iter();
+    annotated &= report.count(Severity::Error) == before;
+    let inline = policies.into_iter().zip(sound).map(|(policy, sound)| Inline {
+        sound: policy.check(report) && sound && annotated,
+        policy,
+    });
+    let mut inline = inline.collect::<Vec<Inline>>().into_iter();
     positions
         .into_iter()
-        .map(|position| position.and_then(|()| policies.next()))
+        .map(|position| position.and_then(|()| inline.next()))
         .collect()
 }

@@ -4,7 +4,7 @@
 //! Not for attachment: which rules a policy reaches is decided by `crate::attachment`.
 
 use crate::{
-    diagnostic::{Code, Diagnostic, Report},
+    diagnostic::{Code, Diagnostic, Report, Severity},
     document::Origin,
     inventory::{Id, Inventory, Item},
     kind::Kind,
@@ -39,6 +39,8 @@ pub struct Policy {
     pub targets: Vec<Located<String>>,
     /// How it keeps sessions, if it says anything about that.
     pub session: Option<SessionPolicy>,
+    /// Whether nothing is wrong with it.
+    pub sound: bool,
 }
 
 impl Policy {
@@ -70,19 +72,23 @@ fn policy<S>(
     persistence: Option<&Field<SessionPersistence>>,
     report: &mut Report,
 ) -> Policy {
+    let errors = report.count(Severity::Error);
     let overrides = annotations::Overrides::read(&item.metadata.annotations, item.origin, report);
     let mut session = persistence.map(|persistence| persistence::read(persistence, item.origin, report));
     overrides.apply(session.as_mut_slice(), report);
     if let Some(session) = &session {
         session.check(report);
     }
+    let created = created(item, report);
+    let targets = target::read(targets, item, report);
     Policy {
         kind,
         id: item.id.clone(),
         place: item.place(),
-        created: created(item, report),
-        targets: target::read(targets, item, report),
+        created,
+        targets,
         session,
+        sound: report.count(Severity::Error) == errors,
     }
 }
 

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{FailStrategy, Output, pieces};
+use super::{FailStrategy, MANAGED_BY, Output, pieces};
+mod version;
+
+pub use version::{IstioVersion, References, UnknownVersion};
+
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    inventory::Inventory,
     plan::{Backend, Gateway, Placed, Plan},
 };
 
@@ -32,36 +35,41 @@ pub struct Options {
     pub gateway_namespace: Option<String>,
     /// What happens when it cannot run.
     pub fail_strategy: FailStrategy,
+    /// For which Istio the objects are.
+    pub version: IstioVersion,
 }
 
 /// Two objects for each gateway that keeps sessions.
-pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut Report) -> Vec<Output> {
-    report_grpc(inventory, report);
-    let with_sessions: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.is_managed()).collect();
-    if with_sessions.is_empty() && !report.has_errors() {
+pub fn emit(plan: &Plan, options: &Options, report: &mut Report) -> Vec<Output> {
+    let managed: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.is_managed()).collect();
+    if managed.is_empty() && !report.has_errors() {
         let message =
             "nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries";
         report.add(Diagnostic::warning(Code::NoEffect, message));
     }
-    check_names(&with_sessions, report);
-    let objects = |gateway: &Gateway| [wasm_plugin(gateway, options, report), envoy_filter(gateway)];
-    with_sessions.into_iter().flat_map(objects).collect()
+    check_names(&managed, report);
+    if !options.version.can_choose() {
+        for gateway in &managed {
+            refuse_choices(gateway, options, report);
+        }
+    }
+    let objects = |gateway: &Gateway| [wasm_plugin(gateway, options, report), envoy_filter(gateway, options)];
+    managed.into_iter().flat_map(objects).collect()
 }
 
-fn report_grpc(inventory: &Inventory, report: &mut Report) {
-    for route in inventory.grpc_routes.iter() {
-        let inline = route
-            .spec
-            .rules
-            .iter()
-            .find_map(|rule| rule.session_persistence.as_ref());
-        let message = format!("GRPCRoute {} is not read yet: no sessions are kept on it", route.id);
-        let skipped = Diagnostic::warning(Code::Unsupported, message).at(route.place());
-        let refused = inline.map(|field| {
-            let message = "sessionPersistence on a GRPCRoute is not supported yet";
-            Diagnostic::error(Code::Unsupported, message).at(route.place_of(field))
-        });
-        report.add(refused.unwrap_or(skipped));
+/// Without the matcher, Envoy would send every session of a split to a cluster of its own choice.
+fn refuse_choices(gateway: &Gateway, options: &Options, report: &mut Report) {
+    for placed in gateway.managed_rules() {
+        let rule = &placed.rule;
+        if rule.backends.len() > 1 {
+            let message = format!(
+                "sessions and canaries over {} backends need Istio 1.27 or later, and this is for Istio {}: Envoy cannot choose the \
+                 backend of a request before",
+                rule.backends.len(),
+                options.version
+            );
+            report.add(Diagnostic::error(Code::Unsupported, message).at(rule.route.place_of(rule.wire)));
+        }
     }
 }
 
@@ -113,7 +121,7 @@ fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Out
     )
 }
 
-fn envoy_filter(gateway: &Gateway) -> Output {
+fn envoy_filter(gateway: &Gateway, options: &Options) -> Output {
     let guard = json!({
         "typed_config": {
             "@type": pieces::type_url(CONNECTION_MANAGER),
@@ -131,10 +139,12 @@ fn envoy_filter(gateway: &Gateway) -> Output {
     let mut services = BTreeSet::new();
     for placed in gateway.managed_rules() {
         patches.extend(http_routes(placed));
-        services.extend(placed.rule.backends.iter().map(Backend::host));
+        let backends = placed.rule.backends.iter();
+        services.extend(backends.filter_map(|backend| reference(backend, options.version)));
     }
     let services: Vec<String> = services.into_iter().collect();
-    let annotations = json!({ "envoyfilter.istio.io/referenced-services": services.join(",") });
+    let services = (!services.is_empty()).then(|| services.join(","));
+    let annotations = services.map(|services| json!({ "envoyfilter.istio.io/referenced-services": services }));
     let spec = json!({
         "configPatches": patches,
         "priority": PRIORITY,
@@ -147,9 +157,18 @@ fn envoy_filter(gateway: &Gateway) -> Output {
         gateway,
         "networking.istio.io/v1alpha3",
         "EnvoyFilter",
-        &annotations,
+        &json!(annotations),
         &spec,
     )
+}
+
+/// How the annotation names the Service of a backend, where there is such an annotation.
+fn reference(backend: &Backend, version: IstioVersion) -> Option<String> {
+    match version.references() {
+        References::None => None,
+        References::Host => Some(backend.host()),
+        References::NamespaceAndHost => Some(format!("{}/{}", backend.service.id.namespace, backend.host())),
+    }
 }
 
 fn filter_patch(apply_to: &str, operation: &str, before: Option<&str>, value: &Value) -> Value {
@@ -196,9 +215,10 @@ fn http_routes(placed: &Placed) -> Vec<Value> {
 
 fn object(gateway: &Gateway, api_version: &str, kind: &str, annotations: &Value, spec: &Value) -> Output {
     let (namespace, name) = object_id(gateway);
+    let (label, value) = MANAGED_BY;
     let metadata = json!({
         "annotations": annotations,
-        "labels": { "app.kubernetes.io/managed-by": "mooring" },
+        "labels": { label: value },
         "name": name,
         "namespace": namespace,
     });

@@ -8,6 +8,9 @@ mod pieces;
 
 pub use crate::cli::FailStrategy;
 
+/// The label of every object that is generated, and its value.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "mooring");
+
 /// Something that is written as a document or file of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {

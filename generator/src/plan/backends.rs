@@ -7,13 +7,13 @@ use mooring_policy::config;
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Found, Id, Inventory, Item},
-    kind::GATEWAY_API,
+    kind::{GATEWAY_API, Kind},
     source::Place,
     wire::{
         Field,
         istio::Subset,
         route::{self, BackendRef, HttpRouteSpec},
-        service::{ServicePort, ServiceSpec},
+        service::{Protocol, ServicePort, ServiceSpec},
     },
 };
 
@@ -158,20 +158,36 @@ fn resolve_one<'a>(
     };
     if service.id.namespace != route.id.namespace && !permitted(route, service, inventory) {
         let message = format!(
-            "HTTPRoute {} must not refer to the Service {id}: it is in another namespace, and no ReferenceGrant there \
+            "{} must not refer to the Service {id}: it is in another namespace, and no ReferenceGrant there \
              permits it",
-            route.id
+            route.title()
         );
         let help = format!(
-            "add a ReferenceGrant in the namespace {namespace} from HTTPRoute in {} to Service",
-            route.id.namespace
+            "add a ReferenceGrant in the namespace {namespace} from {} in {} to Service",
+            route.spec.kind, route.id.namespace
         );
         report.add(Diagnostic::error(Code::RefNotPermitted, message).at(place).help(help));
+    }
+    let port = find_port(route, raw, service, report)?;
+    if route.spec.kind == Kind::GrpcRoute && port.protocol() == Some(Protocol::Other) {
+        let message = format!(
+            "{} leads to port {} of the Service {id}, which says that it does not speak HTTP/2: calls will fail",
+            route.title(),
+            port.port.value
+        );
+        let declared = port.app_protocol.as_ref().or(port.name.as_ref());
+        let declared = declared.map_or(service.place(), |field| service.place_of(field));
+        report.add(
+            Diagnostic::warning(Code::Unsupported, message)
+                .at(place)
+                .with(declared, "the Service says so here")
+                .help("give the port `appProtocol: kubernetes.io/h2c` or a name that begins with `grpc`"),
+        );
     }
     Some(Backend {
         service,
         subset: None,
-        port: find_port(route, raw, service, report)?,
+        port,
         weight,
     })
 }
@@ -247,8 +263,9 @@ fn weight(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) ->
 /// Whether a `ReferenceGrant` in the Service's namespace lets the route refer to it (GEP-709).
 fn permitted(route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>, inventory: &Inventory) -> bool {
     let grants = &inventory.reference_grants;
+    let kind = route.spec.kind.to_string();
     let from_here = |from: &crate::wire::grant::From| {
-        (from.group.value.as_str(), from.kind.value.as_str()) == (GATEWAY_API, "HTTPRoute")
+        (from.group.value.as_str(), &from.kind.value) == (GATEWAY_API, &kind)
             && from.namespace.value == route.id.namespace
     };
     let to_there = |to: &crate::wire::grant::To| {

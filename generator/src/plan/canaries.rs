@@ -7,9 +7,10 @@ use mooring_policy::config;
 use super::{Backend, destinations};
 use crate::{
     attachment::established,
-    canary::{self, Canary, RouteKind},
+    canary::{self, Canary},
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Found, Id, Inventory, Item},
+    kind::Kind,
     session::SessionPolicy,
     source::Place,
     wire::{
@@ -29,7 +30,7 @@ pub struct Canaries<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// What the route is.
-    pub kind: RouteKind,
+    pub kind: Kind,
     /// The route.
     pub route: &'a Id,
     /// The rule's name, if it has one.
@@ -82,7 +83,7 @@ impl<'a> Canaries<'a> {
             policies.filter(|policy| policy.target_kind == target.kind && policy.target.value == *target.route)
         };
         // What has no name cannot be found in Envoy: of a VirtualService only the named routes are meant.
-        let reached = target.kind != RouteKind::VirtualService || target.section.is_some();
+        let reached = target.kind != Kind::VirtualService || target.section.is_some();
         let whole = on_route().filter(|policy| policy.section.is_none() && reached);
         let whole: Vec<&Canary> = whole.collect();
         let section = on_route().filter(|policy| {
@@ -110,8 +111,9 @@ impl<'a> Canaries<'a> {
 
 fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) {
     let routes = match policy.target_kind {
-        RouteKind::HttpRoute => &inventory.http_routes,
-        RouteKind::VirtualService => &inventory.virtual_services,
+        Kind::VirtualService => &inventory.virtual_services,
+        Kind::GrpcRoute => &inventory.grpc_routes,
+        _ => &inventory.http_routes,
     };
     let route = match routes.find(&policy.target.value) {
         Found::Item(route) => route,
@@ -120,7 +122,7 @@ fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) {
     };
     let name = |rule: &'_ route::Rule| Some(rule.name.as_ref()?.value.clone());
     let names: Vec<String> = route.spec.rules.iter().filter_map(|rule| name(&rule.value)).collect();
-    if policy.section.is_none() && policy.target_kind == RouteKind::VirtualService {
+    if policy.section.is_none() && policy.target_kind == Kind::VirtualService {
         return check_unnamed(policy, route, report);
     }
     let Some(section) = &policy.section else { return };

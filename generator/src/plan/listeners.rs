@@ -43,7 +43,7 @@ pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Re
         report.add(Diagnostic::error(Code::Unsupported, message).at(route.place_of(scope)));
     }
     if route.spec.parent_refs.is_empty() {
-        let message = format!("HTTPRoute {} has no parentRefs, so it is on no Gateway", route.id);
+        let message = format!("{} has no parentRefs, so it is on no Gateway", route.title());
         report.add(Diagnostic::warning(Code::NoMatchingParent, message).at(route.place()));
     }
     let mut placements = Placements::new();
@@ -54,7 +54,7 @@ pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Re
         match virtual_hosts(route, &parent.value, gateway, report) {
             Ok(hosts) => placements.entry(gateway.id.clone()).or_default().extend(hosts),
             Err(reason) => {
-                let message = format!("Gateway {} does not take HTTPRoute {}: {reason}", gateway.id, route.id);
+                let message = format!("Gateway {} does not take {}: {reason}", gateway.id, route.title());
                 let place = route.place_of(&parent.value.name);
                 report.add(
                     Diagnostic::error(Code::NoMatchingParent, message)
@@ -67,6 +67,14 @@ pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Re
     placements
 }
 
+/// The Gateway that a route in `namespace` names as its parent. None: the parent is something else.
+pub fn gateway(parent: &ParentRef, namespace: &str) -> Option<Id> {
+    let group = parent.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
+    let kind = parent.kind.as_ref().map_or("Gateway", |kind| &kind.value);
+    let own = parent.namespace.as_ref().map(|namespace| namespace.value.as_str());
+    ((group, kind) == (GATEWAY_API, "Gateway")).then(|| Id::new(own.unwrap_or(namespace), &parent.name.value))
+}
+
 fn find<'a>(
     route: &Item<HttpRouteSpec>,
     parent: &Field<ParentRef>,
@@ -74,21 +82,15 @@ fn find<'a>(
     report: &mut Report,
 ) -> Option<&'a Item<GatewaySpec>> {
     let raw = &parent.value;
-    let group = raw.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
-    let kind = raw.kind.as_ref().map_or("Gateway", |kind| &kind.value);
-    if (group, kind) != (GATEWAY_API, "Gateway") {
+    let Some(id) = gateway(raw, &route.id.namespace) else {
+        let kind = raw.kind.as_ref().map_or("Gateway", |kind| &kind.value);
         let message = format!(
             "no sessions are kept on the parent {kind} `{}`: only a Gateway keeps them",
             raw.name.value
         );
         report.add(Diagnostic::warning(Code::Unsupported, message).at(route.place_of(&raw.name)));
         return None;
-    }
-    let namespace = raw
-        .namespace
-        .as_ref()
-        .map_or(&route.id.namespace, |namespace| &namespace.value);
-    let id = Id::new(namespace, &raw.name.value);
+    };
     match inventory.gateways.find(&id) {
         Found::Item(gateway) => Some(gateway),
         Found::Unknown => None,
@@ -157,11 +159,12 @@ fn allows(listener: &Listener, route: &Item<HttpRouteSpec>, gateway: &Item<Gatew
     let Some(AllowedRoutes { namespaces, kinds }) = &listener.allowed_routes else {
         return same;
     };
-    let http_route = kinds.iter().any(|kind| {
+    let of_route = route.spec.kind.to_string();
+    let allowed = kinds.iter().any(|kind| {
         let group = kind.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
-        (group, kind.kind.value.as_str()) == (GATEWAY_API, "HTTPRoute")
+        (group, &kind.kind.value) == (GATEWAY_API, &of_route)
     });
-    if !kinds.is_empty() && !http_route {
+    if !kinds.is_empty() && !allowed {
         return false;
     }
     let from = namespaces.as_ref().and_then(|namespaces| namespaces.from.as_ref());

@@ -1,23 +1,32 @@
-//! The values in `matches` that Envoy would refuse or never match (Gateway API: `HTTPPathMatch`, `HTTPHeaderMatch`).
+//! The values in `matches` that Envoy would refuse or never match (Gateway API: `HTTPPathMatch`, `HTTPHeaderMatch`,
+//! `GRPCMethodMatch`).
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::Item,
     wire::{
         Field,
+        grpc::{GrpcMethod, GrpcMethodType},
         route::{HttpRouteSpec, PathMatchType},
     },
 };
 
 /// Reports the matches of a route that cannot hold.
 pub fn check(route: &Item<HttpRouteSpec>, report: &mut Report) {
-    let mut invalid = |message: String, field: &Field<String>| {
+    let invalid = |message: String, field: &Field<String>, report: &mut Report| {
         report.add(Diagnostic::error(Code::Invalid, message).at(route.place_of(field)));
     };
     for one in route.spec.rules.iter().flat_map(|rule| &rule.value.matches) {
         let one = &one.value;
+        if let Some(method) = &one.grpc
+            && let Err((message, field)) = check_method(&method.value)
+        {
+            let place = field.map_or(route.place_of(method), |field| route.place_of(field));
+            report.add(Diagnostic::error(Code::Invalid, message).at(place));
+        }
         let path = one.path.as_ref().and_then(|path| path.value.as_ref());
         if let Some(path) = path
+            && one.grpc.is_none()
             && one.path_type() != PathMatchType::RegularExpression
             && !is_path(&path.value)
         {
@@ -26,7 +35,7 @@ pub fn check(route: &Item<HttpRouteSpec>, report: &mut Report) {
                  escaped /",
                 path.value
             );
-            invalid(message, path);
+            invalid(message, path, report);
         }
         for (kind, named) in [("header", &one.headers), ("query parameter", &one.query_params)] {
             for one in named.iter().filter(|one| !is_token(&one.name.value)) {
@@ -34,10 +43,46 @@ pub fn check(route: &Item<HttpRouteSpec>, report: &mut Report) {
                     "`{}` is not the name of a {kind}: letters, digits and !#$%&'*+-.^_`|~ are allowed",
                     one.name.value
                 );
-                invalid(message, &one.name);
+                invalid(message, &one.name, report);
             }
         }
     }
+}
+
+/// What Gateway API demands of a gRPC method match (CEL rules of `GRPCMethodMatch`): what is wrong, and with which field.
+fn check_method(method: &GrpcMethod) -> Result<(), (String, Option<&Field<String>>)> {
+    if method.service.is_none() && method.method.is_none() {
+        return Err((
+            "one or both of 'service' or 'method' must be specified".to_owned(),
+            None,
+        ));
+    }
+    if method.kind == GrpcMethodType::RegularExpression {
+        return Ok(());
+    }
+    let parts = [("service", &method.service), ("method", &method.method)];
+    for (what, field) in parts {
+        let Some(field) = field else { continue };
+        let name = field.value.strip_prefix('.').unwrap_or(&field.value);
+        let sound = match what {
+            "service" => name.split('.').all(is_identifier),
+            _ => is_identifier(&field.value),
+        };
+        if !sound {
+            let dots = if what == "service" { " between dots" } else { "" };
+            let message = format!(
+                "`{}` is not the name of a gRPC {what}: letters, digits and _ are allowed{dots}, not beginning with a digit",
+                field.value
+            );
+            return Err((message, Some(field)));
+        }
+    }
+    Ok(())
+}
+
+fn is_identifier(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !text.is_empty() && text.bytes().all(allowed) && !text.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// What Gateway API takes for an exact path or a prefix (CEL rules of `HTTPPathMatch`).

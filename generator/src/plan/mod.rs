@@ -14,12 +14,10 @@ use mooring_policy::{
 
 use crate::{
     attachment::{self, Attachments},
-    canary::RouteKind,
     diagnostic::{Code, Diagnostic, Report},
     dialect::{self, Policy},
     inventory::{Id, Inventory, Item},
     kind::Kind,
-    session::SessionPolicy,
     wire::{
         Field,
         gateway::GatewaySpec,
@@ -47,6 +45,8 @@ use canaries::{Canaries, Target};
 pub struct Plan<'a> {
     /// The gateways in the order of their ids, also those without sessions.
     pub gateways: Vec<Gateway<'a>>,
+    /// The rules of all routes, also those that are on no gateway.
+    pub rules: Vec<Rc<Rule<'a>>>,
 }
 
 /// One gateway.
@@ -101,6 +101,10 @@ pub struct Session {
     pub config: config::Session,
     /// Whether a request is answered with 503 when its host is gone.
     pub strict: bool,
+    /// The policy that says so. None: the rule itself.
+    pub policy: Option<(Kind, Id)>,
+    /// Whether nothing is wrong with that.
+    pub sound: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -108,8 +112,14 @@ impl<'a> Plan<'a> {
     pub fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
         let policies = dialect::policies(inventory, report);
         let attachments = Attachments::new(&policies, &inventory.services, report);
+        Self::with(inventory, &attachments, report)
+    }
+
+    /// The same with policies that have been read and attached before.
+    pub fn with(inventory: &'a Inventory, attachments: &Attachments, report: &mut Report) -> Self {
         let canaries = Canaries::new(inventory, report);
         let mut gateways = Gateways::new(inventory, report);
+        let mut all_rules = Vec::new();
         let mut routed = BTreeSet::new();
         for route in inventory.routes() {
             let classic = route.spec.kind == Kind::VirtualService;
@@ -118,9 +128,10 @@ impl<'a> Plan<'a> {
             } else {
                 listeners::place(route, inventory, report)
             };
-            for rule in rules(route, inventory, &attachments, &canaries, report) {
+            for rule in rules(route, inventory, attachments, &canaries, report) {
                 routed.extend(rule.backends.iter().filter_map(Backend::service_id).cloned());
                 let rule = Rc::new(rule);
+                all_rules.push(rule.clone());
                 if classic && !placements.is_empty() {
                     classic::check_name(&rule, report);
                 }
@@ -133,7 +144,7 @@ impl<'a> Plan<'a> {
         }
         // A route may lead there that could not be read.
         if !report.has_errors() {
-            report_unused(&attachments, &routed, report);
+            report_unused(attachments, &routed, report);
         }
         let mut gateways = gateways.all;
         for gateway in &mut gateways {
@@ -145,7 +156,10 @@ impl<'a> Plan<'a> {
         }
         let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
         backends::note_draining(rules.map(|placed| &*placed.rule), report);
-        Self { gateways }
+        Self {
+            gateways,
+            rules: all_rules,
+        }
     }
 }
 
@@ -320,17 +334,27 @@ fn rules<'a>(
         let name = wire.value.name.as_ref().map(|name| name.value.as_str());
         let id = names::route_id(route.spec.kind, &route.id, name, index);
         let target = Target {
-            kind: route_kind(route.spec.kind),
+            kind: route.spec.kind,
             route: &route.id,
             section: name,
             title: &format!("the rule {id}"),
             place: route.place_of(wire),
         };
-        let policy = inline.or_else(|| from_services(route, wire, &backends, attachments, report));
-        let (policy, canary) = canaries.apply(target, policy, &backends, report);
+        let attached = match &inline {
+            Some(_) => None,
+            None => from_services(route, wire, &backends, attachments, report),
+        };
+        let (own, sound) = match (&inline, attached) {
+            (Some(inline), _) => (Some(inline.policy.clone()), inline.sound),
+            (None, Some(policy)) => (policy.session.clone(), policy.sound),
+            (None, None) => (None, true),
+        };
+        let (policy, canary) = canaries.apply(target, own, &backends, report);
         let session = policy.map(|policy| Session {
             config: policy.session(&names::default_session(&id)),
             strict: policy.strict,
+            policy: attached.map(|policy| (policy.kind, policy.id.clone())),
+            sound,
         });
         let rule = Rule {
             route,
@@ -355,22 +379,15 @@ fn rules<'a>(
     rules
 }
 
-fn route_kind(kind: Kind) -> RouteKind {
-    match kind {
-        Kind::VirtualService => RouteKind::VirtualService,
-        _ => RouteKind::HttpRoute,
-    }
-}
-
 /// The policy that the rule's Services bring along. It holds for the whole rule, also where only some of its Services
 /// have it: the first of the three answers that GEP-1619 leaves to choose from.
-fn from_services(
+fn from_services<'a>(
     route: &Item<HttpRouteSpec>,
     wire: &Field<route::Rule>,
     backends: &[Backend],
-    attachments: &Attachments,
+    attachments: &Attachments<'a>,
     report: &mut Report,
-) -> Option<SessionPolicy> {
+) -> Option<&'a Policy> {
     let mut policies: Vec<&Policy> = Vec::new();
     let mut without = Vec::new();
     for backend in backends {
@@ -392,7 +409,7 @@ fn from_services(
         let diagnostic = Diagnostic::warning(Code::Accepted, message).at(route.place_of(wire));
         report.add(diagnostic.with(policy.place, "the policy"));
     }
-    policy.session.clone()
+    Some(policy)
 }
 
 /// Policies for Services to which no route leads.

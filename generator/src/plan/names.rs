@@ -74,6 +74,10 @@ mod tests {
             "HTTPRoute/bookinfo/reviews#1"
         );
         assert_eq!(
+            route_id(Kind::GrpcRoute, &route, Some("1"), 0),
+            "GRPCRoute/bookinfo/reviews/1"
+        );
+        assert_eq!(
             route_id(Kind::HttpRoute, &route, Some("1"), 0),
             "HTTPRoute/bookinfo/reviews/1"
         );

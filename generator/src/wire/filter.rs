@@ -1,4 +1,4 @@
-//! The filters of `HTTPRoute`. Istio applies them; all that matters here is that none of their fields is misspelt.
+//! The filters of `HTTPRoute`, of which `GRPCRoute` has some. Istio applies them; all that matters here is that none of their fields is misspelt.
 
 use serde::Deserialize;
 

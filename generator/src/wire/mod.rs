@@ -21,6 +21,7 @@ pub mod canary;
 pub mod filter;
 pub mod gateway;
 pub mod grant;
+pub mod grpc;
 pub mod istio;
 pub mod policy;
 pub mod route;

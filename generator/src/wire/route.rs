@@ -1,11 +1,11 @@
-//! `HTTPRoute` (`gateway.networking.k8s.io`, v1beta1 and v1), and as much of `GRPCRoute` as is needed to say that it is
-//! not supported.
+//! `HTTPRoute` (`gateway.networking.k8s.io`, v1beta1 and v1). `GRPCRoute` becomes one in `super::grpc`.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Any, Field, OptionalField, Port,
     filter::Filter,
+    grpc::GrpcMethod,
     nullable,
     policy::SessionPersistence,
     virtual_service::{OnlyIstio, RouteDestination},
@@ -16,7 +16,7 @@ use crate::kind::Kind;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRouteSpec {
-    /// What it is written as: `HTTPRoute` or `VirtualService`.
+    /// What it is written as: `HTTPRoute`, `GRPCRoute` or `VirtualService`.
     #[serde(skip, default = "http_route")]
     pub kind: Kind,
     /// `parentRefs`.
@@ -108,6 +108,9 @@ pub struct Match {
     pub query_params: Vec<ValueMatch>,
     /// `method`.
     pub method: OptionalField<Method>,
+    /// In a `GRPCRoute`: the `method` that `path` was made of.
+    #[serde(skip)]
+    pub grpc: OptionalField<GrpcMethod>,
     /// In a `VirtualService`: `name`.
     #[serde(skip)]
     pub name: OptionalField<String>,
@@ -237,21 +240,4 @@ pub struct BackendRef {
     /// `filters`.
     #[serde(default, deserialize_with = "nullable")]
     pub filters: Vec<Field<Filter>>,
-}
-
-/// `spec` of a `GRPCRoute`, as far as it is looked at.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GrpcRouteSpec {
-    /// `rules`.
-    #[serde(default, deserialize_with = "nullable")]
-    pub rules: Vec<GrpcRule>,
-}
-
-/// One rule of a `GRPCRoute`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GrpcRule {
-    /// `sessionPersistence`.
-    pub session_persistence: OptionalField<Any>,
 }

@@ -37,13 +37,44 @@ pub struct ServicePort {
 }
 
 impl ServicePort {
-    /// Whether the pods speak HTTP/2 without TLS: by `appProtocol`, or else by the name of the port, as Istio tells it.
+    /// What is spoken on the port, as Istio finds it: `appProtocol`, else the first part of the name. None: it is not said.
     #[must_use]
-    pub fn speaks_http2(&self) -> bool {
-        let protocol = self.app_protocol.as_ref().or(self.name.as_ref());
-        let protocol = protocol.map_or("", |protocol| &protocol.value);
-        let first = protocol.split('-').next().unwrap_or("").to_ascii_lowercase();
-        protocol == "kubernetes.io/h2c" || first == "http2" || first == "grpc"
+    pub fn protocol(&self) -> Option<Protocol> {
+        if let Some(protocol) = &self.app_protocol {
+            return Protocol::of_app(&protocol.value);
+        }
+        let name = self.name.as_ref()?.value.to_ascii_lowercase();
+        if name == "grpc-web" || name.starts_with("grpc-web-") {
+            return Some(Protocol::Http2);
+        }
+        Protocol::of_name(name.split_once('-').map_or(name.as_str(), |(first, _)| first))
+    }
+}
+
+/// What is spoken on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/2, which gRPC needs.
+    Http2,
+    /// Something else that is known.
+    Other,
+}
+
+impl Protocol {
+    fn of_app(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "kubernetes.io/h2c" => Some(Self::Http2),
+            "kubernetes.io/ws" | "kubernetes.io/wss" => Some(Self::Other),
+            other => Self::of_name(other),
+        }
+    }
+
+    fn of_name(text: &str) -> Option<Self> {
+        match text {
+            "grpc" | "grpc-web" | "http2" => Some(Self::Http2),
+            "http" | "https" | "mongo" | "mysql" | "redis" | "tcp" | "tls" | "udp" => Some(Self::Other),
+            _ => None,
+        }
     }
 }
 

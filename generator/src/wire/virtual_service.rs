@@ -249,6 +249,7 @@ impl HttpMatch {
             headers: self.headers.convert(),
             query_params: self.query_params.convert(),
             method,
+            grpc: None,
             name: self.name,
         };
         (one, left)

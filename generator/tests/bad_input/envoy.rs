@@ -57,24 +57,6 @@ error[Unsupported]: `retry` of a rule is not supported by --target envoy
 }
 
 #[test]
-fn a_grpc_route_for_a_local_envoy() {
-    refused(
-        generate_envoy(&format!(
-            "{SHOP}---\napiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata:\n  name: api\nspec: {{}}\n"
-        )),
-        str![[r#"
-error[Unsupported]: GRPCRoute is not supported by --target envoy
-  --> <stdin>:67:9
-   |
-67 |   name: api
-   |         ^^^
-
-
-"#]],
-    );
-}
-
-#[test]
 fn endpoints_that_are_names() {
     refused(
         generate_envoy(&shop_with("addressType: IPv4", "addressType: FQDN")),

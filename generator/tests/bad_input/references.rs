@@ -270,3 +270,36 @@ error[Duplicate]: the Service `web` is targeted twice
 "#]],
     );
 }
+
+#[test]
+fn more_targets_than_a_policy_may_have() {
+    let target = |number: u8| format!("  - {{group: \"\", kind: Service, name: web{number}}}\n");
+    let targets: Vec<String> = (0..17).map(target).collect();
+    let input = shop_with(
+        "  targetRefs:\n  - group: \"\"\n    kind: Service\n    name: web\n",
+        &format!("  targetRefs:\n{}", targets.concat()),
+    );
+    let run = generate(&input).code(1).stdout_eq("");
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    let message = "error[Invalid]: a policy may have 16 targetRefs at most, and this one has 17\n  --> <stdin>:70:5\n";
+    assert!(stderr.contains(message), "{stderr}");
+}
+
+#[test]
+fn a_creation_time_that_is_none() {
+    refused(
+        generate(&shop_with(
+            "  name: sticky\n",
+            "  name: sticky\n  creationTimestamp: yesterday\n",
+        )),
+        str![[r#"
+error[Invalid]: `yesterday` is not a time such as 2026-01-31T12:00:00Z
+  --> <stdin>:52:22
+   |
+52 |   creationTimestamp: yesterday
+   |                      ^^^^^^^^^
+
+
+"#]],
+    );
+}

@@ -119,17 +119,103 @@ error[Unsupported]: filters of one backend are not supported in a rule with sess
 }
 
 #[test]
-fn a_grpc_route_with_sessions() {
+fn a_grpc_route_that_envoy_cannot_tell_from_a_rule_with_sessions() {
+    let grpc = |name: &str, gateway: &str| {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata:\n  name: {name}\nspec:\n  parentRefs:\n  \
+             - name: {gateway}\n  rules:\n  - backendRefs:\n    - name: web\n      port: 80\n"
+        )
+    };
     refused(
-        generate(&format!(
-            "{SHOP}---\napiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata:\n  name: api\nspec:\n  rules:\n  - sessionPersistence: {{}}\n"
-        )),
+        generate(&format!("{SHOP}{}", grpc("web", "front"))),
         str![[r#"
-error[Unsupported]: sessionPersistence on a GRPCRoute is not supported yet
-  --> <stdin>:70:25
+error[Duplicate]: two rules with the name `default.web.0` are in the virtual host `*:80`, and Envoy cannot tell them apart: HTTPRoute/default/web#0 and GRPCRoute/default/web#0
+  --> <stdin>:67:9
    |
-70 |   - sessionPersistence: {}
-   |                         ^
+15 |   name: web
+   |         --- the other one
+...
+67 |   name: web
+   |         ^^^
+   |
+   = help: give one of them another name
+
+warning[Conflicted]: the rules HTTPRoute/default/web#0 and GRPCRoute/default/web#0 have the session name `shop` on the same host: they do not share sessions, and each replaces the other's cookie
+  --> <stdin>:72:5
+   |
+20 |   - backendRefs:
+   |     - the other rule
+...
+72 |   - backendRefs:
+   |     ^
+   |
+   = help: give them different session names, or none: then each rule gets a name of its own
+
+warning[Unsupported]: GRPCRoute default/web leads to port 80 of the Service default/web, which says that it does not speak HTTP/2: calls will fail
+  --> <stdin>:73:13
+   |
+32 |   - name: http
+   |           ---- the Service says so here
+...
+73 |     - name: web
+   |             ^^^
+   |
+   = help: give the port `appProtocol: kubernetes.io/h2c` or a name that begins with `grpc`
+
+
+"#]],
+    );
+    let (gateway, _) = SHOP.split_once("---").unwrap_or_default();
+    let side = gateway.replace("front", "side");
+    generate(&format!("{SHOP}{}---\n{side}", grpc("web", "side"))).success();
+    generate(&format!("{SHOP}{}", grpc("api", "front"))).success();
+}
+
+#[test]
+fn grpc_methods_that_do_not_exist() {
+    refused(
+        generate(
+            &shop_with("kind: HTTPRoute", "kind: GRPCRoute").replace(
+                "  - backendRefs:",
+                "  - matches:\n    - method: {}\n    - method: {service: 'shop Cart'}\n    - method: {service: .shop.Cart, method: 1st}\n      \
+                 headers: [{name: 'a b', value: c}]\n    - method: {type: RegularExpression, service: '.*'}\n    backendRefs:",
+            ),
+        ),
+        str![[r#"
+error[Invalid]: one or both of 'service' or 'method' must be specified
+  --> <stdin>:21:15
+   |
+21 |     - method: {}
+   |               ^
+
+error[Invalid]: `shop Cart` is not the name of a gRPC service: letters, digits and _ are allowed between dots, not beginning with a digit
+  --> <stdin>:22:25
+   |
+22 |     - method: {service: 'shop Cart'}
+   |                         ^^^^^^^^^^^
+
+error[Invalid]: `1st` is not the name of a gRPC method: letters, digits and _ are allowed, not beginning with a digit
+  --> <stdin>:23:45
+   |
+23 |     - method: {service: .shop.Cart, method: 1st}
+   |                                             ^^^
+
+error[Invalid]: `a b` is not the name of a header: letters, digits and !#$%&'*+-.^_`|~ are allowed
+  --> <stdin>:24:24
+   |
+24 |       headers: [{name: 'a b', value: c}]
+   |                        ^^^^^
+
+warning[Unsupported]: GRPCRoute default/web leads to port 80 of the Service default/web, which says that it does not speak HTTP/2: calls will fail
+  --> <stdin>:27:13
+   |
+27 |     - name: web
+   |             ^^^
+...
+38 |   - name: http
+   |           ---- the Service says so here
+   |
+   = help: give the port `appProtocol: kubernetes.io/h2c` or a name that begins with `grpc`
 
 
 "#]],

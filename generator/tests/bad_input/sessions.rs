@@ -322,3 +322,16 @@ error[Invalid]: absoluteTimeout must be specified when cookie lifetimeType is Pe
 "#]],
     );
 }
+
+#[test]
+fn new_shape_path_that_is_too_long() {
+    let cookie = format!("    cookie:\n      path: /{}\n", "a".repeat(1024));
+    let run = generate(&shop_with(
+        "    sessionName: shop\n    absoluteTimeout: 1h\n    idleTimeout: 10m\n    cookieConfig:\n      lifetimeType: Permanent\n",
+        &cookie,
+    ));
+    let run = run.code(1).stdout_eq("");
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    let message = "error[Invalid]: path has 1025 characters, and at most 1024 are allowed\n  --> <stdin>:59:13\n";
+    assert!(stderr.starts_with(message), "{stderr}");
+}

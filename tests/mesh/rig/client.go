@@ -67,6 +67,9 @@ func newClient(t testing.TB, host string, dial func(context.Context) (net.Conn, 
 	}}
 }
 
+// Close ends the client's connections, so that its next request makes a new one.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
 // Get sends a request and fails the test if no answer comes; any status is an answer.
 func (c *Client) Get(path string, edits ...Edit) Reply {
 	c.t.Helper()

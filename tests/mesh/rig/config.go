@@ -108,7 +108,7 @@ func Contains(text string) func(Route) bool {
 }
 
 // AwaitListener waits until a listener of Envoy's has this text somewhere, for example the name of an HTTP filter, and
-// no connection is left on an older version of a listener.
+// it is in use, with no connection left on an older one.
 func (g *Gateway) AwaitListener(text string) { g.awaitListeners("has "+text, text, true) }
 
 // AwaitNoListener waits until no listener has this text.
@@ -128,9 +128,10 @@ func (g *Gateway) awaitListeners(what, text string, want bool) {
 		if err != nil {
 			return err
 		}
-		draining := stats["listener_manager.total_listeners_draining"] + stats["listener_manager.total_filter_chains_draining"]
-		if draining > 0 {
-			return fmt.Errorf("%d old listeners are still draining", draining)
+		for _, state := range []string{"listeners_warming", "listeners_draining", "filter_chains_draining"} {
+			if n := stats["listener_manager.total_"+state]; n > 0 {
+				return fmt.Errorf("%s: %d", state, n)
+			}
 		}
 		return nil
 	})

@@ -37,17 +37,11 @@ func (c *Cluster) installCRDs() error {
 	if err != nil {
 		return err
 	}
-	// BackendLBPolicy is a kind that only 1.1 and 1.2 had, so it can stand beside the kinds of any release. A cluster
-	// that was upgraded looks just so, and a scenario can use it without a cluster of its own.
-	old, err := readFile(filepath.Join(experimental(GatewayAPI12), "gateway.networking.k8s.io_backendlbpolicies.yaml"))
-	if err != nil {
-		return err
-	}
 	own, err := readDir(filepath.Join(testdata, "..", "..", "..", "docs", "crds"))
 	if err != nil {
 		return err
 	}
-	return c.CreateCRDs(slices.Concat(istio, gatewayAPI, old, own))
+	return c.CreateCRDs(slices.Concat(istio, gatewayAPI, own))
 }
 
 func experimental(release string) string {

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -76,6 +77,36 @@ func (s *Scenario) DeployUnseen(args ...string) {
 	s.generated = objects
 }
 
+// Undeploy deletes what has been generated and waits until no gateway has it.
+func (s *Scenario) Undeploy() {
+	s.t.Helper()
+	s.prune(nil)
+	s.generated = nil
+	for _, g := range s.gateways {
+		g.AwaitNoListener("mooring")
+	}
+}
+
+// forget deletes what has been generated, at the end of the test, and waits until istiod has forgotten it: the gateways of
+// the next scenario of this name would start with it. It returns nothing, since whatever is wrong has been said by then.
+func (s *Scenario) forget() {
+	for _, obj := range s.generated {
+		_ = s.Cluster.kube.delete(obj)
+	}
+	for _, g := range s.gateways {
+		if len(s.generated) == 0 || g.Envoy.Died() != nil {
+			continue
+		}
+		_ = poll("istiod has forgotten", func() error {
+			page, err := g.admin("/config_dump?resource=dynamic_listeners")
+			if err == nil && strings.Contains(page, "mooring") {
+				err = errors.New("a listener has it still")
+			}
+			return err
+		})
+	}
+}
+
 // prune deletes what had been generated and no longer is, as GitOps tools do.
 func (s *Scenario) prune(objects []*Object) {
 	s.t.Helper()
@@ -144,6 +175,8 @@ func attached(obj *Object, g *Gateway) bool {
 func (g *Gateway) awaitPlugin(plugin *Object) {
 	g.t.Helper()
 	want, _, _ := unstructured.NestedMap(plugin.Object, "spec", "pluginConfig")
+	url, _, _ := unstructured.NestedString(plugin.Object, "spec", "url")
+	file := strings.TrimPrefix(url, "file://")
 	name := plugin.GetNamespace() + "." + plugin.GetName()
 	Eventually(g.t, "gateway "+g.Name+" has the configuration of "+name, func() error {
 		page, err := g.admin("/config_dump?resource=ecds_filters")
@@ -155,7 +188,8 @@ func (g *Gateway) awaitPlugin(plugin *Object) {
 				Filter struct {
 					Config struct {
 						Config struct {
-							Name          string `json:"name"`
+							Name          string          `json:"name"`
+							VM            json.RawMessage `json:"vm_config"`
 							Configuration struct {
 								Value string `json:"value"`
 							} `json:"configuration"`
@@ -170,7 +204,7 @@ func (g *Gateway) awaitPlugin(plugin *Object) {
 		var have any
 		for _, config := range dump.Configs {
 			plugin := config.Filter.Config.Config
-			if !strings.HasPrefix(plugin.Name, name) {
+			if !strings.HasPrefix(plugin.Name, name) || !strings.Contains(string(plugin.VM), file) {
 				continue
 			}
 			if err := json.Unmarshal([]byte(plugin.Configuration.Value), &have); err != nil {

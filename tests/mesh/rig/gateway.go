@@ -160,13 +160,26 @@ func (g *Gateway) containerPorts() []corev1.ContainerPort {
 // Restart ends Envoy, starts it again and waits until it serves.
 func (g *Gateway) Restart() {
 	g.t.Helper()
+	g.RestartUnseen()
+	if err := g.awaitServing(); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// RestartUnseen ends Envoy, starts it again and waits for its administration interface only, in case it is never to serve.
+func (g *Gateway) RestartUnseen() {
+	g.t.Helper()
 	g.Envoy.Stop()
 	if err := g.Envoy.start(); err != nil {
 		g.t.Fatal(err)
 	}
-	if err := g.awaitServing(); err != nil {
-		g.t.Fatal(err)
-	}
+	Eventually(g.t, "gateway "+g.Name+" runs", func() error {
+		if err := g.Envoy.Died(); err != nil {
+			return hopeless{err}
+		}
+		_, err := g.admin("/server_info")
+		return err
+	})
 }
 
 // Admin reads a page of Envoy's administration interface.

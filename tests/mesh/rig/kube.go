@@ -104,6 +104,19 @@ func (k *kube) send(obj *Object, dryRun []string, subresources ...string) (*Obje
 	return res.Patch(context.Background(), obj.GetName(), types.ApplyPatchType, body, options, subresources...)
 }
 
+// judge is `kubectl create --dry-run=server`, which says what kubectl users get to read; what apply says of unknown fields
+// is worded otherwise.
+func (k *kube) judge(obj *Object) error {
+	res, err := k.resource(obj.GroupVersionKind(), obj.GetNamespace())
+	if err != nil {
+		return err
+	}
+	_, err = res.Create(context.Background(), obj, metav1.CreateOptions{
+		DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict,
+	})
+	return err
+}
+
 func (k *kube) get(gvk schema.GroupVersionKind, namespace, name string) (*Object, error) {
 	res, err := k.resource(gvk, namespace)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,8 +27,14 @@ type Pod struct {
 	mu      sync.Mutex
 	state   podState
 	handler http.HandlerFunc
-	servers []*http.Server
+	servers []server
 	seen    []Echo
+}
+
+// A server is what a pod runs on one of its ports.
+type server interface {
+	Close() error
+	Shutdown(context.Context) error
 }
 
 type podState int
@@ -104,6 +111,10 @@ func (p *Pod) listen() error {
 		listener, err := net.Listen("tcp", fmt.Sprintf("%s:%d", p.IP, port.ContainerPort))
 		if err != nil {
 			return fmt.Errorf("pod %s: %w", p.Name, err)
+		}
+		if strings.HasPrefix(port.Name, "grpc") {
+			p.servers = append(p.servers, p.serveGRPC(listener))
+			continue
 		}
 		server := &http.Server{Handler: http.HandlerFunc(p.serve), Protocols: protocols()}
 		p.servers = append(p.servers, server)

@@ -248,6 +248,7 @@ func (s *Scenario) end() {
 	if s.t.Failed() {
 		s.t.Log(s.logs())
 	}
+	s.forget()
 	for _, g := range s.gateways {
 		g.Envoy.Stop()
 	}

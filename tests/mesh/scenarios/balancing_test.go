@@ -103,7 +103,7 @@ func TestSessionsAndAConsistentHash(t *testing.T) {
 	t.Logf("a session from before stays on %s, whoever the user is", first.Pod)
 
 	// With the version hashed by the same header, a user is always on one pod, without any session.
-	s.Delete("gateway.networking.k8s.io/v1alpha2", "BackendLBPolicy", "web")
+	s.Delete(xGroup, "XBackendTrafficPolicy", "web")
 	s.ApplyFile("policies/hash.yaml")
 	s.Deploy()
 	versions := map[string]int{}

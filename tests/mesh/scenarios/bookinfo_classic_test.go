@@ -63,7 +63,7 @@ func TestBookinfoStaysWithTheVersion(t *testing.T) {
 
 // The same with a session on the pod.
 func TestBookinfoStaysWithThePod(t *testing.T) {
-	s := rig.Start(t, "bookinfo", rig.GatewayEnv(keys))
+	s := rig.Start(t, "bookinfo", rig.GatewayEnv(keys), rig.GatewayAPI(rig.GatewayAPI12))
 	gateway := s.Gateway("ingressgateway")
 	s.ApplyFile("policies/session.yaml")
 	s.Deploy()

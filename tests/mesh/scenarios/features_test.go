@@ -156,7 +156,7 @@ func TestADestinationOutsideTheMesh(t *testing.T) {
 	s := rig.Start(t, "features", rig.GatewayEnv(keys))
 	gateway := s.Gateway("edge")
 	newcomer := func() *rig.Client { return visitorAt(gateway, "web.example") }
-	s.Delete("gateway.networking.k8s.io/v1alpha2", "BackendLBPolicy", "web")
+	s.Delete(xGroup, "XBackendTrafficPolicy", "web")
 	s.ApplyFile("outside/app.yaml")
 	s.ApplyFile("outside/route.yaml")
 	gateway.AwaitRoute("web", rig.Contains("partner.example"))

@@ -15,7 +15,7 @@ func TestIstioIgnoresSessionPersistence(t *testing.T) {
 	for _, c := range []struct {
 		release, policy string
 	}{
-		{rig.GatewayAPI15, "backendlbpolicy.yaml"},
+		{rig.GatewayAPI12, "backendlbpolicy.yaml"},
 		{rig.GatewayAPI15, "xbackendtrafficpolicy.yaml"},
 		{rig.GatewayAPI15, "inline.yaml"},
 		{rig.GatewayAPI16, "xbackendtrafficpolicy-1.6.yaml"},

@@ -1,7 +1,7 @@
 //! Clusters: one for each port of a Service to which a rule leads, with the endpoints that istiod would send.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
 };
 
@@ -11,8 +11,9 @@ use super::{socket_address, subsets};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Inventory, Item},
+    kind::Kind,
     plan::{Backend, DRAINING_LABEL, Plan},
-    wire::service::{AddressType, Conditions, Endpoint, EndpointSlice},
+    wire::service::{AddressType, Conditions, Endpoint, EndpointSlice, Protocol},
 };
 
 /// The label by which a slice names its Service.
@@ -21,10 +22,16 @@ const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 /// The clusters of all rules, in the order of their names.
 pub fn clusters(plan: &Plan, inventory: &Inventory, report: &mut Report) -> Vec<Value> {
     let rules = plan.gateways.iter().flat_map(|gateway| &gateway.rules);
-    let backends: BTreeMap<String, &Backend> = rules
-        .flat_map(|placed| &placed.rule.backends)
-        .map(|backend| (backend.cluster(), backend))
-        .collect();
+    let mut backends: BTreeMap<String, &Backend> = BTreeMap::new();
+    let mut grpc = BTreeSet::new();
+    for placed in rules {
+        for backend in &placed.rule.backends {
+            if placed.rule.route.spec.kind == Kind::GrpcRoute {
+                grpc.insert(backend.cluster());
+            }
+            backends.insert(backend.cluster(), backend);
+        }
+    }
     let slices = by_service(inventory);
     let none = Vec::new();
     backends
@@ -32,7 +39,12 @@ pub fn clusters(plan: &Plan, inventory: &Inventory, report: &mut Report) -> Vec<
         .map(|(name, backend)| {
             let id = &backend.service.id;
             let slices = slices.get(&(id.namespace.as_str(), id.name.as_str()));
-            cluster(name, backend, slices.unwrap_or(&none), inventory, report)
+            // Where nobody says what is spoken, istiod lets Envoy find out: what a GRPCRoute leads to speaks HTTP/2.
+            let http2 = match backend.port.protocol() {
+                Some(protocol) => protocol == Protocol::Http2,
+                None => grpc.contains(name),
+            };
+            cluster(name, backend, http2, slices.unwrap_or(&none), inventory, report)
         })
         .collect()
 }
@@ -53,7 +65,14 @@ fn by_service(inventory: &Inventory) -> BTreeMap<(&str, &str), Vec<&Item<Endpoin
     slices
 }
 
-fn cluster(name: &str, backend: &Backend, slices: &Slices, inventory: &Inventory, report: &mut Report) -> Value {
+fn cluster(
+    name: &str,
+    backend: &Backend,
+    http2: bool,
+    slices: &Slices,
+    inventory: &Inventory,
+    report: &mut Report,
+) -> Value {
     let drains = backend.service.metadata.labels.get(DRAINING_LABEL).is_some();
     let endpoints = endpoints(backend, drains, slices, inventory, report);
     if endpoints.is_empty() && !report.has_errors() {
@@ -72,13 +91,13 @@ fn cluster(name: &str, backend: &Backend, slices: &Slices, inventory: &Inventory
         })),
         "connect_timeout": "10s",
         "lb_policy": "LEAST_REQUEST",
-        "typed_extension_protocol_options": backend.port.speaks_http2().then(|| json!({
+        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": lb_endpoints }] },
+        "typed_extension_protocol_options": http2.then(|| json!({
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
                 "explicit_http_config": { "http2_protocol_options": {} },
             },
         })),
-        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": lb_endpoints }] },
     })
 }
 

@@ -2,17 +2,14 @@
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    inventory::{Inventory, Item},
+    inventory::Item,
     plan::{Plan, Rule},
     source::Place,
     wire::gateway::GatewaySpec,
 };
 
 /// Reports everything in the input that needs more than this target has.
-pub fn check(plan: &Plan, inventory: &Inventory, report: &mut Report) {
-    for route in inventory.grpc_routes.iter() {
-        unsupported("GRPCRoute", route.place(), report);
-    }
+pub fn check(plan: &Plan, report: &mut Report) {
     for gateway in &plan.gateways {
         for item in gateway.items() {
             check_gateway(item, report);

@@ -48,7 +48,7 @@ pub struct Options {
 
 /// The bootstrap. What this target cannot do is reported.
 pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut Report) -> Vec<Output> {
-    limits::check(plan, inventory, report);
+    limits::check(plan, report);
     let mut listeners = Vec::new();
     let mut taken = BTreeMap::from([(options.admin, "the admin interface".to_owned())]);
     for gateway in &plan.gateways {

@@ -1,0 +1,222 @@
+//! `mooring validate`: what becomes of each policy and each rule, in the words of GEP-713.
+//!
+//! Nothing is decided here: policies are read, attached and planned as for `mooring generate`, and this module tells what
+//! came of it. `text` and `json` are the two ways of telling.
+
+use crate::{
+    attachment::Attachments,
+    diagnostic::Report,
+    dialect::{self, Policy},
+    document::{self, Outcome},
+    inventory::{DEFAULT_NAMESPACE, Found, Id, Inventory},
+    kind::Kind,
+    plan::{Plan, Rule, Session},
+    source::{Place, Sources},
+};
+
+mod json;
+mod text;
+
+pub use json::json;
+pub use text::text;
+
+/// What became of a policy, on one target or one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It holds.
+    Accepted,
+    /// Another policy holds. It is named if it is known.
+    Conflicted(Option<String>),
+    /// The rule has a `sessionPersistence` of its own.
+    Overridden,
+    /// It is wrong.
+    Invalid,
+    /// There is no such target.
+    TargetNotFound,
+}
+
+impl Condition {
+    /// The word of GEP-713.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::Conflicted(_) => "Conflicted",
+            Self::Overridden => "Overridden",
+            Self::Invalid => "Invalid",
+            Self::TargetNotFound => "TargetNotFound",
+        }
+    }
+}
+
+/// What became of the input.
+#[derive(Debug)]
+pub struct Validation {
+    /// The policies for Services, in the order of kinds and ids; those that cannot be read come last.
+    pub policies: Vec<PolicyStatus>,
+    /// The rules that keep sessions, in the order of the routes.
+    pub rules: Vec<RuleStatus>,
+}
+
+/// What became of a policy for Services.
+#[derive(Debug)]
+pub struct PolicyStatus {
+    /// Its kind.
+    pub kind: Kind,
+    /// Who it is.
+    pub id: Id,
+    /// Where it stands; not known of a policy that cannot be read.
+    pub place: Option<Place>,
+    /// Each of its targets. None where the targets themselves are wrong.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// What became of a policy on one of its targets.
+#[derive(Debug)]
+pub struct TargetStatus {
+    /// The Service.
+    pub service: Id,
+    /// What became of it there.
+    pub condition: Condition,
+    /// The rules that lead to the Service, and what became of it on each.
+    pub rules: Vec<(String, Condition)>,
+}
+
+/// A rule that keeps sessions.
+#[derive(Debug)]
+pub struct RuleStatus {
+    /// Its identity.
+    pub id: String,
+    /// The route that it is a rule of.
+    pub route: (Kind, Id),
+    /// Where it stands.
+    pub place: Place,
+    /// The gateways that it is on.
+    pub gateways: Vec<Id>,
+    /// How it keeps them.
+    pub session: Session,
+    /// What became of its own `sessionPersistence`. None: it has none, a policy says so.
+    pub own: Option<Condition>,
+}
+
+/// Finds out what becomes of every policy.
+pub fn validate(sources: &Sources, report: &mut Report) -> Validation {
+    let outcomes = document::read(sources, report);
+    let unread: Vec<PolicyStatus> = outcomes.iter().filter_map(unread).collect();
+    let inventory = Inventory::new(outcomes, report);
+    let policies = dialect::policies(&inventory, report);
+    let attachments = Attachments::new(&policies, &inventory.services, report);
+    let plan = Plan::with(&inventory, &attachments, report);
+    for gateway in plan.gateways.iter().filter(|gateway| gateway.is_managed()) {
+        gateway.config(report);
+    }
+    let status = |policy: &Policy| PolicyStatus {
+        kind: policy.kind,
+        id: policy.id.clone(),
+        place: Some(policy.place),
+        targets: policy
+            .targets
+            .iter()
+            .map(|target| {
+                let service = Id::new(&policy.id.namespace, &target.value);
+                target_status(policy, service, &inventory, &attachments, &plan)
+            })
+            .collect(),
+    };
+    Validation {
+        policies: policies.iter().map(status).chain(unread).collect(),
+        rules: plan.rules.iter().filter_map(|rule| rule_status(rule, &plan)).collect(),
+    }
+}
+
+/// A policy that is there and cannot be read.
+fn unread(outcome: &Outcome) -> Option<PolicyStatus> {
+    let Outcome::Broken(kind @ (Kind::BackendLbPolicy | Kind::XBackendTrafficPolicy), Some(name)) = outcome else {
+        return None;
+    };
+    let namespace = name.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+    Some(PolicyStatus {
+        kind: *kind,
+        id: Id::new(namespace, &name.name),
+        place: None,
+        targets: Vec::new(),
+    })
+}
+
+fn target_status(
+    policy: &Policy,
+    service: Id,
+    inventory: &Inventory,
+    attachments: &Attachments,
+    plan: &Plan,
+) -> TargetStatus {
+    let mut rules = Vec::new();
+    let condition = if !policy.sound {
+        Condition::Invalid
+    } else if let Found::Nothing(_) = inventory.services.find(&service) {
+        Condition::TargetNotFound
+    } else if policy.session.is_none() {
+        Condition::Accepted
+    } else {
+        match attachments.of(&service) {
+            Some(established) if std::ptr::eq(established, policy) => {
+                rules = on_rules(policy, &service, plan);
+                of_rules(&rules)
+            }
+            other => Condition::Conflicted(other.map(Policy::title)),
+        }
+    };
+    TargetStatus {
+        service,
+        condition,
+        rules,
+    }
+}
+
+/// What became of an established policy on each rule that leads to the Service.
+fn on_rules(policy: &Policy, service: &Id, plan: &Plan) -> Vec<(String, Condition)> {
+    let leads_there = |rule: &&std::rc::Rc<Rule>| rule.backends.iter().any(|backend| backend.service.id == *service);
+    let status = |rule: &std::rc::Rc<Rule>| {
+        let condition = match rule.session.as_ref().map(|session| &session.policy) {
+            Some(None) => Condition::Overridden,
+            Some(Some((kind, id))) if (*kind, id) == (policy.kind, &policy.id) => Condition::Accepted,
+            Some(Some((kind, id))) => Condition::Conflicted(Some(format!("{kind} {id}"))),
+            None => Condition::Conflicted(None),
+        };
+        (rule.id.clone(), condition)
+    };
+    plan.rules.iter().filter(leads_there).map(status).collect()
+}
+
+/// What became of it on the target as a whole: it is in conflict when it has lost every rule to others.
+fn of_rules(rules: &[(String, Condition)]) -> Condition {
+    let lost = |(_, condition): &&(String, Condition)| matches!(condition, Condition::Conflicted(_));
+    match rules.iter().find(lost) {
+        Some((_, first)) if rules.iter().filter(lost).count() == rules.len() => first.clone(),
+        _ => Condition::Accepted,
+    }
+}
+
+fn rule_status(rule: &Rule, plan: &Plan) -> Option<RuleStatus> {
+    let session = rule.session.clone()?;
+    let on = |gateway: &&crate::plan::Gateway| gateway.rules.iter().any(|placed| placed.rule.id == rule.id);
+    let condition = if session.sound {
+        Condition::Accepted
+    } else {
+        Condition::Invalid
+    };
+    let own = session.policy.is_none().then_some(condition);
+    Some(RuleStatus {
+        id: rule.id.clone(),
+        route: (rule.route.spec.kind, rule.route.id.clone()),
+        place: rule.route.place_of(rule.wire),
+        gateways: plan
+            .gateways
+            .iter()
+            .filter(on)
+            .map(|gateway| gateway.item.id.clone())
+            .collect(),
+        session,
+        own,
+    })
+}

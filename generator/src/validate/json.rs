@@ -1,0 +1,135 @@
+//! The validation for programs. The shape is documented in `docs/configuration.md`; fields are added to it, never taken
+//! away.
+
+use serde_json::{Value, json as value};
+
+use super::{Condition, PolicyStatus, RuleStatus, Validation};
+use crate::{
+    diagnostic::{Diagnostic, Report, Severity},
+    source::{Place, Sources},
+};
+
+/// The version of the shape.
+const VERSION: u32 = 1;
+
+/// The whole text.
+#[must_use]
+pub fn json(validation: &Validation, report: &Report, sources: &Sources) -> String {
+    let policies: Vec<Value> = validation
+        .policies
+        .iter()
+        .map(|status| policy(status, sources))
+        .collect();
+    let rules: Vec<Value> = validation.rules.iter().map(|status| rule(status, sources)).collect();
+    let findings = report.sorted();
+    let findings: Vec<Value> = findings.iter().map(|found| finding(found, sources)).collect();
+    let mut whole = value!({
+        "version": VERSION,
+        "valid": !report.has_errors(),
+        "policies": policies,
+        "rules": rules,
+        "findings": findings,
+    });
+    whole.sort_all_objects();
+    format!("{whole:#}\n")
+}
+
+fn policy(status: &PolicyStatus, sources: &Sources) -> Value {
+    let targets = status.targets.iter().map(|target| {
+        let rules = target
+            .rules
+            .iter()
+            .map(|(id, found)| with_condition(value!({ "id": id }), found));
+        let service = &target.service;
+        let fields = value!({
+            "kind": "Service",
+            "namespace": service.namespace,
+            "name": service.name,
+            "rules": rules.collect::<Vec<Value>>(),
+        });
+        with_condition(fields, &target.condition)
+    });
+    let whole = if status.targets.is_empty() {
+        Condition::Invalid.reason()
+    } else {
+        overall(status)
+    };
+    value!({
+        "kind": status.kind.to_string(),
+        "namespace": status.id.namespace,
+        "name": status.id.name,
+        "condition": whole,
+        "place": status.place.map(|found| place(found, sources)),
+        "targets": targets.collect::<Vec<Value>>(),
+    })
+}
+
+/// A policy is accepted when it is on any of its targets; else the first target says why not.
+fn overall(status: &PolicyStatus) -> &'static str {
+    let conditions = || status.targets.iter().map(|target| &target.condition);
+    let accepted = conditions().find(|condition| **condition == Condition::Accepted);
+    accepted
+        .or_else(|| conditions().next())
+        .map_or("Invalid", Condition::reason)
+}
+
+fn with_condition(mut fields: Value, condition: &Condition) -> Value {
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert("condition".to_owned(), condition.reason().into());
+        if let Condition::Conflicted(Some(other)) = condition {
+            fields.insert("conflictsWith".to_owned(), other.as_str().into());
+        }
+    }
+    fields
+}
+
+fn rule(status: &RuleStatus, sources: &Sources) -> Value {
+    let (kind, id) = &status.route;
+    let gateways = status
+        .gateways
+        .iter()
+        .map(|gateway| value!({ "namespace": gateway.namespace, "name": gateway.name }));
+    let policy = status.session.policy.as_ref();
+    let policy = policy.map(|(kind, id)| {
+        value!({
+            "kind": kind.to_string(),
+            "namespace": id.namespace,
+            "name": id.name,
+        })
+    });
+    value!({
+        "id": status.id,
+        "route": { "kind": kind.to_string(), "namespace": id.namespace, "name": id.name },
+        "place": place(status.place, sources),
+        "gateways": gateways.collect::<Vec<Value>>(),
+        "policy": policy,
+        "condition": status.own.as_ref().map_or("Accepted", Condition::reason),
+        "session": status.session.config,
+        "strict": status.session.strict,
+    })
+}
+
+fn finding(found: &Diagnostic, sources: &Sources) -> Value {
+    let related = found.related().map(|(other, message)| {
+        value!({
+            "message": message,
+            "place": place(other, sources),
+        })
+    });
+    value!({
+        "severity": match found.severity() {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        },
+        "code": format!("{:?}", found.code()),
+        "message": found.message(),
+        "place": found.place().map(|here| place(here, sources)),
+        "related": related.collect::<Vec<Value>>(),
+        "help": found.advice(),
+    })
+}
+
+fn place(place: Place, sources: &Sources) -> Value {
+    value!({ "file": sources.name(place.file), "line": place.line, "column": place.column })
+}

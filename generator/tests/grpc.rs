@@ -1,0 +1,152 @@
+//! `GRPCRoute`: what becomes of it for both targets.
+
+mod common;
+
+use common::{Generated, SHOP, shop_with, without_policy};
+use serde_json::{Value, json};
+
+/// The shop with a `GRPCRoute`, and a port that is declared as gRPC.
+fn grpc_shop() -> String {
+    shop_with("kind: HTTPRoute", "kind: GRPCRoute")
+        .replace("  - name: http\n    port: 80\n---", "  - name: grpc\n    port: 80\n---")
+}
+
+fn routes(run: &Generated) -> &Value {
+    run.at("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes")
+}
+
+const HTTP2: &str = "/static_resources/clusters/0/typed_extension_protocol_options";
+
+#[test]
+fn a_service_policy_reaches_a_grpc_route() {
+    let run = Generated::istio(&grpc_shop());
+    assert_eq!(run.findings, [""; 0]);
+    assert_eq!(run.rule(0)["route"], "default.web.0");
+    assert_eq!(run.rule(0)["id"], "GRPCRoute/default/web#0");
+    assert_eq!(run.session(0)["name"], "shop");
+    assert_eq!(
+        run.at("/items/1/spec/configPatches/3/match/routeConfiguration/vhost/route/name"),
+        "default.web.0"
+    );
+}
+
+#[test]
+fn a_rule_keeps_sessions_of_its_own() {
+    let input = without_policy(&grpc_shop()).replace(
+        "  - backendRefs:",
+        "  - name: cart\n    sessionPersistence: {type: Header, header: {name: x-cart}}\n    backendRefs:",
+    );
+    let run = Generated::istio(&input);
+    assert_eq!(run.rule(0)["route"], "cart");
+    assert_eq!(run.rule(0)["id"], "GRPCRoute/default/web/cart");
+    assert_eq!(run.session(0), &json!({ "name": "x-cart", "type": "Header" }));
+}
+
+#[test]
+fn methods_become_paths_in_their_order() {
+    let input = grpc_shop().replace(
+        "  - backendRefs:",
+        "  - matches:\n    - {}\n    - method: {method: Get}\n    - method: {service: shop.Cart}\n    - method: {service: \
+         shop.Cart, method: Get}\n      headers: [{name: Tester, value: 'yes'}]\n    - method: {type: RegularExpression, \
+         service: 'shop[.].+'}\n    backendRefs:",
+    );
+    let run = Generated::envoy(&input);
+    let matches: Vec<&Value> = routes(&run)
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|route| &route["match"])
+        .collect();
+    assert_eq!(
+        matches,
+        [
+            &json!({
+                "path": "/shop.Cart/Get",
+                "headers": [{ "name": "tester", "string_match": { "exact": "yes" } }],
+            }),
+            &json!({ "path_separated_prefix": "/shop.Cart" }),
+            &json!({ "prefix": "/" }),
+            &json!({ "safe_regex": { "regex": "/shop[.].+/.+" } }),
+            &json!({ "safe_regex": { "regex": "/[^/]+/Get" } }),
+        ]
+    );
+}
+
+#[test]
+fn backends_speak_http2_where_the_service_says_so() {
+    let http2 = json!({
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": { "http2_protocol_options": {} },
+        },
+    });
+    for port in [
+        "name: grpc",
+        "name: grpc-web",
+        "name: http2-cart",
+        "name: http\n    appProtocol: kubernetes.io/h2c",
+        "appProtocol: grpc",
+    ] {
+        let input = SHOP.replace(
+            "  - name: http\n    port: 80\n---",
+            &format!("  - {port}\n    port: 80\n---"),
+        );
+        assert_eq!(Generated::envoy(&input).at(HTTP2), &http2, "{port}");
+    }
+    for port in [
+        "name: http",
+        "name: grpcs",
+        "name: grpc\n    appProtocol: http",
+        "name: web",
+    ] {
+        let input = SHOP.replace(
+            "  - name: http\n    port: 80\n---",
+            &format!("  - {port}\n    port: 80\n---"),
+        );
+        assert_eq!(Generated::envoy(&input).value.pointer(HTTP2), None, "{port}");
+    }
+}
+
+#[test]
+fn a_grpc_route_speaks_http2_where_nobody_says_anything() {
+    let undeclared = grpc_shop().replace("- name: grpc", "- name: cart");
+    assert!(Generated::envoy(&undeclared).value.pointer(HTTP2).is_some());
+    let otherwise = grpc_shop().replace("- name: grpc", "- name: http");
+    assert_eq!(
+        Generated::istio(&otherwise).findings,
+        [
+            "warning[Unsupported]: GRPCRoute default/web leads to port 80 of the Service default/web, which says that it does not \
+             speak HTTP/2: calls will fail"
+        ]
+    );
+}
+
+#[test]
+fn a_listener_and_a_grant_count_for_their_kind_of_route() {
+    let kinds = |kind: &str| {
+        grpc_shop().replace(
+            "    protocol: HTTP\n",
+            &format!("    protocol: HTTP\n    allowedRoutes: {{kinds: [{{kind: {kind}}}]}}\n"),
+        )
+    };
+    assert_eq!(Generated::istio(&kinds("GRPCRoute")).findings, [""; 0]);
+    let refused = common::generate(&kinds("HTTPRoute")).code(1);
+    let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(
+        stderr.starts_with("error[NoMatchingParent]: Gateway default/front does not take GRPCRoute default/web"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn an_http_route_and_a_grpc_route_of_one_name_cannot_be_told_apart() {
+    let (_, rest) = SHOP.split_once("---\n").unwrap_or_default();
+    let (route, _) = rest.split_once("---\n").unwrap_or_default();
+    let both = format!("{SHOP}---\n{}", route.replace("HTTPRoute", "GRPCRoute"));
+    let refused = common::generate(&both).code(1);
+    let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(
+        stderr.contains("HTTPRoute/default/web#0 and GRPCRoute/default/web#0"),
+        "{stderr}"
+    );
+}

@@ -1,0 +1,253 @@
+//! `mooring validate`: what is said about each policy, to people and to programs, and with which exit status.
+
+#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
+
+mod common;
+
+use common::{SHOP, mooring, shop_with, without_policy};
+use serde_json::{Value, json};
+use snapbox::{IntoData as _, cmd::OutputAssert, str};
+
+fn validate(flags: &[&str], input: &str) -> OutputAssert {
+    mooring()
+        .args(["validate", "-f", "-"])
+        .args(flags)
+        .stdin(input)
+        .assert()
+}
+
+fn validated(input: &str) -> Value {
+    let run = validate(&["-o", "json"], input);
+    serde_json::from_slice(&run.get_output().stdout).unwrap()
+}
+
+/// A policy for one Service of the shop.
+fn policy(name: &str, service: &str, created: &str) -> String {
+    format!(
+        "---\napiVersion: gateway.networking.k8s.io/v1alpha2\nkind: BackendLBPolicy\nmetadata: {{name: {name}, \
+         creationTimestamp: {created}}}\nspec:\n  targetRefs: [{{group: \"\", kind: Service, name: {service}}}]\n  \
+         sessionPersistence: {{}}\n"
+    )
+}
+
+/// The shop with a rule of its own, one that leads to two Services, and a policy for each way to fail.
+fn crowded() -> String {
+    let shop = shop_with(
+        "  - backendRefs:",
+        "  - matches: [{path: {value: /api}}]\n    sessionPersistence: {type: Header, sessionName: x-api}\n    backendRefs: \
+         [{name: web, port: 80}]\n  - backendRefs:\n    - {name: api, port: 80}",
+    );
+    let shop = shop.replace(
+        "  name: sticky\n",
+        "  name: sticky\n  creationTimestamp: 2026-01-01T00:00:00Z\n",
+    );
+    let service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: api, labels: {istio.io/persistent-session: \
+                   mooring}}\nspec: {ports: [{port: 80}]}\n";
+    let later = policy("later", "web", "2026-01-02T00:00:00Z");
+    let other = policy("other", "api", "2026-01-02T00:00:00Z");
+    let lost = policy("lost", "wbe", "2026-01-02T00:00:00Z");
+    let wrong = policy("wrong", "web", "2026-01-02T00:00:00Z").replace("{}", "{sesionName: shop}");
+    [shop.as_str(), service, &later, &other, &lost, &wrong].concat()
+}
+
+#[test]
+fn a_sound_shop() {
+    validate(&["--strict"], SHOP).code(0).stderr_eq("").stdout_eq(
+        str![[r#"
+POLICY                          TARGET               CONDITION  RULES
+BackendLBPolicy default/sticky  Service default/web  Accepted   HTTPRoute/default/web#0
+
+RULE                     GATEWAY        SESSION      LASTS  IDLE
+HTTPRoute/default/web#0  default/front  cookie shop  1h     10m
+
+1 rule keeps sessions; 0 errors, 0 warnings, 0 notes
+
+"#]]
+        .raw(),
+    );
+}
+
+#[test]
+fn every_way_to_fail() {
+    validate(&[], &crowded()).code(1).stderr_eq("").stdout_eq(
+        str![[r#"
+POLICY                          TARGET                 CONDITION       RULES
+BackendLBPolicy default/later   Service default/web    Conflicted      (BackendLBPolicy default/sticky holds)
+BackendLBPolicy default/lost    Service default/wbe    TargetNotFound  -
+BackendLBPolicy default/other   Service default/api    Conflicted      HTTPRoute/default/web#1 (BackendLBPolicy default/sticky holds)
+BackendLBPolicy default/sticky  Service default/web    Overridden      HTTPRoute/default/web#0 (the rule's own sessionPersistence holds)
+                                                       Accepted        HTTPRoute/default/web#1
+BackendLBPolicy default/wrong   -                      Invalid         -
+sessionPersistence              HTTPRoute default/web  Accepted        HTTPRoute/default/web#0
+
+RULE                     GATEWAY        SESSION       LASTS      IDLE
+HTTPRoute/default/web#0  default/front  header x-api  unlimited  unlimited
+HTTPRoute/default/web#1  default/front  cookie shop   1h         10m
+
+warning[Conflicted]: BackendLBPolicy default/later is not accepted: BackendLBPolicy default/sticky targets the Service default/web too and is older
+  --> <stdin>:76:18
+   |
+55 |   name: sticky
+   |         ------ this policy holds
+...
+76 | metadata: {name: later, creationTimestamp: 2026-01-02T00:00:00Z}
+   |                  ^^^^^
+
+warning[Conflicted]: BackendLBPolicy default/other is not accepted: BackendLBPolicy default/sticky holds for another backend of this rule of HTTPRoute default/web and is older
+  --> <stdin>:83:18
+   |
+55 |   name: sticky
+   |         ------ this policy holds
+...
+83 | metadata: {name: other, creationTimestamp: 2026-01-02T00:00:00Z}
+   |                  ^^^^^
+
+error[TargetNotFound]: BackendLBPolicy default/lost targets the Service default/wbe, which is not in the input
+  --> <stdin>:92:49
+   |
+92 |   targetRefs: [{group: "", kind: Service, name: wbe}]
+   |                                                 ^^^
+   |
+   = help: did you mean `web`?
+
+error[Invalid]: unknown field `sesionName`; allowed here: absoluteTimeout, cookie, cookieConfig, header, idleTimeout, sessionName, type
+   --> <stdin>:100:24
+    |
+100 |   sessionPersistence: {sesionName: shop}
+    |                        ^^^^^^^^^^
+    |
+    = help: did you mean `sessionName`?
+
+2 rules keep sessions; 2 errors, 2 warnings, 0 notes; nothing would be generated
+
+"#]]
+        .raw(),
+    );
+}
+
+#[test]
+fn no_policy_at_all() {
+    validate(&["--strict"], &without_policy(SHOP)).code(0).stdout_eq(
+        str![[r#"
+0 rules keep sessions; 0 errors, 0 warnings, 0 notes
+
+"#]]
+        .raw(),
+    );
+}
+
+#[test]
+fn a_text_that_is_no_yaml() {
+    let run = validated("]");
+    assert_eq!(run["valid"], false);
+    assert_eq!(run["findings"][0]["code"], "Syntax");
+    validate(&[], "]").code(1);
+}
+
+#[test]
+fn warnings_count_where_one_is_strict() {
+    let warned = shop_with("  - group: \"\"\n    kind", "  - kind");
+    validate(&[], &warned).code(0);
+    validate(&["--strict"], &warned).code(1);
+    // A note is no warning.
+    let noted = shop_with("  labels:\n    istio.io/persistent-session: mooring\n", "");
+    validate(&["--strict"], &noted).code(0);
+}
+
+#[test]
+fn the_json_of_a_sound_shop() {
+    assert_eq!(
+        validated(SHOP),
+        json!({
+            "version": 1,
+            "valid": true,
+            "findings": [],
+            "policies": [{
+                "kind": "BackendLBPolicy",
+                "namespace": "default",
+                "name": "sticky",
+                "condition": "Accepted",
+                "place": { "file": "<stdin>", "line": 51, "column": 9 },
+                "targets": [{
+                    "kind": "Service",
+                    "namespace": "default",
+                    "name": "web",
+                    "condition": "Accepted",
+                    "rules": [{ "id": "HTTPRoute/default/web#0", "condition": "Accepted" }],
+                }],
+            }],
+            "rules": [{
+                "id": "HTTPRoute/default/web#0",
+                "route": { "kind": "HTTPRoute", "namespace": "default", "name": "web" },
+                "place": { "file": "<stdin>", "line": 20, "column": 5 },
+                "gateways": [{ "namespace": "default", "name": "front" }],
+                "policy": { "kind": "BackendLBPolicy", "namespace": "default", "name": "sticky" },
+                "condition": "Accepted",
+                "session": {
+                    "name": "shop",
+                    "type": "Cookie",
+                    "absoluteTimeout": "1h",
+                    "idleTimeout": "10m",
+                    "cookie": validated(SHOP)["rules"][0]["session"]["cookie"],
+                },
+                "strict": false,
+            }],
+        })
+    );
+}
+
+#[test]
+fn the_json_of_every_way_to_fail() {
+    let run = validated(&crowded());
+    assert_eq!(run["valid"], false);
+    let conditions: Vec<(&str, &str)> = run["policies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|policy| (policy["name"].as_str().unwrap(), policy["condition"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        conditions,
+        [
+            ("later", "Conflicted"),
+            ("lost", "TargetNotFound"),
+            ("other", "Conflicted"),
+            ("sticky", "Accepted"),
+            ("wrong", "Invalid"),
+        ]
+    );
+    assert_eq!(
+        run["policies"][0]["targets"][0]["conflictsWith"],
+        "BackendLBPolicy default/sticky"
+    );
+    assert_eq!(
+        run["policies"][3]["targets"][0]["rules"],
+        json!([
+            { "id": "HTTPRoute/default/web#0", "condition": "Overridden" },
+            { "id": "HTTPRoute/default/web#1", "condition": "Accepted" },
+        ])
+    );
+    assert_eq!(run["rules"][0]["policy"], Value::Null);
+    let typo = run["findings"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&typo["severity"], &typo["code"], &typo["help"], &typo["place"]["line"]),
+        (
+            &json!("error"),
+            &json!("Invalid"),
+            &json!("did you mean `sessionName`?"),
+            &json!(100)
+        )
+    );
+}
+
+#[test]
+fn a_rule_of_its_own_that_is_wrong() {
+    let input = without_policy(SHOP).replace(
+        "  - backendRefs:",
+        "  - sessionPersistence: {cookieConfig: {lifetimeType: Permanent}}\n    backendRefs:",
+    );
+    let run = validated(&input);
+    assert_eq!(run["rules"][0]["condition"], "Invalid");
+    assert_eq!(run["policies"], json!([]));
+}

@@ -1,0 +1,208 @@
+package scenarios
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// The conformance tests that GEP-1619 plans, and the traps of those that were proposed for Gateway API: the first Set-Cookie
+// counts, the cookie goes back verbatim over plain HTTP, and each request has a connection of its own.
+// docs/conformance.md has the results.
+
+const requests = 200
+
+// A wire is one kind of route: how a request for a rule is sent on a new connection, with a cookie and with headers.
+type wire struct {
+	kind string
+	send func(headers ...string) (rig.Reply, error)
+}
+
+func TestConformanceOfHTTPRoutes(t *testing.T) {
+	gateway := startConformance(t, "http")
+	conformance(t, wire{kind: "http", send: func(headers ...string) (rig.Reply, error) {
+		client := gateway.Client()
+		defer client.Close()
+		return client.Try("/", func(r *http.Request) {
+			for i := 0; i < len(headers); i += 2 {
+				r.Header.Add(headers[i], headers[i+1])
+			}
+		})
+	}})
+}
+
+func TestConformanceOfGRPCRoutes(t *testing.T) {
+	gateway := startConformance(t, "grpc")
+	conformance(t, wire{kind: "grpc", send: gateway.CallGRPC})
+}
+
+func startConformance(t *testing.T, kind string) *rig.Gateway {
+	s := rig.Start(t, "conformance-"+kind, rig.GatewayEnv(keys))
+	s.Deploy()
+	return s.Gateway("front")
+}
+
+func conformance(t *testing.T, w wire) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, wire)
+	}{
+		{"a cookie keeps the pod", aCookieKeepsThePod},
+		{"lifetimeType Session", lifetimeSession},
+		{"weights 70 to 30", weighted},
+		{"two backends without weights", twoBackends},
+		{"two rules to one Service", twoRules},
+		{"two rules to one Service with a policy", twoRulesOfAPolicy},
+		{"lifetimeType Permanent", lifetimePermanent},
+		{"until the session expires", untilItExpires},
+		{"a header keeps the pod", aHeaderKeepsThePod},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, w) })
+	}
+}
+
+func (w wire) to(t *testing.T, rule string, headers ...string) rig.Reply {
+	t.Helper()
+	reply, err := w.send(append([]string{"rule", rule}, headers...)...)
+	if err != nil || reply.Status != 200 {
+		t.Fatalf("rule %s: status %d, %v", rule, reply.Status, err)
+	}
+	return reply
+}
+
+// begin starts a session and returns its cookie as it goes back, with the reply.
+func (w wire) begin(t *testing.T, rule string) (string, rig.Reply) {
+	t.Helper()
+	reply := w.to(t, rule)
+	if len(reply.SetCookie) == 0 {
+		t.Fatalf("rule %s: no Set-Cookie", rule)
+	}
+	cookie, _, _ := strings.Cut(reply.SetCookie[0], ";")
+	if name, value, _ := strings.Cut(cookie, "="); name == "" || value == "" {
+		t.Fatalf("Set-Cookie: %q", reply.SetCookie)
+	}
+	return cookie, reply
+}
+
+// keeps sends n requests with these headers, which must all reach one pod.
+func (w wire) keeps(t *testing.T, rule, pod string, n int, headers ...string) {
+	t.Helper()
+	for i := range n {
+		if reply := w.to(t, rule, headers...); reply.Pod != pod {
+			t.Fatalf("rule %s: request %d of %d reached %s, not %s", rule, i+1, n, reply.Pod, pod)
+		}
+	}
+	t.Logf("%d of %d requests to rule %s reached %s", n, n, rule, pod)
+}
+
+func aCookieKeepsThePod(t *testing.T, w wire) {
+	cookie, first := w.begin(t, "simple")
+	w.keeps(t, "simple", first.Pod, requests, "cookie", cookie)
+}
+
+func lifetimeSession(t *testing.T, w wire) {
+	_, first := w.begin(t, "simple")
+	cookie, err := http.ParseSetCookie(first.SetCookie[0])
+	if err != nil || cookie.MaxAge != 0 || cookie.RawExpires != "" {
+		t.Errorf("%q: %v", first.SetCookie, err)
+	}
+}
+
+func weighted(t *testing.T, w wire) {
+	sessions := map[string]rig.Reply{}
+	counts := rig.Tally(requests, func() string {
+		cookie, first := w.begin(t, "weighted")
+		sessions[cookie] = first
+		return first.Version
+	})
+	t.Logf("%d requests without a cookie: %v", requests, counts)
+	// Four standard deviations of a fair draw.
+	if share := float64(counts["v1"]); math.Abs(share-0.7*requests) > 4*math.Sqrt(requests*0.7*0.3) {
+		t.Errorf("not 70 to 30: %v", counts)
+	}
+	for cookie, first := range sessions {
+		if again := w.to(t, "weighted", "cookie", cookie); again.Pod != first.Pod {
+			t.Fatalf("a session of %s reached %s", first.Pod, again.Pod)
+		}
+	}
+	t.Logf("%d of %d requests with a cookie reached their pod", len(sessions), requests)
+}
+
+func twoBackends(t *testing.T, w wire) {
+	cookie, first := w.begin(t, "equal")
+	w.keeps(t, "equal", first.Pod, requests, "cookie", cookie)
+}
+
+func twoRules(t *testing.T, w wire) { independent(t, w, "a", "b") }
+
+func twoRulesOfAPolicy(t *testing.T, w wire) { independent(t, w, "c", "d") }
+
+// independent has sessions of two rules on different pods and sends both cookies to both.
+func independent(t *testing.T, w wire, one, two string) {
+	cookie, first := w.begin(t, one)
+	for range 100 {
+		other, second := w.begin(t, two)
+		if second.Pod == first.Pod {
+			continue
+		}
+		for range requests / 2 {
+			for rule, pod := range map[string]string{one: first.Pod, two: second.Pod} {
+				if got := w.to(t, rule, "cookie", cookie+"; "+other); got.Pod != pod {
+					t.Fatalf("rule %s reached %s, not %s", rule, got.Pod, pod)
+				}
+			}
+		}
+		t.Logf("%d of %d requests: rule %s on %s, rule %s on %s", requests, requests, one, first.Pod, two, second.Pod)
+		return
+	}
+	t.Fatal("two rules never used different pods: their sessions are shared")
+}
+
+func lifetimePermanent(t *testing.T, w wire) {
+	began := time.Now()
+	cookie, first := w.begin(t, "five-minutes")
+	parsed, err := http.ParseSetCookie(first.SetCookie[0])
+	if err != nil || parsed.MaxAge != 300 && parsed.Expires.Sub(began).Round(time.Second) != 5*time.Minute {
+		t.Errorf("%q: %v", first.SetCookie, err)
+	}
+	w.keeps(t, "five-minutes", first.Pod, requests, "cookie", cookie)
+}
+
+// untilItExpires keeps sending a cookie that a browser would have dropped: the gateway itself ends the session.
+func untilItExpires(t *testing.T, w wire) {
+	began := time.Now()
+	cookie, first := w.begin(t, "three-seconds")
+	pinned := 0
+	rig.Eventually(t, "the session ends", func() error {
+		reply := w.to(t, "three-seconds", "cookie", cookie)
+		if len(reply.SetCookie) > 0 {
+			return nil
+		}
+		pinned++
+		if reply.Pod != first.Pod {
+			t.Fatalf("a live session of %s reached %s", first.Pod, reply.Pod)
+		}
+		return fmt.Errorf("%d requests were of the old session", pinned)
+	})
+	took := time.Since(began)
+	t.Logf("%d requests reached the pod, then, after %s, there was a new session", pinned, took.Round(10*time.Millisecond))
+	// Tokens count whole seconds, so the first of them may be short.
+	if took < 2*time.Second || took > 5*time.Second {
+		t.Errorf("a session of 3s lasted %s", took)
+	}
+}
+
+func aHeaderKeepsThePod(t *testing.T, w wire) {
+	name := w.kind + "-session"
+	first := w.to(t, "header")
+	session := first.Header.Get(name)
+	if session == "" || len(first.SetCookie) > 0 {
+		t.Fatalf("header %q, Set-Cookie %q", session, first.SetCookie)
+	}
+	w.keeps(t, "header", first.Pod, requests, name, session)
+}

@@ -1,0 +1,141 @@
+package scenarios
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// What clients get from a gateway whose module is not there, is no module, or traps. docs/failure-modes.md is these
+// tests in words.
+
+var strategies = []string{"open", "close", "reload"}
+
+func TestAModuleThatCannotBeLoaded(t *testing.T) {
+	dir := t.TempDir()
+	corrupt := filepath.Join(dir, "corrupt.wasm")
+	if err := os.WriteFile(corrupt, []byte("\x00asm\x01\x00\x00\x00 and then nonsense"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ fault, file string }{
+		{"missing", filepath.Join(dir, "missing.wasm")},
+		{"corrupt", corrupt},
+	} {
+		t.Run(c.fault, func(t *testing.T) {
+			s := rig.Start(t, "sp-demo", rig.GatewayEnv(keys), rig.Rejections())
+			s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
+			gateway := s.Gateway("gateway-sp-demo")
+			for _, strategy := range strategies {
+				fault := func() { s.DeployUnseen("--wasm", "file://"+c.file, "--fail-strategy", strategy) }
+				expectAfter(t, gateway, c.fault, strategy, "when first installed", fault, "500")
+				expectAfter(t, gateway, c.fault, strategy, "when the gateway starts", gateway.RestartUnseen, "500")
+				s.Deploy()
+				expectAfter(t, gateway, c.fault, strategy, "in an update", fault, "200 with sessions")
+				s.Deploy()
+				if got := whatClientsGet(gateway); got != "200 with sessions" {
+					t.Errorf("mended: %s", got)
+				}
+				s.Undeploy()
+			}
+		})
+	}
+}
+
+// expectAfter does something that makes Envoy try the faulty module, and compares what clients get then.
+func expectAfter(t *testing.T, gateway *rig.Gateway, fault, strategy, when string, do func(), want string) {
+	t.Helper()
+	before, log := gateway.ModuleAttempts(), len(gateway.Envoy.Log())
+	do()
+	if strings.Contains(gateway.Envoy.Log()[log:], "initializing epoch 0") {
+		before = 0 // it was started anew
+	}
+	rig.Eventually(t, "the gateway has tried the module", func() error {
+		if n := gateway.ModuleAttempts(); n <= before {
+			return fmt.Errorf("%d attempts, as before", n)
+		}
+		return nil
+	})
+	gateway.AwaitListener("mooring")
+	got := whatClientsGet(gateway)
+	t.Logf("%s, fail strategy %s, %s: %s", fault, strategy, when, got)
+	if got != want {
+		t.Errorf("expected %s", want)
+	}
+}
+
+func TestAModuleThatTraps(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "traps.wasm")
+	if err := os.WriteFile(file, rig.TrappingModule(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// With one worker there is one instance of the module, and one trap is enough.
+	s := rig.Start(t, "sp-demo", rig.GatewayEnv(keys), rig.Workers(1))
+	s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
+	gateway := s.Gateway("gateway-sp-demo")
+	after := map[string]string{"open": "200 without sessions", "close": "503", "reload": "503"}
+	for _, strategy := range strategies {
+		args := []string{"--wasm", "file://" + file}
+		if strategy != "open" { // the default
+			args = append(args, "--fail-strategy", strategy)
+		}
+		s.Deploy(args...)
+		if got := whatClientsGet(gateway); got != "200 without sessions" {
+			t.Fatalf("before the trap: %s", got)
+		}
+		visitor := gateway.Client()
+		trapped := visitor.Get("/", manyHeaders).Status
+		got := whatClientsGet(gateway)
+		t.Logf("trap, fail strategy %s: that request: %d, those after it: %s", strategy, trapped, got)
+		if trapped != 503 || got != after[strategy] {
+			t.Errorf("expected 503, then %s", after[strategy])
+		}
+		if strategy == "reload" {
+			rig.Eventually(t, "the module runs again", func() error {
+				if status := visitor.Get("/").Status; status != 200 {
+					return fmt.Errorf("status %d", status)
+				}
+				return nil
+			})
+		}
+		s.Deploy()
+		if got := whatClientsGet(gateway); got != "200 with sessions" {
+			t.Errorf("mended: %s", got)
+		}
+	}
+	if !strings.Contains(gateway.Envoy.Log(), "Function: proxy_on_request_headers failed") {
+		t.Error("Envoy's log says nothing about it")
+	}
+}
+
+func manyHeaders(request *http.Request) {
+	for n := range rig.Headers {
+		request.Header.Set(fmt.Sprintf("Filler-%d", n), "x")
+	}
+}
+
+// whatClientsGet sends requests of new visitors and says what came back, each thing once.
+func whatClientsGet(gateway *rig.Gateway) string {
+	var got []string
+	for range 12 {
+		reply, err := gateway.Client().Try("/")
+		outcome := fmt.Sprint(reply.Status)
+		switch {
+		case err != nil:
+			outcome = err.Error()
+		case reply.Status == 200 && len(reply.SetCookie) == 1:
+			outcome = "200 with sessions"
+		case reply.Status == 200:
+			outcome = "200 without sessions"
+		}
+		if !slices.Contains(got, outcome) {
+			got = append(got, outcome)
+		}
+	}
+	return strings.Join(got, ", ")
+}
