@@ -90,7 +90,7 @@ func TestRetriesHideAPodThatDropsHalf(t *testing.T) {
 			})
 		}
 	}
-	const visitors, requests = 20, 10
+	const visitors, requests = 10, 10
 	moves := 0
 	for range visitors {
 		visitor := newcomer()
@@ -113,7 +113,7 @@ func TestRetriesHideAPodThatDropsHalf(t *testing.T) {
 	}
 	t.Logf("%d visits, %d requests dropped, no visitor has noticed; sessions moved %d times, within their version",
 		visitors*(requests+1), dropped.Load(), moves)
-	if dropped.Load() < 100 {
+	if dropped.Load() < 50 {
 		t.Error("the pods dropped too few requests")
 	}
 }
