@@ -87,6 +87,9 @@ func readersOf(t *testing.T, gateway *rig.Gateway, cookie string) map[*rig.Clien
 		cookieOf(t, first, cookie)
 		readers[reader] = first
 		versions[first.Version]++
+		if len(readers) > 400 {
+			t.Fatalf("no reader of some version: %v", versions)
+		}
 	}
 	t.Logf("%d readers: %v", len(readers), versions)
 	return readers
