@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"mooring.dev/tests/mesh/rig"
@@ -29,23 +30,48 @@ func TestTheExampleOfAStickyCanary(t *testing.T) {
 	visitor := s.Gateway("web").Client()
 	// By chance, and by the users' names: each new user, and each again from another machine.
 	expectShares(t, "anonymous", versionsOf(visitor, newcomers, "/"), map[string]int{"v1": 90, "v2": 10})
-	users := map[string]int{}
-	for i := range newcomers {
-		user := rig.Header("User", fmt.Sprintf("user%d", i))
-		visitor.Forget()
-		first := visitor.Get("/", user)
-		visitor.Forget()
-		if again := visitor.Get("/", user); again.Version != first.Version {
-			t.Fatalf("user %d sees %s here and %s there", i, first.Version, again.Version)
+	users := func() (versions []string) {
+		for i := range newcomers {
+			visitor.Forget()
+			versions = append(versions, visitor.Get("/", rig.Header("User", fmt.Sprintf("user%d", i))).Version)
 		}
-		users[first.Version]++
+		return versions
 	}
-	expectShares(t, "by user", users, map[string]int{"v1": 90, "v2": 10})
+	before := users()
+	expectShares(t, "by user", tally(before), map[string]int{"v1": 90, "v2": 10})
+	if again := users(); !slices.Equal(again, before) {
+		t.Error("a user sees one version here and another there")
+	}
 	always := rig.Header("X-Canary", "always")
 	expectShares(t, "by choice", versionsOf(visitor, 100, "/", always), map[string]int{"v2": 1})
 	never := rig.Header("X-Canary", "never")
 	expectShares(t, "by choice not", versionsOf(visitor, 100, "/", never), map[string]int{"v1": 1})
 	expectHarmless(t, s)
+
+	// The tenth that v2 gets more comes from v1, and nobody else moves. Each of the 1000 users is v1 before and v2
+	// after with a probability of a tenth.
+	s.Patch(gatewayGroup, "HTTPRoute", "shop", `{"spec":{"rules":[{"name":"shop","backendRefs":[
+		{"name":"shop-v1","port":80,"weight":80},{"name":"shop-v2","port":80,"weight":20}]}]}}`)
+	s.Deploy()
+	after := users()
+	expectShares(t, "by user, after the change", tally(after), map[string]int{"v1": 80, "v2": 20})
+	var moves []string
+	for i, version := range after {
+		if version == before[i] {
+			moves = append(moves, "stayed")
+		} else {
+			moves = append(moves, "to "+version)
+		}
+	}
+	expectShares(t, "moves", tally(moves), map[string]int{"stayed": 90, "to v2": 10, "to v1": 0})
+}
+
+func tally(values []string) map[string]int {
+	counts := map[string]int{}
+	for _, value := range values {
+		counts[value]++
+	}
+	return counts
 }
 
 func TestTheExampleOfBookinfoByVirtualService(t *testing.T) {
