@@ -119,6 +119,11 @@ func (c *Client) Try(path string, edits ...Edit) (Reply, error) {
 	return reply, nil
 }
 
+// Forget makes the client another visitor, without cookies, on the same connection.
+func (c *Client) Forget() {
+	c.http.Jar, _ = cookiejar.New(nil) // it never fails
+}
+
 // Cookies are those that the client would send with its next request to this path.
 func (c *Client) Cookies(path string) map[string]string {
 	cookies := map[string]string{}

@@ -178,6 +178,18 @@ func (g *Gateway) AwaitCluster(name, text string) {
 	g.AwaitDump("dynamic_active_clusters&name_regex="+url.QueryEscape(regexp.QuoteMeta(name)), text)
 }
 
+// AwaitNoCluster waits until the cluster of this name has this text nowhere.
+func (g *Gateway) AwaitNoCluster(name, text string) {
+	g.t.Helper()
+	Eventually(g.t, "cluster "+name+" of "+g.Name+" no longer has "+text, func() error {
+		page, err := g.admin("/config_dump?resource=dynamic_active_clusters&name_regex=" + url.QueryEscape(regexp.QuoteMeta(name)))
+		if err == nil && (!strings.Contains(page, name) || strings.Contains(page, text)) {
+			err = fmt.Errorf("it is %s", page)
+		}
+		return err
+	})
+}
+
 // AwaitDump waits until a part of Envoy's configuration dump, for example ecds_filters, has this text somewhere.
 func (g *Gateway) AwaitDump(resource, text string) {
 	g.t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ var crdResource = schema.GroupVersionResource{
 	Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
 }
 
-// installCRDs installs Istio's definitions and those of one Gateway API release, experimental channel.
+// installCRDs installs Istio's definitions, Mooring's own and those of one Gateway API release, experimental channel.
 func (c *Cluster) installCRDs() error {
 	istio, err := readFile(filepath.Join(cache, "crds", "istio", "manifests/charts/base/files/crd-all.gen.yaml"))
 	if err != nil {
@@ -36,7 +37,11 @@ func (c *Cluster) installCRDs() error {
 	if err != nil {
 		return err
 	}
-	return c.CreateCRDs(append(istio, gatewayAPI...))
+	own, err := readDir(filepath.Join(testdata, "..", "..", "..", "docs", "crds"))
+	if err != nil {
+		return err
+	}
+	return c.CreateCRDs(slices.Concat(istio, gatewayAPI, own))
 }
 
 func experimental(release string) string {

@@ -131,11 +131,26 @@ func (s *Scenario) AwaitDeployed() {
 				g.AwaitListener(obj.GetNamespace() + "." + obj.GetName())
 			case "EnvoyFilter":
 				g.awaitPatches(obj)
-				g.AwaitListener("mooring.guard")
-				g.AwaitListener("mooring.pin")
+				for _, filter := range httpFilters(obj) {
+					g.AwaitListener(filter)
+				}
 			}
 		}
 	}
+}
+
+// httpFilters names the filters that an EnvoyFilter adds; a canary alone needs no pin.
+func httpFilters(filter *Object) []string {
+	patches, _, _ := unstructured.NestedSlice(filter.Object, "spec", "configPatches")
+	var names []string
+	for _, patch := range patches {
+		patch, _ := patch.(map[string]any)
+		name, found, _ := unstructured.NestedString(patch, "patch", "value", "name")
+		if found && patch["applyTo"] == "HTTP_FILTER" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // attached says whether a generated object is for this gateway.

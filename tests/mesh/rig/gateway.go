@@ -26,7 +26,8 @@ type Gateway struct {
 
 	owner   string // the Deployment
 	labels  map[string]string
-	ports   map[int]int // port of the Service → port that this Envoy listens on
+	node    *corev1.Node // nil: nowhere in particular
+	ports   map[int]int  // port of the Service → port that this Envoy listens on
 	dir     string
 	t       testing.TB
 	cluster *Cluster
@@ -52,11 +53,16 @@ func (g *Gateway) start(workers int, env []string) error {
 // bootstrap is what Istio's agent would write: who the node is, and where its configuration comes from.
 func (g *Gateway) bootstrap() any {
 	type m = map[string]any
+	locality := m{}
+	if g.node != nil {
+		locality["region"] = g.node.Labels[corev1.LabelTopologyRegion]
+		locality["zone"] = g.node.Labels[corev1.LabelTopologyZone]
+	}
 	ads := m{"ads": m{}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
 	return m{
 		"node": m{
 			"id":      fmt.Sprintf("router~%s~%s.%s~%s.svc.cluster.local", g.IP, g.Name, g.Namespace, g.Namespace),
-			"cluster": g.owner + "." + g.Namespace,
+			"cluster": g.owner + "." + g.Namespace, "locality": locality,
 			"metadata": m{
 				"NAME": g.Name, "NAMESPACE": g.Namespace, "LABELS": g.labels,
 				"CLUSTER_ID": "Kubernetes", "ISTIO_VERSION": istioVersion, "INSTANCE_IPS": g.IP,
@@ -108,6 +114,15 @@ func (g *Gateway) ClientOn(port int) *Client {
 		g.t.Fatalf("gateway %s has no port %d but %v", g.Name, port, g.ports)
 	}
 	return newClient(g.t, "mesh.example", func(ctx context.Context) (net.Conn, error) { return g.dial(ctx, own) })
+}
+
+// Dial connects to a port, numbered as in the Service, for clients of other protocols.
+func (g *Gateway) Dial(ctx context.Context, port int) (net.Conn, error) {
+	own, ok := g.ports[port]
+	if !ok {
+		return nil, fmt.Errorf("gateway %s has no port %d but %v", g.Name, port, g.ports)
+	}
+	return g.dial(ctx, own)
 }
 
 func (g *Gateway) dial(ctx context.Context, own int) (net.Conn, error) {

@@ -231,7 +231,7 @@ func readFile(file string) ([]*Object, error) {
 // changes if they select a gateway.
 func applyOrder(obj *Object) int {
 	switch obj.GetKind() {
-	case "Namespace":
+	case "Namespace", "Node":
 		return 0
 	case "Deployment", "Gateway":
 		return 1

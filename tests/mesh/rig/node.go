@@ -228,6 +228,10 @@ func (s *Scenario) scaleGateways(d *appsv1.Deployment, want int) error {
 				g.ports[int(port.Port)] = nextGatewayPort()
 			}
 		}
+		var err error
+		if g.node, err = s.schedule(d); err != nil {
+			return err
+		}
 		if err := s.createPod(d, g.Name, g.IP, g.containerPorts()); err != nil {
 			return err
 		}
@@ -239,6 +243,20 @@ func (s *Scenario) scaleGateways(d *appsv1.Deployment, want int) error {
 	return nil
 }
 
+// schedule finds the Node for the pods of a Deployment; one without a nodeSelector needs none.
+func (s *Scenario) schedule(d *appsv1.Deployment) (*corev1.Node, error) {
+	selector := d.Spec.Template.Spec.NodeSelector
+	if len(selector) == 0 {
+		return nil, nil
+	}
+	for _, node := range s.nodes {
+		if labels.SelectorFromSet(selector).Matches(labels.Set(node.Labels)) {
+			return node, nil
+		}
+	}
+	return nil, fmt.Errorf("Deployment %s: no Node has the labels %v", d.Name, selector)
+}
+
 // createPod writes the Pod as scheduler and kubelet would leave it.
 func (s *Scenario) createPod(d *appsv1.Deployment, name, ip string, ports []corev1.ContainerPort) error {
 	pod := &corev1.Pod{ObjectMeta: *d.Spec.Template.ObjectMeta.DeepCopy(), Spec: *d.Spec.Template.Spec.DeepCopy()}
@@ -247,6 +265,13 @@ func (s *Scenario) createPod(d *appsv1.Deployment, name, ip string, ports []core
 		ports[i].Protocol = corev1.ProtocolTCP
 	}
 	pod.Spec.Containers[0].Ports = ports
+	node, err := s.schedule(d)
+	if err != nil {
+		return err
+	}
+	if node != nil {
+		pod.Spec.NodeName = node.Name
+	}
 	obj, err := typed("v1", "Pod", pod)
 	if err != nil {
 		return err

@@ -116,11 +116,19 @@ func (p *Pod) listen() error {
 			p.servers = append(p.servers, p.serveGRPC(listener))
 			continue
 		}
-		server := &http.Server{Handler: http.HandlerFunc(p.serve)}
+		server := &http.Server{Handler: http.HandlerFunc(p.serve), Protocols: protocols()}
 		p.servers = append(p.servers, server)
 		go func() { _ = server.Serve(listener) }()
 	}
 	return nil
+}
+
+// protocols are both versions without TLS; gRPC needs the second.
+func protocols() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return &p
 }
 
 func (p *Pod) serve(w http.ResponseWriter, r *http.Request) {

@@ -25,6 +25,7 @@ type Scenario struct {
 	applied     []*Object // in order, each once
 	deployments map[string]*appsv1.Deployment
 	services    map[string]*corev1.Service
+	nodes       []*corev1.Node
 	slices      map[string]map[string]bool // Service → names of its EndpointSlices
 	pods        []*Pod
 	gateways    []*Gateway
@@ -211,6 +212,10 @@ func (s *Scenario) record(obj *Object) error {
 	case schema.GroupKind{Kind: "Service"}:
 		s.services[key] = &corev1.Service{}
 		return into(obj, s.services[key])
+	case schema.GroupKind{Kind: "Node"}:
+		node := &corev1.Node{}
+		s.nodes = append(s.nodes, node)
+		return into(obj, node)
 	default:
 		return nil
 	}

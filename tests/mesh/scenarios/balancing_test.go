@@ -1,0 +1,122 @@
+package scenarios
+
+import (
+	"fmt"
+	"testing"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// New sessions follow the user's own load balancing, live ones keep their pod.
+
+func balance(s *rig.Scenario, loadBalancer, cluster string) {
+	s.Patch(istioGroup, "DestinationRule", "web", `{"spec":{"trafficPolicy":{"loadBalancer":`+loadBalancer+`}}}`)
+	for _, version := range []string{"v1", "v2"} {
+		s.Gateway("edge").AwaitCluster("outbound|8080|"+version+"|web.features.svc.cluster.local", cluster)
+	}
+}
+
+func TestSessionsOnEachLoadBalancer(t *testing.T) {
+	s, _, newcomer := startFeatures(t)
+	visitors := map[*rig.Client]rig.Reply{}
+	for _, c := range []struct{ istio, envoy string }{
+		{"RANDOM", `"RANDOM"`}, {"LEAST_REQUEST", `"LEAST_REQUEST"`},
+		// Envoy's default, which its dump leaves out; so what is waited for is that the one before is gone.
+		{"ROUND_ROBIN", ""},
+	} {
+		balance(s, fmt.Sprintf(`{"simple":%q}`, c.istio), c.envoy)
+		if c.envoy == "" {
+			s.Gateway("edge").AwaitNoCluster("outbound|8080|v1|web.features.svc.cluster.local", "LEAST_REQUEST")
+			s.Gateway("edge").AwaitNoCluster("outbound|8080|v2|web.features.svc.cluster.local", "LEAST_REQUEST")
+		}
+		for visitor, first := range visitors {
+			expectPinned(t, visitor, "/", first.Pod, 3)
+		}
+		for range 10 {
+			visitor := newcomer()
+			first := visitor.Get("/")
+			cookieOf(t, first, "web-session")
+			expectPinned(t, visitor, "/", first.Pod, 10)
+			visitors[visitor] = first
+		}
+		stranger := newcomer()
+		pods := rig.Tally(newcomers, func() string {
+			stranger.Forget()
+			return stranger.Get("/").Pod
+		})
+		weights := map[string]int{}
+		for i := range 3 {
+			weights[fmt.Sprintf("web-v1-%d", i)], weights[fmt.Sprintf("web-v2-%d", i)] = 1, 1
+		}
+		expectShares(t, c.istio, pods, weights)
+	}
+	t.Logf("%d sessions stayed on their pods through all of it", len(visitors))
+}
+
+// The piece that chooses the backend replaces the weighted clusters; the route's hash policy must outlive that.
+func TestSessionsAndAConsistentHash(t *testing.T) {
+	s, gateway, newcomer := startFeatures(t)
+	settled := newcomer()
+	first := settled.Get("/")
+	balance(s, `{"consistentHash":{"httpHeaderName":"User"}}`, "RING_HASH")
+	gateway.AwaitRoute("web", rig.Contains(`"hash_policy"`))
+
+	// Each new session of one user: by weight to a version, by hash to a pod of it.
+	podsOf := func(user string) map[string]map[string]int {
+		visitor := newcomer()
+		pods := map[string]map[string]int{"v1": {}, "v2": {}}
+		for range 60 {
+			visitor.Forget()
+			reply := visitor.Get("/", rig.Header("User", user))
+			pods[reply.Version][reply.Pod]++
+		}
+		return pods
+	}
+	reached := map[string]bool{}
+	for i := range 12 {
+		user := fmt.Sprintf("tomas%d", i)
+		for version, pods := range podsOf(user) {
+			if len(pods) != 1 {
+				t.Errorf("60 new sessions of %s: pods %v of %s", user, pods, version)
+			}
+			for pod := range pods {
+				reached[pod] = true
+			}
+		}
+	}
+	if len(reached) < 5 {
+		t.Errorf("12 users reached no more than %v", reached)
+	}
+	t.Logf("60 new sessions of each of 12 users: one pod of each version for each, %d pods in all", len(reached))
+
+	stranger := newcomer()
+	pods := rig.Tally(60, func() string {
+		stranger.Forget()
+		return stranger.Get("/").Pod
+	})
+	if len(pods) != 6 {
+		t.Errorf("without the header, not any pod but %v", pods)
+	}
+	for i := range 12 {
+		expectPinned(t, settled, "/", first.Pod, 3, rig.Header("User", fmt.Sprintf("tomas%d", i)))
+	}
+	t.Logf("a session from before stays on %s, whoever the user is", first.Pod)
+
+	// With the version hashed by the same header, a user is always on one pod, without any session.
+	s.Delete(xGroup, "XBackendTrafficPolicy", "web")
+	s.ApplyFile("policies/hash.yaml")
+	s.Deploy()
+	versions := map[string]int{}
+	for i := range 60 {
+		visitor := newcomer()
+		user := rig.Header("User", fmt.Sprintf("tomas%d", i))
+		first := visitor.Get("/", user)
+		versions[first.Version]++
+		expectPinned(t, visitor, "/", first.Pod, 5, user)
+	}
+	t.Logf("hashOn and consistentHash by the same header: 60 users, 360 requests, each user on one pod; %v", versions)
+	if versions["v1"] < 10 || versions["v2"] < 10 {
+		t.Errorf("versions %v", versions)
+	}
+	expectHarmless(t, s)
+}

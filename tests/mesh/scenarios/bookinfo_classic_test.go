@@ -1,0 +1,96 @@
+package scenarios
+
+import (
+	"testing"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// bookinfo by VirtualService and DestinationRule, behind an Istio Gateway.
+
+var reviews = []string{"v1", "v2", "v3"}
+
+const bookinfoHost = "bookinfo.example"
+
+func TestBookinfoWithIstioAlone(t *testing.T) {
+	s := rig.Start(t, "bookinfo")
+	gateway := s.Gateway("ingressgateway")
+	gateway.AwaitRoute("reviews", rig.Contains("outbound|9080|v3|reviews.bookinfo.svc.cluster.local"))
+	visitor := visitorAt(gateway, bookinfoHost)
+	versions := versionsOf(visitor, newcomers, "/reviews/1")
+	expectShares(t, "Istio alone, 60/30/10", versions, map[string]int{"v1": 60, "v2": 30, "v3": 10})
+}
+
+// A visitor stays with the version that she came to, on any of its pods, whatever becomes of the weights.
+func TestBookinfoStaysWithTheVersion(t *testing.T) {
+	s := rig.Start(t, "bookinfo", rig.GatewayEnv(keys))
+	gateway := s.Gateway("ingressgateway")
+	s.ApplyFile("policies/sticky.yaml")
+	s.Deploy()
+	visitor := visitorAt(gateway, bookinfoHost)
+	versions := versionsOf(visitor, newcomers, "/reviews/1")
+	expectShares(t, "sticky, 60/30/10", versions, map[string]int{"v1": 60, "v2": 30, "v3": 10})
+
+	readers := readersOf(t, gateway, "reviews-version")
+	for _, weights := range [][]int{{90, 10, 0}, {0, 0, 100}} {
+		weigh(s, "reviews", "reviews", "reviews", reviews, weights...)
+		s.Deploy()
+		pods := map[string]map[string]int{}
+		for reader, first := range readers {
+			for range 6 {
+				reply := reader.Get("/reviews/1")
+				if reply.Version != first.Version || len(reply.SetCookie) > 0 {
+					t.Fatalf("weights %v: a reader of %s reached %q, Set-Cookie %q",
+						weights, first.Version, reply.Version, reply.SetCookie)
+				}
+				if pods[first.Version] == nil {
+					pods[first.Version] = map[string]int{}
+				}
+				pods[first.Version][reply.Pod]++
+			}
+		}
+		t.Logf("weights %v: all of %d readers stayed with their version, on the pods %v", weights, len(readers), pods)
+		if reached := pods["v1"]; len(reached) != 2 { // with about 24 readers of v1; v3 may have a single one
+			t.Errorf("weights %v: of the two pods of v1, %v were reached", weights, reached)
+		}
+		versions := versionsOf(visitor, newcomers, "/reviews/1")
+		expectShares(t, "after the change", versions, map[string]int{"v1": weights[0], "v2": weights[1], "v3": weights[2]})
+	}
+	expectHarmless(t, s)
+}
+
+// The same with a session on the pod.
+func TestBookinfoStaysWithThePod(t *testing.T) {
+	s := rig.Start(t, "bookinfo", rig.GatewayEnv(keys), rig.GatewayAPI(rig.GatewayAPI12))
+	gateway := s.Gateway("ingressgateway")
+	s.ApplyFile("policies/session.yaml")
+	s.Deploy()
+	readers := readersOf(t, gateway, "reviews-session")
+	weigh(s, "reviews", "reviews", "reviews", reviews, 90, 10, 0)
+	s.Deploy()
+	for reader, first := range readers {
+		expectPinned(t, reader, "/reviews/1", first.Pod, 5)
+	}
+	t.Logf("90/10/0: all of %d sessions are on their pods", len(readers))
+	versions := versionsOf(visitorAt(gateway, bookinfoHost), newcomers, "/reviews/1")
+	expectShares(t, "after the change", versions, map[string]int{"v1": 90, "v2": 10, "v3": 0})
+	expectHarmless(t, s)
+}
+
+// readersOf are visitors with a session, and where they came to first; some of them on each version.
+func readersOf(t *testing.T, gateway *rig.Gateway, cookie string) map[*rig.Client]rig.Reply {
+	t.Helper()
+	readers, versions := map[*rig.Client]rig.Reply{}, map[string]int{}
+	for len(versions) < 3 || len(readers) < 40 {
+		reader := visitorAt(gateway, bookinfoHost)
+		first := reader.Get("/reviews/1")
+		cookieOf(t, first, cookie)
+		readers[reader] = first
+		versions[first.Version]++
+		if len(readers) > 400 {
+			t.Fatalf("no reader of some version: %v", versions)
+		}
+	}
+	t.Logf("%d readers: %v", len(readers), versions)
+	return readers
+}

@@ -1,0 +1,74 @@
+package scenarios
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// A tester is told by a cookie or by a header; everybody else sees what there was.
+func TestTestersSeeTheCanary(t *testing.T) {
+	s := rig.Start(t, "myweb", rig.GatewayEnv(keys))
+	s.ApplyFile("policies/canary.yaml")
+	s.Deploy()
+	visitor := visitorAt(s.Gateway("edge"), "myweb-service.domain.com")
+
+	crumbs := make([]string, 30)
+	for i := range crumbs {
+		crumbs[i] = fmt.Sprintf("crumb%d=%d", i, i)
+	}
+	others := strings.Join(crumbs, "; ")
+	among := strings.Join(crumbs[:15], "; ") + "; usertype=tester; " + strings.Join(crumbs[15:], "; ")
+	cookie := func(values ...string) []rig.Edit {
+		var edits []rig.Edit
+		for _, value := range values {
+			edits = append(edits, rig.Header("Cookie", value))
+		}
+		return edits
+	}
+	for _, c := range []struct {
+		who   string
+		edits []rig.Edit
+		want  string
+	}{
+		{"nobody in particular", nil, "v1"},
+		{"a tester", cookie("usertype=tester"), "v2"},
+		{"a tester with 30 other cookies", cookie(among), "v2"},
+		{"someone with 30 cookies", cookie(others), "v1"},
+		{"a tester in the second of two lines", cookie("a=b", "usertype=tester"), "v2"},
+		{"a tester in the first of two lines", cookie("usertype=tester", "a=b"), "v2"},
+		{"a customer", cookie("usertype=customer"), "v1"},
+		{"something longer", cookie("usertype=testers"), "v1"},
+		{"another cookie that ends so", cookie("notusertype=tester"), "v1"},
+		{"in capitals", cookie("usertype=Tester"), "v1"},
+		{"vijay", []rig.Edit{rig.Header("End-User", "vijay")}, "v2"},
+		{"vijay's neighbour", []rig.Edit{rig.Header("End-User", "vijaya")}, "v1"},
+		{"vijay, a customer", append(cookie("usertype=customer"), rig.Header("End-User", "vijay")), "v2"},
+	} {
+		var sent []string
+		pods := rig.Tally(30, func() string {
+			reply := visitor.Get("/", c.edits...)
+			if reply.Version != c.want || len(reply.SetCookie) > 0 {
+				t.Fatalf("%s: version %q and not %q, Set-Cookie %q", c.who, reply.Version, c.want, reply.SetCookie)
+			}
+			sent = reply.Echo.Headers["Cookie"]
+			return reply.Pod
+		})
+		t.Logf("%s: 30 of 30 to %s, pods %v", c.who, c.want, pods)
+		if len(pods) != 3 {
+			t.Errorf("%s: not all pods of %s: %v", c.who, c.want, pods)
+		}
+		// The rule looks at the cookies and leaves them as they are.
+		request := http.Request{Header: http.Header{}}
+		for _, edit := range c.edits {
+			edit(&request)
+		}
+		if got, want := strings.Join(sent, "; "), strings.Join(request.Header["Cookie"], "; "); got != want {
+			t.Errorf("%s: the pod received the cookies %q and not %q", c.who, got, want)
+		}
+	}
+	expectHarmless(t, s)
+}

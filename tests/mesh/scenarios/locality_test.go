@@ -1,0 +1,159 @@
+package scenarios
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// Two regions, three zones, two pods in each; the gateway is in east/zone1. A pod's version is its zone.
+
+const helloCluster = "outbound|5000||helloworld.locality.svc.cluster.local"
+
+func startLocality(t *testing.T, rule string) (*rig.Scenario, *rig.Gateway) {
+	t.Helper()
+	s := rig.Start(t, "locality", rig.GatewayEnv(keys))
+	s.ApplyFile("rules/" + rule + ".yaml")
+	gateway := s.Gateway("edge")
+	gateway.AwaitCluster(helloCluster, `"outlier_detection"`)
+	gateway.AwaitCluster(helloCluster, `"locality_weighted_lb_config"`)
+	return s, gateway
+}
+
+func helloVisitor(gateway *rig.Gateway) *rig.Client { return visitorAt(gateway, "helloworld.example") }
+
+// helloSessions are n visitors with a session, and their pods.
+func helloSessions(t *testing.T, gateway *rig.Gateway, n int) map[*rig.Client]string {
+	t.Helper()
+	sessions := map[*rig.Client]string{}
+	for range n {
+		visitor := helloVisitor(gateway)
+		first := visitor.Get("/hello")
+		cookieOf(t, first, "hello-session")
+		sessions[visitor] = first.Pod
+	}
+	return sessions
+}
+
+// expectMoved fails unless each session stays whose pod still serves, and each other moves once, to the given zone if
+// there is one. No visitor sees an error.
+func expectMoved(t *testing.T, what string, sessions map[*rig.Client]string, gone map[string]bool, zone string) {
+	t.Helper()
+	stayed, moved := 0, map[string]int{}
+	for visitor, pod := range maps.Clone(sessions) {
+		if !gone[pod] {
+			expectPinned(t, visitor, "/hello", pod, 3)
+			stayed++
+			continue
+		}
+		reply := visitor.Get("/hello")
+		cookieOf(t, reply, "hello-session")
+		if reply.Status != 200 || gone[reply.Pod] || zone != "" && reply.Version != zone {
+			t.Errorf("%s: from %s to %q of %q, status %d", what, pod, reply.Pod, reply.Version, reply.Status)
+		}
+		moved[reply.Version]++
+		sessions[visitor] = reply.Pod
+		expectPinned(t, visitor, "/hello", reply.Pod, 3)
+	}
+	t.Logf("%s: %d sessions stayed, moved once: %v", what, stayed, moved)
+}
+
+func zonesOf(gateway *rig.Gateway, n int) map[string]int {
+	return versionsOf(helloVisitor(gateway), n, "/hello")
+}
+
+func TestSessionsThroughAFailover(t *testing.T) {
+	s, gateway := startLocality(t, "failover")
+	s.Deploy()
+	expectShares(t, "all is well", zonesOf(gateway, 200), map[string]int{"zone1": 1})
+	sessions := helloSessions(t, gateway, 20)
+	gone := map[string]bool{}
+	expectMoved(t, "all is well", sessions, gone, "")
+
+	// A draining pod keeps its sessions. For newcomers its zone counts as half there.
+	s.Drain("helloworld-zone1-1")
+	expectMoved(t, "zone1-1 drains", sessions, gone, "")
+	stranger := helloVisitor(gateway)
+	pods := rig.Tally(500, func() string {
+		stranger.Forget()
+		return stranger.Get("/hello").Pod
+	})
+	t.Logf("500 newcomers while zone1-1 drains: %v", pods)
+	if pods["helloworld-zone1-1"] > 0 || pods[""] > 0 {
+		t.Errorf("newcomers while zone1-1 drains: %v", pods)
+	}
+
+	s.Remove("helloworld-zone1-1")
+	gone["helloworld-zone1-1"] = true
+	expectMoved(t, "zone1-1 is gone", sessions, gone, "")
+	s.Remove("helloworld-zone1-0")
+	gone["helloworld-zone1-0"] = true
+	expectMoved(t, "zone1 is gone", sessions, gone, "zone2")
+	expectShares(t, "zone1 is gone", zonesOf(gateway, 200), map[string]int{"zone2": 1})
+
+	// zone2 crashes, and only outlier detection tells.
+	for i := range 2 {
+		pod := fmt.Sprintf("helloworld-zone2-%d", i)
+		s.Pod(pod).Crash()
+		gone[pod] = true
+	}
+	rig.Eventually(t, "outlier detection has seen it", func() error {
+		stranger.Forget()
+		if reply := stranger.Get("/hello"); reply.Version != "zone3" {
+			return fmt.Errorf("status %d, zone %q", reply.Status, reply.Version)
+		}
+		return nil
+	})
+	expectMoved(t, "zone2 has crashed", sessions, gone, "zone3")
+	expectShares(t, "zone2 has crashed", zonesOf(gateway, 200), map[string]int{"zone3": 1})
+
+	// zone1 is back: newcomers go there, sessions stay where they are.
+	s.Scale("helloworld-zone1", 2)
+	clear(gone)
+	expectMoved(t, "zone1 is back", sessions, gone, "")
+	expectShares(t, "zone1 is back", zonesOf(gateway, 200), map[string]int{"zone1": 1})
+	expectHarmless(t, s)
+}
+
+// Shares of localities come out to the visitor as they were asked for, since Envoy takes turns between localities.
+func TestSessionsUnderALocalityDistribution(t *testing.T) {
+	for _, c := range []struct{ rule, remote string }{{"distribute", "zone3"}, {"distribute-us-west", "imported"}} {
+		t.Run(c.rule, func(t *testing.T) {
+			s, gateway := startLocality(t, c.rule)
+			if c.remote == "imported" {
+				s.Scale("helloworld-zone3", 0)
+				s.ApplyFile("rules/imported.yaml")
+			}
+			weights := map[string]int{"zone1": 10, "zone2": 10, c.remote: 80}
+			expectShares(t, "Istio alone", zonesOf(gateway, newcomers), weights)
+			s.Deploy()
+			expectShares(t, "with sessions", zonesOf(gateway, newcomers), weights)
+			expectMoved(t, "all is well", helloSessions(t, gateway, 20), nil, "")
+			expectHarmless(t, s)
+		})
+	}
+}
+
+// The parts of a locality in a rule are region, zone and subzone. A destination that fits no endpoint gets nothing,
+// the others share what it would have got, and endpoints that no destination fits are not sent to Envoy at all.
+func TestALocalityThatFitsNothing(t *testing.T) {
+	s := rig.Start(t, "locality", rig.GatewayEnv(keys))
+	s.Deploy()
+	gateway := s.Gateway("edge")
+	sessions := helloSessions(t, gateway, 30)
+	if err := s.TryApplyFile("rules/distribute-us-west.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	gateway.AwaitCluster(helloCluster, `"locality_weighted_lb_config"`)
+	gone := map[string]bool{"helloworld-zone3-0": true, "helloworld-zone3-1": true}
+	rig.Eventually(t, "zone3 gets nothing", func() error {
+		if zones := zonesOf(gateway, 50); zones["zone3"] > 0 {
+			return fmt.Errorf("it gets %d of 50", zones["zone3"])
+		}
+		return nil
+	})
+	expectShares(t, "us/west/zone3 is not west/zone3", zonesOf(gateway, newcomers), map[string]int{"zone1": 10, "zone2": 10})
+	expectMoved(t, "zone3 is no destination", sessions, gone, "")
+}

@@ -1,0 +1,81 @@
+package scenarios
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// What the tests that measure shares have in common.
+
+// newcomers is how many visitors a share is measured with.
+const newcomers = 1000
+
+// versionsOf counts the versions that newcomers reach. They come over one connection, each without a cookie.
+func versionsOf(visitor *rig.Client, n int, path string, edits ...rig.Edit) map[string]int {
+	return rig.Tally(n, func() string {
+		visitor.Forget()
+		reply := visitor.Get(path, edits...)
+		if reply.Status != 200 {
+			return fmt.Sprintf("status %d", reply.Status)
+		}
+		return reply.Version
+	})
+}
+
+// expectShares fails if a share is further from its weight than five standard deviations, which chance alone does once
+// in two million times.
+func expectShares(t *testing.T, what string, counts, weights map[string]int) {
+	t.Helper()
+	n, sum := 0, 0
+	for _, count := range counts {
+		n += count
+	}
+	for _, weight := range weights {
+		sum += weight
+	}
+	text := ""
+	for name, count := range counts {
+		if weights[name] == 0 && count > 0 {
+			t.Errorf("%s: %d of %d went to %s, which has no weight", what, count, n, name)
+		}
+	}
+	for name, weight := range weights {
+		share := float64(weight) / float64(sum)
+		expected := share * float64(n)
+		sigma := math.Sqrt(expected * (1 - share))
+		off := 0.0
+		if sigma > 0 {
+			off = (float64(counts[name]) - expected) / sigma
+		} else if float64(counts[name]) != expected {
+			off = math.Inf(1)
+		}
+		text += fmt.Sprintf(", %s %d of %.0f (%+.1fσ)", name, counts[name], expected, off)
+		if math.Abs(off) > 5 {
+			t.Errorf("%s: %s has %d of %d, expected %.0f±%.0f", what, name, counts[name], n, expected, sigma)
+		}
+	}
+	t.Logf("%s: %d newcomers%s", what, n, text)
+}
+
+// visitorAt is a new visitor of this host.
+func visitorAt(gateway *rig.Gateway, host string) *rig.Client {
+	visitor := gateway.Client()
+	visitor.Host = host
+	return visitor
+}
+
+// weigh changes the weights of a VirtualService's only route, whose destinations are subsets of one host.
+func weigh(s *rig.Scenario, virtualService, route, host string, subsets []string, weights ...int) {
+	text := ""
+	for i, subset := range subsets {
+		if i > 0 {
+			text += ","
+		}
+		text += fmt.Sprintf(`{"destination":{"host":%q,"subset":%q},"weight":%d}`, host, subset, weights[i])
+	}
+	s.Patch("networking.istio.io/v1", "VirtualService", virtualService,
+		fmt.Sprintf(`{"spec":{"http":[{"name":%q,"route":[%s]}]}}`, route, text))
+}
