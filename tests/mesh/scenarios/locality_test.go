@@ -127,6 +127,16 @@ func TestSessionsUnderALocalityDistribution(t *testing.T) {
 				s.ApplyFile("rules/imported.yaml")
 			}
 			weights := map[string]int{"zone1": 10, "zone2": 10, c.remote: 80}
+			// The endpoints may be known a moment before their localities' weights.
+			rig.Eventually(t, "the weights of the localities are in force", func() error {
+				zones := zonesOf(gateway, 100)
+				for zone, weight := range weights {
+					if off := zones[zone] - weight; off < -5 || off > 5 {
+						return fmt.Errorf("100 newcomers: %v", zones)
+					}
+				}
+				return nil
+			})
 			expectShares(t, "Istio alone", zonesOf(gateway, newcomers), weights)
 			s.Deploy()
 			expectShares(t, "with sessions", zonesOf(gateway, newcomers), weights)
