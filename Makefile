@@ -39,15 +39,10 @@ build: $(COMMAND) $(MODULE) ## Build the command (target/release/mooring) and th
 $(COMMAND):
 	cargo build --locked --release --package mooring-generator
 
-# After the compiler, what Envoy never calls is taken out: the SDK exports a callback for everything that a proxy-wasm
-# module can do, and Envoy calls those that are there. filter/exports.json names the ones that stay.
 $(MODULE): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
 	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter
-	$(BINARYEN)/wasm-metadce $(WASM_FEATURES) target/wasm32-wasip1/module/mooring_filter.wasm \
-		--graph-file filter/exports.json --output $(MODULE).dce >/dev/null
-	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Os $(MODULE).dce --output $(MODULE).new
+	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Os target/wasm32-wasip1/module/mooring_filter.wasm --output $(MODULE).new
 	mv $(MODULE).new $(MODULE)
-	rm $(MODULE).dce
 
 target-%:
 	@rustup target list --installed | grep -qx $* || rustup target add $*

@@ -1,14 +1,8 @@
 //! Envoy's host calls, as far as they are used, in bytes.
 //!
-//! Header values are bytes: the string functions of the SDK panic on the first byte that is not UTF-8. A call that
-//! returns a value costs several times one that does not, because Envoy enters the module again to allocate it.
+//! A call that returns a value costs several times one that does not, because Envoy enters the module again to allocate it.
 
-use std::time::UNIX_EPOCH;
-
-use proxy_wasm::{
-    hostcalls,
-    types::{BufferType, LogLevel, MapType, Status},
-};
+use crate::abi::{self, Level, Map, Status};
 
 /// A host call that Envoy refused.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +21,7 @@ impl HostError {
 impl std::fmt::Display for HostError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.status {
-            Some(status) => write!(f, "{} failed: {status:?}", self.call),
+            Some(status) => write!(f, "{} failed: {status}", self.call),
             None => write!(f, "{} failed", self.call),
         }
     }
@@ -43,63 +37,92 @@ fn at(call: &'static str) -> impl FnOnce(Status) -> HostError {
 
 /// The headers of a request or of a response.
 #[derive(Clone, Copy)]
-pub(crate) struct Headers(MapType);
+pub(crate) struct Headers(Map);
 
 /// The headers of the request, while it is on its way to the backend.
-pub(crate) const REQUEST: Headers = Headers(MapType::HttpRequestHeaders);
+pub(crate) const REQUEST: Headers = Headers(Map::Request);
 /// The headers of the response.
-pub(crate) const RESPONSE: Headers = Headers(MapType::HttpResponseHeaders);
+pub(crate) const RESPONSE: Headers = Headers(Map::Response);
 
 impl Headers {
     /// The value of the first header line called `name`.
     pub(crate) fn first(self, name: &str) -> Result<Option<Vec<u8>>, HostError> {
-        hostcalls::get_map_value_bytes(self.0, name).map_err(at("reading a header"))
+        abi::header(self.0, name.as_bytes()).map_err(at("reading a header"))
     }
 
     /// All header lines, in their order. Dearer than one of them, cheaper than two.
     pub(crate) fn lines(self) -> Result<Vec<(String, Vec<u8>)>, HostError> {
-        hostcalls::get_map_bytes(self.0).map_err(at("reading the headers"))
+        let pairs = abi::header_pairs(self.0).map_err(at("reading the headers"))?;
+        read_pairs(&pairs.unwrap_or_default()).ok_or(HostError::named("reading the headers"))
     }
 
     /// Puts one header line in the place of all that are called `name`.
     pub(crate) fn set(self, name: &str, value: &[u8]) -> Result<(), HostError> {
-        hostcalls::set_map_value_bytes(self.0, name, Some(value)).map_err(at("setting a header"))
+        abi::replace_header(self.0, name.as_bytes(), value).map_err(at("setting a header"))
     }
 
     /// Adds a header line.
     pub(crate) fn add(self, name: &str, value: &[u8]) -> Result<(), HostError> {
-        hostcalls::add_map_value_bytes(self.0, name, value).map_err(at("adding a header"))
+        abi::add_header(self.0, name.as_bytes(), value).map_err(at("adding a header"))
     }
 
     /// Removes all header lines called `name`.
     pub(crate) fn remove(self, name: &str) -> Result<(), HostError> {
-        hostcalls::remove_map_value(self.0, name).map_err(at("removing a header"))
+        abi::remove_header(self.0, name.as_bytes()).map_err(at("removing a header"))
     }
 }
 
-/// A property of the stream (Envoy's attributes).
-pub(crate) fn property(path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
-    hostcalls::get_property(path.to_vec()).map_err(at("reading a property"))
+/// Reads header lines as the ABI writes them. Names that are not UTF-8, which HTTP does not have, are left out.
+fn read_pairs(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
+        let (number, rest) = bytes.split_first_chunk()?;
+        Some((usize::try_from(u32::from_le_bytes(*number)).ok()?, rest))
+    }
+    fn text(bytes: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
+        let (text, rest) = bytes.split_at_checked(length)?;
+        Some((text, rest.strip_prefix(b"\0")?))
+    }
+    if bytes.is_empty() {
+        return Some(Vec::new());
+    }
+    let (count, mut lengths) = number(bytes)?;
+    let mut texts = lengths.get(count.checked_mul(8)?..)?;
+    let mut lines = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (name_length, rest) = number(lengths)?;
+        let (value_length, rest) = number(rest)?;
+        lengths = rest;
+        let (name, rest) = text(texts, name_length)?;
+        let (value, rest) = text(rest, value_length)?;
+        texts = rest;
+        if let Ok(name) = str::from_utf8(name) {
+            lines.push((name.to_owned(), value.to_vec()));
+        }
+    }
+    Some(lines)
+}
+
+/// A property of the stream: one of Envoy's attributes, with NUL between the parts of its path.
+pub(crate) fn property(path: &str) -> Result<Option<Vec<u8>>, HostError> {
+    abi::property(path.as_bytes()).map_err(at("reading a property"))
 }
 
 /// The name that the configuration gives this plugin.
 pub(crate) fn plugin_name() -> String {
-    let name = hostcalls::get_property(vec!["plugin_name"]).ok().flatten();
+    let name = abi::property(b"plugin_name").ok().flatten();
     String::from_utf8_lossy(&name.unwrap_or_default()).into_owned()
 }
 
 /// The plugin configuration as Envoy delivers it.
 pub(crate) fn configuration() -> Result<Vec<u8>, HostError> {
-    let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX);
-    Ok(bytes
-        .map_err(at("reading the plugin configuration"))?
-        .unwrap_or_default())
+    let bytes = abi::plugin_configuration().map_err(at("reading the plugin configuration"))?;
+    Ok(bytes.unwrap_or_default())
 }
 
 /// The wall clock, in seconds since the Unix epoch.
 pub(crate) fn now() -> Result<u64, HostError> {
-    let now = hostcalls::get_current_time().map_err(at("reading the clock"))?;
-    Ok(now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    const NANOSECONDS: u64 = 1_000_000_000;
+    Ok(abi::time().map_err(at("reading the clock"))? / NANOSECONDS)
 }
 
 /// Fills an array with random bytes.
@@ -120,21 +143,23 @@ impl Mark {
 
     /// Whether the mark has been set.
     pub(crate) fn is_set(&self) -> bool {
-        matches!(hostcalls::get_shared_data(&self.0), Ok((Some(_), _)))
+        matches!(abi::shared_data(&self.0), Ok(Some(_)))
     }
 
     /// Sets the mark. A failure leaves it unset, which is never worse than logging once more.
     pub(crate) fn set(&self) {
-        let _ = hostcalls::set_shared_data(&self.0, Some(b"1"), None);
+        let _ = abi::set_shared_data(&self.0, b"1");
     }
 }
 
-/// Writes a line to Envoy's log. There is nobody to tell if that fails.
-pub(crate) fn log_critical(message: &str) {
-    let _ = hostcalls::log(LogLevel::Critical, message);
+/// Lets Envoy's log show a panic before the virtual machine ends.
+pub(crate) fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let _ = abi::log(Level::Critical, &format!("mooring: {panic}"));
+    }));
 }
 
 /// Writes a line to Envoy's log. There is nobody to tell if that fails.
 pub(crate) fn log_error(message: &str) {
-    let _ = hostcalls::log(LogLevel::Error, message);
+    let _ = abi::log(Level::Error, message);
 }

@@ -2,18 +2,13 @@
 //!
 //! Envoy makes a new root context for each configuration and drops the old one after its last request.
 
-use std::{cell::Cell, rc::Rc};
+use std::cell::Cell;
 
 use mooring_policy::{keys::KeyRing, rule::RouteTable};
-use proxy_wasm::{
-    traits::{Context, HttpContext, RootContext},
-    types::ContextType,
-};
 
 use crate::{
     host::{self, HostError, Mark},
     metrics::{self, BackendMetrics},
-    stream::Stream,
 };
 
 /// The environment variable with the key ring.
@@ -22,44 +17,19 @@ const KEYS_VARIABLE: &str = "MOORING_KEYS";
 /// At most one line about failed requests goes to the log in this many seconds.
 const LOG_INTERVAL: u64 = 10;
 
-/// The root context: hands its configuration to every request.
+/// A configuration: what requests need of it. By default: nothing to do.
 #[derive(Default)]
 pub(crate) struct Plugin {
-    shared: Rc<Shared>,
-}
-
-/// What requests need of the configuration. By default: nothing to do.
-#[derive(Default)]
-pub(crate) struct Shared {
     pub(crate) routes: RouteTable,
     pub(crate) keys: Option<KeyRing>,
     pub(crate) backend_metrics: BackendMetrics,
     last_logged: Cell<u64>,
 }
 
-impl Shared {
-    /// Counts a request that passed because something went wrong, and logs it if there was no such line lately.
-    pub(crate) fn report(&self, error: HostError) {
-        metrics::count_error();
-        let now = host::now().unwrap_or_default();
-        if now.saturating_sub(self.last_logged.get()) >= LOG_INTERVAL {
-            self.last_logged.set(now);
-            host::log_error(&format!("mooring: a request passed untouched: {error}"));
-        }
-    }
-}
-
-impl Context for Plugin {}
-
-impl RootContext for Plugin {
-    fn on_vm_start(&mut self, _configuration_size: usize) -> bool {
-        metrics::define();
-        true
-    }
-
-    /// Takes a configuration. Envoy exits, or never opens the listener, when a module refuses its first one: then the
+impl Plugin {
+    /// Takes the configuration. Envoy exits, or never opens the listener, when a module refuses its first one: then the
     /// module lets everything pass. A later one that is no good is refused, and Envoy goes on with what it has.
-    fn on_configure(&mut self, _configuration_size: usize) -> bool {
+    pub(crate) fn configure() -> Option<Self> {
         let plugin = host::plugin_name();
         let configured = Mark::new(&plugin, "configured");
         let routes = host::configuration()
@@ -71,7 +41,7 @@ impl RootContext for Plugin {
                 host::log_error(&format!(
                     "mooring: a new configuration is refused, the earlier one stays: {error}"
                 ));
-                return false;
+                return None;
             }
             Err(error) => {
                 log_once(
@@ -80,27 +50,28 @@ impl RootContext for Plugin {
                     &format!("mooring: off, all requests pass untouched: {error}"),
                 );
                 metrics::gauges(true, true);
-                return true;
+                return Some(Self::default());
             }
         };
         configured.set();
         let keys = read_keys(&plugin);
         metrics::gauges(keys.is_none(), false);
-        self.shared = Rc::new(Shared {
+        Some(Self {
             backend_metrics: BackendMetrics::new(routes.len()),
             routes,
             keys,
             last_logged: Cell::default(),
-        });
-        true
+        })
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(Rc::clone(&self.shared))))
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+    /// Counts a request that passed because something went wrong, and logs it if there was no such line lately.
+    pub(crate) fn report(&self, error: HostError) {
+        metrics::count_error();
+        let now = host::now().unwrap_or_default();
+        if now.saturating_sub(self.last_logged.get()) >= LOG_INTERVAL {
+            self.last_logged.set(now);
+            host::log_error(&format!("mooring: a request passed untouched: {error}"));
+        }
     }
 }
 

@@ -11,15 +11,11 @@ use mooring_policy::{
     decision::{self, Decision, Outcome},
     rule::{Rule, Session, Transport},
 };
-use proxy_wasm::{
-    traits::{Context, HttpContext},
-    types::Action,
-};
 
 use crate::{
     host::{self, HostError, REQUEST, RESPONSE},
     metrics,
-    plugin::Shared,
+    plugin::Plugin,
 };
 
 /// Names the chosen backend to the route's cluster specifier.
@@ -32,7 +28,7 @@ type Lines = [(String, Vec<u8>)];
 
 /// The context of one request.
 pub(crate) struct Stream {
-    shared: Rc<Shared>,
+    plugin: Rc<Plugin>,
     visit: Option<Visit>,
 }
 
@@ -44,8 +40,24 @@ struct Visit {
 }
 
 impl Stream {
-    pub(crate) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, visit: None }
+    pub(crate) fn new(plugin: Rc<Plugin>) -> Self {
+        Self { plugin, visit: None }
+    }
+
+    /// The request's headers have come.
+    pub(crate) fn on_request(&mut self) {
+        if let Err(error) = self.request() {
+            self.plugin.report(error);
+        }
+    }
+
+    /// The response's headers have come.
+    pub(crate) fn on_response(&mut self) {
+        if let Some(visit) = self.visit.take()
+            && let Err(error) = self.response(&visit)
+        {
+            self.plugin.report(error);
+        }
     }
 
     fn request(&mut self) -> Result<(), HostError> {
@@ -65,7 +77,7 @@ impl Stream {
             },
         };
         metrics::count_outcome(decision.outcome());
-        self.shared
+        self.plugin
             .backend_metrics
             .count(&rule, decision.backend(), decision.reason());
         if let Some(key) = decision.backend_header(&rule) {
@@ -82,11 +94,11 @@ impl Stream {
     }
 
     fn find_rule(&self) -> Result<Option<Rc<Rule>>, HostError> {
-        let Some(route) = host::property(&["xds", "route_name"])? else {
+        let Some(route) = host::property("xds\0route_name")? else {
             return Ok(None);
         };
-        let virtual_host = || host::property(&["xds", "virtual_host_name"]).ok().flatten();
-        Ok(self.shared.routes.find(&route, virtual_host).cloned())
+        let virtual_host = || host::property("xds\0virtual_host_name").ok().flatten();
+        Ok(self.plugin.routes.find(&route, virtual_host).cloned())
     }
 
     /// Decides by the token in the session header, and takes it out of the request.
@@ -135,12 +147,12 @@ impl Stream {
         // Without randomness the first backend of weight must do: better than none.
         let random = || {
             host::random()
-                .inspect_err(|error| self.shared.report(*error))
+                .inspect_err(|error| self.plugin.report(*error))
                 .map_or(0, u64::from_ne_bytes)
         };
         Ok(decision::decide(
             rule,
-            self.shared.keys.as_ref(),
+            self.plugin.keys.as_ref(),
             tokens,
             headers,
             host::now()?,
@@ -156,18 +168,18 @@ impl Stream {
         }
         let (Some(session), Some(keys), true) = (
             rule.session(),
-            self.shared.keys.as_ref(),
+            self.plugin.keys.as_ref(),
             new_host || decision.is_due_without_host(rule),
         ) else {
             return Ok(());
         };
         // An answer of Envoy's own, such as 503 for a refused connection, may name the host that failed.
-        if host::property(&["response", "code_details"])?.is_none_or(|details| details != b"via_upstream") {
+        if host::property("response\0code_details")?.is_none_or(|details| details != b"via_upstream") {
             return Ok(());
         }
         // The header says that there is something new; what it is, the app could have written itself.
         let host = if new_host {
-            host::property(&["upstream", "address"])?
+            host::property("upstream\0address")?
         } else {
             None
         };
@@ -192,7 +204,7 @@ impl Stream {
 /// As a property, Envoy gives all of them joined by commas: one without a comma is the only one. That is cheaper than
 /// reading all headers, which is left for the others.
 fn cookie_lines() -> Result<Vec<Vec<u8>>, HostError> {
-    match host::property(&["request", "headers", "cookie"])? {
+    match host::property("request\0headers\0cookie")? {
         None => Ok(Vec::new()),
         Some(joined) if joined.contains(&b',') => Ok(cookie_lines_of(&REQUEST.lines()?)),
         Some(line) => Ok(vec![line]),
@@ -212,24 +224,4 @@ fn keep_private() -> Result<(), HostError> {
         RESPONSE.add("cache-control", b"private")?;
     }
     Ok(())
-}
-
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        if let Err(error) = self.request() {
-            self.shared.report(error);
-        }
-        Action::Continue
-    }
-
-    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        if let Some(visit) = self.visit.take()
-            && let Err(error) = self.response(&visit)
-        {
-            self.shared.report(error);
-        }
-        Action::Continue
-    }
 }

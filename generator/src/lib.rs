@@ -17,6 +17,7 @@
 //!
 //! Whatever is found to be wrong on the way is a [`diagnostic::Diagnostic`]; a step reports all that it finds and goes on.
 
+#![forbid(unsafe_code)]
 // A test may overflow: that is how it fails.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 

@@ -1,10 +1,9 @@
 //! Our cookie in a request's `Cookie` header, and the `Set-Cookie` that we send (RFC 6265).
 //!
 //! Requests are read as bytes: other cookies may hold anything, and what is left after ours is taken out must be the
-//! same to the byte. That is why the reading side does not go through the `cookie` crate, which works on UTF-8 text; a
-//! property test holds it against that crate. The writing side does.
-
-use ::cookie::Cookie;
+//! same to the byte. That is why this does not go through the `cookie` crate, which works on UTF-8 text and brings the
+//! formatting of dates, which no cookie of ours has, into a module that is loaded over the network. Property tests hold
+//! both sides against that crate.
 
 use crate::rule::{CookieAttributes, SameSite};
 
@@ -59,28 +58,32 @@ pub fn set_cookie(
     secure: bool,
     max_age: Option<u64>,
 ) -> String {
-    let mut cookie = Cookie::new(name, token);
-    cookie.set_path(attributes.path());
+    let mut cookie = format!("{name}={token}");
+    if attributes.http_only() {
+        cookie.push_str("; HttpOnly");
+    }
+    cookie.push_str(match attributes.same_site() {
+        SameSite::Strict => "; SameSite=Strict",
+        SameSite::Lax => "; SameSite=Lax",
+        SameSite::None => "; SameSite=None",
+    });
+    if attributes.partitioned() {
+        cookie.push_str("; Partitioned");
+    }
+    if secure {
+        cookie.push_str("; Secure");
+    }
+    cookie.push_str("; Path=");
+    cookie.push_str(attributes.path());
     if let Some(domain) = attributes.domain() {
-        cookie.set_domain(domain);
+        cookie.push_str("; Domain=");
+        cookie.push_str(domain);
     }
     if let Some(seconds) = max_age {
-        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-        cookie.set_max_age(time::Duration::seconds(seconds));
+        cookie.push_str("; Max-Age=");
+        cookie.push_str(&seconds.to_string());
     }
-    cookie.set_same_site(match attributes.same_site() {
-        SameSite::Strict => ::cookie::SameSite::Strict,
-        SameSite::Lax => ::cookie::SameSite::Lax,
-        SameSite::None => ::cookie::SameSite::None,
-    });
-    if attributes.http_only() {
-        cookie.set_http_only(true);
-    }
-    if attributes.partitioned() {
-        cookie.set_partitioned(true);
-    }
-    cookie.set_secure(secure);
-    cookie.to_string()
+    cookie
 }
 
 /// Whether a `Cache-Control` value already keeps shared caches from storing the response (RFC 9111, section 5.2.2).
@@ -217,11 +220,49 @@ mod tests {
 
     #[cfg(not(target_arch = "wasm32"))]
     mod properties {
+        use ::cookie::Cookie;
         use proptest::prelude::*;
 
         use super::*;
 
         proptest! {
+            #[test]
+            fn writes_what_the_cookie_crate_writes(
+                same_site in prop_oneof![Just(SameSite::Strict), Just(SameSite::Lax), Just(SameSite::None)],
+                [http_only, partitioned] in any::<[bool; 2]>(),
+                domain in proptest::option::of("[a-z]{1,5}\\.[a-z]{2,3}"),
+                path in "/[a-z/]{0,9}",
+                max_age in proptest::option::of(0..1_000_000_000_u32),
+            ) {
+                let raw = config::Cookie {
+                    path: path.clone(),
+                    domain: domain.clone(),
+                    same_site,
+                    secure: config::Secure::Always,
+                    http_only,
+                    partitioned,
+                    ..config::Cookie::default()
+                };
+                let attributes = CookieAttributes::new("s", raw).unwrap();
+                let mut theirs = Cookie::build(("s", "token"))
+                    .path(path)
+                    .same_site(match same_site {
+                        SameSite::Strict => ::cookie::SameSite::Strict,
+                        SameSite::Lax => ::cookie::SameSite::Lax,
+                        SameSite::None => ::cookie::SameSite::None,
+                    })
+                    .http_only(http_only)
+                    .partitioned(partitioned)
+                    .secure(true)
+                    .build();
+                if let Some(domain) = domain {
+                    theirs.set_domain(domain);
+                }
+                theirs.set_max_age(max_age.map(|seconds| time::Duration::seconds(seconds.into())));
+                let ours = set_cookie("s", "token", &attributes, true, max_age.map(u64::from));
+                prop_assert_eq!(ours, theirs.to_string());
+            }
+
             #[test]
             fn finds_what_the_cookie_crate_finds(text in "[a-c=;\" ]{0,40}") {
                 let theirs: Vec<Vec<u8>> = Cookie::split_parse(text.as_str())

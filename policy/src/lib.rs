@@ -13,6 +13,7 @@
 //! - [`canary`]: who is sent to which backend regardless of the weights.
 //! - [`decision`]: all of it together, for a request and for its response.
 
+#![forbid(unsafe_code)]
 // A test may overflow: that is how it fails.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 // JSON literals are passed to helpers by value, which reads better.
