@@ -79,7 +79,7 @@ metrics! {
     foreign: Counter = "mooring_token_rejected_foreign_total", "Tokens of another rule or session name.";
     tampered: Counter = "mooring_token_rejected_tampered_total", "Tokens with a broken seal.";
     future: Counter = "mooring_token_rejected_future_total", "Tokens issued in the future.";
-    passed_through: Counter = "mooring_passed_through_total", "Requests on routes without a rule.";
+    passed_through: Counter = "mooring_passed_through_total", "Requests on routes that turn the filter on but have no rule.";
     error: Counter = "mooring_error_total", "Requests that passed because something went wrong.";
 }
 

@@ -38,6 +38,8 @@ impl Bootstrap {
     pub fn module(&mut self) -> Module<'_> {
         let mut found = Vec::new();
         collect(&mut self.0, WASM, &mut found);
+        // Routes that turn the filter on name it, too.
+        found.retain(|filter| filter.contains_key("config"));
         assert!(found.len() <= 1, "{} wasm filters where one is wanted", found.len());
         let plugin = found.pop().and_then(|filter| filter.get_mut("config"));
         Module(

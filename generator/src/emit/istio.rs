@@ -128,17 +128,25 @@ fn envoy_filter(gateway: &Gateway, options: &Options) -> Output {
             "early_header_mutation_extensions": [pieces::guard_of_requests()],
         },
     });
+    let (namespace, name) = object_id(gateway);
+    let filter = options.version.filter_name(&namespace, &name);
     let router = Some("envoy.filters.http.router");
     let mut patches = vec![
         filter_patch("NETWORK_FILTER", "MERGE", None, &guard),
         filter_patch("HTTP_FILTER", "INSERT_FIRST", None, &pieces::guard_of_responses()),
+        // A WasmPlugin has no field that says so.
+        route_patch(
+            "ROUTE_CONFIGURATION",
+            &Value::Null,
+            &json!({ "typed_per_filter_config": pieces::off(&filter) }),
+        ),
     ];
     if gateway.pins_hosts() {
         patches.push(filter_patch("HTTP_FILTER", "INSERT_BEFORE", router, &pieces::pin()));
     }
     let mut services = BTreeSet::new();
     for placed in gateway.managed_rules() {
-        patches.extend(http_routes(placed));
+        patches.extend(http_routes(placed, &filter));
         let backends = placed.rule.backends.iter();
         services.extend(backends.filter_map(|backend| reference(backend, options.version)));
     }
@@ -183,13 +191,21 @@ fn filter_patch(apply_to: &str, operation: &str, before: Option<&str>, value: &V
     })
 }
 
+fn route_patch(apply_to: &str, route_configuration: &Value, value: &Value) -> Value {
+    json!({
+        "applyTo": apply_to,
+        "match": { "context": "GATEWAY", "routeConfiguration": route_configuration },
+        "patch": { "operation": "MERGE", "value": value },
+    })
+}
+
 /// The patches on the routes of a rule: one, or where the name alone does not tell, one for each virtual host.
-fn http_routes(placed: &Placed) -> Vec<Value> {
+fn http_routes(placed: &Placed, filter: &str) -> Vec<Value> {
     let choice = pieces::choice(&placed.rule.backends);
     let value = json!({
         "request_headers_to_remove": pieces::internal_headers(),
         "route": choice.map(|choice| json!({ "inline_cluster_specifier_plugin": choice })),
-        "typed_per_filter_config": placed.rule.pins_hosts().map(pieces::pin_of),
+        "typed_per_filter_config": pieces::of_route(filter, &placed.rule),
     });
     let hosts = placed.distinguishing_hosts();
     let patch = |virtual_host: Option<&String>, name: String| {
@@ -197,11 +213,7 @@ fn http_routes(placed: &Placed) -> Vec<Value> {
             "name": virtual_host,
             "route": { "name": name },
         });
-        json!({
-            "applyTo": "HTTP_ROUTE",
-            "match": { "context": "GATEWAY", "routeConfiguration": { "vhost": vhost } },
-            "patch": { "operation": "MERGE", "value": value },
-        })
+        route_patch("HTTP_ROUTE", &json!({ "vhost": vhost }), &value)
     };
     let mut patches = Vec::new();
     for name in placed.rule.envoy_names() {

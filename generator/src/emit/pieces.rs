@@ -8,7 +8,7 @@
 
 use serde_json::{Value, json};
 
-use crate::plan::{Backend, Session, primary};
+use crate::plan::{Backend, Rule, Session, primary};
 
 /// In which header the filter names the host: base64 of `ip:port`.
 const HOST_HEADER: &str = "x-mooring-host";
@@ -21,6 +21,9 @@ const GUARD: &str = "mooring.guard";
 
 /// The name of the pin in the filter chain, by which routes enable it.
 const PIN: &str = "mooring.pin";
+
+/// What turns a filter on or off for a route.
+const FILTER_CONFIG: &str = "envoy.config.route.v3.FilterConfig";
 
 /// The `@type` of a message.
 pub fn type_url(name: &str) -> String {
@@ -38,14 +41,30 @@ pub fn guard_of_requests() -> Value {
     })
 }
 
-/// The guard on the way out: the HTTP filter that goes first, and so sees responses last.
+/// The guard on the way out: the HTTP filter that goes first, and so sees responses last. It is off until a route
+/// configures it.
 pub fn guard_of_responses() -> Value {
     json!({
         "name": GUARD,
-        "typed_config": {
-            "@type": type_url("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"),
-            "mutations": { "response_mutations": removals() },
-        },
+        "disabled": true,
+        "typed_config": { "@type": type_url("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation") },
+    })
+}
+
+fn guard_of_route() -> Value {
+    json!({
+        "@type": type_url("envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute"),
+        "mutations": { "response_mutations": removals() },
+    })
+}
+
+/// What turns our own filter on. It has no configuration by route: that there is one says that it is on, that it is
+/// optional keeps Envoy from minding. (An empty `config` would say the same; istiod does not take that.)
+fn filter_of_route() -> Value {
+    json!({
+        "@type": type_url(FILTER_CONFIG),
+        "config": { "@type": type_url("envoy.extensions.filters.http.wasm.v3.Wasm") },
+        "is_optional": true,
     })
 }
 
@@ -53,7 +72,7 @@ fn removals() -> Value {
     json!([{ "remove": BACKEND_HEADER }, { "remove": HOST_HEADER }])
 }
 
-/// The HTTP filter that goes right before the router. It does nothing until a route configures it.
+/// The HTTP filter that goes right before the router. It is off until a route configures it.
 pub fn pin() -> Value {
     json!({
         "name": PIN,
@@ -62,21 +81,34 @@ pub fn pin() -> Value {
     })
 }
 
-/// What a route whose sessions are bound to hosts says to the pin.
-pub fn pin_of(session: &Session) -> Value {
+/// What a route says to the pieces: `filter`, our own one by its name in the chain, and the guard are on, and the pin where
+/// sessions are bound to hosts. None of them runs for routes that have nothing to do with us.
+pub fn of_route(filter: &str, rule: &Rule) -> Value {
+    let mut pieces = serde_json::Map::from_iter([
+        (filter.to_owned(), filter_of_route()),
+        (GUARD.to_owned(), guard_of_route()),
+    ]);
+    pieces.extend(rule.pins_hosts().map(|session| (PIN.to_owned(), pin_of_route(session))));
+    pieces.into()
+}
+
+/// What a route configuration says to a filter that is to run only where a route turns it on, but is not listed as disabled.
+pub fn off(filter: &str) -> Value {
+    json!({ filter: { "@type": type_url(FILTER_CONFIG), "disabled": true } })
+}
+
+fn pin_of_route(session: &Session) -> Value {
     json!({
-        PIN: {
-            "@type": type_url("envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute"),
-            "stateful_session": {
-                "session_state": {
-                    "name": "envoy.http.stateful_session.header",
-                    "typed_config": {
-                        "@type": type_url("envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState"),
-                        "name": HOST_HEADER,
-                    },
+        "@type": type_url("envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute"),
+        "stateful_session": {
+            "session_state": {
+                "name": "envoy.http.stateful_session.header",
+                "typed_config": {
+                    "@type": type_url("envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState"),
+                    "name": HOST_HEADER,
                 },
-                "strict": session.strict.then_some(true),
             },
+            "strict": session.strict.then_some(true),
         },
     })
 }

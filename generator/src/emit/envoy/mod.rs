@@ -24,6 +24,9 @@ mod order;
 mod routes;
 mod subsets;
 
+/// The name of our filter in the chain, by which routes turn it on.
+const FILTER: &str = "mooring";
+
 /// Below this port only root may listen.
 const FIRST_FREE_PORT: u16 = 1_024;
 
@@ -169,7 +172,8 @@ fn wasm(gateway: &Gateway, options: &Options, report: &mut Report) -> Value {
         },
     });
     json!({
-        "name": "mooring",
+        "name": FILTER,
+        "disabled": true,
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
             "config": config,

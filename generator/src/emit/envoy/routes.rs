@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{super::pieces, order::Precedence};
+use super::{super::pieces, FILTER, order::Precedence};
 use crate::{
     plan::{Backend, Gateway, Rule, VirtualHost},
     wire::route::{Match, PathMatchType, ValueMatch, ValueMatchType},
@@ -47,7 +47,7 @@ fn route(rule: &Rule, one: &Match) -> Value {
         "direct_response": action.is_none().then(|| json!({ "status": 500 })),
         "route": action,
         "request_headers_to_remove": rule.is_managed().then(pieces::internal_headers),
-        "typed_per_filter_config": rule.pins_hosts().map(pieces::pin_of),
+        "typed_per_filter_config": rule.is_managed().then(|| pieces::of_route(FILTER, rule)),
     })
 }
 

@@ -43,6 +43,18 @@ impl IstioVersion {
         self.minor >= 27
     }
 
+    /// The name that istiod gives the HTTP filter of a `WasmPlugin`. Where it is another, the filter runs for all routes,
+    /// as it would without being told.
+    #[must_use]
+    pub fn filter_name(self, namespace: &str, name: &str) -> String {
+        match self.minor {
+            // As Istio spelled it.
+            ..26 => format!("extenstions.istio.io/wasmplugin/{namespace}.{name}"),
+            26..30 => format!("extensions.istio.io/wasmplugin/{namespace}.{name}"),
+            30.. => format!("extensions.istio.io/trafficextension/{namespace}.{name}~istio-translated-wasmplugin"),
+        }
+    }
+
     /// The annotation (1.26 and later; with namespaces 1.29 and later).
     #[must_use]
     pub fn references(self) -> References {
