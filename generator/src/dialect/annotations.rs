@@ -52,8 +52,10 @@ struct CookieOverride {
     name: String,
     place: Place,
     attribute: &'static str,
-    set: Box<dyn Fn(&mut Cookie)>,
+    set: Set,
 }
+
+type Set = Box<dyn Fn(&mut Cookie)>;
 
 /// What `true` and `false` mean.
 const TRUTH: [(&str, bool); 2] = [("true", true), ("false", false)];
@@ -93,7 +95,7 @@ impl Overrides {
     ) {
         let place = origin.place(value);
         let text = value.value.as_str();
-        let mut cookie = |attribute: &'static str, set: Option<Box<dyn Fn(&mut Cookie)>>| {
+        let mut cookie = |attribute: &'static str, set: Option<Set>| {
             self.cookie.extend(set.map(|set| CookieOverride {
                 name: name.value.clone(),
                 place,
@@ -188,7 +190,7 @@ impl CookieOverride {
 }
 
 /// Sets an attribute to a value.
-fn setter<T: Clone + 'static>(set: fn(&mut Cookie, T), value: T) -> Box<dyn Fn(&mut Cookie)> {
+fn setter<T: Clone + 'static>(set: fn(&mut Cookie, T), value: T) -> Set {
     Box::new(move |cookie| set(cookie, value.clone()))
 }
 

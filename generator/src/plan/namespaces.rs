@@ -2,13 +2,10 @@
 
 use crate::{
     inventory::{Found, Id, Inventory},
-    wire::{
-        Pairs,
-        gateway::{LabelOperator, LabelRequirement, LabelSelector},
-    },
+    wire::gateway::{LabelOperator, LabelRequirement, LabelSelector},
 };
 
-/// The label that every namespace has: its name. The API server adds it, so manifests need not have it.
+/// The label that is the namespace's name. The API server adds it, so manifests need not have it.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Whether a selector selects a namespace. None: its labels are needed to tell, and it is not in the input.
@@ -21,11 +18,16 @@ pub fn selects(selector: Option<&LabelSelector>, namespace: &str, inventory: &In
         Found::Unknown => return Some(true),
         Found::Nothing(_) => None,
     };
-    let label = |name: &str| label(name, namespace, labels);
+    let label = |name: &str| match labels {
+        // Every namespace has it.
+        _ if name == NAME_LABEL => Label::Known(Some(namespace)),
+        Some(labels) => Label::Known(labels.get(name)),
+        None => Label::Unknown,
+    };
     let pairs = selector.match_labels.iter();
-    let pairs = pairs.map(|(name, value)| Some(label(&name.value)? == Some(value.value.as_str())));
+    let pairs = pairs.map(|(name, value)| label(&name.value).holds(|found| found == Some(value.value.as_str())));
     let requirements = selector.match_expressions.iter();
-    let requirements = requirements.map(|requirement| Some(holds(requirement, label(&requirement.key)?)));
+    let requirements = requirements.map(|one| label(&one.key).holds(|found| holds(one, found)));
     let verdicts: Vec<Option<bool>> = pairs.chain(requirements).collect();
     if verdicts.contains(&Some(false)) {
         return Some(false);
@@ -33,12 +35,21 @@ pub fn selects(selector: Option<&LabelSelector>, namespace: &str, inventory: &In
     verdicts.into_iter().collect::<Option<Vec<bool>>>().map(|_| true)
 }
 
-/// The value of a label, if the namespace has it. None: that is not known.
-fn label<'a>(name: &str, namespace: &'a str, labels: Option<&'a Pairs>) -> Option<Option<&'a str>> {
-    if name == NAME_LABEL {
-        return Some(Some(namespace));
+/// What is known of a label of a namespace.
+enum Label<'a> {
+    /// Its value, if it is there.
+    Known(Option<&'a str>),
+    /// Nothing: the namespace is not in the input.
+    Unknown,
+}
+
+impl Label<'_> {
+    fn holds(self, test: impl FnOnce(Option<&str>) -> bool) -> Option<bool> {
+        match self {
+            Self::Known(found) => Some(test(found)),
+            Self::Unknown => None,
+        }
     }
-    labels.map(|labels| labels.get(name))
 }
 
 fn holds(requirement: &LabelRequirement, found: Option<&str>) -> bool {

@@ -57,7 +57,7 @@ impl From<Location> for At {
         Self {
             line: number(location.line()),
             column: number(location.column()),
-            length: number(location.span().len().into()),
+            length: number(location.span().len()),
         }
     }
 }

@@ -38,7 +38,9 @@ pub fn split(gateway: &Gateway, options: &Options, report: &mut Report) -> Vec<O
     for piece in pieces {
         let part = piece.part(count);
         check(gateway, &piece, report);
-        parts.get_mut(part).map(|part| part.push(piece));
+        if let Some(part) = parts.get_mut(part) {
+            part.push(piece);
+        }
     }
     let part = |(number, pieces): (usize, Vec<Piece>)| {
         let suffix = if number == 0 {
