@@ -38,8 +38,8 @@ pub enum Command {
 /// `mooring generate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, HTTPRoute, GRPCRoute, Service, EndpointSlice and \
-ReferenceGrant, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are skipped. Exit \
+Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, HTTPRoute, GRPCRoute, Service, EndpointSlice, \
+Namespace and ReferenceGrant, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are skipped. Exit \
 status: 0 when something was generated, 1 when the input is wrong (nothing is written then), 2 when the flags are wrong. \
 With --check: 0 when the directory is current, 1 when it is not, 2 when something is wrong.
 
@@ -165,7 +165,8 @@ pub struct Recipe {
     #[arg(long, value_name = "URL|PATH")]
     pub wasm: String,
 
-    /// The SHA-256 of the module (https://) or of its image manifest (oci://), for Istio to check
+    /// The SHA-256 of the module (https://) or of its image manifest (oci://), for Istio to check. Default: the one in the
+    /// URL, if it ends in @sha256:HEX
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     pub wasm_sha256: Option<String>,
 
@@ -247,7 +248,8 @@ pub enum FailStrategy {
     Reload,
 }
 
-fn sha256(text: &str) -> Result<String, &'static str> {
+/// A SHA-256 as text.
+pub(crate) fn sha256(text: &str) -> Result<String, &'static str> {
     let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if text.len() == 64 && digits {
         Ok(text.to_owned())

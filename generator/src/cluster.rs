@@ -164,7 +164,14 @@ impl<'a> Reader<'a> {
             return Ok(());
         };
         if self.namespaces.is_empty() {
-            return self.list(kind, &served, None, sources).await;
+            return match self.list(kind, &served, None, sources).await {
+                // Nothing but selectors of listeners needs them, and those that cannot be evaluated are told.
+                Err(Unreadable::Forbidden { .. }) if kind.is_cluster_wide() => Ok(()),
+                result => result,
+            };
+        }
+        if kind.is_cluster_wide() {
+            return Ok(());
         }
         for namespace in self.namespaces {
             self.list(kind, &served, Some(namespace), sources).await?;

@@ -1,13 +1,13 @@
 //! What is wrong with an input, or worth knowing about it: structured, with stable codes, and shown as rustc shows it.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
-use crate::source::{FileId, Place, Sources};
+use crate::source::{Place, Sources};
 
 /// What kind of finding it is. The names are stable; where Gateway API has a word for it, it is that word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
     /// A file or directory cannot be read.
     Unreadable,
@@ -35,10 +35,12 @@ pub enum Code {
     NoEffect,
     /// Sessions leave a pod as soon as it terminates.
     Draining,
+    /// An object is larger than it can be stored, or than every way of applying it takes.
+    TooLarge,
 }
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Severity {
     /// Nothing is generated.
     Error,
@@ -49,7 +51,7 @@ pub enum Severity {
 }
 
 /// One finding.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
     severity: Severity,
     code: Code,
@@ -176,40 +178,69 @@ impl Diagnostic {
         Renderer::plain().render(&[group])
     }
 
-    /// The source around the places, one snippet for each file, the main one first.
+    /// The source around the places, the main one first; places in one file share a snippet, unless they are far apart.
     fn snippets<'a>(&'a self, sources: &'a Sources) -> Vec<Snippet<'a, Annotation<'a>>> {
-        let Some(place) = self.place else {
-            return Vec::new();
-        };
-        let related = self.related.iter().map(|(place, label)| {
-            let annotation = AnnotationKind::Context.span(span(sources, *place));
-            (place.file, annotation.label(label.as_str()))
+        let related = self.related.iter().map(|(place, label)| Mark {
+            place: *place,
+            kind: AnnotationKind::Context,
+            label: Some(label.as_str()),
         });
-        let primary = (place.file, AnnotationKind::Primary.span(span(sources, place)));
-        let mut snippets: Vec<(FileId, Vec<Annotation>)> = Vec::new();
-        for (file, annotation) in std::iter::once(primary).chain(related) {
-            match snippets.iter_mut().find(|(other, _)| *other == file) {
-                Some((_, annotations)) => annotations.push(annotation),
-                None => snippets.push((file, vec![annotation])),
+        let main = self.place.map(|place| Mark {
+            place,
+            kind: AnnotationKind::Primary,
+            label: None,
+        });
+        let Some(main) = main else { return Vec::new() };
+        let mut groups: Vec<Vec<Mark>> = Vec::new();
+        for mark in std::iter::once(main).chain(related) {
+            match groups
+                .iter_mut()
+                .find(|group| group.iter().any(|other| other.is_near(&mark)))
+            {
+                Some(group) => group.push(mark),
+                None => groups.push(vec![mark]),
             }
         }
-        let snippet = |(file, annotations)| {
-            Snippet::source(sources.text(file))
-                .path(sources.name(file))
-                .annotations(annotations)
-        };
-        snippets.into_iter().map(snippet).collect()
+        groups.into_iter().map(|marks| snippet(marks, sources)).collect()
     }
 }
 
-/// The bytes of a place, inside the text in any case: the renderer panics on a span beyond its end.
-fn span(sources: &Sources, place: Place) -> Range<usize> {
-    let text = sources.text(place.file);
-    let line_start: usize = text
-        .split_inclusive('\n')
-        .take(place.line.saturating_sub(1))
-        .map(str::len)
-        .sum();
+/// How many lines may be between two places for them to be shown in one snippet: all of them are looked at.
+const NEAR: usize = 1_000;
+
+/// A place that is shown, and what is said there.
+struct Mark<'a> {
+    place: Place,
+    kind: AnnotationKind,
+    label: Option<&'a str>,
+}
+
+impl Mark<'_> {
+    fn is_near(&self, other: &Self) -> bool {
+        self.place.file == other.place.file && self.place.line.abs_diff(other.place.line) <= NEAR
+    }
+}
+
+/// The lines from the first to the last of these places, which are in one file.
+fn snippet<'a>(marks: Vec<Mark<'a>>, sources: &'a Sources) -> Snippet<'a, Annotation<'a>> {
+    let lines = || marks.iter().map(|mark| mark.place.line);
+    let (first, last) = (lines().min().unwrap_or(1), lines().max().unwrap_or(1));
+    let file = marks.first().map(|mark| mark.place.file);
+    let text = file.map_or("", |file| sources.lines(file, first..=last));
+    let annotations = marks.into_iter().map(|mark| {
+        let before = mark.place.line.saturating_sub(first);
+        mark.kind.span(span(text, before, mark.place)).label(mark.label)
+    });
+    Snippet::source(text)
+        .line_start(first)
+        .path(file.map(|file| sources.name(file)))
+        .annotations(annotations)
+}
+
+/// The bytes of a place in a text of which this many lines come before it; inside the text in any case, since the renderer
+/// panics on a span beyond its end.
+fn span(text: &str, lines_before: usize, place: Place) -> Range<usize> {
+    let line_start: usize = text.split_inclusive('\n').take(lines_before).map(str::len).sum();
     let line = text.get(line_start..).unwrap_or("").lines().next().unwrap_or("");
     let offset = |characters: usize| {
         line.char_indices()
@@ -226,20 +257,37 @@ fn span(sources: &Sources, place: Place) -> Range<usize> {
 #[derive(Debug, Default)]
 pub struct Report {
     diagnostics: Vec<Diagnostic>,
+    known: HashSet<Diagnostic>,
+    errors: usize,
 }
 
 impl Report {
     /// Adds a finding, unless it is there already.
     pub fn add(&mut self, diagnostic: Diagnostic) {
-        if !self.diagnostics.contains(&diagnostic) {
+        if self.known.insert(diagnostic.clone()) {
+            let error = usize::from(diagnostic.severity == Severity::Error);
+            self.errors = self.errors.saturating_add(error);
             self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Adds the findings of another run.
+    pub fn extend(&mut self, other: Self) {
+        for diagnostic in other.diagnostics {
+            self.add(diagnostic);
         }
     }
 
     /// Whether any finding is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.count(Severity::Error) > 0
+        self.errors > 0
+    }
+
+    /// How many findings are errors.
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        self.errors
     }
 
     /// How many findings are as bad as this.

@@ -5,6 +5,18 @@ use std::net::IpAddr;
 /// The longest name (RFC 1123).
 pub const MAX_LENGTH: usize = 253;
 
+/// What stands behind the name and namespace of a Service in its full name.
+pub const CLUSTER_DOMAIN: &str = ".svc.cluster.local";
+
+/// The full name of a host: a name without dots is that of a Service in the same namespace.
+pub fn full_name(host: &str, namespace: &str) -> String {
+    if host.contains('.') {
+        host.to_owned()
+    } else {
+        format!("{host}.{namespace}{CLUSTER_DOMAIN}")
+    }
+}
+
 /// Whether a text can be the name of an object: an RFC 1123 subdomain, in lower case.
 pub fn is_name(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';

@@ -3,7 +3,7 @@
 //!
 //! Not for meaning: whether objects fit together is decided by `crate::inventory` and what comes after it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, num::NonZeroUsize, panic, thread};
 
 use serde::{Deserialize, de};
 use serde_saphyr::{Location, Options};
@@ -21,13 +21,20 @@ use crate::{
         istio::{DestinationRuleSpec, IstioGatewaySpec, ServiceEntrySpec},
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
         route::HttpRouteSpec,
-        service::{EndpointSlice, Pod, ServiceSpec},
+        service::{EndpointSlice, Namespace, Pod, ServiceSpec},
         virtual_service::VirtualServiceSpec,
     },
     yaml,
 };
 
 mod list;
+mod one_go;
+
+/// How many documents are read by one thread before another one is worth its while.
+const DOCUMENTS_PER_THREAD: usize = 256;
+
+/// How many wrong items of a `List` are told: each costs another look at the whole of it.
+const MAX_WRONG_ITEMS: usize = 20;
 
 /// Where a document begins, so that places in it can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,19 +47,22 @@ impl Origin {
     /// The place of a value.
     #[must_use]
     pub fn place<T>(self, field: &Field<T>) -> Place {
-        self.locate(field.referenced)
+        let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        Place {
+            file: self.file,
+            line: number(field.at.line).saturating_add(self.lines_before),
+            column: number(field.at.column).max(1),
+            length: number(field.at.length).max(1),
+        }
     }
 
     /// The place of a location in this document.
     #[must_use]
     pub fn locate(self, location: Location) -> Place {
-        let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        Place {
-            file: self.file,
-            line: number(location.line()).saturating_add(self.lines_before),
-            column: number(location.column()).max(1),
-            length: number(location.span().len()).max(1),
-        }
+        self.place(&Field {
+            value: (),
+            at: location.into(),
+        })
     }
 }
 
@@ -83,6 +93,8 @@ pub enum Parsed {
     Service(Object<ServiceSpec>),
     /// A `Pod`.
     Pod(Pod),
+    /// A `Namespace`.
+    Namespace(Namespace),
     /// An `EndpointSlice`.
     EndpointSlice(EndpointSlice),
     /// A `ReferenceGrant`.
@@ -111,18 +123,39 @@ pub struct Name {
 
 /// Reads every document of every source. Whatever is wrong is reported.
 pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
+    let mut all = Vec::new();
     for (file, text) in sources.texts() {
-        let documents: Vec<Document> = split(file, text).into_iter().filter(Document::has_content).collect();
-        if documents.is_empty() {
+        let before = all.len();
+        all.extend(split(file, text).into_iter().filter(Document::has_content));
+        if all.len() == before {
             let message = format!("`{}` is empty: it has no YAML document", sources.name(file));
             report.add(Diagnostic::error(Code::Syntax, message));
         }
-        for document in documents {
-            document.read(&mut outcomes, report);
-        }
     }
-    outcomes
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let share = all.len().div_ceil(threads).max(DOCUMENTS_PER_THREAD);
+    let mut shares = all.chunks(share);
+    let first = shares.next().unwrap_or_default();
+    thread::scope(|scope| {
+        // The order of outcomes and findings is that of the text, whoever is done first.
+        let others: Vec<_> = shares.map(|share| scope.spawn(|| read_all(share))).collect();
+        let (mut outcomes, found) = read_all(first);
+        report.extend(found);
+        for other in others {
+            let (more, found) = other.join().unwrap_or_else(|cause| panic::resume_unwind(cause));
+            outcomes.extend(more);
+            report.extend(found);
+        }
+        outcomes
+    })
+}
+
+fn read_all(documents: &[Document]) -> (Vec<Outcome>, Report) {
+    let (mut outcomes, mut report) = (Vec::new(), Report::default());
+    for document in documents {
+        document.read(&mut outcomes, &mut report);
+    }
+    (outcomes, report)
 }
 
 /// The text of one document.
@@ -170,6 +203,9 @@ impl<'a> Document<'a> {
     }
 
     fn read(&self, outcomes: &mut Vec<Outcome>, report: &mut Report) {
+        if let Ok(object) = self.with(yaml::strict(), |deserializer| one_go::read(deserializer)) {
+            return outcomes.extend(object.map(|parsed| Outcome::Object(self.origin, Box::new(parsed))));
+        }
         let header: Header = match self.parse(yaml::lenient()) {
             Ok(header) => header,
             Err(error) => {
@@ -209,7 +245,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The items of a `List`. The reader stops at the first that is wrong; then each is read alone, past the others.
+    /// The items of a `List`. The reader stops at each that is wrong; then it begins again, past all up to that one.
     fn list(&self, items: &[Field<Header>], outcomes: &mut Vec<Outcome>, report: &mut Report) {
         let mut kinds = Vec::new();
         for item in items {
@@ -226,24 +262,28 @@ impl<'a> Document<'a> {
                 _ => None,
             });
         }
-        let object = |parsed: Parsed| Outcome::Object(self.origin, Box::new(parsed));
-        let error = match self.with(yaml::strict(), |deserializer| list::read(deserializer, &kinds)) {
-            Ok(items) => return outcomes.extend(items.into_iter().map(object)),
-            Err(error) => error,
-        };
-        report.add(yaml::diagnostic(&error, self.origin));
-        for (position, kind) in kinds.iter().enumerate() {
-            let Some(kind) = *kind else { continue };
-            let mut only = vec![None; position];
-            only.push(Some(kind));
-            match self.with(yaml::strict(), |deserializer| list::read(deserializer, &only)) {
-                Ok(items) => outcomes.extend(items.into_iter().map(object)),
-                Err(error) => {
-                    report.add(yaml::diagnostic(&error, self.origin));
-                    outcomes.push(Outcome::Broken(kind, None));
-                }
+        let mut next = 0;
+        for _ in 0..MAX_WRONG_ITEMS {
+            let mut read = Vec::new();
+            let result = self.with(yaml::strict(), |deserializer| {
+                list::read(deserializer, &kinds, next, &mut read)
+            });
+            let at = next.saturating_add(read.len());
+            outcomes.extend(
+                read.into_iter()
+                    .flatten()
+                    .map(|parsed| Outcome::Object(self.origin, Box::new(parsed))),
+            );
+            let Err(error) = result else { return };
+            report.add(yaml::diagnostic(&error, self.origin));
+            match kinds.get(at).copied().flatten() {
+                Some(kind) => outcomes.push(Outcome::Broken(kind, None)),
+                // It is not one of the items, so nothing more can be read.
+                None => break,
             }
+            next = at.saturating_add(1);
         }
+        outcomes.push(Outcome::Unknown);
     }
 
     fn parse<T: for<'de> Deserialize<'de>>(&self, options: Options) -> Result<T, serde_saphyr::Error> {
@@ -336,6 +376,7 @@ impl Kind {
             Self::ServiceEntry => Parsed::ServiceEntry(Object::deserialize(deserializer)?),
             Self::Service => Parsed::Service(Object::deserialize(deserializer)?),
             Self::Pod => Parsed::Pod(Pod::deserialize(deserializer)?),
+            Self::Namespace => Parsed::Namespace(Namespace::deserialize(deserializer)?),
             Self::EndpointSlice => Parsed::EndpointSlice(EndpointSlice::deserialize(deserializer)?),
             Self::ReferenceGrant => Parsed::ReferenceGrant(Object::deserialize(deserializer)?),
         })

@@ -7,22 +7,45 @@ use std::{
 };
 
 use ::similar::TextDiff;
-use anyhow::Context as _;
 use serde::Deserialize;
 
 use crate::{
     cli::Format,
     emit::{MANAGED_BY, Output},
-    output,
+    output::{self, OutputError},
 };
 
 /// How a unified diff names a file that is not there.
 const NO_FILE: &str = "/dev/null";
 
+/// Why nothing can be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum DriftError {
+    /// The directory cannot be read.
+    #[error("cannot read the directory `{}`: {cause}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A file in it cannot be read.
+    #[error("cannot read `{}`: {cause}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// What would be generated cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
 /// The differences as a unified diff, from what is there to what would be generated; empty where there are none.
 ///
 /// A file that Mooring has generated and would not generate any more is a difference. Other files are nobody's business.
-pub fn diff(outputs: &[Output], format: Format, directory: &Path) -> anyhow::Result<String> {
+pub fn diff(outputs: &[Output], format: Format, directory: &Path) -> Result<String, DriftError> {
     let mut texts: BTreeMap<PathBuf, (Option<String>, Option<String>)> = BTreeMap::new();
     for (path, text) in ours(directory)? {
         texts.entry(path).or_default().0 = Some(text);
@@ -32,7 +55,7 @@ pub fn diff(outputs: &[Output], format: Format, directory: &Path) -> anyhow::Res
         let there = match fs::read(&path) {
             Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+            Err(cause) => return Err(DriftError::File { path, cause }),
         };
         texts.insert(path, (there, Some(output::text(std::slice::from_ref(output), format)?)));
     }
@@ -50,9 +73,12 @@ fn unified(path: &Path, there: Option<&str>, wanted: Option<&str>) -> String {
 }
 
 /// The files of a directory that Mooring has generated: all of their objects are labelled so.
-fn ours(directory: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
+fn ours(directory: &Path) -> Result<Vec<(PathBuf, String)>, DriftError> {
     let entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<fs::DirEntry>>>);
-    let entries = entries.with_context(|| format!("cannot read the directory `{}`", directory.display()))?;
+    let entries = entries.map_err(|cause| DriftError::Directory {
+        path: directory.to_owned(),
+        cause,
+    })?;
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.path();
@@ -62,11 +88,10 @@ fn ours(directory: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
         if !manifest || !path.is_file() {
             continue;
         }
-        let bytes = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        if let Ok(text) = String::from_utf8(bytes)
-            && is_ours(&text)
-        {
-            files.push((path, text));
+        match fs::read(&path).map(String::from_utf8) {
+            Ok(Ok(text)) if is_ours(&text) => files.push((path, text)),
+            Ok(_) => {}
+            Err(cause) => return Err(DriftError::File { path, cause }),
         }
     }
     Ok(files)

@@ -44,6 +44,17 @@ pub enum InvalidFlags {
     /// `FAIL_RELOAD` is younger than this Istio.
     #[error("--fail-strategy reload needs Istio 1.27 or later, and --istio-version is {0}: use open or close")]
     CannotReload(istio::IstioVersion),
+    /// The URL has a checksum of its own.
+    #[error("--wasm-sha256 is another checksum than the one in the URL of --wasm: leave one of them out")]
+    OtherChecksum,
+    /// Istio does not look at a file's.
+    #[error(
+        "--wasm-sha256 can only be used with oci://, https:// and http://: nobody checks the checksum of a file://"
+    )]
+    UncheckedFile,
+    /// The URL has a checksum that is none.
+    #[error("the checksum in the URL of --wasm is not 64 lower-case hexadecimal digits")]
+    NoChecksum,
     /// A port is mapped twice.
     #[error("--listen maps the port {0} twice")]
     ListenTwice(u16),
@@ -78,6 +89,7 @@ fn istio_options(flags: &cli::Recipe) -> Result<istio::Options, InvalidFlags> {
     if !schemes.iter().any(|scheme| flags.wasm.starts_with(scheme)) {
         return Err(InvalidFlags::NotAUrl);
     }
+    let sha256 = checksum(&flags.wasm, flags.wasm_sha256.as_deref())?;
     let fail_strategy = flags.fail_strategy.unwrap_or(FailStrategy::Open);
     let version = flags.istio_version.unwrap_or_default();
     if fail_strategy == FailStrategy::Reload && !version.can_reload() {
@@ -85,11 +97,29 @@ fn istio_options(flags: &cli::Recipe) -> Result<istio::Options, InvalidFlags> {
     }
     Ok(istio::Options {
         url: flags.wasm.clone(),
-        sha256: flags.wasm_sha256.clone(),
+        sha256,
         gateway_namespace: flags.gateway_namespace.clone(),
         fail_strategy,
         version,
     })
+}
+
+/// The checksum that Istio is to compare: the flag's, or the one by which an `oci://` URL names its image.
+fn checksum(url: &str, flag: Option<&str>) -> Result<Option<String>, InvalidFlags> {
+    if url.starts_with("file://") {
+        return match flag {
+            Some(_) => Err(InvalidFlags::UncheckedFile),
+            None => Ok(None),
+        };
+    }
+    let named = url
+        .strip_prefix("oci://")
+        .and_then(|image| image.split_once("@sha256:"));
+    match (named.map(|(_, digest)| digest), flag) {
+        (Some(digest), _) if cli::sha256(digest).is_err() => Err(InvalidFlags::NoChecksum),
+        (Some(digest), Some(flag)) if digest != flag => Err(InvalidFlags::OtherChecksum),
+        (digest, flag) => Ok(flag.or(digest).map(str::to_owned)),
+    }
 }
 
 fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {

@@ -2,7 +2,7 @@
 //!
 //! Not for meaning: it finds objects, and two documents for one object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
@@ -19,7 +19,7 @@ use crate::{
         istio::DestinationRuleSpec,
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
         route::HttpRouteSpec,
-        service::{EndpointSlice, Pod, ServiceSpec},
+        service::{EndpointSlice, Namespace, Pod, ServiceSpec},
     },
 };
 
@@ -155,6 +155,12 @@ impl<T> Items<T> {
         self.by_id.values()
     }
 
+    /// Those of a namespace, in the order of their names.
+    pub fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = &Item<T>> {
+        let items = self.by_id.range(Id::new(namespace, "")..);
+        items.map_while(move |(id, item)| (id.namespace == namespace).then_some(item))
+    }
+
     /// Looks for an object.
     #[must_use]
     pub fn find(&self, id: &Id) -> Found<'_, T> {
@@ -164,8 +170,8 @@ impl<T> Items<T> {
         if self.any_unknown || self.broken.contains(id) {
             return Found::Unknown;
         }
-        let names = self.by_id.keys().filter(|other| other.namespace == id.namespace);
-        Found::Nothing(similar::find(&id.name, names.map(|other| other.name.as_str())))
+        let names = self.of_namespace(&id.namespace).map(|other| other.id.name.as_str());
+        Found::Nothing(similar::find(&id.name, names))
     }
 
     /// Whether there may be objects of this kind that could not be read.
@@ -206,18 +212,22 @@ pub struct Inventory {
     pub istio_gateways: Items<GatewaySpec>,
     /// The rules for destinations.
     pub destination_rules: Items<DestinationRuleSpec>,
-    /// The hosts of service entries.
-    pub external_services: Vec<Item<ServiceSpec>>,
+    /// The hosts of service entries. Of several for one host the first counts.
+    external_services: BTreeMap<String, Item<ServiceSpec>>,
+    /// The rules for destinations by the full names of their hosts.
+    destinations: BTreeMap<String, BTreeSet<Id>>,
     /// The namespace of the pods of Istio's own gateways. None: that of the gateway.
     pub gateway_namespace: Option<String>,
     /// The gRPC routes.
     pub grpc_routes: Items<HttpRouteSpec>,
     /// The Services.
     pub services: Items<ServiceSpec>,
-    /// Pods, whose labels select subsets.
-    pub pods: Items<Pod>,
     /// Their endpoints.
     pub endpoint_slices: Items<EndpointSlice>,
+    /// Pods, whose labels select subsets.
+    pub pods: Items<Pod>,
+    /// The namespaces, which are in none themselves: that of their ids is empty.
+    pub namespaces: Items<Namespace>,
     /// The permissions to refer to other namespaces.
     pub reference_grants: Items<ReferenceGrantSpec>,
 }
@@ -230,7 +240,10 @@ impl Inventory {
             match outcome {
                 Outcome::Object(origin, parsed) => inventory.insert(origin, *parsed, report),
                 Outcome::Broken(kind, Some(name)) => {
-                    let namespace = name.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+                    let namespace = match kind {
+                        Kind::Namespace => "",
+                        _ => name.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE),
+                    };
                     inventory.mark(kind, Some(&Id::new(namespace, &name.name)));
                 }
                 Outcome::Broken(kind, None) => inventory.mark(kind, None),
@@ -242,6 +255,7 @@ impl Inventory {
                         Kind::IstioGateway,
                         Kind::DestinationRule,
                         Kind::Service,
+                        Kind::Namespace,
                         Kind::ReferenceGrant,
                     ];
                     for kind in kinds {
@@ -257,6 +271,18 @@ impl Inventory {
     pub fn routes(&self) -> impl Iterator<Item = &Item<HttpRouteSpec>> {
         let of_gateway_api = self.http_routes.iter().chain(self.grpc_routes.iter());
         of_gateway_api.chain(self.virtual_services.iter())
+    }
+
+    /// The host of a service entry.
+    #[must_use]
+    pub fn external_service(&self, host: &str) -> Option<&Item<ServiceSpec>> {
+        self.external_services.get(host)
+    }
+
+    /// The rules for a host, which is named in full.
+    pub fn destination_rules_of(&self, host: &str) -> impl Iterator<Item = &Item<DestinationRuleSpec>> {
+        let ids = self.destinations.get(host).into_iter().flatten();
+        ids.filter_map(|id| self.destination_rules.by_id.get(id))
     }
 
     fn insert(&mut self, origin: Origin, parsed: Parsed, report: &mut Report) {
@@ -291,18 +317,29 @@ impl Inventory {
                 self.istio_gateways.insert(Kind::IstioGateway, item, report);
             }
             Parsed::DestinationRule(object) => {
-                self.destination_rules
-                    .insert(Kind::DestinationRule, item(origin, object), report);
+                let rule = item(origin, object);
+                let host = dns::full_name(&rule.spec.host.value, &rule.id.namespace);
+                self.destinations.entry(host).or_default().insert(rule.id.clone());
+                self.destination_rules.insert(Kind::DestinationRule, rule, report);
             }
             Parsed::ServiceEntry(object) => {
-                let services = object.spec.services();
-                self.external_services
-                    .extend(services.map(|service| Item::new(origin, object.metadata.clone(), service)));
+                for service in object.spec.services() {
+                    let Some(host) = service.external_host.as_ref().map(|host| host.value.clone()) else {
+                        continue;
+                    };
+                    let item = Item::new(origin, object.metadata.clone(), service);
+                    self.external_services.entry(host).or_insert(item);
+                }
             }
             Parsed::Service(object) => self.services.insert(Kind::Service, item(origin, object), report),
             Parsed::Pod(pod) => {
                 let item = Item::new(origin, pod.metadata.clone(), pod);
                 self.pods.insert(Kind::Pod, item, report);
+            }
+            Parsed::Namespace(namespace) => {
+                let mut item = Item::new(origin, namespace.metadata.clone(), namespace);
+                item.id.namespace.clear();
+                self.namespaces.insert(Kind::Namespace, item, report);
             }
             Parsed::EndpointSlice(slice) => {
                 let item = Item::new(origin, slice.metadata.clone(), slice);
@@ -330,6 +367,7 @@ impl Inventory {
                 &mut self.destination_rules.any_unknown,
             ),
             Kind::Service => (&mut self.services.broken, &mut self.services.any_unknown),
+            Kind::Namespace => (&mut self.namespaces.broken, &mut self.namespaces.any_unknown),
             Kind::ReferenceGrant => (
                 &mut self.reference_grants.broken,
                 &mut self.reference_grants.any_unknown,

@@ -39,6 +39,8 @@ pub enum Kind {
     Service,
     /// `Pod`.
     Pod,
+    /// `Namespace`.
+    Namespace,
     /// `EndpointSlice`.
     EndpointSlice,
     /// `ReferenceGrant`.
@@ -50,7 +52,7 @@ type Row = (Kind, &'static str, &'static str, &'static [&'static str]);
 
 const ISTIO_VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha3"];
 
-const KINDS: [Row; 14] = [
+const KINDS: [Row; 15] = [
     (Kind::BackendLbPolicy, "BackendLBPolicy", GATEWAY_API, &["v1alpha2"]),
     (
         Kind::XBackendTrafficPolicy,
@@ -78,6 +80,7 @@ const KINDS: [Row; 14] = [
     (Kind::ServiceEntry, "ServiceEntry", NETWORKING_ISTIO, &ISTIO_VERSIONS),
     (Kind::Service, "Service", "", &["v1"]),
     (Kind::Pod, "Pod", "", &["v1"]),
+    (Kind::Namespace, "Namespace", "", &["v1"]),
     (Kind::EndpointSlice, "EndpointSlice", "discovery.k8s.io", &["v1"]),
     (Kind::ReferenceGrant, "ReferenceGrant", GATEWAY_API, &["v1", "v1beta1"]),
 ];
@@ -99,6 +102,12 @@ impl KnownKind {
         KINDS
             .into_iter()
             .map(|(_, name, group, versions)| Self { name, group, versions })
+    }
+
+    /// Whether its objects are in no namespace.
+    #[must_use]
+    pub fn is_cluster_wide(&self) -> bool {
+        self.name == "Namespace"
     }
 
     /// `apiVersion` of an object in one of its versions.
@@ -170,12 +179,8 @@ impl Recognized {
             return Ok(Self::Unrelated);
         };
         // Other APIs have a Gateway or a Service of their own. The names of the policies are nobody else's.
-        let ours = matches!(
-            known,
-            Kind::BackendLbPolicy | Kind::XBackendTrafficPolicy | Kind::CanaryPolicy
-        );
         match group == known_group {
-            false if !ours => Ok(Self::Unrelated),
+            false if !known.is_policy() => Ok(Self::Unrelated),
             _ if kind != name => Err(NotRead::TypedList(name)),
             true if versions.contains(&version) => Ok(Self::Known(known)),
             _ => Err(NotRead::Version {
@@ -185,6 +190,17 @@ impl Recognized {
                 versions,
             }),
         }
+    }
+}
+
+impl Kind {
+    /// Whether it is one of the policies.
+    #[must_use]
+    pub fn is_policy(self) -> bool {
+        matches!(
+            self,
+            Self::BackendLbPolicy | Self::XBackendTrafficPolicy | Self::CanaryPolicy
+        )
     }
 }
 

@@ -132,16 +132,6 @@ impl SessionPolicy {
 
     /// What the filter would say against the values together.
     fn combined_problem(&self) -> Option<(String, Place)> {
-        if let (Some(refresh), Some(idle)) = (&self.refresh_interval, &self.idle_timeout)
-            && refresh.value >= idle.value
-        {
-            let message = format!(
-                "the refresh interval is {}, and it must be shorter than the idle timeout of {}: else every session ends \
-                 before it is renewed",
-                refresh.value, idle.value
-            );
-            return Some((message, refresh.place));
-        }
         let probe = config::Rule {
             route: "probe".to_owned(),
             virtual_hosts: Vec::new(),

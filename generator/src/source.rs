@@ -3,8 +3,10 @@
 //! Not for YAML: what stands in a text is `crate::document`'s business.
 
 use std::{
+    cell::OnceCell,
     collections::BTreeSet,
     fs, io,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
@@ -17,11 +19,11 @@ const STDIN: &str = "-";
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// Which input file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(usize);
 
 /// A place in an input file: lines and columns count from 1, columns count characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The file.
     pub file: FileId,
@@ -43,6 +45,8 @@ pub struct Sources {
 struct File {
     name: String,
     text: String,
+    /// Where each line begins; found out when first asked for.
+    lines: OnceCell<Vec<usize>>,
 }
 
 impl Sources {
@@ -74,6 +78,7 @@ impl Sources {
         self.files.push(File {
             name: name.to_owned(),
             text,
+            lines: OnceCell::new(),
         });
     }
 
@@ -91,10 +96,24 @@ impl Sources {
         self.files.get(id.0).map_or("", |file| &file.name)
     }
 
-    /// The text of a file.
+    /// These lines of a file, counted from 1; what is beyond its end is left out.
     #[must_use]
-    pub fn text(&self, id: FileId) -> &str {
-        self.files.get(id.0).map_or("", |file| &file.text)
+    pub fn lines(&self, id: FileId, lines: RangeInclusive<usize>) -> &str {
+        self.files.get(id.0).map_or("", |file| file.lines(&lines))
+    }
+}
+
+impl File {
+    fn lines(&self, lines: &RangeInclusive<usize>) -> &str {
+        let starts = self.lines.get_or_init(|| {
+            let ends = self.text.match_indices('\n').map(|(end, _)| end.saturating_add(1));
+            std::iter::once(0).chain(ends).collect()
+        });
+        let end = self.text.len();
+        let start = |line: usize| starts.get(line).copied().unwrap_or(end);
+        self.text
+            .get(start(lines.start().saturating_sub(1))..start(*lines.end()))
+            .unwrap_or("")
     }
 }
 

@@ -3,6 +3,8 @@
 //! Nothing is decided here: policies are read, attached and planned as for `mooring generate`, and this module tells what
 //! came of it. `text` and `json` are the two ways of telling.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::{
     attachment::Attachments,
     diagnostic::Report,
@@ -14,6 +16,7 @@ use crate::{
     source::{Place, Sources},
 };
 
+mod canary;
 mod json;
 mod text;
 
@@ -27,8 +30,8 @@ pub enum Condition {
     Accepted,
     /// Another policy holds. It is named if it is known.
     Conflicted(Option<String>),
-    /// The rule has a `sessionPersistence` of its own.
-    Overridden,
+    /// Something more specific holds: this policy, or the rule's own `sessionPersistence`.
+    Overridden(Option<String>),
     /// It is wrong.
     Invalid,
     /// There is no such target.
@@ -42,7 +45,7 @@ impl Condition {
         match self {
             Self::Accepted => "Accepted",
             Self::Conflicted(_) => "Conflicted",
-            Self::Overridden => "Overridden",
+            Self::Overridden(_) => "Overridden",
             Self::Invalid => "Invalid",
             Self::TargetNotFound => "TargetNotFound",
         }
@@ -52,13 +55,13 @@ impl Condition {
 /// What became of the input.
 #[derive(Debug)]
 pub struct Validation {
-    /// The policies for Services, in the order of kinds and ids; those that cannot be read come last.
+    /// The policies for Services, in the order of kinds and ids, then those for routes; those that cannot be read come last.
     pub policies: Vec<PolicyStatus>,
     /// The rules that keep sessions, in the order of the routes.
     pub rules: Vec<RuleStatus>,
 }
 
-/// What became of a policy for Services.
+/// What became of a policy.
 #[derive(Debug)]
 pub struct PolicyStatus {
     /// Its kind.
@@ -74,11 +77,15 @@ pub struct PolicyStatus {
 /// What became of a policy on one of its targets.
 #[derive(Debug)]
 pub struct TargetStatus {
-    /// The Service.
-    pub service: Id,
+    /// What kind of object it is.
+    pub kind: Kind,
+    /// The object.
+    pub id: Id,
+    /// The rule of it that is meant. None: it is meant as a whole.
+    pub section: Option<String>,
     /// What became of it there.
     pub condition: Condition,
-    /// The rules that lead to the Service, and what became of it on each.
+    /// The rules of that route, or that lead to that Service, and what became of it on each.
     pub rules: Vec<(String, Condition)>,
 }
 
@@ -93,6 +100,8 @@ pub struct RuleStatus {
     pub place: Place,
     /// The gateways that it is on.
     pub gateways: Vec<Id>,
+    /// The canary policy that holds for it.
+    pub canary: Option<Id>,
     /// How it keeps them.
     pub session: Session,
     /// What became of its own `sessionPersistence`. None: it has none, a policy says so.
@@ -110,6 +119,7 @@ pub fn validate(sources: &Sources, report: &mut Report) -> Validation {
     for gateway in plan.gateways.iter().filter(|gateway| gateway.is_managed()) {
         gateway.config(report);
     }
+    let index = Index::new(&plan);
     let status = |policy: &Policy| PolicyStatus {
         kind: policy.kind,
         id: policy.id.clone(),
@@ -119,21 +129,61 @@ pub fn validate(sources: &Sources, report: &mut Report) -> Validation {
             .iter()
             .map(|target| {
                 let service = Id::new(&policy.id.namespace, &target.value);
-                target_status(policy, service, &inventory, &attachments, &plan)
+                target_status(policy, service, &inventory, &attachments, &index)
             })
             .collect(),
     };
+    let of_services = policies.iter().map(status);
+    let of_routes = canary::statuses(&inventory, &plan, &index);
     Validation {
-        policies: policies.iter().map(status).chain(unread).collect(),
-        rules: plan.rules.iter().filter_map(|rule| rule_status(rule, &plan)).collect(),
+        policies: of_services.chain(of_routes).chain(unread).collect(),
+        rules: plan.rules.iter().filter_map(|rule| rule_status(rule, &index)).collect(),
+    }
+}
+
+/// Where to look up what a plan has.
+struct Index<'a> {
+    by_service: BTreeMap<&'a Id, Vec<&'a Rule<'a>>>,
+    by_route: BTreeMap<(Kind, &'a Id), Vec<&'a Rule<'a>>>,
+    gateways: BTreeMap<&'a str, Vec<&'a Id>>,
+}
+
+impl<'a> Index<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        let mut index = Self {
+            by_service: BTreeMap::new(),
+            by_route: BTreeMap::new(),
+            gateways: BTreeMap::new(),
+        };
+        for rule in &plan.rules {
+            let services: BTreeSet<&Id> = rule.backends.iter().map(|backend| &backend.service.id).collect();
+            for service in services {
+                index.by_service.entry(service).or_default().push(rule);
+            }
+            let route = (rule.route.spec.kind, &rule.route.id);
+            index.by_route.entry(route).or_default().push(rule);
+        }
+        for gateway in &plan.gateways {
+            for placed in &gateway.rules {
+                index
+                    .gateways
+                    .entry(&placed.rule.id)
+                    .or_default()
+                    .push(&gateway.item.id);
+            }
+        }
+        index
     }
 }
 
 /// A policy that is there and cannot be read.
 fn unread(outcome: &Outcome) -> Option<PolicyStatus> {
-    let Outcome::Broken(kind @ (Kind::BackendLbPolicy | Kind::XBackendTrafficPolicy), Some(name)) = outcome else {
+    let Outcome::Broken(kind, Some(name)) = outcome else {
         return None;
     };
+    if !kind.is_policy() {
+        return None;
+    }
     let namespace = name.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
     Some(PolicyStatus {
         kind: *kind,
@@ -148,7 +198,7 @@ fn target_status(
     service: Id,
     inventory: &Inventory,
     attachments: &Attachments,
-    plan: &Plan,
+    index: &Index,
 ) -> TargetStatus {
     let mut rules = Vec::new();
     let condition = if !policy.sound {
@@ -160,32 +210,34 @@ fn target_status(
     } else {
         match attachments.of(&service) {
             Some(established) if std::ptr::eq(established, policy) => {
-                rules = on_rules(policy, &service, plan);
+                rules = on_rules(policy, &service, index);
                 of_rules(&rules)
             }
             other => Condition::Conflicted(other.map(Policy::title)),
         }
     };
     TargetStatus {
-        service,
+        kind: Kind::Service,
+        id: service,
+        section: None,
         condition,
         rules,
     }
 }
 
 /// What became of an established policy on each rule that leads to the Service.
-fn on_rules(policy: &Policy, service: &Id, plan: &Plan) -> Vec<(String, Condition)> {
-    let leads_there = |rule: &&std::rc::Rc<Rule>| rule.backends.iter().any(|backend| backend.service.id == *service);
-    let status = |rule: &std::rc::Rc<Rule>| {
+fn on_rules(policy: &Policy, service: &Id, index: &Index) -> Vec<(String, Condition)> {
+    let status = |rule: &&Rule| {
         let condition = match rule.session.as_ref().map(|session| &session.policy) {
-            Some(None) => Condition::Overridden,
+            Some(None) => Condition::Overridden(None),
             Some(Some((kind, id))) if (*kind, id) == (policy.kind, &policy.id) => Condition::Accepted,
             Some(Some((kind, id))) => Condition::Conflicted(Some(format!("{kind} {id}"))),
             None => Condition::Conflicted(None),
         };
         (rule.id.clone(), condition)
     };
-    plan.rules.iter().filter(leads_there).map(status).collect()
+    let rules = index.by_service.get(service).into_iter().flatten();
+    rules.map(status).collect()
 }
 
 /// What became of it on the target as a whole: it is in conflict when it has lost every rule to others.
@@ -197,9 +249,9 @@ fn of_rules(rules: &[(String, Condition)]) -> Condition {
     }
 }
 
-fn rule_status(rule: &Rule, plan: &Plan) -> Option<RuleStatus> {
+fn rule_status(rule: &Rule, index: &Index) -> Option<RuleStatus> {
     let session = rule.session.clone()?;
-    let on = |gateway: &&crate::plan::Gateway| gateway.rules.iter().any(|placed| placed.rule.id == rule.id);
+    let gateways = index.gateways.get(rule.id.as_str()).into_iter().flatten();
     let condition = if session.sound {
         Condition::Accepted
     } else {
@@ -210,12 +262,8 @@ fn rule_status(rule: &Rule, plan: &Plan) -> Option<RuleStatus> {
         id: rule.id.clone(),
         route: (rule.route.spec.kind, rule.route.id.clone()),
         place: rule.route.place_of(rule.wire),
-        gateways: plan
-            .gateways
-            .iter()
-            .filter(on)
-            .map(|gateway| gateway.item.id.clone())
-            .collect(),
+        gateways: gateways.map(|gateway| (*gateway).clone()).collect(),
+        canary: rule.canary.as_ref().map(|canary| canary.policy.clone()),
         session,
         own,
     })

@@ -222,7 +222,7 @@ error[BackendNotFound]: the Service bookinfo/reviews has no port 80; it has 9080
    |                                                                                           ^^
 ...
 47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
-   |                  ------- it stands here
+   |                  ------- the Service
 
 error[BackendNotFound]: the rule VirtualService/bookinfo/reviews/everyone has no destination reviews.bookinfo.svc.cluster.local with the subset v2; it has `reviews.bookinfo:9080/v1`, `reviews.bookinfo:9080/v3`
   --> <stdin>:83:42
@@ -253,7 +253,7 @@ error[BackendNotFound]: the Service bookinfo/reviews does not have exactly one p
    |                           ^^^^^^^
 ...
 47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
-   |                  ------- it stands here
+   |                  ------- the Service
 
 error[BackendNotFound]: the Service bookinfo/reviews does not have exactly one port, so the destination must name one; it has 9080, 9090
   --> <stdin>:30:28
@@ -262,7 +262,7 @@ error[BackendNotFound]: the Service bookinfo/reviews does not have exactly one p
    |                            ^^^^^^^
 ...
 47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
-   |                  ------- it stands here
+   |                  ------- the Service
 
 error[BackendNotFound]: the Service bookinfo/reviews does not have exactly one port, so the destination must name one; it has 9080, 9090
   --> <stdin>:32:28
@@ -271,7 +271,7 @@ error[BackendNotFound]: the Service bookinfo/reviews does not have exactly one p
    |                            ^^^^^^^
 ...
 47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
-   |                  ------- it stands here
+   |                  ------- the Service
 
 
 "#]],

@@ -310,9 +310,133 @@ fn a_listener_takes_routes_from_where_it_says() {
         assert_eq!(listener(allowed), (true, String::new()), "{allowed}");
     }
     let selector = "{namespaces: {from: Selector, selector: {matchLabels: {a: b}}}}";
-    let warning =
-        "warning[Unsupported]: the selector of allowedRoutes is not evaluated: every namespace is taken for selected";
+    let warning = "warning[NoMatchingParent]: whether this listener takes routes from the namespace `default` cannot be told, \
+                   since the selector needs the labels of the Namespace, which is not in the input: it is taken for selected";
     assert_eq!(listener(selector), (true, warning.to_owned()));
+}
+
+#[test]
+fn a_selector_of_a_listener_selects_namespaces_by_their_labels() {
+    let run = |selector: &str, namespaces: &str| {
+        let shop = shop_with("  name: front\n", "  name: front\n  namespace: infra\n").replace(
+            "  - name: front\n  rules",
+            "  - {name: front, namespace: infra}\n  rules",
+        );
+        let allowed = format!(
+            "    protocol: HTTP\n    allowedRoutes: {{namespaces: {{from: Selector, selector: {selector}}}}}\n"
+        );
+        let run = common::generate(&format!(
+            "{}{namespaces}",
+            shop.replace("    protocol: HTTP\n", &allowed)
+        ));
+        let output = run.get_output();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let namespace =
+        "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {team: shop, tier: \"1\"}}\n";
+    let requirement = |key: &str, operator: &str, values: &str| {
+        format!("{{matchExpressions: [{{key: {key}, operator: {operator}, values: [{values}]}}]}}")
+    };
+    let by_name = "{matchLabels: {kubernetes.io/metadata.name: default}}";
+    let selecting = [
+        "{}".to_owned(),
+        "{matchLabels: {team: shop}}".to_owned(),
+        "{matchLabels: {team: shop, tier: \"1\"}}".to_owned(),
+        by_name.to_owned(),
+        requirement("team", "In", "other, shop"),
+        requirement("team", "NotIn", "other"),
+        requirement("absent", "NotIn", "shop"),
+        requirement("team", "Exists", ""),
+        requirement("absent", "DoesNotExist", ""),
+    ];
+    for selector in selecting {
+        assert_eq!(run(&selector, namespace), (true, String::new()), "{selector}");
+    }
+    let excluding = [
+        "{matchLabels: {team: other}}".to_owned(),
+        "{matchLabels: {team: shop, absent: a}}".to_owned(),
+        "{matchLabels: {kubernetes.io/metadata.name: other}}".to_owned(),
+        requirement("team", "In", "other"),
+        requirement("team", "NotIn", "shop"),
+        requirement("absent", "Exists", ""),
+        requirement("team", "DoesNotExist", ""),
+        "null".to_owned(),
+    ];
+    for selector in excluding {
+        let (success, stderr) = run(&selector, namespace);
+        assert!(
+            !success && stderr.contains("its listeners exclude it"),
+            "{selector}: {stderr}"
+        );
+    }
+    // What needs no other label than the name needs no Namespace.
+    assert_eq!(run(by_name, ""), (true, String::new()));
+    let elsewhere = "{matchLabels: {kubernetes.io/metadata.name: other, team: shop}}";
+    assert!(!run(elsewhere, "").0);
+}
+
+#[test]
+fn a_module_file_is_covered_by_no_fail_strategy() {
+    let run = |url: &str, shop: &str| {
+        let run = mooring()
+            .args(["generate", "-f", "-", "--wasm", url])
+            .stdin(shop)
+            .assert()
+            .success();
+        String::from_utf8_lossy(&run.get_output().stderr).into_owned()
+    };
+    let warning = "warning[NoEffect]: no fail strategy covers a file:// module that is missing when a gateway starts";
+    assert!(run("file:///mooring.wasm", SHOP).starts_with(warning));
+    assert_eq!(run("file:///mooring.wasm", SHOP).matches("warning[").count(), 1);
+    assert_eq!(run("https://registry.example/mooring.wasm", SHOP), "");
+}
+
+#[test]
+fn the_checksum_of_the_module() {
+    let (one, other) = ("1".repeat(64), "2".repeat(64));
+    let sha256 = |url: &str, flag: Option<&str>| {
+        let flag = flag.map(|flag| ["--wasm-sha256", flag]);
+        let run = mooring()
+            .args(["generate", "-f", "-", "-o", "json", "--wasm", url])
+            .args(flag.iter().flatten())
+            .stdin(SHOP)
+            .assert();
+        let output = run.get_output();
+        let value: Option<serde_json::Value> = serde_json::from_slice(&output.stdout).ok();
+        let sha256 = value.map(|value| value.pointer("/items/0/spec/sha256").cloned());
+        (sha256, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let ok = |text: &str| (Some(Some(json!(text))), String::new());
+    assert_eq!(sha256("https://a.example/mooring.wasm", Some(&one)), ok(&one));
+    assert_eq!(sha256("oci://a.example/mooring:1", Some(&one)), ok(&one));
+    let pinned = format!("oci://a.example/mooring@sha256:{one}");
+    assert_eq!(sha256(&pinned, None), ok(&one));
+    assert_eq!(sha256(&pinned, Some(&one)), ok(&one));
+    assert_eq!(sha256("oci://a.example/mooring:1", None), (Some(None), String::new()));
+    for (url, flag, problem) in [
+        (
+            pinned.as_str(),
+            Some(other.as_str()),
+            "is another checksum than the one in the URL",
+        ),
+        (
+            "oci://a.example/mooring@sha256:abc",
+            None,
+            "is not 64 lower-case hexadecimal digits",
+        ),
+        (
+            "file:///mooring.wasm",
+            Some(one.as_str()),
+            "nobody checks the checksum of a file://",
+        ),
+    ] {
+        let (value, stderr) = sha256(url, flag);
+        assert_eq!(value, None, "{url}");
+        assert!(stderr.contains(problem), "{url}: {stderr}");
+    }
 }
 
 #[test]

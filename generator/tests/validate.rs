@@ -5,7 +5,11 @@
 
 mod common;
 
-use common::{SHOP, mooring, shop_with, without_policy};
+use common::{
+    SHOP,
+    canary::{CANARY, canary_with},
+    mooring, shop_with, without_policy,
+};
 use serde_json::{Value, json};
 use snapbox::{IntoData as _, cmd::OutputAssert, str};
 
@@ -183,6 +187,7 @@ fn the_json_of_a_sound_shop() {
                 "place": { "file": "<stdin>", "line": 20, "column": 5 },
                 "gateways": [{ "namespace": "default", "name": "front" }],
                 "policy": { "kind": "BackendLBPolicy", "namespace": "default", "name": "sticky" },
+                "canaryPolicy": null,
                 "condition": "Accepted",
                 "session": {
                     "name": "shop",
@@ -250,4 +255,132 @@ fn a_rule_of_its_own_that_is_wrong() {
     let run = validated(&input);
     assert_eq!(run["rules"][0]["condition"], "Invalid");
     assert_eq!(run["policies"], json!([]));
+}
+
+/// A policy for the reviews: more fields of its `targetRef`, its `creationTimestamp`, and its backend.
+fn canary(name: &str, target: &str, created: &str, backend: &str) -> String {
+    format!(
+        "---\napiVersion: mooring.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: {{name: {name}, namespace: bookinfo, \
+         creationTimestamp: {created}}}\nspec:\n  targetRef: {{group: gateway.networking.k8s.io, {target}}}\n  rules:\n  - \
+         {{name: all, matches: [{{header: {{name: x, value: beta}}}}], backendRef: {{name: {backend}, port: 9080}}}}\n"
+    )
+}
+
+/// The reviews with a second rule, and a canary policy for each way to fail.
+fn canaries() -> String {
+    let input = canary_with(
+        "  - name: everyone\n",
+        "  - name: guests\n    matches: [{path: {value: /guests}}]\n    backendRefs: [{name: reviews-v1, port: 9080}]\n  - \
+         name: everyone\n",
+    );
+    let input = input.replace(
+        "  name: canary\n",
+        "  name: canary\n  creationTimestamp: 2026-01-02T00:00:00Z\n",
+    );
+    let whole = "kind: HTTPRoute, name: reviews";
+    let section = "kind: HTTPRoute, name: reviews, sectionName: everyone";
+    [
+        input,
+        canary("general", whole, "2026-01-02T00:00:00Z", "reviews-v1"),
+        canary("later", section, "2026-01-03T00:00:00Z", "reviews-v1"),
+        canary(
+            "lost",
+            "kind: HTTPRoute, name: review",
+            "2026-01-01T00:00:00Z",
+            "reviews-v1",
+        ),
+        canary(
+            "nameless",
+            "kind: HTTPRoute, name: reviews, sectionName: some",
+            "2026-01-01T00:00:00Z",
+            "reviews-v1",
+        ),
+        canary(
+            "service",
+            "kind: Service, name: reviews-v1",
+            "2026-01-01T00:00:00Z",
+            "reviews-v1",
+        ),
+        canary("wrong", section, "2026-01-04T00:00:00Z", "reviews-v1")
+            .replace("value: beta", "type: Regex, value: beta"),
+    ]
+    .concat()
+}
+
+/// The lines of the first table.
+fn policies(input: &str) -> Vec<String> {
+    let run = validate(&[], input);
+    let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+    let lines = stdout.lines().take_while(|line| !line.is_empty());
+    lines
+        .map(|line| line.split_whitespace().collect::<Vec<&str>>().join(" "))
+        .collect()
+}
+
+#[test]
+fn a_canary_policy_that_holds() {
+    validate(&["--strict"], CANARY).code(0).stderr_eq("");
+    assert_eq!(
+        policies(CANARY),
+        [
+            "POLICY TARGET CONDITION RULES",
+            "CanaryPolicy bookinfo/canary HTTPRoute bookinfo/reviews/everyone Accepted HTTPRoute/bookinfo/reviews/everyone",
+        ]
+    );
+    let run = validated(CANARY);
+    assert_eq!(run["rules"][0]["policy"]["kind"], "CanaryPolicy");
+    assert_eq!(
+        run["rules"][0]["canaryPolicy"],
+        json!({ "namespace": "bookinfo", "name": "canary" })
+    );
+}
+
+#[test]
+fn every_way_for_a_canary_policy_to_fail() {
+    validate(&[], &canaries()).code(1);
+    assert_eq!(
+        policies(&canaries()),
+        [
+            "POLICY TARGET CONDITION RULES",
+            "CanaryPolicy bookinfo/canary HTTPRoute bookinfo/reviews/everyone Accepted HTTPRoute/bookinfo/reviews/everyone",
+            "CanaryPolicy bookinfo/general HTTPRoute bookinfo/reviews Accepted HTTPRoute/bookinfo/reviews/guests",
+            "Overridden HTTPRoute/bookinfo/reviews/everyone (CanaryPolicy bookinfo/canary is for this rule alone)",
+            "CanaryPolicy bookinfo/later HTTPRoute bookinfo/reviews/everyone Conflicted HTTPRoute/bookinfo/reviews/everyone \
+             (CanaryPolicy bookinfo/canary holds)",
+            "CanaryPolicy bookinfo/lost HTTPRoute bookinfo/review TargetNotFound -",
+            "CanaryPolicy bookinfo/nameless HTTPRoute bookinfo/reviews/some TargetNotFound -",
+            "CanaryPolicy bookinfo/service - Invalid -",
+            "CanaryPolicy bookinfo/wrong - Invalid -",
+        ]
+    );
+    let run = validated(&canaries());
+    let general = &run["policies"][1];
+    assert_eq!(general["condition"], "Accepted");
+    assert_eq!(
+        general["targets"][0]["rules"][1],
+        json!({
+            "id": "HTTPRoute/bookinfo/reviews/everyone",
+            "condition": "Overridden",
+            "overriddenBy": "CanaryPolicy bookinfo/canary",
+        })
+    );
+    assert_eq!(run["policies"][2]["targets"][0]["sectionName"], "everyone");
+    assert_eq!(
+        run["policies"][2]["targets"][0]["conflictsWith"],
+        "CanaryPolicy bookinfo/canary"
+    );
+}
+
+#[test]
+fn a_canary_policy_with_a_backend_that_one_rule_does_not_have() {
+    let whole = CANARY.replace(", sectionName: everyone", "");
+    let input = whole.replace(
+        "  - name: everyone\n",
+        "  - name: guests\n    matches: [{path: {value: /guests}}]\n    backendRefs: [{name: reviews-v1, port: 9080}]\n  - \
+         name: everyone\n",
+    );
+    let run = validated(&input);
+    let rules = &run["policies"][0]["targets"][0]["rules"];
+    assert_eq!(rules[0]["condition"], "Invalid");
+    assert_eq!(rules[1]["condition"], "Accepted");
 }

@@ -125,7 +125,10 @@ pub enum InvalidRule {
     #[error("refreshInterval is only used with an idleTimeout")]
     RefreshWithoutIdle,
     /// The last-seen time would be renewed too late.
-    #[error("refreshInterval {refresh} must not be longer than idleTimeout {idle}")]
+    #[error(
+        "the refresh interval is {refresh}, and it must be shorter than the idle timeout of {idle}: else every session ends \
+         before it is renewed"
+    )]
     RefreshTooLong {
         /// The refresh interval.
         refresh: Duration,

@@ -38,6 +38,8 @@ pub struct Canary<'a> {
     pub section: Option<Located<String>>,
     /// The session that it keeps.
     pub sticky: Option<SessionPolicy>,
+    /// Whether nothing is wrong with it as a whole, whatever its target is.
+    pub valid: bool,
     /// Whether nothing is wrong with its rules.
     pub sound: bool,
 }
@@ -46,10 +48,12 @@ pub struct Canary<'a> {
 pub fn policies<'a>(inventory: &'a Inventory, report: &mut Report) -> Vec<Canary<'a>> {
     let mut policies = Vec::new();
     for item in inventory.canary_policies.iter() {
+        let errors = report.errors();
         let created = dialect::created(item, report);
         let sticky = dialect::sticky(item, report);
         let kind = target_kind(item, report);
         let sound = check::check(item, kind, report);
+        let valid = report.errors() == errors;
         let target = &item.spec.target_ref.value;
         let section = target.section_name.as_ref();
         policies.extend(kind.map(|target_kind| Canary {
@@ -62,6 +66,7 @@ pub fn policies<'a>(inventory: &'a Inventory, report: &mut Report) -> Vec<Canary
             },
             section: section.map(|name| dialect::located(name, item.origin)),
             sticky,
+            valid,
             sound,
         }));
     }

@@ -1,7 +1,7 @@
 //! The annotations `mooring.dev/…`, for what Gateway API has no field for. They are checked as strictly as fields.
 
 use mooring_policy::{
-    config::{SameSite, Secure, Transport},
+    config::{Cookie, SameSite, Secure, Transport},
     duration::Duration,
 };
 
@@ -36,7 +36,7 @@ const NAMES: [&str; 11] = [
 ];
 
 /// What the annotations of an object say.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Overrides {
     idle_timeout: Option<Located<Duration>>,
     refresh_interval: Option<Located<Duration>>,
@@ -48,23 +48,29 @@ pub struct Overrides {
 }
 
 /// One attribute of the cookie.
-#[derive(Debug)]
 struct CookieOverride {
     name: String,
     place: Place,
-    attribute: Attribute,
+    attribute: &'static str,
+    set: Set,
 }
 
-#[derive(Clone, Debug)]
-enum Attribute {
-    Domain(String),
-    Path(String),
-    SameSite(SameSite),
-    Secure(Secure),
-    HttpOnly(bool),
-    Partitioned(bool),
-    PrivateCache(bool),
-}
+type Set = Box<dyn Fn(&mut Cookie)>;
+
+/// What `true` and `false` mean.
+const TRUTH: [(&str, bool); 2] = [("true", true), ("false", false)];
+
+const SAME_SITE: [(&str, SameSite); 3] = [
+    ("Strict", SameSite::Strict),
+    ("Lax", SameSite::Lax),
+    ("None", SameSite::None),
+];
+
+const SECURE: [(&str, Secure); 3] = [
+    ("Auto", Secure::Auto),
+    ("Always", Secure::Always),
+    ("Never", Secure::Never),
+];
 
 impl Overrides {
     /// Reads the annotations of an object. Those without our prefix are somebody else's.
@@ -89,15 +95,39 @@ impl Overrides {
     ) {
         let place = origin.place(value);
         let text = value.value.as_str();
-        let mut cookie = |attribute: Option<Attribute>| {
-            self.cookie.extend(attribute.map(|attribute| CookieOverride {
+        let mut cookie = |attribute: &'static str, set: Option<Set>| {
+            self.cookie.extend(set.map(|set| CookieOverride {
                 name: name.value.clone(),
                 place,
                 attribute,
+                set,
             }));
         };
-        let truth = [("true", true), ("false", false)];
+        let mut flag =
+            |set: fn(&mut Cookie, bool)| one_of(text, TRUTH, name, place, report).map(|value| setter(set, value));
         match short {
+            "cookie-domain" => cookie(
+                "Domain",
+                Some(setter(|cookie, text| cookie.domain = Some(text), text.to_owned())),
+            ),
+            "cookie-path" => cookie("Path", Some(setter(|cookie, text| cookie.path = text, text.to_owned()))),
+            "cookie-http-only" => cookie("HttpOnly", flag(|cookie, value| cookie.http_only = value)),
+            "cookie-partitioned" => cookie("Partitioned", flag(|cookie, value| cookie.partitioned = value)),
+            "private-cache" => cookie("private-cache", flag(|cookie, value| cookie.private_cache = value)),
+            "cookie-same-site" => {
+                let value = one_of(text, SAME_SITE, name, place, report);
+                cookie(
+                    "SameSite",
+                    value.map(|value| setter(|cookie, value| cookie.same_site = value, value)),
+                );
+            }
+            "cookie-secure" => {
+                let value = one_of(text, SECURE, name, place, report);
+                cookie(
+                    "Secure",
+                    value.map(|value| setter(|cookie, value| cookie.secure = value, value)),
+                );
+            }
             "idle-timeout" | "refresh-interval" => {
                 let duration = persistence::duration(text, place, report);
                 self.partial |= duration.is_none();
@@ -106,29 +136,8 @@ impl Overrides {
                     _ => self.refresh_interval = duration,
                 }
             }
-            "strict" => self.strict = one_of(text, truth, name, place, report),
-            "forward-token" => self.forward_token = one_of(text, truth, name, place, report),
-            "cookie-domain" => cookie(Some(Attribute::Domain(text.to_owned()))),
-            "cookie-path" => cookie(Some(Attribute::Path(text.to_owned()))),
-            "cookie-http-only" => cookie(one_of(text, truth, name, place, report).map(Attribute::HttpOnly)),
-            "cookie-partitioned" => cookie(one_of(text, truth, name, place, report).map(Attribute::Partitioned)),
-            "private-cache" => cookie(one_of(text, truth, name, place, report).map(Attribute::PrivateCache)),
-            "cookie-same-site" => {
-                let allowed = [
-                    ("Strict", SameSite::Strict),
-                    ("Lax", SameSite::Lax),
-                    ("None", SameSite::None),
-                ];
-                cookie(one_of(text, allowed, name, place, report).map(Attribute::SameSite));
-            }
-            "cookie-secure" => {
-                let allowed = [
-                    ("Auto", Secure::Auto),
-                    ("Always", Secure::Always),
-                    ("Never", Secure::Never),
-                ];
-                cookie(one_of(text, allowed, name, place, report).map(Attribute::Secure));
-            }
+            "strict" => self.strict = one_of(text, TRUTH, name, place, report),
+            "forward-token" => self.forward_token = one_of(text, TRUTH, name, place, report),
             _ => unknown(short, origin.place(name), report),
         }
     }
@@ -170,42 +179,19 @@ impl Overrides {
 
 impl CookieOverride {
     fn apply_to(&self, policy: &mut SessionPolicy, report: &mut Report) {
-        let attributes = &mut policy.cookie;
-        let named = match self.attribute.clone() {
-            Attribute::Domain(domain) => {
-                attributes.domain = Some(domain);
-                "Domain"
-            }
-            Attribute::Path(path) => {
-                if let Some((_, field)) = policy.attribute_places.iter().find(|(name, _)| *name == "Path") {
-                    return twice("path", self.place, *field, report);
-                }
-                attributes.path = path;
-                "Path"
-            }
-            Attribute::SameSite(same_site) => {
-                attributes.same_site = same_site;
-                "SameSite"
-            }
-            Attribute::Secure(secure) => {
-                attributes.secure = secure;
-                "Secure"
-            }
-            Attribute::HttpOnly(http_only) => {
-                attributes.http_only = http_only;
-                "HttpOnly"
-            }
-            Attribute::Partitioned(partitioned) => {
-                attributes.partitioned = partitioned;
-                "Partitioned"
-            }
-            Attribute::PrivateCache(private_cache) => {
-                attributes.private_cache = private_cache;
-                "private-cache"
-            }
-        };
-        policy.attribute_places.push((named, self.place));
+        let mut places = policy.attribute_places.iter();
+        // The one attribute that has a field as well.
+        if let Some((_, field)) = places.find(|(name, _)| *name == "Path" && *name == self.attribute) {
+            return twice("path", self.place, *field, report);
+        }
+        (self.set)(&mut policy.cookie);
+        policy.attribute_places.push((self.attribute, self.place));
     }
+}
+
+/// Sets an attribute to a value.
+fn setter<T: Clone + 'static>(set: fn(&mut Cookie, T), value: T) -> Set {
+    Box::new(move |cookie| set(cookie, value.clone()))
 }
 
 /// Our annotations on objects that do not have them are mistakes.

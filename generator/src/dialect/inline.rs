@@ -1,12 +1,7 @@
 //! `sessionPersistence` on the rules of an `HTTPRoute` or a `GRPCRoute`. The route's annotations hold for all of them.
 
 use super::{annotations::Overrides, persistence};
-use crate::{
-    diagnostic::{Report, Severity},
-    inventory::Item,
-    session::SessionPolicy,
-    wire::route::HttpRouteSpec,
-};
+use crate::{diagnostic::Report, inventory::Item, session::SessionPolicy, wire::route::HttpRouteSpec};
 
 /// A policy that a rule has of its own.
 #[derive(Debug)]
@@ -19,22 +14,22 @@ pub struct Inline {
 
 /// What the rules of a route say: for each rule, in order, the policy it has.
 pub fn inline(route: &Item<HttpRouteSpec>, report: &mut Report) -> Vec<Option<Inline>> {
-    let before = report.count(Severity::Error);
+    let before = report.errors();
     let overrides = Overrides::read(&route.metadata.annotations, route.origin, report);
-    let mut annotated = report.count(Severity::Error) == before;
+    let mut annotated = report.errors() == before;
     let mut policies = Vec::new();
     let mut sound = Vec::new();
     let mut positions = Vec::new();
     for rule in &route.spec.rules {
         positions.push(rule.value.session_persistence.as_ref().map(|persistence| {
-            let before = report.count(Severity::Error);
+            let before = report.errors();
             policies.push(persistence::read(persistence, route.origin, report));
-            sound.push(report.count(Severity::Error) == before);
+            sound.push(report.errors() == before);
         }));
     }
-    let before = report.count(Severity::Error);
+    let before = report.errors();
     overrides.apply(&mut policies, report);
-    annotated &= report.count(Severity::Error) == before;
+    annotated &= report.errors() == before;
     let inline = policies.into_iter().zip(sound).map(|(policy, sound)| Inline {
         sound: policy.check(report) && sound && annotated,
         policy,

@@ -4,7 +4,7 @@
 //! Not for attachment: which rules a policy reaches is decided by `crate::attachment`.
 
 use crate::{
-    diagnostic::{Code, Diagnostic, Report, Severity},
+    diagnostic::{Code, Diagnostic, Report},
     document::Origin,
     inventory::{Id, Inventory, Item},
     kind::Kind,
@@ -72,7 +72,7 @@ fn policy<S>(
     persistence: Option<&Field<SessionPersistence>>,
     report: &mut Report,
 ) -> Policy {
-    let errors = report.count(Severity::Error);
+    let errors = report.errors();
     let overrides = annotations::Overrides::read(&item.metadata.annotations, item.origin, report);
     let mut session = persistence.map(|persistence| persistence::read(persistence, item.origin, report));
     overrides.apply(session.as_mut_slice(), report);
@@ -88,7 +88,7 @@ fn policy<S>(
         created,
         targets,
         session,
-        sound: report.count(Severity::Error) == errors,
+        sound: report.errors() == errors,
     }
 }
 

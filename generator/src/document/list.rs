@@ -7,61 +7,71 @@ use serde::{Deserialize as _, de};
 use super::Parsed;
 use crate::{kind::Kind, wire::Any};
 
-/// Reads the items of a `List`; those without a kind, and those beyond the kinds, are passed over.
-pub fn read<'de, D: de::Deserializer<'de>>(deserializer: D, kinds: &[Option<Kind>]) -> Result<Vec<Parsed>, D::Error> {
-    deserializer.deserialize_map(ListVisitor { kinds })
+/// Reads the items of a `List`, from the one at the position `from` on, into `read`: one entry for each, which is None for
+/// those without a kind. What comes before and beyond the kinds is passed over. Where an item is wrong, those before it have
+/// been read.
+pub fn read<'de, D: de::Deserializer<'de>>(
+    deserializer: D,
+    kinds: &[Option<Kind>],
+    from: usize,
+    read: &mut Vec<Option<Parsed>>,
+) -> Result<(), D::Error> {
+    deserializer.deserialize_map(List { kinds, from, read })
 }
 
-struct ListVisitor<'a> {
+struct List<'a> {
     kinds: &'a [Option<Kind>],
+    from: usize,
+    read: &'a mut Vec<Option<Parsed>>,
 }
 
-impl<'de> de::Visitor<'de> for ListVisitor<'_> {
-    type Value = Vec<Parsed>;
+impl<'de> de::Visitor<'de> for List<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a List")
     }
 
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Vec<Parsed>, A::Error> {
-        let mut items = Vec::new();
+    fn visit_map<A: de::MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
             if key == "items" {
-                items = map.next_value_seed(ItemsSeed { kinds: self.kinds })?;
+                map.next_value_seed(Items(&mut self))?;
             } else {
                 map.next_value::<Any>()?;
             }
         }
-        Ok(items)
+        Ok(())
     }
 }
 
-struct ItemsSeed<'a> {
-    kinds: &'a [Option<Kind>],
-}
+struct Items<'a, 'b>(&'a mut List<'b>);
 
-impl<'de> de::DeserializeSeed<'de> for ItemsSeed<'_> {
-    type Value = Vec<Parsed>;
+impl<'de> de::DeserializeSeed<'de> for Items<'_, '_> {
+    type Value = ();
 
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Parsed>, D::Error> {
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
-impl<'de> de::Visitor<'de> for ItemsSeed<'_> {
-    type Value = Vec<Parsed>;
+impl<'de> de::Visitor<'de> for Items<'_, '_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the items of a List")
     }
 
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Parsed>, A::Error> {
-        let mut items = Vec::new();
-        for kind in self.kinds {
-            items.extend(seq.next_element_seed(ItemSeed { kind: *kind })?.flatten());
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let List { kinds, from, read } = self.0;
+        for (position, kind) in kinds.iter().enumerate() {
+            if position < *from {
+                seq.next_element::<Any>()?;
+            } else {
+                read.extend(seq.next_element_seed(ItemSeed { kind: *kind })?);
+            }
         }
         while seq.next_element::<Any>()?.is_some() {}
-        Ok(items)
+        Ok(())
     }
 }
 

@@ -1,19 +1,22 @@
 //! `--target istio`: for each gateway with sessions a `WasmPlugin`, which brings the filter, and an `EnvoyFilter`, which
 //! brings guard, pin and choice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{FailStrategy, MANAGED_BY, Output, pieces};
-mod version;
-
-pub use version::{IstioVersion, References, UnknownVersion};
-
+use super::{FailStrategy, MANAGED_BY, Output, pieces, with};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     plan::{Backend, Gateway, Placed, Plan},
+    source::Place,
 };
+
+mod parts;
+mod size;
+mod version;
+
+pub use version::{IstioVersion, References, UnknownVersion};
 
 /// The label by which istiod finds the pods of a Gateway.
 const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
@@ -39,7 +42,7 @@ pub struct Options {
     pub version: IstioVersion,
 }
 
-/// Two objects for each gateway that keeps sessions.
+/// For each gateway that keeps sessions a `WasmPlugin` and an `EnvoyFilter`, or several where one would be too large.
 pub fn emit(plan: &Plan, options: &Options, report: &mut Report) -> Vec<Output> {
     let managed: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.is_managed()).collect();
     if managed.is_empty() && !report.has_errors() {
@@ -47,14 +50,37 @@ pub fn emit(plan: &Plan, options: &Options, report: &mut Report) -> Vec<Output> 
             "nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries";
         report.add(Diagnostic::warning(Code::NoEffect, message));
     }
-    check_names(&managed, report);
+    if !managed.is_empty() && options.url.starts_with("file://") {
+        warn_of_files(report);
+    }
     if !options.version.can_choose() {
         for gateway in &managed {
             refuse_choices(gateway, options, report);
         }
     }
-    let objects = |gateway: &Gateway| [wasm_plugin(gateway, options, report), envoy_filter(gateway, options)];
-    managed.into_iter().flat_map(objects).collect()
+    let mut names = BTreeMap::new();
+    let mut outputs = Vec::new();
+    for gateway in managed {
+        let plugin = Object::new(gateway, "WasmPlugin", "", wasm_plugin(gateway, options, report));
+        size::check_plugin(gateway, &plugin, report);
+        let filters = parts::split(gateway, options, report);
+        for object in std::iter::once(plugin).chain(filters) {
+            let key = (object.kind, object.namespace.clone(), object.name.clone());
+            if let Some(other) = names.insert(key, gateway.item.place()) {
+                report_namesakes(gateway, &object, other, report);
+            }
+            outputs.push(object.output());
+        }
+    }
+    outputs
+}
+
+/// With a file, nobody stands between istiod and Envoy who could do without the module.
+fn warn_of_files(report: &mut Report) {
+    let message = "no fail strategy covers a file:// module that is missing when a gateway starts: it answers every request \
+                   with 500 then";
+    let warning = Diagnostic::warning(Code::NoEffect, message);
+    report.add(warning.help("name the module by oci:// or https://, with --wasm-sha256"));
 }
 
 /// Without the matcher, Envoy would send every session of a split to a cluster of its own choice.
@@ -73,17 +99,13 @@ fn refuse_choices(gateway: &Gateway, options: &Options, report: &mut Report) {
     }
 }
 
-/// Reports gateways whose objects would have one name.
-fn check_names(gateways: &[&Gateway], report: &mut Report) {
-    let mut seen = BTreeMap::new();
-    for gateway in gateways {
-        if let Some(other) = seen.insert(object_id(gateway), gateway.item.place()) {
-            let (namespace, name) = object_id(gateway);
-            let message = format!("what is generated for two gateways would have one name: {namespace}/{name}");
-            let diagnostic = Diagnostic::error(Code::Duplicate, message).at(gateway.item.place());
-            report.add(diagnostic.with(other, "the other Gateway"));
-        }
-    }
+fn report_namesakes(gateway: &Gateway, object: &Object, other: Place, report: &mut Report) {
+    let message = format!(
+        "what is generated for two gateways would have one name: {}/{}",
+        object.namespace, object.name
+    );
+    let diagnostic = Diagnostic::error(Code::Duplicate, message).at(gateway.item.place());
+    report.add(diagnostic.with(other, "the other Gateway"));
 }
 
 /// Namespace and name of what is generated for a gateway.
@@ -95,8 +117,53 @@ fn object_id(gateway: &Gateway) -> (String, String) {
     (namespace.clone(), format!("mooring-{name}"))
 }
 
-fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Output {
-    let spec = json!({
+/// The name of our HTTP filter on a gateway.
+fn filter_name(gateway: &Gateway, version: IstioVersion) -> String {
+    let (namespace, name) = object_id(gateway);
+    version.filter_name(&namespace, &name)
+}
+
+/// What is generated for a gateway, as far as it is not the same for all objects.
+struct Object {
+    kind: &'static str,
+    namespace: String,
+    name: String,
+    annotations: Value,
+    spec: Value,
+}
+
+impl Object {
+    /// An object for a gateway. The name is that of the gateway, with this behind it.
+    fn new(gateway: &Gateway, kind: &'static str, suffix: &str, spec: Value) -> Self {
+        let (namespace, name) = object_id(gateway);
+        Self {
+            kind,
+            namespace,
+            name: format!("{name}{suffix}"),
+            annotations: Value::Null,
+            spec,
+        }
+    }
+
+    fn output(self) -> Output {
+        let (label, value) = MANAGED_BY;
+        let Self {
+            kind, namespace, name, ..
+        } = self;
+        let api_version = match kind {
+            "WasmPlugin" => "extensions.istio.io/v1alpha1",
+            _ => "networking.istio.io/v1alpha3",
+        };
+        let metadata = json!({ "labels": { label: value }, "name": name, "namespace": namespace });
+        let object = json!({ "apiVersion": api_version, "kind": kind });
+        let object = with(object, "metadata", with(metadata, "annotations", self.annotations));
+        let stem = format!("{}-{namespace}-{name}", kind.to_lowercase());
+        Output::new(stem, with(object, "spec", self.spec))
+    }
+}
+
+fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Value {
+    json!({
         "failStrategy": match options.fail_strategy {
             FailStrategy::Open => "FAIL_OPEN",
             FailStrategy::Close => "FAIL_CLOSE",
@@ -111,25 +178,17 @@ fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Out
         "sha256": options.sha256,
         "url": options.url,
         "vmConfig": { "env": [{ "name": "MOORING_KEYS", "valueFrom": "HOST" }] },
-    });
-    object(
-        gateway,
-        "extensions.istio.io/v1alpha1",
-        "WasmPlugin",
-        &Value::Null,
-        &spec,
-    )
+    })
 }
 
-fn envoy_filter(gateway: &Gateway, options: &Options) -> Output {
+/// The patches on the filters of a gateway, which it needs once.
+fn filter_patches(gateway: &Gateway, filter: &str) -> Vec<Value> {
     let guard = json!({
         "typed_config": {
             "@type": pieces::type_url(CONNECTION_MANAGER),
             "early_header_mutation_extensions": [pieces::guard_of_requests()],
         },
     });
-    let (namespace, name) = object_id(gateway);
-    let filter = options.version.filter_name(&namespace, &name);
     let router = Some("envoy.filters.http.router");
     let mut patches = vec![
         filter_patch("NETWORK_FILTER", "MERGE", None, &guard),
@@ -138,36 +197,24 @@ fn envoy_filter(gateway: &Gateway, options: &Options) -> Output {
         route_patch(
             "ROUTE_CONFIGURATION",
             &Value::Null,
-            &json!({ "typed_per_filter_config": pieces::off(&filter) }),
+            &json!({ "typed_per_filter_config": pieces::off(filter) }),
         ),
     ];
     if gateway.pins_hosts() {
         patches.push(filter_patch("HTTP_FILTER", "INSERT_BEFORE", router, &pieces::pin()));
     }
-    let mut services = BTreeSet::new();
-    for placed in gateway.managed_rules() {
-        patches.extend(http_routes(placed, &filter));
-        let backends = placed.rule.backends.iter();
-        services.extend(backends.filter_map(|backend| reference(backend, options.version)));
-    }
-    let services: Vec<String> = services.into_iter().collect();
-    let services = (!services.is_empty()).then(|| services.join(","));
-    let annotations = services.map(|services| json!({ "envoyfilter.istio.io/referenced-services": services }));
+    patches
+}
+
+fn envoy_filter(gateway: &Gateway, patches: Vec<Value>) -> Value {
     let spec = json!({
-        "configPatches": patches,
         "priority": PRIORITY,
         "workloadSelector": { "labels": match &gateway.workload {
             Some(workload) => json!(workload.labels),
             None => json!({ GATEWAY_LABEL: gateway.item.id.name }),
         } },
     });
-    object(
-        gateway,
-        "networking.istio.io/v1alpha3",
-        "EnvoyFilter",
-        &json!(annotations),
-        &spec,
-    )
+    with(spec, "configPatches", patches)
 }
 
 /// How the annotation names the Service of a backend, where there is such an annotation.
@@ -201,12 +248,15 @@ fn route_patch(apply_to: &str, route_configuration: &Value, value: &Value) -> Va
 
 /// The patches on the routes of a rule: one, or where the name alone does not tell, one for each virtual host.
 fn http_routes(placed: &Placed, filter: &str) -> Vec<Value> {
-    let choice = pieces::choice(&placed.rule.backends);
-    let value = json!({
-        "request_headers_to_remove": pieces::internal_headers(),
-        "route": choice.map(|choice| json!({ "inline_cluster_specifier_plugin": choice })),
-        "typed_per_filter_config": pieces::of_route(filter, &placed.rule),
-    });
+    let value = json!({ "request_headers_to_remove": pieces::internal_headers() });
+    let mut value = with(value, "typed_per_filter_config", pieces::of_route(filter, &placed.rule));
+    if let Some(choice) = pieces::choice(&placed.rule.backends) {
+        value = with(
+            value,
+            "route",
+            with(json!({}), "inline_cluster_specifier_plugin", choice),
+        );
+    }
     let hosts = placed.distinguishing_hosts();
     let patch = |virtual_host: Option<&String>, name: String| {
         let vhost = json!({
@@ -223,19 +273,4 @@ fn http_routes(placed: &Placed, filter: &str) -> Vec<Value> {
         }
     }
     patches
-}
-
-fn object(gateway: &Gateway, api_version: &str, kind: &str, annotations: &Value, spec: &Value) -> Output {
-    let (namespace, name) = object_id(gateway);
-    let (label, value) = MANAGED_BY;
-    let metadata = json!({
-        "annotations": annotations,
-        "labels": { label: value },
-        "name": name,
-        "namespace": namespace,
-    });
-    Output::new(
-        format!("{}-{namespace}-{name}", kind.to_lowercase()),
-        json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec }),
-    )
 }

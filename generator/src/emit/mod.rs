@@ -31,6 +31,14 @@ impl Output {
     }
 }
 
+/// An object with one more field. In `json!`, a value that is there already would be copied as a whole.
+fn with(mut object: Value, field: &str, value: impl Into<Value>) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(field.to_owned(), value.into());
+    }
+    object
+}
+
 fn prune(value: &mut Value) {
     match value {
         Value::Object(fields) => {

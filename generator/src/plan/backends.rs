@@ -10,7 +10,7 @@ use crate::{
     kind::{GATEWAY_API, Kind},
     source::Place,
     wire::{
-        Field,
+        Field, Port,
         istio::Subset,
         route::{self, BackendRef, HttpRouteSpec},
         service::{Protocol, ServicePort, ServiceSpec},
@@ -220,24 +220,37 @@ fn find_port<'a>(
         report.add(Diagnostic::error(Code::Invalid, message).at(route.place_of(&raw.name)));
         return None;
     };
-    let port = service.spec.ports.iter().find(|port| port.port.value == wanted.value);
-    if port.is_none() {
-        let message = format!(
-            "the Service {} has no port {}; it has {}",
-            service.id,
-            wanted.value,
-            ports(service)
-        );
-        report.add(
-            Diagnostic::error(Code::BackendNotFound, message)
-                .at(route.place_of(wanted))
-                .with(service.place(), "the Service"),
-        );
-    }
-    port
+    port(route, wanted, service, report)
 }
 
-pub fn ports(service: &Item<ServiceSpec>) -> String {
+/// The port with this number. Where there is none, that is reported.
+pub fn port<'a>(
+    route: &Item<HttpRouteSpec>,
+    wanted: &Field<Port>,
+    service: &'a Item<ServiceSpec>,
+    report: &mut Report,
+) -> Option<&'a ServicePort> {
+    let found = service.spec.ports.iter().find(|port| port.port.value == wanted.value);
+    if found.is_none() {
+        report.add(no_port(service, &format!("has no port {}", wanted.value)).at(route.place_of(wanted)));
+    }
+    found
+}
+
+/// What is wrong with the ports of a Service or of a host of a `ServiceEntry`, as yet without the place where it matters.
+pub fn no_port(service: &Item<ServiceSpec>, problem: &str) -> Diagnostic {
+    let (title, label) = match &service.spec.external_host {
+        Some(host) => (
+            format!("the host `{}` of ServiceEntry {}", host.value, service.id),
+            "the ServiceEntry",
+        ),
+        None => (format!("the Service {}", service.id), "the Service"),
+    };
+    let message = format!("{title} {problem}; it has {}", ports(service));
+    Diagnostic::error(Code::BackendNotFound, message).with(service.place(), label)
+}
+
+fn ports(service: &Item<ServiceSpec>) -> String {
     let ports: Vec<String> = service
         .spec
         .ports
@@ -274,8 +287,7 @@ fn permitted(route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>, inventory
     };
     grants.any_unread()
         || grants
-            .iter()
-            .filter(|grant| grant.id.namespace == service.id.namespace)
+            .of_namespace(&service.id.namespace)
             .any(|grant| grant.spec.from.iter().any(from_here) && grant.spec.to.iter().any(to_there))
 }
 

@@ -1,6 +1,6 @@
 //! Which `CanaryPolicy` holds for which rule, and which of the rule's backends it means.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mooring_policy::config;
 
@@ -9,6 +9,7 @@ use crate::{
     attachment::established,
     canary::{self, Canary},
     diagnostic::{Code, Diagnostic, Report},
+    dns::full_name,
     inventory::{Found, Id, Inventory, Item},
     kind::Kind,
     session::SessionPolicy,
@@ -20,10 +21,32 @@ use crate::{
     },
 };
 
-/// The canary policies of the input.
+/// The canary policies of the input, by their targets.
 #[derive(Debug)]
 pub struct Canaries<'a> {
-    policies: Vec<Canary<'a>>,
+    by_route: BTreeMap<(Kind, Id), Vec<Entry<'a>>>,
+}
+
+/// A policy, and whether what it targets is there.
+#[derive(Debug)]
+struct Entry<'a> {
+    policy: Canary<'a>,
+    found: bool,
+}
+
+/// What the policy that holds for a rule makes of it.
+#[derive(Debug)]
+pub struct Applied {
+    /// The policy.
+    pub policy: Id,
+    /// Whether it is about this rule alone.
+    pub of_section: bool,
+    /// The session that it keeps.
+    pub sticky: Option<SessionPolicy>,
+    /// What the filter is told, if it is told anything.
+    pub config: Option<config::Canary>,
+    /// Whether nothing is wrong with it on this rule.
+    pub sound: bool,
 }
 
 /// A rule to which a policy may apply.
@@ -44,25 +67,31 @@ pub struct Target<'a> {
 impl<'a> Canaries<'a> {
     /// Reads the policies. Targets that are not there are reported.
     pub fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
-        let policies = canary::policies(inventory, report);
-        for policy in &policies {
-            check_target(policy, inventory, report);
+        let mut by_route: BTreeMap<_, Vec<Entry>> = BTreeMap::new();
+        for policy in canary::policies(inventory, report) {
+            let found = check_target(&policy, inventory, report);
+            let route = (policy.target_kind, policy.target.value.clone());
+            by_route.entry(route).or_default().push(Entry { policy, found });
         }
-        Self { policies }
+        Self { by_route }
     }
 
-    /// The session and the canary routing of a rule that has this session policy already, if any.
+    /// Every policy whose target is of a kind that there is, and whether that target is there.
+    pub fn iter(&self) -> impl Iterator<Item = (&Canary<'a>, bool)> {
+        let entries = self.by_route.values().flatten();
+        entries.map(|entry| (&entry.policy, entry.found))
+    }
+
+    /// What becomes of a rule that has this session policy already, if any. None: no policy holds for it.
     pub fn apply(
         &self,
         target: Target,
-        session: Option<SessionPolicy>,
+        session: Option<&SessionPolicy>,
         backends: &[Backend],
         report: &mut Report,
-    ) -> (Option<SessionPolicy>, Option<config::Canary>) {
-        let Some(policy) = self.of(target, report) else {
-            return (session, None);
-        };
-        if let (Some(session), Some(sticky)) = (&session, &policy.sticky) {
+    ) -> Option<Applied> {
+        let policy = self.of(target, report)?;
+        if let (Some(session), Some(sticky)) = (session, &policy.sticky) {
             let message = format!(
                 "sticky of {} adds nothing to {}, which has a session policy already: that one binds clients to a pod, and \
                  so to its backend",
@@ -72,16 +101,20 @@ impl<'a> Canaries<'a> {
             let warning = Diagnostic::warning(Code::NoEffect, message).at(sticky.place);
             report.add(warning.with(session.place, "the session policy"));
         }
-        let canary = config(policy, target, backends, report);
-        (session.or_else(|| policy.sticky.clone()), canary)
+        let (config, sound) = config(policy, target, backends, report);
+        Some(Applied {
+            policy: policy.item.id.clone(),
+            of_section: policy.section.is_some(),
+            sticky: policy.sticky.clone().filter(|_| session.is_none()),
+            config,
+            sound,
+        })
     }
 
     /// The policy that holds for a rule. Those that give way are reported.
     fn of(&self, target: Target, report: &mut Report) -> Option<&Canary<'a>> {
-        let on_route = || {
-            let policies = self.policies.iter();
-            policies.filter(|policy| policy.target_kind == target.kind && policy.target.value == *target.route)
-        };
+        let on_route = self.by_route.get(&(target.kind, target.route.clone()))?;
+        let on_route = || on_route.iter().map(|entry| &entry.policy);
         // What has no name cannot be found in Envoy: of a VirtualService only the named routes are meant.
         let reached = target.kind != Kind::VirtualService || target.section.is_some();
         let whole = on_route().filter(|policy| policy.section.is_none() && reached);
@@ -109,7 +142,8 @@ impl<'a> Canaries<'a> {
     }
 }
 
-fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) {
+/// Whether what a policy targets is there, as far as can be known. What is not is reported.
+fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) -> bool {
     let routes = match policy.target_kind {
         Kind::VirtualService => &inventory.virtual_services,
         Kind::GrpcRoute => &inventory.grpc_routes,
@@ -117,18 +151,24 @@ fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) {
     };
     let route = match routes.find(&policy.target.value) {
         Found::Item(route) => route,
-        Found::Unknown => return,
-        Found::Nothing(similar) => return missing(policy, similar, report),
+        Found::Unknown => return true,
+        Found::Nothing(similar) => {
+            missing(policy, similar, report);
+            return false;
+        }
     };
     let name = |rule: &'_ route::Rule| Some(rule.name.as_ref()?.value.clone());
     let names: Vec<String> = route.spec.rules.iter().filter_map(|rule| name(&rule.value)).collect();
     if policy.section.is_none() && policy.target_kind == Kind::VirtualService {
         return check_unnamed(policy, route, report);
     }
-    let Some(section) = &policy.section else { return };
-    if names.contains(&section.value) {
-        return;
-    }
+    let Some(section) = policy
+        .section
+        .as_ref()
+        .filter(|section| !names.contains(&section.value))
+    else {
+        return true;
+    };
     let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
     let known: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     let known = if known.is_empty() {
@@ -142,13 +182,15 @@ fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) {
     );
     let diagnostic = Diagnostic::error(Code::TargetNotFound, message).at(section.place);
     report.add(diagnostic.help_similar(crate::similar::find(&section.value, names)));
+    false
 }
 
-/// What becomes of the routes without a name of a `VirtualService` that is targeted as a whole.
-fn check_unnamed(policy: &Canary, route: &Item<HttpRouteSpec>, report: &mut Report) {
+/// What becomes of the routes without a name of a `VirtualService` that is targeted as a whole. Whether any has a name.
+fn check_unnamed(policy: &Canary, route: &Item<HttpRouteSpec>, report: &mut Report) -> bool {
     let unnamed = || route.spec.rules.iter().filter(|rule| rule.value.name.is_none());
-    let Some(first) = unnamed().next() else { return };
-    let diagnostic = if unnamed().count() == route.spec.rules.len() {
+    let Some(first) = unnamed().next() else { return true };
+    let all = unnamed().count() == route.spec.rules.len();
+    let diagnostic = if all {
         let message = format!(
             "{} targets {}, and none of its http routes has a name: routes are found in Envoy by their names",
             policy.title(),
@@ -167,6 +209,7 @@ fn check_unnamed(policy: &Canary, route: &Item<HttpRouteSpec>, report: &mut Repo
         .at(route.place_of(first))
         .with(policy.target.place, "the policy");
     report.add(diagnostic.help("add a name that no other route on the gateway has, such as `- name: reviews`"));
+    !all
 }
 
 fn missing(policy: &Canary, similar: Option<&str>, report: &mut Report) {
@@ -180,11 +223,18 @@ fn missing(policy: &Canary, similar: Option<&str>, report: &mut Report) {
     report.add(diagnostic.help_similar(similar));
 }
 
-/// What the filter is told about the canaries of a rule. Backends that the rule does not have are reported.
-fn config(policy: &Canary, target: Target, backends: &[Backend], report: &mut Report) -> Option<config::Canary> {
+/// What the filter is told about the canaries of a rule, and whether nothing is wrong with it. Backends that the rule does
+/// not have are reported.
+fn config(
+    policy: &Canary,
+    target: Target,
+    backends: &[Backend],
+    report: &mut Report,
+) -> (Option<config::Canary>, bool) {
     if !policy.sound {
-        return None;
+        return (None, false);
     }
+    let mut sound = true;
     let config = policy.config(|rule| match find(policy, rule, backends) {
         Ok(backend) => Some(backend.key()),
         // Its own references lead nowhere, which has been reported.
@@ -193,6 +243,7 @@ fn config(policy: &Canary, target: Target, backends: &[Backend], report: &mut Re
             let place = place.unwrap_or(policy.item.place_of(&rule.name));
             let diagnostic = Diagnostic::error(Code::BackendNotFound, format!("{} {problem}", target.title));
             let diagnostic = diagnostic.at(place).with(target.place, "the rule");
+            sound = false;
             report.add(if policy.section.is_none() && target.section.is_some() {
                 diagnostic.help("to mean one rule of the route, name it in the sectionName of targetRef")
             } else {
@@ -203,7 +254,7 @@ fn config(policy: &Canary, target: Target, backends: &[Backend], report: &mut Re
     });
     // A policy that only keeps sessions adds nothing here.
     let says = !config.rules.is_empty() || config.hash_on.is_some();
-    says.then_some(config)
+    (says.then_some(config), sound)
 }
 
 type NotFound = (String, Option<Place>);
@@ -262,7 +313,7 @@ fn find_destination<'b, 'a>(
     let subset = subset.map_or(String::new(), |subset| format!(" with the subset {}", subset.value));
     let port = raw.port.as_ref();
     let port = port.map_or(String::new(), |port| format!(" on port {}", port.value.number.value));
-    let host = destinations::full_name(&raw.host.value, &policy.item.id.namespace);
+    let host = full_name(&raw.host.value, &policy.item.id.namespace);
     let place = Some(policy.item.place_of(raw.subset.as_ref().unwrap_or(&raw.host)));
     match meant.as_slice() {
         [one] => Ok(one),

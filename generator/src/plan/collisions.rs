@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use mooring_policy::config::Transport;
 
-use super::{Gateway, Placed};
+use super::{Gateway, Placed, VirtualHost};
 use crate::diagnostic::{Code, Diagnostic, Report};
 
 /// Marks rules that need their virtual hosts to be found; reports those that cannot be told apart.
@@ -20,24 +20,34 @@ pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
     }
     by_name.retain(|_, positions| positions.len() > 1);
     for (name, namesakes) in &by_name {
-        let placed: Vec<&Placed> = namesakes
-            .iter()
-            .filter_map(|position| gateway.rules.get(*position))
-            .collect();
-        for (count, one) in placed.iter().enumerate() {
-            for other in placed.iter().skip(count.saturating_add(1)) {
-                let managed = one.rule.is_managed() || other.rule.is_managed();
-                let shared = one.virtual_hosts.intersection(&other.virtual_hosts).next();
-                // Two rules of one name in one route have been reported.
-                if let Some(host) = shared.filter(|_| managed && one.rule.id != other.rule.id) {
-                    report.add(collision(name, one, other, &host.name()));
-                }
-            }
-        }
+        let namesakes = namesakes.iter().filter_map(|position| gateway.rules.get(*position));
+        report_collisions(name, namesakes, report);
     }
     for placed in &mut gateway.rules {
         let mut names = placed.rule.envoy_names();
         placed.ambiguous = placed.rule.is_managed() && names.any(|name| by_name.contains_key(&name));
+    }
+}
+
+/// Reports each rule that shares a virtual host with an earlier one of its name, if the filter has to do with one of them.
+fn report_collisions<'a>(name: &str, namesakes: impl Iterator<Item = &'a Placed<'a>>, report: &mut Report) {
+    let mut first: BTreeMap<(&VirtualHost, bool), &Placed> = BTreeMap::new();
+    for placed in namesakes {
+        let managed = placed.rule.is_managed();
+        // One with which the filter has nothing to do only gets in the way of one with which it has.
+        let other = |host| {
+            first
+                .get(&(host, true))
+                .or(first.get(&(host, false)).filter(|_| managed))
+        };
+        let found = placed.virtual_hosts.iter().find_map(|host| Some((host, other(host)?)));
+        // Two rules of one name in one route have been reported.
+        if let Some((host, other)) = found.filter(|(_, other)| other.rule.id != placed.rule.id) {
+            report.add(collision(name, other, placed, &host.name()));
+        }
+        for host in &placed.virtual_hosts {
+            first.entry((host, managed)).or_insert(placed);
+        }
     }
 }
 

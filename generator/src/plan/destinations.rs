@@ -3,6 +3,7 @@
 use super::{Backend, backends};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    dns::{CLUSTER_DOMAIN, full_name},
     inventory::{Found, Id, Inventory, Item},
     similar,
     source::Place,
@@ -15,18 +16,6 @@ use crate::{
         virtual_service::RouteDestination,
     },
 };
-
-/// What stands behind the name and namespace of a Service in its full name.
-const CLUSTER_DOMAIN: &str = ".svc.cluster.local";
-
-/// The full name of a host: a name without dots is that of a Service in the same namespace.
-pub fn full_name(host: &str, namespace: &str) -> String {
-    if host.contains('.') {
-        host.to_owned()
-    } else {
-        format!("{host}.{namespace}{CLUSTER_DOMAIN}")
-    }
-}
 
 /// The backends of a rule. References that lead nowhere are reported.
 pub fn resolve<'a>(
@@ -82,12 +71,8 @@ fn find_service<'a>(
     report: &mut Report,
 ) -> Option<&'a Item<ServiceSpec>> {
     let full = full_name(&host.value, &route.id.namespace);
-    let external = inventory.external_services.iter().find(|item| {
-        let host = item.spec.external_host.as_ref();
-        host.is_some_and(|host| host.value == full)
-    });
-    if external.is_some() {
-        return external;
+    if let Some(external) = inventory.external_service(&full) {
+        return Some(external);
     }
     let missing = |help: Option<String>| {
         let message = format!("no Service and no ServiceEntry of the input has the host `{full}`");
@@ -126,36 +111,15 @@ fn find_port<'a>(
     service: &'a Item<ServiceSpec>,
     report: &mut Report,
 ) -> Option<&'a ServicePort> {
-    let ports = &service.spec.ports;
-    let (problem, place) = match (&raw.port, ports.as_slice()) {
-        (Some(wanted), _) => {
-            let wanted = &wanted.value.number;
-            let port = ports.iter().find(|port| port.port.value == wanted.value);
-            if port.is_some() {
-                return port;
-            }
-            (format!("has no port {}", wanted.value), route.place_of(wanted))
-        }
-        (None, [only]) => return Some(only),
-        (None, _) => (
-            "does not have exactly one port, so the destination must name one".to_owned(),
-            route.place_of(&raw.host),
-        ),
-    };
-    let message = format!("{} {problem}; it has {}", title(service), backends::ports(service));
-    report.add(
-        Diagnostic::error(Code::BackendNotFound, message)
-            .at(place)
-            .with(service.place(), "it stands here"),
-    );
-    None
-}
-
-fn title(service: &Item<ServiceSpec>) -> String {
-    match &service.spec.external_host {
-        Some(host) => format!("the host `{}` of ServiceEntry {}", host.value, service.id),
-        None => format!("the Service {}", service.id),
+    if let Some(wanted) = &raw.port {
+        return backends::port(route, &wanted.value.number, service, report);
     }
+    if let [only] = service.spec.ports.as_slice() {
+        return Some(only);
+    }
+    let problem = "does not have exactly one port, so the destination must name one";
+    report.add(backends::no_port(service, problem).at(route.place_of(&raw.host)));
+    None
 }
 
 /// A subset of a host: of any of its `DestinationRule`s, since Istio merges them.
@@ -166,10 +130,7 @@ fn find_subset<'a>(
     inventory: &'a Inventory,
     report: &mut Report,
 ) -> Option<&'a Subset> {
-    let rules = inventory.destination_rules.iter();
-    let rules: Vec<_> = rules
-        .filter(|rule| full_name(&rule.spec.host.value, &rule.id.namespace) == host)
-        .collect();
+    let rules: Vec<_> = inventory.destination_rules_of(host).collect();
     let subsets = || rules.iter().flat_map(|rule| &rule.spec.subsets);
     if let Some(found) = subsets().find(|subset| subset.name.value == wanted.value) {
         return Some(found);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::namespaces as selection;
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dns,
@@ -51,7 +52,7 @@ pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Re
         let Some(gateway) = find(route, parent, inventory, report) else {
             continue;
         };
-        match virtual_hosts(route, &parent.value, gateway, report) {
+        match virtual_hosts(route, &parent.value, gateway, inventory, report) {
             Ok(hosts) => placements.entry(gateway.id.clone()).or_default().extend(hosts),
             Err(reason) => {
                 let message = format!("Gateway {} does not take {}: {reason}", gateway.id, route.title());
@@ -108,6 +109,7 @@ fn virtual_hosts(
     route: &Item<HttpRouteSpec>,
     parent: &ParentRef,
     gateway: &Item<GatewaySpec>,
+    inventory: &Inventory,
     report: &mut Report,
 ) -> Result<BTreeSet<VirtualHost>, &'static str> {
     let named = |listener: &&Listener| {
@@ -132,7 +134,7 @@ fn virtual_hosts(
     }
     let allowing: Vec<&Listener> = http
         .into_iter()
-        .filter(|listener| allows(listener, route, gateway, report))
+        .filter(|listener| allows(listener, route, gateway, inventory, report))
         .collect();
     if allowing.is_empty() {
         return Err("the allowedRoutes of its listeners exclude it");
@@ -154,7 +156,13 @@ fn virtual_hosts(
     Ok(hosts)
 }
 
-fn allows(listener: &Listener, route: &Item<HttpRouteSpec>, gateway: &Item<GatewaySpec>, report: &mut Report) -> bool {
+fn allows(
+    listener: &Listener,
+    route: &Item<HttpRouteSpec>,
+    gateway: &Item<GatewaySpec>,
+    inventory: &Inventory,
+    report: &mut Report,
+) -> bool {
     let same = route.id.namespace == gateway.id.namespace;
     let Some(AllowedRoutes { namespaces, kinds }) = &listener.allowed_routes else {
         return same;
@@ -173,10 +181,19 @@ fn allows(listener: &Listener, route: &Item<HttpRouteSpec>, gateway: &Item<Gatew
         Some(FromNamespaces::All) => true,
         Some(FromNamespaces::None) => false,
         Some(FromNamespaces::Selector) => {
-            let message = "the selector of allowedRoutes is not evaluated: every namespace is taken for selected";
-            let place = from.map_or(gateway.place(), |from| gateway.place_of(from));
-            report.add(Diagnostic::warning(Code::Unsupported, message).at(place));
-            true
+            let namespace = &route.id.namespace;
+            let selector = namespaces.as_ref().and_then(|namespaces| namespaces.selector.as_ref());
+            let selected = selection::selects(selector, namespace, inventory);
+            if selected.is_none() {
+                let message = format!(
+                    "whether this listener takes routes from the namespace `{namespace}` cannot be told, since the selector \
+                     needs the labels of the Namespace, which is not in the input: it is taken for selected"
+                );
+                let place = from.map_or(gateway.place(), |from| gateway.place_of(from));
+                let warning = Diagnostic::warning(Code::NoMatchingParent, message).at(place);
+                report.add(warning.help("add the Namespace to the input, with its labels"));
+            }
+            selected.unwrap_or(true)
         }
     }
 }

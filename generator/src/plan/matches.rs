@@ -8,8 +8,8 @@ use crate::{
     inventory::Item,
     wire::{
         Field,
-        grpc::{GrpcMethod, GrpcMethodType},
-        route::{HttpRouteSpec, PathMatchType},
+        grpc::GrpcMethod,
+        route::{HttpRouteSpec, PathMatchType, ValueMatchType},
     },
 };
 
@@ -59,7 +59,7 @@ fn check_method(method: &GrpcMethod) -> Result<(), (String, Option<&Field<String
             None,
         ));
     }
-    if method.kind == GrpcMethodType::RegularExpression {
+    if method.kind == ValueMatchType::RegularExpression {
         return Ok(());
     }
     let parts = [("service", &method.service), ("method", &method.method)];

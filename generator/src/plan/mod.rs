@@ -33,12 +33,14 @@ mod destinations;
 mod listeners;
 mod matches;
 mod names;
+mod namespaces;
 
 pub use backends::{Backend, DRAINING_LABEL, primary};
 pub use classic::Workload;
 pub use listeners::VirtualHost;
 
-use canaries::{Canaries, Target};
+use canaries::Target;
+pub use canaries::{Applied, Canaries};
 
 /// Everything that is to be generated.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub struct Plan<'a> {
     pub gateways: Vec<Gateway<'a>>,
     /// The rules of all routes, also those that are on no gateway.
     pub rules: Vec<Rc<Rule<'a>>>,
+    /// The canary policies.
+    pub canaries: Canaries<'a>,
 }
 
 /// One gateway.
@@ -88,8 +92,8 @@ pub struct Rule<'a> {
     pub id: String,
     /// How its sessions are kept, if they are.
     pub session: Option<Session>,
-    /// Who is sent to which backend whatever the weights are, and how the rest is split.
-    pub canary: Option<config::Canary>,
+    /// What a `CanaryPolicy` makes of it, if one holds for it.
+    pub canary: Option<Applied>,
     /// Its backends, in the order of the text.
     pub backends: Vec<Backend<'a>>,
 }
@@ -159,6 +163,7 @@ impl<'a> Plan<'a> {
         Self {
             gateways,
             rules: all_rules,
+            canaries,
         }
     }
 }
@@ -222,7 +227,13 @@ impl Rule<'_> {
     /// Whether the filter has anything to do with it.
     #[must_use]
     pub fn is_managed(&self) -> bool {
-        self.session.is_some() || self.canary.is_some()
+        self.session.is_some() || self.canary().is_some()
+    }
+
+    /// Who is sent to which backend whatever the weights are, and how the rest is split.
+    #[must_use]
+    pub fn canary(&self) -> Option<&config::Canary> {
+        self.canary.as_ref()?.config.as_ref()
     }
 
     /// Its sessions, if they are bound to hosts.
@@ -244,7 +255,8 @@ impl Placed<'_> {
 impl<'a> Gateway<'a> {
     /// Puts a rule on it. A rule that comes by two gateways of the same pods is there once.
     fn place(&mut self, rule: &Rc<Rule<'a>>, virtual_hosts: &BTreeSet<VirtualHost>) {
-        if let Some(placed) = self.rules.iter_mut().find(|placed| Rc::ptr_eq(&placed.rule, rule)) {
+        // It is on all its gateways before the next one comes.
+        if let Some(placed) = self.rules.last_mut().filter(|placed| Rc::ptr_eq(&placed.rule, rule)) {
             return placed.virtual_hosts.extend(virtual_hosts.iter().cloned());
         }
         self.rules.push(Placed {
@@ -293,7 +305,7 @@ impl<'a> Gateway<'a> {
             id: placed.rule.id.clone(),
             session: placed.rule.session.as_ref().map(|session| session.config.clone()),
             backends: placed.rule.backends.iter().map(Backend::config).collect(),
-            canary: placed.rule.canary.clone(),
+            canary: placed.rule.canary().cloned(),
         });
         let config = Config {
             version: config::VERSION,
@@ -349,11 +361,21 @@ fn rules<'a>(
             (None, Some(policy)) => (policy.session.clone(), policy.sound),
             (None, None) => (None, true),
         };
-        let (policy, canary) = canaries.apply(target, own, &backends, report);
+        let canary = canaries.apply(target, own.as_ref(), &backends, report);
+        let sticky = canary
+            .as_ref()
+            .and_then(|canary| Some((canary.sticky.clone()?, canary)));
+        let (policy, from, sound) = match (own, sticky) {
+            (None, Some((sticky, canary))) => {
+                let from = (Kind::CanaryPolicy, canary.policy.clone());
+                (Some(sticky), Some(from), canary.sound)
+            }
+            (own, _) => (own, attached.map(|policy| (policy.kind, policy.id.clone())), sound),
+        };
         let session = policy.map(|policy| Session {
             config: policy.session(&names::default_session(&id)),
             strict: policy.strict,
-            policy: attached.map(|policy| (policy.kind, policy.id.clone())),
+            policy: from,
             sound,
         });
         let rule = Rule {

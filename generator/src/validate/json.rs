@@ -40,13 +40,15 @@ fn policy(status: &PolicyStatus, sources: &Sources) -> Value {
             .rules
             .iter()
             .map(|(id, found)| with_condition(value!({ "id": id }), found));
-        let service = &target.service;
-        let fields = value!({
-            "kind": "Service",
-            "namespace": service.namespace,
-            "name": service.name,
+        let mut fields = value!({
+            "kind": target.kind.to_string(),
+            "namespace": target.id.namespace,
+            "name": target.id.name,
             "rules": rules.collect::<Vec<Value>>(),
         });
+        if let (Some(fields), Some(section)) = (fields.as_object_mut(), &target.section) {
+            fields.insert("sectionName".to_owned(), section.as_str().into());
+        }
         with_condition(fields, &target.condition)
     });
     let whole = if status.targets.is_empty() {
@@ -76,9 +78,12 @@ fn overall(status: &PolicyStatus) -> &'static str {
 fn with_condition(mut fields: Value, condition: &Condition) -> Value {
     if let Some(fields) = fields.as_object_mut() {
         fields.insert("condition".to_owned(), condition.reason().into());
-        if let Condition::Conflicted(Some(other)) = condition {
-            fields.insert("conflictsWith".to_owned(), other.as_str().into());
-        }
+        let other = match condition {
+            Condition::Conflicted(Some(other)) => Some(("conflictsWith", other)),
+            Condition::Overridden(Some(other)) => Some(("overriddenBy", other)),
+            _ => None,
+        };
+        fields.extend(other.map(|(field, other)| (field.to_owned(), other.as_str().into())));
     }
     fields
 }
@@ -97,12 +102,15 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
             "name": id.name,
         })
     });
+    let canary = status.canary.as_ref();
+    let canary = canary.map(|id| value!({ "namespace": id.namespace, "name": id.name }));
     value!({
         "id": status.id,
         "route": { "kind": kind.to_string(), "namespace": id.namespace, "name": id.name },
         "place": place(status.place, sources),
         "gateways": gateways.collect::<Vec<Value>>(),
         "policy": policy,
+        "canaryPolicy": canary,
         "condition": status.own.as_ref().map_or("Accepted", Condition::reason),
         "session": status.session.config,
         "strict": status.session.strict,

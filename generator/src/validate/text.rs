@@ -36,8 +36,9 @@ fn policy_rows(policy: &PolicyStatus) -> Vec<Vec<String>> {
     }
     let mut rows = Vec::new();
     for target in &policy.targets {
-        let service = format!("Service {}", target.service);
-        let start = |condition: &Condition, rule: &str| row([&title, &service, condition.reason(), rule]);
+        let section = target.section.as_ref().map_or(String::new(), |name| format!("/{name}"));
+        let object = format!("{} {}{section}", target.kind, target.id);
+        let start = |condition: &Condition, rule: &str| row([&title, &object, condition.reason(), rule]);
         if target.rules.is_empty() {
             let by = by(&target.condition).unwrap_or_else(|| NOTHING.to_owned());
             rows.push(start(&target.condition, &by));
@@ -54,7 +55,8 @@ fn policy_rows(policy: &PolicyStatus) -> Vec<Vec<String>> {
 fn by(condition: &Condition) -> Option<String> {
     match condition {
         Condition::Conflicted(Some(other)) => Some(format!("({other} holds)")),
-        Condition::Overridden => Some("(the rule's own sessionPersistence holds)".to_owned()),
+        Condition::Overridden(None) => Some("(the rule's own sessionPersistence holds)".to_owned()),
+        Condition::Overridden(Some(other)) => Some(format!("({other} is for this rule alone)")),
         _ => None,
     }
 }

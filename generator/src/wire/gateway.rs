@@ -131,16 +131,42 @@ pub enum FromNamespaces {
     None,
 }
 
-/// A label selector.
+/// A label selector: all of its parts must hold.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelector {
     /// `matchLabels`.
-    #[serde(rename = "matchLabels", default, deserialize_with = "nullable")]
-    _match_labels: Pairs,
+    #[serde(default, deserialize_with = "nullable")]
+    pub match_labels: Pairs,
     /// `matchExpressions`.
-    #[serde(rename = "matchExpressions")]
-    _match_expressions: Option<Any>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub match_expressions: Vec<LabelRequirement>,
+}
+
+/// What a selector demands of one label.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelRequirement {
+    /// `key`: the name of the label.
+    pub key: String,
+    /// `operator`.
+    pub operator: LabelOperator,
+    /// `values`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub values: Vec<String>,
+}
+
+/// How a label is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum LabelOperator {
+    /// It has one of the values.
+    In,
+    /// It has none of them, or is not there.
+    NotIn,
+    /// It is there.
+    Exists,
+    /// It is not there.
+    DoesNotExist,
 }
 
 /// A kind of route.

@@ -10,7 +10,7 @@ use super::{
     filter::Filter,
     nullable,
     policy::SessionPersistence,
-    route::{BackendRef, HttpRouteSpec, Match, ParentRef, PathMatch, PathMatchType, Rule, ValueMatch},
+    route::{BackendRef, HttpRouteSpec, Match, ParentRef, PathMatch, PathMatchType, Rule, ValueMatch, ValueMatchType},
 };
 use crate::kind::Kind;
 
@@ -67,21 +67,11 @@ pub struct GrpcMatch {
 pub struct GrpcMethod {
     /// `type`.
     #[serde(rename = "type", default, deserialize_with = "nullable")]
-    pub kind: GrpcMethodType,
+    pub kind: ValueMatchType,
     /// `service`. None: every service.
     pub service: OptionalField<String>,
     /// `method`. None: every method.
     pub method: OptionalField<String>,
-}
-
-/// How service and method are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum GrpcMethodType {
-    /// The whole name.
-    #[default]
-    Exact,
-    /// The whole name with a regular expression.
-    RegularExpression,
 }
 
 impl GrpcMethod {
@@ -89,7 +79,7 @@ impl GrpcMethod {
     fn path(&self) -> (PathMatchType, String) {
         let text = |field: &OptionalField<String>| field.as_ref().map(|field| field.value.clone());
         let (service, method) = (text(&self.service), text(&self.method));
-        let exact = self.kind == GrpcMethodType::Exact;
+        let exact = self.kind == ValueMatchType::Exact;
         match (service, method) {
             (Some(service), Some(method)) if exact => (PathMatchType::Exact, format!("/{service}/{method}")),
             (Some(service), None) if exact => (PathMatchType::PathPrefix, format!("/{service}/")),
@@ -136,7 +126,7 @@ impl From<GrpcMatch> for Match {
             let (kind, path) = method.value.path();
             PathMatch {
                 kind,
-                value: Some(Field::new(path, method.referenced, method.defined)),
+                value: Some(method.put(path)),
             }
         });
         Self {
@@ -152,7 +142,10 @@ impl From<GrpcMatch> for Match {
 
 /// Another value in the same place.
 fn map<T, U>(field: Field<T>, into: impl FnOnce(T) -> U) -> Field<U> {
-    Field::new(into(field.value), field.referenced, field.defined)
+    Field {
+        value: into(field.value),
+        at: field.at,
+    }
 }
 
 #[cfg(test)]

@@ -124,11 +124,10 @@ impl From<IstioGatewaySpec> for GatewaySpec {
         let listeners = spec.servers.into_iter().flat_map(|server| {
             let Server { name, port, hosts, .. } = server;
             hosts.into_iter().map(move |host| {
-                let at = |value: String| Field::new(value, host.referenced, host.defined);
-                let name = name.clone().unwrap_or_else(|| at(String::new()));
-                let location = (host.referenced, host.defined);
+                let name = name.clone().unwrap_or_else(|| host.put(String::new()));
+                let at = host.at;
                 let listener = Listener::new(name, host, port.number.clone(), port.protocol.clone());
-                Field::new(listener, location.0, location.1)
+                Field { value: listener, at }
             })
         });
         Self::classic(selector, listeners.collect(), tls)

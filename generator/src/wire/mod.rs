@@ -3,8 +3,8 @@
 //! Below `spec` an unknown field is an error, so every type lists all the fields that Gateway API has had there from 1.1
 //! on, also those that are left to Envoy or Istio. What a value means is decided by those who read it.
 
-use serde::{Deserialize, Deserializer, Serialize, de};
-use serde_saphyr::Spanned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_saphyr::{Location, Spanned};
 
 /// Types of which only the names of the fields count: whoever carries the policy out reads them, we only want no typo.
 macro_rules! known_fields {
@@ -28,11 +28,62 @@ pub mod route;
 pub mod service;
 pub mod virtual_service;
 
-/// A value with its place.
-pub type Field<T> = Spanned<T>;
+/// A value with its place in the document. There are many of them, so the place is no larger than it must be.
+#[derive(Clone, Debug)]
+pub struct Field<T> {
+    /// The value.
+    pub value: T,
+    /// Its place.
+    pub at: At,
+}
 
 /// A field that may be absent, with its place.
-pub type OptionalField<T> = Option<Spanned<T>>;
+pub type OptionalField<T> = Option<Field<T>>;
+
+/// A place in a document; lines and columns count from 1, columns and lengths are in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+    /// How long the text there is.
+    pub length: u32,
+}
+
+impl From<Location> for At {
+    fn from(location: Location) -> Self {
+        let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        Self {
+            line: number(location.line()),
+            column: number(location.column()),
+            length: number(location.span().len()),
+        }
+    }
+}
+
+impl<T> Field<T> {
+    /// Another value in the same place.
+    pub fn put<U>(&self, value: U) -> Field<U> {
+        Field { value, at: self.at }
+    }
+}
+
+impl<T: Serialize> Serialize for Field<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::deserialize(deserializer)?;
+        Ok(Self {
+            value: spanned.value,
+            at: spanned.referenced.into(),
+        })
+    }
+}
 
 /// A port: a number from 1 to 65535.
 pub type Port = std::num::NonZeroU16;
@@ -62,12 +113,12 @@ pub struct Metadata {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Object<S> {
-    /// `apiVersion`.
+    /// `apiVersion`, unless whoever looked for the kind has taken it out.
     #[serde(rename = "apiVersion")]
-    _api_version: Any,
-    /// `kind`.
+    _api_version: Option<Any>,
+    /// `kind`, likewise.
     #[serde(rename = "kind")]
-    _kind: Any,
+    _kind: Option<Any>,
     /// `metadata`.
     pub metadata: Metadata,
     /// `spec`.

@@ -85,6 +85,13 @@ pub struct Pod {
     pub metadata: Metadata,
 }
 
+/// `Namespace`, whose labels are selected.
+#[derive(Debug, Deserialize)]
+pub struct Namespace {
+    /// `metadata`.
+    pub metadata: Metadata,
+}
+
 /// What an endpoint is.
 #[derive(Debug, Deserialize)]
 pub struct ObjectRef {

@@ -141,7 +141,7 @@ impl<'de> Deserialize<'de> for Matches {
 pub type OnlyIstio = Field<&'static str>;
 
 fn only_istio<T>(what: &'static str, field: &Field<T>) -> OnlyIstio {
-    Field::new(what, field.referenced, field.defined)
+    field.put(what)
 }
 
 impl From<VirtualServiceSpec> for HttpRouteSpec {
@@ -153,7 +153,10 @@ impl From<VirtualServiceSpec> for HttpRouteSpec {
             use_default_gateways: None,
             hostnames: spec.hosts,
             rules: rules
-                .map(|rule| Field::new(rule.value.into(), rule.referenced, rule.defined))
+                .map(|rule| Field {
+                    value: rule.value.into(),
+                    at: rule.at,
+                })
                 .collect(),
             gateways: spec.gateways,
         }
@@ -189,7 +192,10 @@ impl From<HttpRoute> for Rule {
         for one in route.matches {
             let (converted, others) = one.value.convert();
             only_istio.extend(others);
-            matches.push(Field::new(converted, one.referenced, one.defined));
+            matches.push(Field {
+                value: converted,
+                at: one.at,
+            });
         }
         Self {
             name: route.name,
@@ -234,8 +240,7 @@ impl HttpMatch {
         });
         let method = self.method.as_ref().and_then(|method| {
             let exact = method.value.exact.as_ref();
-            let known =
-                exact.and_then(|name| Some(Field::new(Method::new(&name.value)?, name.referenced, name.defined)));
+            let known = exact.and_then(|name| Some(name.put(Method::new(&name.value)?)));
             if known.is_none() {
                 left.push(only_istio(
                     "a `method` that is not exactly one of the usual ones",
@@ -265,7 +270,10 @@ impl Matches {
                 (None, Some(prefix), _) => (ValueMatchType::Prefix, prefix),
                 (None, None, Some(regex)) => (ValueMatchType::RegularExpression, regex),
                 (None, None, None) => {
-                    let nothing = Field::new(String::new(), value.referenced, value.defined);
+                    let nothing = Field {
+                        value: String::new(),
+                        at: value.at,
+                    };
                     (ValueMatchType::Present, nothing)
                 }
             };

@@ -121,7 +121,7 @@ fn idle(timeout: Option<Duration>, refresh: Option<Duration>) -> Result<Option<I
         return Ok(None);
     };
     if let Some(refresh) = refresh
-        && refresh > idle
+        && refresh >= idle
     {
         return Err(InvalidRule::RefreshTooLong { refresh, idle });
     }

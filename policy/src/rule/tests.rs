@@ -137,8 +137,8 @@ fn what_cannot_work_is_refused() {
         ("/session/idleTimeout", json!("1d"), "`1d` is not a duration"),
         (
             "/session/refreshInterval",
-            json!("11m"),
-            "refreshInterval 11m must not be longer than idleTimeout 10m",
+            json!("10m"),
+            "the refresh interval is 10m, and it must be shorter than the idle timeout of 10m",
         ),
         (
             "/session/cookie",

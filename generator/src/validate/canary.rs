@@ -1,0 +1,84 @@
+//! What becomes of each `CanaryPolicy`.
+
+use std::collections::BTreeMap;
+
+use super::{Condition, Index, PolicyStatus, TargetStatus, of_rules};
+use crate::{
+    canary::Canary,
+    inventory::{Id, Inventory},
+    kind::Kind,
+    plan::{Plan, Rule},
+};
+
+/// The policies in the order of their ids.
+pub fn statuses(inventory: &Inventory, plan: &Plan, index: &Index) -> Vec<PolicyStatus> {
+    let mut targets: BTreeMap<&Id, TargetStatus> = plan
+        .canaries
+        .iter()
+        .map(|(policy, found)| (&policy.item.id, target_status(policy, found, index)))
+        .collect();
+    let policies = inventory.canary_policies.iter();
+    policies
+        .map(|item| PolicyStatus {
+            kind: Kind::CanaryPolicy,
+            id: item.id.clone(),
+            place: Some(item.place()),
+            // What targets something that is no route has no target at all.
+            targets: targets.remove(&item.id).into_iter().collect(),
+        })
+        .collect()
+}
+
+fn target_status(policy: &Canary, found: bool, index: &Index) -> TargetStatus {
+    let mut rules = Vec::new();
+    let condition = if !policy.valid {
+        Condition::Invalid
+    } else if !found {
+        Condition::TargetNotFound
+    } else {
+        rules = on_rules(policy, index);
+        of_rules(&rules)
+    };
+    TargetStatus {
+        kind: policy.target_kind,
+        id: policy.target.value.clone(),
+        section: policy.section.as_ref().map(|section| section.value.clone()),
+        condition,
+        rules,
+    }
+}
+
+/// What became of a policy on each rule that it is about.
+fn on_rules(policy: &Canary, index: &Index) -> Vec<(String, Condition)> {
+    let rules = index.by_route.get(&(policy.target_kind, &policy.target.value));
+    let rules = rules.into_iter().flatten().filter(|rule| reaches(policy, rule));
+    rules.map(|rule| (rule.id.clone(), on_rule(policy, rule))).collect()
+}
+
+fn reaches(policy: &Canary, rule: &Rule) -> bool {
+    let name = rule.wire.value.name.as_ref().map(|name| &name.value);
+    match &policy.section {
+        Some(section) => name == Some(&section.value),
+        // What has no name cannot be found in Envoy.
+        None => name.is_some() || policy.target_kind != Kind::VirtualService,
+    }
+}
+
+fn on_rule(policy: &Canary, rule: &Rule) -> Condition {
+    let Some(canary) = &rule.canary else {
+        return Condition::Conflicted(None);
+    };
+    if canary.policy == policy.item.id {
+        return if canary.sound {
+            Condition::Accepted
+        } else {
+            Condition::Invalid
+        };
+    }
+    let other = Some(format!("{} {}", Kind::CanaryPolicy, canary.policy));
+    if policy.section.is_none() && canary.of_section {
+        Condition::Overridden(other)
+    } else {
+        Condition::Conflicted(other)
+    }
+}

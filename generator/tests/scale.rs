@@ -1,0 +1,166 @@
+//! Many routes on one gateway: objects stay as small as can be stored, and what cannot is an early error.
+
+#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod common;
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use common::{Generated, SHOP, generate, without_policy};
+use serde_json::Value;
+
+/// The largest object that a plain `kubectl apply` takes.
+const COMFORTABLE: usize = 256 * 1024;
+
+/// The shop with so many rules of its own, each with sessions, in routes of sixteen.
+fn shop(rules: usize) -> String {
+    let mut input = without_policy(SHOP);
+    for route in 0..rules / 16 {
+        write!(
+            input,
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: route-{route:04}}}\nspec:\n  \
+             parentRefs: [{{name: front}}]\n  hostnames: [h{route}.example.com]\n  rules:\n"
+        )
+        .unwrap();
+        for rule in 0..16 {
+            writeln!(
+                input,
+                "  - {{matches: [{{path: {{value: /{rule}}}}}], sessionPersistence: {{}}, backendRefs: [{{name: web, port: \
+                 80}}]}}"
+            )
+            .unwrap();
+        }
+    }
+    input
+}
+
+/// The names of the EnvoyFilters, with their JSON and the Envoy routes that they patch.
+fn parts(run: &Generated) -> BTreeMap<String, (String, Vec<String>)> {
+    let items = run.at("/items").as_array().unwrap().iter();
+    let filters = items.filter(|item| item["kind"] == "EnvoyFilter");
+    filters
+        .map(|item| {
+            let patches = item["spec"]["configPatches"].as_array().unwrap().iter();
+            let routes = patches.filter_map(|patch| {
+                let name = patch.pointer("/match/routeConfiguration/vhost/route/name")?;
+                name.as_str().map(str::to_owned)
+            });
+            let name = item["metadata"]["name"].as_str().unwrap().to_owned();
+            (name, (item.to_string(), routes.collect()))
+        })
+        .collect()
+}
+
+#[test]
+fn a_large_gateway_gets_several_envoy_filters_that_add_up() {
+    let (small, large) = (parts(&Generated::istio(&shop(160))), Generated::istio(&shop(1_600)));
+    assert_eq!(small.keys().collect::<Vec<_>>(), ["mooring-front"]);
+    let parts = parts(&large);
+    let names: Vec<&str> = parts.keys().map(String::as_str).collect();
+    let numbered = (1..names.len()).map(|number| format!("mooring-front-routes-{number}"));
+    let mut expected: Vec<String> = numbered.chain(["mooring-front".to_owned()]).collect();
+    expected.sort();
+    assert_eq!(names, expected);
+    assert!(names.len() > 1);
+    for (name, (json, _)) in &parts {
+        assert!(json.len() < COMFORTABLE, "{name} has {} bytes", json.len());
+    }
+    let mut routes: Vec<&String> = parts.values().flat_map(|(_, routes)| routes).collect();
+    routes.sort();
+    let count = routes.len();
+    routes.dedup();
+    assert_eq!((count, routes.len()), (1_600, 1_600));
+    // The patches on filters are there once.
+    let guards = parts
+        .values()
+        .filter(|(json, _)| json.contains("early_header_mutation_extensions"));
+    assert_eq!(guards.count(), 1);
+}
+
+#[test]
+fn one_more_rule_changes_one_part() {
+    let input = shop(1_600);
+    let (rules, rest) = input
+        .split_once("---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: route-0050}")
+        .unwrap();
+    let fewer = format!(
+        "{rules}{}",
+        rest.split_once("\n---")
+            .map_or(String::new(), |(_, rest)| format!("---{rest}"))
+    );
+    let (before, after) = (parts(&Generated::istio(&fewer)), parts(&Generated::istio(&input)));
+    assert_eq!(before.len(), after.len());
+    // No rule that was there before is in another part now.
+    for (name, (_, routes)) in &before {
+        let (_, now) = &after[name];
+        assert!(routes.iter().all(|route| now.contains(route)), "{name}");
+    }
+}
+
+#[test]
+fn a_plugin_that_is_too_large_is_an_error_that_says_what_to_do() {
+    let long = shop(3_200).replace("name: route-", &format!("name: route-{}-", "x".repeat(200)));
+    let run = generate(&long).code(1).stdout_eq("");
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(
+        stderr.contains("error[TooLarge]: the WasmPlugin of Gateway default/front would have "),
+        "{stderr}"
+    );
+    let rest = "for its 3200 rules, and Kubernetes stores objects of 1.5 MiB at most";
+    assert!(stderr.contains(rest), "{stderr}");
+    assert!(stderr.contains("spread the routes over several Gateways"), "{stderr}");
+}
+
+#[test]
+fn a_plugin_that_plain_apply_does_not_take_is_noted() {
+    let run = Generated::istio(&shop(3_200));
+    let note = "note[TooLarge]: the WasmPlugin of Gateway default/front has";
+    assert!(
+        run.findings.iter().any(|found| found.starts_with(note)),
+        "{:?}",
+        run.findings
+    );
+    assert_eq!(Generated::istio(&shop(160)).findings, Vec::<String>::new());
+}
+
+#[test]
+fn wrong_items_of_a_large_list_are_each_told() {
+    let item = |number: usize, weight: &str| {
+        format!(
+            "- apiVersion: gateway.networking.k8s.io/v1\n  kind: HTTPRoute\n  metadata: {{name: route-{number}}}\n  spec: \
+             {{rules: [{{backendRefs: [{{name: web, port: 80, weight: {weight}}}]}}]}}\n"
+        )
+    };
+    let items: String = (0..1_000)
+        .map(|number| item(number, if number % 400 == 7 { "many" } else { "1" }))
+        .collect();
+    let run = generate(&format!("apiVersion: v1\nkind: List\nitems:\n{items}")).code(1);
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert_eq!(
+        stderr.matches("error[Invalid]: a weight is needed here").count(),
+        3,
+        "{stderr}"
+    );
+}
+
+#[test]
+fn findings_far_into_a_long_file_are_shown_with_their_lines() {
+    let comments = "# nothing\n".repeat(20_000);
+    let shop = SHOP.replace(
+        "    absoluteTimeout: 1h\n",
+        &format!("{comments}    absoluteTimeout: 1x\n"),
+    );
+    let run = generate(&shop).code(1);
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(stderr.contains("--> <stdin>:20059:22"), "{stderr}");
+    assert!(stderr.contains("20059 |     absoluteTimeout: 1x"), "{stderr}");
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let text = |run: &Generated| Value::to_string(&run.value);
+    assert_eq!(
+        text(&Generated::istio(&shop(1_600))),
+        text(&Generated::istio(&shop(1_600)))
+    );
+}
