@@ -24,7 +24,7 @@ use crate::reply::Reply;
 pub const HOSTNAME: &str = "shop.example.com";
 
 /// How long one request may take.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A client that talks to one address over one connection, opened again whenever the other side has closed it.
 pub struct Client {
@@ -227,7 +227,7 @@ pub async fn raw(address: SocketAddr, request: &[u8]) -> Reply {
     parse(&outcome.expect("an answer"))
 }
 
-fn parse(answer: &[u8]) -> Reply {
+pub(crate) fn parse(answer: &[u8]) -> Reply {
     let mut lines = [httparse::EMPTY_HEADER; 100];
     let mut head = httparse::Response::new(&mut lines);
     let status = head.parse(answer).expect("an HTTP/1.1 response");

@@ -17,7 +17,7 @@ use crate::{
     client::Client,
     keys,
     manifests::{Manifests, Site},
-    scratch, settings,
+    process, scratch, settings,
     stats::Stats,
     wait,
 };
@@ -238,6 +238,17 @@ impl Envoy {
             }
             sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        let watchdog = self.child.as_ref().expect("a running Envoy").id();
+        process::find("envoy", watchdog).expect("Envoy is a child of its watchdog")
+    }
+
+    /// The memory that it holds at the moment, in bytes.
+    pub fn resident(&self) -> u64 {
+        process::resident(self.pid())
     }
 
     /// Everything it has logged.

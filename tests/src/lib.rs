@@ -32,11 +32,13 @@ mod envoy;
 pub mod keys;
 mod manifests;
 mod pod;
+mod process;
 mod reply;
 mod scratch;
 pub mod settings;
 mod stats;
 pub mod wait;
+pub mod wire;
 
 pub use bootstrap::{Bootstrap, Module};
 pub use browser::Browser;
