@@ -80,6 +80,12 @@ test-wasm: target-wasm32-unknown-unknown $(TOOLS)/bin/wasm-bindgen-test-runner #
 test-mesh: build envoy ## The same against a real istiod and kube-apiserver; ARGS='-run NAME -v' selects
 	MOORING=$(CURDIR)/$(COMMAND) MOORING_WASM=$(CURDIR)/$(MODULE) tests/mesh/run $(ARGS)
 
+MINUTES ?= 10
+
+.PHONY: soak
+soak: build envoy ## Mixed visitors for MINUTES=10, with a new configuration every ten seconds: failures, sessions, memory
+	MINUTES=$(MINUTES) cargo test --locked --package mooring-tests --test envoy soak:: -- --ignored --nocapture
+
 ##@ Check
 
 .PHONY: check

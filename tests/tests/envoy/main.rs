@@ -22,6 +22,7 @@ mod isolation;
 mod keys;
 mod sessions;
 mod shop;
+mod soak;
 mod splits;
 mod timeouts;
 mod tokens;
