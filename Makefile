@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 TOOLS := $(CURDIR)/.tools
 MODULE := target/mooring.wasm
+TRAPPING_MODULE := target/mooring-trap.wasm
 COMMAND := target/release/mooring
 
 BINARYEN := $(TOOLS)/node_modules/.bin
@@ -49,6 +50,12 @@ $(MODULE): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
 	mv $(MODULE).new $(MODULE)
 	rm $(MODULE).dce
 
+# The same with a trap that a request can spring, for tests of what Envoy does then. Nothing ships it.
+.PHONY: $(TRAPPING_MODULE)
+$(TRAPPING_MODULE): target-wasm32-wasip1
+	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter --features trap --target-dir target/trap
+	cp target/trap/wasm32-wasip1/module/mooring_filter.wasm $@
+
 target-%:
 	@rustup target list --installed | grep -qx $* || rustup target add $*
 
@@ -68,7 +75,7 @@ demo-serve: build envoy ## The same, left running for a browser
 test: test-native test-wasm ## All tests that need no cluster: units, command line, Envoy, and the policy in Node
 
 .PHONY: test-native
-test-native: build envoy ## Units, command line and Envoy
+test-native: build $(TRAPPING_MODULE) envoy ## Units, command line and Envoy
 	cargo test --locked --workspace
 
 .PHONY: test-wasm
@@ -79,6 +86,10 @@ test-wasm: target-wasm32-unknown-unknown $(TOOLS)/bin/wasm-bindgen-test-runner #
 .PHONY: test-mesh
 test-mesh: build envoy ## The same against a real istiod and kube-apiserver; ARGS='-run NAME -v' selects
 	MOORING=$(CURDIR)/$(COMMAND) MOORING_WASM=$(CURDIR)/$(MODULE) tests/mesh/run $(ARGS)
+
+.PHONY: test-long
+test-long: build $(TRAPPING_MODULE) envoy ## The tests that take minutes: ten thousand pods, fifty modules
+	cargo test --locked --package mooring-tests --test envoy -- --ignored --skip soak:: --nocapture
 
 MINUTES ?= 10
 

@@ -11,6 +11,8 @@ mod host;
 mod metrics;
 mod plugin;
 mod stream;
+#[cfg(feature = "trap")]
+mod trap;
 
 mod entry {
     use proxy_wasm::{traits::RootContext, types::LogLevel};

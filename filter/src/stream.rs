@@ -218,6 +218,8 @@ impl Context for Stream {}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        #[cfg(feature = "trap")]
+        crate::trap::spring_if_told();
         if let Err(error) = self.request() {
             self.shared.report(error);
         }

@@ -52,4 +52,4 @@ pub use manifests::{
 pub use pod::{Answer, Pod};
 pub use reply::{Echo, Reply};
 pub use stats::Stats;
-pub use traffic::{Crowd, Manner, Tally, Traffic};
+pub use traffic::{Crowd, Manner, Seen, Tally, Traffic};

@@ -1,6 +1,6 @@
 //! What Linux tells about processes under `/proc`.
 
-use std::fs;
+use std::{fs, process::Command};
 
 /// The process of this name among a process, its children and theirs.
 pub(crate) fn find(name: &str, root: u32) -> Option<u32> {
@@ -19,4 +19,10 @@ pub(crate) fn resident(pid: u32) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kib.expect("a number of kB") * 1024
+}
+
+/// Ends a process at once (SIGKILL).
+pub(crate) fn kill(pid: u32) {
+    let status = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+    assert!(status.is_ok_and(|status| status.success()), "cannot kill {pid}");
 }

@@ -122,15 +122,26 @@ struct Shared {
     crowd: Crowd,
     stop: AtomicBool,
     tally: Mutex<Tally>,
+    /// What each visitor sends next, and the pod that answered it last.
+    seen: Mutex<BTreeMap<usize, Seen>>,
+}
+
+/// What a visitor has.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Its session cookie, `name=value`.
+    pub cookie: Option<String>,
+    /// The pod that answered it last.
+    pub pod: Option<String>,
 }
 
 struct Visitor {
+    number: usize,
     shared: Arc<Shared>,
     /// Visitors take turns: each request goes to the next gateway.
     turn: usize,
     clients: BTreeMap<SocketAddr, Client>,
-    cookie: Option<String>,
-    pod: Option<String>,
+    seen: Seen,
 }
 
 impl Traffic {
@@ -142,19 +153,20 @@ impl Traffic {
             crowd,
             stop: AtomicBool::new(false),
             tally: Mutex::default(),
+            seen: Mutex::default(),
         });
         let mut all = JoinSet::new();
         for number in 0..crowd.visitors {
             let mut visitor = Visitor {
+                number,
                 shared: Arc::clone(&shared),
                 turn: number,
                 clients: BTreeMap::new(),
-                cookie: None,
-                pod: None,
+                seen: Seen::default(),
             };
             visitor.visit().await;
             assert!(
-                visitor.cookie.is_some(),
+                visitor.seen.cookie.is_some(),
                 "a visitor without a session: {:?}",
                 shared.tally()
             );
@@ -166,6 +178,11 @@ impl Traffic {
     /// The gateways that the load balancer in front knows from now on.
     pub fn route_to(&self, gateways: &[SocketAddr]) {
         *self.shared.gateways() = gateways.to_vec();
+    }
+
+    /// What each visitor has now.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.shared.seen().values().cloned().collect()
     }
 
     /// What was seen up to now.
@@ -195,6 +212,10 @@ impl Traffic {
 impl Shared {
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, BTreeMap<usize, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn gateways(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
@@ -234,7 +255,7 @@ impl Visitor {
     async fn attempt(&mut self, gateway: SocketAddr) -> Result<Reply, Failure> {
         let client = self.clients.entry(gateway).or_insert_with(|| Client::http1(gateway));
         let request = client.request("/");
-        let cookie = self.cookie.as_ref().map(|cookie| match self.shared.crowd.manner {
+        let cookie = self.seen.cookie.as_ref().map(|cookie| match self.shared.crowd.manner {
             Manner::Keeps | Manner::Forgets => cookie.clone(),
             Manner::Tampers => spoilt(cookie),
         });
@@ -263,13 +284,15 @@ impl Visitor {
         tally.tokens += u64::from(token.is_some());
         tally.without_token += u64::from(token.is_none() && !keeps);
         if let Some(token) = token {
-            self.cookie = Some(token.stripped().to_string());
+            self.seen.cookie = Some(token.stripped().to_string());
         }
         let pod = reply.pod();
-        if keeps && self.pod.as_ref().is_some_and(|before| *before != pod) {
+        if keeps && self.seen.pod.as_ref().is_some_and(|before| *before != pod) {
             tally.moved += 1;
         }
-        self.pod = Some(pod);
+        self.seen.pod = Some(pod);
+        drop(tally);
+        self.shared.seen().insert(self.number, self.seen.clone());
     }
 }
 

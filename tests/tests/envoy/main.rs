@@ -15,6 +15,7 @@ mod canary;
 mod degraded;
 mod endpoints;
 mod examples;
+mod faults;
 mod harness;
 mod headers;
 mod hostile;
