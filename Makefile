@@ -17,8 +17,10 @@ WASM_FEATURES := -mvp --enable-bulk-memory --enable-multivalue --enable-mutable-
 
 ENVOY_VERSION := 1.40.0
 BINARYEN_VERSION := 132.0.0
+CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_DENY_VERSION := 0.20.2
 TYPOS_VERSION := 1.52.0
+CARGO_DIRECTORY = $(or $(CARGO_HOME),$(HOME)/.cargo)
 # The runner must be of the very version that the tests were built with.
 WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
 
@@ -34,6 +36,10 @@ help: ## List the targets
 
 .PHONY: build
 build: $(COMMAND) $(MODULE) ## Build the command (target/release/mooring) and the module (target/mooring.wasm)
+
+# The module is the same wherever it is built: no path of this machine is in it.
+$(MODULE) $(TRAPPING_MODULE): export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = \
+	--remap-path-prefix=$(CURDIR)=mooring --remap-path-prefix=$(CARGO_DIRECTORY)=cargo
 
 # cargo knows what is out of date.
 .PHONY: $(COMMAND) $(MODULE)
@@ -124,6 +130,24 @@ deny: $(TOOLS)/bin/cargo-deny
 audit: $(TOOLS)/bin/cargo-deny ## Known vulnerabilities of the dependencies (needs the network)
 	$(TOOLS)/bin/cargo-deny --locked check advisories
 
+.PHONY: check-reproducible
+check-reproducible: ## Build the module twice, in two directories, and compare
+	rm -rf target/reproducible
+	for place in one another/one; do \
+		mkdir -p target/reproducible/$$place; \
+		git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t target/reproducible/$$place; \
+		$(MAKE) -C target/reproducible/$$place TOOLS=$(TOOLS) $(MODULE); \
+	done
+	cd target/reproducible && sha256sum one/$(MODULE) another/one/$(MODULE) && cmp one/$(MODULE) another/one/$(MODULE)
+
+.PHONY: sbom
+sbom: $(TOOLS)/bin/cargo-cyclonedx ## What the module and the command are made of, as CycloneDX, in target/sbom
+	mkdir -p target/sbom
+	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --manifest-path filter/Cargo.toml --target wasm32-wasip1
+	mv filter/*.cdx.json target/sbom/module.cdx.json
+	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --manifest-path generator/Cargo.toml
+	mv generator/*.cdx.json target/sbom/command.cdx.json
+
 .PHONY: spelling
 spelling: $(TOOLS)/python/bin/typos
 	$(TOOLS)/python/bin/typos
@@ -158,6 +182,9 @@ $(TOOLS)/python/bin/typos: | $(TOOLS)/python
 # Tools are built once; their own speed does not matter, so they are built without optimisation.
 $(TOOLS)/bin/cargo-deny:
 	cargo install --quiet --locked --debug --root $(TOOLS) cargo-deny --version $(CARGO_DENY_VERSION)
+
+$(TOOLS)/bin/cargo-cyclonedx:
+	cargo install --quiet --locked --debug --root $(TOOLS) cargo-cyclonedx --version $(CARGO_CYCLONEDX_VERSION)
 
 $(TOOLS)/bin/wasm-bindgen-test-runner: Cargo.lock
 	$(TOOLS)/bin/wasm-bindgen-test-runner --version 2>/dev/null | grep -qw '$(WASM_BINDGEN_VERSION)' \

@@ -12,7 +12,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     sync::Mutex,
     time::timeout,
@@ -228,8 +228,12 @@ impl Request<'_> {
 /// Sends bytes as they are over a connection of their own and reads the answer until the other side closes, for what no
 /// client library would send. The request should say `Connection: close`.
 pub async fn raw(address: SocketAddr, request: &[u8]) -> Reply {
+    raw_over(TcpStream::connect(address).await.expect("a connection"), request).await
+}
+
+/// The same over a connection that is there, such as one with TLS.
+pub async fn raw_over(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Reply {
     let exchange = async {
-        let mut stream = TcpStream::connect(address).await?;
         stream.write_all(request).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;

@@ -44,7 +44,7 @@ pub mod wire;
 pub use bootstrap::{Bootstrap, Module};
 pub use browser::Browser;
 pub use canary::{Canary, Match, Source};
-pub use client::{Client, Failure, HOSTNAME, Request, raw};
+pub use client::{Client, Failure, HOSTNAME, Request, raw, raw_over};
 pub use envoy::{Builder, Envoy, Update};
 pub use manifests::{
     Dialect, Endpoint, Generated, Manifests, NAMESPACE, Persistence, Policy, Route, Rule, Service, Site,

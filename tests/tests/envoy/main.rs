@@ -25,6 +25,8 @@ mod sessions;
 mod shop;
 mod soak;
 mod splits;
+mod threats;
 mod timeouts;
+mod tls;
 mod tokens;
 mod transports;
