@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 TOOLS := $(CURDIR)/.tools
 MODULE := target/mooring.wasm
+TRAPPING_MODULE := target/mooring-trap.wasm
 COMMAND := target/release/mooring
 
 BINARYEN := $(TOOLS)/node_modules/.bin
@@ -16,8 +17,10 @@ WASM_FEATURES := -mvp --enable-bulk-memory --enable-multivalue --enable-mutable-
 
 ENVOY_VERSION := 1.40.0
 BINARYEN_VERSION := 132.0.0
+CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_DENY_VERSION := 0.20.2
 TYPOS_VERSION := 1.52.0
+CARGO_DIRECTORY = $(or $(CARGO_HOME),$(HOME)/.cargo)
 # The runner must be of the very version that the tests were built with.
 WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
 
@@ -34,6 +37,10 @@ help: ## List the targets
 .PHONY: build
 build: $(COMMAND) $(MODULE) ## Build the command (target/release/mooring) and the module (target/mooring.wasm)
 
+# The module is the same wherever it is built: no path of this machine is in it.
+$(MODULE) $(TRAPPING_MODULE): export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = \
+	--remap-path-prefix=$(CURDIR)=mooring --remap-path-prefix=$(CARGO_DIRECTORY)=cargo
+
 # cargo knows what is out of date.
 .PHONY: $(COMMAND) $(MODULE)
 $(COMMAND):
@@ -43,6 +50,12 @@ $(MODULE): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
 	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter
 	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Os target/wasm32-wasip1/module/mooring_filter.wasm --output $(MODULE).new
 	mv $(MODULE).new $(MODULE)
+
+# The same with a trap that a request can spring, for tests of what Envoy does then. Nothing ships it.
+.PHONY: $(TRAPPING_MODULE)
+$(TRAPPING_MODULE): target-wasm32-wasip1
+	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter --features trap --target-dir target/trap
+	cp target/trap/wasm32-wasip1/module/mooring_filter.wasm $@
 
 target-%:
 	@rustup target list --installed | grep -qx $* || rustup target add $*
@@ -63,7 +76,7 @@ demo-serve: build envoy ## The same, left running for a browser
 test: test-native test-wasm ## All tests that need no cluster: units, command line, Envoy, and the policy in Node
 
 .PHONY: test-native
-test-native: build envoy ## Units, command line and Envoy
+test-native: build $(TRAPPING_MODULE) envoy ## Units, command line and Envoy
 	cargo test --locked --workspace
 
 .PHONY: test-wasm
@@ -74,6 +87,16 @@ test-wasm: target-wasm32-unknown-unknown $(TOOLS)/bin/wasm-bindgen-test-runner #
 .PHONY: test-mesh
 test-mesh: build envoy ## The same against a real istiod and kube-apiserver; ARGS='-run NAME -v' selects
 	MOORING=$(CURDIR)/$(COMMAND) MOORING_WASM=$(CURDIR)/$(MODULE) tests/mesh/run $(ARGS)
+
+.PHONY: test-long
+test-long: build $(TRAPPING_MODULE) envoy ## The tests that take minutes: ten thousand pods, fifty modules
+	cargo test --locked --package mooring-tests --test envoy -- --ignored --skip soak:: --nocapture
+
+MINUTES ?= 10
+
+.PHONY: soak
+soak: build envoy ## Mixed visitors for MINUTES=10, with a new configuration every ten seconds: failures, sessions, memory
+	MINUTES=$(MINUTES) cargo test --locked --package mooring-tests --test envoy soak:: -- --ignored --nocapture
 
 ##@ Check
 
@@ -101,6 +124,24 @@ deny: $(TOOLS)/bin/cargo-deny
 .PHONY: audit
 audit: $(TOOLS)/bin/cargo-deny ## Known vulnerabilities of the dependencies (needs the network)
 	$(TOOLS)/bin/cargo-deny --locked check advisories
+
+.PHONY: check-reproducible
+check-reproducible: ## Build the module twice, in two directories, and compare
+	rm -rf target/reproducible
+	for place in one another/one; do \
+		mkdir -p target/reproducible/$$place; \
+		git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t target/reproducible/$$place; \
+		$(MAKE) -C target/reproducible/$$place TOOLS=$(TOOLS) $(MODULE); \
+	done
+	cd target/reproducible && sha256sum one/$(MODULE) another/one/$(MODULE) && cmp one/$(MODULE) another/one/$(MODULE)
+
+.PHONY: sbom
+sbom: $(TOOLS)/bin/cargo-cyclonedx ## What the module and the command are made of, as CycloneDX, in target/sbom
+	mkdir -p target/sbom
+	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --manifest-path filter/Cargo.toml --target wasm32-wasip1
+	mv filter/*.cdx.json target/sbom/module.cdx.json
+	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --manifest-path generator/Cargo.toml
+	mv generator/*.cdx.json target/sbom/command.cdx.json
 
 .PHONY: spelling
 spelling: $(TOOLS)/python/bin/typos
@@ -136,6 +177,9 @@ $(TOOLS)/python/bin/typos: | $(TOOLS)/python
 # Tools are built once; their own speed does not matter, so they are built without optimisation.
 $(TOOLS)/bin/cargo-deny:
 	cargo install --quiet --locked --debug --root $(TOOLS) cargo-deny --version $(CARGO_DENY_VERSION)
+
+$(TOOLS)/bin/cargo-cyclonedx:
+	cargo install --quiet --locked --debug --root $(TOOLS) cargo-cyclonedx --version $(CARGO_CYCLONEDX_VERSION)
 
 $(TOOLS)/bin/wasm-bindgen-test-runner: Cargo.lock
 	$(TOOLS)/bin/wasm-bindgen-test-runner --version 2>/dev/null | grep -qw '$(WASM_BINDGEN_VERSION)' \

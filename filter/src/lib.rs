@@ -22,3 +22,5 @@ mod host;
 mod metrics;
 mod plugin;
 mod stream;
+#[cfg(feature = "trap")]
+mod trap;

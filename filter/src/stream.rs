@@ -46,6 +46,8 @@ impl Stream {
 
     /// The request's headers have come.
     pub(crate) fn on_request(&mut self) {
+        #[cfg(feature = "trap")]
+        crate::trap::spring_if_told();
         if let Err(error) = self.request() {
             self.plugin.report(error);
         }

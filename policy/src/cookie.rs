@@ -102,6 +102,9 @@ pub fn is_private(cache_control: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+mod http_state;
+
+#[cfg(test)]
 mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
 

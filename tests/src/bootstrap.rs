@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::{pod::HEALTH, scratch};
 
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+const EXTENSION: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
 const ASSIGNMENT: &str = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
 const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
@@ -98,6 +99,10 @@ impl Bootstrap {
                 files.insert(File::Endpoints(name), discovery(ASSIGNMENT, vec![assignment]));
             }
         }
+        if let Some((name, module)) = take_module(&mut self.0, directory) {
+            let resource = json!({"name": name, "typed_config": module});
+            files.insert(File::Module(name), discovery(EXTENSION, vec![resource]));
+        }
         let listeners = self.take("listeners");
         files.insert(File::Clusters, discovery(CLUSTER, clusters));
         files.insert(File::Listeners, discovery(LISTENER, listeners));
@@ -145,6 +150,15 @@ impl Module<'_> {
         }
     }
 
+    /// The file that the module is read from.
+    pub fn file(self, path: &Path) -> Self {
+        let code = json!({"local": {"filename": path}});
+        if let Some(machine) = self.0.get_mut("vm_config").and_then(Value::as_object_mut) {
+            machine.insert("code".to_owned(), code);
+        }
+        self
+    }
+
     /// Replaces the plugin configuration by any text.
     pub fn configuration(self, text: &str) -> Self {
         let any = json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": text});
@@ -164,6 +178,8 @@ pub(crate) enum File {
     Endpoints(String),
     /// All clusters.
     Clusters,
+    /// The module and its configuration, by the name of the filter.
+    Module(String),
     /// All listeners.
     Listeners,
 }
@@ -175,6 +191,7 @@ impl File {
             // Envoy writes the colons of a cluster's name as underscores there.
             Self::Endpoints(cluster) => format!("cluster.{}", cluster.replace(':', "_")),
             Self::Clusters => "cluster_manager.cds".to_owned(),
+            Self::Module(filter) => format!("extension_config_discovery.http_filter.{filter}"),
             Self::Listeners => "listener_manager.lds".to_owned(),
         }
     }
@@ -184,6 +201,7 @@ impl File {
         match self {
             Self::Endpoints(cluster) => format!("endpoints-{}.json", cluster.chars().map(plain).collect::<String>()),
             Self::Clusters => "clusters.json".to_owned(),
+            Self::Module(_) => "module.json".to_owned(),
             Self::Listeners => "listeners.json".to_owned(),
         }
     }
@@ -238,6 +256,26 @@ fn take_endpoints(cluster: &mut Value, directory: &Path) -> Option<(String, Valu
         json!({"eds_config": source(directory, &file)}),
     );
     Some((name, assignment))
+}
+
+/// Replaces the wasm filter by a subscription to a file, as a `WasmPlugin` does; the filter's name and what the file holds
+/// come back.
+fn take_module(bootstrap: &mut Value, directory: &Path) -> Option<(String, Value)> {
+    let listeners = bootstrap.pointer_mut("/static_resources/listeners")?.as_array_mut()?;
+    let filters = listeners
+        .iter_mut()
+        .filter_map(|listener| listener.pointer_mut("/filter_chains/0/filters/0/typed_config/http_filters"));
+    let mut filters = filters.filter_map(Value::as_array_mut).flatten();
+    let filter = filters.find(|filter| filter.pointer("/typed_config/@type").is_some_and(|kind| kind == WASM))?;
+    let filter = filter.as_object_mut()?;
+    let name = filter.get("name")?.as_str()?.to_owned();
+    let module = filter.remove("typed_config")?;
+    let file = File::Module(name.clone());
+    filter.insert(
+        "config_discovery".to_owned(),
+        json!({"config_source": source(directory, &file), "type_urls": [WASM]}),
+    );
+    Some((name, module))
 }
 
 fn source(directory: &Path, file: &File) -> Value {

@@ -1,6 +1,6 @@
 //! A client of the gateway: one connection, any header bytes.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -12,7 +12,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     sync::Mutex,
     time::timeout,
@@ -24,7 +24,7 @@ use crate::reply::Reply;
 pub const HOSTNAME: &str = "shop.example.com";
 
 /// How long one request may take.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A client that talks to one address over one connection, opened again whenever the other side has closed it.
 pub struct Client {
@@ -79,11 +79,11 @@ impl Client {
         }
     }
 
-    async fn send(&self, request: &Request<'_>) -> Result<Reply, hyper::Error> {
+    async fn send(&self, request: &Request<'_>) -> Result<Reply, Failure> {
         let mut slot = self.connection.lock().await;
         let mut connection = match slot.take().filter(Connection::is_open) {
             Some(open) => open,
-            None => self.connect().await,
+            None => self.connect().await?,
         };
         let response = connection.send(self.message(request)).await?;
         *slot = Some(connection);
@@ -96,25 +96,24 @@ impl Client {
         })
     }
 
-    async fn connect(&self) -> Connection {
+    async fn connect(&self) -> Result<Connection, Failure> {
         let stream = TcpStream::connect(self.address)
             .await
-            .unwrap_or_else(|error| panic!("{} refuses a connection: {error}", self.address));
+            .map_err(|error| Failure::Refused(self.address, error))?;
         stream.set_nodelay(true).expect("a TCP socket");
         let io = TokioIo::new(stream);
-        match self.protocol {
+        Ok(match self.protocol {
             Protocol::Http1 => {
-                let (sender, connection) = http1::handshake(io).await.expect("HTTP/1.1 needs no handshake");
+                let (sender, connection) = http1::handshake(io).await?;
                 tokio::spawn(connection);
                 Connection::Http1(sender)
             }
             Protocol::Http2 => {
-                let handshake = http2::handshake(TokioExecutor::new(), io).await;
-                let (sender, connection) = handshake.expect("an HTTP/2 connection");
+                let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
                 tokio::spawn(connection);
                 Connection::Http2(sender)
             }
-        }
+        })
     }
 
     fn message(&self, request: &Request<'_>) -> hyper::Request<Empty<Bytes>> {
@@ -158,6 +157,20 @@ impl Connection {
     }
 }
 
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// There is nobody at the address.
+    #[error("{0} refuses a connection: {1}")]
+    Refused(SocketAddr, io::Error),
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(#[from] hyper::Error),
+    /// Nothing came in time.
+    #[error("no answer within {DEADLINE:?}")]
+    Silent,
+}
+
 /// A request that is being put together.
 pub struct Request<'a> {
     client: &'a Client,
@@ -199,35 +212,38 @@ impl Request<'_> {
     /// is sent once more, as browsers do.
     pub async fn send(self) -> Reply {
         match self.attempt().await {
-            Err(error) if error.is_canceled() || error.is_closed() => self.attempt().await,
+            Err(Failure::Broken(error)) if error.is_canceled() || error.is_closed() => self.attempt().await,
             outcome => outcome,
         }
-        .unwrap_or_else(|error| panic!("no answer to {} {}: {error:?}", self.method, self.target))
+        .unwrap_or_else(|error| panic!("no answer to {} {}: {error}", self.method, self.target))
     }
 
     /// Sends it, and says why when no answer came, for traffic that counts failures.
-    pub async fn attempt(&self) -> Result<Reply, hyper::Error> {
-        timeout(DEADLINE, self.client.send(self))
-            .await
-            .unwrap_or_else(|_| panic!("no answer to {} {} within {DEADLINE:?}", self.method, self.target))
+    pub async fn attempt(&self) -> Result<Reply, Failure> {
+        let outcome = timeout(DEADLINE, self.client.send(self)).await;
+        outcome.unwrap_or(Err(Failure::Silent))
     }
 }
 
 /// Sends bytes as they are over a connection of their own and reads the answer until the other side closes, for what no
 /// client library would send. The request should say `Connection: close`.
 pub async fn raw(address: SocketAddr, request: &[u8]) -> Reply {
+    raw_over(TcpStream::connect(address).await.expect("a connection"), request).await
+}
+
+/// The same over a connection that is there, such as one with TLS.
+pub async fn raw_over(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Reply {
     let exchange = async {
-        let mut stream = TcpStream::connect(address).await?;
         stream.write_all(request).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
+        Ok::<_, io::Error>(answer)
     };
     let outcome = timeout(DEADLINE, exchange).await.expect("an answer in time");
     parse(&outcome.expect("an answer"))
 }
 
-fn parse(answer: &[u8]) -> Reply {
+pub(crate) fn parse(answer: &[u8]) -> Reply {
     let mut lines = [httparse::EMPTY_HEADER; 100];
     let mut head = httparse::Response::new(&mut lines);
     let status = head.parse(answer).expect("an HTTP/1.1 response");

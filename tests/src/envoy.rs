@@ -17,7 +17,7 @@ use crate::{
     client::Client,
     keys,
     manifests::{Manifests, Site},
-    scratch, settings,
+    process, scratch, settings,
     stats::Stats,
     wait,
 };
@@ -105,8 +105,29 @@ impl Builder {
         self.start_on(site, bootstrap).await
     }
 
+    /// Starts it on what `mooring generate` makes of the manifests, and waits until it has given up: its log. One that
+    /// serves is a failure.
+    pub async fn fails_to_start(self, manifests: &Manifests) -> String {
+        let site = Site::fresh();
+        let mut envoy = self.prepare(site, manifests.generate(site).bootstrap());
+        envoy.spawn();
+        wait::until("Envoy ends at its start", || {
+            let ended = envoy.child.as_mut().and_then(exited);
+            async move { ended }
+        })
+        .await;
+        envoy.child = None;
+        envoy.log()
+    }
+
     /// Starts it on any configuration, which listens where `site` says, and waits until it serves.
-    pub async fn start_on(self, site: Site, mut bootstrap: Bootstrap) -> Envoy {
+    pub async fn start_on(self, site: Site, bootstrap: Bootstrap) -> Envoy {
+        let mut envoy = self.prepare(site, bootstrap);
+        envoy.launch().await;
+        envoy
+    }
+
+    fn prepare(self, site: Site, mut bootstrap: Bootstrap) -> Envoy {
         let directory = scratch::directory("envoy");
         self.edits.iter().for_each(|edit| edit(&mut bootstrap));
         let resources = self.dynamic.then(|| {
@@ -116,16 +137,14 @@ impl Builder {
             resources
         });
         scratch::replace(&config_path(directory.path()), &bootstrap.json().to_string());
-        let mut envoy = Envoy {
+        Envoy {
             site,
             options: self,
             directory,
             resources,
             child: None,
             traps_expected: false,
-        };
-        envoy.launch().await;
-        envoy
+        }
     }
 }
 
@@ -224,6 +243,23 @@ impl Envoy {
         self.launch().await;
     }
 
+    /// The same, with another `MOORING_KEYS`.
+    pub async fn restart_with_keys(&mut self, keys: &str) {
+        self.options.keys = Some(keys.to_owned());
+        self.restart().await;
+    }
+
+    /// Ends it at once, as a machine that loses its power does. [`Envoy::restart`] starts it again.
+    pub async fn kill(&mut self) {
+        process::kill(self.pid());
+        let mut child = self.child.take().expect("a running Envoy");
+        wait::until("Envoy is dead", || {
+            let ended = exited(&mut child);
+            async move { ended }
+        })
+        .await;
+    }
+
     /// Stops it by SIGTERM and waits for its end.
     pub async fn stop(&mut self) {
         let Some(mut child) = self.child.take() else {
@@ -240,6 +276,17 @@ impl Envoy {
         }
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        let watchdog = self.child.as_ref().expect("a running Envoy").id();
+        process::find("envoy", watchdog).expect("Envoy is a child of its watchdog")
+    }
+
+    /// The memory that it holds at the moment, in bytes.
+    pub fn resident(&self) -> u64 {
+        process::resident(self.pid())
+    }
+
     /// Everything it has logged.
     pub fn log(&self) -> String {
         let bytes = std::fs::read(log_path(self.directory.path())).unwrap_or_default();
@@ -252,6 +299,11 @@ impl Envoy {
     }
 
     async fn launch(&mut self) {
+        self.spawn();
+        self.ready().await;
+    }
+
+    fn spawn(&mut self) {
         let directory = self.directory.path();
         let log = LogFile::options()
             .create(true)
@@ -279,7 +331,6 @@ impl Envoy {
             .stdout(log.try_clone().expect("a log file"))
             .stderr(log);
         self.child = Some(command.spawn().expect("Envoy starts"));
-        self.ready().await;
     }
 
     async fn ready(&mut self) {

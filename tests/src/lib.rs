@@ -32,16 +32,19 @@ mod envoy;
 pub mod keys;
 mod manifests;
 mod pod;
+mod process;
 mod reply;
 mod scratch;
 pub mod settings;
 mod stats;
+mod traffic;
 pub mod wait;
+pub mod wire;
 
 pub use bootstrap::{Bootstrap, Module};
 pub use browser::Browser;
 pub use canary::{Canary, Match, Source};
-pub use client::{Client, HOSTNAME, Request, raw};
+pub use client::{Client, Failure, HOSTNAME, Request, raw, raw_over};
 pub use envoy::{Builder, Envoy, Update};
 pub use manifests::{
     Dialect, Endpoint, Generated, Manifests, NAMESPACE, Persistence, Policy, Route, Rule, Service, Site,
@@ -49,3 +52,4 @@ pub use manifests::{
 pub use pod::{Answer, Pod};
 pub use reply::{Echo, Reply};
 pub use stats::Stats;
+pub use traffic::{Crowd, Manner, Seen, Tally, Traffic};

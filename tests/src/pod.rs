@@ -156,6 +156,11 @@ impl Pod {
         self.state().echoes.clone()
     }
 
+    /// Forgets what it was sent.
+    pub fn forget(&self) {
+        self.state().echoes.clear();
+    }
+
     /// Stops serving: open connections are cut, new ones refused. The address stays this pod's.
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {

@@ -23,6 +23,12 @@ pub fn wasm() -> PathBuf {
     file("MOORING_WASM", "target/mooring.wasm")
 }
 
+/// The same module with a trap in it, which a request with the header `x-trap-now` springs: environment variable
+/// `MOORING_TRAP_WASM`, else the one that the Makefile builds.
+pub fn trapping_wasm() -> PathBuf {
+    file("MOORING_TRAP_WASM", "target/mooring-trap.wasm")
+}
+
 /// The root of the workspace.
 pub fn workspace() -> &'static Path {
     let member = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,5 +1,8 @@
 //! Bytes that no browser sends. Envoy runs fail-closed here: after one trap of the module every request would be a 503.
 
+mod corpus;
+mod inputs;
+
 use mooring_tests::{Bootstrap, Envoy, Manifests, Persistence, Pod, Reply, raw};
 
 use crate::shop::{COOKIE, cart, persistence};
@@ -13,10 +16,15 @@ pub fn every_byte() -> Vec<u8> {
 
 /// An Envoy in which no trap stays unseen.
 pub async fn fail_closed(manifests: &Manifests) -> Envoy {
-    let edit = |bootstrap: &mut Bootstrap| {
+    fail_closed_with(|_| {}, manifests).await
+}
+
+/// The same, with another change to what was generated.
+async fn fail_closed_with(edit: fn(&mut Bootstrap), manifests: &Manifests) -> Envoy {
+    let closed = |bootstrap: &mut Bootstrap| {
         bootstrap.module().failure_policy("FAIL_CLOSED");
     };
-    Envoy::builder().edit(edit).start(manifests).await
+    Envoy::builder().edit(closed).edit(edit).start(manifests).await
 }
 
 /// Header lines.

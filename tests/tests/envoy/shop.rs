@@ -27,7 +27,12 @@ pub fn cart_service(cart: &Service, persistence: Persistence) -> Manifests {
 
 /// The Services `stable` and `canary` with these weights, and sessions over both.
 pub fn split(stable: (&[Pod], u32), canary: (&[Pod], u32)) -> Manifests {
-    let rule = Rule::split(&[("stable", stable.1), ("canary", canary.1)]).persistence(persistence());
+    split_with(stable, canary, persistence())
+}
+
+/// The same with other sessions.
+pub fn split_with(stable: (&[Pod], u32), canary: (&[Pod], u32), persistence: Persistence) -> Manifests {
+    let rule = Rule::split(&[("stable", stable.1), ("canary", canary.1)]).persistence(persistence);
     Manifests::new()
         .service(&Service::new("stable", stable.0))
         .service(&Service::new("canary", canary.0))

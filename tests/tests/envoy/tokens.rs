@@ -92,23 +92,11 @@ async fn a_token_from_the_future_is_a_new_session() {
     let manifests = cart(&pods, persistence());
     let site = Site::fresh();
     let mut bootstrap = manifests.generate(site).bootstrap();
-    let binding = binding(&mut bootstrap);
+    let forge = Forge::of(&mut bootstrap);
     let envoy = Envoy::builder().start_on(site, bootstrap).await;
     let client = envoy.client();
     let pod = &pods[1];
-    let token = |ahead: i64| {
-        let issued = u64::try_from(time::UtcDateTime::now().unix_timestamp() + ahead).unwrap();
-        let token = Token {
-            issued,
-            seen: issued,
-            secure: false,
-            backend: b"cart.shop:80".as_slice().into(),
-            host: pod.socket().to_string().into_bytes().into(),
-        };
-        token
-            .seal(&KeyRing::parse(&keys::key(1)).unwrap(), &binding, [7; NONCE_LENGTH])
-            .unwrap()
-    };
+    let token = |ahead: i64| forge.token(pod, ahead, ahead);
     // This one shows that the token is good but for its time.
     for _ in 0..4 {
         let reply = send(&client, &token(0)).await;
@@ -119,13 +107,36 @@ async fn a_token_from_the_future_is_a_new_session() {
     assert_eq!(envoy.stats().await.mooring("mooring_token_rejected_future_total"), 1);
 }
 
-/// What tokens of the one rule are bound to.
-fn binding(bootstrap: &mut Bootstrap) -> Binding {
-    let config: Config = serde_json::from_str(&bootstrap.module().read_configuration()).unwrap();
-    let [rule] = config.rules.as_slice() else {
-        panic!("one rule: {config:?}");
-    };
-    Binding::new(&rule.id, &rule.session.as_ref().unwrap().name)
+/// Seals tokens as a gateway with the test's key would that has the one rule of a configuration.
+pub struct Forge {
+    binding: Binding,
+}
+
+impl Forge {
+    /// For the one rule of this configuration.
+    pub fn of(bootstrap: &mut Bootstrap) -> Self {
+        let config: Config = serde_json::from_str(&bootstrap.module().read_configuration()).unwrap();
+        let [rule] = config.rules.as_slice() else {
+            panic!("one rule: {config:?}");
+        };
+        Self {
+            binding: Binding::new(&rule.id, &rule.session.as_ref().unwrap().name),
+        }
+    }
+
+    /// A token on a pod of the Service `cart`, issued and last seen so many seconds from now.
+    pub fn token(&self, pod: &Pod, issued: i64, seen: i64) -> String {
+        let from_now = |seconds| u64::try_from(time::UtcDateTime::now().unix_timestamp() + seconds).unwrap();
+        let token = Token {
+            issued: from_now(issued),
+            seen: from_now(seen),
+            secure: false,
+            backend: b"cart.shop:80".as_slice().into(),
+            host: pod.socket().to_string().into_bytes().into(),
+        };
+        let keys = KeyRing::parse(&keys::key(1)).unwrap();
+        token.seal(&keys, &self.binding, [7; NONCE_LENGTH]).unwrap()
+    }
 }
 
 #[tokio::test]

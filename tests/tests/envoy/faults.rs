@@ -1,0 +1,21 @@
+//! What goes wrong on a bad day, with visitors on open connections all the while. Each test prints what they saw.
+
+use mooring_tests::{Crowd, Envoy, Traffic};
+
+use crate::shop::COOKIE;
+
+mod backends;
+mod clocks;
+mod gateways;
+mod traps;
+mod updates;
+mod versions;
+
+/// How many visitors there are, each with a session and open connections.
+const VISITORS: usize = 50;
+
+/// Sends the visitors to these gateways.
+async fn visitors(gateways: &[&Envoy]) -> Traffic {
+    let addresses: Vec<_> = gateways.iter().map(|gateway| gateway.address()).collect();
+    Traffic::start(&addresses, Crowd::lively(VISITORS), COOKIE).await
+}

@@ -1,0 +1,136 @@
+//! Backends that lose all pods, backends that are taken away, and pods by the thousand.
+
+use mooring_tests::{Endpoint, Envoy, Manifests, Pod, Route, Rule, Seen, Service, Update};
+
+use super::{VISITORS, visitors};
+use crate::shop::{cart, persistence, split};
+
+/// How many visitors are at pods of this name.
+fn at(seen: &[Seen], name: &str) -> u64 {
+    let pods = seen.iter().filter_map(|seen| seen.pod.as_deref());
+    u64::try_from(pods.filter(|pod| pod.starts_with(name)).count()).unwrap()
+}
+
+#[tokio::test]
+async fn all_pods_of_a_backend_go_and_come_back_and_sessions_are_where_they_were() {
+    let stable = Pod::start_several("stable", 3).await;
+    let canary = Pod::start_several("canary", 2).await;
+    let manifests = split((&stable, 50), (&canary, 50));
+    let mut envoy = Envoy::builder().dynamic().start(&manifests).await;
+    let traffic = visitors(&[&envoy]).await;
+    let on_canary = at(&traffic.seen(), "canary");
+    assert!(on_canary > 0 && on_canary < 50);
+
+    assert_eq!(envoy.apply(&split((&stable, 50), (&[], 50))).await, Update::Taken);
+    traffic.goes_on(2).await;
+    let before = traffic.tally();
+    traffic.goes_on(5).await;
+    let after = traffic.tally();
+    // Those at the backend without pods wait for it, the others do not notice.
+    let (failed, sent) = (after.failures() - before.failures(), after.requests - before.requests);
+    let share = sent * on_canary / u64::try_from(VISITORS).unwrap();
+    assert!(
+        failed.abs_diff(share) <= 100,
+        "{failed} of {sent} with {on_canary} visitors"
+    );
+
+    assert_eq!(envoy.apply(&manifests).await, Update::Taken);
+    traffic.goes_on(2).await;
+    let back = traffic.tally();
+    traffic.goes_on(5).await;
+    assert_eq!(at(&traffic.seen(), "canary"), on_canary);
+    let tally = traffic.stop().await;
+    println!("all pods of a backend with {on_canary} of {VISITORS} visitors gone and back: {tally:?}");
+    assert_eq!(tally.failed, back.failed, "none fails when the pods are back");
+    assert_eq!(tally.failed.keys().collect::<Vec<_>>(), ["503"]);
+    assert_eq!(tally.moved, 0, "{tally:?}");
+}
+
+#[tokio::test]
+async fn a_backend_that_is_taken_from_the_rule_moves_its_sessions_once_and_no_others() {
+    let pods = [
+        Pod::start_several("stable", 3).await,
+        Pod::start_several("canary", 2).await,
+        Pod::start_several("third", 2).await,
+    ];
+    let shop = |names: &[(&str, u32)]| {
+        let of = |name: &str| pods.iter().find(|pods| pods[0].name().starts_with(name)).unwrap();
+        let services = names.iter().map(|(name, _)| Service::new(name, of(name)));
+        let manifests = services.fold(Manifests::new(), |manifests, service| manifests.service(&service));
+        manifests.route(&Route::new("shop").rule(Rule::split(names).persistence(persistence())))
+    };
+    let all = shop(&[("stable", 40), ("canary", 40), ("third", 20)]);
+    let mut envoy = Envoy::builder().dynamic().start(&all).await;
+    let traffic = visitors(&[&envoy]).await;
+    let on_canary = at(&traffic.seen(), "canary");
+    assert!(on_canary > 0);
+    let left = envoy.generate(&shop(&[("stable", 40), ("third", 20)]));
+    // A Service outlives the rule that names it, and so does its cluster.
+    let mut rule_alone = left.clone();
+    let canary = envoy.generate(&all).cluster("canary").clone();
+    let clusters = rule_alone.json_mut().pointer_mut("/static_resources/clusters").unwrap();
+    clusters.as_array_mut().unwrap().push(canary.into());
+    for step in [rule_alone, left] {
+        assert_eq!(envoy.apply_bootstrap(step).await, Update::Taken);
+        traffic.goes_on(5).await;
+    }
+    assert_eq!(at(&traffic.seen(), "canary"), 0);
+    let tally = traffic.stop().await;
+    println!("a backend with {on_canary} of {VISITORS} visitors taken away: {tally:?}");
+    assert!(tally.failed.is_empty(), "{tally:?}");
+    assert_eq!(tally.moved, on_canary, "{tally:?}");
+}
+
+/// Pods that come and go at once.
+const BATCH: usize = 100;
+
+/// Replaces the pods of a Service besides some that stay, so many times.
+async fn churn(batches: usize) {
+    let stay = Pod::start_several("stay", 5).await;
+    let mut come_and_go = Pod::start_several("go", 3 * BATCH).await;
+    for pod in &mut come_and_go {
+        pod.stop().await;
+    }
+    let service = |going: &[Pod]| {
+        let service = Service::new("cart", &stay);
+        going
+            .iter()
+            .fold(service, |service, pod| service.endpoint(pod, Endpoint::Ready))
+    };
+    let mut envoy = Envoy::builder().dynamic().start(&cart(&stay, persistence())).await;
+    let traffic = visitors(&[&envoy]).await;
+    let mut churned = 0;
+    for number in 0..batches {
+        let from = number % 3 * BATCH;
+        let coming = &mut come_and_go[from..from + BATCH];
+        for pod in coming.iter_mut() {
+            pod.resume().await;
+        }
+        let next = crate::shop::cart_service(&service(coming), persistence());
+        assert_eq!(envoy.apply(&next).await, Update::Taken);
+        // The ones before are out of the endpoints now.
+        let before = (number + 2) % 3 * BATCH;
+        for pod in &mut come_and_go[before..before + BATCH] {
+            pod.stop().await;
+        }
+        churned += BATCH;
+    }
+    traffic.goes_on(3).await;
+    let tally = traffic.stop().await;
+    println!(
+        "{churned} pods came and went: {tally:?}; {} MiB",
+        envoy.resident() >> 20
+    );
+    tally.unharmed(500);
+}
+
+#[tokio::test]
+async fn a_thousand_pods_come_and_go_and_sessions_on_the_others_stay() {
+    churn(10).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes: `make test-long`"]
+async fn ten_thousand_pods_come_and_go_and_sessions_on_the_others_stay() {
+    churn(100).await;
+}

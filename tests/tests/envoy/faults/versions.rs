@@ -1,0 +1,64 @@
+//! Gateways with different modules side by side, as in every upgrade.
+//!
+//! There is one format of tokens so far. A newer one is stood in for by a token whose version byte is higher, as the
+//! first byte of every format is its version; what a newer module makes of today's tokens is for the day when there is one.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use mooring_tests::{Bootstrap, Crowd, Envoy, Pod, Traffic, settings};
+
+use super::visitors;
+use crate::shop::{COOKIE, cart, persistence};
+
+#[tokio::test]
+async fn a_token_of_a_newer_format_is_a_new_session_and_counted() {
+    let pods = Pod::start_several("cart", 3).await;
+    let envoy = crate::hostile::fail_closed(&cart(&pods, persistence())).await;
+    let traffic = Traffic::start(&[envoy.address()], Crowd::lively(50), COOKIE).await;
+    let client = envoy.client();
+    let token = client.get("/").await.ok().set_cookie(COOKIE).unwrap();
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(token.value()).unwrap();
+    let mut sent = 0;
+    for version in 2..=u8::MAX {
+        let mut newer = bytes.clone();
+        newer[0] = version;
+        // Of any length.
+        newer.extend(vec![version; usize::from(version % 40)]);
+        let cookie = format!("{COOKIE}={}", BASE64_URL_SAFE_NO_PAD.encode(newer));
+        let reply = client.request("/").cookie(&cookie).send().await.ok();
+        assert!(reply.set_cookie(COOKIE).is_some(), "version {version}: {reply:?}");
+        sent += 1;
+    }
+    let stats = envoy.stats().await;
+    assert_eq!(stats.mooring("mooring_token_rejected_version_total"), sent);
+    let tally = traffic.stop().await;
+    println!("{sent} tokens of newer formats; beside them {tally:?}");
+    tally.unharmed(50);
+}
+
+#[tokio::test]
+async fn two_builds_of_the_module_share_their_sessions() {
+    let pods = Pod::start_several("cart", 4).await;
+    let manifests = cart(&pods, persistence().idle("1m").annotation("refresh-interval", "1s"));
+    let other = |bootstrap: &mut Bootstrap| {
+        bootstrap.module().file(&settings::trapping_wasm());
+    };
+    let gateways = [
+        Envoy::serve(&manifests).await,
+        Envoy::builder().edit(other).start(&manifests).await,
+    ];
+    let traffic = visitors(&gateways.each_ref()).await;
+    traffic.goes_on(25).await;
+    for gateway in &gateways {
+        let stats = gateway.stats().await;
+        assert_eq!(
+            stats.sum("wasmcustom.mooring_token_rejected"),
+            0,
+            "{:?}",
+            stats.of_mooring()
+        );
+        assert!(stats.mooring("mooring_session_refreshed_total") > 0);
+    }
+    let tally = traffic.stop().await;
+    println!("two builds of the module: {tally:?}");
+    tally.unharmed(1_000);
+}
