@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{cluster::Cluster, dns, emit::istio::IstioVersion};
+use crate::{dns, emit::istio::IstioVersion};
 
 /// Session persistence and sticky canary routing for stock Envoy, driven by Gateway API policies.
 #[derive(Debug, Parser)]
@@ -133,16 +133,6 @@ pub struct Input {
         conflicts_with = "files"
     )]
     pub namespaces: Vec<String>,
-}
-
-impl From<&Input> for Cluster {
-    fn from(input: &Input) -> Self {
-        Self {
-            kubeconfig: input.kubeconfig.clone(),
-            context: input.context.clone(),
-            namespaces: input.namespaces.clone(),
-        }
-    }
 }
 
 /// What is generated, and from what.

@@ -14,7 +14,7 @@ use kube::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{kind::KnownKind, source::Sources};
+use crate::{cli::Input, kind::KnownKind, source::Sources};
 
 /// How many objects are asked for at a time.
 const PAGE: u32 = 500;
@@ -28,6 +28,16 @@ pub struct Cluster {
     pub context: Option<String>,
     /// The namespaces to read. Empty: all.
     pub namespaces: Vec<String>,
+}
+
+impl From<&Input> for Cluster {
+    fn from(input: &Input) -> Self {
+        Self {
+            kubeconfig: input.kubeconfig.clone(),
+            context: input.context.clone(),
+            namespaces: input.namespaces.clone(),
+        }
+    }
 }
 
 /// Why a cluster cannot be read.

@@ -24,7 +24,9 @@
 pub mod attachment;
 pub mod canary;
 pub mod cli;
+#[cfg(feature = "cluster")]
 pub mod cluster;
+#[cfg(feature = "cluster")]
 pub mod crds;
 pub mod diagnostic;
 pub mod dialect;

@@ -296,7 +296,8 @@ impl Due {
             .timeouts()
             .remaining(self.token.issued, now)
             .filter(|_| session.permanent());
-        let secure = self.token.secure;
+        // The attributes may be others than those under which the session began.
+        let secure = session.cookie().is_secure(self.token.secure);
         Ok(IssuedHeader {
             name: "set-cookie",
             value: cookie::set_cookie(session.name(), &sealed, session.cookie(), secure, max_age),

@@ -28,7 +28,7 @@ const PREFIX_LENGTH: usize = 4;
 /// How many random bytes each token needs.
 pub const NONCE_LENGTH: usize = 24;
 const TAG_LENGTH: usize = 16;
-/// The longest token that is looked at. Ours are about 150 characters.
+/// The longest token that is looked at, and so the longest that is made. Ours are about 150 characters.
 const MAX_LENGTH: usize = 1024;
 
 const FLAG_SECURE: u8 = 1;
@@ -91,7 +91,8 @@ impl Binding {
     }
 }
 
-/// A token that cannot be written: the backend key is longer than 255 bytes, or the cipher refused.
+/// A token that cannot be written: the backend key is longer than 255 bytes, the whole is longer than what is opened, or the
+/// cipher refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a token could not be sealed")]
 pub struct SealError;
@@ -131,7 +132,11 @@ impl Token {
                 sealed.as_mut_slice().into(),
             )
             .map_err(|_| SealError)?;
-        Ok(URL_SAFE_NO_PAD.encode([prefix.as_slice(), &nonce, &sealed, &tag].concat()))
+        let text = URL_SAFE_NO_PAD.encode([prefix.as_slice(), &nonce, &sealed, &tag].concat());
+        if text.len() > MAX_LENGTH {
+            return Err(SealError);
+        }
+        Ok(text)
     }
 
     /// Opens the text that a client sent.
@@ -219,6 +224,20 @@ mod tests {
         let text = token().seal(&ring(&[1]), &binding(), NONCE).unwrap();
         assert_eq!(Token::open(text.as_bytes(), &ring(&[1]), &binding()), Ok(token()));
         assert!(text.len() < 160, "{}", text.len());
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn no_token_is_sealed_that_is_too_long_to_be_opened() {
+        let with_host = |length: usize| Token {
+            host: vec![b'1'; length].into(),
+            ..token()
+        };
+        let longest = with_host(693);
+        let text = longest.seal(&ring(&[1]), &binding(), NONCE).unwrap();
+        assert_eq!(text.len(), MAX_LENGTH);
+        assert_eq!(Token::open(text.as_bytes(), &ring(&[1]), &binding()), Ok(longest));
+        assert_eq!(with_host(694).seal(&ring(&[1]), &binding(), NONCE), Err(SealError));
     }
 
     #[test]

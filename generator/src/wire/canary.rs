@@ -6,7 +6,6 @@
     reason = "these comments are descriptions in the custom resource definition"
 )]
 
-use kube::CustomResource;
 use mooring_policy::config::{LifetimeType, MatchType, Override, Transport};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,16 +13,20 @@ use serde::{Deserialize, Serialize};
 use super::{Field, OptionalField, Port, Text, nullable};
 
 /// Who of a route's visitors reaches which of its backends, and who stays there.
-#[derive(Clone, Debug, Deserialize, Serialize, CustomResource, JsonSchema)]
-#[kube(
-    group = "mooring.dev",
-    version = "v1alpha1",
-    kind = "CanaryPolicy",
-    namespaced,
-    doc = "Who of a route's visitors reaches which of its backends, and who stays there.",
-    category = "gateway-api",
-    printcolumn = r#"{"name": "Target", "type": "string", "jsonPath": ".spec.targetRef.name"}"#,
-    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[cfg_attr(feature = "cluster", derive(kube::CustomResource))]
+#[cfg_attr(
+    feature = "cluster",
+    kube(
+        group = "mooring.dev",
+        version = "v1alpha1",
+        kind = "CanaryPolicy",
+        namespaced,
+        doc = "Who of a route's visitors reaches which of its backends, and who stays there.",
+        category = "gateway-api",
+        printcolumn = r#"{"name": "Target", "type": "string", "jsonPath": ".spec.targetRef.name"}"#,
+        printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
+    )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{

@@ -228,6 +228,22 @@ fn secure_follows_the_scheme_and_stays_what_it_was() {
 
 #[test]
 #[wasm_bindgen_test]
+fn a_session_from_before_gets_secure_where_new_attributes_demand_it() {
+    let token = visit(&rule(&[("a", 1)], Some(session())), HOST, NOW);
+    let cookie = config::Cookie {
+        same_site: config::SameSite::None,
+        ..config::Cookie::default()
+    };
+    let demanding = rule(&[("a", 1)], Some(config::Session { cookie, ..session() }));
+    let due = again(&demanding, &token, NOW + 30).due(&demanding, None, false, NOW + 30);
+    let header = due
+        .unwrap()
+        .seal(demanding.session().unwrap(), &keys(), NONCE, NOW + 30);
+    assert!(header.unwrap().value.contains("; Secure"));
+}
+
+#[test]
+#[wasm_bindgen_test]
 fn a_header_session_carries_the_bare_token() {
     let by_header = config::Session {
         name: "x-cart".to_owned(),
