@@ -124,7 +124,7 @@ func (g *Gateway) awaitListeners(what, text string, want bool) {
 		if strings.Contains(page, text) != want {
 			return errors.New("the listener has not been updated")
 		}
-		stats, err := g.stats()
+		stats, err := g.stats(`^listener_manager\.total_`)
 		if err != nil {
 			return err
 		}

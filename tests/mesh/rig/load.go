@@ -40,7 +40,7 @@ func (t Totals) String() string {
 }
 
 // pace is the pause of each visitor: the machine has other things to do meanwhile.
-const pace = 10 * time.Millisecond
+const pace = 40 * time.Millisecond
 
 // StartLoad sets visitors off; each comes from newClient, on the test's goroutine.
 func StartLoad(t testing.TB, visitors int, path string, newClient func() *Client) *Load {

@@ -13,6 +13,7 @@ var reviews = []string{"v1", "v2", "v3"}
 const bookinfoHost = "bookinfo.example"
 
 func TestBookinfoWithIstioAlone(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, "bookinfo")
 	gateway := s.Gateway("ingressgateway")
 	gateway.AwaitRoute("reviews", rig.Contains("outbound|9080|v3|reviews.bookinfo.svc.cluster.local"))
@@ -23,6 +24,7 @@ func TestBookinfoWithIstioAlone(t *testing.T) {
 
 // A visitor stays with the version that she came to, on any of its pods, whatever becomes of the weights.
 func TestBookinfoStaysWithTheVersion(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, "bookinfo", rig.GatewayEnv(keys))
 	gateway := s.Gateway("ingressgateway")
 	s.ApplyFile("policies/sticky.yaml")
@@ -61,6 +63,7 @@ func TestBookinfoStaysWithTheVersion(t *testing.T) {
 
 // The same with a session on the pod.
 func TestBookinfoStaysWithThePod(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, "bookinfo", rig.GatewayEnv(keys), rig.GatewayAPI(rig.GatewayAPI12))
 	gateway := s.Gateway("ingressgateway")
 	s.ApplyFile("policies/session.yaml")

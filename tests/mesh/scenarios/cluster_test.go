@@ -10,6 +10,7 @@ import (
 
 // The generator reads the same from the API server as from files of the same objects.
 func TestTheClusterAndFilesSayTheSame(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		scenario, later string
 		namespaces      []string
@@ -42,6 +43,7 @@ func TestTheClusterAndFilesSayTheSame(t *testing.T) {
 
 // What is generated for each release of Istio is taken by the API server, and keeps sessions on the newest one.
 func TestTheOutputForEachIstio(t *testing.T) {
+	t.Parallel()
 	s, gateway := startDemo(t)
 	for minor := 22; minor <= 31; minor++ {
 		version := fmt.Sprintf("1.%d", minor)

@@ -13,6 +13,7 @@ import (
 const examples = "../../../../examples/" // from a scenario's folder
 
 func TestTheExampleOfACanaryByCookie(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, "examples", rig.GatewayEnv(keys))
 	s.ApplyFile(examples + "canary-by-cookie/canary.yaml")
 	s.Deploy()
@@ -24,6 +25,7 @@ func TestTheExampleOfACanaryByCookie(t *testing.T) {
 }
 
 func TestTheExampleOfAStickyCanary(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, "examples", rig.GatewayEnv(keys))
 	s.ApplyFile(examples + "sticky-canary/canary.yaml")
 	s.Deploy()
@@ -75,6 +77,7 @@ func tally(values []string) map[string]int {
 }
 
 func TestTheExampleOfBookinfoByVirtualService(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, "bookinfo", rig.GatewayEnv(keys))
 	s.ApplyFile(examples + "bookinfo-virtualservice/reviews.yaml")
 	s.Deploy()

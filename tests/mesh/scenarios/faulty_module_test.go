@@ -18,6 +18,7 @@ import (
 var strategies = []string{"open", "close", "reload"}
 
 func TestAModuleThatCannotBeLoaded(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	corrupt := filepath.Join(dir, "corrupt.wasm")
 	if err := os.WriteFile(corrupt, []byte("\x00asm\x01\x00\x00\x00 and then nonsense"), 0o644); err != nil {
@@ -28,7 +29,7 @@ func TestAModuleThatCannotBeLoaded(t *testing.T) {
 		{"corrupt", corrupt},
 	} {
 		t.Run(c.fault, func(t *testing.T) {
-			s := rig.Start(t, "sp-demo", rig.GatewayEnv(keys), rig.Rejections())
+			s := rig.Start(t, "sp-demo", rig.Beside(), rig.GatewayEnv(keys), rig.Rejections())
 			s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
 			gateway := s.Gateway("gateway-sp-demo")
 			for _, strategy := range strategies {
@@ -70,12 +71,13 @@ func expectAfter(t *testing.T, gateway *rig.Gateway, fault, strategy, when strin
 }
 
 func TestAModuleThatTraps(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "traps.wasm")
 	if err := os.WriteFile(file, rig.TrappingModule(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	// With one worker there is one instance of the module, and one trap is enough.
-	s := rig.Start(t, "sp-demo", rig.GatewayEnv(keys), rig.Workers(1))
+	s := rig.Start(t, "sp-demo", rig.Beside(), rig.GatewayEnv(keys), rig.Workers(1))
 	s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
 	gateway := s.Gateway("gateway-sp-demo")
 	after := map[string]string{"open": "200 without sessions", "close": "503", "reload": "503"}

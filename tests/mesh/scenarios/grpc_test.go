@@ -17,6 +17,7 @@ import (
 
 // A sticky canary for gRPC, told by metadata. The service is gRPC's own health service, since every pod can have one.
 func TestAStickyCanaryForGRPC(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, "grpc", rig.GatewayEnv(keys))
 	servers := map[string]*health.Server{}
 	for _, name := range []string{"catalog-v1-0", "catalog-v1-1", "catalog-v2-0", "catalog-v2-1"} {

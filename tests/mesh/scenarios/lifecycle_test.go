@@ -9,6 +9,7 @@ import (
 // What happens around a session: hosts and gateways come and go, and so does the control plane.
 
 func TestAPinnedHostThatLeavesIsReplacedWithinItsBackend(t *testing.T) {
+	t.Parallel()
 	s, gateway := startHandmade(t)
 	addStandIn(s, gateway)
 	visitor := gateway.Client()
@@ -24,6 +25,7 @@ func TestAPinnedHostThatLeavesIsReplacedWithinItsBackend(t *testing.T) {
 }
 
 func TestADrainingHostKeepsItsSessionsIfItsServiceIsLabelled(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, labels string
 		kept         bool
@@ -53,6 +55,7 @@ func TestADrainingHostKeepsItsSessionsIfItsServiceIsLabelled(t *testing.T) {
 }
 
 func TestASecondGatewayGetsTheSameConfiguration(t *testing.T) {
+	t.Parallel()
 	s, gateway := startHandmade(t)
 	addStandIn(s, gateway)
 	second := s.AddGateway("front")
@@ -71,7 +74,8 @@ func TestASecondGatewayGetsTheSameConfiguration(t *testing.T) {
 }
 
 func TestTrafficFlowsWhileTheControlPlaneRestarts(t *testing.T) {
-	s, gateway := startHandmade(t)
+	t.Parallel()
+	s, gateway := startHandmade(t, rig.GatewayAPI(rig.GatewayAPI16), rig.Alone())
 	visitor := gateway.Client()
 	for name, restart := range map[string]func() error{
 		"etcd": s.Cluster.RestartEtcd, "kube-apiserver": s.Cluster.RestartAPIServer, "istiod": s.Cluster.RestartIstiod,

@@ -65,6 +65,7 @@ func zonesOf(gateway *rig.Gateway, n int) map[string]int {
 }
 
 func TestSessionsThroughAFailover(t *testing.T) {
+	t.Parallel()
 	s, gateway := startLocality(t, "failover")
 	s.Deploy()
 	expectShares(t, "all is well", zonesOf(gateway, 200), map[string]int{"zone1": 1})
@@ -119,6 +120,7 @@ func TestSessionsThroughAFailover(t *testing.T) {
 
 // Shares of localities come out to the visitor as they were asked for, since Envoy takes turns between localities.
 func TestSessionsUnderALocalityDistribution(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ rule, remote string }{{"distribute", "zone3"}, {"distribute-us-west", "imported"}} {
 		t.Run(c.rule, func(t *testing.T) {
 			s, gateway := startLocality(t, c.rule)
@@ -149,6 +151,7 @@ func TestSessionsUnderALocalityDistribution(t *testing.T) {
 // The parts of a locality in a rule are region, zone and subzone. A destination that fits no endpoint gets nothing,
 // the others share what it would have got, and endpoints that no destination fits are not sent to Envoy at all.
 func TestALocalityThatFitsNothing(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, "locality", rig.GatewayEnv(keys))
 	s.Deploy()
 	gateway := s.Gateway("edge")

@@ -11,7 +11,7 @@ import (
 
 func startDemo(t *testing.T, opts ...rig.Option) (*rig.Scenario, *rig.Gateway) {
 	t.Helper()
-	s := rig.Start(t, "sp-demo", append(opts, rig.GatewayEnv(keys))...)
+	s := rig.Start(t, "sp-demo", append(opts, rig.Beside(), rig.GatewayEnv(keys))...)
 	s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
 	s.Deploy()
 	return s, s.Gateway("gateway-sp-demo")
@@ -30,6 +30,7 @@ func visitorOf(t *testing.T, gateway *rig.Gateway, pod string) *rig.Client {
 }
 
 func TestADrainingPodKeepsItsSessionsIfItsServiceIsLabelled(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, labels string
 		kept         bool
@@ -41,7 +42,7 @@ func TestADrainingPodKeepsItsSessionsIfItsServiceIsLabelled(t *testing.T) {
 			s, gateway := startDemo(t)
 			s.Patch("v1", "Service", "sp-demo", `{"metadata":{"labels":`+c.labels+`}}`)
 			if c.kept {
-				gateway.AwaitCluster("outbound|80||sp-demo.sp-demo.svc.cluster.local", "override_host_status")
+				gateway.AwaitCluster("outbound|80||sp-demo."+s.Namespace+".svc.cluster.local", "override_host_status")
 			}
 			verdict := s.Mooring("validate", "--file", s.Manifests())
 			if told := strings.Contains(verdict, "sessions leave a pod as soon as it terminates"); told == c.kept {
@@ -65,9 +66,10 @@ func TestADrainingPodKeepsItsSessionsIfItsServiceIsLabelled(t *testing.T) {
 }
 
 func TestNewSessionsAvoidADrainingPod(t *testing.T) {
+	t.Parallel()
 	s, gateway := startDemo(t)
 	s.Patch("v1", "Service", "sp-demo", `{"metadata":{"labels":{"istio.io/persistent-session": "mooring"}}}`)
-	gateway.AwaitCluster("outbound|80||sp-demo.sp-demo.svc.cluster.local", "override_host_status")
+	gateway.AwaitCluster("outbound|80||sp-demo."+s.Namespace+".svc.cluster.local", "override_host_status")
 	s.Drain("sp-demo-1")
 	pods := rig.Tally(60, func() string { return gateway.Client().Get("/").Pod })
 	t.Logf("60 newcomers while sp-demo-1 drains: %v", pods)
@@ -78,7 +80,8 @@ func TestNewSessionsAvoidADrainingPod(t *testing.T) {
 
 // Thirty visitors, each request of whom meets the other of two gateways, while everything around them is exchanged.
 func TestNoRequestFailsWhilePodsGatewaysAndIstiodComeAndGo(t *testing.T) {
-	s, gateway := startDemo(t)
+	t.Parallel()
+	s, gateway := startDemo(t, rig.GatewayAPI(rig.GatewayAPI16), rig.Alone())
 	s.AddGateway("gateway-sp-demo")
 	s.AwaitDeployed()
 	gateways := s.Gateways("gateway-sp-demo")
@@ -135,6 +138,7 @@ func TestNoRequestFailsWhilePodsGatewaysAndIstiodComeAndGo(t *testing.T) {
 
 // A pod that dies tells nobody; its sessions move with the request that finds out.
 func TestSessionsOfACrashedPodMoveWithoutAnError(t *testing.T) {
+	t.Parallel()
 	s, gateway := startDemo(t)
 	visitor := visitorOf(t, gateway, "sp-demo-2")
 	s.Pod("sp-demo-2").Crash()
