@@ -171,21 +171,21 @@ func (c *Cluster) awaitIstiod() error {
 	return c.awaitOK(c.Istiod, http.DefaultClient, "http://"+c.ip+":8080/ready")
 }
 
-// RestartEtcd, RestartAPIServer and RestartIstiod end one part, start it again and wait until it is ready.
-func (c *Cluster) RestartEtcd() error { return c.restart(c.Etcd, c.awaitEtcd) }
-
-// RestartAPIServer: see RestartEtcd.
-func (c *Cluster) RestartAPIServer() error { return c.restart(c.APIServer, c.awaitAPIServer) }
-
-// RestartIstiod: see RestartEtcd.
-func (c *Cluster) RestartIstiod() error { return c.restart(c.Istiod, c.awaitIstiod) }
-
-func (c *Cluster) restart(p *Process, await func() error) error {
-	p.Stop()
-	if err := p.start(); err != nil {
+// Crash kills one part, does something without it, starts it again and waits until it is ready.
+func (c *Cluster) Crash(part *Process, without func()) error {
+	part.Kill()
+	without()
+	if err := part.start(); err != nil {
 		return err
 	}
-	return await()
+	switch part {
+	case c.Etcd:
+		return c.awaitEtcd()
+	case c.APIServer:
+		return c.awaitAPIServer()
+	default:
+		return c.awaitIstiod()
+	}
 }
 
 // awaitOK polls an address until it answers 200, or the process behind it has ended.
@@ -256,8 +256,9 @@ current-context: mesh
 `
 
 // Istio's own metrics filter is in its own build of Envoy only. Automatic mutual TLS would make every cluster wait
-// for certificates that only Istio's agent serves.
+// for certificates that only Istio's agent serves. What no registry knows is not reached, as strict meshes have it.
 const meshConfig = `defaultProviders: {metrics: []}
 enableAutoMtls: false
 accessLogFile: ""
+outboundTrafficPolicy: {mode: REGISTRY_ONLY}
 `

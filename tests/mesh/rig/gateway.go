@@ -118,15 +118,6 @@ func (g *Gateway) ClientOn(port int) *Client {
 	return newClient(g.t, "mesh.example", func(ctx context.Context) (net.Conn, error) { return g.dial(ctx, own) })
 }
 
-// Dial connects to a port, numbered as in the Service, for clients of other protocols.
-func (g *Gateway) Dial(ctx context.Context, port int) (net.Conn, error) {
-	own, ok := g.ports[port]
-	if !ok {
-		return nil, fmt.Errorf("gateway %s has no port %d but %v", g.Name, port, g.ports)
-	}
-	return g.dial(ctx, own)
-}
-
 func (g *Gateway) dial(ctx context.Context, own int) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(g.IP, strconv.Itoa(own)))
 }
@@ -163,6 +154,19 @@ func (g *Gateway) containerPorts() []corev1.ContainerPort {
 func (g *Gateway) Restart() {
 	g.t.Helper()
 	g.RestartUnseen()
+	if err := g.awaitServing(); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// Crash kills Envoy, does something without it, starts it again and waits until it serves.
+func (g *Gateway) Crash(without func()) {
+	g.t.Helper()
+	g.Envoy.Kill()
+	without()
+	if err := g.Envoy.start(); err != nil {
+		g.t.Fatal(err)
+	}
 	if err := g.awaitServing(); err != nil {
 		g.t.Fatal(err)
 	}

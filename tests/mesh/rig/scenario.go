@@ -36,6 +36,8 @@ type Scenario struct {
 type options struct {
 	release    string
 	dir        string
+	examples   []string
+	more       []string
 	namespace  string
 	alone      bool
 	workers    int
@@ -50,6 +52,18 @@ type Option func(*options)
 // some ten seconds to start the first time.
 func GatewayAPI(release string) Option { return func(o *options) { o.release = release } }
 
+// More adds the YAML of other folders of testdata.
+func More(folders ...string) Option {
+	return func(o *options) {
+		for _, folder := range folders {
+			o.more = append(o.more, filepath.Join(testdata, folder))
+		}
+	}
+}
+
+// In puts the scenario into this namespace and not into one of its own name.
+func In(namespace string) Option { return func(o *options) { o.namespace = namespace } }
+
 // Beside puts the scenario into a namespace whose name is its own with a number, so that it can run beside others of the same
 // YAML, which then must name no namespace.
 func Beside() Option {
@@ -60,6 +74,17 @@ var lastNamespace atomic.Int32
 
 // Alone keeps all other scenarios off the control plane, for a test that restarts parts of it.
 func Alone() Option { return func(o *options) { o.alone = true } }
+
+// Example reads the YAML of these folders or files of examples/ first, and leaves out what stands there for the pods of one
+// machine; the pods come from testdata/<scenario>. Files that are applied later are named from
+// any of these folders.
+func Example(paths ...string) Option {
+	return func(o *options) {
+		for _, path := range paths {
+			o.examples = append(o.examples, filepath.Join(testdata, "..", "..", "..", "examples", path))
+		}
+	}
+}
 
 // Dir reads the YAML from this folder and not from testdata/<scenario>.
 func Dir(dir string) Option { return func(o *options) { o.dir = dir } }
@@ -104,7 +129,7 @@ func Start(t testing.TB, name string, opts ...Option) *Scenario {
 	if err := s.Cluster.createNamespace(s.Namespace); err != nil {
 		t.Fatal(err)
 	}
-	objects, err := readDir(s.options.dir)
+	objects, err := s.options.read()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +140,31 @@ func Start(t testing.TB, name string, opts ...Option) *Scenario {
 		}
 	}
 	return s
+}
+
+// read reads what is applied at the start.
+func (o *options) read() ([]*Object, error) {
+	var objects []*Object
+	for _, path := range o.examples {
+		read := readDir
+		if filepath.Ext(path) == ".yaml" {
+			read = readFile
+		}
+		more, err := read(path)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, more...)
+	}
+	objects = slices.DeleteFunc(objects, func(o *Object) bool { return o.GetKind() == "EndpointSlice" || o.GetKind() == "Pod" })
+	for _, dir := range append(o.more, o.dir) {
+		more, err := readDir(dir)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, more...)
+	}
+	return objects, nil
 }
 
 // Apply applies YAML documents, in the scenario's namespace unless they name another.
@@ -142,7 +192,17 @@ func (s *Scenario) path(file string) string {
 	if filepath.IsAbs(file) {
 		return file
 	}
+	for _, dir := range s.options.examples {
+		if path := filepath.Join(dir, file); exists(path) {
+			return path
+		}
+	}
 	return filepath.Join(s.options.dir, file)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // TryApplyFile applies a file and returns what the API server says against it. It starts no pods or gateways.

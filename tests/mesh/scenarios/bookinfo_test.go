@@ -6,10 +6,13 @@ import (
 	"mooring.dev/tests/mesh/rig"
 )
 
+// The Services of the example, for pods of the scenario bookinfo.
+var reviewsServices = rig.Example("bookinfo-gateway-api/app.yaml")
+
 // bookinfo by Gateway API: a tester by header, everybody else by weight, and sessions on each rule.
 func TestBookinfoWithSessionsOnEachRule(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "istio-demo", rig.GatewayEnv(keys))
+	s := rig.Start(t, "istio-demo", reviewsServices, rig.More("bookinfo"), rig.GatewayEnv(keys))
 	gateway := s.Gateway("bookinfo-gateway")
 	vijay := rig.Header("end-user", "vijay")
 	newcomer := func() *rig.Client {

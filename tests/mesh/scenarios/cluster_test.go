@@ -14,14 +14,15 @@ func TestTheClusterAndFilesSayTheSame(t *testing.T) {
 	for _, c := range []struct {
 		scenario, later string
 		namespaces      []string
+		opts            []rig.Option
 	}{
-		{"sp-demo", "policies/xbackendtrafficpolicy.yaml", nil},
-		{"istio-demo", "later/half.yaml", nil},
-		{"names", "", []string{"--namespace", "names-pods"}},
-		{"conformance-grpc", "", nil},
+		{"sp-demo", "policies/xbackendtrafficpolicy.yaml", nil, nil},
+		{"istio-demo", "later/half.yaml", nil, []rig.Option{reviewsServices, rig.More("bookinfo")}},
+		{"names", "", []string{"--namespace", "names-pods"}, nil},
+		{"conformance-grpc", "", nil, nil},
 	} {
 		t.Run(c.scenario, func(t *testing.T) {
-			s := rig.Start(t, c.scenario, rig.GatewayEnv(keys))
+			s := rig.Start(t, c.scenario, append(c.opts, rig.GatewayEnv(keys))...)
 			if c.later != "" {
 				s.ApplyFile(c.later)
 			}

@@ -29,16 +29,26 @@ func TestAModuleThatCannotBeLoaded(t *testing.T) {
 		{"corrupt", corrupt},
 	} {
 		t.Run(c.fault, func(t *testing.T) {
+			t.Parallel()
 			s := rig.Start(t, "sp-demo", rig.Beside(), rig.GatewayEnv(keys), rig.Rejections())
 			s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
 			gateway := s.Gateway("gateway-sp-demo")
+			load := rig.StartLoad(t, crowd, "/", gateway.Client)
 			for _, strategy := range strategies {
 				fault := func() { s.DeployUnseen("--wasm", "file://"+c.file, "--fail-strategy", strategy) }
-				expectAfter(t, gateway, c.fault, strategy, "when first installed", fault, "500")
-				expectAfter(t, gateway, c.fault, strategy, "when the gateway starts", gateway.RestartUnseen, "500")
+				when := func(when, want string, do func()) rig.Totals {
+					t.Helper()
+					return load.During(c.fault+", fail strategy "+strategy+", "+when, crowd, func() {
+						expectAfter(t, gateway, c.fault, strategy, when, do, want)
+					})
+				}
+				when("when first installed", "500", fault)
+				when("when the gateway starts", "500", gateway.RestartUnseen)
 				s.Deploy()
-				expectAfter(t, gateway, c.fault, strategy, "in an update", fault, "200 with sessions")
-				s.Deploy()
+				load.Await(2 * crowd)
+				expectNothingLost(t, "in an update", when("in an update", "200 with sessions", fault))
+				mended := load.During("mended", crowd, func() { s.Deploy() })
+				expectNothingLost(t, "mended", mended)
 				if got := whatClientsGet(gateway); got != "200 with sessions" {
 					t.Errorf("mended: %s", got)
 				}
@@ -80,6 +90,7 @@ func TestAModuleThatTraps(t *testing.T) {
 	s := rig.Start(t, "sp-demo", rig.Beside(), rig.GatewayEnv(keys), rig.Workers(1))
 	s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
 	gateway := s.Gateway("gateway-sp-demo")
+	load := rig.StartLoad(t, crowd, "/", gateway.Client)
 	after := map[string]string{"open": "200 without sessions", "close": "503", "reload": "503"}
 	for _, strategy := range strategies {
 		args := []string{"--wasm", "file://" + file}
@@ -90,20 +101,26 @@ func TestAModuleThatTraps(t *testing.T) {
 		if got := whatClientsGet(gateway); got != "200 without sessions" {
 			t.Fatalf("before the trap: %s", got)
 		}
+		load.Await(2 * crowd)
 		visitor := gateway.Client()
-		trapped := visitor.Get("/", manyHeaders).Status
-		got := whatClientsGet(gateway)
-		t.Logf("trap, fail strategy %s: that request: %d, those after it: %s", strategy, trapped, got)
-		if trapped != 503 || got != after[strategy] {
-			t.Errorf("expected 503, then %s", after[strategy])
-		}
-		if strategy == "reload" {
-			rig.Eventually(t, "the module runs again", func() error {
-				if status := visitor.Get("/").Status; status != 200 {
-					return fmt.Errorf("status %d", status)
-				}
-				return nil
-			})
+		seen := load.During("trap, fail strategy "+strategy, 4*crowd, func() {
+			trapped := visitor.Get("/", manyHeaders).Status
+			got := whatClientsGet(gateway)
+			t.Logf("trap, fail strategy %s: that request: %d, those after it: %s", strategy, trapped, got)
+			if trapped != 503 || got != after[strategy] {
+				t.Errorf("expected 503, then %s", after[strategy])
+			}
+			if strategy == "reload" {
+				rig.Eventually(t, "the module runs again", func() error {
+					if status := visitor.Get("/").Status; status != 200 {
+						return fmt.Errorf("status %d", status)
+					}
+					return nil
+				})
+			}
+		})
+		if failed := seen.Failed > 0; failed != (strategy != "open") {
+			t.Errorf("fail strategy %s: %d requests of others failed", strategy, seen.Failed)
 		}
 		s.Deploy()
 		if got := whatClientsGet(gateway); got != "200 with sessions" {

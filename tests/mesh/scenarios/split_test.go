@@ -10,13 +10,13 @@ import (
 // A session keeps its Service and its pod whatever becomes of the weights; new sessions follow them.
 func TestSessionsStayWhenTheWeightsChange(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "split", rig.GatewayEnv(keys))
-	gateway := s.Gateway("front")
+	s := rig.Start(t, "examples", rig.Example("split"), rig.Beside(), rig.GatewayEnv(keys))
+	gateway := s.Gateway("shop")
 	s.Deploy()
 	visitors := map[*rig.Client]rig.Reply{}
 	for range 60 {
 		visitor := gateway.Client()
-		first := visitor.Get("/")
+		first := visitor.Get("/checkout/")
 		cookieOf(t, first, "checkout-session")
 		visitors[visitor] = first
 	}
@@ -24,7 +24,7 @@ func TestSessionsStayWhenTheWeightsChange(t *testing.T) {
 	for _, first := range visitors {
 		versions[first.Version]++
 	}
-	expectShares(t, "50/50", versions, map[string]int{"v1": 50, "v2": 50})
+	expectShares(t, "90/10", versions, map[string]int{"v1": 90, "v2": 10})
 	for _, weights := range [][2]int{{10, 90}, {0, 100}} {
 		v1, v2 := weights[0], weights[1]
 		s.Patch(gatewayGroup, "HTTPRoute", "checkout", fmt.Sprintf(`{"spec":{"rules":[{"name":"checkout","backendRefs":[
@@ -32,10 +32,10 @@ func TestSessionsStayWhenTheWeightsChange(t *testing.T) {
 			"sessionPersistence":{"sessionName":"checkout-session"}}]}}`, v1, v2))
 		s.Deploy()
 		for visitor, first := range visitors {
-			expectPinned(t, visitor, "/", first.Pod, 3)
+			expectPinned(t, visitor, "/checkout/", first.Pod, 3)
 		}
 		t.Logf("weights %d/%d: 180 of 180 requests of 60 sessions on their pods", v1, v2)
-		versions := versionsOf(gateway.Client(), 100, "/")
+		versions := versionsOf(gateway.Client(), 100, "/checkout/")
 		expectShares(t, "after the change", versions, map[string]int{"v1": v1, "v2": v2})
 	}
 	expectHarmless(t, s)
