@@ -24,27 +24,32 @@ func (s *Scenario) Balance(gateways []*Gateway) *Balancer {
 	return &Balancer{t: s.t, in: slices.Clone(gateways)}
 }
 
-// Client is a visitor of port 80 with a new connection for each request, so that every request meets another gateway.
+// Client is a visitor of port 80 with a new connection for each request, so that every request meets another gateway. A gateway
+// that does not listen is passed over.
 func (b *Balancer) Client() *Client {
 	client := newClient(b.t, "mesh.example", func(ctx context.Context) (net.Conn, error) {
-		g := b.pick()
-		if g == nil {
-			return nil, errors.New("no gateway")
+		err := errors.New("no gateway")
+		for _, g := range b.turn() {
+			var conn net.Conn
+			if conn, err = g.dial(ctx, g.ports[80]); err == nil {
+				return conn, nil
+			}
 		}
-		return g.dial(ctx, g.ports[80])
+		return nil, err
 	})
 	client.transport.DisableKeepAlives = true
 	return client
 }
 
-func (b *Balancer) pick() *Gateway {
+// turn is the order in which the gateways are tried: each time another one comes first.
+func (b *Balancer) turn() []*Gateway {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.in) == 0 {
 		return nil
 	}
-	b.next++
-	return b.in[b.next%len(b.in)]
+	b.next = (b.next + 1) % len(b.in)
+	return slices.Concat(b.in[b.next:], b.in[:b.next])
 }
 
 // TakeOut sends no new connection to a gateway and waits until it has none left.
@@ -54,10 +59,9 @@ func (b *Balancer) TakeOut(g *Gateway) {
 	b.in = slices.DeleteFunc(b.in, func(other *Gateway) bool { return other == g })
 	b.mu.Unlock()
 	Eventually(b.t, "gateway "+g.Name+" has no connection left", func() error {
-		stats, err := g.stats()
+		stats, err := g.stats(`^listener\..*\.downstream_cx_active$`)
 		for name, n := range stats {
-			visits := strings.HasPrefix(name, "listener.") && !strings.HasPrefix(name, "listener.admin.")
-			if visits && strings.HasSuffix(name, ".downstream_cx_active") && n > 0 {
+			if !strings.HasPrefix(name, "listener.admin.") && n > 0 {
 				err = fmt.Errorf("%s: %d", name, n)
 			}
 		}

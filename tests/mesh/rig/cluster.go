@@ -28,8 +28,9 @@ type Cluster struct {
 	ip   string
 	kube *kube
 
-	mu    sync.Mutex
-	inUse map[string]bool // namespaces of running scenarios
+	starting sync.Once
+	failed   error // why it did not start
+	claims   claims
 }
 
 const (
@@ -46,25 +47,26 @@ var clusters struct {
 // cluster returns the running control plane for a Gateway API release and starts it the first time.
 func cluster(release string) (*Cluster, error) {
 	clusters.Lock()
-	defer clusters.Unlock()
-	if c := clusters.byRelease[release]; c != nil {
-		return c, nil
+	c := clusters.byRelease[release]
+	if c == nil {
+		c = &Cluster{
+			GatewayAPI: release,
+			dir:        filepath.Join(state, "gateway-api-"+release),
+			// Each has an address of its own, so that all of them use the usual ports.
+			ip: fmt.Sprintf("10.245.0.%d", len(clusters.byRelease)+1),
+		}
+		if clusters.byRelease == nil {
+			clusters.byRelease = map[string]*Cluster{}
+		}
+		clusters.byRelease[release] = c
 	}
-	c := &Cluster{
-		GatewayAPI: release,
-		dir:        filepath.Join(state, "gateway-api-"+release),
-		// Each has an address of its own, so that all of them use the usual ports.
-		ip:    fmt.Sprintf("10.245.0.%d", len(clusters.byRelease)+1),
-		inUse: map[string]bool{},
-	}
-	if err := c.start(); err != nil {
-		return nil, fmt.Errorf("control plane for Gateway API %s: %w\n%s", release, err, c.logs())
-	}
-	if clusters.byRelease == nil {
-		clusters.byRelease = map[string]*Cluster{}
-	}
-	clusters.byRelease[release] = c
-	return c, nil
+	clusters.Unlock()
+	c.starting.Do(func() {
+		if err := c.start(); err != nil {
+			c.failed = fmt.Errorf("control plane for Gateway API %s: %w\n%s", release, err, c.logs())
+		}
+	})
+	return c, c.failed
 }
 
 func (c *Cluster) start() error {
@@ -152,6 +154,8 @@ func (c *Cluster) startIstiod() (err error) {
 		"PILOT_CERT_PROVIDER=none",
 		// Two filters that only Istio's own build of Envoy has.
 		"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false",
+		// A Gateway of one scenario is not for the gateways of another that runs at the same time.
+		"PILOT_SCOPE_GATEWAY_TO_NAMESPACE=true",
 	}
 	c.Istiod, err = start(c.dir, "istiod", env, filepath.Join(cache, "bin", "istiod"),
 		"discovery", "--kubeconfig="+c.Kubeconfig, "--meshConfig="+mesh,
@@ -167,21 +171,21 @@ func (c *Cluster) awaitIstiod() error {
 	return c.awaitOK(c.Istiod, http.DefaultClient, "http://"+c.ip+":8080/ready")
 }
 
-// RestartEtcd, RestartAPIServer and RestartIstiod end one part, start it again and wait until it is ready.
-func (c *Cluster) RestartEtcd() error { return c.restart(c.Etcd, c.awaitEtcd) }
-
-// RestartAPIServer: see RestartEtcd.
-func (c *Cluster) RestartAPIServer() error { return c.restart(c.APIServer, c.awaitAPIServer) }
-
-// RestartIstiod: see RestartEtcd.
-func (c *Cluster) RestartIstiod() error { return c.restart(c.Istiod, c.awaitIstiod) }
-
-func (c *Cluster) restart(p *Process, await func() error) error {
-	p.Stop()
-	if err := p.start(); err != nil {
+// Crash kills one part, does something without it, starts it again and waits until it is ready.
+func (c *Cluster) Crash(part *Process, without func()) error {
+	part.Kill()
+	without()
+	if err := part.start(); err != nil {
 		return err
 	}
-	return await()
+	switch part {
+	case c.Etcd:
+		return c.awaitEtcd()
+	case c.APIServer:
+		return c.awaitAPIServer()
+	default:
+		return c.awaitIstiod()
+	}
 }
 
 // awaitOK polls an address until it answers 200, or the process behind it has ended.
@@ -206,23 +210,6 @@ func (c *Cluster) awaitOK(p *Process, client *http.Client, url string) error {
 		}
 		return nil
 	})
-}
-
-// claim and release keep a scenario from being started in a namespace that another one is still using.
-func (c *Cluster) claim(namespace string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.inUse[namespace] {
-		return fmt.Errorf("scenario %s is running already; in one test, start it again only in a subtest of its own", namespace)
-	}
-	c.inUse[namespace] = true
-	return nil
-}
-
-func (c *Cluster) release(namespace string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.inUse, namespace)
 }
 
 func (c *Cluster) createNamespace(name string) error {
@@ -269,8 +256,9 @@ current-context: mesh
 `
 
 // Istio's own metrics filter is in its own build of Envoy only. Automatic mutual TLS would make every cluster wait
-// for certificates that only Istio's agent serves.
+// for certificates that only Istio's agent serves. What no registry knows is not reached, as strict meshes have it.
 const meshConfig = `defaultProviders: {metrics: []}
 enableAutoMtls: false
 accessLogFile: ""
+outboundTrafficPolicy: {mode: REGISTRY_ONLY}
 `

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -124,7 +125,7 @@ func (g *Gateway) awaitListeners(what, text string, want bool) {
 		if strings.Contains(page, text) != want {
 			return errors.New("the listener has not been updated")
 		}
-		stats, err := g.stats()
+		stats, err := g.stats(`^listener_manager\.total_`)
 		if err != nil {
 			return err
 		}
@@ -185,6 +186,20 @@ func (g *Gateway) AwaitNoCluster(name, text string) {
 		page, err := g.admin("/config_dump?resource=dynamic_active_clusters&name_regex=" + url.QueryEscape(regexp.QuoteMeta(name)))
 		if err == nil && (!strings.Contains(page, name) || strings.Contains(page, text)) {
 			err = fmt.Errorf("it is %s", page)
+		}
+		return err
+	})
+}
+
+// AwaitEndpoints waits until a cluster has just these addresses, for hosts that are no pods of a Service.
+func (g *Gateway) AwaitEndpoints(cluster string, addresses ...string) {
+	g.t.Helper()
+	slices.Sort(addresses)
+	Eventually(g.t, "cluster "+cluster+" of "+g.Name+" has its endpoints", func() error {
+		clusters, err := g.endpoints()
+		have := slices.Sorted(maps.Keys(clusters[cluster]))
+		if err == nil && !slices.Equal(have, addresses) {
+			err = fmt.Errorf("they are %v", have)
 		}
 		return err
 	})

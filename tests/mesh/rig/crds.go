@@ -105,7 +105,7 @@ func (c *Cluster) awaitEstablished(ctx context.Context, name string) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("custom resource definition %s is not established", name)
-		case <-time.After(pollEvery):
+		case <-time.After(2 * pollFirst):
 		}
 	}
 }

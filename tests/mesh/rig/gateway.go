@@ -7,8 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -116,15 +118,6 @@ func (g *Gateway) ClientOn(port int) *Client {
 	return newClient(g.t, "mesh.example", func(ctx context.Context) (net.Conn, error) { return g.dial(ctx, own) })
 }
 
-// Dial connects to a port, numbered as in the Service, for clients of other protocols.
-func (g *Gateway) Dial(ctx context.Context, port int) (net.Conn, error) {
-	own, ok := g.ports[port]
-	if !ok {
-		return nil, fmt.Errorf("gateway %s has no port %d but %v", g.Name, port, g.ports)
-	}
-	return g.dial(ctx, own)
-}
-
 func (g *Gateway) dial(ctx context.Context, own int) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(g.IP, strconv.Itoa(own)))
 }
@@ -166,6 +159,19 @@ func (g *Gateway) Restart() {
 	}
 }
 
+// Crash kills Envoy, does something without it, starts it again and waits until it serves.
+func (g *Gateway) Crash(without func()) {
+	g.t.Helper()
+	g.Envoy.Kill()
+	without()
+	if err := g.Envoy.start(); err != nil {
+		g.t.Fatal(err)
+	}
+	if err := g.awaitServing(); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
 // RestartUnseen ends Envoy, starts it again and waits for its administration interface only, in case it is never to serve.
 func (g *Gateway) RestartUnseen() {
 	g.t.Helper()
@@ -195,8 +201,8 @@ func (g *Gateway) Admin(path string) string {
 func (g *Gateway) admin(path string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	url := fmt.Sprintf("http://%s:%d%s", g.IP, adminPort, path)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	page := fmt.Sprintf("http://%s:%d%s", g.IP, adminPort, path)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
 	if err != nil {
 		return "", err
 	}
@@ -218,21 +224,27 @@ func (g *Gateway) admin(path string) (string, error) {
 // Stat is the value of one counter or gauge; one that Envoy has not made yet is 0.
 func (g *Gateway) Stat(name string) int {
 	g.t.Helper()
-	return g.Stats()[name]
+	stats, err := g.stats("^" + regexp.QuoteMeta(name) + "$")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return stats[name]
 }
 
 // Stats are all counters and gauges.
 func (g *Gateway) Stats() map[string]int {
 	g.t.Helper()
-	stats, err := g.stats()
+	stats, err := g.stats("")
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	return stats
 }
 
-func (g *Gateway) stats() (map[string]int, error) {
-	page, err := g.admin("/stats?format=json&type=All")
+// stats are the counters and gauges whose names fit a regular expression; there are thousands, so Envoy is not asked for all
+// of them again and again.
+func (g *Gateway) stats(names string) (map[string]int, error) {
+	page, err := g.admin("/stats?format=json&type=All&filter=" + url.QueryEscape(names))
 	if err != nil {
 		return nil, err
 	}
@@ -256,14 +268,14 @@ func (g *Gateway) stats() (map[string]int, error) {
 
 // rejected names each kind of configuration of which Envoy has refused an update.
 func (g *Gateway) rejected() ([]string, error) {
-	stats, err := g.stats()
+	// ECDS counts in config_fail and update_rejected, LDS, CDS and RDS in update_rejected.
+	stats, err := g.stats(`\.(update_rejected|config_fail)$`)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for name, value := range stats {
-		// ECDS counts in config_fail and update_rejected, LDS, CDS and RDS in update_rejected.
-		if value > 0 && (strings.HasSuffix(name, ".update_rejected") || strings.HasSuffix(name, ".config_fail")) {
+		if value > 0 {
 			names = append(names, fmt.Sprintf("%s=%d", name, value))
 		}
 	}

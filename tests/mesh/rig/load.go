@@ -3,6 +3,7 @@ package rig
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,6 +21,7 @@ type Load struct {
 
 	mu     sync.Mutex
 	totals Totals
+	at     map[*Client]string // the pod that each visitor came to last
 }
 
 // Totals is what the visitors of a Load saw.
@@ -27,6 +29,7 @@ type Totals struct {
 	Requests int
 	Failed   int            // no answer, or not 200
 	Failures map[string]int // how they failed
+	FailedOf map[string]int // failures by the pod that the visitor had come to last
 	Moves    int            // a visitor who got another pod than the time before
 	Movers   int            // visitors to whom that happened
 	Cookies  int            // Set-Cookie headers
@@ -40,11 +43,12 @@ func (t Totals) String() string {
 }
 
 // pace is the pause of each visitor: the machine has other things to do meanwhile.
-const pace = 10 * time.Millisecond
+const pace = 100 * time.Millisecond
 
 // StartLoad sets visitors off; each comes from newClient, on the test's goroutine.
 func StartLoad(t testing.TB, visitors int, path string, newClient func() *Client) *Load {
-	load := &Load{t: t, stop: make(chan struct{}), totals: Totals{Failures: map[string]int{}, Pods: map[string]int{}}}
+	load := &Load{t: t, stop: make(chan struct{}), at: map[*Client]string{},
+		totals: Totals{Failures: map[string]int{}, FailedOf: map[string]int{}, Pods: map[string]int{}}}
 	for range visitors {
 		client := newClient()
 		load.visitors.Go(func() { load.visit(client, path) })
@@ -69,11 +73,9 @@ func (l *Load) visit(client *Client, path string) {
 		l.totals.Slowest = max(l.totals.Slowest, took)
 		switch {
 		case err != nil:
-			l.totals.Failed++
-			l.totals.Failures[err.Error()]++
+			l.fail(pod, err.Error())
 		case reply.Status != 200:
-			l.totals.Failed++
-			l.totals.Failures[fmt.Sprintf("status %d: %.80s", reply.Status, reply.Body)]++
+			l.fail(pod, fmt.Sprintf("status %d: %.80s", reply.Status, reply.Body))
 		default:
 			l.totals.Pods[reply.Pod]++
 			if pod != "" && pod != reply.Pod {
@@ -84,6 +86,7 @@ func (l *Load) visit(client *Client, path string) {
 				moved = true
 			}
 			pod = reply.Pod
+			l.at[client] = pod
 		}
 		l.mu.Unlock()
 		select {
@@ -93,6 +96,15 @@ func (l *Load) visit(client *Client, path string) {
 		}
 	}
 }
+
+func (l *Load) fail(pod, how string) {
+	l.totals.Failed++
+	l.totals.FailedOf[pod]++
+	// The ports of a broken connection would make each failure one of its own.
+	l.totals.Failures[addresses.ReplaceAllString(how, "")]++
+}
+
+var addresses = regexp.MustCompile(` ?[0-9.]+:[0-9]+(->)?`)
 
 // Await waits until this many more requests have been answered, so that whatever happened before is in the totals.
 func (l *Load) Await(more int) {
@@ -111,8 +123,50 @@ func (l *Load) SoFar() Totals {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	totals := l.totals
-	totals.Failures, totals.Pods = maps.Clone(totals.Failures), maps.Clone(totals.Pods)
+	totals.Failures, totals.FailedOf = maps.Clone(totals.Failures), maps.Clone(totals.FailedOf)
+	totals.Pods = maps.Clone(totals.Pods)
 	return totals
+}
+
+// Since is what came after an earlier look.
+func (t Totals) Since(before Totals) Totals {
+	t.Requests -= before.Requests
+	t.Failed -= before.Failed
+	t.Moves -= before.Moves
+	t.Movers -= before.Movers
+	t.Cookies -= before.Cookies
+	for _, counts := range []struct{ now, before map[string]int }{
+		{t.Failures, before.Failures}, {t.FailedOf, before.FailedOf}, {t.Pods, before.Pods},
+	} {
+		for name, n := range counts.before {
+			if counts.now[name] -= n; counts.now[name] == 0 {
+				delete(counts.now, name)
+			}
+		}
+	}
+	return t
+}
+
+// At counts the visitors by the pod that each came to last.
+func (l *Load) At() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	counts := map[string]int{}
+	for _, pod := range l.at {
+		counts[pod]++
+	}
+	return counts
+}
+
+// During does something, waits for this many requests more, and says what the visitors saw meanwhile.
+func (l *Load) During(what string, requests int, change func()) Totals {
+	l.t.Helper()
+	before := l.SoFar()
+	change()
+	l.Await(requests)
+	seen := l.SoFar().Since(before)
+	l.t.Logf("%s: %d requests, %d failed %v, %d sessions moved", what, seen.Requests, seen.Failed, seen.Failures, seen.Moves)
+	return seen
 }
 
 // Stop ends the visits, after the answers that are under way.

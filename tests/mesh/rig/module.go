@@ -3,7 +3,6 @@ package rig
 import (
 	"encoding/binary"
 	"slices"
-	"strings"
 )
 
 // Headers is the number of request headers, Envoy's own included, from which on the trapping module traps.
@@ -51,12 +50,13 @@ func TrappingModule() []byte {
 // ModuleAttempts is how often Envoy has taken or refused a filter that was sent to it by itself, as WasmPlugins are.
 func (g *Gateway) ModuleAttempts() int {
 	g.t.Helper()
+	stats, err := g.stats(`^extension_config_discovery\..*\.(config_reload|config_fail)$`)
+	if err != nil {
+		g.t.Fatal(err)
+	}
 	n := 0
-	for name, value := range g.Stats() {
-		ends := strings.HasSuffix(name, ".config_reload") || strings.HasSuffix(name, ".config_fail")
-		if strings.HasPrefix(name, "extension_config_discovery.") && ends {
-			n += value
-		}
+	for _, value := range stats {
+		n += value
 	}
 	return n
 }

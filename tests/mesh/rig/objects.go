@@ -2,11 +2,13 @@ package rig
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
 )
 
 // Get reads an object, for example Get("v1", "Service", "web"). One of another namespace than the scenario's is named
@@ -34,6 +36,32 @@ func (s *Scenario) Patch(apiVersion, kind, name, jsonMerge string) {
 		err = s.reconcile()
 	}
 	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// PatchFile is Patch with a file of YAML, named from the scenario's folder.
+func (s *Scenario) PatchFile(apiVersion, kind, name, file string) {
+	s.t.Helper()
+	s.PatchUnseen(apiVersion, kind, name, file)
+	if err := s.reconcile(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// PatchUnseen is PatchFile for a change that keeps the gateways from learning all endpoints, so that none is waited for.
+func (s *Scenario) PatchUnseen(apiVersion, kind, name, file string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.path(file))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	patch, err := yaml.YAMLToJSON(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	namespace, name := s.locate(name)
+	if _, err := s.Cluster.kube.patch(schema.FromAPIVersionAndKind(apiVersion, kind), namespace, name, string(patch)); err != nil {
 		s.t.Fatal(err)
 	}
 }

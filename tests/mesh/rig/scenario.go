@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -35,6 +36,10 @@ type Scenario struct {
 type options struct {
 	release    string
 	dir        string
+	examples   []string
+	more       []string
+	namespace  string
+	alone      bool
 	workers    int
 	gatewayEnv []string
 	rejections bool
@@ -46,6 +51,40 @@ type Option func(*options)
 // GatewayAPI chooses the release whose definitions are installed; each has a control plane of its own, which takes
 // some ten seconds to start the first time.
 func GatewayAPI(release string) Option { return func(o *options) { o.release = release } }
+
+// More adds the YAML of other folders of testdata.
+func More(folders ...string) Option {
+	return func(o *options) {
+		for _, folder := range folders {
+			o.more = append(o.more, filepath.Join(testdata, folder))
+		}
+	}
+}
+
+// In puts the scenario into this namespace and not into one of its own name.
+func In(namespace string) Option { return func(o *options) { o.namespace = namespace } }
+
+// Beside puts the scenario into a namespace whose name is its own with a number, so that it can run beside others of the same
+// YAML, which then must name no namespace.
+func Beside() Option {
+	return func(o *options) { o.namespace = fmt.Sprintf("%s-%d", filepath.Base(o.dir), lastNamespace.Add(1)) }
+}
+
+var lastNamespace atomic.Int32
+
+// Alone keeps all other scenarios off the control plane, for a test that restarts parts of it.
+func Alone() Option { return func(o *options) { o.alone = true } }
+
+// Example reads the YAML of these folders or files of examples/ first, and leaves out what stands there for the pods of one
+// machine; the pods come from testdata/<scenario>. Files that are applied later are named from
+// any of these folders.
+func Example(paths ...string) Option {
+	return func(o *options) {
+		for _, path := range paths {
+			o.examples = append(o.examples, filepath.Join(testdata, "..", "..", "..", "examples", path))
+		}
+	}
+}
 
 // Dir reads the YAML from this folder and not from testdata/<scenario>.
 func Dir(dir string) Option { return func(o *options) { o.dir = dir } }
@@ -66,8 +105,8 @@ func Rejections() Option { return func(o *options) { o.rejections = true } }
 func Start(t testing.TB, name string, opts ...Option) *Scenario {
 	t.Helper()
 	s := &Scenario{
-		Namespace: name, t: t,
-		options:     options{release: GatewayAPI15, dir: filepath.Join(testdata, name), workers: 2},
+		t:           t,
+		options:     options{release: GatewayAPI15, dir: filepath.Join(testdata, name), namespace: name, workers: 2},
 		deployments: map[string]*appsv1.Deployment{},
 		services:    map[string]*corev1.Service{},
 		slices:      map[string]map[string]bool{},
@@ -75,21 +114,22 @@ func Start(t testing.TB, name string, opts ...Option) *Scenario {
 	for _, opt := range opts {
 		opt(&s.options)
 	}
+	s.Namespace = s.options.namespace
 	var err error
 	if s.Cluster, err = cluster(s.options.release); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Cluster.claim(name); err != nil {
+	if err := s.Cluster.claims.claim(t, s.Namespace, s.options.alone); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.end)
 	if err := os.MkdirAll(filepath.Join(s.Cluster.dir, s.Namespace), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Cluster.createNamespace(name); err != nil {
+	if err := s.Cluster.createNamespace(s.Namespace); err != nil {
 		t.Fatal(err)
 	}
-	objects, err := readDir(s.options.dir)
+	objects, err := s.options.read()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +140,31 @@ func Start(t testing.TB, name string, opts ...Option) *Scenario {
 		}
 	}
 	return s
+}
+
+// read reads what is applied at the start.
+func (o *options) read() ([]*Object, error) {
+	var objects []*Object
+	for _, path := range o.examples {
+		read := readDir
+		if filepath.Ext(path) == ".yaml" {
+			read = readFile
+		}
+		more, err := read(path)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, more...)
+	}
+	objects = slices.DeleteFunc(objects, func(o *Object) bool { return o.GetKind() == "EndpointSlice" || o.GetKind() == "Pod" })
+	for _, dir := range append(o.more, o.dir) {
+		more, err := readDir(dir)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, more...)
+	}
+	return objects, nil
 }
 
 // Apply applies YAML documents, in the scenario's namespace unless they name another.
@@ -127,7 +192,17 @@ func (s *Scenario) path(file string) string {
 	if filepath.IsAbs(file) {
 		return file
 	}
+	for _, dir := range s.options.examples {
+		if path := filepath.Join(dir, file); exists(path) {
+			return path
+		}
+	}
 	return filepath.Join(s.options.dir, file)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // TryApplyFile applies a file and returns what the API server says against it. It starts no pods or gateways.
@@ -237,7 +312,7 @@ func (s *Scenario) applyRaw(obj *Object) (*Object, error) {
 
 // end takes the scenario away, and fails the test if an Envoy died or refused what istiod sent.
 func (s *Scenario) end() {
-	defer s.Cluster.release(s.Namespace)
+	defer s.Cluster.claims.release(s.Namespace)
 	for _, g := range s.gateways {
 		if err := g.Envoy.Died(); err != nil {
 			s.t.Error(err)

@@ -15,6 +15,10 @@ func Verdict(t testing.TB, release, file string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := c.claims.claim(t, "default", false); err != nil {
+		t.Fatal(err)
+	}
+	defer c.claims.release("default")
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

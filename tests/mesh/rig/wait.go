@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	pollEvery = 50 * time.Millisecond
+	// The pause between two looks grows from the first of these to the second: most answers come soon, and a look costs.
+	pollFirst, pollLast = 25 * time.Millisecond, 250 * time.Millisecond
 	// patience is generous because the machines that run this are small and shared; nothing waits
 	// for it except a test that is going to fail.
 	patience = 60 * time.Second
@@ -28,7 +29,7 @@ type hopeless struct{ error }
 
 func poll(what string, check func() error) error {
 	deadline := time.Now().Add(patience)
-	for {
+	for pause := pollFirst; ; pause = min(pause*3/2, pollLast) {
 		err := check()
 		if err == nil {
 			return nil
@@ -40,6 +41,6 @@ func poll(what string, check func() error) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s: not after %s: %w", what, patience, err)
 		}
-		time.Sleep(pollEvery)
+		time.Sleep(pause)
 	}
 }

@@ -9,14 +9,19 @@ import (
 
 // New sessions follow the user's own load balancing, live ones keep their pod.
 
+func webCluster(s *rig.Scenario, version string) string {
+	return "outbound|8080|" + version + "|web." + s.Namespace + ".svc.cluster.local"
+}
+
 func balance(s *rig.Scenario, loadBalancer, cluster string) {
 	s.Patch(istioGroup, "DestinationRule", "web", `{"spec":{"trafficPolicy":{"loadBalancer":`+loadBalancer+`}}}`)
 	for _, version := range []string{"v1", "v2"} {
-		s.Gateway("edge").AwaitCluster("outbound|8080|"+version+"|web.features.svc.cluster.local", cluster)
+		s.Gateway("ingressgateway").AwaitCluster(webCluster(s, version), cluster)
 	}
 }
 
 func TestSessionsOnEachLoadBalancer(t *testing.T) {
+	t.Parallel()
 	s, _, newcomer := startFeatures(t)
 	visitors := map[*rig.Client]rig.Reply{}
 	for _, c := range []struct{ istio, envoy string }{
@@ -26,8 +31,8 @@ func TestSessionsOnEachLoadBalancer(t *testing.T) {
 	} {
 		balance(s, fmt.Sprintf(`{"simple":%q}`, c.istio), c.envoy)
 		if c.envoy == "" {
-			s.Gateway("edge").AwaitNoCluster("outbound|8080|v1|web.features.svc.cluster.local", "LEAST_REQUEST")
-			s.Gateway("edge").AwaitNoCluster("outbound|8080|v2|web.features.svc.cluster.local", "LEAST_REQUEST")
+			s.Gateway("ingressgateway").AwaitNoCluster(webCluster(s, "v1"), "LEAST_REQUEST")
+			s.Gateway("ingressgateway").AwaitNoCluster(webCluster(s, "v2"), "LEAST_REQUEST")
 		}
 		for visitor, first := range visitors {
 			expectPinned(t, visitor, "/", first.Pod, 3)
@@ -35,7 +40,7 @@ func TestSessionsOnEachLoadBalancer(t *testing.T) {
 		for range 10 {
 			visitor := newcomer()
 			first := visitor.Get("/")
-			cookieOf(t, first, "web-session")
+			sessionOf(t, first)
 			expectPinned(t, visitor, "/", first.Pod, 10)
 			visitors[visitor] = first
 		}
@@ -55,17 +60,18 @@ func TestSessionsOnEachLoadBalancer(t *testing.T) {
 
 // The piece that chooses the backend replaces the weighted clusters; the route's hash policy must outlive that.
 func TestSessionsAndAConsistentHash(t *testing.T) {
+	t.Parallel()
 	s, gateway, newcomer := startFeatures(t)
 	settled := newcomer()
 	first := settled.Get("/")
-	balance(s, `{"consistentHash":{"httpHeaderName":"User"}}`, "RING_HASH")
+	balance(s, `{"simple":null,"consistentHash":{"httpHeaderName":"User"}}`, "RING_HASH")
 	gateway.AwaitRoute("web", rig.Contains(`"hash_policy"`))
 
 	// Each new session of one user: by weight to a version, by hash to a pod of it.
 	podsOf := func(user string) map[string]map[string]int {
 		visitor := newcomer()
 		pods := map[string]map[string]int{"v1": {}, "v2": {}}
-		for range 60 {
+		for range 30 {
 			visitor.Forget()
 			reply := visitor.Get("/", rig.Header("User", user))
 			pods[reply.Version][reply.Pod]++
@@ -73,24 +79,25 @@ func TestSessionsAndAConsistentHash(t *testing.T) {
 		return pods
 	}
 	reached := map[string]bool{}
-	for i := range 12 {
+	for i := range 24 {
 		user := fmt.Sprintf("tomas%d", i)
 		for version, pods := range podsOf(user) {
 			if len(pods) != 1 {
-				t.Errorf("60 new sessions of %s: pods %v of %s", user, pods, version)
+				t.Errorf("30 new sessions of %s: pods %v of %s", user, pods, version)
 			}
 			for pod := range pods {
 				reached[pod] = true
 			}
 		}
 	}
+	// Chance keeps 24 users off two of six pods once in 20 million times.
 	if len(reached) < 5 {
-		t.Errorf("12 users reached no more than %v", reached)
+		t.Errorf("24 users reached no more than %v", reached)
 	}
-	t.Logf("60 new sessions of each of 12 users: one pod of each version for each, %d pods in all", len(reached))
+	t.Logf("30 new sessions of each of 24 users: one pod of each version for each, %d pods in all", len(reached))
 
 	stranger := newcomer()
-	pods := rig.Tally(60, func() string {
+	pods := rig.Tally(200, func() string {
 		stranger.Forget()
 		return stranger.Get("/").Pod
 	})
@@ -101,22 +108,21 @@ func TestSessionsAndAConsistentHash(t *testing.T) {
 		expectPinned(t, settled, "/", first.Pod, 3, rig.Header("User", fmt.Sprintf("tomas%d", i)))
 	}
 	t.Logf("a session from before stays on %s, whoever the user is", first.Pod)
+	expectHarmless(t, s)
+}
 
-	// With the version hashed by the same header, a user is always on one pod, without any session.
-	s.Delete(xGroup, "XBackendTrafficPolicy", "web")
-	s.ApplyFile("policies/hash.yaml")
-	s.Deploy()
+// With the version hashed by the same header as the pod, a user is always on one pod, without any session.
+func TestAVersionAndAPodByTheSameHeader(t *testing.T) {
+	t.Parallel()
+	_, _, newcomer := startFeatures(t)
 	versions := map[string]int{}
 	for i := range 60 {
 		visitor := newcomer()
 		user := rig.Header("User", fmt.Sprintf("tomas%d", i))
-		first := visitor.Get("/", user)
+		first := visitor.Get("/accounts", user)
 		versions[first.Version]++
-		expectPinned(t, visitor, "/", first.Pod, 5, user)
+		expectPinned(t, visitor, "/accounts", first.Pod, 5, user)
 	}
-	t.Logf("hashOn and consistentHash by the same header: 60 users, 360 requests, each user on one pod; %v", versions)
-	if versions["v1"] < 10 || versions["v2"] < 10 {
-		t.Errorf("versions %v", versions)
-	}
-	expectHarmless(t, s)
+	t.Log("hashOn and consistentHash by the same header: 60 users, 360 requests, each user on one pod")
+	expectShares(t, "users", versions, map[string]int{"v1": 50, "v2": 50})
 }

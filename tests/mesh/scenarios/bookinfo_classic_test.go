@@ -12,8 +12,16 @@ var reviews = []string{"v1", "v2", "v3"}
 
 const bookinfoHost = "bookinfo.example"
 
+// startBookinfo applies the example.
+func startBookinfo(t *testing.T, opts ...rig.Option) *rig.Scenario {
+	t.Helper()
+	opts = append(opts, rig.Example("bookinfo-virtualservice"), rig.More("ingressgateway"), rig.GatewayEnv(keys))
+	return rig.Start(t, "bookinfo", opts...)
+}
+
 func TestBookinfoWithIstioAlone(t *testing.T) {
-	s := rig.Start(t, "bookinfo")
+	t.Parallel()
+	s := startBookinfo(t)
 	gateway := s.Gateway("ingressgateway")
 	gateway.AwaitRoute("reviews", rig.Contains("outbound|9080|v3|reviews.bookinfo.svc.cluster.local"))
 	visitor := visitorAt(gateway, bookinfoHost)
@@ -23,15 +31,17 @@ func TestBookinfoWithIstioAlone(t *testing.T) {
 
 // A visitor stays with the version that she came to, on any of its pods, whatever becomes of the weights.
 func TestBookinfoStaysWithTheVersion(t *testing.T) {
-	s := rig.Start(t, "bookinfo", rig.GatewayEnv(keys))
+	t.Parallel()
+	s := startBookinfo(t)
 	gateway := s.Gateway("ingressgateway")
-	s.ApplyFile("policies/sticky.yaml")
 	s.Deploy()
 	visitor := visitorAt(gateway, bookinfoHost)
+	testers := versionsOf(visitor, 100, "/reviews/1", rig.Header("Cookie", "usertype=tester"))
+	expectShares(t, "testers", testers, map[string]int{"v3": 1})
 	versions := versionsOf(visitor, newcomers, "/reviews/1")
 	expectShares(t, "sticky, 60/30/10", versions, map[string]int{"v1": 60, "v2": 30, "v3": 10})
 
-	readers := readersOf(t, gateway, "reviews-version")
+	readers := readersOf(t, gateway)
 	for _, weights := range [][]int{{90, 10, 0}, {0, 0, 100}} {
 		weigh(s, "reviews", "reviews", "reviews", reviews, weights...)
 		s.Deploy()
@@ -61,11 +71,13 @@ func TestBookinfoStaysWithTheVersion(t *testing.T) {
 
 // The same with a session on the pod.
 func TestBookinfoStaysWithThePod(t *testing.T) {
-	s := rig.Start(t, "bookinfo", rig.GatewayEnv(keys), rig.GatewayAPI(rig.GatewayAPI12))
+	t.Parallel()
+	s := startBookinfo(t, rig.GatewayAPI(rig.GatewayAPI12))
 	gateway := s.Gateway("ingressgateway")
+	s.Delete("mooring.dev/v1alpha1", "CanaryPolicy", "reviews")
 	s.ApplyFile("policies/session.yaml")
 	s.Deploy()
-	readers := readersOf(t, gateway, "reviews-session")
+	readers := readersOf(t, gateway)
 	weigh(s, "reviews", "reviews", "reviews", reviews, 90, 10, 0)
 	s.Deploy()
 	for reader, first := range readers {
@@ -78,13 +90,13 @@ func TestBookinfoStaysWithThePod(t *testing.T) {
 }
 
 // readersOf are visitors with a session, and where they came to first; some of them on each version.
-func readersOf(t *testing.T, gateway *rig.Gateway, cookie string) map[*rig.Client]rig.Reply {
+func readersOf(t *testing.T, gateway *rig.Gateway) map[*rig.Client]rig.Reply {
 	t.Helper()
 	readers, versions := map[*rig.Client]rig.Reply{}, map[string]int{}
 	for len(versions) < 3 || len(readers) < 40 {
 		reader := visitorAt(gateway, bookinfoHost)
 		first := reader.Get("/reviews/1")
-		cookieOf(t, first, cookie)
+		sessionOf(t, first)
 		readers[reader] = first
 		versions[first.Version]++
 		if len(readers) > 400 {

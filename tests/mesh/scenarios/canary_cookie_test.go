@@ -11,6 +11,7 @@ import (
 
 // A tester is told by a cookie or by a header; everybody else sees what there was.
 func TestTestersSeeTheCanary(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, "myweb", rig.GatewayEnv(keys))
 	s.ApplyFile("policies/canary.yaml")
 	s.Deploy()
@@ -49,7 +50,7 @@ func TestTestersSeeTheCanary(t *testing.T) {
 		{"vijay, a customer", append(cookie("usertype=customer"), rig.Header("End-User", "vijay")), "v2"},
 	} {
 		var sent []string
-		pods := rig.Tally(30, func() string {
+		pods := rig.Tally(spread, func() string {
 			reply := visitor.Get("/", c.edits...)
 			if reply.Version != c.want || len(reply.SetCookie) > 0 {
 				t.Fatalf("%s: version %q and not %q, Set-Cookie %q", c.who, reply.Version, c.want, reply.SetCookie)
@@ -57,7 +58,7 @@ func TestTestersSeeTheCanary(t *testing.T) {
 			sent = reply.Echo.Headers["Cookie"]
 			return reply.Pod
 		})
-		t.Logf("%s: 30 of 30 to %s, pods %v", c.who, c.want, pods)
+		t.Logf("%s: all to %s, pods %v", c.who, c.want, pods)
 		if len(pods) != 3 {
 			t.Errorf("%s: not all pods of %s: %v", c.who, c.want, pods)
 		}

@@ -8,6 +8,7 @@ import (
 )
 
 func TestClassicGatewayAndVirtualService(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, "classic")
 	gateway := s.Gateway("ingress")
 	// What a VirtualService's routes are called: no namespace, no name of the VirtualService.
@@ -31,6 +32,7 @@ func TestClassicGatewayAndVirtualService(t *testing.T) {
 
 // Persistence has to reach a backend that the weights no longer do.
 func TestWeightZeroLeavesTheRouteButNotTheClusters(t *testing.T) {
+	t.Parallel()
 	gateway := rig.Start(t, "classic").Gateway("ingress")
 	const subset = "outbound|9080|v2|club.classic.svc.cluster.local"
 	route := gateway.AwaitRoute("everyone", nil)

@@ -10,17 +10,19 @@ import (
 
 // The generator reads the same from the API server as from files of the same objects.
 func TestTheClusterAndFilesSayTheSame(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		scenario, later string
 		namespaces      []string
+		opts            []rig.Option
 	}{
-		{"sp-demo", "policies/xbackendtrafficpolicy.yaml", nil},
-		{"istio-demo", "later/half.yaml", nil},
-		{"names", "", []string{"--namespace", "names-pods"}},
-		{"conformance-grpc", "", nil},
+		{"sp-demo", "policies/xbackendtrafficpolicy.yaml", nil, nil},
+		{"istio-demo", "later/half.yaml", nil, []rig.Option{reviewsServices, rig.More("bookinfo")}},
+		{"names", "", []string{"--namespace", "names-pods"}, nil},
+		{"conformance-grpc", "", nil, nil},
 	} {
 		t.Run(c.scenario, func(t *testing.T) {
-			s := rig.Start(t, c.scenario, rig.GatewayEnv(keys))
+			s := rig.Start(t, c.scenario, append(c.opts, rig.GatewayEnv(keys))...)
 			if c.later != "" {
 				s.ApplyFile(c.later)
 			}
@@ -42,6 +44,7 @@ func TestTheClusterAndFilesSayTheSame(t *testing.T) {
 
 // What is generated for each release of Istio is taken by the API server, and keeps sessions on the newest one.
 func TestTheOutputForEachIstio(t *testing.T) {
+	t.Parallel()
 	s, gateway := startDemo(t)
 	for minor := 22; minor <= 31; minor++ {
 		version := fmt.Sprintf("1.%d", minor)

@@ -8,13 +8,11 @@ import (
 	"mooring.dev/tests/mesh/rig"
 )
 
-// The policies of the examples, as they are, with pods of the rig's.
-
-const examples = "../../../../examples/" // from a scenario's folder
+// The examples as they are, with pods of the rig's, where no test of another file is about them.
 
 func TestTheExampleOfACanaryByCookie(t *testing.T) {
-	s := rig.Start(t, "examples", rig.GatewayEnv(keys))
-	s.ApplyFile(examples + "canary-by-cookie/canary.yaml")
+	t.Parallel()
+	s := rig.Start(t, "examples", rig.Example("canary-by-cookie"), rig.Beside(), rig.GatewayEnv(keys))
 	s.Deploy()
 	visitor := visitorAt(s.Gateway("web"), "myweb.example.com")
 	expectShares(t, "everyone", versionsOf(visitor, 100, "/"), map[string]int{"v1": 1})
@@ -24,8 +22,8 @@ func TestTheExampleOfACanaryByCookie(t *testing.T) {
 }
 
 func TestTheExampleOfAStickyCanary(t *testing.T) {
-	s := rig.Start(t, "examples", rig.GatewayEnv(keys))
-	s.ApplyFile(examples + "sticky-canary/canary.yaml")
+	t.Parallel()
+	s := rig.Start(t, "examples", rig.Example("sticky-canary"), rig.Beside(), rig.GatewayEnv(keys))
 	s.Deploy()
 	visitor := s.Gateway("web").Client()
 	// By chance, and by the users' names: each new user, and each again from another machine.
@@ -74,14 +72,46 @@ func tally(values []string) map[string]int {
 	return counts
 }
 
-func TestTheExampleOfBookinfoByVirtualService(t *testing.T) {
-	s := rig.Start(t, "bookinfo", rig.GatewayEnv(keys))
-	s.ApplyFile(examples + "bookinfo-virtualservice/reviews.yaml")
+func TestTheExampleOfBookinfoByGatewayAPI(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "bookinfo", rig.Example("bookinfo-gateway-api"), rig.In("istio-demo"), rig.GatewayEnv(keys))
 	s.Deploy()
-	visitor := s.Gateway("ingressgateway").Client()
-	weights := map[string]int{"v1": 60, "v2": 30, "v3": 10}
-	expectShares(t, "everyone", versionsOf(visitor, newcomers, "/reviews/1"), weights)
-	testers := versionsOf(visitor, 100, "/reviews/1", rig.Header("Cookie", "usertype=tester"))
-	expectShares(t, "testers", testers, map[string]int{"v3": 1})
+	gateway := s.Gateway("bookinfo")
+	vijay := rig.Header("end-user", "vijay")
+	expectShares(t, "vijay", versionsOf(gateway.Client(), 100, "/reviews/1", vijay), map[string]int{"v2": 1})
+	expectShares(t, "everyone", versionsOf(gateway.Client(), newcomers, "/reviews/1"), map[string]int{"v1": 50, "v3": 50})
+
+	// A reader keeps the version that she came to, also as vijay for a while, and through the end of v1.
+	readers, of := map[*rig.Client]string{}, map[string]int{}
+	for of["v1"] < 10 || of["v3"] < 10 {
+		reader := gateway.Client()
+		first := reader.Get("/reviews/1")
+		sessionOf(t, first)
+		readers[reader] = first.Version
+		of[first.Version]++
+	}
+	expectKept := func(when string) {
+		t.Helper()
+		for reader, version := range readers {
+			for range 3 {
+				if reply := reader.Get("/reviews/1"); reply.Version != version || len(reply.SetCookie) > 0 {
+					t.Fatalf("%s: a reader of %s reached %s, Set-Cookie %q", when, version, reply.Version, reply.SetCookie)
+				}
+			}
+		}
+		t.Logf("%s: all of %d readers stayed: %v", when, len(readers), of)
+	}
+	for reader := range readers {
+		if version := reader.Get("/reviews/1", vijay).Version; version != "v2" {
+			t.Fatalf("a reader reached %s as vijay", version)
+		}
+	}
+	expectKept("after a visit as vijay")
+	s.Patch(gatewayGroup, "HTTPRoute", "reviews", `{"spec":{"rules":[{"name":"reviews","backendRefs":[
+		{"name":"reviews-v1","port":9080,"weight":0},{"name":"reviews-v2","port":9080,"weight":0},
+		{"name":"reviews-v3","port":9080,"weight":100}]}]}}`)
+	s.Deploy()
+	expectKept("all on v3")
+	expectShares(t, "all on v3", versionsOf(gateway.Client(), 100, "/reviews/1"), map[string]int{"v3": 1})
 	expectHarmless(t, s)
 }

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mooring.dev/tests/mesh/rig"
 )
@@ -18,6 +20,7 @@ import (
 var strategies = []string{"open", "close", "reload"}
 
 func TestAModuleThatCannotBeLoaded(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	corrupt := filepath.Join(dir, "corrupt.wasm")
 	if err := os.WriteFile(corrupt, []byte("\x00asm\x01\x00\x00\x00 and then nonsense"), 0o644); err != nil {
@@ -28,16 +31,26 @@ func TestAModuleThatCannotBeLoaded(t *testing.T) {
 		{"corrupt", corrupt},
 	} {
 		t.Run(c.fault, func(t *testing.T) {
-			s := rig.Start(t, "sp-demo", rig.GatewayEnv(keys), rig.Rejections())
+			t.Parallel()
+			s := rig.Start(t, "sp-demo", rig.Beside(), rig.GatewayEnv(keys), rig.Rejections())
 			s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
 			gateway := s.Gateway("gateway-sp-demo")
+			load := rig.StartLoad(t, crowd, "/", gateway.Client)
 			for _, strategy := range strategies {
 				fault := func() { s.DeployUnseen("--wasm", "file://"+c.file, "--fail-strategy", strategy) }
-				expectAfter(t, gateway, c.fault, strategy, "when first installed", fault, "500")
-				expectAfter(t, gateway, c.fault, strategy, "when the gateway starts", gateway.RestartUnseen, "500")
+				when := func(when, want string, do func()) rig.Totals {
+					t.Helper()
+					return load.During(c.fault+", fail strategy "+strategy+", "+when, crowd, func() {
+						expectAfter(t, gateway, c.fault, strategy, when, do, want)
+					})
+				}
+				when("when first installed", "500", fault)
+				when("when the gateway starts", "500", gateway.RestartUnseen)
 				s.Deploy()
-				expectAfter(t, gateway, c.fault, strategy, "in an update", fault, "200 with sessions")
-				s.Deploy()
+				load.Await(2 * crowd)
+				expectNothingLost(t, "in an update", when("in an update", "200 with sessions", fault))
+				mended := load.During("mended", crowd, func() { s.Deploy() })
+				expectNothingLost(t, "mended", mended)
 				if got := whatClientsGet(gateway); got != "200 with sessions" {
 					t.Errorf("mended: %s", got)
 				}
@@ -70,15 +83,16 @@ func expectAfter(t *testing.T, gateway *rig.Gateway, fault, strategy, when strin
 }
 
 func TestAModuleThatTraps(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "traps.wasm")
 	if err := os.WriteFile(file, rig.TrappingModule(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	// With one worker there is one instance of the module, and one trap is enough.
-	s := rig.Start(t, "sp-demo", rig.GatewayEnv(keys), rig.Workers(1))
+	s := rig.Start(t, "sp-demo", rig.Beside(), rig.GatewayEnv(keys), rig.Workers(1))
 	s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
 	gateway := s.Gateway("gateway-sp-demo")
-	after := map[string]string{"open": "200 without sessions", "close": "503", "reload": "503"}
+	load := rig.StartLoad(t, crowd, "/", gateway.Client)
 	for _, strategy := range strategies {
 		args := []string{"--wasm", "file://" + file}
 		if strategy != "open" { // the default
@@ -88,20 +102,11 @@ func TestAModuleThatTraps(t *testing.T) {
 		if got := whatClientsGet(gateway); got != "200 without sessions" {
 			t.Fatalf("before the trap: %s", got)
 		}
-		visitor := gateway.Client()
-		trapped := visitor.Get("/", manyHeaders).Status
-		got := whatClientsGet(gateway)
-		t.Logf("trap, fail strategy %s: that request: %d, those after it: %s", strategy, trapped, got)
-		if trapped != 503 || got != after[strategy] {
-			t.Errorf("expected 503, then %s", after[strategy])
-		}
-		if strategy == "reload" {
-			rig.Eventually(t, "the module runs again", func() error {
-				if status := visitor.Get("/").Status; status != 200 {
-					return fmt.Errorf("status %d", status)
-				}
-				return nil
-			})
+		load.Await(2 * crowd)
+		seen := load.During("trap, fail strategy "+strategy, 4*crowd, func() { expectTrap(t, gateway, strategy) })
+		// Those that the worker was answering fail too.
+		if most := crowd + 1; strategy == "open" && seen.Failed > most {
+			t.Errorf("fail strategy open: %d requests of others failed", seen.Failed)
 		}
 		s.Deploy()
 		if got := whatClientsGet(gateway); got != "200 with sessions" {
@@ -110,6 +115,37 @@ func TestAModuleThatTraps(t *testing.T) {
 	}
 	if !strings.Contains(gateway.Envoy.Log(), "Function: proxy_on_request_headers failed") {
 		t.Error("Envoy's log says nothing about it")
+	}
+}
+
+// expectTrap makes the module trap and looks at what comes after it; at the end, a request that traps tells whether the module
+// runs.
+func expectTrap(t *testing.T, gateway *rig.Gateway, strategy string) {
+	t.Helper()
+	trap := func() int { return gateway.Client().Get("/", manyHeaders).Status }
+	if status := trap(); status != 503 {
+		t.Errorf("the request that traps: status %d", status)
+	}
+	if strategy == "reload" {
+		began := time.Now()
+		rig.Eventually(t, "the module runs again", func() error {
+			if got := whatClientsGet(gateway); got != "200 without sessions" {
+				return errors.New(got)
+			}
+			return nil
+		})
+		t.Logf("the module runs again %s after the trap", time.Since(began).Round(10*time.Millisecond))
+		if status := trap(); status != 503 {
+			t.Errorf("the module does not run again: status %d", status)
+		}
+		return
+	}
+	want := map[string]string{"open": "200 without sessions", "close": "503"}[strategy]
+	if got := whatClientsGet(gateway); got != want {
+		t.Errorf("after the trap: %s, expected %s", got, want)
+	}
+	if got := fmt.Sprint(trap()); !strings.HasPrefix(want, got) {
+		t.Errorf("without the module, a request like that which trapped: status %s", got)
 	}
 }
 

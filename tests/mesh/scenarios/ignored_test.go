@@ -12,6 +12,7 @@ import (
 // because Istio has learned it, the documentation has to say so.
 
 func TestIstioIgnoresSessionPersistence(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		release, policy string
 	}{
@@ -31,7 +32,7 @@ func TestIstioIgnoresSessionPersistence(t *testing.T) {
 			s.AwaitObserved("gateway.networking.k8s.io/v1", "HTTPRoute", "desk")
 			gateway.AwaitRoute("ignored.desk.0", nil)
 			visitor := gateway.Client()
-			pods := rig.Tally(30, func() string {
+			pods := rig.Tally(spread, func() string {
 				reply := visitor.Get("/")
 				if len(reply.SetCookie) > 0 {
 					t.Errorf("Set-Cookie: %q", reply.SetCookie)
@@ -61,6 +62,7 @@ func expectUnsupported(t *testing.T, s *rig.Scenario) {
 }
 
 func TestOlderPoliciesAreRefusedByNewerReleases(t *testing.T) {
+	t.Parallel()
 	for _, release := range []string{rig.GatewayAPI16, rig.GatewayAPI17} {
 		s := rig.Start(t, "ignored", rig.GatewayAPI(release))
 		// Which of the unknown fields it names is up to the server; in 1.6 there is only idleTimeout.

@@ -10,13 +10,17 @@ import (
 
 // Two regions, three zones, two pods in each; the gateway is in east/zone1. A pod's version is its zone.
 
+const distributeElsewhere = "rules/distribute-us-west.patch"
+
 const helloCluster = "outbound|5000||helloworld.locality.svc.cluster.local"
 
 func startLocality(t *testing.T, rule string) (*rig.Scenario, *rig.Gateway) {
 	t.Helper()
-	s := rig.Start(t, "locality", rig.GatewayEnv(keys))
-	s.ApplyFile("rules/" + rule + ".yaml")
-	gateway := s.Gateway("edge")
+	s := rig.Start(t, "locality", rig.Example("locality"), rig.GatewayEnv(keys))
+	if rule != "" {
+		s.PatchFile(istioGroup, "DestinationRule", "helloworld", rule)
+	}
+	gateway := s.Gateway("ingressgateway")
 	gateway.AwaitCluster(helloCluster, `"outlier_detection"`)
 	gateway.AwaitCluster(helloCluster, `"locality_weighted_lb_config"`)
 	return s, gateway
@@ -65,7 +69,8 @@ func zonesOf(gateway *rig.Gateway, n int) map[string]int {
 }
 
 func TestSessionsThroughAFailover(t *testing.T) {
-	s, gateway := startLocality(t, "failover")
+	t.Parallel()
+	s, gateway := startLocality(t, "")
 	s.Deploy()
 	expectShares(t, "all is well", zonesOf(gateway, 200), map[string]int{"zone1": 1})
 	sessions := helloSessions(t, gateway, 20)
@@ -119,7 +124,8 @@ func TestSessionsThroughAFailover(t *testing.T) {
 
 // Shares of localities come out to the visitor as they were asked for, since Envoy takes turns between localities.
 func TestSessionsUnderALocalityDistribution(t *testing.T) {
-	for _, c := range []struct{ rule, remote string }{{"distribute", "zone3"}, {"distribute-us-west", "imported"}} {
+	t.Parallel()
+	for _, c := range []struct{ rule, remote string }{{"distribute.patch", "zone3"}, {distributeElsewhere, "imported"}} {
 		t.Run(c.rule, func(t *testing.T) {
 			s, gateway := startLocality(t, c.rule)
 			if c.remote == "imported" {
@@ -149,14 +155,19 @@ func TestSessionsUnderALocalityDistribution(t *testing.T) {
 // The parts of a locality in a rule are region, zone and subzone. A destination that fits no endpoint gets nothing,
 // the others share what it would have got, and endpoints that no destination fits are not sent to Envoy at all.
 func TestALocalityThatFitsNothing(t *testing.T) {
-	s := rig.Start(t, "locality", rig.GatewayEnv(keys))
+	t.Parallel()
+	s, gateway := startLocality(t, "distribute.patch")
 	s.Deploy()
-	gateway := s.Gateway("edge")
+	stranger := helloVisitor(gateway)
+	rig.Eventually(t, "zone3 has a share", func() error {
+		stranger.Forget()
+		if zone := stranger.Get("/hello").Version; zone != "zone3" {
+			return fmt.Errorf("zone %q", zone)
+		}
+		return nil
+	})
 	sessions := helloSessions(t, gateway, 30)
-	if err := s.TryApplyFile("rules/distribute-us-west.yaml"); err != nil {
-		t.Fatal(err)
-	}
-	gateway.AwaitCluster(helloCluster, `"locality_weighted_lb_config"`)
+	s.PatchUnseen(istioGroup, "DestinationRule", "helloworld", distributeElsewhere)
 	gone := map[string]bool{"helloworld-zone3-0": true, "helloworld-zone3-1": true}
 	rig.Eventually(t, "zone3 gets nothing", func() error {
 		if zones := zonesOf(gateway, 50); zones["zone3"] > 0 {

@@ -9,6 +9,7 @@ import (
 
 // Whatever leads to a rule leads to its sessions: each Gateway, listener, host name and match.
 func TestSessionsByEveryGatewayListenerHostAndMatch(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, "names", rig.GatewayEnv(keys))
 	s.Deploy()
 	front, back := s.Gateway("front"), s.Gateway("back")

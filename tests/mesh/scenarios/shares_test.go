@@ -13,6 +13,10 @@ import (
 // newcomers is how many visitors a share is measured with.
 const newcomers = 1000
 
+// spread is how many requests it takes until each of three pods that take turns by chance has had one: none is left out more than
+// once in ten thousand million times.
+const spread = 60
+
 // versionsOf counts the versions that newcomers reach. They come over one connection, each without a cookie.
 func versionsOf(visitor *rig.Client, n int, path string, edits ...rig.Edit) map[string]int {
 	return rig.Tally(n, func() string {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestTrafficSpreadsOverThePodsOfAService(t *testing.T) {
+	t.Parallel()
 	s := rig.Start(t, "smoke")
 	visitor := s.Gateway("front").Client()
 	rig.Eventually(t, "all baskets take part", func() error {
@@ -23,6 +24,7 @@ func TestTrafficSpreadsOverThePodsOfAService(t *testing.T) {
 }
 
 func TestRoutesAreNamedAfterTheirRule(t *testing.T) {
+	t.Parallel()
 	gateway := rig.Start(t, "smoke").Gateway("front")
 	for _, name := range []string{"smoke.shop.0", "the-rest", "smoke.shop.2"} {
 		gateway.AwaitRoute(name, nil)

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"fmt"
 	"testing"
 
 	"mooring.dev/tests/mesh/rig"
@@ -8,13 +9,14 @@ import (
 
 // A session keeps its Service and its pod whatever becomes of the weights; new sessions follow them.
 func TestSessionsStayWhenTheWeightsChange(t *testing.T) {
-	s := rig.Start(t, "split", rig.GatewayEnv(keys))
-	gateway := s.Gateway("front")
+	t.Parallel()
+	s := rig.Start(t, "examples", rig.Example("split"), rig.Beside(), rig.GatewayEnv(keys))
+	gateway := s.Gateway("shop")
 	s.Deploy()
 	visitors := map[*rig.Client]rig.Reply{}
 	for range 60 {
 		visitor := gateway.Client()
-		first := visitor.Get("/")
+		first := visitor.Get("/checkout/")
 		cookieOf(t, first, "checkout-session")
 		visitors[visitor] = first
 	}
@@ -22,24 +24,19 @@ func TestSessionsStayWhenTheWeightsChange(t *testing.T) {
 	for _, first := range visitors {
 		versions[first.Version]++
 	}
-	t.Logf("60 sessions at 50/50: %v", versions)
-	if versions["v1"] < 15 || versions["v2"] < 15 || versions["v1"]+versions["v2"] != 60 {
-		t.Errorf("not half and half: %v", versions)
-	}
-	for _, weights := range [][2]string{{"10", "90"}, {"0", "100"}} {
+	expectShares(t, "90/10", versions, map[string]int{"v1": 90, "v2": 10})
+	for _, weights := range [][2]int{{10, 90}, {0, 100}} {
 		v1, v2 := weights[0], weights[1]
-		s.Patch(gatewayGroup, "HTTPRoute", "checkout", `{"spec":{"rules":[{"name":"checkout","backendRefs":[
-			{"name":"checkout-v1","port":80,"weight":`+v1+`},{"name":"checkout-v2","port":80,"weight":`+v2+`}],
-			"sessionPersistence":{"sessionName":"checkout-session"}}]}}`)
+		s.Patch(gatewayGroup, "HTTPRoute", "checkout", fmt.Sprintf(`{"spec":{"rules":[{"name":"checkout","backendRefs":[
+			{"name":"checkout-v1","port":80,"weight":%d},{"name":"checkout-v2","port":80,"weight":%d}],
+			"sessionPersistence":{"sessionName":"checkout-session"}}]}}`, v1, v2))
 		s.Deploy()
 		for visitor, first := range visitors {
-			expectPinned(t, visitor, "/", first.Pod, 3)
+			expectPinned(t, visitor, "/checkout/", first.Pod, 3)
 		}
-		newcomers := rig.Tally(60, func() string { return gateway.Client().Get("/").Version })
-		t.Logf("weights %s/%s: 180 of 180 requests of 60 sessions on their pods, 60 newcomers: %v", v1, v2, newcomers)
-		if v1 == "0" && newcomers["v2"] != 60 {
-			t.Errorf("weights %s/%s: newcomers reached %v", v1, v2, newcomers)
-		}
+		t.Logf("weights %d/%d: 180 of 180 requests of 60 sessions on their pods", v1, v2)
+		versions := versionsOf(gateway.Client(), 100, "/checkout/")
+		expectShares(t, "after the change", versions, map[string]int{"v1": v1, "v2": v2})
 	}
 	expectHarmless(t, s)
 }

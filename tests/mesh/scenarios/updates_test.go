@@ -10,6 +10,7 @@ import (
 // Fifty connections send requests while the policy goes through istiod twenty times: some changes are for the filter alone,
 // some for the routes too.
 func TestTwentyUpdatesUnderFiftyConnections(t *testing.T) {
+	t.Parallel()
 	s, gateway := startDemo(t)
 	load := rig.StartLoad(t, 50, "/", gateway.Client)
 	load.Await(500)
@@ -39,7 +40,8 @@ func TestTwentyUpdatesUnderFiftyConnections(t *testing.T) {
 
 // Mooring comes to a gateway that serves, and goes again.
 func TestInstallingAndRemovingUnderFiftyConnections(t *testing.T) {
-	s := rig.Start(t, "sp-demo", rig.GatewayEnv(keys))
+	t.Parallel()
+	s := rig.Start(t, "sp-demo", rig.Beside(), rig.GatewayEnv(keys))
 	s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
 	load := rig.StartLoad(t, 50, "/", s.Gateway("gateway-sp-demo").Client)
 	load.Await(500)

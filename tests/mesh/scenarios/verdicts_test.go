@@ -12,6 +12,7 @@ import (
 // What the generator's tests believe that an API server says to each row of the tables of what is valid; here one is
 // asked.
 func TestTheAPIServersVerdicts(t *testing.T) {
+	t.Parallel()
 	releases := map[string]string{
 		"1.2": rig.GatewayAPI12, "1.5": rig.GatewayAPI15, "1.6": rig.GatewayAPI16, "main": rig.GatewayAPI17,
 	}

@@ -9,6 +9,7 @@ import (
 
 // The walk-through of BackendLBPolicy, step by step: Istio alone does nothing with the policy, Mooring does what it says.
 func TestTheWalkThroughOfSessionPersistence(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		release, policy, apiVersion, kind, cookie string
 	}{
@@ -18,7 +19,7 @@ func TestTheWalkThroughOfSessionPersistence(t *testing.T) {
 		{rig.GatewayAPI17, "xbackendtrafficpolicy-1.7", xGroup, "XBackendTrafficPolicy", "cookie"},
 	} {
 		t.Run(c.kind+" of "+c.release, func(t *testing.T) {
-			s := rig.Start(t, "sp-demo", rig.GatewayAPI(c.release), rig.GatewayEnv(keys))
+			s := rig.Start(t, "sp-demo", rig.Beside(), rig.GatewayAPI(c.release), rig.GatewayEnv(keys))
 			gateway := s.Gateway("gateway-sp-demo")
 			expectSpread(t, gateway, "without a policy")
 			s.ApplyFile("policies/" + c.policy + ".yaml")
@@ -63,7 +64,7 @@ func TestTheWalkThroughOfSessionPersistence(t *testing.T) {
 func expectSpread(t *testing.T, gateway *rig.Gateway, when string) {
 	t.Helper()
 	visitor := gateway.Client()
-	pods := rig.Tally(30, func() string {
+	pods := rig.Tally(spread, func() string {
 		reply := visitor.Get("/")
 		if len(reply.SetCookie) > 0 {
 			t.Errorf("%s: Set-Cookie %q", when, reply.SetCookie)
