@@ -8,6 +8,7 @@ SHELL := /bin/bash
 TOOLS := $(CURDIR)/.tools
 MODULE := target/mooring.wasm
 COMMAND := target/release/mooring
+BENCH_MODULES := target/mooring-bench-empty.wasm target/mooring-bench-functions.wasm
 
 BINARYEN := $(TOOLS)/node_modules/.bin
 # Those that the Rust compiler uses by itself for this target.
@@ -35,19 +36,22 @@ help: ## List the targets
 build: $(COMMAND) $(MODULE) ## Build the command (target/release/mooring) and the module (target/mooring.wasm)
 
 # cargo knows what is out of date.
-.PHONY: $(COMMAND) $(MODULE)
+.PHONY: $(COMMAND) $(MODULE) $(BENCH_MODULES)
 $(COMMAND):
 	cargo build --locked --release --package mooring-generator
 
 # After the compiler, what Envoy never calls is taken out: the SDK exports a callback for everything that a proxy-wasm
 # module can do, and Envoy calls those that are there. filter/exports.json names the ones that stay.
-$(MODULE): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
-	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter
-	$(BINARYEN)/wasm-metadce $(WASM_FEATURES) target/wasm32-wasip1/module/mooring_filter.wasm \
-		--graph-file filter/exports.json --output $(MODULE).dce >/dev/null
-	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Os $(MODULE).dce --output $(MODULE).new
-	mv $(MODULE).new $(MODULE)
-	rm $(MODULE).dce
+$(MODULE): PACKAGE := mooring-filter
+target/mooring-bench-empty.wasm: PACKAGE := mooring-bench-empty
+target/mooring-bench-functions.wasm: PACKAGE := mooring-bench-functions
+$(MODULE) $(BENCH_MODULES): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
+	cargo build --locked --profile module --target wasm32-wasip1 --package $(PACKAGE)
+	$(BINARYEN)/wasm-metadce $(WASM_FEATURES) target/wasm32-wasip1/module/$(subst -,_,$(PACKAGE)).wasm \
+		--graph-file filter/exports.json --output $@.dce >/dev/null
+	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Os $@.dce --output $@.new
+	mv $@.new $@
+	rm $@.dce
 
 target-%:
 	@rustup target list --installed | grep -qx $* || rustup target add $*
@@ -79,6 +83,12 @@ test-wasm: target-wasm32-unknown-unknown $(TOOLS)/bin/wasm-bindgen-test-runner #
 .PHONY: test-mesh
 test-mesh: build envoy ## The same against a real istiod and kube-apiserver; ARGS='-run NAME -v' selects
 	MOORING=$(CURDIR)/$(COMMAND) MOORING_WASM=$(CURDIR)/$(MODULE) tests/mesh/run $(ARGS)
+
+##@ Measure
+
+.PHONY: bench
+bench: build envoy $(BENCH_MODULES) ## What a session costs, against the goals; ARGS='--quick', '--list', '--only live', '--help'
+	cargo run --locked --quiet --release --package mooring-bench -- $(ARGS)
 
 ##@ Check
 
