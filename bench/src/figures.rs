@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     gateway::{Gateway, Kind, Run},
@@ -56,7 +56,7 @@ enum Members {
 }
 
 /// What was measured of one gateway in one situation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Series {
     pub(crate) label: String,
@@ -67,11 +67,11 @@ pub(crate) struct Series {
 }
 
 /// What was measured in one situation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Measured {
-    pub(crate) name: &'static str,
-    pub(crate) title: &'static str,
+    pub(crate) name: String,
+    pub(crate) title: String,
     /// At a given rate: how many requests a second.
     pub(crate) target_rate: Option<f64>,
     pub(crate) series: Vec<Series>,
@@ -224,8 +224,8 @@ impl<'a> Bench<'a> {
             self.saturation = native.map(|one| median(one.runs.iter().map(|run| run.rate)));
         }
         Ok(Measured {
-            name: situation.name,
-            title: situation.title,
+            name: situation.name.to_owned(),
+            title: situation.title.to_owned(),
             target_rate: load.rate,
             series,
         })

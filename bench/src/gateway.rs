@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, ensure};
-use mooring_tests::{Envoy, Site, Stats};
-use serde::Serialize;
+use mooring_tests::{Bootstrap, Envoy, Site, Stats};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -22,7 +22,7 @@ pub(crate) struct Gateway {
 }
 
 /// The figures of one run.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Run {
     /// Processor time of the whole Envoy process for one request, in microseconds.
@@ -69,12 +69,24 @@ impl Gateway {
     ) -> Result<Self> {
         let site = Site::fresh();
         let bootstrap = recipe.bootstrap(site, pods)?;
+        Self::start_on(label, recipe.variant, workers, site, bootstrap, processors).await
+    }
+
+    /// Starts an Envoy on a configuration that listens there.
+    pub(crate) async fn start_on(
+        label: &str,
+        variant: Variant,
+        workers: u32,
+        site: Site,
+        bootstrap: Bootstrap,
+        processors: &Processors,
+    ) -> Result<Self> {
         processors.to_envoy(workers)?;
         let envoy = Envoy::builder().concurrency(workers).start_on(site, bootstrap).await;
         processors.to_load()?;
         Ok(Self {
             label: label.to_owned(),
-            variant: recipe.variant,
+            variant,
             process: process(&envoy).await?,
             envoy,
         })
@@ -107,10 +119,10 @@ impl Gateway {
         let label = &self.label;
         if self.variant.is_mooring() {
             let counter = kind.counter();
-            let counted = after.mooring(counter) - before.mooring(counter);
+            let moved = after.mooring(counter) - before.mooring(counter);
             ensure!(
-                counted == requests,
-                "{label}: {counter} moved by {counted} in {requests} requests"
+                moved == requests,
+                "{label}: {counter} moved by {moved} in {requests} requests"
             );
             let errors = after.mooring("mooring_error_total");
             ensure!(errors == 0, "{label}: mooring_error_total is {errors}");

@@ -7,7 +7,7 @@ use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     unistd::Pid,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The processors that this process may use: the first is for Envoy, the last for everything else.
 pub(crate) struct Processors(Vec<usize>);
@@ -98,17 +98,21 @@ fn has_argument(process: &Path, argument: &str) -> bool {
 }
 
 /// What a figure was measured on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
     pub(crate) processors: usize,
     pub(crate) kernel: String,
+    /// As an Envoy says of itself.
     pub(crate) envoy: String,
+    /// How many processes wanted a processor before the start: the mean of a minute.
+    pub(crate) load: f64,
 }
 
 impl Machine {
-    /// This one, with the version that an Envoy says of itself.
-    pub(crate) fn this(processors: &Processors, envoy: String) -> Self {
+    /// This one.
+    pub(crate) fn this(processors: &Processors) -> Self {
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info.lines().find_map(|line| line.strip_prefix("model name"));
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -121,7 +125,12 @@ impl Machine {
                 .to_owned(),
             processors: processors.0.len(),
             kernel: format!("Linux {release}"),
-            envoy,
+            envoy: String::new(),
+            load: load
+                .split(' ')
+                .next()
+                .and_then(|load| load.parse().ok())
+                .unwrap_or(f64::NAN),
         }
     }
 }

@@ -4,19 +4,19 @@ use std::{net::Ipv4Addr, path::PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use mooring_tests::{Bootstrap, Dialect, Manifests, NAMESPACE, Persistence, Policy, Route, Rule, Site, settings};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{certificate::Certificate, upstream};
 
+/// The module that does nothing.
+pub(crate) const EMPTY_MODULE: &str = "mooring-bench-empty.wasm";
 /// The session's name.
 const SESSION: &str = "cart";
 /// The path of the route without a rule.
 pub(crate) const PLAIN: &str = "/plain";
 
 /// What stands in the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Variant {
     /// Envoy's router and nothing else.
     NoFilter,
@@ -80,7 +80,16 @@ impl Recipe {
 
     /// The configuration.
     pub(crate) fn bootstrap(&self, site: Site, pods: &[Ipv4Addr]) -> Result<Bootstrap> {
-        let mut bootstrap = manifests(self.variant, self.routes, pods).generate(site).bootstrap();
+        self.shape(self.generate(site, pods))
+    }
+
+    /// What `mooring generate` emits. It is the same for all variants but the split.
+    pub(crate) fn generate(&self, site: Site, pods: &[Ipv4Addr]) -> Bootstrap {
+        manifests(self.variant, self.routes, pods).generate(site).bootstrap()
+    }
+
+    /// Makes the variant out of what was generated.
+    pub(crate) fn shape(&self, mut bootstrap: Bootstrap) -> Result<Bootstrap> {
         if self.idle_rules > 0 {
             add_rules(&mut bootstrap, self.idle_rules)?;
         }
@@ -94,7 +103,7 @@ impl Recipe {
                 let empty = filters(manager)?.iter().find(|filter| is_wasm(filter)).cloned();
                 let mut empty = empty.context("a wasm filter")?;
                 let plugin = empty.pointer_mut("/typed_config/config").context("a plugin")?;
-                put(plugin, "/vm_config/code/local/filename", json!(empty_module()?))?;
+                put(plugin, "/vm_config/code/local/filename", json!(module(EMPTY_MODULE)?))?;
                 put(plugin, "/configuration/value", json!(""))?;
                 bare(manager, vec![empty])?;
             }
@@ -254,11 +263,6 @@ fn transport_socket() -> Value {
             },
         },
     })
-}
-
-/// The empty module, as the Makefile builds it.
-pub(crate) fn empty_module() -> Result<PathBuf> {
-    module("mooring-bench-empty.wasm")
 }
 
 /// A module of this benchmark, as the Makefile builds it.

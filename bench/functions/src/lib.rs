@@ -1,12 +1,22 @@
-//! A module that does nothing: what any module that is built on the SDK costs at least.
-//!
-//! Its callbacks are those of Mooring's module, and `make` takes the same exports out of it.
+//! A module that measures functions of `mooring-policy` where the filter runs them, inside Envoy's V8, and logs how long
+//! one call takes: `mooring-bench: <nanoseconds> <name>`.
+
+#[path = "../../../policy/benches/cases.rs"]
+mod cases;
 
 mod entry {
+    use std::time::UNIX_EPOCH;
+
     use proxy_wasm::{
+        hostcalls,
         traits::{Context, HttpContext, RootContext},
-        types::{Action, ContextType, LogLevel},
+        types::{ContextType, LogLevel},
     };
+
+    use crate::cases;
+
+    /// How long the calls are that are timed together, in nanoseconds.
+    const BATCH: u64 = 1_000_000;
 
     struct Root;
     struct Stream;
@@ -19,6 +29,14 @@ mod entry {
     impl Context for Root {}
 
     impl RootContext for Root {
+        fn on_configure(&mut self, _configuration_size: usize) -> bool {
+            for mut case in cases::all() {
+                let nanoseconds = case.measure(BATCH, now);
+                let _ = hostcalls::log(LogLevel::Info, &format!("mooring-bench: {nanoseconds} {}", case.name));
+            }
+            true
+        }
+
         fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
             Some(Box::new(Stream))
         }
@@ -29,14 +47,12 @@ mod entry {
     }
 
     impl Context for Stream {}
+    impl HttpContext for Stream {}
 
-    impl HttpContext for Stream {
-        fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-            Action::Continue
-        }
-
-        fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-            Action::Continue
-        }
+    /// The host's clock, in nanoseconds.
+    fn now() -> u64 {
+        let now = hostcalls::get_current_time().ok();
+        let since = now.and_then(|now| now.duration_since(UNIX_EPOCH).ok());
+        since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
     }
 }
