@@ -8,6 +8,8 @@ use plotters::prelude::*;
 use crate::{figures::quartiles, results::Results, variant::Variant};
 
 const SIZE: (u32, u32) = (860, 420);
+/// The library draws letters at seven tenths of this size.
+const LETTERS: (&str, u32) = ("sans-serif", 17);
 /// What is shown, and in which colour.
 const SHOWN: [(&str, &str, RGBColor); 2] = [
     ("live", "live session", RGBColor(0x2b, 0x6c, 0xb0)),
@@ -37,7 +39,7 @@ fn paint(results: &Results, file: &Path) -> Result<(), Box<dyn std::error::Error
         .margin(12)
         .caption(
             "Processor time of Envoy for one request, HTTP/1.1, one worker",
-            ("sans-serif", 17),
+            ("sans-serif", 22),
         )
         .x_label_area_size(36)
         .y_label_area_size(48)
@@ -46,10 +48,12 @@ fn paint(results: &Results, file: &Path) -> Result<(), Box<dyn std::error::Error
         .configure_mesh()
         .disable_x_mesh()
         .disable_x_axis()
+        .max_light_lines(1)
+        .label_style(LETTERS)
         .y_desc("µs")
         .draw()?;
     for (place, variant) in VARIANTS.iter().enumerate() {
-        let text = Text::new(variant.title(), (place as f64 + 0.08, -top * 0.03), ("sans-serif", 12));
+        let text = Text::new(variant.title(), (place as f64 + 0.08, -top * 0.03), LETTERS);
         chart.plotting_area().draw(&text)?;
     }
     for (number, (_, title, colour)) in SHOWN.iter().enumerate() {
@@ -69,11 +73,7 @@ fn paint(results: &Results, file: &Path) -> Result<(), Box<dyn std::error::Error
             let centre = f64::midpoint(left, right);
             let plot = chart.plotting_area();
             plot.draw(&PathElement::new([(centre, low), (centre, high)], BLACK))?;
-            let text = Text::new(
-                format!("{middle:.1}"),
-                (left + 0.06, high + top * 0.05),
-                ("sans-serif", 12),
-            );
+            let text = Text::new(format!("{middle:.1}"), (left + 0.06, high + top * 0.05), LETTERS);
             plot.draw(&text)?;
         }
     }
@@ -81,6 +81,7 @@ fn paint(results: &Results, file: &Path) -> Result<(), Box<dyn std::error::Error
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE)
+        .label_font(LETTERS)
         .draw()?;
     root.present()?;
     Ok(())

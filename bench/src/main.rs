@@ -106,7 +106,10 @@ async fn measure(options: &Options, results: &mut Results) -> Result<()> {
     // It is measured by itself, with all processors.
     if options.wants("generator") {
         eprintln!("generator ...");
-        results.generator = generator::measure()?;
+        match generator::measure() {
+            Ok(generated) => results.generator = generated,
+            Err(error) => eprintln!("not measured: {error:#}"),
+        }
     }
     processors.to_load()?;
     let pods = upstream::start(PODS)?;

@@ -91,8 +91,8 @@ pub(crate) fn situation(results: &Results, measured: &Measured) -> String {
         let _ = writeln!(text, "{rate:.0} requests a second.\n");
     }
     text.push_str(
-        "| gateway | CPU µs a request | quartiles | against no filter | against native | requests/s | p50 µs | p99 µs | resident MiB |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
+        "| gateway | CPU µs a request | quartiles | least | against no filter | against native | requests/s | p50 µs | p99 µs | resident MiB |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
     let first = measured
         .series
@@ -101,13 +101,14 @@ pub(crate) fn situation(results: &Results, measured: &Measured) -> String {
         .unwrap_or_default();
     for one in &measured.series {
         let (low, middle, high) = quartiles(one.runs.iter().map(|run| run.cpu));
+        let least = one.runs.iter().map(|run| run.cpu).fold(f64::INFINITY, f64::min);
         let ratio = |base: &str| {
             let ratios = results.ratio(&measured.name, &one.label, base, |run| run.cpu);
             ratios.map_or_else(String::new, |ratios| format!("{:.3}", median(ratios)))
         };
         let _ = writeln!(
             text,
-            "| {} | {middle:.2} | {low:.2} to {high:.2} | {} | {} | {:.0} | {:.0} | {:.0} | {:.1} |",
+            "| {} | {middle:.2} | {low:.2} to {high:.2} | {least:.2} | {} | {} | {:.0} | {:.0} | {:.0} | {:.1} |",
             one.label,
             ratio(first),
             ratio(Variant::Native.title()),

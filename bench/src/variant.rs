@@ -39,7 +39,7 @@ impl Variant {
             Self::NoFilter => "no filter",
             Self::Native => "native cookie",
             Self::Empty => "empty module",
-            Self::Pieces => "pieces without the module",
+            Self::Pieces => "pieces, no module",
             Self::Mooring => "Mooring, one backend",
             Self::MooringSplit => "Mooring, two backends",
         }
