@@ -12,7 +12,7 @@ use crate::{
     variant::{EMPTY_MODULE, Recipe, Variant, module},
 };
 
-#[path = "../../policy/benches/cases.rs"]
+#[path = "../../policy/benches/policy/cases.rs"]
 mod cases;
 
 /// A module that measures when it is configured.

@@ -1,7 +1,7 @@
 //! A module that measures functions of `mooring-policy` where the filter runs them, inside Envoy's V8, and logs how long
 //! one call takes: `mooring-bench: <nanoseconds> <name>`.
 
-#[path = "../../../policy/benches/cases.rs"]
+#[path = "../../../policy/benches/policy/cases.rs"]
 mod cases;
 
 mod entry {
