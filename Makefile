@@ -9,6 +9,7 @@ TOOLS := $(CURDIR)/.tools
 MODULE := target/mooring.wasm
 TRAPPING_MODULE := target/mooring-trap.wasm
 COMMAND := target/release/mooring
+BENCH_MODULES := target/mooring-bench-empty.wasm target/mooring-bench-functions.wasm
 
 BINARYEN := $(TOOLS)/node_modules/.bin
 # Those that the Rust compiler uses by itself for this target.
@@ -38,11 +39,11 @@ help: ## List the targets
 build: $(COMMAND) $(MODULE) ## Build the command (target/release/mooring) and the module (target/mooring.wasm)
 
 # The module is the same wherever it is built: no path of this machine is in it.
-$(MODULE) $(TRAPPING_MODULE): export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = \
+$(MODULE) $(TRAPPING_MODULE) $(BENCH_MODULES): export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = \
 	--remap-path-prefix=$(CURDIR)=mooring --remap-path-prefix=$(CARGO_DIRECTORY)=cargo
 
 # cargo knows what is out of date.
-.PHONY: $(COMMAND) $(MODULE)
+.PHONY: $(COMMAND) $(MODULE) $(BENCH_MODULES)
 $(COMMAND):
 	cargo build --locked --release --package mooring-generator
 
@@ -56,6 +57,18 @@ $(MODULE): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
 $(TRAPPING_MODULE): target-wasm32-wasip1
 	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter --features trap --target-dir target/trap
 	cp target/trap/wasm32-wasip1/module/mooring_filter.wasm $@
+
+# What is measured beside it is built on the proxy-wasm crate, which exports a callback for everything that a module can do.
+# Envoy calls those that are there: bench/exports.json names the ones that stay.
+target/mooring-bench-empty.wasm: PACKAGE := mooring-bench-empty
+target/mooring-bench-functions.wasm: PACKAGE := mooring-bench-functions
+$(BENCH_MODULES): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
+	cargo build --locked --profile module --target wasm32-wasip1 --package $(PACKAGE)
+	$(BINARYEN)/wasm-metadce $(WASM_FEATURES) target/wasm32-wasip1/module/$(subst -,_,$(PACKAGE)).wasm \
+		--graph-file bench/exports.json --output $@.dce >/dev/null
+	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Os $@.dce --output $@.new
+	mv $@.new $@
+	rm $@.dce
 
 target-%:
 	@rustup target list --installed | grep -qx $* || rustup target add $*
@@ -97,6 +110,12 @@ MINUTES ?= 10
 .PHONY: soak
 soak: build envoy ## Mixed visitors for MINUTES=10, with a new configuration every ten seconds: failures, sessions, memory
 	MINUTES=$(MINUTES) cargo test --locked --package mooring-tests --test envoy soak:: -- --ignored --nocapture
+
+##@ Measure
+
+.PHONY: bench
+bench: build envoy $(BENCH_MODULES) ## What a session costs, against the goals; ARGS='--quick', '--list', '--only live', '--help'
+	cargo run --locked --quiet --release --package mooring-bench -- $(ARGS)
 
 ##@ Check
 

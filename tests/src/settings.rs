@@ -36,7 +36,7 @@ pub fn workspace() -> &'static Path {
 }
 
 /// A command that runs Envoy; arguments for Envoy follow.
-pub(crate) fn envoy_command() -> Command {
+pub fn envoy_command() -> Command {
     let program = envoy();
     let mut command = Command::new(&program);
     if program.file_name() == Some(OsStr::new("func-e")) {

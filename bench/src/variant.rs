@@ -1,0 +1,273 @@
+//! The configurations that are compared, all of them made out of what `mooring generate` emits.
+
+use std::{net::Ipv4Addr, path::PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use mooring_tests::{Bootstrap, Dialect, Manifests, NAMESPACE, Persistence, Policy, Route, Rule, Site, settings};
+use serde_json::{Map, Value, json};
+
+use crate::{certificate::Certificate, upstream};
+
+/// The module that does nothing.
+pub(crate) const EMPTY_MODULE: &str = "mooring-bench-empty.wasm";
+/// The session's name.
+const SESSION: &str = "cart";
+/// The path of the route without a rule.
+pub(crate) const PLAIN: &str = "/plain";
+
+/// What stands in the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Variant {
+    /// Envoy's router and nothing else.
+    NoFilter,
+    /// Envoy's own `stateful_session` in cookie mode.
+    Native,
+    /// An empty module that is built on the same SDK.
+    Empty,
+    /// What Mooring puts beside its module: guard, pin and choice.
+    Pieces,
+    /// Mooring as it is shipped, where the rule has one backend.
+    Mooring,
+    /// Mooring as it is shipped, where the rule splits between two backends.
+    MooringSplit,
+}
+
+impl Variant {
+    /// As a table names it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::NoFilter => "no filter",
+            Self::Native => "native cookie",
+            Self::Empty => "empty module",
+            Self::Pieces => "pieces, no module",
+            Self::Mooring => "Mooring, one backend",
+            Self::MooringSplit => "Mooring, two backends",
+        }
+    }
+
+    /// Whether Mooring's module is in it.
+    pub(crate) fn is_mooring(self) -> bool {
+        matches!(self, Self::Mooring | Self::MooringSplit)
+    }
+
+    /// Whether it keeps sessions.
+    pub(crate) fn keeps_sessions(self) -> bool {
+        self.is_mooring() || self == Self::Native
+    }
+}
+
+/// What a configuration is made for.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) variant: Variant,
+    /// How many routes with a session one virtual host has. Requests go to the last.
+    pub(crate) routes: usize,
+    /// How many rules are in the plugin configuration besides those of the routes.
+    pub(crate) idle_rules: usize,
+    pub(crate) tls: bool,
+}
+
+impl Recipe {
+    /// One route.
+    pub(crate) fn new(variant: Variant) -> Self {
+        Self {
+            variant,
+            routes: 1,
+            idle_rules: 0,
+            tls: false,
+        }
+    }
+
+    /// The configuration.
+    pub(crate) fn bootstrap(&self, site: Site, pods: &[Ipv4Addr]) -> Result<Bootstrap> {
+        self.shape(self.generate(site, pods))
+    }
+
+    /// What `mooring generate` emits. It is the same for all variants but the split.
+    pub(crate) fn generate(&self, site: Site, pods: &[Ipv4Addr]) -> Bootstrap {
+        manifests(self.variant, self.routes, pods).generate(site).bootstrap()
+    }
+
+    /// Makes the variant out of what was generated.
+    pub(crate) fn shape(&self, mut bootstrap: Bootstrap) -> Result<Bootstrap> {
+        if self.idle_rules > 0 {
+            add_rules(&mut bootstrap, self.idle_rules)?;
+        }
+        let manager = manager(&mut bootstrap)?;
+        match self.variant {
+            Variant::Mooring | Variant::MooringSplit => {}
+            Variant::Pieces => filters(manager)?.retain(|filter| !is_wasm(filter)),
+            Variant::NoFilter => bare(manager, Vec::new())?,
+            Variant::Native => bare(manager, vec![native()])?,
+            Variant::Empty => {
+                let empty = filters(manager)?.iter().find(|filter| is_wasm(filter)).cloned();
+                let mut empty = empty.context("a wasm filter")?;
+                let plugin = empty.pointer_mut("/typed_config/config").context("a plugin")?;
+                put(plugin, "/vm_config/code/local/filename", json!(module(EMPTY_MODULE)?))?;
+                put(plugin, "/configuration/value", json!(""))?;
+                bare(manager, vec![empty])?;
+            }
+        }
+        if self.tls {
+            let chain = bootstrap
+                .json_mut()
+                .pointer_mut("/static_resources/listeners/0/filter_chains/0");
+            let chain = chain.and_then(Value::as_object_mut).context("a filter chain")?;
+            chain.insert("transport_socket".to_owned(), transport_socket());
+        }
+        Ok(bootstrap)
+    }
+}
+
+/// The path that only the last of so many routes matches. All routes have paths of one length, and routes of one length
+/// are in the order of their names.
+pub(crate) fn path(routes: usize) -> String {
+    format!("/r{routes:05}")
+}
+
+fn manifests(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
+    let session = Persistence::cookie(SESSION).absolute("1h").idle("10m");
+    let backends: &[(&str, u32)] = match variant {
+        Variant::MooringSplit => &[("store", 90), ("store-canary", 10)],
+        _ => &[("store", 1)],
+    };
+    let mut all = Manifests::new()
+        .route(&Route::new("plain").rule(Rule::to("plain").below(PLAIN)))
+        .yaml(&service("plain", pods));
+    for (name, _) in backends {
+        let policy = Policy::on(name, session.clone()).dialect(Dialect::BackendLb);
+        all = all.yaml(&service(name, pods)).policy(&policy);
+    }
+    for number in 1..=routes {
+        let rule = Rule::split(backends).below(&path(number));
+        all = all.route(&Route::new(&format!("r{number:05}")).rule(rule));
+    }
+    all
+}
+
+fn service(name: &str, pods: &[Ipv4Addr]) -> String {
+    let endpoint = |pod: &Ipv4Addr| format!("- {{addresses: [{pod}], conditions: {{ready: true}}}}\n");
+    let endpoints: String = pods.iter().map(endpoint).collect();
+    let port = upstream::PORT;
+    format!(
+        "apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: {NAMESPACE}}}
+spec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80, targetPort: {port}}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {name}-x7k2p, namespace: {NAMESPACE}, labels: {{kubernetes.io/service-name: {name}}}}}
+addressType: IPv4
+ports: [{{name: http, port: {port}, protocol: TCP}}]
+endpoints:
+{endpoints}"
+    )
+}
+
+/// Adds rules for routes that Envoy does not have.
+fn add_rules(bootstrap: &mut Bootstrap, count: usize) -> Result<()> {
+    let module = bootstrap.module();
+    let mut configuration: Value = serde_json::from_str(&module.read_configuration())?;
+    let rules = configuration.pointer_mut("/rules").and_then(Value::as_array_mut);
+    let rules = rules.context("rules")?;
+    let model = rules.first().cloned().context("a rule")?;
+    for number in 0..count {
+        let mut rule = model.clone();
+        put(&mut rule, "/route", json!(format!("{NAMESPACE}.idle{number:05}.0")))?;
+        put(
+            &mut rule,
+            "/id",
+            json!(format!("HTTPRoute/{NAMESPACE}/idle{number:05}#0")),
+        )?;
+        rules.push(rule);
+    }
+    module.configuration(&configuration.to_string());
+    Ok(())
+}
+
+/// The HTTP connection manager of the one listener.
+fn manager(bootstrap: &mut Bootstrap) -> Result<&mut Map<String, Value>> {
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let manager = bootstrap.json_mut().pointer_mut(manager);
+    manager.and_then(Value::as_object_mut).context("a connection manager")
+}
+
+fn filters(manager: &mut Map<String, Value>) -> Result<&mut Vec<Value>> {
+    let filters = manager.get_mut("http_filters").and_then(Value::as_array_mut);
+    filters.context("HTTP filters")
+}
+
+/// Takes everything of Mooring out and puts these filters before the router.
+fn bare(manager: &mut Map<String, Value>, before_router: Vec<Value>) -> Result<()> {
+    manager.remove("early_header_mutation_extensions");
+    let filters = filters(manager)?;
+    filters.retain(|filter| name(filter) == "envoy.filters.http.router");
+    ensure!(filters.len() == 1, "{} routers", filters.len());
+    filters.splice(0..0, before_router);
+    let hosts = manager
+        .get_mut("route_config")
+        .and_then(|config| config.get_mut("virtual_hosts"));
+    for host in hosts.and_then(Value::as_array_mut).context("virtual hosts")? {
+        let routes = host.get_mut("routes").and_then(Value::as_array_mut).context("routes")?;
+        for route in routes.iter_mut().filter_map(Value::as_object_mut) {
+            route.remove("typed_per_filter_config");
+            route.remove("request_headers_to_remove");
+        }
+    }
+    Ok(())
+}
+
+fn is_wasm(filter: &Value) -> bool {
+    let kind = filter.pointer("/typed_config/@type").and_then(Value::as_str);
+    kind.is_some_and(|kind| kind.ends_with(".wasm.v3.Wasm"))
+}
+
+fn name(filter: &Value) -> &str {
+    filter.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn put(value: &mut Value, pointer: &str, new: Value) -> Result<()> {
+    *value.pointer_mut(pointer).with_context(|| format!("no {pointer}"))? = new;
+    Ok(())
+}
+
+fn native() -> Value {
+    json!({
+        "name": "envoy.filters.http.stateful_session",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.stateful_session.v3.StatefulSession",
+            "session_state": {
+                "name": "envoy.http.stateful_session.cookie",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState",
+                    "cookie": {"name": SESSION, "path": "/", "ttl": "3600s"},
+                },
+            },
+        },
+    })
+}
+
+fn transport_socket() -> Value {
+    let certificate = Certificate::of_this_run();
+    json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_certificates": [{
+                    "certificate_chain": {"inline_string": certificate.chain_pem},
+                    "private_key": {"inline_string": certificate.key_pem},
+                }],
+            },
+        },
+    })
+}
+
+/// A module of this benchmark, as the Makefile builds it.
+pub(crate) fn module(file: &str) -> Result<PathBuf> {
+    let path = settings::workspace().join("target").join(file);
+    ensure!(path.is_file(), "there is no target/{file}: `make bench` builds it");
+    Ok(path)
+}

@@ -1,0 +1,181 @@
+//! What a request runs through, ready to be called. criterion measures it here, the benchmark of the whole gateway measures
+//! it natively and inside Envoy.
+
+#![expect(
+    clippy::expect_used,
+    clippy::arithmetic_side_effects,
+    reason = "as in a test: the input is written below"
+)]
+
+use std::{hint::black_box, rc::Rc};
+
+use mooring_policy::{
+    cookie,
+    decision::{self, Decision, Outcome},
+    keys::{Entry, KeyRing},
+    rule::{RouteTable, Rule},
+    token::{NONCE_LENGTH, Token},
+};
+
+const NOW: u64 = 1_763_713_371;
+const NAME: &str = "cart";
+const HOST: &[u8] = b"10.244.17.211:8080";
+const NONCE: [u8; NONCE_LENGTH] = [7; NONCE_LENGTH];
+
+/// A function with its input.
+pub struct Case {
+    /// What it is called.
+    pub name: &'static str,
+    run: Box<dyn FnMut()>,
+}
+
+impl Case {
+    fn new<T>(name: &'static str, mut run: impl FnMut() -> T + 'static) -> Self {
+        Self {
+            name,
+            run: Box::new(move || {
+                black_box(run());
+            }),
+        }
+    }
+
+    /// Calls it once.
+    pub fn call(&mut self) {
+        (self.run)();
+    }
+
+    /// How long one call takes, in nanoseconds: the best of some batches of about `batch` nanoseconds each.
+    #[allow(dead_code, reason = "criterion measures by itself")]
+    pub fn measure(&mut self, batch: u64, clock: impl Fn() -> u64) -> u64 {
+        const BATCHES: u32 = 50;
+        let mut time = |calls: u64| {
+            let start = clock();
+            (0..calls).for_each(|_| self.call());
+            clock().saturating_sub(start).max(1)
+        };
+        let mut calls = 1;
+        let mut taken = time(calls);
+        while taken < batch / 2 {
+            calls *= 2;
+            taken = time(calls);
+        }
+        let best = (0..BATCHES).map(|_| time(calls)).min().unwrap_or(taken);
+        best / calls
+    }
+}
+
+/// All of them.
+#[must_use]
+pub fn all() -> Vec<Case> {
+    let keys = Rc::new(KeyRing::parse(&Entry::new(1, [9; 32]).reveal()).expect("a ring"));
+    let rule = rule();
+    let text = Rc::new(token(&rule, &keys));
+    let line = |length| line(&text, length);
+    vec![
+        case(&keys, &rule, {
+            let text = Rc::clone(&text);
+            ("unseal", move |keys: &KeyRing, rule: &Rule| {
+                let session = rule.session().expect("a session");
+                Token::open(text.as_bytes(), keys, session.binding()).is_ok()
+            })
+        }),
+        case(&keys, &rule, {
+            let line = line(0);
+            ("decide, live session", move |keys: &KeyRing, rule: &Rule| {
+                let decision = decide(rule, keys, &line);
+                (decision.host_header(rule), decision.backend())
+            })
+        }),
+        case(
+            &keys,
+            &rule,
+            ("decide, new session", |keys: &KeyRing, rule: &Rule| {
+                decide(rule, keys, b"theme=dark; lang=en").backend()
+            }),
+        ),
+        case(&keys, &rule, {
+            let decision = decide(&rule, &keys, b"");
+            ("mint", move |keys: &KeyRing, rule: &Rule| mint(&decision, keys, rule))
+        }),
+        cookies("cookies, 100 B", line(0)),
+        cookies("cookies, 1 KB", line(1_000)),
+        cookies("cookies, 8 KB", line(8_000)),
+        configuration("configuration, 1 rule", 1),
+        configuration("configuration, 1,000 rules", 1_000),
+    ]
+}
+
+fn case<T>(
+    keys: &Rc<KeyRing>,
+    rule: &Rc<Rule>,
+    (name, run): (&'static str, impl Fn(&KeyRing, &Rule) -> T + 'static),
+) -> Case {
+    let (keys, rule) = (Rc::clone(keys), Rc::clone(rule));
+    Case::new(name, move || run(&keys, &rule))
+}
+
+/// Finds our cookie in a line, and takes it out.
+fn cookies(name: &'static str, line: Vec<u8>) -> Case {
+    Case::new(name, move || {
+        let found = cookie::values(&line, NAME).map(<[u8]>::len).sum::<usize>();
+        (found, cookie::without(&line, NAME))
+    })
+}
+
+/// Reads a plugin configuration.
+fn configuration(name: &'static str, rules: usize) -> Case {
+    let json = configuration_of(rules);
+    Case::new(name, move || {
+        RouteTable::parse(json.as_bytes()).map(|table| table.len())
+    })
+}
+
+fn decide(rule: &Rule, keys: &KeyRing, line: &[u8]) -> Decision {
+    let none: &[(String, Vec<u8>)] = &[];
+    decision::decide(rule, Some(keys), cookie::values(line, NAME), none, NOW, || {
+        0x9e37_79b9_7f4a_7c15
+    })
+}
+
+fn mint(decision: &Decision, keys: &KeyRing, rule: &Rule) -> usize {
+    assert_eq!(decision.outcome(), Outcome::New);
+    let due = decision.due(rule, Some(HOST), true, NOW).expect("a token is due");
+    let session = rule.session().expect("a session");
+    due.seal(session, keys, NONCE, NOW).expect("a token").value.len()
+}
+
+/// A token of a live session.
+fn token(rule: &Rule, keys: &KeyRing) -> String {
+    let token = Token {
+        backend: b"store.shop:80".as_slice().into(),
+        host: HOST.into(),
+        ..Token::begin(NOW, true)
+    };
+    let session = rule.session().expect("a session");
+    token.seal(keys, session.binding(), NONCE).expect("a token")
+}
+
+/// A `Cookie` line with ours last, after others of about so many bytes.
+fn line(token: &str, length: usize) -> Vec<u8> {
+    let other = |number| format!("_application_{number:03}=GA1.2.{number:03}314159265.1763713371; ");
+    let others: Vec<String> = (0..length / other(0).len()).map(other).collect();
+    format!("theme=dark; lang=en; {}{NAME}={token}", others.concat()).into_bytes()
+}
+
+fn rule() -> Rc<Rule> {
+    let table = RouteTable::parse(configuration_of(1).as_bytes()).expect("a configuration");
+    Rc::clone(table.rules().next().expect("a rule"))
+}
+
+fn configuration_of(rules: usize) -> String {
+    let rule = |number| {
+        format!(
+            r#"{{"id": "HTTPRoute/shop/store-{number}#0", "route": "shop.store-{number}.0",
+            "backends": [{{"key": "store.shop:80", "weight": 90}}, {{"key": "store-canary.shop:80", "weight": 10}}],
+            "session": {{"name": "{NAME}", "type": "Cookie", "absoluteTimeout": "1h", "idleTimeout": "10m",
+            "cookie": {{"path": "/", "lifetimeType": "Permanent"}}}}}}"#
+        )
+    };
+    let rules: Vec<String> = (0..rules).map(rule).collect();
+    format!(r#"{{"version": 1, "rules": [{}]}}"#, rules.join(","))
+}
