@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Result, ensure};
-use mooring_tests::{Bootstrap, Client, Envoy, Site, Update};
+use mooring_tests::{Bootstrap, Client, Envoy, Failure, Site, Update};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
@@ -89,7 +89,7 @@ async fn visit(client: &Client, stopped: impl Fn() -> bool) -> (u64, u64) {
     while !stopped() {
         let reply = match request.attempt().await {
             // Envoy closed the connection as the request went out: clients send it again.
-            Err(error) if error.is_canceled() || error.is_closed() => request.attempt().await,
+            Err(Failure::Broken(error)) if error.is_canceled() || error.is_closed() => request.attempt().await,
             reply => reply,
         };
         requests += 1;

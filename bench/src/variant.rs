@@ -102,6 +102,8 @@ impl Recipe {
             Variant::Empty => {
                 let empty = filters(manager)?.iter().find(|filter| is_wasm(filter)).cloned();
                 let mut empty = empty.context("a wasm filter")?;
+                // Without the routes' configuration, nothing would turn it on.
+                empty.as_object_mut().context("a filter")?.remove("disabled");
                 let plugin = empty.pointer_mut("/typed_config/config").context("a plugin")?;
                 put(plugin, "/vm_config/code/local/filename", json!(module(EMPTY_MODULE)?))?;
                 put(plugin, "/configuration/value", json!(""))?;
