@@ -1,7 +1,7 @@
 //! How the time and memory of `mooring generate` grow with its input: `cargo bench --package mooring-generator --bench
 //! scale`, which prints a line of JSON for each size. Arguments are other numbers of routes.
 //!
-//! A route has what it needs in a shop of its size: one HTTPRoute, one Service with endpoints and one policy each, every
+//! A route has what it needs in a shop of its size: one `HTTPRoute`, one Service with endpoints and one policy each, every
 //! fifth route a split over two Services, a namespace for a hundred routes and a Gateway for a thousand. Seconds are the
 //! least of several runs of the command as a whole, from its start to its end; memory is its high-water mark as the kernel
 //! keeps it. `exponent` is that of the growth since the size before: 1 is linear.
@@ -11,6 +11,7 @@
     clippy::expect_used,
     clippy::print_stdout,
     clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
     reason = "a measurement that cannot be made is no measurement"
 )]
 
