@@ -34,18 +34,18 @@ fn shop(rules: usize) -> String {
     input
 }
 
-/// The names of the EnvoyFilters, with their JSON and the Envoy routes that they patch.
+/// The names of the `EnvoyFilter`s, with their JSON and the Envoy routes that they patch.
 fn parts(run: &Generated) -> BTreeMap<String, (String, Vec<String>)> {
     let items = run.at("/items").as_array().unwrap().iter();
     let filters = items.filter(|item| item["kind"] == "EnvoyFilter");
     filters
         .map(|item| {
-            let patches = item["spec"]["configPatches"].as_array().unwrap().iter();
+            let patches = item.pointer("/spec/configPatches").unwrap().as_array().unwrap().iter();
             let routes = patches.filter_map(|patch| {
                 let name = patch.pointer("/match/routeConfiguration/vhost/route/name")?;
                 name.as_str().map(str::to_owned)
             });
-            let name = item["metadata"]["name"].as_str().unwrap().to_owned();
+            let name = item.pointer("/metadata/name").unwrap().as_str().unwrap().to_owned();
             (name, (item.to_string(), routes.collect()))
         })
         .collect()
