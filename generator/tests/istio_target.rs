@@ -405,7 +405,7 @@ fn the_checksum_of_the_module() {
             .stdin(SHOP)
             .assert();
         let output = run.get_output();
-        let value: Option<serde_json::Value> = serde_json::from_slice(&output.stdout).ok();
+        let value: Option<Value> = serde_json::from_slice(&output.stdout).ok();
         let sha256 = value.map(|value| value.pointer("/items/0/spec/sha256").cloned());
         (sha256, String::from_utf8_lossy(&output.stderr).into_owned())
     };
