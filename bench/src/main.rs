@@ -83,10 +83,10 @@ async fn main() -> Result<()> {
         std::fs::write(&options.json, serde_json::to_string_pretty(&results)?)?;
     }
     let report = report::report(&results);
-    println!("{report}");
     if options.write {
         document::write(&results, &report)?;
     }
+    println!("{report}");
     Ok(())
 }
 

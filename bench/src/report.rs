@@ -174,11 +174,12 @@ pub(crate) fn updates(updates: Option<&Updates>) -> String {
     let (low, middle, high) = quartiles(updates.taken.iter().copied());
     format!(
         "### Updates under load\n\nThe configuration of {} routes was replaced {} times (by LDS) while clients with sessions sent {} \
-         requests: {} failed. Each took {middle:.0} ms ({low:.0} to {high:.0}) until Envoy worked with it and the old listener was gone.\n\n",
+         requests: {} were cut off, {} were answered wrongly. Each took {middle:.0} ms ({low:.0} to {high:.0}) until Envoy worked with it and the old listener was gone.\n\n",
         updates.routes,
         updates.taken.len(),
         updates.requests,
-        updates.failed,
+        updates.cut,
+        updates.wrong,
     )
 }
 

@@ -25,8 +25,10 @@ pub(crate) struct Updates {
     /// How long each took until Envoy worked with it, in milliseconds.
     pub(crate) taken: Vec<f64>,
     pub(crate) requests: u64,
-    /// Requests that were not answered by 200 from the session's pod.
-    pub(crate) failed: u64,
+    /// Requests whose connection was closed before an answer, also on the second try.
+    pub(crate) cut: u64,
+    /// Answers that were not 200 from the session's pod.
+    pub(crate) wrong: u64,
 }
 
 /// Replaces a configuration of 1,000 routes so many times while clients send requests.
@@ -62,8 +64,9 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, times: u
     Ok(Updates {
         routes: ROUTES,
         taken,
-        requests: counts.iter().map(|(requests, _)| requests).sum(),
-        failed: counts.iter().map(|(_, failed)| failed).sum(),
+        requests: counts.iter().map(|count| count.requests).sum(),
+        cut: counts.iter().map(|count| count.cut).sum(),
+        wrong: counts.iter().map(|count| count.wrong).sum(),
     })
 }
 
@@ -78,24 +81,34 @@ fn changed(first: &Bootstrap, number: usize) -> Result<Bootstrap> {
     Ok(next)
 }
 
-/// One client with its session: how many requests it sent, and how many went wrong.
-async fn visit(client: &Client, stopped: impl Fn() -> bool) -> (u64, u64) {
+/// What one client saw.
+#[derive(Default)]
+struct Count {
+    requests: u64,
+    cut: u64,
+    wrong: u64,
+}
+
+/// One client with its session.
+async fn visit(client: &Client, stopped: impl Fn() -> bool) -> Count {
     let target = path(ROUTES);
     let begin = client.get(&target).await.ok();
     let pair = begin.header("set-cookie").unwrap_or_default();
     let pair = pair.split(|&byte| byte == b';').next().unwrap_or_default();
     let request = client.request(&target).cookie(pair);
-    let (mut requests, mut failed) = (0, 0);
+    let mut count = Count::default();
     while !stopped() {
         let reply = match request.attempt().await {
             // Envoy closed the connection as the request went out: clients send it again.
             Err(Failure::Broken(error)) if error.is_canceled() || error.is_closed() => request.attempt().await,
             reply => reply,
         };
-        requests += 1;
-        if !reply.is_ok_and(|reply| reply.status() == 200 && reply.body() == begin.body()) {
-            failed += 1;
+        count.requests += 1;
+        match reply {
+            Ok(reply) if reply.status() == 200 && reply.body() == begin.body() => {}
+            Ok(_) => count.wrong += 1,
+            Err(_) => count.cut += 1,
         }
     }
-    (requests, failed)
+    count
 }
