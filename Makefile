@@ -17,6 +17,7 @@ WASM_FEATURES := -mvp --enable-bulk-memory --enable-multivalue --enable-mutable-
 ENVOY_VERSION := 1.40.0
 BINARYEN_VERSION := 132.0.0
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
 TYPOS_VERSION := 1.52.0
 # The runner must be of the very version that the tests were built with.
 WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
@@ -80,6 +81,10 @@ test-wasm: target-wasm32-unknown-unknown $(TOOLS)/bin/wasm-bindgen-test-runner #
 test-mesh: build envoy ## The same against a real istiod and kube-apiserver; ARGS='-run NAME -v' selects
 	MOORING=$(CURDIR)/$(COMMAND) MOORING_WASM=$(CURDIR)/$(MODULE) tests/mesh/run $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Every fuzz target for SECONDS=10
+	fuzz/run $(or $(SECONDS),10)
+
 ##@ Check
 
 .PHONY: check
@@ -88,6 +93,7 @@ check: fmt-check clippy doc deny spelling check-generated ## Formatting, lints, 
 .PHONY: fmt-check
 fmt-check:
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 
 .PHONY: clippy
 clippy: target-wasm32-wasip1
@@ -142,6 +148,9 @@ $(TOOLS)/python/bin/typos: | $(TOOLS)/python
 $(TOOLS)/bin/cargo-deny:
 	cargo install --quiet --locked --debug --root $(TOOLS) cargo-deny --version $(CARGO_DENY_VERSION)
 
+$(TOOLS)/bin/cargo-fuzz:
+	cargo install --quiet --locked --debug --root $(TOOLS) cargo-fuzz --version $(CARGO_FUZZ_VERSION)
+
 $(TOOLS)/bin/wasm-bindgen-test-runner: Cargo.lock
 	$(TOOLS)/bin/wasm-bindgen-test-runner --version 2>/dev/null | grep -qw '$(WASM_BINDGEN_VERSION)' \
 		|| cargo install --quiet --debug --root $(TOOLS) wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION)
@@ -150,3 +159,4 @@ $(TOOLS)/bin/wasm-bindgen-test-runner: Cargo.lock
 .PHONY: clean
 clean: ## Remove what was built, but not the tools
 	cargo clean
+	cargo clean --manifest-path fuzz/Cargo.toml
