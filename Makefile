@@ -20,6 +20,7 @@ ENVOY_VERSION := 1.40.0
 BINARYEN_VERSION := 132.0.0
 CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
 TYPOS_VERSION := 1.52.0
 CARGO_DIRECTORY = $(or $(CARGO_HOME),$(HOME)/.cargo)
 # The runner must be of the very version that the tests were built with.
@@ -111,6 +112,10 @@ MINUTES ?= 10
 soak: build envoy ## Mixed visitors for MINUTES=10, with a new configuration every ten seconds: failures, sessions, memory
 	MINUTES=$(MINUTES) cargo test --locked --package mooring-tests --test envoy soak:: -- --ignored --nocapture
 
+.PHONY: fuzz
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Every fuzz target for SECONDS=10
+	fuzz/run $(or $(SECONDS),10)
+
 ##@ Measure
 
 .PHONY: bench
@@ -125,6 +130,7 @@ check: fmt-check clippy doc deny spelling check-generated ## Formatting, lints, 
 .PHONY: fmt-check
 fmt-check:
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 
 .PHONY: clippy
 clippy: target-wasm32-wasip1
@@ -200,6 +206,9 @@ $(TOOLS)/bin/cargo-deny:
 $(TOOLS)/bin/cargo-cyclonedx:
 	cargo install --quiet --locked --debug --root $(TOOLS) cargo-cyclonedx --version $(CARGO_CYCLONEDX_VERSION)
 
+$(TOOLS)/bin/cargo-fuzz:
+	cargo install --quiet --locked --debug --root $(TOOLS) cargo-fuzz --version $(CARGO_FUZZ_VERSION)
+
 $(TOOLS)/bin/wasm-bindgen-test-runner: Cargo.lock
 	$(TOOLS)/bin/wasm-bindgen-test-runner --version 2>/dev/null | grep -qw '$(WASM_BINDGEN_VERSION)' \
 		|| cargo install --quiet --debug --root $(TOOLS) wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION)
@@ -208,3 +217,4 @@ $(TOOLS)/bin/wasm-bindgen-test-runner: Cargo.lock
 .PHONY: clean
 clean: ## Remove what was built, but not the tools
 	cargo clean
+	cargo clean --manifest-path fuzz/Cargo.toml

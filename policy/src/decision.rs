@@ -246,7 +246,9 @@ impl Decision {
         let (issue, token) = match &self.session {
             None if may_bind => (Issue::New, bound(Token::begin(now, session.cookie().is_secure(https)))),
             // An app can send Envoy's header itself: a host that is the session's own is no news.
-            Some(old) if may_bind && !self.diverted && self.moves(old, host) => (Issue::Repinned, bound(old.clone())),
+            Some(old) if may_bind && !self.diverted && self.moves(session, old, host) => {
+                (Issue::Repinned, bound(old.clone()))
+            }
             Some(old) if self.refresh_due() => {
                 let token = Token {
                     seen: now,
@@ -259,8 +261,9 @@ impl Decision {
         Some(Due { issue, token })
     }
 
-    fn moves(&self, old: &Token, host: &[u8]) -> bool {
-        self.outcome == Outcome::BackendGone || *old.host != *host
+    /// A host in a token is of no account where sessions are no longer bound to hosts.
+    fn moves(&self, session: &Session, old: &Token, host: &[u8]) -> bool {
+        self.outcome == Outcome::BackendGone || (session.pin() == Pin::Host && *old.host != *host)
     }
 
     /// Whether [`Self::due`] can give a token although Envoy chose no new host.

@@ -244,6 +244,20 @@ fn a_session_from_before_gets_secure_where_new_attributes_demand_it() {
 
 #[test]
 #[wasm_bindgen_test]
+fn a_session_from_before_on_a_host_does_not_move_where_none_is_pinned() {
+    let token = visit(&rule(&[("a", 1)], Some(session())), HOST, NOW);
+    let raw = config::Session {
+        pin: Pin::Backend,
+        ..session()
+    };
+    let unpinned = rule(&[("a", 1)], Some(raw));
+    let back = again(&unpinned, &token, NOW + 1);
+    assert!(!back.is_due_without_host(&unpinned));
+    assert_eq!(back.due(&unpinned, None, false, NOW + 1), None);
+}
+
+#[test]
+#[wasm_bindgen_test]
 fn a_header_session_carries_the_bare_token() {
     let by_header = config::Session {
         name: "x-cart".to_owned(),

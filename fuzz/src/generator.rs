@@ -1,0 +1,237 @@
+//! What holds for whatever the generator reads: it says what is wrong, and what it emits, the filter accepts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, SocketAddr},
+};
+
+use mooring_generator::{
+    cli::Format,
+    diagnostic::Report,
+    emit::{FailStrategy, Output, envoy, istio},
+    generate::{Target, generate},
+    output,
+    source::Sources,
+    validate,
+};
+use mooring_policy::{
+    config::{Config, Rule},
+    rule::RouteTable,
+};
+use serde_json::Value;
+
+/// Checks a text as the input of the command.
+pub fn check(text: &[u8]) {
+    let Ok(text) = str::from_utf8(text) else { return };
+    let mut whole = Sources::default();
+    whole.add("input.yaml", text.to_owned());
+
+    let sound = validate(&whole);
+    let istio = run(&whole, &istio_newest());
+    assert!(sound || istio.is_none(), "generated from what validate refuses");
+    if let Some(outputs) = istio {
+        check_istio(&outputs, text);
+        // The order of the documents, and in which files they are, means nothing.
+        if let Some(reversed) = reversed(text) {
+            assert_eq!(
+                run(&reversed, &istio_newest()),
+                Some(outputs),
+                "another order, other objects"
+            );
+        }
+    }
+    if let Some(outputs) = run(&whole, &local_envoy()) {
+        outputs.iter().for_each(|output| check_envoy(&output.value));
+    }
+}
+
+fn istio_newest() -> Target {
+    Target::Istio(istio::Options {
+        url: "oci://registry.example/mooring:1".to_owned(),
+        sha256: None,
+        gateway_namespace: None,
+        fail_strategy: FailStrategy::Open,
+        version: istio::IstioVersion::default(),
+    })
+}
+
+fn local_envoy() -> Target {
+    Target::Envoy(envoy::Options {
+        wasm: "mooring.wasm".to_owned(),
+        fail_strategy: FailStrategy::Reload,
+        admin: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9901),
+        listen: BTreeMap::new(),
+    })
+}
+
+/// Whether `mooring validate` finds no error.
+fn validate(sources: &Sources) -> bool {
+    let mut report = Report::default();
+    let validation = validate::validate(sources, &mut report);
+    assert!(!validate::text(&validation, &report, sources).is_empty());
+    let json = validate::json(&validation, &report, sources);
+    let told: Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!(told["valid"], !report.has_errors());
+    say(&report, sources);
+    !report.has_errors()
+}
+
+/// What is generated, unless the input is wrong.
+fn run(sources: &Sources, target: &Target) -> Option<Vec<Output>> {
+    let mut report = Report::default();
+    let outputs = generate(sources, target, &mut report);
+    say(&report, sources);
+    if report.has_errors() {
+        return None;
+    }
+    check_outputs(&outputs);
+    Some(outputs)
+}
+
+fn say(report: &Report, sources: &Sources) {
+    for diagnostic in report.sorted() {
+        let said = diagnostic.render(sources);
+        // That is the last resort: what is wrong should have been found before, with its place.
+        assert!(!said.contains("the filter would refuse"), "{said}");
+    }
+}
+
+/// The texts are what was meant, and each object gets a file of its own.
+fn check_outputs(outputs: &[Output]) {
+    let mut stems = BTreeSet::new();
+    for output in outputs {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+        assert!(
+            output.file_stem.bytes().all(plain) && stems.insert(&output.file_stem),
+            "{}",
+            output.file_stem
+        );
+        for format in [Format::Yaml, Format::Json] {
+            let text = output::text(std::slice::from_ref(output), format).expect("it can be written");
+            let read: Value = serde_saphyr::from_str(&text).expect("it is YAML");
+            assert_eq!(read, output.value, "{text}");
+        }
+    }
+}
+
+/// Each object of Istio's two kinds, of one gateway after the other.
+fn check_istio(outputs: &[Output], text: &str) {
+    for pair in outputs.chunks(2) {
+        let [plugin, filter] = pair else {
+            panic!("there is a WasmPlugin without an EnvoyFilter")
+        };
+        let plugin = &plugin.value["spec"]["pluginConfig"];
+        let config = accepted(&plugin.to_string());
+        let routes = filter.value["spec"]["configPatches"]
+            .as_array()
+            .expect("there are patches");
+        let routes: Vec<&Value> = routes.iter().filter(|patch| patch["applyTo"] == "HTTP_ROUTE").collect();
+        for rule in &config.rules {
+            check_choice(rule, &routes);
+            check_namespaces(rule, text);
+        }
+    }
+}
+
+/// The route chooses among the backends among which the filter chooses.
+fn check_choice(rule: &Rule, routes: &[&Value]) {
+    let hosts: Vec<Option<&str>> = match rule.virtual_hosts.as_slice() {
+        [] => vec![None],
+        hosts => hosts.iter().map(|host| Some(host.as_str())).collect(),
+    };
+    let keys: BTreeSet<&str> = rule.backends.iter().map(|backend| backend.key.as_str()).collect();
+    for host in hosts {
+        let meant = |patch: &&&Value| {
+            let virtual_host = &patch["match"]["routeConfiguration"]["vhost"];
+            virtual_host["route"]["name"] == rule.route.as_str() && virtual_host["name"].as_str() == host
+        };
+        let patches: Vec<&&Value> = routes.iter().filter(meant).collect();
+        assert!(!patches.is_empty(), "{} has no patch in {host:?}", rule.route);
+        let mut choices = patches.iter().filter_map(|patch| choice(patch));
+        if keys.len() > 1 {
+            assert!(
+                choices.any(|found| found == keys),
+                "{} cannot choose in {host:?}",
+                rule.route
+            );
+        }
+    }
+}
+
+/// The backends among which a patch lets Envoy choose.
+fn choice(patch: &Value) -> Option<BTreeSet<&str>> {
+    let specifier = "/patch/value/route/inline_cluster_specifier_plugin/extension/typed_config";
+    let tree = patch
+        .pointer(specifier)?
+        .pointer("/cluster_matcher/matcher_tree/exact_match_map/map")?;
+    Some(tree.as_object()?.keys().map(String::as_str).collect())
+}
+
+/// A route of Gateway API reaches the Services of another namespace by a `ReferenceGrant` only.
+fn check_namespaces(rule: &Rule, text: &str) {
+    let mut parts = rule.id.split('/');
+    let (Some("HTTPRoute" | "GRPCRoute"), Some(namespace)) = (parts.next(), parts.next()) else {
+        return;
+    };
+    for backend in &rule.backends {
+        let (host, _) = backend.key.rsplit_once(':').expect("it has a port");
+        let own = host.ends_with(&format!(".{namespace}"));
+        assert!(
+            own || text.contains("ReferenceGrant"),
+            "{} reaches {}",
+            rule.id,
+            backend.key
+        );
+    }
+}
+
+/// Every plugin configuration in the bootstrap.
+fn check_envoy(value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(text) = fields
+                .get("configuration")
+                .and_then(|configuration| configuration["value"].as_str())
+            {
+                accepted(text);
+            }
+            fields.values().for_each(check_envoy);
+        }
+        Value::Array(items) => items.iter().for_each(check_envoy),
+        _ => {}
+    }
+}
+
+/// A plugin configuration, which the filter must accept.
+fn accepted(json: &str) -> Config {
+    if let Err(refusal) = RouteTable::parse(json.as_bytes()) {
+        panic!("{refusal}: {json}");
+    }
+    serde_json::from_str(json).expect("it was accepted")
+}
+
+/// The documents in the opposite order, each in a file of its own. None where that could mean something else.
+fn reversed(text: &str) -> Option<Sources> {
+    if text.contains('%') {
+        return None;
+    }
+    let mut documents = vec![String::new()];
+    for line in text.split_inclusive('\n') {
+        let rest = line.strip_prefix("---");
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace)) {
+            documents.push(String::new());
+        }
+        documents.last_mut()?.push_str(line);
+    }
+    let has_content = |document: &String| {
+        let mut lines = document
+            .lines()
+            .map(|line| line.strip_prefix("---").unwrap_or(line).trim());
+        lines.any(|line| !line.is_empty() && !line.starts_with('#') && line != "...")
+    };
+    let mut sources = Sources::default();
+    for (position, document) in documents.into_iter().filter(has_content).rev().enumerate() {
+        sources.add(&format!("{position}.yaml"), document);
+    }
+    Some(sources)
+}

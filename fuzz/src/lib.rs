@@ -1,0 +1,24 @@
+//! What the fuzz targets share. Each target states properties that hold for any input; an input for which one does not hold
+//! ends the run with a panic, and is kept under `fuzz/artifacts`.
+//!
+//! - [`shape`]: plugin configurations and requests out of bytes, mostly valid ones.
+//! - [`reference`]: the same decisions as those of `mooring-policy`, made in another way.
+//! - [`manifest`]: changes of Kubernetes objects that leave them Kubernetes objects.
+//! - [`generator`]: what holds for whatever the generator reads.
+
+use mooring_policy::keys::{Entry, KeyRing};
+
+pub mod generator;
+pub mod manifest;
+pub mod reference;
+pub mod shape;
+
+/// A ring of keys with these ids, each of which has a secret of its own.
+#[must_use]
+pub fn ring(ids: &[u8]) -> KeyRing {
+    let entries: Vec<String> = ids
+        .iter()
+        .map(|id| Entry::new(*id, [*id; 32]).reveal().to_string())
+        .collect();
+    KeyRing::parse(&entries.join(",")).expect("ids that differ are a ring")
+}

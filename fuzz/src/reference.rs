@@ -1,0 +1,248 @@
+//! The decisions of `mooring-policy`, made in another way: slowly, from the configuration as it is written, and without
+//! any of its code.
+
+use mooring_policy::{
+    canary::Verdict,
+    config::{self, MatchType, Source},
+    duration::Duration,
+    session::{MAX_SKEW, Standing},
+    token::{Rejection, Token},
+};
+use regex_lite::Regex;
+
+/// The lines of a request's headers.
+pub type Lines = [(String, Vec<u8>)];
+
+/// The values of a cookie in the lines of a request.
+#[must_use]
+pub fn cookies(lines: &Lines, name: &str) -> Vec<Vec<u8>> {
+    let lines = lines.iter().filter(|(header, _)| header.eq_ignore_ascii_case("cookie"));
+    let pairs = lines.flat_map(|(_, line)| line.split(|byte| *byte == b';'));
+    let named = pairs.filter_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        (pair[..equals].trim_ascii() == name.as_bytes()).then(|| pair[equals + 1..].trim_ascii())
+    });
+    let bare = named.map(|value| match value {
+        [b'"', bare @ .., b'"'] => bare,
+        value => value,
+    });
+    bare.map(<[u8]>::to_vec).collect()
+}
+
+/// The values of a source.
+#[must_use]
+pub fn values(lines: &Lines, source: &Source) -> Vec<Vec<u8>> {
+    match source {
+        Source::Cookie(name) => cookies(lines, name),
+        Source::Header(name) => {
+            let lines = lines.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name));
+            lines.map(|(_, value)| value.clone()).collect()
+        }
+    }
+}
+
+/// What the forcing rules say of a request. The canary routing must be one that is accepted.
+#[must_use]
+pub fn judge(canary: &config::Canary, backends: &[config::Backend], lines: &Lines) -> Verdict {
+    for (rule, raw) in canary.rules.iter().enumerate() {
+        let Some(backend) = backends.iter().position(|backend| backend.key == raw.backend) else {
+            continue;
+        };
+        if let Some(source) = &raw.opt_in {
+            let said = values(lines, source);
+            if said.iter().any(|value| value == b"always") {
+                return Verdict::To { rule, backend };
+            }
+            if said.iter().any(|value| value == b"never") {
+                return Verdict::Not { rule, backend };
+            }
+        } else if raw.matches.iter().all(|one| holds(one, lines)) {
+            return Verdict::To { rule, backend };
+        }
+    }
+    Verdict::Free
+}
+
+fn holds(one: &config::Match, lines: &Lines) -> bool {
+    let values = values(lines, &one.on);
+    let wanted = one.value.as_deref().unwrap_or_default();
+    let test = |value: &Vec<u8>| match one.kind {
+        MatchType::Present => true,
+        MatchType::Absent => false,
+        MatchType::Exact => value == wanted.as_bytes(),
+        MatchType::Prefix => value.get(..wanted.len()) == Some(wanted.as_bytes()),
+        MatchType::Suffix => value.iter().rev().take(wanted.len()).eq(wanted.as_bytes().iter().rev()),
+        MatchType::Contains => (0..=value.len()).any(|start| value[start..].starts_with(wanted.as_bytes())),
+        MatchType::RegularExpression => {
+            let whole = Regex::new(&format!(r"\A(?:{wanted})\z")).expect("it was accepted");
+            str::from_utf8(value).is_ok_and(|value| whole.is_match(value))
+        }
+    };
+    if one.kind == MatchType::Absent {
+        values.is_empty()
+    } else {
+        values.iter().any(test)
+    }
+}
+
+/// What a token that opened is worth.
+#[must_use]
+pub fn standing(session: &config::Session, token: &Token, now: u64) -> Standing {
+    // No sum of a few of these overflows.
+    let wide = |seconds: u64| i128::from(seconds);
+    let seconds = |duration: Option<Duration>| duration.and_then(|duration| duration.whole_seconds().ok()).map(wide);
+    let age = wide(now) - wide(token.issued);
+    let silence = wide(now) - wide(token.seen);
+    if age < -wide(MAX_SKEW) {
+        return Standing::Rejected(Rejection::Future);
+    }
+    if seconds(session.absolute_timeout).is_some_and(|timeout| age.max(0) >= timeout) {
+        return Standing::ExpiredAbsolute;
+    }
+    let Some(timeout) = seconds(session.idle_timeout) else {
+        return Standing::Live { refresh_due: false };
+    };
+    if silence > timeout {
+        return Standing::ExpiredIdle;
+    }
+    let refresh = seconds(session.refresh_interval).unwrap_or((timeout / 20).clamp(1, 60));
+    Standing::Live {
+        refresh_due: silence >= refresh || silence < -wide(MAX_SKEW),
+    }
+}
+
+/// A regular expression that is known by what it is made of.
+#[derive(Clone, Debug, arbitrary::Arbitrary)]
+pub enum Pattern {
+    /// A letter.
+    Letter(Letter),
+    /// Any character.
+    Any,
+    /// One of several letters, or none of them.
+    Class(bool, Letter, Letter),
+    /// Nothing.
+    Empty,
+    /// One after the other.
+    Both(Box<(Pattern, Pattern)>),
+    /// One or the other.
+    Either(Box<(Pattern, Pattern)>),
+    /// Again and again: from so often, to so often or without end.
+    Repeated(Box<Pattern>, Times),
+}
+
+/// The letters of texts for patterns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, arbitrary::Arbitrary)]
+pub enum Letter {
+    /// `a`
+    A,
+    /// `b`
+    B,
+    /// Two bytes.
+    Umlaut,
+}
+
+impl Letter {
+    /// The letter.
+    #[must_use]
+    pub fn character(self) -> char {
+        match self {
+            Self::A => 'a',
+            Self::B => 'b',
+            Self::Umlaut => 'ä',
+        }
+    }
+}
+
+/// How often.
+#[derive(Clone, Copy, Debug, arbitrary::Arbitrary)]
+pub enum Times {
+    /// `?`
+    Optional,
+    /// `*`
+    Any,
+    /// `+`
+    Some,
+    /// `{2}`
+    Two,
+}
+
+impl Pattern {
+    /// As it is written.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Letter(letter) => letter.character().into(),
+            Self::Any => ".".to_owned(),
+            Self::Class(negated, one, other) => {
+                let not = if *negated { "^" } else { "" };
+                format!("[{not}{}{}]", one.character(), other.character())
+            }
+            Self::Empty => String::new(),
+            Self::Both(both) => format!("{}{}", both.0.group(), both.1.group()),
+            Self::Either(both) => format!("{}|{}", both.0.group(), both.1.group()),
+            Self::Repeated(what, times) => {
+                let times = match times {
+                    Times::Optional => "?",
+                    Times::Any => "*",
+                    Times::Some => "+",
+                    Times::Two => "{2}",
+                };
+                format!("{}{times}", what.group())
+            }
+        }
+    }
+
+    fn group(&self) -> String {
+        format!("({})", self.text())
+    }
+
+    /// Whether it matches all of a text.
+    #[must_use]
+    pub fn matches(&self, text: &[Letter]) -> bool {
+        self.ends(text, &[0]).contains(&text.len())
+    }
+
+    /// Where it can end when it begins at one of these positions.
+    fn ends(&self, text: &[Letter], starts: &[usize]) -> Vec<usize> {
+        let step = |fits: &dyn Fn(Letter) -> bool| {
+            let starts = starts
+                .iter()
+                .filter(|start| text.get(**start).is_some_and(|letter| fits(*letter)));
+            starts.map(|start| start + 1).collect()
+        };
+        match self {
+            Self::Letter(wanted) => step(&|letter| letter == *wanted),
+            Self::Any => step(&|_| true),
+            Self::Class(negated, one, other) => step(&|letter| (letter == *one || letter == *other) != *negated),
+            Self::Empty => starts.to_vec(),
+            Self::Both(both) => both.1.ends(text, &both.0.ends(text, starts)),
+            Self::Either(both) => union(both.0.ends(text, starts), both.1.ends(text, starts)),
+            Self::Repeated(what, times) => {
+                let once = what.ends(text, starts);
+                match times {
+                    Times::Optional => union(starts.to_vec(), once),
+                    Times::Two => what.ends(text, &once),
+                    Times::Any => what.closure(text, starts.to_vec()),
+                    Times::Some => what.closure(text, once),
+                }
+            }
+        }
+    }
+
+    fn closure(&self, text: &[Letter], mut ends: Vec<usize>) -> Vec<usize> {
+        loop {
+            let more = union(ends.clone(), self.ends(text, &ends));
+            if more.len() == ends.len() {
+                return ends;
+            }
+            ends = more;
+        }
+    }
+}
+
+fn union(mut one: Vec<usize>, other: Vec<usize>) -> Vec<usize> {
+    one.extend(other);
+    one.sort_unstable();
+    one.dedup();
+    one
+}

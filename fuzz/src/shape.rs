@@ -1,0 +1,230 @@
+//! Plugin configurations and requests out of bytes. Most of the values come from a few, so that rules fit requests and
+//! configurations are accepted; the others can be anything.
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use mooring_policy::{config, duration::Duration};
+
+/// A text out of a short list, or any.
+fn word<'a>(u: &mut Unstructured<'a>, usual: &[&'static str]) -> Result<&'a str> {
+    match usize::from(u8::arbitrary(u)?).checked_sub(16) {
+        None => u.arbitrary(),
+        Some(choice) => Ok(usual[choice % usual.len()]),
+    }
+}
+
+/// Nothing, seconds, or any duration that can be written.
+fn duration(u: &mut Unstructured) -> Result<Option<Duration>> {
+    Ok(match u8::arbitrary(u)? {
+        0..96 => None,
+        96..224 => Some(Duration::from_secs(u.arbitrary::<u16>()?.into())),
+        224..248 => Some(Duration::from_secs(u.arbitrary()?)),
+        248.. => u.arbitrary::<&str>()?.parse().ok(),
+    })
+}
+
+/// How the sessions of a rule are kept.
+#[derive(Clone, Debug)]
+pub struct Session(config::Session);
+
+impl<'a> Arbitrary<'a> for Session {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let names = ["shop", "x-session", "__Host-shop", "__Secure-shop", "user"];
+        let header = u.ratio(1, 4)?;
+        Ok(Self(config::Session {
+            name: word(u, &names)?.to_owned(),
+            transport: if header {
+                config::Transport::Header
+            } else {
+                config::Transport::Cookie
+            },
+            pin: *u.choose(&[config::Pin::Host, config::Pin::Backend])?,
+            absolute_timeout: duration(u)?,
+            idle_timeout: duration(u)?,
+            refresh_interval: duration(u)?,
+            forward_token: u.arbitrary()?,
+            cookie: if header && u.ratio(7, 8)? {
+                config::Cookie::default()
+            } else {
+                cookie(u)?
+            },
+        }))
+    }
+}
+
+impl From<Session> for config::Session {
+    fn from(Session(session): Session) -> Self {
+        session
+    }
+}
+
+fn cookie(u: &mut Unstructured) -> Result<config::Cookie> {
+    use config::{LifetimeType, SameSite, Secure};
+    let domain = word(u, &["", "example.com", ".example.com"])?;
+    Ok(config::Cookie {
+        lifetime_type: *u.choose(&[LifetimeType::Session, LifetimeType::Permanent])?,
+        path: word(u, &["/", "/shop", "/a b"])?.to_owned(),
+        domain: (!domain.is_empty()).then(|| domain.to_owned()),
+        same_site: *u.choose(&[SameSite::Lax, SameSite::Strict, SameSite::None])?,
+        secure: *u.choose(&[Secure::Auto, Secure::Always, Secure::Never])?,
+        http_only: u.arbitrary()?,
+        partitioned: u.arbitrary()?,
+        private_cache: u.arbitrary()?,
+    })
+}
+
+/// The backends of a rule.
+#[derive(Clone, Debug)]
+pub struct Backends(Vec<config::Backend>);
+
+impl<'a> Arbitrary<'a> for Backends {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let count = u.int_in_range(1..=4)?;
+        let keys = ["a", "b", "c", "d"].iter().take(count);
+        let backend = |key: &&str| {
+            let weight = match u8::arbitrary(u)? {
+                weight @ 0..=100 => weight.into(),
+                101..=254 => 1,
+                255 => u.arbitrary()?,
+            };
+            Ok(config::Backend {
+                key: (*key).to_owned(),
+                weight,
+            })
+        };
+        keys.map(backend).collect::<Result<_>>().map(Self)
+    }
+}
+
+impl From<Backends> for Vec<config::Backend> {
+    fn from(Backends(backends): Backends) -> Self {
+        backends
+    }
+}
+
+/// Canary routing.
+#[derive(Clone, Debug)]
+pub struct Canary(config::Canary);
+
+impl<'a> Arbitrary<'a> for Canary {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let mut rules = Vec::new();
+        for position in 0..u.int_in_range(0..=3)? {
+            rules.push(canary_rule(u, position)?);
+        }
+        Ok(Self(config::Canary {
+            rules,
+            override_session: *u.choose(&[config::Override::Always, config::Override::Never])?,
+            hash_on: if u.ratio(1, 3)? { Some(source(u)?) } else { None },
+        }))
+    }
+}
+
+impl From<Canary> for config::Canary {
+    fn from(Canary(canary): Canary) -> Self {
+        canary
+    }
+}
+
+fn canary_rule(u: &mut Unstructured, position: u8) -> Result<config::CanaryRule> {
+    let mut rule = config::CanaryRule {
+        name: format!("rule-{position}"),
+        backend: word(u, &["a", "b", "c"])?.to_owned(),
+        matches: Vec::new(),
+        opt_in: if u.ratio(1, 4)? { Some(source(u)?) } else { None },
+    };
+    if rule.opt_in.is_none() {
+        for _ in 0..u.int_in_range(1..=3)? {
+            rule.matches.push(condition(u)?);
+        }
+    }
+    Ok(rule)
+}
+
+fn condition(u: &mut Unstructured) -> Result<config::Match> {
+    use config::MatchType::{Absent, Contains, Exact, Prefix, Present, RegularExpression, Suffix};
+    let on = source(u)?;
+    let kind = *u.choose(&[Exact, Prefix, Suffix, Contains, RegularExpression, Present, Absent])?;
+    let value = match kind {
+        Present | Absent => None,
+        RegularExpression => Some(word(u, &["a+", "b|ab", ".*b", "[ab]{2,3}", "(?i)AB", "ä"])?),
+        _ => Some(word(u, VALUES)?),
+    };
+    Ok(config::Match {
+        on,
+        kind,
+        value: value.map(str::to_owned),
+    })
+}
+
+/// The names of headers and cookies of a request.
+const NAMES: &[&str] = &["user", "beta", "x-session", "shop"];
+
+/// Their values.
+const VALUES: &[&str] = &["a", "b", "ab", "abba", "always", "never", "ä", ""];
+
+fn source(u: &mut Unstructured) -> Result<config::Source> {
+    let name = word(u, NAMES)?.to_owned();
+    Ok(if u.arbitrary()? {
+        config::Source::Header(name)
+    } else {
+        config::Source::Cookie(name)
+    })
+}
+
+/// The headers of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Headers(pub Vec<(String, Vec<u8>)>);
+
+impl<'a> Arbitrary<'a> for Headers {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let mut lines = Vec::new();
+        for _ in 0..u.int_in_range(0..=4)? {
+            if u.arbitrary()? {
+                let pairs: Vec<Vec<u8>> = (0..u.int_in_range(0..=3)?)
+                    .map(|_| Ok([word(u, NAMES)?.as_bytes(), b"=", &value(u)?].concat()))
+                    .collect::<Result<_>>()?;
+                lines.push((word(u, &["cookie", "Cookie"])?.to_owned(), pairs.join(b"; ".as_slice())));
+            } else {
+                lines.push((word(u, NAMES)?.to_owned(), value(u)?));
+            }
+        }
+        Ok(Self(lines))
+    }
+}
+
+fn value(u: &mut Unstructured) -> Result<Vec<u8>> {
+    Ok(match u.ratio(1, 8)? {
+        true => u.arbitrary::<&[u8]>()?.to_vec(),
+        false => word(u, VALUES)?.as_bytes().to_vec(),
+    })
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub struct Rule(config::Rule);
+
+impl<'a> Arbitrary<'a> for Rule {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let ids = [
+            "HTTPRoute/shop/web#0",
+            "HTTPRoute/shop/web#1",
+            "HTTPRoute/shop/web/named",
+        ];
+        let session: Option<Session> = if u.ratio(7, 8)? { Some(u.arbitrary()?) } else { None };
+        let canary: Option<Canary> = if u.arbitrary()? { Some(u.arbitrary()?) } else { None };
+        Ok(Self(config::Rule {
+            route: "route".to_owned(),
+            virtual_hosts: Vec::new(),
+            id: word(u, &ids)?.to_owned(),
+            session: session.map(Into::into),
+            backends: Backends::arbitrary(u)?.into(),
+            canary: canary.map(Into::into),
+        }))
+    }
+}
+
+impl From<Rule> for config::Rule {
+    fn from(Rule(rule): Rule) -> Self {
+        rule
+    }
+}

@@ -1,0 +1,12 @@
+//! The generator on `BackendLBPolicy` (Gateway API 1.1 and 1.2).
+
+#![no_main]
+
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use mooring_fuzz::{generator, manifest};
+
+fuzz_target!(|text: &[u8]| generator::check(text));
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    manifest::mutate(data, size, max_size, seed, &["BackendLBPolicy"])
+});

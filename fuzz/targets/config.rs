@@ -1,0 +1,92 @@
+//! Plugin configurations: any bytes are read or refused, and what is accepted works.
+
+#![no_main]
+
+use std::rc::Rc;
+
+use libfuzzer_sys::fuzz_target;
+use mooring_policy::{
+    config::{Config, Transport},
+    rule::{RouteTable, Rule, Secure},
+};
+
+fuzz_target!(|json: &[u8]| {
+    let Ok(table) = RouteTable::parse(json) else { return };
+    let config: Config = serde_json::from_slice(json).expect("it was read");
+    check_as_written(&config);
+    assert_eq!(table.len(), config.rules.len());
+    assert_eq!(table.is_empty(), config.rules.is_empty());
+    for (position, raw) in config.rules.iter().enumerate() {
+        let mut hosts: Vec<Option<&str>> = raw.virtual_hosts.iter().map(|host| Some(host.as_str())).collect();
+        if hosts.is_empty() {
+            hosts.push(None);
+        }
+        for host in hosts {
+            let host = || host.map(|host| host.as_bytes().to_vec());
+            let rule = table.find(raw.route.as_bytes(), host).expect("it is on the route");
+            assert_eq!(rule.position(), position);
+        }
+        let nowhere = table.find(raw.route.as_bytes(), || Some(b"nowhere.example:80".to_vec()));
+        assert!(nowhere.is_none_or(|rule| rule.route() == raw.route));
+    }
+    assert_eq!(table.rules().count(), config.rules.len());
+    table.rules().for_each(check);
+});
+
+/// What is accepted can be written down, and is accepted again as the same.
+fn check_as_written(config: &Config) {
+    let written = serde_json::to_vec(config).expect("it is JSON");
+    assert_eq!(serde_json::from_slice::<Config>(&written).ok().as_ref(), Some(config));
+    if let Err(refusal) = RouteTable::parse(&written) {
+        panic!("{refusal}");
+    }
+}
+
+fn check(rule: &Rc<Rule>) {
+    let backends = rule.backends();
+    assert!(!backends.is_empty());
+    for (position, backend) in backends.iter().enumerate() {
+        // It is the value of a header, and a part of a token.
+        assert!(backend.key().bytes().all(|byte| byte.is_ascii_graphic()) && backend.key().len() <= 255);
+        assert_eq!(rule.backend(backend.key().as_bytes()), Some(position));
+    }
+    let total: u64 = backends.iter().map(|backend| u64::from(backend.weight())).sum();
+    for random in [0, 1, total / 2, total - 1, total, u64::MAX - 1, u64::MAX] {
+        assert!(backends[rule.draw(random, None)].weight() > 0, "{random}");
+        for except in 0..backends.len() {
+            let drawn = rule.draw(random, Some(except));
+            assert!(drawn != except || backends.len() == 1, "{random}");
+            let others = || backends.iter().enumerate().filter(|(position, _)| *position != except);
+            assert!(
+                backends[drawn].weight() > 0 || others().all(|(_, other)| other.weight() == 0),
+                "{random}"
+            );
+        }
+    }
+    let Some(session) = rule.session() else { return };
+    let timeouts = session.timeouts();
+    assert!(timeouts.absolute.is_none_or(|seconds| seconds > 0));
+    assert!(
+        timeouts
+            .idle
+            .is_none_or(|idle| idle.refresh > 0 && idle.refresh <= idle.timeout)
+    );
+    assert!(!session.permanent() || timeouts.absolute.is_some());
+    let name = session.name().to_ascii_lowercase();
+    assert!(
+        name.bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte)),
+        "{name}"
+    );
+    match session.transport() {
+        Transport::Header => assert!(!name.starts_with("x-mooring-") && name != "cookie" && name != "host"),
+        Transport::Cookie => {
+            let cookie = session.cookie();
+            let value = |text: &str| text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b';');
+            assert!(value(cookie.path()) && cookie.domain().is_none_or(value));
+            assert!(cookie.secure() == Secure::Always || !name.starts_with("__secure-"));
+            let host = cookie.secure() == Secure::Always && cookie.path() == "/" && cookie.domain().is_none();
+            assert!(host || !name.starts_with("__host-"));
+        }
+    }
+}

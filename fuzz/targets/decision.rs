@@ -1,0 +1,460 @@
+//! The whole way of a client: any configuration, several requests with any headers, and tokens that are its own, somebody
+//! else's or nobody's, at any time. What is decided is what the configuration says when it is read slowly.
+
+#![no_main]
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use mooring_fuzz::{reference, ring, shape};
+use mooring_policy::{
+    canary::Verdict,
+    config::{self, Override, Pin, Transport},
+    cookie,
+    decision::{Decision, Issue, IssuedHeader, MAX_TOKENS, Outcome, Reason, decide},
+    keys::KeyRing,
+    rule::{RouteTable, Rule, SameSite},
+    session::Standing,
+    token::{Binding, NONCE_LENGTH, Token},
+};
+
+#[derive(Debug, Arbitrary)]
+struct Input<'a> {
+    rule: shape::Rule,
+    keys: Keys,
+    start: u32,
+    requests: Vec<Request<'a>>,
+}
+
+#[derive(Clone, Copy, Debug, Arbitrary)]
+enum Keys {
+    None,
+    One,
+    Two,
+}
+
+#[derive(Debug, Arbitrary)]
+struct Request<'a> {
+    /// Seconds since the answer to the one before. Clocks of gateways differ.
+    later: i16,
+    much_later: Option<i64>,
+    tokens: Vec<Sent<'a>>,
+    headers: shape::Headers,
+    random: u64,
+    /// Where Envoy sent it, if that is news.
+    host: Option<Host<'a>>,
+    https: bool,
+    /// Seconds until the answer.
+    duration: u8,
+    nonce: [u8; NONCE_LENGTH],
+}
+
+/// A token that a client sends.
+#[derive(Debug, Arbitrary)]
+enum Sent<'a> {
+    /// The last one that it was given.
+    Own,
+    /// That one, with a bit of it changed.
+    Changed(u16),
+    /// Anything.
+    Text(&'a [u8]),
+    /// What another gateway with the same keys may have sealed.
+    Sealed {
+        issued: i16,
+        seen: i16,
+        backend: Backend<'a>,
+        host: Host<'a>,
+        secure: bool,
+        with_second_key: bool,
+    },
+    /// The same for another rule.
+    Foreign,
+}
+
+#[derive(Debug, Arbitrary)]
+enum Backend<'a> {
+    OfRule(u8),
+    Any(&'a [u8]),
+}
+
+#[derive(Clone, Copy, Debug, Arbitrary)]
+enum Host<'a> {
+    First,
+    Second,
+    Any(&'a [u8]),
+}
+
+impl<'a> Host<'a> {
+    fn text(self) -> &'a [u8] {
+        match self {
+            Self::First => b"10.0.0.1:80",
+            Self::Second => b"10.0.0.2:80",
+            Self::Any(text) => &text[..text.len().min(64)],
+        }
+    }
+}
+
+fuzz_target!(|input: Input| {
+    let raw: config::Rule = input.rule.into();
+    let config = config::Config {
+        version: config::VERSION,
+        rules: vec![raw.clone()],
+    };
+    let Ok(table) = RouteTable::try_from(config) else {
+        return;
+    };
+    let keys = match input.keys {
+        Keys::None => None,
+        Keys::One => Some(ring(&[1])),
+        Keys::Two => Some(ring(&[1, 2])),
+    };
+    let mut client = Client {
+        rule: table.rules().next().expect("there is one"),
+        raw: &raw,
+        keys: keys.as_ref(),
+        now: input.start.into(),
+        own: None,
+    };
+    for request in input.requests.iter().take(8) {
+        client.send(request);
+    }
+});
+
+struct Client<'a> {
+    rule: &'a Rule,
+    raw: &'a config::Rule,
+    keys: Option<&'a KeyRing>,
+    now: u64,
+    /// The text of the last token that it was given, and what is in it.
+    own: Option<(String, Token)>,
+}
+
+impl Client<'_> {
+    fn send(&mut self, request: &Request) {
+        let later = request.much_later.unwrap_or(request.later.into());
+        self.now = self.now.saturating_add_signed(later);
+        let texts: Vec<Vec<u8>> = request.tokens.iter().take(6).map(|sent| self.text(sent)).collect();
+        let mut headers = request.headers.0.clone();
+        let tokens = self.carry(&texts, &mut headers);
+        let random = || request.random;
+        let tokens_sent = tokens.iter().map(Vec::as_slice);
+        let decision = decide(self.rule, self.keys, tokens_sent, headers.as_slice(), self.now, random);
+
+        let session = self.check_outcome(&decision, &tokens);
+        self.check_backend(&decision, session.as_ref(), &headers);
+        self.check_host(&decision, session.as_ref());
+        self.answer(request, &decision, session.as_ref());
+    }
+
+    /// The text of a token that is sent.
+    fn text(&self, sent: &Sent) -> Vec<u8> {
+        let own = self.own.as_ref().map_or(b"".as_slice(), |(text, _)| text.as_bytes());
+        match sent {
+            Sent::Own => own.to_vec(),
+            Sent::Changed(bit) => {
+                let mut text = own.to_vec();
+                let byte = usize::from(bit / 8) % text.len().max(1);
+                if let Some(byte) = text.get_mut(byte) {
+                    *byte ^= 1 << (bit % 8);
+                }
+                text
+            }
+            Sent::Text(text) => text.to_vec(),
+            Sent::Sealed {
+                issued,
+                seen,
+                backend,
+                host,
+                secure,
+                with_second_key,
+            } => {
+                let backend = match backend {
+                    Backend::OfRule(position) => {
+                        let backends = self.rule.backends();
+                        backends[usize::from(*position) % backends.len()].key().as_bytes()
+                    }
+                    Backend::Any(key) => &key[..key.len().min(64)],
+                };
+                let token = Token {
+                    issued: self.now.saturating_add_signed((*issued).into()),
+                    seen: self.now.saturating_add_signed((*seen).into()),
+                    secure: *secure,
+                    backend: backend.into(),
+                    host: host.text().into(),
+                };
+                self.seal(&token, self.raw, if *with_second_key { 2 } else { 1 })
+            }
+            Sent::Foreign => {
+                let other = config::Rule {
+                    id: format!("{}/other", self.raw.id),
+                    ..self.raw.clone()
+                };
+                let token = Token {
+                    backend: self.rule.backends()[0].key().as_bytes().into(),
+                    ..Token::begin(self.now, false)
+                };
+                self.seal(&token, &other, 1)
+            }
+        }
+    }
+
+    fn seal(&self, token: &Token, rule: &config::Rule, key: u8) -> Vec<u8> {
+        let Some(session) = &rule.session else {
+            return Vec::new();
+        };
+        let binding = Binding::new(&rule.id, &session.name);
+        let sealed = token.seal(&ring(&[key]), &binding, [7; NONCE_LENGTH]);
+        sealed.expect("it is short").into_bytes()
+    }
+
+    /// Puts the tokens into the request's headers, as a client does, and takes them out again, as the filter does.
+    fn carry(&self, texts: &[Vec<u8>], headers: &mut Vec<(String, Vec<u8>)>) -> Vec<Vec<u8>> {
+        let Some(session) = self.rule.session() else {
+            return Vec::new();
+        };
+        let name = session.name();
+        if session.transport() == Transport::Header {
+            return texts.iter().take(1).cloned().collect();
+        }
+        for text in texts {
+            headers.push((
+                "cookie".to_owned(),
+                [name.as_bytes(), b"=", text, b"; other=1"].concat(),
+            ));
+        }
+        let lines = headers
+            .iter()
+            .filter(|(header, _)| header.eq_ignore_ascii_case("cookie"));
+        let found: Vec<Vec<u8>> = lines
+            .flat_map(|(_, line)| cookie::values(line, name))
+            .map(<[u8]>::to_vec)
+            .collect();
+        assert_eq!(found, reference::cookies(headers, name));
+        found
+    }
+
+    /// What became of the tokens: the first that lives, else what the first came to. Returns the session that lives.
+    fn check_outcome(&self, decision: &Decision, tokens: &[Vec<u8>]) -> Option<Token> {
+        let (Some(raw), Some(keys)) = (&self.raw.session, self.keys) else {
+            assert_eq!(decision.outcome(), Outcome::Stateless);
+            return None;
+        };
+        let binding = Binding::new(&self.raw.id, &raw.name);
+        let mut first = None;
+        for text in tokens.iter().take(MAX_TOKENS) {
+            let outcome = match Token::open(text, keys, &binding) {
+                Err(rejection) => Outcome::Rejected(rejection),
+                Ok(token) => match reference::standing(raw, &token, self.now) {
+                    Standing::Live { refresh_due } => {
+                        let gone = self
+                            .raw
+                            .backends
+                            .iter()
+                            .all(|backend| backend.key.as_bytes() != &*token.backend);
+                        let expected = match (gone, refresh_due) {
+                            (true, _) => Outcome::BackendGone,
+                            (false, true) => Outcome::RefreshDue,
+                            (false, false) => Outcome::Resumed,
+                        };
+                        assert_eq!(decision.outcome(), expected, "{token:?}");
+                        return Some(token);
+                    }
+                    Standing::ExpiredIdle => Outcome::ExpiredIdle,
+                    Standing::ExpiredAbsolute => Outcome::ExpiredAbsolute,
+                    Standing::Rejected(rejection) => Outcome::Rejected(rejection),
+                },
+            };
+            first.get_or_insert(outcome);
+        }
+        assert_eq!(decision.outcome(), first.unwrap_or(Outcome::New));
+        None
+    }
+
+    /// The position of a session's backend, if the rule still has it.
+    fn bound(&self, session: Option<&Token>) -> Option<usize> {
+        let key = &session?.backend;
+        self.raw
+            .backends
+            .iter()
+            .position(|backend| backend.key.as_bytes() == &**key)
+    }
+
+    /// A forcing rule first, else the session, else the weights.
+    fn check_backend(&self, decision: &Decision, session: Option<&Token>, headers: &reference::Lines) {
+        let backends = &self.raw.backends;
+        let chosen = decision.backend();
+        let header = (backends.len() > 1).then(|| backends[chosen].key.as_str());
+        assert_eq!(decision.backend_header(self.rule), header);
+
+        let bound = self.bound(session);
+        let canary = self.raw.canary.as_ref();
+        let verdict = match canary {
+            Some(canary) if bound.is_none() || canary.override_session == Override::Always => {
+                reference::judge(canary, backends, headers)
+            }
+            _ => Verdict::Free,
+        };
+        match (verdict, bound) {
+            (Verdict::To { rule, backend }, _) => {
+                assert_eq!((chosen, decision.reason()), (backend, Reason::Forced(rule)));
+            }
+            (Verdict::Not { backend, .. }, Some(bound)) if backend != bound => {
+                assert_eq!((chosen, decision.reason()), (bound, Reason::Session));
+            }
+            (Verdict::Not { rule, backend }, _) => {
+                assert_eq!(decision.reason(), Reason::Forced(rule));
+                assert!(chosen != backend || backends.len() == 1);
+                let positive = |(position, other): (usize, &config::Backend)| position != backend && other.weight > 0;
+                assert!(backends[chosen].weight > 0 || !backends.iter().enumerate().any(positive));
+            }
+            (Verdict::Free, Some(bound)) => assert_eq!((chosen, decision.reason()), (bound, Reason::Session)),
+            (Verdict::Free, None) => {
+                assert!(backends[chosen].weight > 0);
+                let source = canary.and_then(|canary| canary.hash_on.as_ref());
+                let values = source.map_or(Vec::new(), |source| reference::values(headers, source));
+                let expected = match values.iter().any(|value| !value.is_empty()) {
+                    _ if backends.len() == 1 => Reason::Single,
+                    true => Reason::Hash,
+                    false => Reason::Split,
+                };
+                assert_eq!(decision.reason(), expected);
+            }
+        }
+    }
+
+    /// A request is pinned to the host of its session, unless it goes to another backend.
+    fn check_host(&self, decision: &Decision, session: Option<&Token>) {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let pins = self
+            .raw
+            .session
+            .as_ref()
+            .is_some_and(|session| session.pin == Pin::Host);
+        let stays = pins && self.bound(session) == Some(decision.backend());
+        let host = session
+            .filter(|token| stays && !token.host.is_empty())
+            .map(|token| &*token.host);
+        let header = decision.host_header(self.rule);
+        assert_eq!(
+            header
+                .map(|header| STANDARD.decode(header).expect("it is base64"))
+                .as_deref(),
+            host
+        );
+    }
+
+    /// The answer of the backend, and the token that comes with it.
+    fn answer(&mut self, request: &Request, decision: &Decision, old: Option<&Token>) {
+        let asked = self.now;
+        self.now = asked.saturating_add(request.duration.into());
+        let host = request.host.map(Host::text);
+        let due = decision.due(self.rule, host, request.https, self.now);
+        if !decision.is_due_without_host(self.rule) {
+            assert_eq!(decision.due(self.rule, None, request.https, self.now), None);
+        }
+        // A token in a header has no scheme to be bound to.
+        let in_cookie = self
+            .rule
+            .session()
+            .is_some_and(|session| session.transport() == Transport::Cookie);
+        if in_cookie && !decision.wants_scheme(self.rule) {
+            assert_eq!(decision.due(self.rule, host, !request.https, self.now), due);
+        }
+        let Some(due) = due else {
+            assert_ne!(decision.outcome(), Outcome::RefreshDue);
+            // Whoever has no session gets one from a host that answers, unless the answer was forced.
+            let binds = match self.raw.session.as_ref().map(|session| session.pin) {
+                None => false,
+                Some(Pin::Host) => host.is_some(),
+                Some(Pin::Backend) => !matches!(decision.reason(), Reason::Forced(_)),
+            };
+            assert!(old.is_some() || !binds || decision.outcome() == Outcome::Stateless);
+            return;
+        };
+        let (Some(session), Some(raw), Some(keys)) = (self.rule.session(), &self.raw.session, self.keys) else {
+            panic!("a token without a session or a key");
+        };
+        let header = due.seal(session, keys, request.nonce, self.now).expect("it is short");
+        let (text, max_age) = unpack(&header, raw);
+        let token = Token::open(text.as_bytes(), keys, session.binding()).expect("it was just sealed");
+
+        assert_eq!(token.seen, self.now);
+        match (due.issue, old) {
+            (Issue::New, None) => assert_eq!(token.issued, self.now),
+            (Issue::Repinned | Issue::Refreshed, Some(old)) => {
+                assert_eq!((token.issued, token.secure), (old.issued, old.secure));
+            }
+            (issue, old) => panic!("{issue:?} of {old:?}"),
+        }
+        if due.issue == Issue::Refreshed {
+            let old = old.expect("it was there");
+            assert_eq!((&token.backend, &token.host), (&old.backend, &old.host));
+        } else {
+            let backend = &self.raw.backends[decision.backend()];
+            assert_eq!(*token.backend, *backend.key.as_bytes());
+            let written = if raw.pin == Pin::Host {
+                host.expect("it is bound to one")
+            } else {
+                b""
+            };
+            assert_eq!(*token.host, *written);
+        }
+        // A forcing rule leaves a session on its backend as it is.
+        if let (Reason::Forced(_), Some(bound)) = (decision.reason(), self.bound(old)) {
+            assert_eq!(self.bound(Some(&token)), Some(bound));
+        }
+        let permanent = raw.cookie.lifetime_type == config::LifetimeType::Permanent;
+        let absolute = raw.absolute_timeout.and_then(|timeout| timeout.whole_seconds().ok());
+        let age = self.now.saturating_sub(token.issued);
+        assert_eq!(
+            max_age,
+            absolute
+                .filter(|_| permanent)
+                .map(|timeout| timeout.saturating_sub(age))
+        );
+        self.check_next(&text, &token);
+        self.own = Some((text, token));
+    }
+
+    /// The session goes on with the next request, unless it ended while the backend worked.
+    fn check_next(&self, text: &str, token: &Token) {
+        let raw = self.raw.session.as_ref().expect("it has a token");
+        let next = decide(self.rule, self.keys, [text.as_bytes()].into_iter(), &(), self.now, || 0);
+        match reference::standing(raw, token, self.now) {
+            Standing::Live { refresh_due } => {
+                assert!(!refresh_due, "it is due to be renewed at once");
+                assert_eq!(next.outcome(), Outcome::Resumed);
+                if next.reason() == Reason::Session {
+                    assert_eq!(Some(next.backend()), self.bound(Some(token)));
+                }
+            }
+            Standing::ExpiredAbsolute => assert_eq!(next.outcome(), Outcome::ExpiredAbsolute),
+            // A request may be answered by a gateway whose clock is behind.
+            Standing::Rejected(rejection) => assert_eq!(next.outcome(), Outcome::Rejected(rejection)),
+            Standing::ExpiredIdle => panic!("it was just seen"),
+        }
+    }
+}
+
+/// The token in a response header, and its `Max-Age`.
+fn unpack(header: &IssuedHeader, session: &config::Session) -> (String, Option<u64>) {
+    if session.transport == Transport::Header {
+        assert_eq!(header.name, session.name);
+        return (header.value.clone(), None);
+    }
+    assert_eq!(header.name, "set-cookie");
+    let parsed = ::cookie::Cookie::parse(header.value.as_str()).expect("it is a cookie");
+    // Browsers drop such a cookie without it.
+    let attributes = &session.cookie;
+    let demanded = attributes.partitioned || attributes.same_site == SameSite::None || is_prefixed(&session.name);
+    assert!(parsed.secure() == Some(true) || !demanded, "{}", header.value);
+    let max_age = parsed
+        .max_age()
+        .map(|age| u64::try_from(age.whole_seconds()).expect("it is not negative"));
+    (parsed.value().to_owned(), max_age)
+}
+
+/// Whether a cookie's name says that it has the attribute `Secure`.
+fn is_prefixed(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("__host-") || name.starts_with("__secure-")
+}
