@@ -163,9 +163,9 @@ check-reproducible: ## Build the module twice, in two directories, and compare
 .PHONY: sbom
 sbom: $(TOOLS)/bin/cargo-cyclonedx ## What the module and the command are made of, as CycloneDX, in target/sbom
 	mkdir -p target/sbom
-	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --manifest-path filter/Cargo.toml --target wasm32-wasip1
+	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --manifest-path filter/Cargo.toml --target wasm32-wasip1
 	mv filter/*.cdx.json target/sbom/module.cdx.json
-	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --manifest-path generator/Cargo.toml
+	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --manifest-path generator/Cargo.toml
 	mv generator/*.cdx.json target/sbom/command.cdx.json
 
 .PHONY: spelling

@@ -194,10 +194,13 @@ impl Envoy {
         Stats::parse(&self.ask("/stats").await)
     }
 
-    /// What the admin interface says, such as `/config_dump`.
+    /// What the admin interface says, such as `/config_dump`. It may say nothing while the main thread is busy.
     pub async fn ask(&self, target: &str) -> String {
-        let reply = Client::http1(self.admin()).get(target).await.ok();
-        String::from_utf8_lossy(reply.body()).into_owned()
+        let reply = wait::until(&format!("the admin interface answers {target}"), || async {
+            Client::http1(self.admin()).request(target).attempt().await.ok()
+        })
+        .await;
+        String::from_utf8_lossy(reply.ok().body()).into_owned()
     }
 
     /// Generates from the manifests again and gives the running Envoy what changed; waits until it works with it or has

@@ -91,8 +91,8 @@ async fn neither_keys_nor_tokens_are_in_the_log() {
     let log = envoy.log();
     assert!(!log.is_empty());
     let beginning: String = token.chars().take(40).collect();
-    for hidden in [secret, token, beginning] {
-        assert!(!log.contains(&hidden), "{log}");
+    for hidden in [&secret, &token, &beginning] {
+        assert!(!log.contains(hidden), "{log}");
     }
 }
 

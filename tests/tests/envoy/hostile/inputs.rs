@@ -52,8 +52,8 @@ pub fn all(cookie_token: &str, header_token: &str) -> Vec<Input> {
     let (cookie, header) = (cookie_token.as_bytes(), header_token.as_bytes());
     let mut inputs = Vec::new();
     inputs.extend((0..=u8::MAX).flat_map(|byte| every_byte(byte, cookie, header)));
-    let makers: [(Make, &[u8]); 2] = [(Input::token, cookie), (Input::header, header)];
-    for (make, token) in makers {
+    let kinds: [(Make, &[u8]); 2] = [(Input::token, cookie), (Input::header, header)];
+    for (make, token) in kinds {
         inputs.extend(truncated(make, token));
         inputs.extend(reordered(make, token));
         inputs.extend(too_much(make, token));
