@@ -20,11 +20,12 @@ func startCrowd(t *testing.T, newClient func() *rig.Client, path string) *rig.Lo
 	return load
 }
 
-// expectNothingLost fails if a visitor has seen an error or lost a session.
+// expectNothingLost fails if a visitor has seen an error or lost a session. A cookie alone tells neither: sessions with an idle
+// timeout are refreshed by the clock.
 func expectNothingLost(t *testing.T, what string, seen rig.Totals) {
 	t.Helper()
-	if seen.Failed > 0 || seen.Moves > 0 || seen.Cookies > 0 {
-		t.Errorf("%s: %d failed %v, %d sessions moved, %d cookies set", what, seen.Failed, seen.Failures, seen.Moves, seen.Cookies)
+	if seen.Failed > 0 || seen.Moves > 0 {
+		t.Errorf("%s: %d failed %v, %d sessions moved", what, seen.Failed, seen.Failures, seen.Moves)
 	}
 }
 
