@@ -44,6 +44,8 @@ var clusters struct {
 	byRelease map[string]*Cluster
 }
 
+var starts sync.Mutex
+
 // cluster returns the running control plane for a Gateway API release and starts it the first time.
 func cluster(release string) (*Cluster, error) {
 	clusters.Lock()
@@ -62,6 +64,9 @@ func cluster(release string) (*Cluster, error) {
 	}
 	clusters.Unlock()
 	c.starting.Do(func() {
+		// One after the other, since a start takes all the machine has: so scenarios on the first need not wait for the last.
+		starts.Lock()
+		defer starts.Unlock()
 		if err := c.start(); err != nil {
 			c.failed = fmt.Errorf("control plane for Gateway API %s: %w\n%s", release, err, c.logs())
 		}
@@ -127,7 +132,14 @@ func (c *Cluster) startAPIServer() (err error) {
 	if err != nil {
 		return err
 	}
-	return c.awaitAPIServer()
+	err = c.awaitAPIServer()
+	// It gives up where the machine is so busy that a part of it takes a minute; a kubelet would start it again.
+	for tries := 1; tries < 3 && c.APIServer.Died() != nil; tries++ {
+		if err = c.APIServer.start(); err == nil {
+			err = c.awaitAPIServer()
+		}
+	}
+	return err
 }
 
 func (c *Cluster) awaitAPIServer() error {

@@ -22,6 +22,7 @@ type Load struct {
 	mu     sync.Mutex
 	totals Totals
 	at     map[*Client]string // the pod that each visitor came to last
+	served map[*Client]int    // how often each was answered by a pod
 }
 
 // Totals is what the visitors of a Load saw.
@@ -47,7 +48,7 @@ const pace = 100 * time.Millisecond
 
 // StartLoad sets visitors off; each comes from newClient, on the test's goroutine.
 func StartLoad(t testing.TB, visitors int, path string, newClient func() *Client) *Load {
-	load := &Load{t: t, stop: make(chan struct{}), at: map[*Client]string{},
+	load := &Load{t: t, stop: make(chan struct{}), at: map[*Client]string{}, served: map[*Client]int{},
 		totals: Totals{Failures: map[string]int{}, FailedOf: map[string]int{}, Pods: map[string]int{}}}
 	for range visitors {
 		client := newClient()
@@ -87,6 +88,7 @@ func (l *Load) visit(client *Client, path string) {
 			}
 			pod = reply.Pod
 			l.at[client] = pod
+			l.served[client]++
 		}
 		l.mu.Unlock()
 		select {
@@ -113,6 +115,24 @@ func (l *Load) Await(more int) {
 	Eventually(l.t, fmt.Sprintf("%d more requests", more), func() error {
 		if have := l.requests.Load(); have < target {
 			return fmt.Errorf("%d are missing", target-have)
+		}
+		return nil
+	})
+}
+
+// AwaitEverybody waits until each visitor has been answered by a pod twice more: at least the second time, she asked after this.
+func (l *Load) AwaitEverybody() {
+	l.t.Helper()
+	l.mu.Lock()
+	before := maps.Clone(l.served)
+	l.mu.Unlock()
+	Eventually(l.t, "everybody has been served", func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for client, n := range before {
+			if l.served[client] < n+2 {
+				return fmt.Errorf("somebody has been served %d times", l.served[client]-n)
+			}
 		}
 		return nil
 	})

@@ -77,7 +77,7 @@ func (p *Process) start() error {
 	if err := <-started; err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	p.cmd, p.done, p.stopping = cmd, make(chan struct{}), false
+	p.cmd, p.done, p.stopping, p.died = cmd, make(chan struct{}), false, nil
 	go p.reap(cmd, p.done)
 	return nil
 }

@@ -12,7 +12,7 @@ const (
 	pollFirst, pollLast = 25 * time.Millisecond, 250 * time.Millisecond
 	// patience is generous because the machines that run this are small and shared; nothing waits
 	// for it except a test that is going to fail.
-	patience = 60 * time.Second
+	patience = 3 * time.Minute
 )
 
 // Eventually polls check until it returns nil and fails the test with its last error if that takes too long.

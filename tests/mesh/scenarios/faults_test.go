@@ -16,15 +16,16 @@ func startCrowd(t *testing.T, newClient func() *rig.Client, path string) *rig.Lo
 	t.Helper()
 	load := rig.StartLoad(t, crowd, path, newClient)
 	rig.Eventually(t, "everybody has a session", func() error { return short(crowd, load.SoFar().Cookies) })
-	load.Await(2 * crowd)
+	load.AwaitEverybody()
 	return load
 }
 
-// expectNothingLost fails if a visitor has seen an error or lost a session.
+// expectNothingLost fails if a visitor has seen an error or lost a session. A cookie alone tells neither: sessions with an idle
+// timeout are refreshed by the clock.
 func expectNothingLost(t *testing.T, what string, seen rig.Totals) {
 	t.Helper()
-	if seen.Failed > 0 || seen.Moves > 0 || seen.Cookies > 0 {
-		t.Errorf("%s: %d failed %v, %d sessions moved, %d cookies set", what, seen.Failed, seen.Failures, seen.Moves, seen.Cookies)
+	if seen.Failed > 0 || seen.Moves > 0 {
+		t.Errorf("%s: %d failed %v, %d sessions moved", what, seen.Failed, seen.Failures, seen.Moves)
 	}
 }
 
@@ -86,6 +87,7 @@ func TestABackendLeavesTheRule(t *testing.T) {
 		s.Patch(gatewayGroup, "HTTPRoute", "checkout", `{"spec":{"rules":[{"name":"checkout",
 			"backendRefs":[{"name":"checkout-v2","port":80}],"sessionPersistence":{"sessionName":"checkout-session"}}]}}`)
 		s.Deploy()
+		load.AwaitEverybody()
 	})
 	t.Logf("%d of %d sessions were on v1; %d visitors moved, %d times", leaving, crowd, seen.Movers, seen.Moves)
 	expectNothingLost(t, "after that", load.During("after that", 500, func() {}))
@@ -106,7 +108,10 @@ func TestAllPodsOfABackendAreGone(t *testing.T) {
 	waiting := onVersion(load, "v1")
 	gone := load.During("all pods of v1 are gone", 500, func() { s.Scale("checkout-v1", 0) })
 	without := load.During("while they are gone", 500, func() {})
-	back := load.During("they are back", 500, func() { s.Scale("checkout-v1", 2) })
+	back := load.During("they are back", 500, func() {
+		s.Scale("checkout-v1", 2)
+		load.AwaitEverybody()
+	})
 	after := load.During("after that", 500, func() {})
 	t.Logf("%d of %d sessions were on v1", waiting, crowd)
 	expectNothingLost(t, "after that", after)

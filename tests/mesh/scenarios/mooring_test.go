@@ -52,6 +52,16 @@ func expectPinned(t *testing.T, visitor *rig.Client, path, pod string, n int, ed
 	}
 }
 
+// expectStays is expectPinned for sessions with an idle timeout: these are refreshed by the clock, and get a cookie then.
+func expectStays(t *testing.T, visitor *rig.Client, path, pod string, n int) {
+	t.Helper()
+	for i := range n {
+		if reply := visitor.Get(path); reply.Pod != pod {
+			t.Fatalf("request %d of %d: status %d, pod %q and not %q", i+1, n, reply.Status, reply.Pod, pod)
+		}
+	}
+}
+
 // expectHarmless fails if `istioctl analyze` finds more than that there is an EnvoyFilter, or the rig's own gateway Service.
 func expectHarmless(t *testing.T, s *rig.Scenario) {
 	t.Helper()

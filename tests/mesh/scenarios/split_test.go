@@ -32,7 +32,7 @@ func TestSessionsStayWhenTheWeightsChange(t *testing.T) {
 			"sessionPersistence":{"sessionName":"checkout-session"}}]}}`, v1, v2))
 		s.Deploy()
 		for visitor, first := range visitors {
-			expectPinned(t, visitor, "/checkout/", first.Pod, 3)
+			expectStays(t, visitor, "/checkout/", first.Pod, 3)
 		}
 		t.Logf("weights %d/%d: 180 of 180 requests of 60 sessions on their pods", v1, v2)
 		versions := versionsOf(gateway.Client(), 100, "/checkout/")

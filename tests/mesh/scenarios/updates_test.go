@@ -30,7 +30,7 @@ func TestTwentyUpdatesUnderFiftyConnections(t *testing.T) {
 	load.Await(500)
 	total := load.Stop()
 	t.Logf("20 updates in %s: %s", took.Round(time.Millisecond), total)
-	if total.Failed > 0 || total.Moves > 0 || total.Cookies != 50 {
+	if total.Failed > 0 || total.Moves > 0 || total.Cookies < 50 {
 		t.Errorf("%d failed, %d moves, %d cookies of 50 visitors: %v", total.Failed, total.Moves, total.Cookies, total.Failures)
 	}
 	if n := gateway.ModuleAttempts(); n < 10 {
