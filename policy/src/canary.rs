@@ -3,7 +3,7 @@
 //! Header names are compared without regard to case (RFC 9110, section 5.1), cookie names and all values byte for byte. A
 //! header or cookie that is there several times matches if one of its values does.
 
-use regex_lite::Regex;
+use regex_lite::{Regex, RegexBuilder};
 use siphasher::sip::SipHasher24;
 
 use crate::{
@@ -338,9 +338,15 @@ impl Match {
 }
 
 /// Compiles an expression that must match the whole value, as Envoy's `safe_regex` does.
+/// The largest compiled regular expression, in bytes, and the longest value that one is tried on. Matching is linear in the
+/// value, but a large expression can need a tenth of a millisecond for each byte, and the value is the client's.
+const MAX_REGEX_SIZE: usize = 32 << 10;
+const MAX_REGEX_VALUE: usize = 4 << 10;
+
 fn compile(rule: &str, pattern: String) -> Result<Regex, InvalidCanary> {
     // First by itself: a pattern such as `a)(b` must not become valid by what is put around it.
-    let compiled = Regex::new(&pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$")));
+    let build = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_REGEX_SIZE).build();
+    let compiled = build(&pattern).and_then(|_| build(&format!("^(?:{pattern})$")));
     compiled.map_err(|error| InvalidCanary::Regex {
         rule: rule.to_owned(),
         reason: error.to_string(),
@@ -356,7 +362,9 @@ impl Test {
             Self::Suffix(wanted) => value.ends_with(wanted),
             Self::Contains(wanted) => value.windows(wanted.len()).any(|window| *window == **wanted),
             // An expression is about text; a value that is none does not match.
-            Self::Regex(regex) => str::from_utf8(value).is_ok_and(|value| regex.is_match(value)),
+            Self::Regex(regex) => {
+                value.len() <= MAX_REGEX_VALUE && str::from_utf8(value).is_ok_and(|value| regex.is_match(value))
+            }
             Self::Present => true,
             Self::Absent => false,
         }

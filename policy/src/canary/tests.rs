@@ -60,6 +60,20 @@ fn a_header_is_compared_in_each_way() {
 
 #[test]
 #[wasm_bindgen_test]
+fn a_regular_expression_is_kept_from_wearing_the_gateway_out() {
+    let on_user =
+        |pattern: &str| json!([{"on": {"header": "end-user"}, "type": "RegularExpression", "value": pattern}]);
+    let greedy = json!({"rules": [{"name": "r", "backend": "b", "matches": on_user("(?:a*a*){891}b")}]});
+    assert!(refusal(greedy).contains("is not a regular expression"));
+    let names = "(alice|bob|carol|dave)(,(alice|bob|carol|dave)){0,9}";
+    assert!(matches(on_user(names), &[("end-user", "bob,alice")]));
+    let (long, too_long) = ("a".repeat(4096), "a".repeat(4097));
+    assert!(matches(on_user("a*"), &[("end-user", &long)]));
+    assert!(!matches(on_user("a*"), &[("end-user", &too_long)]));
+}
+
+#[test]
+#[wasm_bindgen_test]
 fn a_cookie_is_found_among_others_and_in_a_second_line() {
     let tester = json!([{"on": {"cookie": "usertype"}, "type": "Exact", "value": "tester"}]);
     let many = "filler=value; ".repeat(30) + "usertype=tester";
