@@ -108,6 +108,7 @@ async fn churn(batches: usize) {
         }
         let next = crate::shop::cart_service(&service(coming), persistence());
         assert_eq!(envoy.apply(&next).await, Update::Taken);
+        traffic.goes_on(1).await;
         // The ones before are out of the endpoints now.
         let before = (number + 2) % 3 * BATCH;
         for pod in &mut come_and_go[before..before + BATCH] {
