@@ -22,7 +22,7 @@ pub(crate) enum Variant {
     NoFilter,
     /// Envoy's own `stateful_session` in cookie mode.
     Native,
-    /// An empty module that is built on the same SDK.
+    /// An empty module that is built on the proxy-wasm crate.
     Empty,
     /// What Mooring puts beside its module: guard, pin and choice.
     Pieces,
