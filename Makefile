@@ -167,7 +167,7 @@ sbom: $(TOOLS)/bin/cargo-cyclonedx ## What the module and the command are made o
 	mv filter/*.cdx.json target/sbom/module.cdx.json
 	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --manifest-path generator/Cargo.toml
 	mv generator/*.cdx.json target/sbom/command.cdx.json
-	rm -f policy/*.cdx.json # of what both are made of, written beside them
+	rm -f policy/*.cdx.json tests/*.cdx.json bench/*.cdx.json bench/*/*.cdx.json # it writes one for each crate
 
 .PHONY: spelling
 spelling: $(TOOLS)/python/bin/typos
