@@ -93,7 +93,9 @@ fn change(objects: &mut Vec<Value>, kinds: &[&str], dice: &mut Dice) {
     match dice.below(24) {
         0 => {
             let mut copy = objects[position].clone();
-            copy["metadata"]["name"] = dice.word();
+            if let Some(name) = copy.pointer_mut("/metadata/name") {
+                *name = dice.word();
+            }
             objects.push(copy);
         }
         1 if objects.len() > 1 => {
