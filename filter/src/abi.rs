@@ -1,8 +1,8 @@
 //! The proxy-wasm ABI, version 0.2.1, as far as it is used: what Envoy calls, what the module calls, and the memory in
 //! which values are handed over. All unsafe code of the project is here.
 //!
-//! The proxy-wasm crate does the same for everything that a module can do. On the path of every request its general
-//! dispatcher and its copies cost more than what this module adds of its own (`docs/performance.md`).
+//! The proxy-wasm crate does the same for everything that a module can do, with a general dispatcher and copies on the path
+//! of every request. Without it a request costs up to 4 µs less, and the module is 15 KB smaller (`docs/performance.md`).
 //!
 //! A value comes in memory that Envoy asks the module for, during the call that returns it. The module keeps owning that
 //! memory: [`proxy_on_memory_allocate`] leaves it in [`HANDED_OVER`], and the call takes it from there. So no pointer

@@ -35,12 +35,11 @@ pub(crate) fn create(id: u32, parent: u32) {
 
 /// Takes a configuration. False where it is refused.
 pub(crate) fn configure(id: u32) -> bool {
-    let plugin = Plugin::configure();
-    let taken = plugin.is_some();
-    if let Some(plugin) = plugin {
-        with(|contexts| contexts.plugins.insert(id, Rc::new(plugin)));
-    }
-    taken
+    let Some(plugin) = Plugin::configure() else {
+        return false;
+    };
+    with(|contexts| contexts.plugins.insert(id, Rc::new(plugin)));
+    true
 }
 
 /// The headers of a request have come.
