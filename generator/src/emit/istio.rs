@@ -77,8 +77,8 @@ pub fn emit(plan: &Plan, options: &Options, report: &mut Report) -> Vec<Output> 
 
 /// With a file, nobody stands between istiod and Envoy who could do without the module.
 fn warn_of_files(report: &mut Report) {
-    let message = "no fail strategy covers a file:// module that is missing when a gateway starts: it answers every request \
-                   with 500 then";
+    let message = "no fail strategy covers a file:// module that is missing when a gateway starts: routes \
+                   with sessions or canaries get 500 then";
     let warning = Diagnostic::warning(Code::NoEffect, message);
     report.add(warning.help("name the module by oci:// or https://, with --wasm-sha256"));
 }

@@ -34,6 +34,7 @@ func TestAModuleThatCannotBeLoaded(t *testing.T) {
 			t.Parallel()
 			s := rig.Start(t, "sp-demo", rig.Beside(), rig.GatewayEnv(keys), rig.Rejections())
 			s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
+			s.ApplyFile("routes/plain.yaml")
 			gateway := s.Gateway("gateway-sp-demo")
 			load := rig.StartLoad(t, crowd, "/", gateway.Client)
 			for _, strategy := range strategies {
@@ -79,6 +80,11 @@ func expectAfter(t *testing.T, gateway *rig.Gateway, fault, strategy, when strin
 	t.Logf("%s, fail strategy %s, %s: %s", fault, strategy, when, got)
 	if got != want {
 		t.Errorf("expected %s", want)
+	}
+	plain := gateway.Client()
+	plain.Host = "plain.example"
+	if status := plain.Get("/").Status; status != http.StatusOK {
+		t.Errorf("a route without a rule: status %d", status)
 	}
 }
 
