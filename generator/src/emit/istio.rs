@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::{FailStrategy, MANAGED_BY, Output, pieces, with};
@@ -58,12 +59,19 @@ pub fn emit(plan: &Plan, options: &Options, report: &mut Report) -> Vec<Output> 
             refuse_choices(gateway, options, report);
         }
     }
+    let filters: Vec<_> = managed
+        .par_iter()
+        .map(|gateway| {
+            let mut found = Report::default();
+            (parts::split(gateway, options, &mut found), found)
+        })
+        .collect();
     let mut names = BTreeMap::new();
     let mut outputs = Vec::new();
-    for gateway in managed {
+    for (gateway, (filters, found)) in managed.into_iter().zip(filters) {
         let plugin = Object::new(gateway, "WasmPlugin", "", wasm_plugin(gateway, options, report));
         size::check_plugin(gateway, &plugin, report);
-        let filters = parts::split(gateway, options, report);
+        report.extend(found);
         for object in std::iter::once(plugin).chain(filters) {
             let key = (object.kind, object.namespace.clone(), object.name.clone());
             if let Some(other) = names.insert(key, gateway.item.place()) {

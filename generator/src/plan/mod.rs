@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    rc::Rc,
+    sync::Arc,
 };
 
 use mooring_policy::{
@@ -48,7 +48,7 @@ pub struct Plan<'a> {
     /// The gateways in the order of their ids, also those without sessions.
     pub gateways: Vec<Gateway<'a>>,
     /// The rules of all routes, also those that are on no gateway.
-    pub rules: Vec<Rc<Rule<'a>>>,
+    pub rules: Vec<Arc<Rule<'a>>>,
     /// The canary policies.
     pub canaries: Canaries<'a>,
 }
@@ -70,7 +70,7 @@ pub struct Gateway<'a> {
 #[derive(Debug)]
 pub struct Placed<'a> {
     /// The rule.
-    pub rule: Rc<Rule<'a>>,
+    pub rule: Arc<Rule<'a>>,
     /// The virtual hosts in which it is.
     pub virtual_hosts: BTreeSet<VirtualHost>,
     /// Whether its name alone does not tell it from other rules on the gateway.
@@ -134,7 +134,7 @@ impl<'a> Plan<'a> {
             };
             for rule in rules(route, inventory, attachments, &canaries, report) {
                 routed.extend(rule.backends.iter().filter_map(Backend::service_id).cloned());
-                let rule = Rc::new(rule);
+                let rule = Arc::new(rule);
                 all_rules.push(rule.clone());
                 if classic && !placements.is_empty() {
                     classic::check_name(&rule, report);
@@ -254,9 +254,9 @@ impl Placed<'_> {
 
 impl<'a> Gateway<'a> {
     /// Puts a rule on it. A rule that comes by two gateways of the same pods is there once.
-    fn place(&mut self, rule: &Rc<Rule<'a>>, virtual_hosts: &BTreeSet<VirtualHost>) {
+    fn place(&mut self, rule: &Arc<Rule<'a>>, virtual_hosts: &BTreeSet<VirtualHost>) {
         // It is on all its gateways before the next one comes.
-        if let Some(placed) = self.rules.last_mut().filter(|placed| Rc::ptr_eq(&placed.rule, rule)) {
+        if let Some(placed) = self.rules.last_mut().filter(|placed| Arc::ptr_eq(&placed.rule, rule)) {
             return placed.virtual_hosts.extend(virtual_hosts.iter().cloned());
         }
         self.rules.push(Placed {
