@@ -15,13 +15,13 @@ use mooring_policy::{
 };
 
 #[derive(Debug, Arbitrary)]
-enum Input<'a> {
+enum Input {
     /// Rules for a request.
     Rules(shape::Canary, shape::Backends, Vec<shape::Headers>),
     /// A regular expression for a text.
     Pattern(Pattern, Vec<Letter>),
     /// Any text as a regular expression, and any value.
-    Text(&'a str, &'a [u8]),
+    Text(shape::Question),
     /// A split by this, before and after a change of weights.
     Split(Vec<u8>, [u16; 4], [u16; 4]),
 }
@@ -39,11 +39,11 @@ fuzz_target!(|input: Input| {
                 assert_eq!(found, pattern.matches(letters), "{expression:?} on {text:?}");
             }
         }
-        Input::Text(expression, value) => {
-            let text = str::from_utf8(value).ok().filter(|text| text.len() <= 4_096);
-            match (matches(expression, value), text) {
+        Input::Text(shape::Question(expression, value)) => {
+            let text = str::from_utf8(&value).ok().filter(|text| text.len() <= 4_096);
+            match (matches(&expression, &value), text) {
                 (Some(matched), Some(text)) => {
-                    let regex = regex_lite::Regex::new(expression).expect("it was accepted");
+                    let regex = regex_lite::Regex::new(&expression).expect("it was accepted");
                     let found = regex.find(text).map(|found| found.len());
                     assert!(!matched || found.is_some(), "{expression:?} on {text:?}");
                     // What is found first need not be the longest.
