@@ -26,9 +26,12 @@ pub fn check(text: &[u8]) {
     let mut whole = Sources::default();
     whole.add("input.yaml", text.to_owned());
 
-    let sound = validate(&whole);
+    let told = validate(&whole);
     let istio = run(&whole, &istio_newest());
-    assert!(sound || istio.is_none(), "generated from what validate refuses");
+    assert!(
+        told["valid"] == true || istio.is_none(),
+        "generated from what validate refuses"
+    );
     let envoy = run(&whole, &local_envoy());
     if let Some(outputs) = &envoy {
         let [bootstrap] = outputs.as_slice() else {
@@ -38,6 +41,7 @@ pub fn check(text: &[u8]) {
     }
     if let Some(outputs) = istio {
         check_istio(&outputs, text);
+        check_promises(&told, &outputs);
         // The order of the documents, and in which files they are, means nothing.
         if let Some(reversed) = reversed(text) {
             assert_eq!(
@@ -68,8 +72,8 @@ fn local_envoy() -> Target {
     })
 }
 
-/// Whether `mooring validate` finds no error.
-fn validate(sources: &Sources) -> bool {
+/// What `mooring validate` tells.
+fn validate(sources: &Sources) -> Value {
     let mut report = Report::default();
     let validation = validate::validate(sources, &mut report);
     assert!(!validate::text(&validation, &report, sources).is_empty());
@@ -77,7 +81,7 @@ fn validate(sources: &Sources) -> bool {
     let told: Value = serde_json::from_str(&json).expect("it is JSON");
     assert_eq!(told["valid"], !report.has_errors());
     say(&report, sources);
-    !report.has_errors()
+    told
 }
 
 /// What is generated, unless the input is wrong.
@@ -137,6 +141,24 @@ fn check_istio(outputs: &[Output], text: &str) {
             }
         }
     }
+}
+
+/// Every rule of which `mooring validate` tells that it keeps sessions on a gateway is in the plugin configuration of one.
+fn check_promises(told: &Value, outputs: &[Output]) {
+    let rules = rules_of_istio(outputs);
+    for rule in told["rules"].as_array().into_iter().flatten() {
+        let serves = rule["gateways"].as_array().is_some_and(|gateways| !gateways.is_empty());
+        assert!(
+            !serves || rules.contains(rule["id"].as_str().unwrap_or_default()),
+            "{rule}"
+        );
+    }
+}
+
+fn rules_of_istio(outputs: &[Output]) -> BTreeSet<String> {
+    let plugins = outputs.iter().filter(|output| output.value["kind"] == "WasmPlugin");
+    let rules = plugins.flat_map(|plugin| plugin_config(plugin).rules);
+    rules.map(|rule| rule.id).collect()
 }
 
 fn plugin_config(plugin: &Output) -> Config {
@@ -237,9 +259,7 @@ fn check_envoy(bootstrap: &Value, istio: Option<&[Output]>) {
     let mut rules = BTreeSet::new();
     collect_rules(bootstrap, &mut rules);
     if let Some(outputs) = istio {
-        let plugins = outputs.iter().filter(|output| output.value["kind"] == "WasmPlugin");
-        let expected = plugins.flat_map(|plugin| plugin_config(plugin).rules);
-        assert_eq!(rules, expected.map(|rule| rule.id).collect());
+        assert_eq!(rules, rules_of_istio(outputs));
     }
 }
 
