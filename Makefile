@@ -136,6 +136,7 @@ fmt-check:
 clippy: target-wasm32-wasip1
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 	cargo clippy --locked --package mooring-filter --target wasm32-wasip1 -- --deny warnings
+	cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- --deny warnings
 
 .PHONY: doc
 doc:
@@ -151,12 +152,13 @@ audit: $(TOOLS)/bin/cargo-deny ## Known vulnerabilities of the dependencies (nee
 	$(TOOLS)/bin/cargo-deny --locked check advisories
 
 .PHONY: check-reproducible
-check-reproducible: ## Build the module twice, in two directories, and compare
+check-reproducible: ## Build the module twice, in two directories and with two homes of cargo, and compare
 	rm -rf target/reproducible
 	for place in one another/one; do \
 		mkdir -p target/reproducible/$$place; \
 		git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t target/reproducible/$$place; \
-		$(MAKE) -C target/reproducible/$$place TOOLS=$(TOOLS) $(MODULE); \
+		ln -s $(abspath $(CARGO_DIRECTORY)) target/reproducible/$$place.cargo; \
+		CARGO_HOME=$(CURDIR)/target/reproducible/$$place.cargo $(MAKE) -C target/reproducible/$$place TOOLS=$(TOOLS) $(MODULE); \
 	done
 	cd target/reproducible && sha256sum one/$(MODULE) another/one/$(MODULE) && cmp one/$(MODULE) another/one/$(MODULE)
 

@@ -93,7 +93,10 @@ fn change(objects: &mut Vec<Value>, kinds: &[&str], dice: &mut Dice) {
     match dice.below(24) {
         0 => {
             let mut copy = objects[position].clone();
-            if let Some(name) = copy.pointer_mut("/metadata/name") {
+            // Under its own name it is a second document for one object.
+            if let Some(name) = copy.pointer_mut("/metadata/name")
+                && !dice.one_in(4)
+            {
                 *name = dice.word();
             }
             objects.push(copy);

@@ -196,53 +196,61 @@ impl Pattern {
         format!("({})", self.text())
     }
 
-    /// Whether it matches all of a text.
+    /// Whether it matches all of a text of 64 letters at most.
     #[must_use]
     pub fn matches(&self, text: &[Letter]) -> bool {
-        self.ends(text, &[0]).contains(&text.len())
+        self.ends(text)[0] >> text.len() & 1 == 1
     }
 
-    /// Where it can end when it begins at one of these positions.
-    fn ends(&self, text: &[Letter], starts: &[usize]) -> Vec<usize> {
+    /// Where it can end, for each position at which it begins: a bit for each position.
+    fn ends(&self, text: &[Letter]) -> Vec<u128> {
         let step = |fits: &dyn Fn(Letter) -> bool| {
-            let starts = starts
+            let after = text
                 .iter()
-                .filter(|start| text.get(**start).is_some_and(|letter| fits(*letter)));
-            starts.map(|start| start + 1).collect()
+                .zip(1..)
+                .map(|(letter, end)| u128::from(fits(*letter)) << end);
+            after.chain([0]).collect()
         };
+        let nothing = || (0..=text.len()).map(|start| 1 << start).collect();
         match self {
             Self::Letter(wanted) => step(&|letter| letter == *wanted),
             Self::Any => step(&|_| true),
             Self::Class(negated, one, other) => step(&|letter| (letter == *one || letter == *other) != *negated),
-            Self::Empty => starts.to_vec(),
-            Self::Both(both) => both.1.ends(text, &both.0.ends(text, starts)),
-            Self::Either(both) => union(both.0.ends(text, starts), both.1.ends(text, starts)),
+            Self::Empty => nothing(),
+            Self::Both(both) => then(&both.0.ends(text), &both.1.ends(text)),
+            Self::Either(both) => either(&both.0.ends(text), &both.1.ends(text)),
             Self::Repeated(what, times) => {
-                let once = what.ends(text, starts);
+                let once = what.ends(text);
                 match times {
-                    Times::Optional => union(starts.to_vec(), once),
-                    Times::Two => what.ends(text, &once),
-                    Times::Any => what.closure(text, starts.to_vec()),
-                    Times::Some => what.closure(text, once),
+                    Times::Optional => either(&nothing(), &once),
+                    Times::Two => then(&once, &once),
+                    Times::Any => again(nothing(), &once),
+                    Times::Some => again(once.clone(), &once),
                 }
             }
         }
     }
-
-    fn closure(&self, text: &[Letter], mut ends: Vec<usize>) -> Vec<usize> {
-        loop {
-            let more = union(ends.clone(), self.ends(text, &ends));
-            if more.len() == ends.len() {
-                return ends;
-            }
-            ends = more;
-        }
-    }
 }
 
-fn union(mut one: Vec<usize>, other: Vec<usize>) -> Vec<usize> {
-    one.extend(other);
-    one.sort_unstable();
-    one.dedup();
-    one
+fn either(one: &[u128], other: &[u128]) -> Vec<u128> {
+    one.iter().zip(other).map(|(one, other)| one | other).collect()
+}
+
+fn then(one: &[u128], other: &[u128]) -> Vec<u128> {
+    let from = |ends: &u128| {
+        let starts = other.iter().enumerate().filter(|(start, _)| ends >> start & 1 == 1);
+        starts.fold(0, |sum, (_, ends)| sum | ends)
+    };
+    one.iter().map(from).collect()
+}
+
+/// Once more and once more, until that leads nowhere new.
+fn again(mut ends: Vec<u128>, once: &[u128]) -> Vec<u128> {
+    loop {
+        let more = either(&ends, &then(&ends, once));
+        if more == ends {
+            return ends;
+        }
+        ends = more;
+    }
 }

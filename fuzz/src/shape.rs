@@ -4,11 +4,11 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use mooring_policy::{config, duration::Duration};
 
-/// A text out of a short list, or any.
+/// A text out of a short list, or any. Where the bytes have come to an end it is the first of the list.
 fn word<'a>(u: &mut Unstructured<'a>, usual: &[&'static str]) -> Result<&'a str> {
-    match usize::from(u8::arbitrary(u)?).checked_sub(16) {
-        None => u.arbitrary(),
-        Some(choice) => Ok(usual[choice % usual.len()]),
+    match u8::arbitrary(u)? {
+        240.. => u.arbitrary(),
+        choice => Ok(usual[usize::from(choice) % usual.len()]),
     }
 }
 
@@ -146,7 +146,7 @@ fn condition(u: &mut Unstructured) -> Result<config::Match> {
     let kind = *u.choose(&[Exact, Prefix, Suffix, Contains, RegularExpression, Present, Absent])?;
     let value = match kind {
         Present | Absent => None,
-        RegularExpression => Some(word(u, &["a+", "b|ab", ".*b", "[ab]{2,3}", "(?i)AB", "ä"])?),
+        RegularExpression => Some(word(u, EXPRESSIONS)?),
         _ => Some(word(u, VALUES)?),
     };
     Ok(config::Match {
@@ -160,7 +160,10 @@ fn condition(u: &mut Unstructured) -> Result<config::Match> {
 const NAMES: &[&str] = &["user", "beta", "x-session", "shop"];
 
 /// Their values.
-const VALUES: &[&str] = &["a", "b", "ab", "abba", "always", "never", "ä", ""];
+const VALUES: &[&str] = &["a", "b", "ab", "AB", "abba", "always", "never", "ä", ""];
+
+/// What is asked of them.
+const EXPRESSIONS: &[&str] = &["a+", "b|ab", ".*b", "[ab]{2,3}", "(?i)AB", "ä", ".+"];
 
 fn source(u: &mut Unstructured) -> Result<config::Source> {
     let name = word(u, NAMES)?.to_owned();
@@ -197,6 +200,16 @@ fn value(u: &mut Unstructured) -> Result<Vec<u8>> {
         true => u.arbitrary::<&[u8]>()?.to_vec(),
         false => word(u, VALUES)?.as_bytes().to_vec(),
     })
+}
+
+/// A text as a regular expression, and a value.
+#[derive(Clone, Debug)]
+pub struct Question(pub String, pub Vec<u8>);
+
+impl<'a> Arbitrary<'a> for Question {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self(word(u, EXPRESSIONS)?.to_owned(), value(u)?))
+    }
 }
 
 /// One rule.

@@ -351,12 +351,7 @@ impl Client<'_> {
         if !decision.is_due_without_host(self.rule) {
             assert_eq!(decision.due(self.rule, None, request.https, self.now), None);
         }
-        // A token in a header has no scheme to be bound to.
-        let in_cookie = self
-            .rule
-            .session()
-            .is_some_and(|session| session.transport() == Transport::Cookie);
-        if in_cookie && !decision.wants_scheme(self.rule) {
+        if !decision.wants_scheme(self.rule) {
             assert_eq!(decision.due(self.rule, host, !request.https, self.now), due);
         }
         let Some(due) = due else {

@@ -212,7 +212,7 @@ pub struct Inventory {
     pub istio_gateways: Items<GatewaySpec>,
     /// The rules for destinations.
     pub destination_rules: Items<DestinationRuleSpec>,
-    /// The hosts of service entries. Of several for one host the first counts.
+    /// The hosts of service entries.
     external_services: BTreeMap<String, Item<ServiceSpec>>,
     /// The rules for destinations by the full names of their hosts.
     destinations: BTreeMap<String, BTreeSet<Id>>,
@@ -324,11 +324,7 @@ impl Inventory {
             }
             Parsed::ServiceEntry(object) => {
                 for service in object.spec.services() {
-                    let Some(host) = service.external_host.as_ref().map(|host| host.value.clone()) else {
-                        continue;
-                    };
-                    let item = Item::new(origin, object.metadata.clone(), service);
-                    self.external_services.entry(host).or_insert(item);
+                    self.insert_external(Item::new(origin, object.metadata.clone(), service));
                 }
             }
             Parsed::Service(object) => self.services.insert(Kind::Service, item(origin, object), report),
@@ -350,6 +346,25 @@ impl Inventory {
                     .insert(Kind::ReferenceGrant, item(origin, object), report);
             }
         }
+    }
+
+    /// A host of several service entries has the ports of all of them, as a gateway has the clusters of all of them. It stands
+    /// in the one that comes first by namespace and name.
+    fn insert_external(&mut self, item: Item<ServiceSpec>) {
+        let Some(host) = item.spec.external_host.as_ref().map(|host| host.value.clone()) else {
+            return;
+        };
+        let (mut first, second) = match self.external_services.remove(&host) {
+            None => (item, None),
+            Some(other) if other.id <= item.id => (other, Some(item)),
+            Some(other) => (item, Some(other)),
+        };
+        for port in second.into_iter().flat_map(|second| second.spec.ports) {
+            if !first.spec.ports.iter().any(|known| known.port.value == port.port.value) {
+                first.spec.ports.push(port);
+            }
+        }
+        self.external_services.insert(host, first);
     }
 
     /// Remembers that an object of this kind, or any one of it, could not be read: those who miss it need not say so.

@@ -168,6 +168,27 @@ fn hosts_of_a_service_entry_can_be_backends() {
 }
 
 #[test]
+fn the_ports_of_service_entries_for_one_host_add_up_in_any_order() {
+    let entry = |namespace: &str, port: u16| {
+        format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: api, namespace: {namespace}}}\nspec:\n  \
+             hosts: [api.example.com]\n  ports: [{{number: {port}, name: http, protocol: HTTP}}]\n"
+        )
+    };
+    let input = classic_with(
+        "{host: reviews, subset: v3}",
+        "{host: api.example.com, port: {number: 81}}",
+    );
+    let (one, other) = (entry("bookinfo", 80), entry("other", 81));
+    let run = Generated::istio(&format!("{input}{one}{other}"));
+    assert_eq!(
+        run.rule(0).pointer("/backends/2/key"),
+        Some(&json!("api.example.com:81"))
+    );
+    assert_eq!(run.value, Generated::istio(&format!("{input}{other}{one}")).value);
+}
+
+#[test]
 fn gateways_with_one_selector_share_their_pods() {
     let second = "---\napiVersion: networking.istio.io/v1beta1\nkind: Gateway\nmetadata: {name: second, namespace: bookinfo}\nspec:\n  \
                   selector: {istio: ingressgateway}\n  servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: \

@@ -244,7 +244,10 @@ impl Decision {
             ..token
         };
         let (issue, token) = match &self.session {
-            None if may_bind => (Issue::New, bound(Token::begin(now, session.cookie().is_secure(https)))),
+            None if may_bind => {
+                let secure = session.transport() == Transport::Cookie && session.cookie().is_secure(https);
+                (Issue::New, bound(Token::begin(now, secure)))
+            }
             // An app can send Envoy's header itself: a host that is the session's own is no news.
             Some(old) if may_bind && !self.diverted && self.moves(session, old, host) => {
                 (Issue::Repinned, bound(old.clone()))

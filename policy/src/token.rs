@@ -40,7 +40,7 @@ pub struct Token {
     pub issued: u64,
     /// When the session was last seen, in seconds since the Unix epoch.
     pub seen: u64,
-    /// Whether the cookie was sent with the `Secure` attribute.
+    /// Whether the cookie was sent with the `Secure` attribute. False where no cookie carries the token.
     pub secure: bool,
     /// The key of the backend to which the session is bound.
     pub backend: Box<[u8]>,

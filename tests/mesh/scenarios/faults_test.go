@@ -78,10 +78,7 @@ func TestAGatewayCrashes(t *testing.T) {
 // between them may move once more; nobody sees an error.
 func TestABackendLeavesTheRule(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "examples", rig.Example("split"), rig.Beside(), rig.GatewayEnv(keys))
-	halve(s)
-	s.Deploy()
-	load := startCrowd(t, s.Gateway("shop").Client, "/checkout/")
+	s, load := startHalves(t)
 	leaving := onVersion(load, "v1")
 	seen := load.During("v1 leaves the rule", 500, func() {
 		s.Patch(gatewayGroup, "HTTPRoute", "checkout", `{"spec":{"rules":[{"name":"checkout",
@@ -101,10 +98,7 @@ func TestABackendLeavesTheRule(t *testing.T) {
 // When a backend has no pods, its sessions wait for it and nobody else notices.
 func TestAllPodsOfABackendAreGone(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "examples", rig.Example("split"), rig.Beside(), rig.GatewayEnv(keys))
-	halve(s)
-	s.Deploy()
-	load := startCrowd(t, s.Gateway("shop").Client, "/checkout/")
+	s, load := startHalves(t)
 	waiting := onVersion(load, "v1")
 	gone := load.During("all pods of v1 are gone", 500, func() { s.Scale("checkout-v1", 0) })
 	without := load.During("while they are gone", 500, func() {})
@@ -134,10 +128,15 @@ func TestAllPodsOfABackendAreGone(t *testing.T) {
 	t.Log(load.Stop())
 }
 
-func halve(s *rig.Scenario) {
+// startHalves starts a crowd at a rule with two backends, to each of which goes one half.
+func startHalves(t *testing.T) (*rig.Scenario, *rig.Load) {
+	t.Helper()
+	s := rig.Start(t, "examples", rig.Example("split"), rig.Beside(), rig.GatewayEnv(keys))
 	s.Patch(gatewayGroup, "HTTPRoute", "checkout", `{"spec":{"rules":[{"name":"checkout","backendRefs":[
 		{"name":"checkout-v1","port":80,"weight":1},{"name":"checkout-v2","port":80,"weight":1}],
 		"sessionPersistence":{"sessionName":"checkout-session"}}]}}`)
+	s.Deploy()
+	return s, startCrowd(t, s.Gateway("shop").Client, "/checkout/")
 }
 
 func onVersion(load *rig.Load, version string) int {
