@@ -194,11 +194,12 @@ fn module_alone(results: &Results) -> Option<Vec<f64>> {
     let differences =
         |one: &[Run], other: &[Run]| median(one.iter().zip(other).map(|(one, other)| one.cpu - other.cpu));
     let floor = differences(empty, none);
-    Some(
+    // Where noise hides the floor there is no figure.
+    (floor > 0.0).then(|| {
         mooring
             .iter()
             .zip(pieces)
             .map(|(one, other)| (one.cpu - other.cpu) / floor)
-            .collect(),
-    )
+            .collect()
+    })
 }
