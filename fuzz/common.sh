@@ -1,0 +1,11 @@
+# For run and minimise, which stand in this folder.
+
+# Where the targets are once they are built.
+binaries=target/$(rustc --version --verbose | sed -n 's/^host: //p')/release
+
+# The folder of the inputs that code with a certain fault gets wrong, if a target has any: seeds_of TARGET
+seeds_of() {
+  local seeds=seeds/$1
+  if grep -q generator::check "targets/$1.rs"; then seeds=seeds/manifests; fi
+  if [ -d "$seeds" ]; then echo "$seeds"; fi
+}
