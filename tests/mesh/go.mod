@@ -1,3 +1,4 @@
+// One module for the tests and for the programs that they start: what these share is compiled once.
 module mooring.dev/tests/mesh
 
 go 1.26.0
