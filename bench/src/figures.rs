@@ -72,7 +72,7 @@ pub(crate) struct Series {
 pub(crate) struct Measured {
     pub(crate) name: String,
     pub(crate) title: String,
-    /// At a given rate: how many requests a second.
+    /// At a given rate: how many requests a second, in the median round.
     pub(crate) target_rate: Option<f64>,
     pub(crate) series: Vec<Series>,
 }
@@ -170,21 +170,12 @@ pub(crate) fn situations() -> Vec<Situation> {
     ]
 }
 
-/// The least rate among the medians of several gateways.
-fn slowest<'a>(gateways: impl Iterator<Item = &'a [Run]>) -> Option<f64> {
-    gateways
-        .map(|runs| median(runs.iter().map(|run| run.rate)))
-        .min_by(f64::total_cmp)
-}
-
 /// The gateways that are running, kept from one situation to the next while it wants the same.
 pub(crate) struct Bench<'a> {
     pods: &'a [Ipv4Addr],
     processors: &'a Processors,
     effort: Effort,
     running: Option<(Fleet, Vec<Gateway>)>,
-    /// What the slowest gateway reached in a closed loop.
-    saturation: Option<f64>,
 }
 
 impl<'a> Bench<'a> {
@@ -194,14 +185,13 @@ impl<'a> Bench<'a> {
             processors,
             effort,
             running: None,
-            saturation: None,
         }
     }
 
     /// Measures one situation.
     pub(crate) async fn measure(&mut self, situation: &Situation) -> Result<Measured> {
         self.start(&situation.fleet).await?;
-        let mut load = Load {
+        let load = Load {
             protocol: situation.protocol,
             request: Request {
                 path: if situation.kind == Kind::Unmatched {
@@ -215,30 +205,12 @@ impl<'a> Bench<'a> {
             rate: None,
             duration: self.effort.run,
         };
-        if situation.paced {
-            let rate = match self.saturation {
-                Some(rate) => rate,
-                None => self.saturate(&load).await?,
-            };
-            load.rate = Some((rate * 0.7).round());
-        }
-        let series = self
-            .rounds(&load, situation.kind)
-            .await
-            .with_context(|| situation.title)?;
-        if situation.name == "live" {
-            self.saturation = slowest(series.iter().map(|one| one.runs.as_slice()));
-        }
-        Ok(Measured {
-            name: situation.name.to_owned(),
-            title: situation.title.to_owned(),
-            target_rate: load.rate,
-            series,
-        })
+        self.rounds(&load, situation).await.with_context(|| situation.title)
     }
 
-    async fn rounds(&self, load: &Load, kind: Kind) -> Result<Vec<Series>> {
+    async fn rounds(&self, load: &Load, situation: &Situation) -> Result<Measured> {
         let gateways = self.gateways();
+        let kind = situation.kind;
         let mut runs: BTreeMap<&str, Vec<Run>> = BTreeMap::new();
         // The first run of each is not counted: connections to the upstream are made in it.
         let warm_up = Load {
@@ -248,7 +220,15 @@ impl<'a> Bench<'a> {
         for gateway in gateways {
             gateway.run(&warm_up, kind).await?;
         }
+        let mut rates = Vec::new();
         for round in 0..self.effort.rounds {
+            let rate = if situation.paced {
+                Some((self.saturation(load).await? * 0.7).round())
+            } else {
+                None
+            };
+            rates.extend(rate);
+            let load = &Load { rate, ..load.clone() };
             for place in 0..gateways.len() {
                 let Some(gateway) = gateways.get((round + place) % gateways.len()) else {
                     continue;
@@ -258,29 +238,29 @@ impl<'a> Bench<'a> {
                     .push(gateway.run(load, kind).await?);
             }
         }
-        gateways
-            .iter()
-            .map(|gateway| {
-                Ok(Series {
-                    label: gateway.label.clone(),
-                    runs: runs.remove(gateway.label.as_str()).unwrap_or_default(),
-                    resident: gateway.resident_bytes()?,
-                })
+        let series = gateways.iter().map(|gateway| {
+            Ok(Series {
+                label: gateway.label.clone(),
+                runs: runs.remove(gateway.label.as_str()).unwrap_or_default(),
+                resident: gateway.resident_bytes()?,
             })
-            .collect()
+        });
+        Ok(Measured {
+            name: situation.name.to_owned(),
+            title: situation.title.to_owned(),
+            target_rate: situation.paced.then(|| median(rates)),
+            series: series.collect::<Result<_>>()?,
+        })
     }
 
-    /// The rate at which the slowest gateway has no time left.
-    async fn saturate(&self, load: &Load) -> Result<f64> {
-        let mut all = Vec::new();
+    /// The rate at which the slowest gateway has no time left. Measured before every round: a shared machine can be half
+    /// as fast a minute later, and then a rate that was 70 % of it is more than it can do.
+    async fn saturation(&self, load: &Load) -> Result<f64> {
+        let mut least = f64::INFINITY;
         for gateway in self.gateways() {
-            let mut runs = Vec::new();
-            for _ in 0..3 {
-                runs.push(gateway.run(load, Kind::Live).await?);
-            }
-            all.push(runs);
+            least = least.min(gateway.run(load, Kind::Live).await?.rate);
         }
-        slowest(all.iter().map(Vec::as_slice)).context("a gateway")
+        Ok(least)
     }
 
     async fn start(&mut self, fleet: &Fleet) -> Result<()> {

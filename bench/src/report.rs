@@ -88,7 +88,7 @@ fn added(results: &Results) -> String {
 pub(crate) fn situation(results: &Results, measured: &Measured) -> String {
     let mut text = format!("### {}\n\n", capitalised(&measured.title));
     if let Some(rate) = measured.target_rate {
-        let _ = writeln!(text, "{rate:.0} requests a second.\n");
+        let _ = writeln!(text, "{rate:.0} requests a second in the median round.\n");
     }
     text.push_str(
         "| gateway | CPU µs a request | quartiles | least | against no filter | against native | requests/s | p50 µs | p99 µs | resident MiB |\n\
