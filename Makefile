@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 TOOLS := $(CURDIR)/.tools
 MODULE := target/mooring.wasm
+COMPILED_MODULE := target/wasm32-wasip1/module/mooring_filter.wasm
 TRAPPING_MODULE := target/mooring-trap.wasm
 COMMAND := target/release/mooring
 BENCH_MODULES := target/mooring-bench-empty.wasm target/mooring-bench-functions.wasm
@@ -40,17 +41,20 @@ help: ## List the targets
 build: $(COMMAND) $(MODULE) ## Build the command (target/release/mooring) and the module (target/mooring.wasm)
 
 # The module is the same wherever it is built: no path of this machine is in it.
-$(MODULE) $(TRAPPING_MODULE) $(BENCH_MODULES): export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = \
+$(COMPILED_MODULE) $(TRAPPING_MODULE) $(BENCH_MODULES): export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = \
 	--remap-path-prefix=$(CURDIR)=mooring --remap-path-prefix=$(CARGO_DIRECTORY)=cargo
 
 # cargo knows what is out of date.
-.PHONY: $(COMMAND) $(MODULE) $(BENCH_MODULES)
+.PHONY: $(COMMAND) $(BENCH_MODULES) always
 $(COMMAND):
 	cargo build --locked --release --package mooring-generator
 
-$(MODULE): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
+# Not phony: what depends on it is made again only if cargo has written it anew.
+$(COMPILED_MODULE): always target-wasm32-wasip1
 	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter
-	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Os target/wasm32-wasip1/module/mooring_filter.wasm --output $(MODULE).new
+
+$(MODULE): $(COMPILED_MODULE) $(BINARYEN)/wasm-opt Makefile
+	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Os $(COMPILED_MODULE) --output $(MODULE).new
 	mv $(MODULE).new $(MODULE)
 
 # The same with a trap that a request can spring, for tests of what Envoy does then. Nothing ships it.

@@ -83,12 +83,20 @@ func (c *Cluster) CreateCRDs(objects []*Object) error {
 			if err != nil && !apierrors.IsAlreadyExists(err) {
 				return fmt.Errorf("%s: %w", describe(obj), err)
 			}
-			return c.awaitEstablished(ctx, obj.GetName())
+			return nil
 		})
 	}
-	err := group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	// The last ones first: when they are served, the others are too, and each look costs.
+	for _, obj := range slices.Backward(objects) {
+		if err := c.awaitEstablished(ctx, obj.GetName()); err != nil {
+			return err
+		}
+	}
 	c.kube.mapper.Reset() // it had looked before the new kinds were there
-	return err
+	return nil
 }
 
 func (c *Cluster) awaitEstablished(ctx context.Context, name string) error {

@@ -43,8 +43,8 @@ func (t Totals) String() string {
 		t.Requests, t.Failed, t.Failures, t.Moves, t.Movers, t.Cookies, t.Slowest.Round(time.Millisecond), t.Pods)
 }
 
-// pace is the pause of each visitor: the machine has other things to do meanwhile.
-const pace = 100 * time.Millisecond
+// pace is the pause of each visitor: fifty of them send 250 requests a second, and the machine has other things to do meanwhile.
+const pace = 200 * time.Millisecond
 
 // StartLoad sets visitors off; each comes from newClient, on the test's goroutine.
 func StartLoad(t testing.TB, visitors int, path string, newClient func() *Client) *Load {

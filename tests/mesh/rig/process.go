@@ -160,7 +160,7 @@ func (p *Process) tail(lines int) string {
 	return strings.Join(telling, "\n")
 }
 
-// stopAll ends every process, the newest first, and gathers those that had died before.
+// stopAll ends every process, the newest first, and gathers those that had died before. What they would tidy up is thrown away.
 func stopAll() error {
 	processes.Lock()
 	all := processes.all
@@ -169,7 +169,7 @@ func stopAll() error {
 	var died []error
 	for i := len(all) - 1; i >= 0; i-- {
 		died = append(died, all[i].Died())
-		all[i].Stop()
+		all[i].Kill()
 	}
 	return errors.Join(died...)
 }

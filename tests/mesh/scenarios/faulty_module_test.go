@@ -19,45 +19,46 @@ import (
 
 var strategies = []string{"open", "close", "reload"}
 
-func TestAModuleThatCannotBeLoaded(t *testing.T) {
+func TestAModuleThatIsMissing(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	corrupt := filepath.Join(dir, "corrupt.wasm")
-	if err := os.WriteFile(corrupt, []byte("\x00asm\x01\x00\x00\x00 and then nonsense"), 0o644); err != nil {
+	cannotBeLoaded(t, "missing", filepath.Join(t.TempDir(), "missing.wasm"))
+}
+
+func TestAModuleThatIsCorrupt(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "corrupt.wasm")
+	if err := os.WriteFile(file, []byte("\x00asm\x01\x00\x00\x00 and then nonsense"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ fault, file string }{
-		{"missing", filepath.Join(dir, "missing.wasm")},
-		{"corrupt", corrupt},
-	} {
-		t.Run(c.fault, func(t *testing.T) {
-			t.Parallel()
-			s := rig.Start(t, "sp-demo", rig.Beside(), rig.GatewayEnv(keys), rig.Rejections())
-			s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
-			s.ApplyFile("routes/plain.yaml")
-			gateway := s.Gateway("gateway-sp-demo")
-			load := rig.StartLoad(t, crowd, "/", gateway.Client)
-			for _, strategy := range strategies {
-				fault := func() { s.DeployUnseen("--wasm", "file://"+c.file, "--fail-strategy", strategy) }
-				when := func(when, want string, do func()) rig.Totals {
-					t.Helper()
-					return load.During(c.fault+", fail strategy "+strategy+", "+when, crowd, func() {
-						expectAfter(t, gateway, c.fault, strategy, when, do, want)
-					})
-				}
-				when("when first installed", "500", fault)
-				when("when the gateway starts", "500", gateway.RestartUnseen)
-				s.Deploy()
-				load.Await(2 * crowd)
-				expectNothingLost(t, "in an update", when("in an update", "200 with sessions", fault))
-				mended := load.During("mended", crowd, func() { s.Deploy() })
-				expectNothingLost(t, "mended", mended)
-				if got := whatClientsGet(gateway); got != "200 with sessions" {
-					t.Errorf("mended: %s", got)
-				}
-				s.Undeploy()
-			}
-		})
+	cannotBeLoaded(t, "corrupt", file)
+}
+
+// cannotBeLoaded compares what clients get before, with and after a module file that Envoy cannot load.
+func cannotBeLoaded(t *testing.T, fault, file string) {
+	s := rig.Start(t, "sp-demo", rig.Beside(), rig.GatewayEnv(keys), rig.Rejections())
+	s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
+	s.ApplyFile("routes/plain.yaml")
+	gateway := s.Gateway("gateway-sp-demo")
+	load := rig.StartLoad(t, crowd, "/", gateway.Client)
+	for _, strategy := range strategies {
+		install := func() { s.DeployUnseen("--wasm", "file://"+file, "--fail-strategy", strategy) }
+		when := func(when, want string, do func()) rig.Totals {
+			t.Helper()
+			return load.During(fault+", fail strategy "+strategy+", "+when, crowd, func() {
+				expectAfter(t, gateway, fault, strategy, when, do, want)
+			})
+		}
+		when("when first installed", "500", install)
+		when("when the gateway starts", "500", gateway.RestartUnseen)
+		s.Deploy()
+		load.Await(2 * crowd)
+		expectNothingLost(t, "in an update", when("in an update", "200 with sessions", install))
+		mended := load.During("mended", crowd, func() { s.Deploy() })
+		expectNothingLost(t, "mended", mended)
+		if got := whatClientsGet(gateway); got != "200 with sessions" {
+			t.Errorf("mended: %s", got)
+		}
+		s.Undeploy()
 	}
 }
 
