@@ -134,7 +134,8 @@ pub enum Found<'a, T> {
 /// The objects of one kind.
 #[derive(Debug)]
 pub struct Items<T> {
-    by_id: BTreeMap<Id, Item<T>>,
+    /// Boxed, so that the map does not have room for objects that are not there.
+    by_id: BTreeMap<Id, Box<Item<T>>>,
     broken: Vec<Id>,
     any_unknown: bool,
 }
@@ -152,13 +153,13 @@ impl<T> Default for Items<T> {
 impl<T> Items<T> {
     /// All objects in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &Item<T>> {
-        self.by_id.values()
+        self.by_id.values().map(Box::as_ref)
     }
 
     /// Those of a namespace, in the order of their names.
     pub fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = &Item<T>> {
         let items = self.by_id.range(Id::new(namespace, "")..);
-        items.map_while(move |(id, item)| (id.namespace == namespace).then_some(item))
+        items.map_while(move |(id, item)| (id.namespace == namespace).then_some(&**item))
     }
 
     /// Looks for an object.
@@ -189,7 +190,7 @@ impl<T> Items<T> {
                 .with(other.place(), "it stands here already");
             return report.add(diagnostic);
         }
-        self.by_id.insert(item.id.clone(), item);
+        self.by_id.insert(item.id.clone(), Box::new(item));
     }
 }
 
@@ -282,7 +283,7 @@ impl Inventory {
     /// The rules for a host, which is named in full.
     pub fn destination_rules_of(&self, host: &str) -> impl Iterator<Item = &Item<DestinationRuleSpec>> {
         let ids = self.destinations.get(host).into_iter().flatten();
-        ids.filter_map(|id| self.destination_rules.by_id.get(id))
+        ids.filter_map(|id| self.destination_rules.by_id.get(id).map(Box::as_ref))
     }
 
     fn insert(&mut self, origin: Origin, parsed: Parsed, report: &mut Report) {

@@ -10,7 +10,7 @@ use mooring_policy::config::{LifetimeType, MatchType, Override, Transport};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Field, OptionalField, Port, Text, nullable};
+use super::{Field, OptionalField, Port, Text, list};
 
 /// Who of a route's visitors reaches which of its backends, and who stays there.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -38,7 +38,7 @@ pub struct CanaryPolicySpec {
     #[schemars(with = "TargetRef")]
     pub target_ref: Field<TargetRef>,
     /// Who is sent to which backend whatever the weights are. The first rule that matches wins.
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<CanaryRule>", length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub rules: Vec<Field<CanaryRule>>,
@@ -100,7 +100,7 @@ pub struct CanaryRule {
     #[schemars(with = "String", length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9_.-]+$"))]
     pub name: Field<String>,
     /// What a request must have. All of them must hold.
-    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Match>", length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub matches: Vec<Field<Match>>,
     /// In place of `matches`: the header or cookie in which a client says `always` to be sent to the backend, or `never`

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Any, Field, OptionalField, Pairs, Port, nullable};
+use super::{Any, Field, OptionalField, Pairs, Port, list, nullable};
 
 /// `spec`.
 #[derive(Debug, Deserialize)]
@@ -14,7 +14,7 @@ pub struct GatewaySpec {
     #[serde(rename = "gatewayClassName")]
     _gateway_class_name: Any,
     /// `listeners`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub listeners: Vec<Field<Listener>>,
     /// `addresses`: where the gateway can be reached, not what it does.
     #[serde(rename = "addresses")]
@@ -104,7 +104,7 @@ pub struct AllowedRoutes {
     /// `namespaces`.
     pub namespaces: Option<RouteNamespaces>,
     /// `kinds`. Empty: those that the protocol has.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub kinds: Vec<RouteGroupKind>,
 }
 
@@ -139,7 +139,7 @@ pub struct LabelSelector {
     #[serde(default, deserialize_with = "nullable")]
     pub match_labels: Pairs,
     /// `matchExpressions`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub match_expressions: Vec<LabelRequirement>,
 }
 
@@ -152,7 +152,7 @@ pub struct LabelRequirement {
     /// `operator`.
     pub operator: LabelOperator,
     /// `values`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub values: Vec<String>,
 }
 

@@ -2,17 +2,17 @@
 
 use serde::Deserialize;
 
-use super::{Field, nullable};
+use super::{Field, list};
 
 /// `spec`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReferenceGrantSpec {
     /// `from`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub from: Vec<From>,
     /// `to`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub to: Vec<To>,
 }
 

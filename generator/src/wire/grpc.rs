@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     Field, OptionalField,
     filter::Filter,
-    nullable,
+    list, nullable,
     policy::SessionPersistence,
     route::{BackendRef, HttpRouteSpec, Match, ParentRef, PathMatch, PathMatchType, Rule, ValueMatch, ValueMatchType},
 };
@@ -19,15 +19,15 @@ use crate::kind::Kind;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrpcRouteSpec {
     /// `parentRefs`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub parent_refs: Vec<Field<ParentRef>>,
     /// `useDefaultGateways` (1.4 and later).
     pub use_default_gateways: OptionalField<String>,
     /// `hostnames`. Empty: those of the listener.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub hostnames: Vec<Field<String>>,
     /// `rules`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub rules: Vec<Field<GrpcRule>>,
 }
 
@@ -38,13 +38,13 @@ pub struct GrpcRule {
     /// `name` (1.2 and later).
     pub name: OptionalField<String>,
     /// `matches`. Empty: every call.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub matches: Vec<Field<GrpcMatch>>,
     /// `filters`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub filters: Vec<Field<Filter>>,
     /// `backendRefs`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub backend_refs: Vec<Field<BackendRef>>,
     /// `sessionPersistence`.
     pub session_persistence: OptionalField<SessionPersistence>,
@@ -57,7 +57,7 @@ pub struct GrpcMatch {
     /// `method`. None: every call.
     pub method: OptionalField<GrpcMethod>,
     /// `headers`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub headers: Vec<ValueMatch>,
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{
     Any, Field, OptionalField, Pairs, Port,
     gateway::{GatewaySpec, Listener},
-    nullable,
+    list, nullable,
     service::{ServicePort, ServiceSpec},
 };
 
@@ -23,7 +23,7 @@ pub struct IstioGatewaySpec {
     #[serde(default, deserialize_with = "nullable")]
     pub selector: Pairs,
     /// `servers`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub servers: Vec<Server>,
 }
 
@@ -36,7 +36,7 @@ pub struct Server {
     /// `port`.
     pub port: ServerPort,
     /// `hosts`, each perhaps with a namespace before it.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub hosts: Vec<Field<String>>,
     /// `tls`.
     pub tls: OptionalField<Any>,
@@ -59,7 +59,7 @@ pub struct DestinationRuleSpec {
     /// `host`.
     pub host: Field<String>,
     /// `subsets`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub subsets: Vec<Subset>,
 }
 
@@ -79,10 +79,10 @@ pub struct Subset {
 #[serde(rename_all = "camelCase")]
 pub struct ServiceEntrySpec {
     /// `hosts`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub hosts: Vec<Field<String>>,
     /// `ports`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub ports: Vec<EntryPort>,
 }
 

@@ -200,6 +200,7 @@ impl<'de> Deserialize<'de> for Pairs {
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
                 }
+                pairs.shrink_to_fit();
                 Ok(Pairs(pairs))
             }
         }
@@ -210,4 +211,11 @@ impl<'de> Deserialize<'de> for Pairs {
 /// Reads `null` as the default, as the API server does.
 fn nullable<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A list that may be absent or null. It takes no more room than it needs: most have one item, and growing makes room for four.
+fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let mut list: Vec<T> = nullable(deserializer)?;
+    list.shrink_to_fit();
+    Ok(list)
 }

@@ -3,14 +3,14 @@
 use mooring_policy::config::{LifetimeType, Transport};
 use serde::Deserialize;
 
-use super::{Any, Field, OptionalField, Text, nullable};
+use super::{Any, Field, OptionalField, Text, list};
 
 /// `spec` of a `BackendLBPolicy` (`gateway.networking.k8s.io/v1alpha2`; Gateway API 1.1 and 1.2).
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackendLbPolicySpec {
     /// `targetRefs`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub target_refs: Vec<Field<TargetRef>>,
     /// `sessionPersistence`.
     pub session_persistence: OptionalField<SessionPersistence>,
@@ -21,7 +21,7 @@ pub struct BackendLbPolicySpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct XBackendTrafficPolicySpec {
     /// `targetRefs`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub target_refs: Vec<Field<TargetRef>>,
     /// `sessionPersistence`.
     pub session_persistence: OptionalField<SessionPersistence>,

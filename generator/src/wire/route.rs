@@ -6,7 +6,7 @@ use super::{
     Any, Field, OptionalField, Port,
     filter::Filter,
     grpc::GrpcMethod,
-    nullable,
+    list, nullable,
     policy::SessionPersistence,
     virtual_service::{OnlyIstio, RouteDestination},
 };
@@ -20,15 +20,15 @@ pub struct HttpRouteSpec {
     #[serde(skip, default = "http_route")]
     pub kind: Kind,
     /// `parentRefs`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub parent_refs: Vec<Field<ParentRef>>,
     /// `useDefaultGateways` (1.4 and later).
     pub use_default_gateways: OptionalField<String>,
     /// `hostnames`. Empty: those of the listener.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub hostnames: Vec<Field<String>>,
     /// `rules`. None: one rule without anything.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub rules: Vec<Field<Rule>>,
     /// In a `VirtualService`: `gateways`.
     #[serde(skip)]
@@ -64,13 +64,13 @@ pub struct Rule {
     /// `name` (1.2 and later).
     pub name: OptionalField<String>,
     /// `matches`. Empty: everything.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub matches: Vec<Field<Match>>,
     /// `filters`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub filters: Vec<Field<Filter>>,
     /// `backendRefs`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub backend_refs: Vec<Field<BackendRef>>,
     /// `timeouts`.
     pub timeouts: OptionalField<Timeouts>,
@@ -101,10 +101,10 @@ pub struct Match {
     /// `path`. None: the prefix `/`.
     pub path: Option<PathMatch>,
     /// `headers`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub headers: Vec<ValueMatch>,
     /// `queryParams`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub query_params: Vec<ValueMatch>,
     /// `method`.
     pub method: OptionalField<Method>,
@@ -238,6 +238,6 @@ pub struct BackendRef {
     /// `weight`. None: 1.
     pub weight: OptionalField<u32>,
     /// `filters`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub filters: Vec<Field<Filter>>,
 }

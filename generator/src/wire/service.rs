@@ -5,14 +5,14 @@
 
 use serde::Deserialize;
 
-use super::{Field, Metadata, OptionalField, Port, nullable};
+use super::{Field, Metadata, OptionalField, Port, list, nullable};
 
 /// `Service`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceSpec {
     /// `ports`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub ports: Vec<ServicePort>,
     /// `type`.
     #[serde(rename = "type")]
@@ -110,10 +110,10 @@ pub struct EndpointSlice {
     /// `addressType`.
     pub address_type: Field<AddressType>,
     /// `endpoints`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub endpoints: Vec<Endpoint>,
     /// `ports`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub ports: Vec<EndpointPort>,
 }
 
@@ -134,7 +134,7 @@ pub enum AddressType {
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
     /// `addresses`: the first one counts, the others stand for the same endpoint.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub addresses: Vec<Field<String>>,
     /// `conditions`.
     #[serde(default, deserialize_with = "nullable")]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::{
     Any, Field, OptionalField,
     canary::Destination,
-    nullable,
+    list, nullable,
     route::{HttpRouteSpec, Match, Method, PathMatch, PathMatchType, Rule, ValueMatch, ValueMatchType},
 };
 use crate::kind::Kind;
@@ -19,13 +19,13 @@ use crate::kind::Kind;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VirtualServiceSpec {
     /// `hosts`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub hosts: Vec<Field<String>>,
     /// `gateways`. Empty: `mesh`, all sidecars.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub gateways: Vec<Field<String>>,
     /// `http`.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub http: Vec<Field<HttpRoute>>,
     /// `tls`: no HTTP.
     #[serde(rename = "tls")]
@@ -44,9 +44,9 @@ pub struct VirtualServiceSpec {
 #[expect(missing_docs, reason = "Istio: HTTPRoute")]
 pub struct HttpRoute {
     pub name: OptionalField<String>,
-    #[serde(default, rename = "match", deserialize_with = "nullable")]
+    #[serde(default, rename = "match", deserialize_with = "list")]
     pub matches: Vec<Field<HttpMatch>>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     pub route: Vec<Field<RouteDestination>>,
     pub redirect: OptionalField<Any>,
     pub direct_response: OptionalField<Any>,
