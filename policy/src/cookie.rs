@@ -5,6 +5,8 @@
 //! formatting of dates, which no cookie of ours has, into a module that is loaded over the network. Property tests hold
 //! both sides against that crate.
 
+use memchr::memchr_iter;
+
 use crate::rule::{CookieAttributes, SameSite};
 
 /// The values of the cookies called `name` in one `Cookie` line, in their order.
@@ -26,19 +28,34 @@ pub enum Remainder {
 /// Takes the cookies called `name` out of one `Cookie` line.
 #[must_use]
 pub fn without(line: &[u8], name: &str) -> Remainder {
-    let others = || pairs(line).filter(|pair| value_of(pair, name).is_none());
-    if others().count() == pairs(line).count() {
+    let mut rest = Vec::with_capacity(line.len());
+    let mut found = false;
+    for pair in pairs(line) {
+        if value_of(pair, name).is_some() {
+            found = true;
+        } else {
+            rest.extend_from_slice(pair);
+            rest.push(b';');
+        }
+    }
+    if !found {
         return Remainder::Unchanged;
     }
-    let rest = others().collect::<Vec<_>>().join(&b';');
-    match rest.trim_ascii_start() {
+    rest.pop();
+    rest.drain(..rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count());
+    match rest.as_slice() {
         b"" => Remainder::Empty,
-        rest => Remainder::Line(rest.to_vec()),
+        _ => Remainder::Line(rest),
     }
 }
 
 fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|&byte| byte == b';')
+    let mut start = 0;
+    memchr_iter(b';', line).chain([line.len()]).filter_map(move |end| {
+        let pair = line.get(start..end);
+        start = end.saturating_add(1);
+        pair
+    })
 }
 
 /// The value of a pair if its name is `name`, without the quotes that some clients put around it.

@@ -1,6 +1,6 @@
 //! The configuration, checked and compiled once: a rule that exists is a rule that works.
 
-use std::{collections::HashMap, rc::Rc};
+use std::rc::Rc;
 
 use crate::{
     canary::{Canary, InvalidCanary},
@@ -21,8 +21,8 @@ const MAX_KEY_LENGTH: usize = 255;
 /// All rules of a gateway, found by Envoy's route name.
 #[derive(Debug, Default)]
 pub struct RouteTable {
-    routes: HashMap<Box<[u8]>, Vec<Placed>>,
-    len: usize,
+    /// In the order of their routes' names.
+    places: Vec<Placed>,
 }
 
 /// A rule and the virtual hosts in which it counts; none: in all.
@@ -165,24 +165,26 @@ impl RouteTable {
     /// How many rules there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.places.len()
     }
 
     /// Whether there are no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.places.is_empty()
     }
 
     /// Every rule, in no particular order.
     pub fn rules(&self) -> impl Iterator<Item = &Rc<Rule>> {
-        self.routes.values().flatten().map(|placed| &placed.rule)
+        self.places.iter().map(|placed| &placed.rule)
     }
 
     /// The rule for a request on the route `route`. `virtual_host` is only asked for where the name alone does not tell.
     pub fn find(&self, route: &[u8], virtual_host: impl FnOnce() -> Option<Vec<u8>>) -> Option<&Rc<Rule>> {
-        let places = self.routes.get(route)?;
-        if let [placed] = places.as_slice()
+        let from = self.places.partition_point(|placed| placed.route() < route);
+        let mut places = self.places.get(from..)?.chunk_by(Placed::shares_route);
+        let places = places.next().filter(|places| places.first().is_some_and(|placed| placed.route() == route))?;
+        if let [placed] = places
             && placed.virtual_hosts.is_empty()
         {
             return Some(&placed.rule);
@@ -202,33 +204,40 @@ impl TryFrom<config::Config> for RouteTable {
         if config.version != config::VERSION {
             return Err(InvalidConfig::Version { found: config.version });
         }
-        let mut table = Self {
-            len: config.rules.len(),
-            ..Self::default()
-        };
+        let mut places: Vec<Placed> = Vec::with_capacity(config.rules.len());
         for (position, raw) in config.rules.into_iter().enumerate() {
             let virtual_hosts = raw.virtual_hosts.iter().map(|host| host.as_bytes().into()).collect();
             let id = raw.id.clone();
             let rule = Rule::new(position, raw).map_err(|reason| InvalidConfig::Rule { id, reason })?;
-            let claims = table.routes.entry(rule.route.as_bytes().into()).or_default();
             let placed = Placed {
                 virtual_hosts,
                 rule: Rc::new(rule),
             };
-            if let Some(other) = claims.iter().find(|other| other.overlaps(&placed)) {
+            let (before, _) = places.split_at(places.partition_point(|other| other.route() <= placed.route()));
+            let claims = before.iter().rev().take_while(|other| other.shares_route(&placed));
+            if let Some(other) = claims.filter(|other| other.overlaps(&placed)).last() {
                 return Err(InvalidConfig::Collision {
                     first: other.rule.id.to_string(),
                     second: placed.rule.id.to_string(),
                     route: placed.rule.route.to_string(),
                 });
             }
-            claims.push(placed);
+            // The generator writes rules nearly in this order, so that few have to make room.
+            places.insert(before.len(), placed);
         }
-        Ok(table)
+        Ok(Self { places })
     }
 }
 
 impl Placed {
+    fn route(&self) -> &[u8] {
+        self.rule.route.as_bytes()
+    }
+
+    fn shares_route(&self, other: &Self) -> bool {
+        self.route() == other.route()
+    }
+
     fn overlaps(&self, other: &Self) -> bool {
         self.virtual_hosts.is_empty()
             || other.virtual_hosts.is_empty()
