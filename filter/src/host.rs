@@ -50,10 +50,10 @@ impl Headers {
         abi::header(self.0, name.as_bytes()).map_err(at("reading a header"))
     }
 
-    /// All header lines, in their order. Dearer than one of them, cheaper than two.
-    pub(crate) fn lines(self) -> Result<Vec<(String, Vec<u8>)>, HostError> {
+    /// All header lines, for [`lines`] to read. No dearer than one of them.
+    pub(crate) fn pairs(self) -> Result<Vec<u8>, HostError> {
         let pairs = abi::header_pairs(self.0).map_err(at("reading the headers"))?;
-        read_pairs(&pairs.unwrap_or_default()).ok_or(HostError::named("reading the headers"))
+        Ok(pairs.unwrap_or_default())
     }
 
     /// Puts one header line in the place of all that are called `name`.
@@ -72,8 +72,15 @@ impl Headers {
     }
 }
 
-/// Reads header lines as the ABI writes them. Names that are not UTF-8, which HTTP does not have, are left out.
-fn read_pairs(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+/// A header line: its name and its value.
+pub(crate) type Line<'a> = (&'a [u8], &'a [u8]);
+
+/// Reads header lines as the ABI writes them, in their order.
+pub(crate) fn lines(pairs: &[u8]) -> Result<Vec<Line<'_>>, HostError> {
+    read_pairs(pairs).ok_or(HostError::named("reading the headers"))
+}
+
+fn read_pairs(bytes: &[u8]) -> Option<Vec<Line<'_>>> {
     fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
         let (number, rest) = bytes.split_first_chunk()?;
         Some((usize::try_from(u32::from_le_bytes(*number)).ok()?, rest))
@@ -95,9 +102,7 @@ fn read_pairs(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
         let (name, rest) = text(texts, name_length)?;
         let (value, rest) = text(rest, value_length)?;
         texts = rest;
-        if let Ok(name) = str::from_utf8(name) {
-            lines.push((name.to_owned(), value.to_vec()));
-        }
+        lines.push((name, value));
     }
     Some(lines)
 }

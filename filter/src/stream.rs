@@ -1,7 +1,7 @@
 //! One request and its response.
 //!
-//! The request costs two host calls that return a value (the route's name and the cookie line) and two or three that do
-//! not; a response of a live session costs one that returns nothing. Everything else is for new sessions only.
+//! The request costs two host calls that return a value (the route's name and all headers) and two or three that do not;
+//! a response of a live session costs one that returns nothing. Everything else is for new sessions only.
 
 use std::{iter, rc::Rc};
 
@@ -13,7 +13,7 @@ use mooring_policy::{
 };
 
 use crate::{
-    host::{self, HostError, REQUEST, RESPONSE},
+    host::{self, HostError, Line, REQUEST, RESPONSE},
     metrics,
     plugin::Plugin,
 };
@@ -22,9 +22,6 @@ use crate::{
 const BACKEND_HEADER: &str = "x-mooring-backend";
 /// Carries the pinned host to Envoy's `stateful_session` filter, and the chosen host back.
 const HOST_HEADER: &str = "x-mooring-host";
-
-/// Header lines with their names.
-type Lines = [(String, Vec<u8>)];
 
 /// The context of one request.
 pub(crate) struct Stream {
@@ -67,10 +64,8 @@ impl Stream {
             metrics::count_passed_through();
             return Ok(());
         };
-        let headers = match rule.canary() {
-            Some(_) => REQUEST.lines()?,
-            None => Vec::new(),
-        };
+        let pairs = REQUEST.pairs()?;
+        let headers = host::lines(&pairs)?;
         let decision = match rule.session() {
             None => self.decide(&rule, iter::empty(), &headers)?,
             Some(session) => match session.transport() {
@@ -88,7 +83,7 @@ impl Stream {
         if let Some(host) = decision.host_header(&rule) {
             REQUEST.set(HOST_HEADER, host.as_bytes())?;
         }
-        let https = decision.wants_scheme(&rule) && REQUEST.first(":scheme")?.is_some_and(|scheme| scheme == b"https");
+        let https = headers.values(":scheme").next() == Some(b"https");
         if decision.outcome() != Outcome::Stateless {
             self.visit = Some(Visit { rule, decision, https });
         }
@@ -104,37 +99,36 @@ impl Stream {
     }
 
     /// Decides by the token in the session header, and takes it out of the request.
-    fn read_header(&self, rule: &Rule, session: &Session, headers: &Lines) -> Result<Decision, HostError> {
-        let value = REQUEST.first(session.name())?;
-        let decision = self.decide(rule, value.iter().map(Vec::as_slice), headers)?;
+    fn read_header(&self, rule: &Rule, session: &Session, headers: &[Line<'_>]) -> Result<Decision, HostError> {
+        let value = headers.values(session.name()).next();
+        let decision = self.decide(rule, value.into_iter(), headers)?;
         if value.is_some() && !session.forward_token() {
             REQUEST.remove(session.name())?;
         }
         Ok(decision)
     }
 
-    /// Decides by the tokens in the cookies, and takes them out of the request.
-    fn read_cookies(&self, rule: &Rule, session: &Session, headers: &Lines) -> Result<Decision, HostError> {
+    /// Decides by the tokens in the cookies, and takes them out of the request. HTTP/1.1 clients may send several lines.
+    fn read_cookies(&self, rule: &Rule, session: &Session, headers: &[Line<'_>]) -> Result<Decision, HostError> {
         let name = session.name();
-        let lines = match rule.canary() {
-            Some(_) => cookie_lines_of(headers),
-            None => cookie_lines()?,
-        };
-        let decision = self.decide(rule, lines.iter().flat_map(|line| cookie::values(line, name)), headers)?;
-        let rest: Vec<Remainder> = lines.iter().map(|line| cookie::without(line, name)).collect();
-        if session.forward_token() || rest.iter().all(|rest| *rest == Remainder::Unchanged) {
+        let lines = || headers.values("cookie");
+        let decision = self.decide(rule, lines().flat_map(|line| cookie::values(line, name)), headers)?;
+        if session.forward_token() {
             return Ok(decision);
         }
-        if let [Remainder::Line(rest)] = rest.as_slice() {
-            REQUEST.set("cookie", rest)?;
-            return Ok(decision);
-        }
-        REQUEST.remove("cookie")?;
-        for (line, rest) in lines.iter().zip(&rest) {
-            match rest {
-                Remainder::Unchanged => REQUEST.add("cookie", line)?,
-                Remainder::Line(rest) => REQUEST.add("cookie", rest)?,
-                Remainder::Empty => {}
+        let rest: Vec<Remainder> = lines().map(|line| cookie::without(line, name)).collect();
+        match rest.as_slice() {
+            [Remainder::Line(rest)] => REQUEST.set("cookie", rest)?,
+            rest if rest.iter().all(|rest| *rest == Remainder::Unchanged) => {}
+            rest => {
+                REQUEST.remove("cookie")?;
+                for (line, rest) in lines().zip(rest) {
+                    match rest {
+                        Remainder::Unchanged => REQUEST.add("cookie", line)?,
+                        Remainder::Line(rest) => REQUEST.add("cookie", rest)?,
+                        Remainder::Empty => {}
+                    }
+                }
             }
         }
         Ok(decision)
@@ -144,7 +138,7 @@ impl Stream {
         &self,
         rule: &Rule,
         tokens: impl Iterator<Item = &'a [u8]>,
-        headers: &Lines,
+        headers: &[Line<'_>],
     ) -> Result<Decision, HostError> {
         // Without randomness the first backend of weight must do: better than none.
         let random = || {
@@ -199,22 +193,6 @@ impl Stream {
         metrics::count_issue(due.issue);
         Ok(())
     }
-}
-
-/// The `Cookie` lines of the request. HTTP/1.1 clients may send several.
-///
-/// As a property, Envoy gives all of them joined by commas: one without a comma is the only one. That is cheaper than
-/// reading all headers, which is left for the others.
-fn cookie_lines() -> Result<Vec<Vec<u8>>, HostError> {
-    match host::property("request\0headers\0cookie")? {
-        None => Ok(Vec::new()),
-        Some(joined) if joined.contains(&b',') => Ok(cookie_lines_of(&REQUEST.lines()?)),
-        Some(line) => Ok(vec![line]),
-    }
-}
-
-fn cookie_lines_of(headers: &Lines) -> Vec<Vec<u8>> {
-    headers.values("cookie").map(<[u8]>::to_vec).collect()
 }
 
 /// Keeps shared caches from handing one client's cookie to others.

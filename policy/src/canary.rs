@@ -27,10 +27,10 @@ impl Headers for () {
 }
 
 /// Headers in the order in which they came.
-impl<N: AsRef<str>, V: AsRef<[u8]>> Headers for [(N, V)] {
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> Headers for [(N, V)] {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.iter()
-            .filter(move |(key, _)| key.as_ref().eq_ignore_ascii_case(name))
+            .filter(move |(key, _)| key.as_ref().eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value.as_ref())
     }
 }

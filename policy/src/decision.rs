@@ -11,7 +11,7 @@ use crate::{
     canary::{Headers, Verdict},
     cookie,
     keys::KeyRing,
-    rule::{Backend, Pin, Rule, Secure, Session, Transport},
+    rule::{Backend, Pin, Rule, Session, Transport},
     session::Standing,
     token::{NONCE_LENGTH, Rejection, SealError, Token},
 };
@@ -212,14 +212,6 @@ impl Decision {
         let stays = pins_hosts && !self.diverted && self.outcome != Outcome::BackendGone;
         let pinned = self.session.as_ref().filter(|token| stays && !token.host.is_empty())?;
         Some(STANDARD.encode(&pinned.host))
-    }
-
-    /// Whether [`Self::due`] wants to know the request's scheme, which a response no longer tells.
-    #[must_use]
-    pub fn wants_scheme(&self, rule: &Rule) -> bool {
-        let cookie_by_scheme =
-            |session: &Session| session.transport() == Transport::Cookie && session.cookie().secure() == Secure::Auto;
-        self.outcome != Outcome::Stateless && self.session.is_none() && rule.session().is_some_and(cookie_by_scheme)
     }
 
     /// The token that is due to the client after a response from the backend, if any. `host` is the host that answered

@@ -214,7 +214,6 @@ fn the_weights_are_followed_exactly() {
 fn secure_follows_the_scheme_and_stays_what_it_was() {
     let rule = rule(&[("a", 1)], Some(session()));
     let first = decide(&rule, Some(&keys()), std::iter::empty(), &(), NOW, || 0);
-    assert!(first.wants_scheme(&rule));
     let due = first.due(&rule, Some(HOST), true, NOW).unwrap();
     let secure = |due: &Due| {
         let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap();
@@ -222,7 +221,6 @@ fn secure_follows_the_scheme_and_stays_what_it_was() {
     };
     assert!(secure(&due));
     let back = again(&rule, &token_of(&rule, &due, NOW), NOW + 1);
-    assert!(!back.wants_scheme(&rule));
     assert!(secure(&back.due(&rule, Some(OTHER), false, NOW + 1).unwrap()));
 }
 
@@ -266,7 +264,6 @@ fn a_header_session_carries_the_bare_token() {
     };
     let rule = rule(&[("a", 1)], Some(by_header));
     let first = decide(&rule, Some(&keys()), std::iter::empty(), &(), NOW, || 0);
-    assert!(!first.wants_scheme(&rule));
     let due = first.due(&rule, Some(HOST), false, NOW).unwrap();
     let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap();
     assert_eq!(header.name, "x-cart");
