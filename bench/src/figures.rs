@@ -17,7 +17,7 @@ use crate::{
 use Variant::{Empty, Mooring, MooringSplit, Native, NoFilter, Pieces};
 
 /// The application's own cookies in most situations.
-const FEW_COOKIES: &str = "theme=dark; lang=en";
+pub(crate) const COOKIES: &str = "theme=dark; lang=en";
 
 /// One situation, by the name that selects it on the command line.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub(crate) struct Measured {
     pub(crate) series: Vec<Series>,
 }
 
-const ALL: Members = Members::Variants(&[NoFilter, Native, Empty, Pieces, Mooring, MooringSplit]);
+const ALL: Members = Members::Variants(&Variant::ALL);
 const BASE: Fleet = Fleet {
     members: ALL,
     routes: 1,
@@ -323,7 +323,7 @@ pub(crate) fn rules_label(count: usize) -> String {
 fn cookies(cookies: Cookies) -> String {
     match cookies {
         Cookies::None => String::new(),
-        Cookies::Few => FEW_COOKIES.to_owned(),
+        Cookies::Few => COOKIES.to_owned(),
         Cookies::Thirty => {
             let one = |number| format!("_application_{number:02}=GA1.2.{number}314159265.1763713371");
             (0..30).map(one).collect::<Vec<_>>().join("; ")

@@ -88,7 +88,7 @@ impl Gateway {
         Ok(Self {
             label: label.to_owned(),
             variant,
-            process: process(&envoy).await?,
+            process: process(&envoy, "envoy").await?,
             envoy,
         })
     }
@@ -105,7 +105,7 @@ impl Gateway {
         let done = load::run(users, load).await.with_context(|| self.label.clone())?;
         let used = self.process.cpu_nanoseconds()?.saturating_sub(used_before);
         let after = self.envoy.stats().await;
-        self.check(&before, &after, kind, done.requests())?;
+        check(&self.label, self.variant, kind, [&before, &after], done.requests())?;
         let requests = done.requests() as f64;
         Ok(Run {
             cpu: used as f64 / 1000.0 / requests,
@@ -114,21 +114,6 @@ impl Gateway {
             p99: done.percentile(0.99),
             busy: used as f64 / 1e9 / done.elapsed.as_secs_f64(),
         })
-    }
-
-    fn check(&self, before: &Stats, after: &Stats, kind: Kind, requests: u64) -> Result<()> {
-        let label = &self.label;
-        if self.variant.is_mooring() {
-            let (counter, each) = kind.counter();
-            let moved = after.mooring(counter) - before.mooring(counter);
-            ensure!(
-                moved == each * requests,
-                "{label}: {counter} moved by {moved} in {requests} requests"
-            );
-            let errors = after.mooring("mooring_error_total");
-            ensure!(errors == 0, "{label}: mooring_error_total is {errors}");
-        }
-        Ok(())
     }
 
     /// Its resident memory, in bytes.
@@ -145,15 +130,31 @@ impl Gateway {
     }
 }
 
+/// Checks that Mooring did with each of so many requests what it is there for, by its counters before and after.
+pub(crate) fn check(label: &str, variant: Variant, kind: Kind, stats: [&Stats; 2], requests: u64) -> Result<()> {
+    if variant.is_mooring() {
+        let [before, after] = stats;
+        let (counter, each) = kind.counter();
+        let moved = after.mooring(counter) - before.mooring(counter);
+        ensure!(
+            moved == each * requests,
+            "{label}: {counter} moved by {moved} in {requests} requests"
+        );
+        let errors = after.mooring("mooring_error_total");
+        ensure!(errors == 0, "{label}: mooring_error_total is {errors}");
+    }
+    Ok(())
+}
+
 async fn server_info(envoy: &Envoy) -> Result<Value> {
     Ok(serde_json::from_str(&envoy.ask("/server_info").await)?)
 }
 
-/// The process behind an Envoy's admin interface: the harness starts it through a shell, or `func-e`.
-async fn process(envoy: &Envoy) -> Result<Process> {
+/// The process behind an Envoy's admin interface, whose name begins so: the harness starts it through a shell, or `func-e`.
+pub(crate) async fn process(envoy: &Envoy, name: &str) -> Result<Process> {
     let info = server_info(envoy).await?;
     let config = info
         .pointer("/command_line_options/config_path")
         .and_then(Value::as_str);
-    Process::find("envoy", config.context("a config path")?)
+    Process::find(name, config.context("a config path")?)
 }

@@ -50,7 +50,7 @@ fn pin(cpus: &[usize]) -> Result<()> {
 pub(crate) struct Process(u32);
 
 impl Process {
-    /// The process called `name` that was started with this argument.
+    /// The process whose name begins so and that was started with this argument.
     pub(crate) fn find(name: &str, argument: &str) -> Result<Self> {
         for entry in fs::read_dir("/proc")? {
             let path = entry?.path();
@@ -63,6 +63,11 @@ impl Process {
             }
         }
         anyhow::bail!("no process {name} with the argument {argument}")
+    }
+
+    /// Its id.
+    pub(crate) fn id(self) -> u32 {
+        self.0
     }
 
     /// The processor time that all its threads have used, in nanoseconds.
@@ -89,7 +94,7 @@ impl Process {
 }
 
 fn is_called(process: &Path, name: &str) -> bool {
-    fs::read_to_string(process.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+    fs::read_to_string(process.join("comm")).is_ok_and(|comm| comm.starts_with(name))
 }
 
 fn has_argument(process: &Path, argument: &str) -> bool {

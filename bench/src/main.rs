@@ -7,7 +7,7 @@
 //! - `variant`: the configurations that are compared.
 //! - `gateway`: one Envoy under measurement.
 //! - `user`, `load`, `upstream`: who sends requests, how many, and who answers.
-//! - `figures`: the situations. `functions`, `scale`, `update`, `generator`: everything that is no request.
+//! - `figures`: the situations. `instructions`, `functions`, `scale`, `update`, `generator`: everything that is no request.
 //! - `results`, `goals`, `report`, `document`, `chart`: what comes out.
 
 #![expect(
@@ -29,6 +29,7 @@ mod functions;
 mod gateway;
 mod generator;
 mod goals;
+mod instructions;
 mod load;
 mod machine;
 mod options;
@@ -54,7 +55,8 @@ use crate::{
 const PODS: usize = 3;
 
 /// The parts that are no situation.
-const OTHERS: [(&str, &str); 4] = [
+const OTHERS: [(&str, &str); 5] = [
+    ("instructions", "instructions a request takes, by valgrind"),
     ("functions", "functions of the policy, natively and inside Envoy"),
     ("scale", "configurations of 1 to 10,000 routes: time and memory"),
     ("update", "a configuration of 1,000 routes, replaced under load"),
@@ -113,6 +115,13 @@ async fn measure(options: &Options, results: &mut Results) -> Result<()> {
     }
     processors.to_load()?;
     let pods = upstream::start(PODS)?;
+    if options.wants("instructions") {
+        eprintln!("instructions ...");
+        match instructions::measure(&pods).await {
+            Ok(counted) => results.instructions = counted,
+            Err(error) => eprintln!("not measured: {error:#}"),
+        }
+    }
     let mut bench = Bench::new(&pods, &processors, options.effort());
     for situation in figures::situations().iter().filter(|one| options.wants(one.name)) {
         eprintln!("{} ...", situation.title);

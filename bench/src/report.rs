@@ -7,6 +7,7 @@ use crate::{
     functions::Function,
     generator::Generated,
     goals::goals,
+    instructions::Counted,
     results::Results,
     scale::Size,
     update::Updates,
@@ -21,6 +22,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub(crate) fn report(results: &Results) -> String {
     let mut text = format!("{}\n{}", noise(results), goal_table(results));
     text += &added(results);
+    text += &instructions(&results.instructions);
     for measured in &results.situations {
         text += &situation(results, measured);
     }
@@ -81,6 +83,37 @@ fn added(results: &Results) -> String {
     }
     format!(
         "### Where the time goes\n\nA live session, HTTP/1.1:\n\n| | CPU µs a request | quartiles |\n|---|---|---|\n{rows}\n"
+    )
+}
+
+/// Instructions for one request.
+fn instructions(counted: &[Counted]) -> String {
+    let live = |label: &str| counted.iter().find(|one| one.label == label).map(|one| one.live.all);
+    let ratio = |one: &Counted, base: Variant| {
+        live(base.title()).map_or_else(String::new, |base| format!("{:.3}", one.live.all as f64 / base as f64))
+    };
+    let thousands = |count: u64| count as f64 / 1000.0;
+    let rows: String = counted
+        .iter()
+        .map(|one| {
+            format!(
+                "| {} | {:.1} | {:.1} | {} | {} | {:.1} | {:.1} |\n",
+                one.label,
+                thousands(one.live.all),
+                thousands(one.live.module),
+                ratio(one, NoFilter),
+                ratio(one, Variant::Native),
+                thousands(one.new.all),
+                thousands(one.unmatched.all),
+            )
+        })
+        .collect();
+    section(
+        "Instructions",
+        "In thousands for one request over HTTP/1.1, those of the kernel not counted.\n\n\
+         | gateway | live session | of these the module's own | against no filter | against native | new session | no rule |\n\
+         |---|---|---|---|---|---|---|\n",
+        &rows,
     )
 }
 

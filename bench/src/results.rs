@@ -8,6 +8,7 @@ use crate::{
     functions::Function,
     gateway::Run,
     generator::Generated,
+    instructions::Counted,
     machine::Machine,
     scale::Size,
     update::Updates,
@@ -20,6 +21,7 @@ use crate::{
 pub(crate) struct Results {
     pub(crate) machine: Machine,
     pub(crate) situations: Vec<Measured>,
+    pub(crate) instructions: Vec<Counted>,
     pub(crate) functions: Vec<Function>,
     pub(crate) scale: Vec<Size>,
     pub(crate) updates: Option<Updates>,

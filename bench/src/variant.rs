@@ -33,6 +33,16 @@ pub(crate) enum Variant {
 }
 
 impl Variant {
+    /// All of them, in the order of the tables.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::NoFilter,
+        Self::Native,
+        Self::Empty,
+        Self::Pieces,
+        Self::Mooring,
+        Self::MooringSplit,
+    ];
+
     /// As a table names it.
     pub(crate) fn title(self) -> &'static str {
         match self {

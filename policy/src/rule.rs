@@ -209,21 +209,21 @@ impl TryFrom<config::Config> for RouteTable {
             let virtual_hosts = raw.virtual_hosts.iter().map(|host| host.as_bytes().into()).collect();
             let id = raw.id.clone();
             let rule = Rule::new(position, raw).map_err(|reason| InvalidConfig::Rule { id, reason })?;
-            let placed = Placed {
+            let new = Placed {
                 virtual_hosts,
                 rule: Rc::new(rule),
             };
-            let (before, _) = places.split_at(places.partition_point(|other| other.route() <= placed.route()));
-            let claims = before.iter().rev().take_while(|other| other.shares_route(&placed));
-            if let Some(other) = claims.filter(|other| other.overlaps(&placed)).last() {
+            let (before, _) = places.split_at(places.partition_point(|other| other.route() <= new.route()));
+            let claims = before.iter().rev().take_while(|other| other.shares_route(&new));
+            if let Some(other) = claims.filter(|other| other.overlaps(&new)).last() {
                 return Err(InvalidConfig::Collision {
                     first: other.rule.id.to_string(),
-                    second: placed.rule.id.to_string(),
-                    route: placed.rule.route.to_string(),
+                    second: new.rule.id.to_string(),
+                    route: new.rule.route.to_string(),
                 });
             }
             // The generator writes rules nearly in this order, so that few have to make room.
-            places.insert(before.len(), placed);
+            places.insert(before.len(), new);
         }
         Ok(Self { places })
     }

@@ -62,6 +62,7 @@ pub struct Builder {
     keys: Option<String>,
     concurrency: u32,
     dynamic: bool,
+    runner: Vec<String>,
     edits: Vec<Edit>,
 }
 
@@ -89,6 +90,12 @@ impl Builder {
     /// With listeners, clusters and endpoints in files that Envoy watches, so that [`Envoy::apply`] can change them.
     pub fn dynamic(mut self) -> Self {
         self.dynamic = true;
+        self
+    }
+
+    /// Run by another program, such as valgrind, whose command line this begins.
+    pub fn under(mut self, runner: &[&str]) -> Self {
+        self.runner = runner.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
@@ -155,6 +162,7 @@ impl Envoy {
             keys: Some(keys::key(1)),
             concurrency: 1,
             dynamic: false,
+            runner: Vec::new(),
             edits: Vec::new(),
         }
     }
@@ -317,6 +325,7 @@ impl Envoy {
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", WATCHDOG, "sh"])
+            .args(&self.options.runner)
             .arg(envoy.get_program())
             .args(envoy.get_args())
             .arg("-c")

@@ -1,0 +1,167 @@
+//! How many instructions a request takes: nearly the same number every time, whatever else the machine does.
+//!
+//! Envoy runs in valgrind, whose callgrind counts the instructions outside the kernel.
+
+use std::{fs, net::Ipv4Addr, path::Path, process::Command};
+
+use anyhow::{Context as _, Result, ensure};
+use mooring_tests::{Envoy, Site};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    figures::COOKIES,
+    gateway::{self, Kind},
+    machine::Process,
+    user::{Protocol, Request, User},
+    variant::{PLAIN, Recipe, Variant, path},
+};
+
+/// How many requests are sent before any is counted, and how many are.
+const WARM_UP: u64 = 100;
+const REQUESTS: u64 = 200;
+
+/// What a dump says where it does not know a file.
+const UNKNOWN: &str = "???";
+/// Valgrind loads Envoy itself below this address; V8 puts what it compiles far above.
+const HIGHEST_OF_ENVOY: u64 = u32::MAX as u64;
+
+/// The instructions of one gateway.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Counted {
+    pub(crate) label: String,
+    pub(crate) live: Count,
+    pub(crate) new: Count,
+    pub(crate) unmatched: Count,
+}
+
+/// Instructions for one request.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Count {
+    /// All of them, outside the kernel.
+    pub(crate) all: u64,
+    /// Those of code that was compiled at run time: the module's own.
+    pub(crate) module: u64,
+}
+
+/// Counts for every gateway.
+pub(crate) async fn measure(pods: &[Ipv4Addr]) -> Result<Vec<Counted>> {
+    let mut counted = Vec::new();
+    for variant in Variant::ALL {
+        let gateway = Counting::start(variant, pods).await.context(variant.title())?;
+        counted.push(Counted {
+            label: variant.title().to_owned(),
+            live: gateway.count(Kind::Live).await?,
+            new: gateway.count(Kind::New).await?,
+            unmatched: gateway.count(Kind::Unmatched).await?,
+        });
+    }
+    Ok(counted)
+}
+
+/// An Envoy in valgrind.
+struct Counting {
+    variant: Variant,
+    envoy: Envoy,
+    process: Process,
+    dumps: tempfile::TempDir,
+}
+
+impl Counting {
+    async fn start(variant: Variant, pods: &[Ipv4Addr]) -> Result<Self> {
+        let found = Command::new("valgrind").arg("--version").output();
+        found.context("valgrind is not installed")?;
+        let dumps = tempfile::tempdir()?;
+        let file = dumps.path().join("dump");
+        let file = format!("--callgrind-out-file={}", file.display());
+        let callgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", &file];
+        // Every line by itself, with no reference to an earlier one.
+        let plain = ["--compress-strings=no", "--compress-pos=no"];
+        let site = Site::fresh();
+        let envoy = Envoy::builder().under(&[callgrind.as_slice(), &plain].concat());
+        let envoy = envoy.start_on(site, Recipe::new(variant).bootstrap(site, pods)?).await;
+        let process = gateway::process(&envoy, "callgrind").await?;
+        let counting = Self {
+            variant,
+            envoy,
+            process,
+            dumps,
+        };
+        counting.tell(&["instrumentation", "on"])?;
+        Ok(counting)
+    }
+
+    async fn count(&self, kind: Kind) -> Result<Count> {
+        let path = if kind == Kind::Unmatched { PLAIN.to_owned() } else { path(1) };
+        let request = Request {
+            path,
+            cookies: COOKIES.to_owned(),
+        };
+        let mut user = User::connect(self.envoy.address(), Protocol::Http1).await?;
+        user.begin(&request, kind == Kind::Live && self.variant.keeps_sessions())
+            .await?;
+        for _ in 0..WARM_UP {
+            user.visit().await?;
+        }
+        let before = self.envoy.stats().await;
+        self.tell(&["zero"])?;
+        for _ in 0..REQUESTS {
+            user.visit().await?;
+        }
+        self.tell(&["dump"])?;
+        let after = self.envoy.stats().await;
+        gateway::check(self.variant.title(), self.variant, kind, [&before, &after], REQUESTS)?;
+        self.dumped()
+    }
+
+    /// Gives callgrind an order, and waits until it is done.
+    fn tell(&self, order: &[&str]) -> Result<()> {
+        let mut vgdb = Command::new("vgdb");
+        vgdb.arg(format!("--pid={}", self.process.id())).args(order);
+        let done = vgdb.output().context("vgdb")?;
+        ensure!(done.status.success(), "vgdb: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
+    }
+
+    /// What the dump says that has been asked for. It is not kept. One without a number is written at the end.
+    fn dumped(&self) -> Result<Count> {
+        let files = fs::read_dir(self.dumps.path())?.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut numbered = files.filter(|file| file.extension().is_some());
+        let file = numbered.next().context("valgrind has written no dump")?;
+        let read = read(&file)?;
+        fs::remove_file(&file)?;
+        Ok(Count {
+            all: read.all / REQUESTS,
+            module: read.module / REQUESTS,
+        })
+    }
+}
+
+/// Adds up a dump. Each function is a line `ob=` with its file, a line `fn=`, and lines that begin with a number and have
+/// the instructions second; those behind a line `calls=` belong to the function that was called.
+fn read(dump: &Path) -> Result<Count> {
+    let text = fs::read_to_string(dump)?;
+    let mut count = Count::default();
+    let (mut file, mut compiled, mut of_callee) = (String::new(), false, false);
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("ob=") {
+            name.clone_into(&mut file);
+        } else if let Some(name) = line.strip_prefix("fn=") {
+            compiled = file == UNKNOWN && address(name).is_some_and(|address| address > HIGHEST_OF_ENVOY);
+        } else if line.starts_with("calls=") {
+            of_callee = true;
+        } else if line.starts_with(|first: char| first.is_ascii_digit()) && !std::mem::take(&mut of_callee) {
+            let instructions = line.split(' ').nth(1).context("a line without a count")?;
+            let instructions: u64 = instructions.parse().with_context(|| line.to_owned())?;
+            count.all += instructions;
+            count.module += if compiled { instructions } else { 0 };
+        }
+    }
+    Ok(count)
+}
+
+/// A function without a name is called by its address.
+fn address(function: &str) -> Option<u64> {
+    u64::from_str_radix(function.strip_prefix("0x")?, 16).ok()
+}
