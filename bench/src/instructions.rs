@@ -30,6 +30,8 @@ const HIGHEST_OF_ENVOY: u64 = u32::MAX as u64;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Counted {
     pub(crate) label: String,
+    /// How many rules the virtual host has; live and new sessions are on the last.
+    pub(crate) routes: usize,
     pub(crate) live: Count,
     pub(crate) new: Count,
     pub(crate) unmatched: Count,
@@ -48,10 +50,16 @@ pub(crate) struct Count {
 /// Counts for every gateway.
 pub(crate) async fn measure(pods: &[Ipv4Addr]) -> Result<Vec<Counted>> {
     let mut counted = Vec::new();
-    for variant in Variant::ALL {
-        let gateway = Counting::start(variant, pods).await.context(variant.title())?;
+    let crowd = [Variant::NoFilter, Variant::Native, Variant::Mooring].map(|variant| (variant, 1_000));
+    for (variant, routes) in Variant::ALL.map(|variant| (variant, 1)).into_iter().chain(crowd) {
+        let recipe = Recipe {
+            routes,
+            ..Recipe::new(variant)
+        };
+        let gateway = Counting::start(&recipe, pods).await.context(variant.title())?;
         counted.push(Counted {
             label: variant.title().to_owned(),
+            routes,
             live: gateway.count(Kind::Live).await?,
             new: gateway.count(Kind::New).await?,
             unmatched: gateway.count(Kind::Unmatched).await?,
@@ -63,13 +71,14 @@ pub(crate) async fn measure(pods: &[Ipv4Addr]) -> Result<Vec<Counted>> {
 /// An Envoy in valgrind.
 struct Counting {
     variant: Variant,
+    routes: usize,
     envoy: Envoy,
     process: Process,
     dumps: tempfile::TempDir,
 }
 
 impl Counting {
-    async fn start(variant: Variant, pods: &[Ipv4Addr]) -> Result<Self> {
+    async fn start(recipe: &Recipe, pods: &[Ipv4Addr]) -> Result<Self> {
         let found = Command::new("valgrind").arg("--version").output();
         found.context("valgrind is not installed")?;
         let dumps = tempfile::tempdir()?;
@@ -80,10 +89,11 @@ impl Counting {
         let plain = ["--compress-strings=no", "--compress-pos=no"];
         let site = Site::fresh();
         let envoy = Envoy::builder().under(&[callgrind.as_slice(), &plain].concat());
-        let envoy = envoy.start_on(site, Recipe::new(variant).bootstrap(site, pods)?).await;
+        let envoy = envoy.start_on(site, recipe.bootstrap(site, pods)?).await;
         let process = gateway::process(&envoy, "callgrind").await?;
         let counting = Self {
-            variant,
+            variant: recipe.variant,
+            routes: recipe.routes,
             envoy,
             process,
             dumps,
@@ -93,9 +103,11 @@ impl Counting {
     }
 
     async fn count(&self, kind: Kind) -> Result<Count> {
-        let path = if kind == Kind::Unmatched { PLAIN.to_owned() } else { path(1) };
         let request = Request {
-            path,
+            path: match kind {
+                Kind::Unmatched => PLAIN.to_owned(),
+                Kind::Live | Kind::New => path(self.routes),
+            },
             cookies: COOKIES.to_owned(),
         };
         let mut user = User::connect(self.envoy.address(), Protocol::Http1).await?;

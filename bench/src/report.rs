@@ -88,31 +88,33 @@ fn added(results: &Results) -> String {
 
 /// Instructions for one request.
 fn instructions(counted: &[Counted]) -> String {
-    let live = |label: &str| counted.iter().find(|one| one.label == label).map(|one| one.live.all);
-    let ratio = |one: &Counted, base: Variant| {
-        live(base.title()).map_or_else(String::new, |base| format!("{:.3}", one.live.all as f64 / base as f64))
-    };
     let thousands = |count: u64| count as f64 / 1000.0;
-    let rows: String = counted
-        .iter()
-        .map(|one| {
-            format!(
-                "| {} | {:.1} | {:.1} | {} | {} | {:.1} | {:.1} |\n",
-                one.label,
-                thousands(one.live.all),
-                thousands(one.live.module),
-                ratio(one, NoFilter),
-                ratio(one, Variant::Native),
-                thousands(one.new.all),
-                thousands(one.unmatched.all),
-            )
-        })
-        .collect();
+    let row = |one: &Counted| {
+        let ratio = |base: Variant| {
+            let is_base = |other: &&Counted| other.label == base.title() && other.routes == one.routes;
+            let base = counted.iter().find(is_base);
+            base.map_or_else(String::new, |base| {
+                format!("{:.3}", one.live.all as f64 / base.live.all as f64)
+            })
+        };
+        format!(
+            "| {} | {} | {:.1} | {:.1} | {} | {} | {:.1} | {:.1} |\n",
+            one.label,
+            one.routes,
+            thousands(one.live.all),
+            thousands(one.live.module),
+            ratio(NoFilter),
+            ratio(Variant::Native),
+            thousands(one.new.all),
+            thousands(one.unmatched.all),
+        )
+    };
+    let rows: String = counted.iter().map(row).collect();
     section(
         "Instructions",
         "In thousands for one request over HTTP/1.1, those of the kernel not counted.\n\n\
-         | gateway | live session | of these the module's own | against no filter | against native | new session | no rule |\n\
-         |---|---|---|---|---|---|---|\n",
+         | gateway | rules | live session | of these the module's own | against no filter | against native | new session | on a route without a rule |\n\
+         |---|---|---|---|---|---|---|---|\n",
         &rows,
     )
 }

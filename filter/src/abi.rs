@@ -79,6 +79,7 @@ unsafe extern "C" {
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_get_buffer_bytes(buffer: u32, start: usize, most: usize, value: *mut *mut u8, length: *mut usize) -> u32;
     fn proxy_get_property(path: *const u8, length: usize, value: *mut *mut u8, value_length: *mut usize) -> u32;
+    fn proxy_set_property(path: *const u8, length: usize, value: *const u8, value_length: usize) -> u32;
     fn proxy_get_header_map_pairs(map: Map, pairs: *mut *mut u8, length: *mut usize) -> u32;
     fn proxy_get_header_map_value(
         map: Map,
@@ -158,6 +159,12 @@ pub(crate) fn plugin_configuration() -> Result<Option<Vec<u8>>, Status> {
 pub(crate) fn property(path: &[u8]) -> Result<Option<Vec<u8>>, Status> {
     // SAFETY: each pointer and length are those of one slice, and the others are places for one number each.
     value(|address, length| unsafe { proxy_get_property(path.as_ptr(), path.len(), address, length) })
+}
+
+/// Sets a property, which Envoy keeps in the filter state of the request under the name `wasm.<path>`.
+pub(crate) fn set_property(path: &[u8], value: &[u8]) -> Result<(), Status> {
+    // SAFETY: each pointer and length are those of one slice.
+    Status::check(unsafe { proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
 }
 
 /// All header lines, as the ABI writes them: their number, the lengths of each name and value, then the names and

@@ -112,6 +112,12 @@ pub(crate) fn property(path: &str) -> Result<Option<Vec<u8>>, HostError> {
     abi::property(path.as_bytes()).map_err(at("reading a property"))
 }
 
+/// Leaves a value in the filter state of the request, under the name `wasm.<name>`. Unlike a header that is set, it does not
+/// make Envoy look for the route again.
+pub(crate) fn leave(name: &str, value: &[u8]) -> Result<(), HostError> {
+    abi::set_property(name.as_bytes(), value).map_err(at("setting a property"))
+}
+
 /// The name that the configuration gives this plugin.
 pub(crate) fn plugin_name() -> String {
     let name = abi::property(b"plugin_name").ok().flatten();

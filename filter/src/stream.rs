@@ -22,6 +22,13 @@ use crate::{
 const BACKEND_HEADER: &str = "x-mooring-backend";
 /// Carries the pinned host to Envoy's `stateful_session` filter, and the chosen host back.
 const HOST_HEADER: &str = "x-mooring-host";
+/// What is in that header before, where a relay stands behind this filter: Envoy's `header_mutation`, which sets headers by
+/// the filter state. Unlike a module, it does not make Envoy look for the route again, which takes long among many.
+const RELAYED: &[u8] = b"relay";
+/// The filter state for the pinned host.
+const HOST_STATE: &str = "mooring_host";
+/// The filter state for the `Cookie` line.
+const COOKIE_STATE: &str = "mooring_cookie";
 
 /// The context of one request.
 pub(crate) struct Stream {
@@ -81,7 +88,11 @@ impl Stream {
             REQUEST.set(BACKEND_HEADER, key.as_bytes())?;
         }
         if let Some(host) = decision.host_header(&rule) {
-            REQUEST.set(HOST_HEADER, host.as_bytes())?;
+            if is_relayed(&headers) {
+                host::leave(HOST_STATE, host.as_bytes())?;
+            } else {
+                REQUEST.set(HOST_HEADER, host.as_bytes())?;
+            }
         }
         let https = headers.values(":scheme").next() == Some(b"https");
         if decision.outcome() != Outcome::Stateless {
@@ -118,6 +129,7 @@ impl Stream {
         }
         let rest: Vec<Remainder> = lines().map(|line| cookie::without(line, name)).collect();
         match rest.as_slice() {
+            [Remainder::Line(rest)] if is_relayed(headers) => host::leave(COOKIE_STATE, rest)?,
             [Remainder::Line(rest)] => REQUEST.set("cookie", rest)?,
             rest if rest.iter().all(|rest| *rest == Remainder::Unchanged) => {}
             rest => {
@@ -193,6 +205,11 @@ impl Stream {
         metrics::count_issue(due.issue);
         Ok(())
     }
+}
+
+/// Whether the route has a relay.
+fn is_relayed(headers: &[Line<'_>]) -> bool {
+    headers.values(HOST_HEADER).next() == Some(RELAYED)
 }
 
 /// Keeps shared caches from handing one client's cookie to others.

@@ -49,7 +49,13 @@ fn the_filters_stand_in_their_order() {
     let names: Vec<&Value> = filters.iter().map(|filter| &filter["name"]).collect();
     assert_eq!(
         names,
-        ["mooring.guard", "mooring", "mooring.pin", "envoy.filters.http.router"]
+        [
+            "mooring.guard",
+            "mooring",
+            "mooring.relay",
+            "mooring.pin",
+            "envoy.filters.http.router"
+        ]
     );
     assert_eq!(
         run.at(&format!("{MANAGER}/early_header_mutation_extensions/0/name")),

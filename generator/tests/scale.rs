@@ -164,3 +164,73 @@ fn the_same_input_gives_the_same_bytes() {
         text(&Generated::istio(&shop(1_600)))
     );
 }
+
+/// How many of so many rules on one host name have a relay: for Istio, and for a local Envoy.
+fn relayed(rules: usize, rule: &str) -> (usize, usize) {
+    let mut input = without_policy(SHOP);
+    input += "---\napiVersion: v1\nkind: Service\nmetadata: {name: other}\nspec: {ports: [{port: 80}]}\n";
+    for number in 0..rules {
+        write!(
+            input,
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: crowd-{number:04}}}\nspec:\n  \
+             parentRefs: [{{name: front}}]\n  hostnames: [crowd.example.com]\n  rules:\n  - {{matches: [{{path: {{value: \
+             /{number}}}}}], {rule}}}\n"
+        )
+        .unwrap();
+    }
+    let count = |patches: &[Value], filters: &str| {
+        let relays = patches.iter().filter_map(|patch| {
+            let filters = patch.pointer(filters)?;
+            let marks = filters.pointer("/mooring.guard/mutations/request_mutations").is_some();
+            let relay = filters.get("mooring.relay").is_some();
+            assert_eq!(marks, relay, "{patch}");
+            relay.then_some(())
+        });
+        relays.count()
+    };
+    let istio = Generated::istio(&input);
+    let objects = istio.at("/items").as_array().unwrap().iter();
+    let patches = objects.filter_map(|object| object.pointer("/spec/configPatches")?.as_array());
+    let patches: Vec<Value> = patches.flatten().cloned().collect();
+    let in_chain = |patch: &&Value| {
+        patch
+            .pointer("/patch/value/name")
+            .is_some_and(|name| name == "mooring.relay")
+    };
+    assert_eq!(
+        patches.iter().filter(in_chain).count(),
+        1,
+        "also where no route has one"
+    );
+
+    let envoy = Generated::envoy(&input);
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let hosts = envoy.at(&format!("{manager}/route_config/virtual_hosts"));
+    let crowd = hosts
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|host| host["name"] == "crowd.example.com:80");
+    let routes = crowd.unwrap()["routes"].as_array().unwrap();
+    (
+        count(&patches, "/patch/value/typed_per_filter_config"),
+        count(routes, "/typed_per_filter_config"),
+    )
+}
+
+#[test]
+fn a_host_with_very_many_routes_has_a_relay_on_each() {
+    let rule = "sessionPersistence: {}, backendRefs: [{name: web, port: 80}]";
+    assert_eq!(relayed(200, rule), (0, 0));
+    assert_eq!(relayed(201, rule), (201, 201));
+}
+
+#[test]
+fn rules_for_which_envoy_looks_twice_anyway_have_no_relay() {
+    let backend = "{name: web, port: 80}";
+    let split = format!("sessionPersistence: {{}}, backendRefs: [{backend}, {{name: other, port: 80}}]");
+    let by_header = format!("sessionPersistence: {{type: Header}}, backendRefs: [{backend}]");
+    for rule in [split, by_header] {
+        assert_eq!(relayed(201, &rule), (0, 0), "{rule}");
+    }
+}

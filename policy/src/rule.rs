@@ -183,7 +183,9 @@ impl RouteTable {
     pub fn find(&self, route: &[u8], virtual_host: impl FnOnce() -> Option<Vec<u8>>) -> Option<&Rc<Rule>> {
         let from = self.places.partition_point(|placed| placed.route() < route);
         let mut places = self.places.get(from..)?.chunk_by(Placed::shares_route);
-        let places = places.next().filter(|places| places.first().is_some_and(|placed| placed.route() == route))?;
+        let places = places
+            .next()
+            .filter(|places| places.first().is_some_and(|placed| placed.route() == route))?;
         if let [placed] = places
             && placed.virtual_hosts.is_empty()
         {

@@ -209,7 +209,10 @@ fn filter_patches(gateway: &Gateway, filter: &str) -> Vec<Value> {
         ),
     ];
     if gateway.pins_hosts() {
-        patches.push(filter_patch("HTTP_FILTER", "INSERT_BEFORE", router, &pieces::pin()));
+        // In this order: each goes right before the router.
+        for piece in [pieces::relay(), pieces::pin()] {
+            patches.push(filter_patch("HTTP_FILTER", "INSERT_BEFORE", router, &piece));
+        }
     }
     patches
 }
@@ -257,7 +260,7 @@ fn route_patch(apply_to: &str, route_configuration: &Value, value: &Value) -> Va
 /// The patches on the routes of a rule: one, or where the name alone does not tell, one for each virtual host.
 fn http_routes(placed: &Placed, filter: &str) -> Vec<Value> {
     let value = json!({ "request_headers_to_remove": pieces::internal_headers() });
-    let mut value = with(value, "typed_per_filter_config", pieces::of_route(filter, &placed.rule));
+    let mut value = with(value, "typed_per_filter_config", pieces::of_route(filter, placed));
     if let Some(choice) = pieces::choice(&placed.rule.backends) {
         value = with(
             value,

@@ -1,14 +1,18 @@
-//! The pieces that Envoy needs besides the filter, as both targets write them: guard, pin and choice.
+//! The pieces that Envoy needs besides the filter, as both targets write them: guard, relay, pin and choice.
 //!
 //! - guard: removes our internal headers that a client sent, and what is left of them in responses. The first half must
 //!   come before Envoy chooses the route: a filter would be too late, since `header_mutation` does not make Envoy choose
 //!   again, and where our own filter does not run the client would have chosen the backend;
+//! - relay: where a virtual host has very many routes, puts into headers what the filter has left in the filter state of the
+//!   request. Envoy looks for the route again after a filter like ours has set a header, but not after `header_mutation`;
 //! - pin: Envoy's own `stateful_session`, which takes the host from a header and tells in a response which one it was;
 //! - choice: takes the cluster from a header, among those of the rule.
 
 use serde_json::{Value, json};
 
-use crate::plan::{Backend, Rule, Session, primary};
+use mooring_policy::rule::Transport;
+
+use crate::plan::{Backend, Placed, Session, primary};
 
 /// In which header the filter names the host: base64 of `ip:port`.
 const HOST_HEADER: &str = "x-mooring-host";
@@ -19,8 +23,18 @@ const BACKEND_HEADER: &str = "x-mooring-backend";
 /// The name of the guard.
 const GUARD: &str = "mooring.guard";
 
+/// The name of the relay in the filter chain, by which routes enable it.
+const RELAY: &str = "mooring.relay";
+
+/// What the guard writes into the header for the host where there is a relay.
+const RELAYED: &str = "relay";
+
 /// The name of the pin in the filter chain, by which routes enable it.
 const PIN: &str = "mooring.pin";
+
+/// The filter that is guard and relay, and what a route says to it.
+const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
+const HEADER_MUTATION_PER_ROUTE: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute";
 
 /// What turns a filter on or off for a route.
 const FILTER_CONFIG: &str = "envoy.config.route.v3.FilterConfig";
@@ -47,14 +61,54 @@ pub fn guard_of_responses() -> Value {
     json!({
         "name": GUARD,
         "disabled": true,
-        "typed_config": { "@type": type_url("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation") },
+        "typed_config": { "@type": type_url(HEADER_MUTATION) },
     })
 }
 
-fn guard_of_route() -> Value {
+/// With a relay, it tells the filter so. Nothing but the route itself can say that: listeners and routes of a gateway do not
+/// change at the same time.
+fn guard_of_route(relayed: bool) -> Value {
     json!({
-        "@type": type_url("envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute"),
-        "mutations": { "response_mutations": removals() },
+        "@type": type_url(HEADER_MUTATION_PER_ROUTE),
+        "mutations": {
+            "request_mutations": relayed.then(|| [header(HOST_HEADER, RELAYED)]),
+            "response_mutations": removals(),
+        },
+    })
+}
+
+/// The HTTP filter between our own and the pin. It is off until a route configures it. It is there also where no route
+/// does, since connections stay on the filters that they began with.
+pub fn relay() -> Value {
+    let of_filter = |state: &str| format!("%FILTER_STATE(wasm.{state}:PLAIN)%");
+    json!({
+        "name": RELAY,
+        "disabled": true,
+        "typed_config": {
+            "@type": type_url(HEADER_MUTATION),
+            "mutations": {
+                "request_mutations": [
+                    { "remove": HOST_HEADER },
+                    // A header is left as it is where the filter state has nothing.
+                    header(HOST_HEADER, &of_filter("mooring_host")),
+                    header("cookie", &of_filter("mooring_cookie")),
+                ],
+            },
+        },
+    })
+}
+
+fn relay_of_route() -> Value {
+    json!({ "@type": type_url(HEADER_MUTATION_PER_ROUTE) })
+}
+
+/// Sets a header, whatever it was.
+fn header(name: &str, value: &str) -> Value {
+    json!({
+        "append": {
+            "header": { "key": name, "value": value },
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        },
     })
 }
 
@@ -83,13 +137,24 @@ pub fn pin() -> Value {
 
 /// What a route says to the pieces: `filter`, our own one by its name in the chain, and the guard are on, and the pin where
 /// sessions are bound to hosts. None of them runs for routes that have nothing to do with us.
-pub fn of_route(filter: &str, rule: &Rule) -> Value {
+pub fn of_route(filter: &str, placed: &Placed) -> Value {
+    let relayed = is_relayed(placed);
     let mut pieces = serde_json::Map::from_iter([
         (filter.to_owned(), filter_of_route()),
-        (GUARD.to_owned(), guard_of_route()),
+        (GUARD.to_owned(), guard_of_route(relayed)),
     ]);
-    pieces.extend(rule.pins_hosts().map(|session| (PIN.to_owned(), pin_of_route(session))));
+    pieces.extend(relayed.then(|| (RELAY.to_owned(), relay_of_route())));
+    let pin = placed.rule.pins_hosts();
+    pieces.extend(pin.map(|session| (PIN.to_owned(), pin_of_route(session))));
     pieces.into()
+}
+
+/// Where the filter chooses a backend or removes a session header, Envoy looks for the route again in any case.
+fn is_relayed(placed: &Placed) -> bool {
+    let pin = placed.rule.pins_hosts();
+    placed.crowded
+        && placed.rule.backends.len() == 1
+        && pin.is_some_and(|session| session.config.transport == Transport::Cookie)
 }
 
 /// What a route configuration says to a filter that is to run only where a route turns it on, but is not listed as disabled.

@@ -42,6 +42,9 @@ pub use listeners::VirtualHost;
 use canaries::Target;
 pub use canaries::{Applied, Canaries};
 
+/// From how many routes on it takes longer to look for the route of a request once more than to avoid it.
+const CROWD: usize = 200;
+
 /// Everything that is to be generated.
 #[derive(Debug)]
 pub struct Plan<'a> {
@@ -75,6 +78,8 @@ pub struct Placed<'a> {
     pub virtual_hosts: BTreeSet<VirtualHost>,
     /// Whether its name alone does not tell it from other rules on the gateway.
     pub ambiguous: bool,
+    /// Whether it is in a virtual host with very many routes.
+    pub crowded: bool,
 }
 
 /// A rule of a route.
@@ -157,6 +162,7 @@ impl<'a> Plan<'a> {
             }
             collisions::resolve(gateway, report);
             collisions::warn_of_cookies(gateway, report);
+            gateway.find_crowds();
         }
         let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
         backends::note_draining(rules.map(|placed| &*placed.rule), report);
@@ -263,7 +269,25 @@ impl<'a> Gateway<'a> {
             rule: rule.clone(),
             virtual_hosts: virtual_hosts.clone(),
             ambiguous: false,
+            crowded: false,
         });
+    }
+
+    /// Finds the rules in virtual hosts with very many routes.
+    fn find_crowds(&mut self) {
+        let mut routes: BTreeMap<&VirtualHost, usize> = BTreeMap::new();
+        for placed in &self.rules {
+            let count = placed.rule.wire.value.matches.len().max(1);
+            for host in &placed.virtual_hosts {
+                let sum = routes.entry(host).or_default();
+                *sum = sum.saturating_add(count);
+            }
+        }
+        let crowds = routes.into_iter().filter(|(_, count)| *count > CROWD);
+        let crowds: BTreeSet<VirtualHost> = crowds.map(|(host, _)| host.clone()).collect();
+        for placed in &mut self.rules {
+            placed.crowded = !placed.virtual_hosts.is_disjoint(&crowds);
+        }
     }
 
     /// All its objects.

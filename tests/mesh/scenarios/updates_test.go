@@ -1,6 +1,8 @@
 package scenarios
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +38,48 @@ func TestTwentyUpdatesUnderFiftyConnections(t *testing.T) {
 	if n := gateway.ModuleAttempts(); n < 10 {
 		t.Errorf("the filter was configured only %d times", n)
 	}
+}
+
+// A host name gets so many routes that sessions come to Envoy by a relay, and has fewer again. Envoy is told of listeners
+// and of routes one after the other, and its connections stay on the listener that they began with.
+func TestRoutesThatComeAndGoUnderFiftyConnections(t *testing.T) {
+	t.Parallel()
+	s, gateway := startDemo(t)
+	s.Apply(hundredRoutes("first"))
+	s.Deploy()
+	load := rig.StartLoad(t, 50, "/", gateway.Client)
+	load.Await(500)
+	demo := s.Namespace + ".sp-demo.0"
+	relay := rig.Contains("mooring.relay")
+	for range 2 {
+		s.Apply(hundredRoutes("second"))
+		s.Deploy()
+		gateway.AwaitRoute(demo, relay)
+		load.Await(300)
+		s.Delete(gatewayGroup, "HTTPRoute", "second")
+		s.Deploy()
+		gateway.AwaitRoute(demo, func(r rig.Route) bool { return !relay(r) })
+		load.Await(300)
+	}
+	total := load.Stop()
+	t.Log(total)
+	if total.Failed > 0 || total.Moves > 0 || total.Cookies != 50 {
+		t.Errorf("%d failed, %d moves, %d cookies of 50 visitors: %v", total.Failed, total.Moves, total.Cookies, total.Failures)
+	}
+}
+
+// hundredRoutes is an HTTPRoute of two rules with 50 matches each: 64 are the most in a rule, 128 in an HTTPRoute.
+func hundredRoutes(name string) string {
+	text := strings.Builder{}
+	fmt.Fprintf(&text, "apiVersion: %s\nkind: HTTPRoute\nmetadata: {name: %s}\nspec:\n", gatewayGroup, name)
+	text.WriteString("  parentRefs: [{name: gateway-sp-demo}]\n  rules:\n")
+	for rule := range 2 {
+		text.WriteString("  - backendRefs: [{name: sp-demo, port: 80}]\n    matches:\n")
+		for match := range 50 {
+			fmt.Fprintf(&text, "    - path: {type: PathPrefix, value: /%s-%d-%02d}\n", name, rule, match)
+		}
+	}
+	return text.String()
 }
 
 // Mooring comes to a gateway that serves, and goes again.

@@ -15,7 +15,7 @@ mod versions;
 const VISITORS: usize = 50;
 
 /// Sends the visitors to these gateways.
-async fn visitors(gateways: &[&Envoy]) -> Traffic {
+pub(crate) async fn visitors(gateways: &[&Envoy]) -> Traffic {
     let addresses: Vec<_> = gateways.iter().map(|gateway| gateway.address()).collect();
     Traffic::start(&addresses, Crowd::lively(VISITORS), COOKIE).await
 }

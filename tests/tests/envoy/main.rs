@@ -12,6 +12,7 @@
 )]
 
 mod canary;
+mod crowds;
 mod degraded;
 mod endpoints;
 mod examples;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mooring_tests::{Client, Manifests, Persistence, Pod, Policy, Route, Rule, Service};
+use mooring_tests::{Client, Manifests, Persistence, Pod, Policy, Reply, Route, Rule, Service};
 
 /// The name of the session cookie.
 pub const COOKIE: &str = "cart-session";
@@ -15,6 +15,22 @@ pub fn persistence() -> Persistence {
 /// The Service `cart` alone, with a policy.
 pub fn cart<'a>(pods: impl IntoIterator<Item = &'a Pod>, persistence: Persistence) -> Manifests {
     cart_service(&Service::new("cart", pods), persistence)
+}
+
+/// The same with so many routes more on the host name, all of them with sessions.
+pub fn crowd<'a>(pods: impl IntoIterator<Item = &'a Pod>, others: usize) -> Manifests {
+    (0..others).fold(cart(pods, persistence()), |manifests, number| {
+        let rule = Rule::to("cart").below(&format!("/other-{number:04}"));
+        manifests.route(&Route::new(&format!("other-{number:04}")).rule(rule))
+    })
+}
+
+/// Neither the client nor the pod sees how Mooring talks to Envoy.
+pub fn nothing_internal(reply: &Reply) {
+    let echo = reply.echo();
+    for name in reply.header_names().into_iter().chain(echo.header_names()) {
+        assert!(!name.starts_with("x-mooring"), "{name}: {reply:?}");
+    }
 }
 
 /// The Service `cart` as it is given, with a policy.

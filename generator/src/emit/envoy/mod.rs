@@ -144,7 +144,9 @@ fn http_filters(gateway: &Gateway, options: &Options, report: &mut Report) -> Ve
         return vec![router];
     }
     let mut filters = vec![pieces::guard_of_responses(), wasm(gateway, options, report)];
-    filters.extend(gateway.pins_hosts().then(pieces::pin));
+    if gateway.pins_hosts() {
+        filters.extend([pieces::relay(), pieces::pin()]);
+    }
     filters.push(router);
     filters
 }

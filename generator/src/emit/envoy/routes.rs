@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::{super::pieces, FILTER, order::Precedence};
 use crate::{
-    plan::{Backend, Gateway, Rule, VirtualHost},
+    plan::{Backend, Gateway, Placed, Rule, VirtualHost},
     wire::route::{Match, PathMatchType, ValueMatch, ValueMatchType},
 };
 
 /// The virtual hosts of one port of a gateway.
 pub fn virtual_hosts(gateway: &Gateway, port: u16) -> Vec<Value> {
     let everything = Match::default();
-    let mut hosts: BTreeMap<&VirtualHost, Vec<(Precedence, &Rule, &Match)>> = BTreeMap::new();
+    let mut hosts: BTreeMap<&VirtualHost, Vec<(Precedence, &Placed, &Match)>> = BTreeMap::new();
     for placed in &gateway.rules {
         for host in placed.virtual_hosts.iter().filter(|host| host.port == port) {
             let rule = placed.rule.as_ref();
@@ -23,7 +23,7 @@ pub fn virtual_hosts(gateway: &Gateway, port: u16) -> Vec<Value> {
             routes.extend(
                 matches
                     .chain(default)
-                    .map(|one| (Precedence::new(rule, one), rule, one)),
+                    .map(|one| (Precedence::new(rule, one), placed, one)),
             );
         }
     }
@@ -32,13 +32,14 @@ pub fn virtual_hosts(gateway: &Gateway, port: u16) -> Vec<Value> {
         .map(|(host, mut routes)| {
             // The sort is stable: the matches of a rule that are equal otherwise keep their order.
             routes.sort_by(|(left, ..), (right, ..)| left.cmp(right));
-            let routes: Vec<Value> = routes.into_iter().map(|(_, rule, one)| route(rule, one)).collect();
+            let routes: Vec<Value> = routes.into_iter().map(|(_, placed, one)| route(placed, one)).collect();
             json!({ "name": host.name(), "domains": [host.hostname], "routes": routes })
         })
         .collect()
 }
 
-fn route(rule: &Rule, one: &Match) -> Value {
+fn route(placed: &Placed, one: &Match) -> Value {
+    let rule = &placed.rule;
     let action = destination(rule);
     json!({
         "name": rule.envoy_name(one),
@@ -47,7 +48,7 @@ fn route(rule: &Rule, one: &Match) -> Value {
         "direct_response": action.is_none().then(|| json!({ "status": 500 })),
         "route": action,
         "request_headers_to_remove": rule.is_managed().then(pieces::internal_headers),
-        "typed_per_filter_config": rule.is_managed().then(|| pieces::of_route(FILTER, rule)),
+        "typed_per_filter_config": rule.is_managed().then(|| pieces::of_route(FILTER, placed)),
     })
 }
 
