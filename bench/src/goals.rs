@@ -5,6 +5,7 @@ use std::fmt;
 use crate::{
     figures::{Series, median, quartiles, rules_label},
     gateway::Run,
+    instructions::Counted,
     results::Results,
     variant::Variant,
 };
@@ -14,6 +15,7 @@ use Variant::{Empty, Mooring, MooringSplit, Native, NoFilter, Pieces};
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// One goal beside its figure.
+#[derive(Clone)]
 pub(crate) struct Goal {
     pub(crate) what: &'static str,
     pub(crate) at_most: f64,
@@ -82,18 +84,24 @@ impl fmt::Display for Goal {
 
 /// All goals, with what these results say of them.
 pub(crate) fn goals(results: &Results) -> Vec<Goal> {
-    let goal = |what, at_most, unit, found: Option<Vec<f64>>| Goal {
+    [of_requests(results), of_configurations(results)].concat()
+}
+
+fn goal(what: &'static str, at_most: f64, unit: Unit, found: Option<Vec<f64>>) -> Goal {
+    Goal {
         what,
         at_most,
         unit,
         found: found.unwrap_or_default(),
-    };
+    }
+}
+
+fn of_requests(results: &Results) -> Vec<Goal> {
     let cpu = |situation, one, other| results.cpu(situation, one, other, |one, other| one / other);
-    let generated = |figure: fn(&crate::generator::Generated) -> Option<f64>| {
-        let largest = results.generator.iter().find(|one| one.routes == 10_000)?;
-        Some(vec![figure(largest)?])
+    let instructions = |one, other, of: fn(&Counted) -> u64| {
+        let (one, other) = (results.counted(one)?, results.counted(other)?);
+        Some(vec![of(one) as f64 / of(other) as f64])
     };
-    let thousand = results.scale.iter().find(|size| size.routes == 1_000);
     vec![
         goal(
             "CPU a request, live session, against the native cookie",
@@ -106,6 +114,18 @@ pub(crate) fn goals(results: &Results) -> Vec<Goal> {
             1.10,
             Unit::Ratio,
             cpu("live", MooringSplit, Native),
+        ),
+        goal(
+            "instructions a request, live session, against the native cookie",
+            1.10,
+            Unit::Ratio,
+            instructions(Mooring, Native, |one| one.live.all),
+        ),
+        goal(
+            "the same, the rule splits between two backends",
+            1.10,
+            Unit::Ratio,
+            instructions(MooringSplit, Native, |one| one.live.all),
         ),
         goal(
             "what the module adds, against what an empty module adds",
@@ -132,11 +152,27 @@ pub(crate) fn goals(results: &Results) -> Vec<Goal> {
             cpu("unmatched", Mooring, NoFilter),
         ),
         goal(
+            "instructions a request on a route without a rule, against no filter",
+            1.05,
+            Unit::Ratio,
+            instructions(Mooring, NoFilter, |one| one.unmatched.all),
+        ),
+        goal(
             "p99 against the native cookie, both at 70 % of the rate that saturates the slowest",
             1.10,
             Unit::Ratio,
             results.ratio("paced", Mooring.title(), Native.title(), |run| run.p99),
         ),
+    ]
+}
+
+fn of_configurations(results: &Results) -> Vec<Goal> {
+    let generated = |figure: fn(&crate::generator::Generated) -> Option<f64>| {
+        let largest = results.generator.iter().find(|one| one.routes == 10_000)?;
+        Some(vec![figure(largest)?])
+    };
+    let thousand = results.scale.iter().find(|size| size.routes == 1_000);
+    vec![
         goal(
             "module",
             200.0,

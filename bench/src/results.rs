@@ -55,6 +55,12 @@ impl Results {
         self.situation(situation)?.series.iter().find(|one| one.label == label)
     }
 
+    /// The instructions of a gateway with one rule.
+    pub(crate) fn counted(&self, variant: Variant) -> Option<&Counted> {
+        let mut counted = self.instructions.iter();
+        counted.find(|one| one.label == variant.title() && one.routes == 1)
+    }
+
     /// The ratio of a figure of two gateways in one situation, round by round.
     pub(crate) fn ratio(&self, situation: &str, one: &str, other: &str, figure: fn(&Run) -> f64) -> Option<Vec<f64>> {
         self.paired(situation, one, other, figure, |one, other| one / other)
