@@ -351,7 +351,8 @@ impl Client<'_> {
         if !decision.is_due_without_host(self.rule) {
             assert_eq!(decision.due(self.rule, None, request.https, self.now), None);
         }
-        if !decision.wants_scheme(self.rule) {
+        // The scheme counts where a session begins.
+        if old.is_some() {
             assert_eq!(decision.due(self.rule, host, !request.https, self.now), due);
         }
         let Some(due) = due else {
