@@ -25,7 +25,7 @@ fn a_service_policy_reaches_a_grpc_route() {
     assert_eq!(run.rule(0)["id"], "GRPCRoute/default/web#0");
     assert_eq!(run.session(0)["name"], "shop");
     assert_eq!(
-        run.at("/items/1/spec/configPatches/4/match/routeConfiguration/vhost/route/name"),
+        run.at("/items/1/spec/configPatches/5/match/routeConfiguration/vhost/route/name"),
         "default.web.0"
     );
 }

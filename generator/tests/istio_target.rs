@@ -97,6 +97,7 @@ fn the_patches_reach_the_pods_of_this_gateway_only() {
             "HTTP_FILTER INSERT_FIRST",
             "ROUTE_CONFIGURATION MERGE",
             "HTTP_FILTER INSERT_BEFORE",
+            "HTTP_FILTER INSERT_BEFORE",
             "HTTP_ROUTE MERGE"
         ]
     );
@@ -141,7 +142,7 @@ fn the_filter_runs_for_the_routes_that_turn_it_on_only() {
         );
         let wasm = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
         let on = json!({ "@type": of, "config": { "@type": wasm }, "is_optional": true });
-        assert_eq!(filters(4).get(filter), Some(&on), "{version}");
+        assert_eq!(filters(5).get(filter), Some(&on), "{version}");
     }
 }
 
@@ -149,10 +150,10 @@ fn the_filter_runs_for_the_routes_that_turn_it_on_only() {
 fn a_rule_with_one_backend_has_no_choice() {
     let run = Generated::istio(SHOP);
     assert_eq!(
-        run.at("/items/1/spec/configPatches/4/match/routeConfiguration"),
+        run.at("/items/1/spec/configPatches/5/match/routeConfiguration"),
         &json!({ "vhost": { "route": { "name": "default.web.0" } } })
     );
-    let patch = run.at("/items/1/spec/configPatches/4/patch/value");
+    let patch = run.at("/items/1/spec/configPatches/5/patch/value");
     assert_eq!(patch.get("route"), None);
     assert_eq!(
         patch.get("request_headers_to_remove"),
@@ -164,7 +165,7 @@ fn a_rule_with_one_backend_has_no_choice() {
 fn a_split_chooses_by_key_and_falls_back_to_the_heaviest() {
     let run = Generated::istio(&split());
     let matcher = run.at(
-        "/items/1/spec/configPatches/4/patch/value/route/inline_cluster_specifier_plugin/extension/typed_config/cluster_matcher",
+        "/items/1/spec/configPatches/5/patch/value/route/inline_cluster_specifier_plugin/extension/typed_config/cluster_matcher",
     );
     let cluster = |action: &Value| action.pointer("/action/typed_config/cluster").unwrap().clone();
     let map = matcher
@@ -203,7 +204,7 @@ fn a_split_chooses_by_key_and_falls_back_to_the_heaviest() {
 #[test]
 fn of_equal_backends_the_first_is_the_primary() {
     let run = Generated::istio(&split().replace("weight: 9", "weight: 1"));
-    let fallback = "/items/1/spec/configPatches/4/patch/value/route/inline_cluster_specifier_plugin/extension/typed_config/\
+    let fallback = "/items/1/spec/configPatches/5/patch/value/route/inline_cluster_specifier_plugin/extension/typed_config/\
                     cluster_matcher/on_no_match/action/typed_config/cluster";
     assert_eq!(run.at(fallback), "outbound|80||web.default.svc.cluster.local");
 }
@@ -257,7 +258,7 @@ fn rules_of_one_name_are_told_apart_by_their_virtual_hosts() {
         (json!("default.web.0"), json!("HTTPRoute/default/web#0"), None)
     );
     assert_eq!(
-        run.at("/items/1/spec/configPatches/4/match/routeConfiguration/vhost"),
+        run.at("/items/1/spec/configPatches/5/match/routeConfiguration/vhost"),
         &json!({ "name": "a.example:80", "route": { "name": "all" } })
     );
 }

@@ -163,7 +163,7 @@ fn annotations_say_what_gateway_api_has_no_field_for() {
         })
     );
     let strict =
-        "/items/1/spec/configPatches/4/patch/value/typed_per_filter_config/mooring.pin/stateful_session/strict";
+        "/items/1/spec/configPatches/5/patch/value/typed_per_filter_config/mooring.pin/stateful_session/strict";
     assert_eq!(run.at(strict), true);
     assert_eq!(Generated::istio(SHOP).value.pointer(strict), None);
 }
