@@ -9,6 +9,7 @@ use mooring_policy::{
     canary::Headers,
     cookie::{self, Remainder},
     decision::{self, Decision, Outcome},
+    handover::{BACKEND_HEADER, COOKIE_STATE, HOST_HEADER, HOST_STATE, RELAYED},
     rule::{Rule, Session, Transport},
 };
 
@@ -17,18 +18,6 @@ use crate::{
     metrics,
     plugin::Plugin,
 };
-
-/// Names the chosen backend to the route's cluster specifier.
-const BACKEND_HEADER: &str = "x-mooring-backend";
-/// Carries the pinned host to Envoy's `stateful_session` filter, and the chosen host back.
-const HOST_HEADER: &str = "x-mooring-host";
-/// What is in that header before, where a relay stands behind this filter: Envoy's `header_mutation`, which sets headers by
-/// the filter state. Unlike a module, it does not make Envoy look for the route again, which takes long among many.
-const RELAYED: &[u8] = b"relay";
-/// The filter state for the pinned host.
-const HOST_STATE: &str = "mooring_host";
-/// The filter state for the `Cookie` line.
-const COOKIE_STATE: &str = "mooring_cookie";
 
 /// The context of one request.
 pub(crate) struct Stream {
@@ -209,7 +198,7 @@ impl Stream {
 
 /// Whether the route has a relay.
 fn is_relayed(headers: &[Line<'_>]) -> bool {
-    headers.values(HOST_HEADER).next() == Some(RELAYED)
+    headers.values(HOST_HEADER).next() == Some(RELAYED.as_bytes())
 }
 
 /// Keeps shared caches from handing one client's cookie to others.

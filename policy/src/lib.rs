@@ -11,6 +11,7 @@
 //! - [`session`]: what a token is worth at a given time.
 //! - [`cookie`]: our cookie in a `Cookie` header of bytes, and the `Set-Cookie` that we send.
 //! - [`canary`]: who is sent to which backend regardless of the weights.
+//! - [`handover`]: the names of what the filter and Envoy's filters hand to each other.
 //! - [`decision`]: all of it together, for a request and for its response.
 
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ pub mod config;
 pub mod cookie;
 pub mod decision;
 pub mod duration;
+pub mod handover;
 pub mod keys;
 pub mod name;
 pub mod rule;

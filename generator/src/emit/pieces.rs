@@ -8,26 +8,19 @@
 //! - pin: Envoy's own `stateful_session`, which takes the host from a header and tells in a response which one it was;
 //! - choice: takes the cluster from a header, among those of the rule.
 
+use mooring_policy::{
+    handover::{BACKEND_HEADER, COOKIE_STATE, HOST_HEADER, HOST_STATE, RELAYED},
+    rule::Transport,
+};
 use serde_json::{Value, json};
 
-use mooring_policy::rule::Transport;
-
 use crate::plan::{Backend, Placed, Session, primary};
-
-/// In which header the filter names the host: base64 of `ip:port`.
-const HOST_HEADER: &str = "x-mooring-host";
-
-/// In which header the filter names the backend: its key.
-const BACKEND_HEADER: &str = "x-mooring-backend";
 
 /// The name of the guard.
 const GUARD: &str = "mooring.guard";
 
 /// The name of the relay in the filter chain, by which routes enable it.
 const RELAY: &str = "mooring.relay";
-
-/// What the guard writes into the header for the host where there is a relay.
-const RELAYED: &str = "relay";
 
 /// The name of the pin in the filter chain, by which routes enable it.
 const PIN: &str = "mooring.pin";
@@ -90,8 +83,8 @@ pub fn relay() -> Value {
                 "request_mutations": [
                     { "remove": HOST_HEADER },
                     // A header is left as it is where the filter state has nothing.
-                    header(HOST_HEADER, &of_filter("mooring_host")),
-                    header("cookie", &of_filter("mooring_cookie")),
+                    header(HOST_HEADER, &of_filter(HOST_STATE)),
+                    header("cookie", &of_filter(COOKIE_STATE)),
                 ],
             },
         },
