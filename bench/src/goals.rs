@@ -15,7 +15,6 @@ use Variant::{Empty, Mooring, MooringSplit, Native, NoFilter, Pieces};
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// One goal beside its figure.
-#[derive(Clone)]
 pub(crate) struct Goal {
     pub(crate) what: &'static str,
     pub(crate) at_most: f64,
@@ -84,7 +83,9 @@ impl fmt::Display for Goal {
 
 /// All goals, with what these results say of them.
 pub(crate) fn goals(results: &Results) -> Vec<Goal> {
-    [of_requests(results), of_configurations(results)].concat()
+    let mut goals = of_requests(results);
+    goals.extend(of_configurations(results));
+    goals
 }
 
 fn goal(what: &'static str, at_most: f64, unit: Unit, found: Option<Vec<f64>>) -> Goal {

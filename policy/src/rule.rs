@@ -182,18 +182,15 @@ impl RouteTable {
     /// The rule for a request on the route `route`. `virtual_host` is only asked for where the name alone does not tell.
     pub fn find(&self, route: &[u8], virtual_host: impl FnOnce() -> Option<Vec<u8>>) -> Option<&Rc<Rule>> {
         let from = self.places.partition_point(|placed| placed.route() < route);
-        let mut places = self.places.get(from..)?.chunk_by(Placed::shares_route);
-        let places = places
-            .next()
-            .filter(|places| places.first().is_some_and(|placed| placed.route() == route))?;
-        if let [placed] = places
-            && placed.virtual_hosts.is_empty()
-        {
-            return Some(&placed.rule);
+        let places = self.places.get(from..)?.iter();
+        let mut places = places.take_while(|placed| placed.route() == route).peekable();
+        // A rule that counts in all virtual hosts is the only one of its route.
+        let first = places.peek()?;
+        if first.virtual_hosts.is_empty() {
+            return Some(&first.rule);
         }
         let virtual_host = virtual_host()?;
         places
-            .iter()
             .find(|placed| placed.virtual_hosts.iter().any(|host| **host == *virtual_host))
             .map(|placed| &placed.rule)
     }
@@ -216,7 +213,7 @@ impl TryFrom<config::Config> for RouteTable {
                 rule: Rc::new(rule),
             };
             let (before, _) = places.split_at(places.partition_point(|other| other.route() <= new.route()));
-            let claims = before.iter().rev().take_while(|other| other.shares_route(&new));
+            let claims = before.iter().rev().take_while(|other| other.route() == new.route());
             if let Some(other) = claims.filter(|other| other.overlaps(&new)).last() {
                 return Err(InvalidConfig::Collision {
                     first: other.rule.id.to_string(),
@@ -234,10 +231,6 @@ impl TryFrom<config::Config> for RouteTable {
 impl Placed {
     fn route(&self) -> &[u8] {
         self.rule.route.as_bytes()
-    }
-
-    fn shares_route(&self, other: &Self) -> bool {
-        self.route() == other.route()
     }
 
     fn overlaps(&self, other: &Self) -> bool {
