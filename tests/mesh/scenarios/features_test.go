@@ -177,6 +177,15 @@ func TestADestinationOutsideTheMesh(t *testing.T) {
 	gateway.AwaitCluster("outbound|80||partner.example", "partner.example")
 	gateway.AwaitEndpoints("outbound|80||partner.example", partner[0].IP, partner[1].IP)
 	s.Deploy()
+	// What Envoy's configuration shows, its workers have a moment later; each connection belongs to one of them.
+	rig.Eventually(t, "every worker knows the partner", func() error {
+		for range 20 {
+			if reply := newcomer().Get("/partner"); reply.Status != 200 {
+				return fmt.Errorf("status %d", reply.Status)
+			}
+		}
+		return nil
+	})
 	versions := versionsOf(newcomer(), newcomers, "/partner")
 	expectShares(t, "half to a host outside", versions, map[string]int{"v1": 50, "partner": 50})
 	reached := map[string]int{}
