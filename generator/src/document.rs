@@ -30,12 +30,15 @@ use crate::{
 
 mod list;
 mod one_go;
+mod raw;
+
+pub use raw::RawObjects;
 
 /// How many wrong items of a `List` are told: each costs another look at the whole of it.
 const MAX_WRONG_ITEMS: usize = 20;
 
 /// Where a document begins, so that places in it can be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
     file: FileId,
     lines_before: usize,

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::{
     cli::{self, FailStrategy, TargetName},
     diagnostic::Report,
-    document,
+    document::{self, RawObjects},
     emit::{Output, envoy, istio},
     inventory::Inventory,
     plan::Plan,
@@ -162,7 +162,7 @@ pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<
     }
     let plan = Plan::new(&inventory, report);
     match target {
-        Target::Istio(options) => istio::emit(&plan, options, report),
+        Target::Istio(options) => istio::emit(&plan, &inventory, &RawObjects::new(sources), options, report),
         Target::Envoy(options) => envoy::emit(&plan, &inventory, options, report),
     }
 }

@@ -304,6 +304,9 @@ impl Inventory {
                     .insert(Kind::CanaryPolicy, item(origin, *object), report);
             }
             Parsed::Gateway(object) => self.gateways.insert(Kind::Gateway, item(origin, object), report),
+            // What an earlier run has generated is not input.
+            Parsed::HttpRoute(Object { metadata, .. }) | Parsed::GrpcRoute(Object { metadata, .. })
+                if metadata.is_generated() => {}
             Parsed::HttpRoute(object) => self.http_routes.insert(Kind::HttpRoute, item(origin, object), report),
             Parsed::GrpcRoute(object) => {
                 let item = Item::new(origin, object.metadata, object.spec.into());

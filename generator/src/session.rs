@@ -87,6 +87,7 @@ impl SessionPolicy {
             absolute_timeout: value(&self.absolute_timeout),
             idle_timeout: value(&self.idle_timeout),
             refresh_interval: value(&self.refresh_interval),
+            strict: self.strict,
             forward_token: self.forward_token,
             cookie: self.cookie.clone(),
         }
@@ -134,12 +135,12 @@ impl SessionPolicy {
     fn combined_problem(&self) -> Option<(String, Place)> {
         let probe = config::Rule {
             route: "probe".to_owned(),
-            virtual_hosts: Vec::new(),
+            virtual_hosts: vec!["probe".to_owned()],
             id: "probe".to_owned(),
             session: Some(self.session("probe")),
             backends: vec![config::Backend {
                 key: "probe".to_owned(),
-                weight: 1,
+                weight: None,
             }],
             canary: None,
         };

@@ -8,7 +8,6 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Found, Id, Inventory, Item},
     kind::{GATEWAY_API, Kind},
-    source::Place,
     wire::{
         Field, Port,
         istio::Subset,
@@ -17,7 +16,7 @@ use crate::{
     },
 };
 
-use super::{Rule, destinations};
+use super::Rule;
 
 /// The largest weight (Gateway API: `maximum`).
 const MAX_WEIGHT: u32 = 1_000_000;
@@ -39,6 +38,8 @@ pub struct Backend<'a> {
     pub subset: Option<&'a Subset>,
     /// Its share of new sessions.
     pub weight: u32,
+    /// The position of the reference to it in the rule; of several, the first.
+    pub reference: usize,
 }
 
 impl Backend<'_> {
@@ -80,20 +81,14 @@ impl Backend<'_> {
         Some(&self.service.id).filter(|_| self.service.spec.external_host.is_none())
     }
 
-    /// What the filter is told.
+    /// What the filter is told. Weights are the route's, unless the filter itself places clients by them.
     #[must_use]
-    pub fn config(&self) -> config::Backend {
+    pub fn config(&self, places_clients: bool) -> config::Backend {
         config::Backend {
             key: self.key(),
-            weight: self.weight,
+            weight: places_clients.then_some(self.weight),
         }
     }
-}
-
-/// The backend that is chosen where nobody chooses: the heaviest, the first of equals.
-#[must_use]
-pub fn primary<'a, 'b>(backends: &'b [Backend<'a>]) -> Option<&'b Backend<'a>> {
-    backends.iter().rev().max_by_key(|backend| backend.weight)
 }
 
 /// The backends of a rule. References that lead nowhere are reported; those that lead to one port of one Service are
@@ -105,11 +100,10 @@ pub fn resolve<'a>(
     report: &mut Report,
 ) -> Vec<Backend<'a>> {
     let mut backends: Vec<Backend> = Vec::new();
-    for reference in &rule.backend_refs {
-        let Some(backend) = resolve_one(route, reference, inventory, report) else {
-            continue;
-        };
-        merge(&mut backends, backend);
+    for (position, reference) in rule.backend_refs.iter().enumerate() {
+        if let Some(backend) = resolve_one(route, position, reference, inventory, report) {
+            merge(&mut backends, backend);
+        }
     }
     backends
 }
@@ -130,6 +124,7 @@ pub fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
 
 fn resolve_one<'a>(
     route: &Item<HttpRouteSpec>,
+    position: usize,
     reference: &'a Field<BackendRef>,
     inventory: &'a Inventory,
     report: &mut Report,
@@ -189,6 +184,7 @@ fn resolve_one<'a>(
         subset: None,
         port,
         weight,
+        reference: position,
     })
 }
 
@@ -296,47 +292,17 @@ pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
     if !rule.is_managed() {
         return;
     }
-    if rule.backends.len() > 1 {
-        destinations::check_headers(rule.route, &rule.wire.value, report);
-    }
     let place = rule.route.place_of(rule.wire);
-    let mut error = |code: Code, message: String, place: Place| report.add(Diagnostic::error(code, message).at(place));
     if rule.wire.value.backend_refs.is_empty() && rule.wire.value.destinations.is_empty() {
-        error(
-            Code::Invalid,
-            match rule.session {
-                Some(_) => "this rule has no backendRefs, so there is nothing to keep a session on",
-                None => "this rule has no backendRefs, so there is nothing to choose from",
-            }
-            .to_owned(),
-            place,
-        );
+        let message = match rule.session {
+            Some(_) => "this rule has no backendRefs, so there is nothing to keep a session on",
+            None => "this rule has no backendRefs, so there is nothing to choose from",
+        };
+        report.add(Diagnostic::error(Code::Invalid, message).at(place));
     } else if !rule.backends.is_empty() && rule.backends.iter().all(|backend| backend.weight == 0) {
-        error(
-            Code::Invalid,
-            match rule.session {
-                Some(_) => "the weights of all backends of this rule are 0, so that no new session could be placed",
-                None => {
-                    "the weights of all backends of this rule are 0, so that nobody could go where no canary rule sends"
-                }
-            }
-            .to_owned(),
-            place,
-        );
-    }
-    if rule.backends.len() > 1 {
-        for filter in rule
-            .wire
-            .value
-            .backend_refs
-            .iter()
-            .flat_map(|reference| &reference.value.filters)
-        {
-            let message = "filters of one backend are not supported in a rule with sessions and several backends: the \
-                           choice of the backend moves from Envoy's weighted clusters, which would carry them, to the \
-                           session";
-            error(Code::Unsupported, message.to_owned(), rule.route.place_of(filter));
-        }
+        let message =
+            "the weights of all backends of this rule are 0: requests without a live session are answered with 500";
+        report.add(Diagnostic::warning(Code::NoEffect, message).at(place));
     }
     for backend in rule.backends.iter().filter(|_| rule.session.is_some()) {
         warn_of_affinity(backend.service, report);

@@ -1,7 +1,7 @@
-//! Rules on one gateway that get in each other's way: Envoy routes of one name, cookies of one name.
+//! Rules on one gateway that get in each other's way: Envoy routes of one name in one virtual host, cookies of one name.
 //!
-//! A rule with a name of its own has just that name in Envoy, without namespace and route. Where two such rules are in
-//! different virtual hosts, the virtual host tells them apart; where they share one, nothing does.
+//! A rule with a name of its own has just that name in Envoy, without namespace and route. The virtual host tells it from
+//! others of its name; where two such rules share one, nothing does.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,16 @@ use mooring_policy::config::Transport;
 use super::{Gateway, Placed, VirtualHost};
 use crate::diagnostic::{Code, Diagnostic, Report};
 
-/// Marks rules that need their virtual hosts to be found; reports those that cannot be told apart.
-pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
-    let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (position, placed) in gateway.rules.iter().enumerate() {
+/// Reports rules that cannot be told apart.
+pub fn check(gateway: &Gateway, report: &mut Report) {
+    let mut by_name: BTreeMap<String, Vec<&Placed>> = BTreeMap::new();
+    for placed in &gateway.rules {
         for name in placed.rule.envoy_names() {
-            by_name.entry(name).or_default().push(position);
+            by_name.entry(name).or_default().push(placed);
         }
     }
-    by_name.retain(|_, positions| positions.len() > 1);
-    for (name, namesakes) in &by_name {
-        let namesakes = namesakes.iter().filter_map(|position| gateway.rules.get(*position));
-        report_collisions(name, namesakes, report);
-    }
-    for placed in &mut gateway.rules {
-        let mut names = placed.rule.envoy_names();
-        placed.ambiguous = placed.rule.is_managed() && names.any(|name| by_name.contains_key(&name));
+    for (name, namesakes) in by_name.into_iter().filter(|(_, rules)| rules.len() > 1) {
+        report_collisions(&name, namesakes.into_iter(), report);
     }
 }
 

@@ -6,7 +6,6 @@ use crate::{
     dns::{CLUSTER_DOMAIN, full_name},
     inventory::{Found, Id, Inventory, Item},
     similar,
-    source::Place,
     wire::{
         Field,
         canary::Destination,
@@ -26,9 +25,10 @@ pub fn resolve<'a>(
 ) -> Vec<Backend<'a>> {
     let several = rule.destinations.len() > 1;
     let mut backends = Vec::new();
-    for reference in &rule.destinations {
+    for (position, reference) in rule.destinations.iter().enumerate() {
         let weight = weight(&reference.value, several);
-        if let Some(backend) = resolve_one(route, &reference.value.destination.value, weight, inventory, report) {
+        let destination = &reference.value.destination.value;
+        if let Some(backend) = resolve_one(route, position, destination, weight, inventory, report) {
             backends::merge(&mut backends, backend);
         }
     }
@@ -46,6 +46,7 @@ fn weight(reference: &RouteDestination, several: bool) -> u32 {
 
 fn resolve_one<'a>(
     route: &Item<HttpRouteSpec>,
+    position: usize,
     raw: &'a Destination,
     weight: u32,
     inventory: &'a Inventory,
@@ -61,6 +62,7 @@ fn resolve_one<'a>(
             None => None,
         },
         weight,
+        reference: position,
     })
 }
 
@@ -162,17 +164,4 @@ pub fn means(raw: &Destination, namespace: &str, backend: &Backend) -> bool {
             .port
             .as_ref()
             .is_none_or(|port| port.value.number.value == backend.port.port.value)
-}
-
-/// Reports headers of one destination in a rule whose backend the filter chooses.
-pub fn check_headers(route: &Item<HttpRouteSpec>, rule: &route::Rule, report: &mut Report) {
-    let places = rule.destinations.iter().filter_map(|reference| {
-        let headers = reference.value.headers.as_ref();
-        headers.map(|field| route.place_of(field))
-    });
-    for place in places.collect::<Vec<Place>>() {
-        let message = "headers of one destination are not supported in a route with sessions or canaries and several \
-                       destinations: the choice moves from Envoy's weighted clusters, which would carry them, to the filter";
-        report.add(Diagnostic::error(Code::Unsupported, message).at(place));
-    }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use mooring_policy::{
-    config::{self, Config, Pin},
+    config::{self, Config, Pin, Transport},
     rule::RouteTable,
 };
 
@@ -34,8 +34,9 @@ mod listeners;
 mod matches;
 mod names;
 mod namespaces;
+mod session_routes;
 
-pub use backends::{Backend, DRAINING_LABEL, primary};
+pub use backends::{Backend, DRAINING_LABEL};
 pub use classic::Workload;
 pub use listeners::VirtualHost;
 
@@ -43,7 +44,7 @@ use canaries::Target;
 pub use canaries::{Applied, Canaries};
 
 /// From how many routes on it takes longer to look for the route of a request once more than to avoid it.
-const CROWD: usize = 200;
+const LARGE_VIRTUAL_HOST: usize = 80;
 
 /// Everything that is to be generated.
 #[derive(Debug)]
@@ -76,10 +77,17 @@ pub struct Placed<'a> {
     pub rule: Arc<Rule<'a>>,
     /// The virtual hosts in which it is.
     pub virtual_hosts: BTreeSet<VirtualHost>,
-    /// Whether its name alone does not tell it from other rules on the gateway.
-    pub ambiguous: bool,
-    /// Whether it is in a virtual host with very many routes.
-    pub crowded: bool,
+}
+
+/// What Envoy's filters do for the rules of a virtual host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostFilters {
+    /// Some sessions are bound to hosts.
+    pub pins_hosts: bool,
+    /// Some of these are strict.
+    pub strict: bool,
+    /// Headers are set without choosing the route again.
+    pub relays: bool,
 }
 
 /// A rule of a route.
@@ -93,6 +101,8 @@ pub struct Rule<'a> {
     pub wire: &'a Field<route::Rule>,
     /// The name of the Envoy routes that it becomes.
     pub name: String,
+    /// The name of the object with its session routes, if it has any.
+    pub session_routes: String,
     /// The identity that tokens are bound to.
     pub id: String,
     /// How its sessions are kept, if they are.
@@ -108,8 +118,6 @@ pub struct Rule<'a> {
 pub struct Session {
     /// What the filter is told.
     pub config: config::Session,
-    /// Whether a request is answered with 503 when its host is gone.
-    pub strict: bool,
     /// The policy that says so. None: the rule itself.
     pub policy: Option<(Kind, Id)>,
     /// Whether nothing is wrong with that.
@@ -160,9 +168,8 @@ impl<'a> Plan<'a> {
             if gateway.workload.is_none() {
                 listeners::check(gateway.item, report);
             }
-            collisions::resolve(gateway, report);
+            collisions::check(gateway, report);
             collisions::warn_of_cookies(gateway, report);
-            gateway.find_crowds();
         }
         let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
         backends::note_draining(rules.map(|placed| &*placed.rule), report);
@@ -221,6 +228,13 @@ impl Rule<'_> {
         names.into_iter().filter(|name| !name.is_empty())
     }
 
+    /// The name of the first of these routes.
+    #[must_use]
+    pub fn first_envoy_name(&self) -> String {
+        let first = self.wire.value.matches.first();
+        first.map_or_else(|| self.name.clone(), |one| self.envoy_name(&one.value))
+    }
+
     /// The name of the Envoy route of a match.
     #[must_use]
     pub fn envoy_name(&self, one: &route::Match) -> String {
@@ -236,25 +250,43 @@ impl Rule<'_> {
         self.session.is_some() || self.canary().is_some()
     }
 
+    /// Whether each of its backends has a session route.
+    #[must_use]
+    pub fn has_session_routes(&self) -> bool {
+        self.is_managed() && self.backends.len() > 1
+    }
+
+    /// How many Envoy routes it is in a virtual host, with its session routes.
+    #[must_use]
+    pub fn route_count(&self) -> usize {
+        let matches = self.wire.value.matches.len().max(1);
+        let of_sessions = if self.has_session_routes() {
+            self.backends.len()
+        } else {
+            0
+        };
+        matches.saturating_mul(of_sessions.saturating_add(1))
+    }
+
     /// Who is sent to which backend whatever the weights are, and how the rest is split.
     #[must_use]
     pub fn canary(&self) -> Option<&config::Canary> {
         self.canary.as_ref()?.config.as_ref()
     }
 
+    /// What the filter is told of its backends.
+    fn backend_configs(&self) -> Vec<config::Backend> {
+        let places_clients = self
+            .canary()
+            .is_some_and(|canary| canary.hash_on.is_some() || canary.rules.iter().any(|rule| rule.opt_in.is_some()));
+        let backends = self.backends.iter();
+        backends.map(|backend| backend.config(places_clients)).collect()
+    }
+
     /// Its sessions, if they are bound to hosts.
     #[must_use]
     pub fn pins_hosts(&self) -> Option<&Session> {
         self.session.as_ref().filter(|session| session.config.pin == Pin::Host)
-    }
-}
-
-impl Placed<'_> {
-    /// The names of the virtual hosts by which the rule is told from others of its name. Empty: its name is enough.
-    #[must_use]
-    pub fn distinguishing_hosts(&self) -> Vec<String> {
-        let hosts = self.virtual_hosts.iter().filter(|_| self.ambiguous);
-        hosts.map(VirtualHost::name).collect()
     }
 }
 
@@ -268,26 +300,33 @@ impl<'a> Gateway<'a> {
         self.rules.push(Placed {
             rule: rule.clone(),
             virtual_hosts: virtual_hosts.clone(),
-            ambiguous: false,
-            crowded: false,
         });
     }
 
-    /// Finds the rules in virtual hosts with very many routes.
-    fn find_crowds(&mut self) {
-        let mut routes: BTreeMap<&VirtualHost, usize> = BTreeMap::new();
-        for placed in &self.rules {
-            let count = placed.rule.wire.value.matches.len().max(1);
+    /// The virtual hosts that have rules with which the filter has to do, and what Envoy's filters do there.
+    #[must_use]
+    pub fn managed_hosts(&self) -> BTreeMap<&VirtualHost, HostFilters> {
+        let mut hosts: BTreeMap<&VirtualHost, HostFilters> = BTreeMap::new();
+        for placed in self.managed_rules() {
+            let session = placed.rule.pins_hosts();
             for host in &placed.virtual_hosts {
-                let sum = routes.entry(host).or_default();
-                *sum = sum.saturating_add(count);
+                let filters = hosts.entry(host).or_default();
+                filters.pins_hosts |= session.is_some();
+                filters.strict |= session.is_some_and(|session| session.config.strict);
+                filters.relays |= session.is_some_and(|session| session.config.transport == Transport::Cookie);
             }
         }
-        let crowds = routes.into_iter().filter(|(_, count)| *count > CROWD);
-        let crowds: BTreeSet<VirtualHost> = crowds.map(|(host, _)| host.clone()).collect();
-        for placed in &mut self.rules {
-            placed.crowded = !placed.virtual_hosts.is_disjoint(&crowds);
+        let mut routes: BTreeMap<&VirtualHost, usize> = BTreeMap::new();
+        for placed in &self.rules {
+            for host in &placed.virtual_hosts {
+                let sum = routes.entry(host).or_default();
+                *sum = sum.saturating_add(placed.rule.route_count());
+            }
         }
+        for (host, filters) in &mut hosts {
+            filters.relays &= routes.get(host).is_some_and(|count| *count > LARGE_VIRTUAL_HOST);
+        }
+        hosts
     }
 
     /// All its objects.
@@ -299,12 +338,6 @@ impl<'a> Gateway<'a> {
     #[must_use]
     pub fn is_managed(&self) -> bool {
         self.managed_rules().next().is_some()
-    }
-
-    /// Whether any of its sessions is bound to a host.
-    #[must_use]
-    pub fn pins_hosts(&self) -> bool {
-        self.rules.iter().any(|placed| placed.rule.pins_hosts().is_some())
     }
 
     /// The rules with which the filter has anything to do.
@@ -325,10 +358,10 @@ impl<'a> Gateway<'a> {
         let named = named.flat_map(|placed| placed.rule.envoy_names().map(move |name| (placed, name)));
         let rules = named.map(|(placed, route)| config::Rule {
             route,
-            virtual_hosts: placed.distinguishing_hosts(),
+            virtual_hosts: placed.virtual_hosts.iter().map(VirtualHost::name).collect(),
             id: placed.rule.id.clone(),
             session: placed.rule.session.as_ref().map(|session| session.config.clone()),
-            backends: placed.rule.backends.iter().map(Backend::config).collect(),
+            backends: placed.rule.backend_configs(),
             canary: placed.rule.canary().cloned(),
         });
         let config = Config {
@@ -398,7 +431,6 @@ fn rules<'a>(
         };
         let session = policy.map(|policy| Session {
             config: policy.session(&names::default_session(&id)),
-            strict: policy.strict,
             policy: from,
             sound,
         });
@@ -410,12 +442,14 @@ fn rules<'a>(
                 Kind::VirtualService => name.unwrap_or_default().to_owned(),
                 _ => names::route_name(&route.id, name, index),
             },
+            session_routes: names::session_routes(&route.id, &id),
             id,
             session,
             canary,
             backends,
         };
         backends::check_for_sessions(&rule, report);
+        session_routes::check(&rule, inventory, report);
         rules.push(rule);
     }
     // Where the filter has nothing to do, the names of a VirtualService are nobody's business.

@@ -118,7 +118,7 @@ fn listener(gateway: &Gateway, port: u16, address: SocketAddr, options: &Options
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                     "codec_type": "AUTO",
-                    "early_header_mutation_extensions": gateway.is_managed().then(|| [pieces::guard_of_requests()]),
+                    "early_header_mutation_extensions": gateway.is_managed().then(|| [pieces::sanitizer_of_requests(true)]),
                     "http_filters": http_filters(gateway, options, report),
                     "normalize_path": true,
                     "route_config": {
@@ -143,10 +143,8 @@ fn http_filters(gateway: &Gateway, options: &Options, report: &mut Report) -> Ve
     if !gateway.is_managed() {
         return vec![router];
     }
-    let mut filters = vec![pieces::guard_of_responses(), wasm(gateway, options, report)];
-    if gateway.pins_hosts() {
-        filters.extend([pieces::relay(), pieces::pin()]);
-    }
+    let mut filters = vec![pieces::sanitizer_of_responses(), wasm(gateway, options, report)];
+    filters.extend(pieces::before_router());
     filters.push(router);
     filters
 }
