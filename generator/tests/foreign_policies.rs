@@ -47,8 +47,6 @@ fn a_policy_of_the_routes_namespace_beats_an_older_one_of_another() {
     assert_eq!(
         findings,
         [
-            "warning[Accepted]: BackendLBPolicy default/sticky holds for all backends of this rule, also for mail/web, which it \
-             does not target: a session needs one policy for the whole rule",
             "warning[Conflicted]: BackendLBPolicy mail/theirs is not accepted: BackendLBPolicy default/sticky holds for another \
              backend of this rule of HTTPRoute default/web, and is of the route's own namespace",
         ]

@@ -67,7 +67,14 @@ pub fn attached<'a>(
         let warning = Diagnostic::warning(Code::Conflicted, message).at(loser.place);
         report.add(warning.with(policy.place, "this policy holds"));
     }
-    let without = without(policy, backends.iter(), attachments);
+    let attached = |backend: &&Backend| {
+        backend
+            .service_id()
+            .and_then(|service| attachments.of(service))
+            .is_some()
+    };
+    let without = backends.iter().filter(|backend| !attached(backend));
+    let without: Vec<String> = without.map(|backend| backend.service.id.to_string()).collect();
     if !without.is_empty() {
         let message = format!(
             "{} holds for all backends of this rule, also for {}, which it does not target: a session needs one policy \
