@@ -16,7 +16,7 @@ use crate::{
 };
 
 mod app_cookies;
-pub mod domain;
+pub(crate) mod domain;
 mod field_names;
 
 /// A value and the place at which it was written.

@@ -46,9 +46,10 @@ pub fn attached<'a>(
     for backend in backends {
         let policy = backend.service_id().and_then(|service| attachments.of(service));
         let Some(policy) = policy else { continue };
-        let policies = match policy.id.namespace == route.id.namespace {
-            true => &mut own,
-            false => &mut foreign,
+        let policies = if policy.id.namespace == route.id.namespace {
+            &mut own
+        } else {
+            &mut foreign
         };
         if !policies.iter().any(|other| std::ptr::eq(*other, policy)) {
             policies.push(policy);
@@ -108,9 +109,10 @@ fn from_elsewhere<'a>(
             holding = Some(*policy);
             continue;
         }
-        let reason = match without.is_empty() {
-            true => "no backend has a weight above 0".to_owned(),
-            false => format!("{} of this rule does not have it", without.join(", ")),
+        let reason = if without.is_empty() {
+            "no backend has a weight above 0".to_owned()
+        } else {
+            format!("{} of this rule does not have it", without.join(", "))
         };
         let message = format!(
             "{} does not hold for this rule of {}: a policy of another namespace than the route's holds only where every \

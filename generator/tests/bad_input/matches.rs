@@ -9,7 +9,8 @@ use super::{
 
 /// The shop with matches on headers, written in one line each, and a `sessionPersistence` of the rule's own.
 fn matching(headers: &[String], persistence: &str) -> String {
-    let headers: String = headers.iter().map(|header| format!("      - {header}\n")).collect();
+    let lines: Vec<String> = headers.iter().map(|header| format!("      - {header}\n")).collect();
+    let headers = lines.concat();
     let rule =
         format!("  - matches:\n    - headers:\n{headers}    sessionPersistence: {persistence}\n    backendRefs:");
     without_policy(SHOP).replace("  - backendRefs:", &rule)
