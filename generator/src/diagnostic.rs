@@ -35,6 +35,8 @@ pub enum Code {
     NoEffect,
     /// Sessions leave a pod as soon as it terminates.
     Draining,
+    /// Nothing checks that the module is the one that is meant.
+    Unverified,
     /// An object is larger than it can be stored, or than every way of applying it takes.
     TooLarge,
 }

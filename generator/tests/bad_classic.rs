@@ -575,3 +575,39 @@ error[Unsupported]: a `method` that is not exactly one of the usual ones of a Vi
 
 "#]]);
 }
+
+#[test]
+fn a_selector_of_which_no_name_can_be_made() {
+    for value in ["../../../tmp/x", "a/b", "..", "-a", "\"\"", &"a".repeat(64)] {
+        let input = classic_with(
+            "  selector: {istio: ingressgateway}\n",
+            &format!("  selector: {{istio: {value}}}\n"),
+        );
+        let run = generate(&input).code(1);
+        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        assert!(
+            stderr.starts_with("error[Invalid]: the selector of Gateway bookinfo/front: "),
+            "{stderr}"
+        );
+    }
+    refused(
+        generate(&classic_with(
+            "  selector: {istio: ingressgateway}\n",
+            "  selector: {istio: ../x}\n",
+        )),
+        str![[r#"
+error[Invalid]: the selector of Gateway bookinfo/front: `../x` of `istio` is not the value of a label: at most 63 letters, digits, `-`, `_` and `.` are, with a letter or digit at both ends
+ --> <stdin>:3:18
+  |
+3 | metadata: {name: front, namespace: bookinfo}
+  |                  ^^^^^
+
+
+"#]],
+    );
+    let labels: Vec<String> = (0..4).map(|number| format!("l{number}: {}", "a".repeat(60))).collect();
+    let long = format!("  selector: {{{}}}\n", labels.join(", "));
+    let run = generate(&classic_with("  selector: {istio: ingressgateway}\n", &long)).code(1);
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(stderr.contains("243 characters and may be 1 to 200"), "{stderr}");
+}

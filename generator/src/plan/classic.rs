@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    dns,
     inventory::{Found, Id, Inventory, Item},
     kind::Kind,
     wire::{
@@ -19,6 +20,9 @@ use crate::{
 
 /// How `gateways` names the sidecars.
 const MESH: &str = "mesh";
+
+/// The longest name that is made of a selector: names of objects have more before and behind it.
+const MAX_NAME_LENGTH: usize = 200;
 
 /// The protocols of ports that speak HTTP, in upper case.
 const HTTP: [&str; 4] = ["GRPC", "HTTP", "HTTP2", "HTTPS"];
@@ -44,17 +48,47 @@ impl Workload {
             report.add(Diagnostic::error(Code::Unsupported, message).at(item.place()));
         }
         let namespace = inventory.gateway_namespace.as_ref();
-        Some(Self {
+        let workload = Self {
             namespace: namespace.unwrap_or(&item.id.namespace).clone(),
             labels,
-        })
+        };
+        workload.check_name(item, report);
+        Some(workload)
     }
 
-    /// A name for what is generated for them: the values of their labels.
+    /// A name for what is generated for them: the values of their labels. It has no characters but those of a DNS label,
+    /// whatever the values are.
     #[must_use]
     pub fn name(&self) -> String {
         let values: Vec<&str> = self.labels.values().map(String::as_str).collect();
-        values.join("-").to_ascii_lowercase().replace(['_', '.'], "-")
+        let allowed = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
+        values
+            .join("-")
+            .to_ascii_lowercase()
+            .replace(|character| !allowed(character), "-")
+    }
+
+    /// Reports a selector of which no name of an object can be made.
+    fn check_name(&self, item: &Item<GatewaySpec>, report: &mut Report) {
+        let wrong = self.labels.iter().find(|(_, value)| !dns::is_label_value(value));
+        let problem = if let Some((label, value)) = wrong {
+            format!(
+                "`{value}` of `{label}` is not the value of a label: at most 63 letters, digits, `-`, `_` and `.` are, with a letter \
+                 or digit at both ends"
+            )
+        } else {
+            let name = self.name();
+            if self.labels.is_empty() || (name.len() <= MAX_NAME_LENGTH && dns::is_name(&format!("mooring-{name}"))) {
+                return;
+            }
+            format!(
+                "the name of what is generated for it is made of the values, which are {} characters and may be 1 to \
+                 {MAX_NAME_LENGTH}, with a letter or digit at the end",
+                name.len()
+            )
+        };
+        let message = format!("the selector of Gateway {}: {problem}", item.id);
+        report.add(Diagnostic::error(Code::Invalid, message).at(item.place()));
     }
 }
 

@@ -13,11 +13,12 @@ use mooring_policy::{
 };
 
 use crate::{
-    attachment::{self, Attachments},
+    attachment::Attachments,
     diagnostic::{Code, Diagnostic, Report},
-    dialect::{self, Policy},
+    dialect,
     inventory::{Id, Inventory, Item},
     kind::Kind,
+    source::Place,
     wire::{
         Field,
         gateway::GatewaySpec,
@@ -29,16 +30,20 @@ mod backends;
 mod canaries;
 mod classic;
 mod collisions;
+mod cookie_domains;
 mod destinations;
 mod listeners;
 mod matches;
 mod names;
 mod namespaces;
+mod services;
+mod session_matches;
 mod session_routes;
 
 pub use backends::{Backend, DRAINING_LABEL};
 pub use classic::Workload;
 pub use listeners::VirtualHost;
+pub use session_matches::forwarded;
 
 use canaries::Target;
 pub use canaries::{Applied, Canaries};
@@ -120,6 +125,8 @@ pub struct Session {
     pub config: config::Session,
     /// The policy that says so. None: the rule itself.
     pub policy: Option<(Kind, Id)>,
+    /// Where the `Domain` of its cookie was written.
+    pub domain_place: Option<Place>,
     /// Whether nothing is wrong with that.
     pub sound: bool,
 }
@@ -170,6 +177,7 @@ impl<'a> Plan<'a> {
             }
             collisions::check(gateway, report);
             collisions::warn_of_cookies(gateway, report);
+            cookie_domains::check(gateway, report);
         }
         let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
         backends::note_draining(rules.map(|placed| &*placed.rule), report);
@@ -411,11 +419,11 @@ fn rules<'a>(
         };
         let attached = match &inline {
             Some(_) => None,
-            None => from_services(route, wire, &backends, attachments, report),
+            None => services::attached(route, wire, &backends, attachments, report),
         };
-        let (own, sound) = match (&inline, attached) {
+        let (own, sound) = match (&inline, &attached) {
             (Some(inline), _) => (Some(inline.policy.clone()), inline.sound),
-            (None, Some(policy)) => (policy.session.clone(), policy.sound),
+            (None, Some(attached)) => (attached.session.clone(), attached.policy.sound),
             (None, None) => (None, true),
         };
         let canary = canaries.apply(target, own.as_ref(), &backends, report);
@@ -427,11 +435,19 @@ fn rules<'a>(
                 let from = (Kind::CanaryPolicy, canary.policy.clone());
                 (Some(sticky), Some(from), canary.sound)
             }
-            (own, _) => (own, attached.map(|policy| (policy.kind, policy.id.clone())), sound),
+            (own, _) => {
+                let from = attached.map(|attached| (attached.policy.kind, attached.policy.id.clone()));
+                (own, from, sound)
+            }
         };
         let session = policy.map(|policy| Session {
             config: policy.session(&names::default_session(&id)),
             policy: from,
+            domain_place: policy
+                .cookie
+                .domain
+                .as_ref()
+                .map(|_| policy.place_of_attribute("Domain")),
             sound,
         });
         let rule = Rule {
@@ -450,6 +466,9 @@ fn rules<'a>(
         };
         backends::check_for_sessions(&rule, report);
         session_routes::check(&rule, inventory, report);
+        if rule.is_managed() {
+            session_matches::check(&rule, report);
+        }
         rules.push(rule);
     }
     // Where the filter has nothing to do, the names of a VirtualService are nobody's business.
@@ -457,39 +476,6 @@ fn rules<'a>(
         names::check_rule_names(route, report);
     }
     rules
-}
-
-/// The policy that the rule's Services bring along. It holds for the whole rule, also where only some of its Services
-/// have it: the first of the three answers that GEP-1619 leaves to choose from.
-fn from_services<'a>(
-    route: &Item<HttpRouteSpec>,
-    wire: &Field<route::Rule>,
-    backends: &[Backend],
-    attachments: &Attachments<'a>,
-    report: &mut Report,
-) -> Option<&'a Policy> {
-    let mut policies: Vec<&Policy> = Vec::new();
-    let mut without = Vec::new();
-    for backend in backends {
-        match backend.service_id().and_then(|service| attachments.of(service)) {
-            Some(policy) if policies.iter().any(|other| std::ptr::eq(*other, policy)) => {}
-            Some(policy) => policies.push(policy),
-            None => without.push(backend.service.id.to_string()),
-        }
-    }
-    let about = format!("holds for another backend of this rule of {}", route.title());
-    let policy = attachment::established(policies, &about, report)?;
-    if !without.is_empty() {
-        let message = format!(
-            "{} holds for all backends of this rule, also for {}, which it does not target: a session needs one policy \
-             for the whole rule",
-            policy.title(),
-            without.join(", ")
-        );
-        let diagnostic = Diagnostic::warning(Code::Accepted, message).at(route.place_of(wire));
-        report.add(diagnostic.with(policy.place, "the policy"));
-    }
-    Some(policy)
 }
 
 /// Policies for Services to which no route leads.

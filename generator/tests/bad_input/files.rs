@@ -105,7 +105,7 @@ error[Syntax]: this is no Kubernetes object: it has no `apiVersion`
 fn bytes_that_are_no_text() {
     refused(
         mooring()
-            .args(["generate", "-f", "-", "--wasm", "oci://x"])
+            .args(["generate", "-f", "-", "--wasm", "https://x"])
             .stdin(b"name: \xff".as_slice())
             .assert(),
         str![[r#"
@@ -120,7 +120,7 @@ error[Syntax]: `<stdin>` is not YAML: the byte at offset 6 is not UTF-8
 fn a_file_that_is_not_there() {
     refused(
         mooring()
-            .args(["generate", "-f", "missing.yaml", "--wasm", "oci://x"])
+            .args(["generate", "-f", "missing.yaml", "--wasm", "https://x"])
             .assert(),
         str![[r#"
 error[Unreadable]: cannot read `missing.yaml`: No such file or directory (os error 2)

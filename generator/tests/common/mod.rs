@@ -96,10 +96,13 @@ pub fn mooring() -> Command {
     Command::new(cargo_bin("mooring"))
 }
 
+/// Where the module is: a URL of which nothing is to be said.
+pub const WASM: &str = "https://registry.example/mooring.wasm";
+
 /// `mooring generate` for Istio on a text.
 pub fn generate(input: &str) -> OutputAssert {
     mooring()
-        .args(["generate", "-f", "-", "--wasm", "oci://registry.example/mooring:1"])
+        .args(["generate", "-f", "-", "--wasm", WASM])
         .stdin(input)
         .assert()
 }
@@ -124,16 +127,13 @@ impl Generated {
     /// Generates for Istio.
     #[must_use]
     pub fn istio(input: &str) -> Self {
-        Self::new(&["--wasm", "oci://registry.example/mooring:1"], input)
+        Self::new(&["--wasm", WASM], input)
     }
 
     /// Generates for Istio with more flags.
     #[must_use]
     pub fn istio_with(flags: &[&str], input: &str) -> Self {
-        Self::new(
-            &[&["--wasm", "oci://registry.example/mooring:1"], flags].concat(),
-            input,
-        )
+        Self::new(&[&["--wasm", WASM], flags].concat(), input)
     }
 
     /// Generates for a local Envoy.

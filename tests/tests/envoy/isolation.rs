@@ -178,7 +178,10 @@ async fn a_client_cannot_name_a_pod_where_there_are_no_sessions_either() {
     }
     assert!(answered.iter().all(|count| *count > 0), "{answered:?}");
     let seen_by_the_filter = envoy.stats().await.mooring("mooring_passed_through_total");
-    assert_eq!(seen_by_the_filter, 30, "it runs for the whole virtual host, and finds no rule for the route");
+    assert_eq!(
+        seen_by_the_filter, 30,
+        "it runs for the whole virtual host, and finds no rule for the route"
+    );
 }
 
 #[tokio::test]
