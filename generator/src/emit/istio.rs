@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use super::{FailStrategy, MANAGED_BY, Output, pieces, with};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    kind::Kind,
+    left_out::What,
     plan::{Backend, Gateway, Placed, Plan},
     source::Place,
 };
@@ -17,6 +19,7 @@ mod parts;
 mod size;
 mod version;
 
+pub use size::STORABLE;
 pub use version::{IstioVersion, References, UnknownVersion};
 
 /// The label by which istiod finds the pods of a Gateway.
@@ -72,13 +75,17 @@ pub fn emit(plan: &Plan, options: &Options, report: &mut Report) -> Vec<Output> 
         let plugin = Object::new(gateway, "WasmPlugin", "", wasm_plugin(gateway, options, report));
         size::check_plugin(gateway, &plugin, report);
         report.extend(found);
-        for object in std::iter::once(plugin).chain(filters) {
-            let key = (object.kind, object.namespace.clone(), object.name.clone());
-            if let Some(other) = names.insert(key, gateway.item.place()) {
-                report_namesakes(gateway, &object, other, report);
-            }
-            outputs.push(object.output());
+        let objects: Vec<Object> = std::iter::once(plugin).chain(filters).collect();
+        let key = |object: &Object| (object.kind, object.namespace.clone(), object.name.clone());
+        let namesake = objects
+            .iter()
+            .find_map(|object| Some((object, *names.get(&key(object))?)));
+        if let Some((object, other)) = namesake {
+            report_namesakes(gateway, object, other, report);
+            continue;
         }
+        names.extend(objects.iter().map(|object| (key(object), gateway.item.place())));
+        outputs.extend(objects.into_iter().map(Object::output));
     }
     outputs
 }
@@ -103,6 +110,7 @@ fn refuse_choices(gateway: &Gateway, options: &Options, report: &mut Report) {
                 options.version
             );
             report.add(Diagnostic::error(Code::Unsupported, message).at(rule.route.place_of(rule.wire)));
+            report.abort();
         }
     }
 }
@@ -114,6 +122,7 @@ fn report_namesakes(gateway: &Gateway, object: &Object, other: Place, report: &m
     );
     let diagnostic = Diagnostic::error(Code::Duplicate, message).at(gateway.item.place());
     report.add(diagnostic.with(other, "the other Gateway"));
+    report.leave_out(What::Gateway, gateway.item.name(Kind::Gateway));
 }
 
 /// Namespace and name of what is generated for a gateway.

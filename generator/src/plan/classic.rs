@@ -34,15 +34,8 @@ pub struct Workload {
 
 impl Workload {
     /// The pods of a gateway. None: it is not one of Istio's own API.
-    pub fn of(item: &Item<GatewaySpec>, inventory: &Inventory, report: &mut Report) -> Option<Self> {
+    pub fn of(item: &Item<GatewaySpec>, inventory: &Inventory) -> Option<Self> {
         let labels = item.spec.selector.clone()?;
-        if labels.is_empty() {
-            let message = format!(
-                "Gateway {} has no selector, so it would be every pod of the mesh",
-                item.id
-            );
-            report.add(Diagnostic::error(Code::Unsupported, message).at(item.place()));
-        }
         let namespace = inventory.gateway_namespace.as_ref();
         Some(Self {
             namespace: namespace.unwrap_or(&item.id.namespace).clone(),
@@ -56,6 +49,18 @@ impl Workload {
         let values: Vec<&str> = self.labels.values().map(String::as_str).collect();
         values.join("-").to_ascii_lowercase().replace(['_', '.'], "-")
     }
+}
+
+/// What is to be said about a gateway that would be every pod.
+pub fn check_selector(item: &Item<GatewaySpec>) -> Option<Diagnostic> {
+    let none = item.spec.selector.as_ref()?.is_empty();
+    let message = || {
+        format!(
+            "Gateway {} has no selector, so it would be every pod of the mesh",
+            item.id
+        )
+    };
+    none.then(|| Diagnostic::error(Code::Unsupported, message()).at(item.place()))
 }
 
 /// The gateways that a `VirtualService` is on. References that lead nowhere are reported.
@@ -83,22 +88,28 @@ pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Re
     placements
 }
 
+/// The gateway that a `VirtualService` in `namespace` names. None: the sidecars.
+pub fn gateway(name: &str, namespace: &str) -> Option<Id> {
+    let id = match name.split_once('/') {
+        Some((namespace, name)) => Id::new(namespace, name),
+        None => Id::new(namespace, name),
+    };
+    (name != MESH).then_some(id)
+}
+
 fn find<'a>(
     route: &Item<HttpRouteSpec>,
     name: &Field<String>,
     inventory: &'a Inventory,
     report: &mut Report,
 ) -> Option<&'a Item<GatewaySpec>> {
-    if name.value == MESH {
-        return None;
-    }
-    let id = match name.value.split_once('/') {
-        Some((namespace, name)) => Id::new(namespace, name),
-        None => Id::new(&route.id.namespace, &name.value),
-    };
+    let id = gateway(&name.value, &route.id.namespace)?;
     match inventory.istio_gateways.find(&id) {
         Found::Item(gateway) => Some(gateway),
-        Found::Unknown => None,
+        Found::Unknown => {
+            report.miss(Kind::IstioGateway, &id);
+            None
+        }
         Found::Nothing(similar) => {
             let message = format!("the Gateway {id} of networking.istio.io is not in the input");
             let diagnostic = Diagnostic::error(Code::NoMatchingParent, message).at(route.place_of(name));

@@ -3,14 +3,19 @@
 //! A rule with a name of its own has just that name in Envoy, without namespace and route. Where two such rules are in
 //! different virtual hosts, the virtual host tells them apart; where they share one, nothing does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mooring_policy::config::Transport;
 
 use super::{Gateway, Placed, VirtualHost};
-use crate::diagnostic::{Code, Diagnostic, Report};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    kind::Kind,
+    left_out::What,
+};
 
-/// Marks rules that need their virtual hosts to be found; reports those that cannot be told apart.
+/// Marks rules that need their virtual hosts to be found. Of those that cannot be told apart, the later one is left out, or
+/// the one with which the filter has to do.
 pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
     let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (position, placed) in gateway.rules.iter().enumerate() {
@@ -19,9 +24,19 @@ pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
         }
     }
     by_name.retain(|_, positions| positions.len() > 1);
+    let mut victims = BTreeSet::new();
     for (name, namesakes) in &by_name {
-        let namesakes = namesakes.iter().filter_map(|position| gateway.rules.get(*position));
-        report_collisions(name, namesakes, report);
+        let namesakes = namesakes
+            .iter()
+            .filter_map(|position| Some((*position, gateway.rules.get(*position)?)));
+        victims.extend(report_collisions(name, namesakes, report));
+    }
+    let on = gateway.item.name(Kind::Gateway);
+    for victim in victims {
+        if let Some(placed) = gateway.rules.get_mut(victim) {
+            report.leave_out(What::Rule, format!("{} on {on}", placed.rule.id));
+            placed.refuse();
+        }
     }
     for placed in &mut gateway.rules {
         let mut names = placed.rule.envoy_names();
@@ -30,9 +45,15 @@ pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
 }
 
 /// Reports each rule that shares a virtual host with an earlier one of its name, if the filter has to do with one of them.
-fn report_collisions<'a>(name: &str, namesakes: impl Iterator<Item = &'a Placed<'a>>, report: &mut Report) {
-    let mut first: BTreeMap<(&VirtualHost, bool), &Placed> = BTreeMap::new();
-    for placed in namesakes {
+/// Returns those that are left out.
+fn report_collisions<'a>(
+    name: &str,
+    namesakes: impl Iterator<Item = (usize, &'a Placed<'a>)>,
+    report: &mut Report,
+) -> Vec<usize> {
+    let mut victims = Vec::new();
+    let mut first: BTreeMap<(&VirtualHost, bool), (usize, &Placed)> = BTreeMap::new();
+    for (position, placed) in namesakes {
         let managed = placed.rule.is_managed();
         // One with which the filter has nothing to do only gets in the way of one with which it has.
         let other = |host| {
@@ -42,13 +63,15 @@ fn report_collisions<'a>(name: &str, namesakes: impl Iterator<Item = &'a Placed<
         };
         let found = placed.virtual_hosts.iter().find_map(|host| Some((host, other(host)?)));
         // Two rules of one name in one route have been reported.
-        if let Some((host, other)) = found.filter(|(_, other)| other.rule.id != placed.rule.id) {
+        if let Some((host, (earlier, other))) = found.filter(|(_, (_, other))| other.rule.id != placed.rule.id) {
             report.add(collision(name, other, placed, &host.name()));
+            victims.push(if managed { position } else { *earlier });
         }
         for host in &placed.virtual_hosts {
-            first.entry((host, managed)).or_insert(placed);
+            first.entry((host, managed)).or_insert((position, placed));
         }
     }
+    victims
 }
 
 /// Warns of cookies that replace each other in the browser: rules share no sessions, but a browser has one cookie for a

@@ -18,6 +18,7 @@ use crate::{
     dialect::{self, Policy},
     inventory::{Id, Inventory, Item},
     kind::Kind,
+    left_out::What,
     wire::{
         Field,
         gateway::GatewaySpec,
@@ -26,10 +27,12 @@ use crate::{
 };
 
 mod backends;
+mod budget;
 mod canaries;
 mod classic;
 mod collisions;
 mod destinations;
+mod draft;
 mod listeners;
 mod matches;
 mod names;
@@ -41,6 +44,7 @@ pub use listeners::VirtualHost;
 
 use canaries::Target;
 pub use canaries::{Applied, Canaries};
+use draft::Draft;
 
 /// From how many routes on it takes longer to look for the route of a request once more than to avoid it.
 const CROWD: usize = 200;
@@ -83,7 +87,7 @@ pub struct Placed<'a> {
 }
 
 /// A rule of a route.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rule<'a> {
     /// The route.
     pub route: &'a Item<HttpRouteSpec>,
@@ -99,8 +103,21 @@ pub struct Rule<'a> {
     pub session: Option<Session>,
     /// What a `CanaryPolicy` makes of it, if one holds for it.
     pub canary: Option<Applied>,
+    /// What it would have of these, were nothing wrong with it.
+    pub refused: Refused,
     /// Its backends, in the order of the text.
     pub backends: Vec<Backend<'a>>,
+}
+
+/// What a rule does not get since something is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Refused {
+    /// Whether it is refused as a whole.
+    pub whole: bool,
+    /// Its sessions.
+    pub session: Option<Session>,
+    /// Its canaries, also where it has sessions all the same.
+    pub canary: Option<Applied>,
 }
 
 /// How the sessions of a rule are kept.
@@ -127,24 +144,29 @@ impl<'a> Plan<'a> {
     /// The same with policies that have been read and attached before.
     pub fn with(inventory: &'a Inventory, attachments: &Attachments, report: &mut Report) -> Self {
         let canaries = Canaries::new(inventory, report);
-        let mut gateways = Gateways::new(inventory, report);
+        let mut gateways = Gateways::new(inventory);
         let mut all_rules = Vec::new();
         let mut routed = BTreeSet::new();
+        let mut named = BTreeSet::new();
         for route in inventory.routes() {
             let classic = route.spec.kind == Kind::VirtualService;
-            let placements = if classic {
-                classic::place(route, inventory, report)
-            } else {
-                listeners::place(route, inventory, report)
-            };
-            for rule in rules(route, inventory, attachments, &canaries, report) {
-                routed.extend(rule.backends.iter().filter_map(Backend::service_id).cloned());
+            let mut found = OfRoute::default();
+            let placements = found.place(route, inventory);
+            let on_gateway = !placements.is_empty();
+            let mut rules = rules(route, on_gateway, inventory, attachments, &canaries, report);
+            let concerns_us = rules.iter().any(Rule::concerns_us);
+            let placed = found.report(route, concerns_us, on_gateway, report);
+            if concerns_us {
+                named.extend(gateways_of(route).map(|id| (classic, id)));
+            }
+            for mut rule in rules.drain(..) {
+                routed.extend(backends::all_named(route, &rule.wire.value));
+                if !placed {
+                    rule.refuse();
+                }
                 let rule = Arc::new(rule);
                 all_rules.push(rule.clone());
-                if classic && !placements.is_empty() {
-                    classic::check_name(&rule, report);
-                }
-                for (id, virtual_hosts) in &placements {
+                for (id, virtual_hosts) in placements.iter().filter(|_| placed) {
                     if let Some(gateway) = gateways.get_mut(classic, id) {
                         gateway.place(&rule, virtual_hosts);
                     }
@@ -152,26 +174,78 @@ impl<'a> Plan<'a> {
             }
         }
         // A route may lead there that could not be read.
-        if !report.has_errors() {
+        if !inventory.any_route_unread() {
             report_unused(attachments, &routed, report);
         }
         let mut gateways = gateways.all;
+        gateways.retain(|gateway| gateway.check(&named, report));
         for gateway in &mut gateways {
-            if gateway.workload.is_none() {
-                listeners::check(gateway.item, report);
-            }
             collisions::resolve(gateway, report);
+            budget::keep(gateway, report);
             collisions::warn_of_cookies(gateway, report);
             gateway.find_crowds();
         }
-        let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
-        backends::note_draining(rules.map(|placed| &*placed.rule), report);
+        let placed = gateways.iter().flat_map(|gateway| &gateway.rules);
+        backends::note_draining(placed.map(|placed| &*placed.rule), report);
+        let rules: Vec<&Rule> = all_rules.iter().map(Arc::as_ref).collect();
+        draft::judge_unread(inventory, attachments, &rules, report);
         Self {
             gateways,
             rules: all_rules,
             canaries,
         }
     }
+}
+
+/// What is wrong with a route apart from its rules.
+#[derive(Default)]
+struct OfRoute {
+    /// With the route as a whole.
+    whole: Report,
+    /// With its parents, which do not depend on each other.
+    parents: Report,
+}
+
+impl OfRoute {
+    fn place(&mut self, route: &Item<HttpRouteSpec>, inventory: &Inventory) -> listeners::Placements {
+        if route.spec.kind == Kind::VirtualService {
+            return classic::place(route, inventory, &mut self.parents);
+        }
+        listeners::check_route(route, &mut self.whole);
+        listeners::place(route, inventory, &mut self.parents)
+    }
+
+    /// Reports it, and whether the route stays where it is.
+    fn report(self, route: &Item<HttpRouteSpec>, concerns_us: bool, on_gateway: bool, report: &mut Report) -> bool {
+        let sound = !self.whole.has_errors();
+        let somewhere = on_gateway || !self.parents.has_errors();
+        if concerns_us && !(sound && somewhere) {
+            report.leave_out(What::Route, route.name(route.spec.kind));
+        }
+        if concerns_us {
+            report.extend(self.whole);
+            for (kind, id) in self.parents.missed() {
+                report.miss(*kind, id);
+            }
+        } else {
+            report.extend_harmless(self.whole);
+        }
+        if concerns_us && !on_gateway {
+            report.extend(self.parents);
+        } else {
+            report.extend_harmless(self.parents);
+        }
+        sound
+    }
+}
+
+/// The gateways that a route names, whether they are there or not.
+fn gateways_of(route: &Item<HttpRouteSpec>) -> impl Iterator<Item = Id> {
+    let namespace = &route.id.namespace;
+    let parents = route.spec.parent_refs.iter();
+    let parents = parents.filter_map(|parent| listeners::gateway(&parent.value, namespace));
+    let classic = route.spec.gateways.iter();
+    parents.chain(classic.filter_map(|name| classic::gateway(&name.value, namespace)))
 }
 
 /// The gateways, found by their ids.
@@ -181,11 +255,11 @@ struct Gateways<'a> {
 }
 
 impl<'a> Gateways<'a> {
-    fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
+    fn new(inventory: &'a Inventory) -> Self {
         let mut all: Vec<Gateway> = Vec::new();
         let mut positions = BTreeMap::new();
         for item in inventory.gateways.iter().chain(inventory.istio_gateways.iter()) {
-            let workload = Workload::of(item, inventory, report);
+            let workload = Workload::of(item, inventory);
             positions.insert((workload.is_some(), &item.id), all.len());
             let shared = all
                 .iter()
@@ -230,6 +304,38 @@ impl Rule<'_> {
         }
     }
 
+    /// Takes sessions and canaries from it: requests go where the route says, and nothing more.
+    pub fn refuse(&mut self) {
+        self.refused.whole |= self.concerns_us();
+        self.refused.session = self.session.take().or(self.refused.session.take());
+        self.refused.canary = self.canary.take().or(self.refused.canary.take());
+    }
+
+    /// Whether it is refused as a whole.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.refused.whole
+    }
+
+    /// Whether it keeps sessions or has canaries, or would, were nothing wrong with it.
+    #[must_use]
+    pub fn concerns_us(&self) -> bool {
+        self.is_managed() || self.refused.whole || self.refused.canary.is_some()
+    }
+
+    /// What the filter is told about it, as one of its Envoy routes.
+    #[must_use]
+    pub fn config(&self, route: String, virtual_hosts: Vec<String>) -> config::Rule {
+        config::Rule {
+            route,
+            virtual_hosts,
+            id: self.id.clone(),
+            session: self.session.as_ref().map(|session| session.config.clone()),
+            backends: self.backends.iter().map(Backend::config).collect(),
+            canary: self.canary().cloned(),
+        }
+    }
+
     /// Whether the filter has anything to do with it.
     #[must_use]
     pub fn is_managed(&self) -> bool {
@@ -255,6 +361,17 @@ impl Placed<'_> {
     pub fn distinguishing_hosts(&self) -> Vec<String> {
         let hosts = self.virtual_hosts.iter().filter(|_| self.ambiguous);
         hosts.map(VirtualHost::name).collect()
+    }
+
+    /// What the filter is told about the rule.
+    pub fn configs(&self) -> impl Iterator<Item = config::Rule> {
+        let names = self.rule.envoy_names();
+        names.map(|name| self.rule.config(name, self.distinguishing_hosts()))
+    }
+
+    /// Takes sessions and canaries from the rule, on this gateway only.
+    fn refuse(&mut self) {
+        Arc::make_mut(&mut self.rule).refuse();
     }
 }
 
@@ -290,6 +407,27 @@ impl<'a> Gateway<'a> {
         }
     }
 
+    /// Whether it can be generated: one that would be every pod cannot. `named` are the gateways of the routes that concern us.
+    fn check(&self, named: &BTreeSet<(bool, Id)>, report: &mut Report) -> bool {
+        let classic = self.workload.is_some();
+        let mut found = Report::default();
+        let selector: Vec<Diagnostic> = self.items().filter_map(classic::check_selector).collect();
+        let sound = selector.is_empty();
+        selector.into_iter().for_each(|diagnostic| found.add(diagnostic));
+        if !classic {
+            listeners::check(self.item, &mut found);
+        }
+        if !self.items().any(|item| named.contains(&(classic, item.id.clone()))) {
+            report.extend_harmless(found);
+            return true;
+        }
+        if !sound {
+            found.leave_out(What::Gateway, self.item.name(Kind::Gateway));
+        }
+        report.extend(found);
+        sound
+    }
+
     /// All its objects.
     pub fn items(&self) -> impl Iterator<Item = &'a Item<GatewaySpec>> {
         std::iter::once(self.item).chain(self.others.iter().copied())
@@ -321,29 +459,19 @@ impl<'a> Gateway<'a> {
 
     /// The plugin configuration, checked by the code that will read it.
     pub fn config(&self, report: &mut Report) -> Config {
-        let named = self.managed_rules();
-        let named = named.flat_map(|placed| placed.rule.envoy_names().map(move |name| (placed, name)));
-        let rules = named.map(|(placed, route)| config::Rule {
-            route,
-            virtual_hosts: placed.distinguishing_hosts(),
-            id: placed.rule.id.clone(),
-            session: placed.rule.session.as_ref().map(|session| session.config.clone()),
-            backends: placed.rule.backends.iter().map(Backend::config).collect(),
-            canary: placed.rule.canary().cloned(),
-        });
+        let rules = self.managed_rules().flat_map(Placed::configs);
         let config = Config {
             version: config::VERSION,
             rules: rules.collect(),
         };
-        // What is known to be wrong need not be said again.
-        if !report.has_errors()
-            && let Err(refusal) = RouteTable::try_from(config.clone())
-        {
+        // Each rule has been asked about: this is the last resort, and then about everything.
+        if let Err(refusal) = RouteTable::try_from(config.clone()) {
             let message = format!(
                 "the filter would refuse the configuration of Gateway {}: {refusal}",
                 self.item.id
             );
             report.add(Diagnostic::error(Code::Invalid, message).at(self.item.place()));
+            report.abort();
         }
         config
     }
@@ -352,20 +480,26 @@ impl<'a> Gateway<'a> {
 /// The rules of a route.
 fn rules<'a>(
     route: &'a Item<HttpRouteSpec>,
+    on_gateway: bool,
     inventory: &'a Inventory,
     attachments: &Attachments,
     canaries: &Canaries,
     report: &mut Report,
 ) -> Vec<Rule<'a>> {
-    if route.spec.kind != Kind::VirtualService {
-        matches::check(route, report);
-    }
+    let before = report.errors();
     let inline = dialect::inline(route, report);
-    let mut rules = Vec::new();
+    if report.errors() > before && inline.iter().flatten().all(|inline| inline.sound) {
+        report.leave_out(What::Annotations, route.name(route.spec.kind));
+    }
+    let mut drafts = Vec::new();
     for ((index, wire), inline) in route.spec.rules.iter().enumerate().zip(inline) {
+        let mut found = Report::default();
+        if route.spec.kind != Kind::VirtualService {
+            matches::check(route, &wire.value, &mut found);
+        }
         let backends = match route.spec.kind {
-            Kind::VirtualService => destinations::resolve(route, &wire.value, inventory, report),
-            _ => backends::resolve(route, &wire.value, inventory, report),
+            Kind::VirtualService => destinations::resolve(route, &wire.value, inventory, &mut found),
+            _ => backends::resolve(route, &wire.value, inventory, &mut found),
         };
         let name = wire.value.name.as_ref().map(|name| name.value.as_str());
         let id = names::route_id(route.spec.kind, &route.id, name, index);
@@ -378,31 +512,49 @@ fn rules<'a>(
         };
         let attached = match &inline {
             Some(_) => None,
-            None => from_services(route, wire, &backends, attachments, report),
+            None => from_services(route, wire, &backends, attachments, &mut found),
         };
-        let (own, sound) = match (&inline, attached) {
-            (Some(inline), _) => (Some(inline.policy.clone()), inline.sound),
-            (None, Some(policy)) => (policy.session.clone(), policy.sound),
-            (None, None) => (None, true),
+        // Also where the Service is not there, or must not be used.
+        let named = || backends::all_named(route, &wire.value);
+        let meant = inline.is_some() || named().iter().any(|service| attachments.of(service).is_some());
+        let own = match (&inline, attached) {
+            (Some(inline), _) => Some(inline.policy.clone()),
+            (None, Some(policy)) => policy.session.clone(),
+            (None, None) => None,
         };
-        let canary = canaries.apply(target, own.as_ref(), &backends, report);
+        let mut of_canary = Report::default();
+        let canary = canaries.apply(target, own.as_ref(), &backends, &mut of_canary);
+        let concerns_us = meant || canary.is_some();
+        // A canary with which something is wrong on this rule costs the rule no sessions of its own.
+        let (canary, wrong) = match canary {
+            Some(canary) if !canary.sound => {
+                of_canary.leave_out(
+                    What::Attachment,
+                    format!("{}/{} on {id}", Kind::CanaryPolicy, canary.policy),
+                );
+                (None, Some(canary))
+            }
+            canary => (canary, None),
+        };
+        report.extend(of_canary);
         let sticky = canary
             .as_ref()
             .and_then(|canary| Some((canary.sticky.clone()?, canary)));
-        let (policy, from, sound) = match (own, sticky) {
+        let (policy, from) = match (own, sticky) {
             (None, Some((sticky, canary))) => {
                 let from = (Kind::CanaryPolicy, canary.policy.clone());
-                (Some(sticky), Some(from), canary.sound)
+                (Some(sticky), Some(from))
             }
-            (own, _) => (own, attached.map(|policy| (policy.kind, policy.id.clone())), sound),
+            (own, _) => (own, attached.map(|policy| (policy.kind, policy.id.clone()))),
         };
+        let sound = inline.is_none_or(|inline| inline.sound);
         let session = policy.map(|policy| Session {
             config: policy.session(&names::default_session(&id)),
             strict: policy.strict,
             policy: from,
             sound,
         });
-        let rule = Rule {
+        let mut rule = Rule {
             route,
             index,
             wire,
@@ -413,16 +565,27 @@ fn rules<'a>(
             id,
             session,
             canary,
+            refused: Refused {
+                canary: wrong,
+                ..Refused::default()
+            },
             backends,
         };
-        backends::check_for_sessions(&rule, report);
-        rules.push(rule);
+        backends::check_for_sessions(&rule, &mut found);
+        if on_gateway {
+            classic::check_name(&rule, &mut found);
+        }
+        if !sound {
+            rule.refuse();
+        }
+        drafts.push(Draft {
+            rule,
+            found,
+            concerns_us,
+        });
     }
-    // Where the filter has nothing to do, the names of a VirtualService are nobody's business.
-    if route.spec.kind != Kind::VirtualService || rules.iter().any(Rule::is_managed) {
-        names::check_rule_names(route, report);
-    }
-    rules
+    draft::check_names(&mut drafts);
+    drafts.into_iter().map(|draft| draft.settle(report)).collect()
 }
 
 /// The policy that the rule's Services bring along. It holds for the whole rule, also where only some of its Services

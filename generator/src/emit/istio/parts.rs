@@ -118,6 +118,7 @@ fn check(gateway: &Gateway, piece: &Piece, report: &mut Report) {
         );
         let diagnostic = Diagnostic::error(Code::TooLarge, message).at(rule.route.place_of(rule.wire));
         report.add(diagnostic.help("give the rule fewer backends, host names or named matches"));
+        report.abort();
     }
 }
 
