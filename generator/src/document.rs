@@ -153,7 +153,7 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
     report.extend(found);
     // Where nothing can be read, an output without anything is not what is wanted.
     let any = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Object(..)));
-    if !any && (report.has_errors() || !outcomes.is_empty()) {
+    if !any && report.has_errors() {
         report.abort();
     }
     outcomes

@@ -16,7 +16,7 @@ use crate::{
     attachment::{self, Attachments},
     diagnostic::{Code, Diagnostic, Report},
     dialect::{self, Policy},
-    inventory::{Id, Inventory, Item},
+    inventory::{Found, Id, Inventory, Item},
     kind::Kind,
     left_out::What,
     wire::{
@@ -175,7 +175,7 @@ impl<'a> Plan<'a> {
         }
         // A route may lead there that could not be read.
         if !inventory.any_route_unread() {
-            report_unused(attachments, &routed, report);
+            report_unused(attachments, &routed, inventory, report);
         }
         let mut gateways = gateways.all;
         gateways.retain(|gateway| gateway.check(&named, report));
@@ -622,8 +622,10 @@ fn from_services<'a>(
 }
 
 /// Policies for Services to which no route leads.
-fn report_unused(attachments: &Attachments, routed: &BTreeSet<Id>, report: &mut Report) {
-    for (service, policy) in attachments.iter().filter(|(service, _)| !routed.contains(service)) {
+fn report_unused(attachments: &Attachments, routed: &BTreeSet<Id>, inventory: &Inventory, report: &mut Report) {
+    let unused = attachments.iter().filter(|(service, _)| !routed.contains(service));
+    let there = unused.filter(|(service, _)| matches!(inventory.services.find(service), Found::Item(_)));
+    for (service, policy) in there {
         let message = format!(
             "{} has no effect on the Service {service}: no route leads there",
             policy.title()
