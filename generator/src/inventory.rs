@@ -113,6 +113,7 @@ impl Item<HttpRouteSpec> {
 }
 
 /// What is to be said about a text that is no name of an object.
+#[must_use]
 pub fn wrong_name(field: &Field<String>, origin: Origin) -> Option<Diagnostic> {
     let text = field.value.as_str();
     let message = || {
@@ -203,13 +204,15 @@ impl<T> Items<T> {
     }
 
     /// Adds an object, unless something is wrong with it as a whole.
-    fn insert(&mut self, kind: Kind, item: Item<T>) -> Result<(), Unread> {
-        let unread = |label: String, diagnostic: Diagnostic| Unread {
-            kind,
-            id: Some(item.id.clone()),
-            wants: None,
-            label,
-            diagnostic,
+    fn insert(&mut self, kind: Kind, item: Item<T>) -> Result<(), Box<Unread>> {
+        let unread = |label: String, diagnostic: Diagnostic| {
+            Box::new(Unread {
+                kind,
+                id: Some(item.id.clone()),
+                wants: None,
+                label,
+                diagnostic,
+            })
         };
         if let Some(diagnostic) = item.wrong_name() {
             let unread = unread(format!("{kind}/{}", item.id), diagnostic);
@@ -293,7 +296,7 @@ impl Inventory {
             match outcome {
                 Outcome::Object(origin, parsed) => {
                     let inserted = inventory.insert(origin, *parsed);
-                    inventory.unread.extend(inserted.err());
+                    inventory.unread.extend(inserted.err().map(|unread| *unread));
                 }
                 Outcome::Broken(broken) => inventory.insert_broken(*broken),
                 Outcome::Unknown => {
@@ -335,7 +338,7 @@ impl Inventory {
         ids.filter_map(|id| self.destination_rules.by_id.get(id).map(Box::as_ref))
     }
 
-    fn insert(&mut self, origin: Origin, parsed: Parsed) -> Result<(), Unread> {
+    fn insert(&mut self, origin: Origin, parsed: Parsed) -> Result<(), Box<Unread>> {
         fn item<S>(origin: Origin, object: Object<S>) -> Item<S> {
             Item::new(origin, object.metadata, object.spec)
         }

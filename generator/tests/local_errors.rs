@@ -1,6 +1,10 @@
 //! Errors are local: whatever one team writes, the others get what they would get without it, and what is left out is named.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    reason = "that is how a test fails"
+)]
 
 mod common;
 
@@ -649,6 +653,15 @@ fn a_local_envoy_routes_a_rule_that_is_left_out_as_it_is_written() {
     assert!(out.contains("loud.cart.0") && out.contains(clusters), "{out}");
     assert!(!out.contains("HTTPRoute/loud/cart"), "{out}");
     assert!(stderr(&run).ends_with("left out because of errors: 1 rule (HTTPRoute/loud/cart#0)\n"));
+}
+
+#[test]
+fn a_rule_with_matches_that_envoy_would_refuse_is_not_in_its_configuration() {
+    let wrong = route("[{matches: [{headers: [{name: 'a b', value: c}]}], backendRefs: [{name: web, port: 80}]}]");
+    let envoy = ["--target", "envoy", "--wasm", "m.wasm"];
+    let run = generate_with(&envoy, &input(&[&wrong])).code(0);
+    assert!(stderr(&run).contains("warning[Invalid]: `a b` is not the name of a header"));
+    assert_eq!(stdout(&run), stdout(&generate_with(&envoy, &input(&[])).code(0)));
 }
 
 #[test]

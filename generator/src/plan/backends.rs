@@ -297,7 +297,7 @@ fn weight(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) ->
         let message = format!("the weight is {}, and at most {MAX_WEIGHT} is allowed", weight.value);
         report.add(Diagnostic::error(Code::Invalid, message).at(route.place_of(weight)));
     }
-    weight.value
+    weight.value.min(MAX_WEIGHT)
 }
 
 /// Whether a `ReferenceGrant` in the Service's namespace lets the route refer to it (GEP-709).

@@ -34,6 +34,7 @@ pub struct Workload {
 
 impl Workload {
     /// The pods of a gateway. None: it is not one of Istio's own API.
+    #[must_use]
     pub fn of(item: &Item<GatewaySpec>, inventory: &Inventory) -> Option<Self> {
         let labels = item.spec.selector.clone()?;
         let namespace = inventory.gateway_namespace.as_ref();

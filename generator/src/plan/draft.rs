@@ -1,6 +1,6 @@
 //! Rules as long as it is not known whether they can be generated: what is wrong with each is its own business.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mooring_policy::{
     config::{self, Config},
@@ -9,9 +9,7 @@ use mooring_policy::{
 
 use super::{Rule, names};
 use crate::{
-    attachment::Attachments,
     diagnostic::{Code, Diagnostic, Report},
-    inventory::{Id, Inventory, Unread},
     kind::Kind,
     left_out::What,
 };
@@ -88,8 +86,8 @@ pub fn check_names(drafts: &mut [Draft]) {
             (victim, names::same_name(rule, &draft.rule), counts || draft.concerns_us)
         });
         first.entry(name.value.clone()).or_insert(position);
-        if let Some(draft) = drafts.get_mut(position) {
-            wrong.into_iter().for_each(|diagnostic| draft.found.add(diagnostic));
+        if let (Some(diagnostic), Some(draft)) = (wrong, drafts.get_mut(position)) {
+            draft.found.add(diagnostic);
         }
         if let Some((victim, diagnostic, true)) = twice
             && let Some(draft) = drafts.get_mut(victim)
@@ -97,74 +95,4 @@ pub fn check_names(drafts: &mut [Draft]) {
             draft.found.add(diagnostic);
         }
     }
-}
-
-/// Reports the objects that could not be read. Such a thing is an error if it is a policy, or if there are sessions or canaries
-/// that need it.
-pub fn judge_unread(inventory: &Inventory, attachments: &Attachments, rules: &[&Rule], report: &mut Report) {
-    if inventory.unread.is_empty() {
-        return;
-    }
-    let needed: BTreeSet<(Kind, &Id)> = rules
-        .iter()
-        .filter(|rule| rule.concerns_us())
-        .flat_map(|rule| {
-            let services = rule.backends.iter().map(|backend| (Kind::Service, &backend.service.id));
-            services.chain([(rule.route.spec.kind, &rule.route.id)])
-        })
-        .collect();
-    for unread in &inventory.unread {
-        let diagnostic = unread.diagnostic.clone();
-        if !is_needed(unread, &needed, inventory, attachments, report) {
-            report.add(diagnostic.harmless());
-            continue;
-        }
-        report.add(diagnostic);
-        let what = if unread.kind.is_policy() {
-            What::Policy
-        } else {
-            What::Object
-        };
-        report.leave_out(what, &unread.label);
-    }
-}
-
-fn is_needed(
-    unread: &Unread,
-    needed: &BTreeSet<(Kind, &Id)>,
-    inventory: &Inventory,
-    attachments: &Attachments,
-    report: &Report,
-) -> bool {
-    let missed = |kind: Kind| report.missed().iter().any(|(other, _)| *other == kind);
-    let kind = unread.kind;
-    if kind.is_route() && !wants_us(unread, inventory, attachments) {
-        return unread
-            .id
-            .as_ref()
-            .is_some_and(|id| needed.contains(&(kind, id)) || report.missed().contains(&(kind, id.clone())));
-    }
-    match (kind, &unread.id) {
-        (kind, _) if kind.is_policy() || kind.is_route() => true,
-        (Kind::EndpointSlice | Kind::Pod, _) => inventory.needs_endpoints,
-        (Kind::ServiceEntry | Kind::ReferenceGrant | Kind::DestinationRule, _) | (_, None) => missed(kind),
-        (kind, Some(id)) => needed.contains(&(kind, id)) || report.missed().contains(&(kind, id.clone())),
-    }
-}
-
-/// Whether a route that could not be read has sessions, as far as that can be told.
-fn wants_us(unread: &Unread, inventory: &Inventory, attachments: &Attachments) -> bool {
-    let Some(id) = &unread.id else { return true };
-    let Some(wants) = &unread.wants else {
-        // The second document of a route is as important as the first.
-        return !inventory.has_route(unread.kind, id);
-    };
-    wants.persistence
-        || wants.backends.iter().any(|(namespace, name)| {
-            let service = match unread.kind {
-                Kind::VirtualService => super::destinations::service_of(name, &id.namespace),
-                _ => Some(Id::new(namespace.as_deref().unwrap_or(&id.namespace), name)),
-            };
-            service.is_some_and(|service| attachments.of(&service).is_some())
-        })
 }

@@ -37,6 +37,7 @@ mod listeners;
 mod matches;
 mod names;
 mod namespaces;
+mod whole;
 
 pub use backends::{Backend, DRAINING_LABEL, primary};
 pub use classic::Workload;
@@ -45,6 +46,7 @@ pub use listeners::VirtualHost;
 use canaries::Target;
 pub use canaries::{Applied, Canaries};
 use draft::Draft;
+use whole::OfRoute;
 
 /// From how many routes on it takes longer to look for the route of a request once more than to avoid it.
 const CROWD: usize = 200;
@@ -105,6 +107,8 @@ pub struct Rule<'a> {
     pub canary: Option<Applied>,
     /// What it would have of these, were nothing wrong with it.
     pub refused: Refused,
+    /// Whether Envoy takes its matches.
+    pub routable: bool,
     /// Its backends, in the order of the text.
     pub backends: Vec<Backend<'a>>,
 }
@@ -147,26 +151,26 @@ impl<'a> Plan<'a> {
         let mut gateways = Gateways::new(inventory);
         let mut all_rules = Vec::new();
         let mut routed = BTreeSet::new();
-        let mut named = BTreeSet::new();
+        let mut needed = BTreeSet::new();
         for route in inventory.routes() {
             let classic = route.spec.kind == Kind::VirtualService;
             let mut found = OfRoute::default();
             let placements = found.place(route, inventory);
             let on_gateway = !placements.is_empty();
-            let mut rules = rules(route, on_gateway, inventory, attachments, &canaries, report);
+            let rules = rules(route, on_gateway, inventory, attachments, &canaries, report);
             let concerns_us = rules.iter().any(Rule::concerns_us);
             let placed = found.report(route, concerns_us, on_gateway, report);
             if concerns_us {
-                named.extend(gateways_of(route).map(|id| (classic, id)));
+                needed.extend(whole::needs(route, &rules));
             }
-            for mut rule in rules.drain(..) {
+            for mut rule in rules {
                 routed.extend(backends::all_named(route, &rule.wire.value));
                 if !placed {
                     rule.refuse();
                 }
                 let rule = Arc::new(rule);
                 all_rules.push(rule.clone());
-                for (id, virtual_hosts) in placements.iter().filter(|_| placed) {
+                for (id, virtual_hosts) in placements.iter().filter(|_| placed && rule.routable) {
                     if let Some(gateway) = gateways.get_mut(classic, id) {
                         gateway.place(&rule, virtual_hosts);
                     }
@@ -178,7 +182,7 @@ impl<'a> Plan<'a> {
             report_unused(attachments, &routed, inventory, report);
         }
         let mut gateways = gateways.all;
-        gateways.retain(|gateway| gateway.check(&named, report));
+        gateways.retain(|gateway| gateway.check(&needed, report));
         for gateway in &mut gateways {
             collisions::resolve(gateway, report);
             budget::keep(gateway, report);
@@ -187,65 +191,13 @@ impl<'a> Plan<'a> {
         }
         let placed = gateways.iter().flat_map(|gateway| &gateway.rules);
         backends::note_draining(placed.map(|placed| &*placed.rule), report);
-        let rules: Vec<&Rule> = all_rules.iter().map(Arc::as_ref).collect();
-        draft::judge_unread(inventory, attachments, &rules, report);
+        whole::judge_unread(inventory, attachments, &needed, report);
         Self {
             gateways,
             rules: all_rules,
             canaries,
         }
     }
-}
-
-/// What is wrong with a route apart from its rules.
-#[derive(Default)]
-struct OfRoute {
-    /// With the route as a whole.
-    whole: Report,
-    /// With its parents, which do not depend on each other.
-    parents: Report,
-}
-
-impl OfRoute {
-    fn place(&mut self, route: &Item<HttpRouteSpec>, inventory: &Inventory) -> listeners::Placements {
-        if route.spec.kind == Kind::VirtualService {
-            return classic::place(route, inventory, &mut self.parents);
-        }
-        listeners::check_route(route, &mut self.whole);
-        listeners::place(route, inventory, &mut self.parents)
-    }
-
-    /// Reports it, and whether the route stays where it is.
-    fn report(self, route: &Item<HttpRouteSpec>, concerns_us: bool, on_gateway: bool, report: &mut Report) -> bool {
-        let sound = !self.whole.has_errors();
-        let somewhere = on_gateway || !self.parents.has_errors();
-        if concerns_us && !(sound && somewhere) {
-            report.leave_out(What::Route, route.name(route.spec.kind));
-        }
-        if concerns_us {
-            report.extend(self.whole);
-            for (kind, id) in self.parents.missed() {
-                report.miss(*kind, id);
-            }
-        } else {
-            report.extend_harmless(self.whole);
-        }
-        if concerns_us && !on_gateway {
-            report.extend(self.parents);
-        } else {
-            report.extend_harmless(self.parents);
-        }
-        sound
-    }
-}
-
-/// The gateways that a route names, whether they are there or not.
-fn gateways_of(route: &Item<HttpRouteSpec>) -> impl Iterator<Item = Id> {
-    let namespace = &route.id.namespace;
-    let parents = route.spec.parent_refs.iter();
-    let parents = parents.filter_map(|parent| listeners::gateway(&parent.value, namespace));
-    let classic = route.spec.gateways.iter();
-    parents.chain(classic.filter_map(|name| classic::gateway(&name.value, namespace)))
 }
 
 /// The gateways, found by their ids.
@@ -407,17 +359,21 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// Whether it can be generated: one that would be every pod cannot. `named` are the gateways of the routes that concern us.
-    fn check(&self, named: &BTreeSet<(bool, Id)>, report: &mut Report) -> bool {
-        let classic = self.workload.is_some();
+    /// Whether it can be generated: one that would be every pod cannot. `needed` is what sessions and canaries need.
+    fn check(&self, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) -> bool {
+        let kind = match &self.workload {
+            Some(_) => Kind::IstioGateway,
+            None => Kind::Gateway,
+        };
         let mut found = Report::default();
-        let selector: Vec<Diagnostic> = self.items().filter_map(classic::check_selector).collect();
-        let sound = selector.is_empty();
-        selector.into_iter().for_each(|diagnostic| found.add(diagnostic));
-        if !classic {
+        for diagnostic in self.items().filter_map(classic::check_selector) {
+            found.add(diagnostic);
+        }
+        let sound = !found.has_errors();
+        if kind == Kind::Gateway {
             listeners::check(self.item, &mut found);
         }
-        if !self.items().any(|item| named.contains(&(classic, item.id.clone()))) {
+        if !self.items().any(|item| needed.contains(&(kind, item.id.clone()))) {
             report.extend_harmless(found);
             return true;
         }
@@ -497,6 +453,7 @@ fn rules<'a>(
         if route.spec.kind != Kind::VirtualService {
             matches::check(route, &wire.value, &mut found);
         }
+        let routable = !found.has_errors();
         let backends = match route.spec.kind {
             Kind::VirtualService => destinations::resolve(route, &wire.value, inventory, &mut found),
             _ => backends::resolve(route, &wire.value, inventory, &mut found),
@@ -569,6 +526,7 @@ fn rules<'a>(
                 canary: wrong,
                 ..Refused::default()
             },
+            routable,
             backends,
         };
         backends::check_for_sessions(&rule, &mut found);
