@@ -175,11 +175,13 @@ fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
     })
 }
 
-/// Generates. When the report has errors afterwards, what comes back must not be used.
+/// Generates. What is wrong is left out, and the report names it; when the report is fatal afterwards, what comes back must not
+/// be used.
 pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<Output> {
-    let mut inventory = Inventory::new(document::read(sources, report), report);
-    if let Target::Istio(options) = target {
-        inventory.gateway_namespace.clone_from(&options.gateway_namespace);
+    let mut inventory = Inventory::new(document::read(sources, report));
+    match target {
+        Target::Istio(options) => inventory.gateway_namespace.clone_from(&options.gateway_namespace),
+        Target::Envoy(_) => inventory.needs_endpoints = true,
     }
     let plan = Plan::new(&inventory, report);
     match target {

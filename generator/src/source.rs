@@ -10,7 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::diagnostic::{Code, Diagnostic, Report};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    left_out::What,
+};
 
 /// How `-f` names the standard input.
 const STDIN: &str = "-";
@@ -54,7 +57,7 @@ struct File {
 
 impl Sources {
     /// Reads files, directories (recursively, sorted, regular files only) and `-`, the standard input. What cannot be read is
-    /// reported.
+    /// reported; where it is named here and not only in a directory, nothing can be written.
     pub fn read(names: &[PathBuf], stdin: &mut dyn io::Read, report: &mut Report) -> Self {
         let mut reader = Reader {
             sources: Self::default(),
@@ -70,7 +73,7 @@ impl Sources {
             } else if name.is_dir() {
                 reader.directory(name);
             } else {
-                reader.file(name);
+                reader.file(name, true);
             }
         }
         reader.sources
@@ -132,11 +135,11 @@ impl Reader<'_> {
         let mut bytes = Vec::new();
         match stdin.read_to_end(&mut bytes) {
             Ok(_) => self.bytes("<stdin>", bytes),
-            Err(error) => self.unreadable("the standard input", &error),
+            Err(error) => self.fatal("the standard input", &error),
         }
     }
 
-    fn file(&mut self, path: &Path) {
+    fn file(&mut self, path: &Path, named: bool) {
         // One file may be named twice, by itself and by its directory; it counts once.
         if let Ok(canonical) = path.canonicalize()
             && !self.seen.insert(canonical)
@@ -145,14 +148,18 @@ impl Reader<'_> {
         }
         match fs::read(path) {
             Ok(bytes) => self.bytes(&path.display().to_string(), bytes),
-            Err(error) => self.unreadable(&format!("`{}`", path.display()), &error),
+            Err(error) if named => self.fatal(&format!("`{}`", path.display()), &error),
+            Err(error) => {
+                self.report.leave_out(What::File, path.display().to_string());
+                self.unreadable(&format!("`{}`", path.display()), &error);
+            }
         }
     }
 
     fn directory(&mut self, path: &Path) {
         let mut found = Entries::default();
         if let Err(error) = found.collect(path) {
-            return self.unreadable(&format!("the directory `{}`", path.display()), &error);
+            return self.fatal(&format!("the directory `{}`", path.display()), &error);
         }
         if let Some((first, _)) = found.skipped.first_key_value() {
             let shown = found.skipped.iter().take(MAX_SHOWN);
@@ -178,9 +185,10 @@ impl Reader<'_> {
                 path.display()
             );
             self.report.add(Diagnostic::error(Code::Unreadable, message));
+            self.report.abort();
         }
         for file in found.files {
-            self.file(&file);
+            self.file(&file, false);
         }
     }
 
@@ -189,10 +197,16 @@ impl Reader<'_> {
             Ok(text) => self.sources.add(name, text),
             Err(error) => {
                 let position = error.utf8_error().valid_up_to();
+                self.report.leave_out(What::File, name);
                 let message = format!("`{name}` is not YAML: the byte at offset {position} is not UTF-8");
                 self.report.add(Diagnostic::error(Code::Syntax, message));
             }
         }
+    }
+
+    fn fatal(&mut self, what: &str, error: &io::Error) {
+        self.unreadable(what, error);
+        self.report.abort();
     }
 
     fn unreadable(&mut self, what: &str, error: &io::Error) {

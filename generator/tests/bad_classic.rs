@@ -9,14 +9,9 @@ mod common;
 
 use common::{
     classic::{CLASSIC, classic_with},
-    generate, generate_envoy,
+    generate, generate_envoy, refused,
 };
-use snapbox::{IntoData as _, cmd::OutputAssert, data::Inline, str};
-
-#[track_caller]
-fn refused(run: OutputAssert, message: Inline) {
-    run.code(1).stdout_eq("").stderr_eq(message.raw());
-}
+use snapbox::str;
 
 fn with_session_policy(input: &str) -> String {
     let (rest, _) = input.split_once("---\napiVersion: mooring.dev").unwrap();
@@ -145,7 +140,7 @@ fn a_subset_without_a_destination_rule() {
     refused(
         generate(&classic_with("  host: reviews\n", "  host: ratings\n")),
         str![[r#"
-error[BackendNotFound]: the host `reviews.bookinfo.svc.cluster.local` has no subset `v1`; the input has no DestinationRule for this host
+warning[BackendNotFound]: the host `reviews.bookinfo.svc.cluster.local` has no subset `v1`; the input has no DestinationRule for this host
   --> <stdin>:21:44
    |
 21 |     - destination: {host: reviews, subset: v1}
@@ -246,7 +241,7 @@ fn a_port_that_must_be_named() {
             "ports: [{name: http, port: 9080}, {name: metrics, port: 9090}]}\n---\napiVersion: v1\nkind: Pod",
         )),
         str![[r#"
-error[BackendNotFound]: the Service bookinfo/reviews does not have exactly one port, so the destination must name one; it has 9080, 9090
+warning[BackendNotFound]: the Service bookinfo/reviews does not have exactly one port, so the destination must name one; it has 9080, 9090
   --> <stdin>:21:27
    |
 21 |     - destination: {host: reviews, subset: v1}

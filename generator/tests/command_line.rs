@@ -270,11 +270,11 @@ fn each_object_gets_a_file_of_its_own() {
 }
 
 #[test]
-fn a_wrong_input_writes_no_file() {
+fn with_strict_a_wrong_input_writes_no_file() {
     let out = directory("untouched");
     fs::write(out.join("wasmplugin-default-mooring-front.yaml"), "old").unwrap();
     let run = mooring()
-        .args(["generate", "-f", "-", "--wasm", "https://x", "--output-dir"])
+        .args(["generate", "-f", "-", "--wasm", "https://x", "--strict", "--output-dir"])
         .arg(&out)
         .stdin(shop_with("1h", "1d"))
         .assert();
@@ -341,7 +341,7 @@ fn the_exit_status_tells_of_errors_to_whoever_does_not_listen() {
     drop(child.stderr.take());
     let input = shop_with("1h", "1d");
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(child.wait().unwrap().code(), Some(3));
 }
 
 #[test]

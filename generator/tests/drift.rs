@@ -1,5 +1,5 @@
-//! `mooring diff` and `mooring generate --check`: 0 when the directory is current, 1 when it is not, 2 when something is
-//! wrong.
+//! `mooring diff` and `mooring generate --check`: 0 when the directory is current, 1 when it is not, 2 when nothing
+//! can be compared.
 
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 #![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]

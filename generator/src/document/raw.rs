@@ -52,7 +52,7 @@ impl<'a> RawObjects<'a> {
         }
         let documents = self.documents.get_or_init(|| {
             let texts = self.sources.texts();
-            let documents = texts.flat_map(|(file, text)| split(file, text));
+            let documents = texts.flat_map(|(file, text)| split(file, self.sources.name(file), text));
             documents.map(|document| (document.origin, document)).collect()
         });
         let document = documents.get(&origin);

@@ -13,6 +13,8 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
     inventory::Inventory,
+    kind::Kind,
+    left_out::What,
     plan::{Backend, Gateway, HostFilters, Plan, VirtualHost},
     source::Place,
 };
@@ -23,6 +25,7 @@ mod session_routes;
 mod size;
 mod version;
 
+pub use size::STORABLE;
 pub use version::{IstioVersion, References, UnknownVersion};
 
 /// The label by which istiod finds the pods of a Gateway.
@@ -75,12 +78,14 @@ pub fn emit(
         let filters = parts::split(gateway, &routes, options, report);
         let plugin = Object::new(gateway, "WasmPlugin", "", wasm_plugin(gateway, options, report));
         size::check_plugin(gateway, &plugin, report);
-        for object in filters.iter().chain([&plugin]) {
-            let key = (object.kind, object.namespace.clone(), object.name.clone());
-            if let Some(other) = names.insert(key, gateway.item.place()) {
-                report_namesakes(gateway, object, other, report);
-            }
+        let key = |object: &Object| (object.kind, object.namespace.clone(), object.name.clone());
+        let objects = || filters.iter().chain([&plugin]);
+        let namesake = objects().find_map(|object| Some((object, *names.get(&key(object))?)));
+        if let Some((object, other)) = namesake {
+            report_namesakes(gateway, object, other, report);
+            continue;
         }
+        names.extend(objects().map(|object| (key(object), gateway.item.place())));
         outputs.extend(filters.into_iter().map(Object::output));
         plugins.push(plugin.output());
     }
@@ -103,6 +108,7 @@ fn report_namesakes(gateway: &Gateway, object: &Object, other: Place, report: &m
     );
     let diagnostic = Diagnostic::error(Code::Duplicate, message).at(gateway.item.place());
     report.add(diagnostic.with(other, "the other Gateway"));
+    report.leave_out(What::Gateway, gateway.item.name(Kind::Gateway));
 }
 
 /// Namespace and name of what is generated for a gateway.

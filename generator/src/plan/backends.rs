@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-use super::Rule;
+use super::{Rule, destinations};
 
 /// The largest weight (Gateway API: `maximum`).
 const MAX_WEIGHT: u32 = 1_000_000;
@@ -28,7 +28,7 @@ pub const DRAINING_LABEL: &str = "istio.io/persistent-session";
 const MAX_SHOWN: usize = 4;
 
 /// One destination of a rule.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Backend<'a> {
     /// The Service.
     pub service: &'a Item<ServiceSpec>,
@@ -122,6 +122,31 @@ pub fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
     }
 }
 
+/// The Services that a rule names, whether they are there or not.
+pub fn all_named(route: &Item<HttpRouteSpec>, rule: &route::Rule) -> Vec<Id> {
+    let references = rule.backend_refs.iter().map(|reference| &reference.value);
+    let services = references.filter(|raw| is_service(raw)).map(|raw| named(route, raw));
+    let hosts = rule.destinations.iter().map(|one| &one.value.destination.value.host);
+    let destinations = hosts.filter_map(|host| destinations::service_of(&host.value, &route.id.namespace));
+    services.chain(destinations).collect()
+}
+
+fn named(route: &Item<HttpRouteSpec>, raw: &BackendRef) -> Id {
+    let namespace = raw.namespace.as_ref();
+    let namespace = namespace.map_or(&route.id.namespace, |namespace| &namespace.value);
+    Id::new(namespace, &raw.name.value)
+}
+
+fn group_and_kind(raw: &BackendRef) -> (&str, &str) {
+    let group = raw.group.as_ref().map_or("", |group| &group.value);
+    let kind = raw.kind.as_ref().map_or("Service", |kind| &kind.value);
+    (group, kind)
+}
+
+fn is_service(raw: &BackendRef) -> bool {
+    group_and_kind(raw) == ("", "Service")
+}
+
 fn resolve_one<'a>(
     route: &Item<HttpRouteSpec>,
     position: usize,
@@ -132,15 +157,15 @@ fn resolve_one<'a>(
     let raw = &reference.value;
     check_kind(route, raw, report)?;
     let weight = weight(route, raw, report);
-    let namespace = raw
-        .namespace
-        .as_ref()
-        .map_or(&route.id.namespace, |namespace| &namespace.value);
-    let id = Id::new(namespace, &raw.name.value);
+    let id = named(route, raw);
+    let namespace = &id.namespace;
     let place = route.place_of(&raw.name);
     let service = match inventory.services.find(&id) {
         Found::Item(service) => service,
-        Found::Unknown => return None,
+        Found::Unknown => {
+            report.miss(Kind::Service, &id);
+            return None;
+        }
         Found::Nothing(similar) => {
             let message = format!("the Service {id} is not in the input");
             report.add(
@@ -162,6 +187,9 @@ fn resolve_one<'a>(
             route.spec.kind, route.id.namespace
         );
         report.add(Diagnostic::error(Code::RefNotPermitted, message).at(place).help(help));
+        // The grant may be there, and could not be read: what is not known to be permitted is not.
+        report.miss(Kind::ReferenceGrant, &service.id);
+        return None;
     }
     let port = find_port(route, raw, service, report)?;
     if route.spec.kind == Kind::GrpcRoute && port.protocol() == Some(Protocol::Other) {
@@ -189,11 +217,10 @@ fn resolve_one<'a>(
 }
 
 fn check_kind(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) -> Option<()> {
-    let group = raw.group.as_ref().map_or("", |group| &group.value);
-    let kind = raw.kind.as_ref().map_or("Service", |kind| &kind.value);
-    if (group, kind) == ("", "Service") {
+    if is_service(raw) {
         return Some(());
     }
+    let (group, kind) = group_and_kind(raw);
     let field = raw.kind.as_ref().or(raw.group.as_ref()).unwrap_or(&raw.name);
     let group = if group.is_empty() { "core" } else { group };
     let message = format!("a backend can be a Service of the core group, and this is a {kind} of the group {group}");
@@ -266,7 +293,7 @@ fn weight(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) ->
         let message = format!("the weight is {}, and at most {MAX_WEIGHT} is allowed", weight.value);
         report.add(Diagnostic::error(Code::Invalid, message).at(route.place_of(weight)));
     }
-    weight.value
+    weight.value.min(MAX_WEIGHT)
 }
 
 /// Whether a `ReferenceGrant` in the Service's namespace lets the route refer to it (GEP-709).
@@ -281,10 +308,9 @@ fn permitted(route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>, inventory
         (to.group.value.as_str(), to.kind.value.as_str()) == ("", "Service")
             && to.name.as_ref().is_none_or(|name| name.value == service.id.name)
     };
-    grants.any_unread()
-        || grants
-            .of_namespace(&service.id.namespace)
-            .any(|grant| grant.spec.from.iter().any(from_here) && grant.spec.to.iter().any(to_there))
+    grants
+        .of_namespace(&service.id.namespace)
+        .any(|grant| grant.spec.from.iter().any(from_here) && grant.spec.to.iter().any(to_there))
 }
 
 /// What a rule with sessions demands of its backends.

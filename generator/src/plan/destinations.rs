@@ -5,6 +5,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dns::{CLUSTER_DOMAIN, full_name},
     inventory::{Found, Id, Inventory, Item},
+    kind::Kind,
     similar,
     wire::{
         Field,
@@ -76,35 +77,41 @@ fn find_service<'a>(
     if let Some(external) = inventory.external_service(&full) {
         return Some(external);
     }
-    let missing = |help: Option<String>| {
+    // It may be a host of a ServiceEntry that could not be read.
+    let mut missing = |help: Option<String>| {
+        report.miss(Kind::ServiceEntry, &Id::new("", &full));
         let message = format!("no Service and no ServiceEntry of the input has the host `{full}`");
         let diagnostic = Diagnostic::error(Code::BackendNotFound, message).at(route.place_of(host));
-        match help {
-            Some(help) => diagnostic.help(help),
-            None => diagnostic,
-        }
+        report.add(help.into_iter().fold(diagnostic, Diagnostic::help));
     };
-    let id = full
-        .strip_suffix(CLUSTER_DOMAIN)
-        .and_then(|short| short.split_once('.'));
-    let Some((name, namespace)) = id else {
+    let Some(id) = service_of(&full, &route.id.namespace) else {
         let service = full.split_once('.').map(|(name, namespace)| Id::new(namespace, name));
         let service = service.filter(|id| matches!(inventory.services.find(id), Found::Item(_)));
         let help = service.map(|id| {
             let host = format!("{}.{}{CLUSTER_DOMAIN}", id.name, id.namespace);
             format!("a Service in another namespace is named in full: `{host}`")
         });
-        report.add(missing(help));
+        missing(help);
         return None;
     };
-    match inventory.services.find(&Id::new(namespace, name)) {
+    match inventory.services.find(&id) {
         Found::Item(service) => Some(service),
-        Found::Unknown => None,
+        Found::Unknown => {
+            report.miss(Kind::Service, &id);
+            None
+        }
         Found::Nothing(similar) => {
-            report.add(missing(similar.map(|name| format!("did you mean `{name}`?"))));
+            missing(similar.map(|name| format!("did you mean `{name}`?")));
             None
         }
     }
+}
+
+/// The Service that a host stands for, if it is the name of one.
+pub fn service_of(host: &str, namespace: &str) -> Option<Id> {
+    let full = full_name(host, namespace);
+    let (name, namespace) = full.strip_suffix(CLUSTER_DOMAIN)?.split_once('.')?;
+    Some(Id::new(namespace, name))
 }
 
 fn find_port<'a>(
@@ -138,6 +145,7 @@ fn find_subset<'a>(
         return Some(found);
     }
     if inventory.destination_rules.any_unread() {
+        report.miss(Kind::DestinationRule, &Id::new("", host));
         return None;
     }
     let names: Vec<&str> = subsets().map(|subset| subset.name.value.as_str()).collect();

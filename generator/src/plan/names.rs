@@ -1,15 +1,16 @@
 //! The names of routes, as Istio makes them, and the names that are ours.
 
-use std::{collections::BTreeMap, hash::Hasher as _};
+use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher24;
 
+use super::Rule;
 use crate::{
-    diagnostic::{Code, Diagnostic, Report},
+    diagnostic::{Code, Diagnostic},
     dns::MAX_LENGTH,
-    inventory::{Id, Item, check_name},
+    inventory::{Id, wrong_name},
     kind::Kind,
-    wire::{NAME_PREFIX, route::HttpRouteSpec},
+    wire::NAME_PREFIX,
 };
 
 /// The key of the hash in default session names. It is no secret; it must never change, or every session would end.
@@ -67,20 +68,22 @@ pub fn default_session(route_id: &str) -> String {
     format!("mooring-{}", hash(NAME_KEY, route_id))
 }
 
-/// The names of rules are names of objects, and unique in a route (Gateway API: `SectionName`, CEL rule).
-pub fn check_rule_names(route: &Item<HttpRouteSpec>, report: &mut Report) {
-    let mut seen = BTreeMap::new();
-    for name in route.spec.rules.iter().filter_map(|rule| rule.value.name.as_ref()) {
-        check_name(name, route.origin, report);
-        if let Some(first) = seen.insert(name.value.as_str(), route.place_of(name)) {
-            let message = format!("two rules of {} have the name `{}`", route.title(), name.value);
-            report.add(
-                Diagnostic::error(Code::Duplicate, message)
-                    .at(route.place_of(name))
-                    .with(first, "the first one"),
-            );
-        }
-    }
+/// What is to be said about the name of a rule.
+pub fn wrong_rule_name(rule: &Rule) -> Option<Diagnostic> {
+    wrong_name(rule.wire.value.name.as_ref()?, rule.route.origin)
+}
+
+/// What is to be said about the second of two rules of one name in a route.
+pub fn same_name(rule: &Rule, first: &Rule) -> Diagnostic {
+    let place = |rule: &Rule| {
+        let name = rule.wire.value.name.as_ref();
+        name.map_or(rule.route.place_of(rule.wire), |name| rule.route.place_of(name))
+    };
+    let name = rule.wire.value.name.as_ref().map_or("", |name| &name.value);
+    let message = format!("two rules of {} have the name `{name}`", rule.route.title());
+    Diagnostic::error(Code::Duplicate, message)
+        .at(place(rule))
+        .with(place(first), "the first one")
 }
 
 #[cfg(test)]
@@ -117,7 +120,7 @@ mod tests {
             let id = Id::new("shop", route);
             session_routes(&id, &route_id(Kind::HttpRoute, &id, Some(rule), 0))
         };
-        assert_eq!(name("cart", "main"), "mooring-cart-FIXED");
+        assert_eq!(name("cart", "main"), "mooring-cart-12345678");
         assert_ne!(name("a.b", "c"), name("a", "b.c"));
         assert_ne!(name("a-b", "c"), name("a", "b-c"));
         let long = name(&"a".repeat(253), "main");

@@ -214,7 +214,7 @@ mod tests {
         let mut sources = Sources::default();
         sources.add("input.yaml", text);
         let mut report = Report::default();
-        let inventory = Inventory::new(document::read(&sources, &mut report), &mut report);
+        let inventory = Inventory::new(document::read(&sources, &mut report));
         let plan = Plan::new(&inventory, &mut report);
         assert_eq!(report.errors(), 0);
         let mut report = Report::default();

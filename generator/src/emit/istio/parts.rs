@@ -129,6 +129,7 @@ fn check(gateway: &Gateway, placed: &Placed, piece: &Piece, report: &mut Report)
         );
         let diagnostic = Diagnostic::error(Code::TooLarge, message).at(rule.route.place_of(rule.wire));
         report.add(diagnostic.help("give the rule fewer backends or matches"));
+        report.abort();
     }
 }
 
