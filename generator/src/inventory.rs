@@ -184,10 +184,16 @@ impl<T> Items<T> {
         items.map_while(move |(id, item)| (id.namespace == namespace).then_some(&**item))
     }
 
+    /// The object, if it is there. Nothing is looked up that might be meant.
+    #[must_use]
+    pub fn get(&self, id: &Id) -> Option<&Item<T>> {
+        self.by_id.get(id).map(Box::as_ref)
+    }
+
     /// Looks for an object.
     #[must_use]
     pub fn find(&self, id: &Id) -> Found<'_, T> {
-        if let Some(item) = self.by_id.get(id) {
+        if let Some(item) = self.get(id) {
             return Found::Item(item);
         }
         if self.any_unknown || self.broken.contains(id) {
