@@ -268,8 +268,20 @@ fn gateways_with_one_selector_share_their_pods() {
                   ['*']}]\n";
     let input = classic_with("gateways: [front]", "gateways: [bookinfo/front, second, mesh]");
     let run = Generated::istio(&format!("{input}{second}"));
-    assert_eq!(run.at("/items").as_array().unwrap().len(), 2);
-    assert_eq!(managed_routes(&run), ["everyone", "everyone.bee"]);
+    assert_eq!(run.objects("EnvoyFilter").len(), 1);
+    assert_eq!(run.objects("WasmPlugin").len(), 1);
+    let hosts = [HOST, "reviews.example.com:8080"];
+    assert_eq!(run.virtual_hosts(), hosts);
+    for rule in 0..2 {
+        assert_eq!(run.rule(rule)["virtualHosts"], json!(hosts));
+    }
+    // Each virtual host gets the session routes.
+    let patches = run.patches("HTTP_ROUTE");
+    let [one, other] = hosts;
+    assert_eq!(
+        texts(&patches, "/match/routeConfiguration/vhost/name"),
+        [one, one, one, other, other, other]
+    );
 }
 
 #[test]
@@ -303,35 +315,63 @@ fn a_local_envoy_has_the_matches_in_their_order() {
     let run = Generated::envoy(CLASSIC);
     let filters = run.at("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config");
     let routes = filters.pointer("/route_config/virtual_hosts/0/routes").unwrap();
-    let matches: Vec<(&Value, &Value)> = routes
+    let of: Vec<String> = routes
         .as_array()
         .unwrap()
         .iter()
-        .map(|route| (route.get("name").unwrap(), route.get("match").unwrap()))
+        .map(|route| {
+            let name = route["name"].as_str().unwrap();
+            let headers = route["match"]["headers"].as_array().into_iter().flatten();
+            let headers: Vec<&str> = headers.map(|header| header["name"].as_str().unwrap()).collect();
+            format!("{} {}", name.rsplit('/').next().unwrap(), headers.join(" "))
+        })
         .collect();
     assert_eq!(
-        matches,
+        of,
         [
-            (&json!("home"), &json!({ "path": "/" })),
-            (
-                &json!("everyone"),
-                &json!({
-                    "prefix": "/reviews",
-                    "headers": [{ "name": ":method", "string_match": { "exact": "GET" } }],
-                })
-            ),
-            (
-                &json!("everyone.bee"),
-                &json!({
-                    "prefix": "/",
-                    "headers": [
-                        { "name": "end-user", "string_match": { "exact": "bee" } },
-                        { "name": "x-any", "present_match": true },
-                    ],
-                    "query_parameters": [{ "name": "q", "string_match": { "safe_regex": { "regex": "a+" } } }],
-                })
-            ),
+            "home ",
+            "v1 :method x-mooring-backend",
+            "v2 :method x-mooring-backend",
+            "v3 :method x-mooring-backend",
+            "v1 end-user x-any x-mooring-backend",
+            "v2 end-user x-any x-mooring-backend",
+            "v3 end-user x-any x-mooring-backend",
+            "everyone :method",
+            "everyone.bee end-user x-any",
         ]
+    );
+    let key = "VirtualService/bookinfo/reviews/everyone/reviews.bookinfo:9080/v2";
+    let exact = |name: &str, value: &str| json!({ "name": name, "string_match": { "exact": value } });
+    let bee = [
+        exact("end-user", "bee"),
+        json!({ "name": "x-any", "present_match": true }),
+    ];
+    let query = json!([{ "name": "q", "string_match": { "safe_regex": { "regex": "a+" } } }]);
+    let [one, other] = bee;
+    assert_eq!(routes[0]["match"], json!({ "path": "/" }));
+    assert_eq!(
+        routes[5],
+        json!({
+            "name": key,
+            "match": {
+                "prefix": "/",
+                "headers": [one, other, exact("x-mooring-backend", key)],
+                "query_parameters": query,
+            },
+            "route": routes[5]["route"],
+        })
+    );
+    assert_eq!(
+        routes[5]["route"]["cluster"],
+        "outbound|9080|v2|reviews.bookinfo.svc.cluster.local"
+    );
+    assert_eq!(
+        routes[7]["match"],
+        json!({ "prefix": "/reviews", "headers": [exact(":method", "GET")] })
+    );
+    assert_eq!(
+        routes[8]["match"],
+        json!({ "prefix": "/", "headers": [one, other], "query_parameters": query })
     );
 }
 

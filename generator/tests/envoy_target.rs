@@ -104,7 +104,7 @@ fn a_virtual_host_without_sessions_turns_nothing_on() {
 fn session_routes_stand_before_their_rule() {
     let services = "---\napiVersion: v1\nkind: Service\nmetadata: {name: beta}\nspec: {ports: [{port: 80}]}\n";
     let rules = "  - matches:\n    - path: {value: /a}\n    - path: {type: Exact, value: /b}\n      headers: [{name: x, value: \
-                 y}]\n    backendRefs: [{name: web, port: 80, weight: 9}, {name: beta, port: 80, weight: 0}]\n";
+                 z}]\n    backendRefs: [{name: web, port: 80, weight: 9}, {name: beta, port: 80, weight: 0}]\n";
     let run = Generated::envoy(&format!("{}{services}", with_rules(rules)));
     let routes = routes(&run);
     let (one, other) = (
@@ -117,17 +117,17 @@ fn session_routes_stand_before_their_rule() {
     let expected = [
         (
             one,
-            json!({ "path": "/b", "headers": [exact("x", "y"), key(one)] }),
+            json!({ "path": "/b", "headers": [exact("x", "z"), key(one)] }),
             "web",
         ),
         (
             other,
-            json!({ "path": "/b", "headers": [exact("x", "y"), key(other)] }),
+            json!({ "path": "/b", "headers": [exact("x", "z"), key(other)] }),
             "beta",
         ),
         (
             "default.web.0",
-            json!({ "path": "/b", "headers": [exact("x", "y")] }),
+            json!({ "path": "/b", "headers": [exact("x", "z")] }),
             "web",
         ),
         (

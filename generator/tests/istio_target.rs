@@ -291,7 +291,7 @@ fn a_rule_names_all_its_virtual_hosts() {
         "    protocol: HTTP\n  - {name: other, port: 8080, protocol: HTTP, hostname: a.example}\n",
     );
     let run = Generated::istio(&input);
-    let hosts = ["a.example:80", "a.example:8080", "b.example:80"];
+    let hosts = ["a.example:80", "b.example:80", "a.example:8080"];
     assert_eq!(run.rule(0)["virtualHosts"], json!(hosts));
     assert_eq!(run.virtual_hosts(), hosts);
 }

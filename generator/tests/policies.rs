@@ -150,6 +150,7 @@ fn annotations_say_what_gateway_api_has_no_field_for() {
             "absoluteTimeout": "1h",
             "idleTimeout": "10m",
             "refreshInterval": "30s",
+            "strict": true,
             "forwardToken": true,
             "cookie": {
                 "domain": "example.com",
