@@ -1,6 +1,6 @@
 //! Istio's own objects: what comes of them for an Istio gateway, and for a local Envoy.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 
 mod common;
 

@@ -303,7 +303,7 @@ fn is_internal(name: &str) -> bool {
 }
 
 /// What `headers` make of the authority.
-fn authority_of<'v>(headers: &'v Value) -> Option<&'v str> {
+fn authority_of(headers: &Value) -> Option<&str> {
     let operations = ["/request/set", "/request/add"].into_iter();
     let headers = operations.filter_map(|operation| headers.pointer(operation)?.as_object());
     let named = |name: &str| name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case(":authority");
@@ -462,7 +462,8 @@ fn to_hash_policy(hash: &Value) -> Option<Value> {
     if let Some(cookie) = hash.get("httpCookie") {
         let fields = ["attributes", "name", "path", "ttl"].into_iter();
         let fields = fields.filter_map(|field| Some((field.to_owned(), cookie.get(field)?.clone())));
-        return Some(json!({ "cookie": Map::from_iter(fields) }));
+        let fields: Map<String, Value> = fields.collect();
+        return Some(json!({ "cookie": fields }));
     }
     if let Some(name) = text(hash, "httpQueryParameterName") {
         return Some(json!({ "query_parameter": { "name": name } }));
