@@ -4,7 +4,7 @@
 use super::Rule;
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    inventory::{Found, Id, Inventory},
+    inventory::{Id, Inventory},
     kind::Kind,
 };
 
@@ -17,9 +17,7 @@ pub fn check(rule: &Rule, inventory: &Inventory, report: &mut Report) {
         _ => return,
     };
     let id = Id::new(&rule.route.id.namespace, &rule.session_routes);
-    if let Found::Item(other) = routes.find(&id)
-        && rule.has_session_routes()
-    {
+    if let Some(other) = routes.get(&id).filter(|_| rule.has_session_routes()) {
         let message = format!(
             "the {} {id} has the name of the session routes of the rule {}, which would replace it",
             rule.route.spec.kind, rule.id
