@@ -203,6 +203,7 @@ impl<'a> Plan<'a> {
             budget::keep(gateway, report);
             collisions::warn_of_cookies(gateway, report);
             cookie_domains::check(gateway, report);
+            session_routes::warn_of_many(gateway, report);
         }
         let placed = gateways.iter().flat_map(|gateway| &gateway.rules);
         backends::note_draining(placed.map(|placed| &*placed.rule), report);
@@ -322,16 +323,19 @@ impl Rule<'_> {
         self.is_managed() && self.backends.len() > 1
     }
 
-    /// How many Envoy routes it is in a virtual host, with its session routes.
+    /// How many Envoy routes it is in a virtual host, without its session routes.
     #[must_use]
     pub fn route_count(&self) -> usize {
-        let matches = self.wire.value.matches.len().max(1);
-        let of_sessions = if self.has_session_routes() {
-            self.backends.len()
-        } else {
-            0
-        };
-        matches.saturating_mul(of_sessions.saturating_add(1))
+        self.wire.value.matches.len().max(1)
+    }
+
+    /// How many Envoy routes its session routes are there.
+    #[must_use]
+    pub fn session_route_count(&self) -> usize {
+        let backends = if self.has_session_routes() { self.backends.len() } else { 0 };
+        // In a VirtualService the key is enough.
+        let by_key = self.route.spec.kind == Kind::VirtualService;
+        backends.saturating_mul(if by_key { 1 } else { self.route_count() })
     }
 
     /// Who is sent to which backend whatever the weights are, and how the rest is split.
@@ -400,7 +404,8 @@ impl<'a> Gateway<'a> {
         for placed in &self.rules {
             for host in &placed.virtual_hosts {
                 let sum = routes.entry(host).or_default();
-                *sum = sum.saturating_add(placed.rule.route_count());
+                let count = placed.rule.route_count();
+                *sum = sum.saturating_add(count).saturating_add(placed.rule.session_route_count());
             }
         }
         for (host, filters) in &mut hosts {
