@@ -332,7 +332,11 @@ impl Rule<'_> {
     /// How many Envoy routes its session routes are there.
     #[must_use]
     pub fn session_route_count(&self) -> usize {
-        let backends = if self.has_session_routes() { self.backends.len() } else { 0 };
+        let backends = if self.has_session_routes() {
+            self.backends.len()
+        } else {
+            0
+        };
         // In a VirtualService the key is enough.
         let by_key = self.route.spec.kind == Kind::VirtualService;
         backends.saturating_mul(if by_key { 1 } else { self.route_count() })
@@ -405,7 +409,9 @@ impl<'a> Gateway<'a> {
             for host in &placed.virtual_hosts {
                 let sum = routes.entry(host).or_default();
                 let count = placed.rule.route_count();
-                *sum = sum.saturating_add(count).saturating_add(placed.rule.session_route_count());
+                *sum = sum
+                    .saturating_add(count)
+                    .saturating_add(placed.rule.session_route_count());
             }
         }
         for (host, filters) in &mut hosts {
