@@ -290,25 +290,73 @@ func (s *Scenario) awaitPruned(old []*Object) {
 // backendHeader asks for a backend; its value is the key of one.
 const backendHeader = "x-mooring-backend"
 
-// awaitSessionRoutes waits until each gateway that has taken a generated route has its keys.
+// awaitSessionRoutes waits until each gateway that has taken a generated route has its keys, with what else their matches say.
 func (s *Scenario) awaitSessionRoutes(obj *Object) {
 	s.t.Helper()
-	want := keysOf(obj.Object)
+	want := append(matchesOf(obj, "spec", "rules"), matchesOf(obj, "spec", "http")...)
 	for _, g := range s.gateways {
 		Eventually(s.t, fmt.Sprintf("the keys of %s are in %s", describe(obj), g.Name), func() error {
 			taken, err := s.taken(obj, g)
 			if err != nil || !taken {
 				return err
 			}
-			have, err := g.keys()
-			for _, key := range want {
-				if err == nil && !slices.Contains(have, key) {
-					err = fmt.Errorf("%q is not among %q", key, have)
+			routes, err := g.routes()
+			if err != nil {
+				return err
+			}
+			for _, match := range want {
+				if !slices.ContainsFunc(routes, match.isIn) {
+					return fmt.Errorf("no route has the key and the texts of %q", match)
 				}
 			}
-			return err
+			return nil
 		})
 	}
+}
+
+// A keyedMatch is a match of a session route: its keys, and what else stands in it, which Envoy's route has too in one form or another.
+type keyedMatch struct{ keys, texts []string }
+
+func matchesOf(obj *Object, path ...string) []keyedMatch {
+	var found []keyedMatch
+	rules, _, _ := unstructured.NestedSlice(obj.Object, path...)
+	for _, rule := range rules {
+		rule, _ := rule.(map[string]any)
+		for _, list := range []string{"matches", "match"} {
+			matches, _ := rule[list].([]any)
+			for _, match := range matches {
+				if keys := keysOf(match); len(keys) > 0 {
+					found = append(found, keyedMatch{keys, textsOf(match)})
+				}
+			}
+		}
+	}
+	return found
+}
+
+func (m keyedMatch) isIn(r Route) bool {
+	missing := func(text string) bool { return !strings.Contains(string(r.Raw), text) }
+	return slices.Contains(m.keys, r.Key()) && !slices.ContainsFunc(m.texts, missing)
+}
+
+// textsOf are the values in a match, as they stand in JSON.
+func textsOf(v any) []string {
+	var texts []string
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			texts = append(texts, textsOf(item)...)
+		}
+	case map[string]any:
+		for name, item := range v {
+			if text, ok := item.(string); ok && slices.Contains([]string{"value", "exact", "prefix", "regex", "service"}, name) {
+				quoted, _ := json.Marshal(strings.TrimSuffix(text, "/")) // of a string, it never fails
+				texts = append(texts, strings.Trim(string(quoted), `"`))
+			}
+			texts = append(texts, textsOf(item)...)
+		}
+	}
+	return texts
 }
 
 // taken says whether a route is for this gateway, and istiod has taken it.
