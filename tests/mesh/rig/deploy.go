@@ -88,14 +88,46 @@ func (s *Scenario) DeployRest(code int, args ...string) string {
 }
 
 // DeployFile is Deploy with a file of generated objects, named from the scenario's folder, in which $MODULE stands for the URL of
-// the module and $NAMESPACE for the scenario's.
-func (s *Scenario) DeployFile(file string) {
+// the module.
+func (s *Scenario) DeployFile(file, module string) {
 	s.t.Helper()
 	text, err := os.ReadFile(s.path(file))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.deploy(strings.NewReplacer("$MODULE", s.ModuleURL(), "$NAMESPACE", s.Namespace).Replace(string(text)))
+	s.deploy(strings.ReplaceAll(string(text), "$MODULE", module))
+}
+
+// Generated names the objects of a kind that Mooring has generated and that are deployed: <namespace>/<name>.
+func (s *Scenario) Generated(kind string) []string {
+	var names []string
+	for _, obj := range s.generated {
+		if obj.GetKind() == kind {
+			names = append(names, obj.GetNamespace()+"/"+obj.GetName())
+		}
+	}
+	return names
+}
+
+// DeployOnly is Deploy with the objects of these kinds, as if the others had not been applied yet.
+func (s *Scenario) DeployOnly(kinds ...string) {
+	s.t.Helper()
+	objects, err := readYAML(strings.NewReader(s.Generate()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	text := ""
+	for _, obj := range objects {
+		if !slices.Contains(kinds, obj.GetKind()) {
+			continue
+		}
+		json, err := obj.MarshalJSON()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		text += string(json) + "\n"
+	}
+	s.deploy(text)
 }
 
 func (s *Scenario) deploy(yaml string) {
