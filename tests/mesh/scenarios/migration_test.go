@@ -76,7 +76,7 @@ func migrate(t *testing.T, s *rig.Scenario, newcomer func() *rig.Client, paths .
 			t.Errorf("%s: no session by the old objects: %s", path, seen)
 		}
 	}
-	s.Deploy()
+	s.DeployInSteps()
 	for i, load := range loads {
 		load.AwaitEverybody()
 		load.AwaitEverybody()
