@@ -336,6 +336,9 @@ func (s *Scenario) awaitPruned(old []*Object) {
 			continue
 		}
 		for _, g := range s.gateways {
+			if obj.GetKind() == "WasmPlugin" && g.Namespace == obj.GetNamespace() && attached(obj, g) {
+				g.AwaitNoListener(obj.GetNamespace() + "." + obj.GetName() + "~")
+			}
 			for _, filter := range httpFilters(obj) {
 				if !slices.Contains(filters, filter) {
 					g.AwaitNoListener(strconv.Quote(filter))

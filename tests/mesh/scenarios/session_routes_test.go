@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +154,54 @@ func TestWithoutTheModuleTheWeightsHold(t *testing.T) {
 	if total := load.Stop(); total.Failed > 0 {
 		t.Errorf("%d failed: %v", total.Failed, total.Failures)
 	}
+}
+
+// Session routes, EnvoyFilter and plugin come and go in any order, under fifty visitors.
+func TestThePiecesComeAndGoInAnyOrder(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "examples", rig.Example("split"), rig.Beside(), rig.GatewayEnv(keys))
+	gateway := s.Gateway("shop")
+	shift(s, "checkout", 50, 50)
+	s.Deploy()
+	expectAnyOrder(t, s, rig.StartLoad(t, 50, "/checkout/", gateway.Client), map[string][]string{
+		"the session routes": {"EnvoyFilter", "WasmPlugin"},
+		"the EnvoyFilter":    {"HTTPRoute", "WasmPlugin"},
+		"the plugin":         {"HTTPRoute", "EnvoyFilter"},
+	})
+}
+
+// expectAnyOrder takes one piece after the other away from visitors with sessions, and puts it back; then it takes everything away and
+// applies that piece last. They are served all the time, and when all pieces are there their sessions are where they were. The pieces are
+// named, with the kinds of the others.
+func expectAnyOrder(t *testing.T, s *rig.Scenario, load *rig.Load, pieces map[string][]string) {
+	t.Helper()
+	load.AwaitEverybody()
+	at := load.At()
+	during := func(what string, change func()) {
+		t.Helper()
+		if seen := load.During(what, 250, change); seen.Failed > 0 {
+			t.Errorf("%s: %d failed: %v", what, seen.Failed, seen.Failures)
+		}
+	}
+	backAgain := func(what string) {
+		t.Helper()
+		during(what+", then all again", func() { s.Deploy() })
+		load.AwaitEverybody()
+		if now := load.At(); !maps.Equal(at, now) {
+			t.Errorf("%s, then all again: the visitors are at %v, and were at %v", what, now, at)
+		}
+		before := load.SoFar()
+		load.AwaitEverybody()
+		expectNothingLost(t, what+", then all again", load.SoFar().Since(before))
+	}
+	for _, name := range slices.Sorted(maps.Keys(pieces)) {
+		during("without "+name, func() { s.DeployOnly(pieces[name]...) })
+		backAgain("without " + name)
+		during("without any", func() { s.Undeploy() })
+		during(name+" last", func() { s.DeployOnly(pieces[name]...) })
+		backAgain(name + " last")
+	}
+	t.Log(load.Stop())
 }
 
 // startDrift is a route whose only rule is unnamed, a split with sessions.

@@ -145,6 +145,24 @@ func TestARevokedGrantHoldsAtOnce(t *testing.T) {
 	expectHarmless(t, s)
 }
 
+// A wrong object of one tenant is left out and told of; the others get what they have asked for.
+func TestAWrongObjectOfOneTenantStopsNobodyElse(t *testing.T) {
+	t.Parallel()
+	s, gateway := startTenants(t)
+	s.ApplyFile("attacks/wrong.yaml")
+	told := s.DeployRest(leftOut)
+	t.Log(told)
+	if !strings.Contains(told, "nowhere") {
+		t.Error("what is wrong is not named")
+	}
+	for _, path := range []string{"/main", "/plain"} {
+		shopper := visitorAt(gateway, "shop.example")
+		first := shopper.Get(path)
+		cookieOf(t, first, "shop-"+strings.TrimPrefix(path, "/"))
+		expectPinned(t, shopper, path, first.Pod, tries)
+	}
+}
+
 const grantGroup = "gateway.networking.k8s.io/v1beta1"
 
 // leftOut is the exit code of `mooring generate` if it has generated, but not for all.
