@@ -655,6 +655,14 @@ func includes(have, want any) bool {
 		}
 		return ok
 	default:
-		return fmt.Sprint(have) == fmt.Sprint(want) // numbers are int64 here and float64 there
+		return plain(have) == plain(want)
 	}
+}
+
+// plain is a JSON value as text. Numbers are int64 here, float64 there, and 64 bits are a string for Envoy.
+func plain(v any) string {
+	if number, ok := v.(float64); ok {
+		return strconv.FormatFloat(number, 'f', -1, 64)
+	}
+	return fmt.Sprint(v)
 }

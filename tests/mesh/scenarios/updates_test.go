@@ -1,6 +1,8 @@
 package scenarios
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -49,15 +51,18 @@ func TestRoutesThatComeAndGoUnderFiftyConnections(t *testing.T) {
 	s.Deploy()
 	load := rig.StartLoad(t, 50, "/", gateway.Client)
 	load.Await(500)
-	demo := s.Namespace + ".sp-demo.0"
-	relay := rig.Contains("mooring.relay")
+	relayed := func(relayed bool) {
+		gateway.AwaitVirtualHost("*:80", func(host json.RawMessage) bool {
+			return bytes.Contains(host, []byte("mooring.header_relay")) == relayed
+		})
+	}
 	s.Apply(hundredRoutes("second"))
 	s.Deploy()
-	gateway.AwaitRoute(demo, relay)
+	relayed(true)
 	load.Await(300)
 	s.Delete(gatewayGroup, "HTTPRoute", "second")
 	s.Deploy()
-	gateway.AwaitRoute(demo, func(r rig.Route) bool { return !relay(r) })
+	relayed(false)
 	load.Await(300)
 	total := load.Stop()
 	t.Log(total)
