@@ -47,8 +47,6 @@ func TestTwentyUpdatesUnderFiftyConnections(t *testing.T) {
 func TestRoutesThatComeAndGoUnderFiftyConnections(t *testing.T) {
 	t.Parallel()
 	s, gateway := startDemo(t)
-	s.Apply(hundredRoutes("first"))
-	s.Deploy()
 	load := rig.StartLoad(t, 50, "/", gateway.Client)
 	load.Await(500)
 	relayed := func(relayed bool) {
@@ -56,11 +54,11 @@ func TestRoutesThatComeAndGoUnderFiftyConnections(t *testing.T) {
 			return bytes.Contains(host, []byte("mooring.header_relay")) == relayed
 		})
 	}
-	s.Apply(hundredRoutes("second"))
+	s.Apply(hundredRoutes("more"))
 	s.Deploy()
 	relayed(true)
 	load.Await(300)
-	s.Delete(gatewayGroup, "HTTPRoute", "second")
+	s.Delete(gatewayGroup, "HTTPRoute", "more")
 	s.Deploy()
 	relayed(false)
 	load.Await(300)
