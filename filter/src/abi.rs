@@ -280,8 +280,8 @@ extern "C" fn proxy_on_request_headers(id: u32, _count: usize, _end_of_stream: u
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_response_headers(id: u32, _count: usize, _end_of_stream: u32) -> u32 {
-    context::on_response(id);
+extern "C" fn proxy_on_response_headers(id: u32, count: usize, _end_of_stream: u32) -> u32 {
+    context::on_response(id, count);
     CONTINUE
 }
 

@@ -47,9 +47,9 @@ pub(crate) fn on_request(id: u32) {
     with(|contexts| contexts.streams.get_mut(&id).map(Stream::on_request));
 }
 
-/// The headers of its response have come.
-pub(crate) fn on_response(id: u32) {
-    with(|contexts| contexts.streams.get_mut(&id).map(Stream::on_response));
+/// The headers of its response have come, so many of them.
+pub(crate) fn on_response(id: u32, headers: usize) {
+    with(|contexts| contexts.streams.get_mut(&id).map(|stream| stream.on_response(headers)));
 }
 
 /// Closes a context.

@@ -79,6 +79,8 @@ metrics! {
     foreign: Counter = "mooring_token_rejected_foreign_total", "Tokens of another rule or session name.";
     tampered: Counter = "mooring_token_rejected_tampered_total", "Tokens with a broken seal.";
     future: Counter = "mooring_token_rejected_future_total", "Tokens issued in the future.";
+    missed: Counter = "mooring_session_route_missed_total", "Requests that asked for a session route and did not reach its backend.";
+    unknown_backend: Counter = "mooring_unknown_backend_total", "Responses of a cluster that is not a backend of the rule.";
     passed_through: Counter = "mooring_passed_through_total", "Requests on routes that turn the filter on but have no rule.";
     error: Counter = "mooring_error_total", "Requests that passed because something went wrong.";
 }
@@ -142,6 +144,16 @@ pub(crate) fn count_issue(issue: Issue) {
             Issue::Refreshed => &metrics.refreshed,
         })
     });
+}
+
+/// Counts a request that asked for a session route and did not reach its backend.
+pub(crate) fn count_missed_session_route() {
+    count(|metrics| Some(&metrics.missed));
+}
+
+/// Counts a response of a cluster that is not a backend of the rule.
+pub(crate) fn count_unknown_backend() {
+    count(|metrics| Some(&metrics.unknown_backend));
 }
 
 /// Counts a request on a route without a rule.

@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 
-use mooring_policy::{keys::KeyRing, rule::RouteTable};
+use mooring_policy::{keys::KeyRing, outage::Outages, rule::RouteTable};
 
 use crate::{
     host::{self, HostError, Mark},
@@ -23,6 +23,7 @@ pub(crate) struct Plugin {
     pub(crate) routes: RouteTable,
     pub(crate) keys: Option<KeyRing>,
     pub(crate) backend_metrics: BackendMetrics,
+    pub(crate) outages: Outages,
     last_logged: Cell<u64>,
 }
 
@@ -60,6 +61,7 @@ impl Plugin {
             backend_metrics: BackendMetrics::new(routes.len()),
             routes,
             keys,
+            outages: Outages::default(),
             last_logged: Cell::default(),
         })
     }

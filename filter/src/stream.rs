@@ -1,7 +1,8 @@
 //! One request and its response.
 //!
-//! The request costs two host calls that return a value (the route's name and all headers) and two or three that do not;
-//! a response of a live session costs one that returns nothing. Everything else is for new sessions only.
+//! The request costs three host calls that return a value (the names of the route and of the virtual host, and all headers)
+//! and two or three that do not; a response of a live session costs one that returns nothing. Everything else is for new
+//! sessions, and for those whose host or backend is gone.
 
 use std::{iter, rc::Rc};
 
@@ -9,8 +10,9 @@ use mooring_policy::{
     canary::Headers,
     cookie::{self, Remainder},
     decision::{self, Decision, Outcome},
-    handover::{BACKEND_HEADER, COOKIE_STATE, HOST_HEADER, HOST_STATE, RELAYED},
-    rule::{Rule, Session, Transport},
+    handover::{BACKEND_HEADER, COOKIE_STATE, HOST_HEADER, HOST_STATE, RELAYED, STRICT_HOST_HEADER, STRICT_HOST_STATE},
+    outage,
+    rule::{Pin, Rule, Session, Transport},
 };
 
 use crate::{
@@ -30,7 +32,12 @@ struct Visit {
     rule: Rc<Rule>,
     decision: Decision,
     https: bool,
+    host_asked: bool,
 }
+
+/// An answer of Envoy's own has at most so many headers here (`:status`, `content-type`, `content-length`); one of an
+/// upstream has more. Asking Envoy whose answer it is costs a call that returns a value, so only such answers are asked about.
+const LOCAL_HEADERS: usize = 3;
 
 impl Stream {
     pub(crate) fn new(plugin: Rc<Plugin>) -> Self {
@@ -46,10 +53,10 @@ impl Stream {
         }
     }
 
-    /// The response's headers have come.
-    pub(crate) fn on_response(&mut self) {
+    /// The response's headers have come, so many of them.
+    pub(crate) fn on_response(&mut self, headers: usize) {
         if let Some(visit) = self.visit.take()
-            && let Err(error) = self.response(&visit)
+            && let Err(error) = self.response(&visit, headers)
         {
             self.plugin.report(error);
         }
@@ -70,22 +77,31 @@ impl Stream {
             },
         };
         metrics::count_outcome(decision.outcome());
-        self.plugin
-            .backend_metrics
-            .count(&rule, decision.backend(), decision.reason());
-        if let Some(key) = decision.backend_header(&rule) {
+        if let Some(backend) = decision.backend() {
+            self.plugin.backend_metrics.count(&rule, backend, decision.reason());
+        }
+        let key = decision.backend_header(&rule);
+        if let Some(key) = key {
             REQUEST.set(BACKEND_HEADER, key.as_bytes())?;
         }
-        if let Some(host) = decision.host_header(&rule) {
-            if is_relayed(&headers) {
-                host::leave(HOST_STATE, host.as_bytes())?;
-            } else {
-                REQUEST.set(HOST_HEADER, host.as_bytes())?;
+        let host = decision.host_header(&rule);
+        if let (Some(host), Some(session)) = (&host, rule.session()) {
+            let relayed = is_relayed(&headers);
+            match (relayed, session.strict()) {
+                (true, false) => host::leave(HOST_STATE, host.as_bytes())?,
+                (true, true) => host::leave(STRICT_HOST_STATE, host.as_bytes())?,
+                (false, _) => REQUEST.set(host_header(session), host.as_bytes())?,
             }
         }
-        let https = headers.values(":scheme").next() == Some(b"https");
-        if decision.outcome() != Outcome::Stateless {
-            self.visit = Some(Visit { rule, decision, https });
+        if decision.outcome() != Outcome::Stateless || decision.backend().is_none() || key.is_some() {
+            let https = headers.values(":scheme").next() == Some(b"https");
+            let host_asked = host.is_some();
+            self.visit = Some(Visit {
+                rule,
+                decision,
+                https,
+                host_asked,
+            });
         }
         Ok(())
     }
@@ -152,28 +168,46 @@ impl Stream {
             self.plugin.keys.as_ref(),
             tokens,
             headers,
+            &self.plugin.outages,
             host::now()?,
             random,
         ))
     }
 
-    fn response(&self, visit: &Visit) -> Result<(), HostError> {
-        let Visit { rule, decision, https } = visit;
-        let new_host = RESPONSE.first(HOST_HEADER)?.is_some();
-        if new_host {
-            RESPONSE.remove(HOST_HEADER)?;
+    fn response(&self, visit: &Visit, headers: usize) -> Result<(), HostError> {
+        let Visit { rule, decision, .. } = visit;
+        // The pin names the host unless it is the one that was asked for.
+        let new_host = match rule.session() {
+            Some(session) if visit.host_asked => RESPONSE.first(host_header(session))?.is_some(),
+            session => session.is_some_and(|session| session.pin() == Pin::Host),
+        };
+        let close = decision.needs_response(rule, new_host);
+        let asked = decision.backend().filter(|_| rule.has_session_routes());
+        if !close && (asked.is_none() || headers > LOCAL_HEADERS) {
+            return Ok(());
         }
-        let (Some(session), Some(keys), true) = (
-            rule.session(),
-            self.plugin.keys.as_ref(),
-            new_host || decision.is_due_without_host(rule),
-        ) else {
+        // An answer of Envoy's own, such as 503 for a refused connection, may name the host that failed.
+        match host::property("response\0code_details")?.as_deref() {
+            Some(b"via_upstream") if close => self.answered(visit, new_host),
+            Some(details) => self.not_answered(rule, asked, details),
+            None => Ok(()),
+        }
+    }
+
+    /// The response is one of a backend.
+    fn answered(&self, visit: &Visit, new_host: bool) -> Result<(), HostError> {
+        let Visit {
+            rule, decision, https, ..
+        } = visit;
+        let mut answered = decision.backend();
+        if decision.needs_cluster(rule, new_host) {
+            let cluster = host::property("xds\0cluster_name")?;
+            answered = cluster.and_then(|cluster| rule.backend_of_cluster(&cluster));
+            self.count_answer(rule, decision, answered);
+        }
+        let (Some(session), Some(keys)) = (rule.session(), self.plugin.keys.as_ref()) else {
             return Ok(());
         };
-        // An answer of Envoy's own, such as 503 for a refused connection, may name the host that failed.
-        if host::property("response\0code_details")?.is_none_or(|details| details != b"via_upstream") {
-            return Ok(());
-        }
         // The header says that there is something new; what it is, the app could have written itself.
         let host = if new_host {
             host::property("upstream\0address")?
@@ -181,7 +215,7 @@ impl Stream {
             None
         };
         let now = host::now()?;
-        let Some(due) = decision.due(rule, host.as_deref(), *https, now) else {
+        let Some(due) = decision.due(rule, answered, host.as_deref(), *https, now) else {
             return Ok(());
         };
         let Ok(header) = due.seal(session, keys, host::random()?, now) else {
@@ -193,6 +227,38 @@ impl Stream {
         }
         metrics::count_issue(due.issue);
         Ok(())
+    }
+
+    /// Counts the request to the backend that the route chose, and what went wrong with that.
+    fn count_answer(&self, rule: &Rule, decision: &Decision, answered: Option<usize>) {
+        if decision.missed(rule, answered) {
+            metrics::count_missed_session_route();
+        }
+        match answered {
+            Some(backend) if decision.backend().is_none() => {
+                self.plugin.backend_metrics.count(rule, backend, decision.reason());
+            }
+            Some(_) => {}
+            None => metrics::count_unknown_backend(),
+        }
+    }
+
+    /// The response is Envoy's own: what it says of the session route is remembered.
+    fn not_answered(&self, rule: &Rule, asked: Option<usize>, details: &[u8]) -> Result<(), HostError> {
+        if let Some(backend) = asked.filter(|_| outage::is_outage(details)) {
+            metrics::count_missed_session_route();
+            self.plugin.outages.note(rule.position(), backend, host::now()?);
+        }
+        Ok(())
+    }
+}
+
+/// The header that names the host of a session to Envoy.
+fn host_header(session: &Session) -> &'static str {
+    if session.strict() {
+        STRICT_HOST_HEADER
+    } else {
+        HOST_HEADER
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     dialect::Policy,
     inventory::{Found, Id, Items},
     kind::Kind,
+    left_out::What,
     source::Place,
     wire::service::ServiceSpec,
 };
@@ -28,7 +29,13 @@ impl<'a> Attachments<'a> {
         for policy in policies {
             for target in &policy.targets {
                 let service = Id::new(&policy.id.namespace, &target.value);
-                if let Found::Nothing(similar) = services.find(&service) {
+                let found = services.find(&service);
+                if let Found::Unknown = found {
+                    report.miss(Kind::Service, &service);
+                }
+                if let Found::Nothing(similar) = found {
+                    let name = format!("{}/{} on Service/{service}", policy.kind, policy.id);
+                    report.leave_out(What::Attachment, name);
                     let message = format!(
                         "{} targets the Service {service}, which is not in the input",
                         policy.title()
@@ -36,7 +43,10 @@ impl<'a> Attachments<'a> {
                     let diagnostic = Diagnostic::error(Code::TargetNotFound, message).at(target.place);
                     report.add(diagnostic.help_similar(similar));
                 }
-                candidates.entry(service).or_default().push(policy);
+                // A policy that is wrong does not take part (GEP-713).
+                if policy.sound {
+                    candidates.entry(service).or_default().push(policy);
+                }
             }
         }
         let mut by_service = BTreeMap::new();

@@ -39,9 +39,11 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, HTTPRoute, GRPCRoute, Service, EndpointSlice, \
-Namespace and ReferenceGrant, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are skipped. Exit \
-status: 0 when something was generated, 1 when the input is wrong (nothing is written then), 2 when the flags are wrong. \
-With --check: 0 when the directory is current, 1 when it is not, 2 when something is wrong.
+Namespace and ReferenceGrant, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are skipped. What is wrong \
+in the input is left out, listed, and everything else is written. Exit status: 0 when everything was generated, 1 when nothing \
+was written (something cannot be read or written; with --strict also when anything is wrong in the input), 2 when the flags are \
+wrong, 3 when something was left out. With --check: 0 when the directory is current, 1 when it is not, 2 when nothing can be \
+compared, 3 when it is current and something was left out.
 
 Examples:
   mooring generate -f manifests/ --wasm oci://registry.example.com/mooring:1.0 > mooring.yaml
@@ -65,7 +67,8 @@ pub struct Generate {
 #[command(after_help = "\
 The same as mooring generate --check DIR. A file there that Mooring has generated (its objects have the label \
 app.kubernetes.io/managed-by: mooring) and would not generate any more is a difference too; other files are left alone. \
-Exit status: 0 when the directory is current, 1 when it is not, 2 when something is wrong.
+Exit status: 0 when the directory is current, 1 when it is not, 2 when nothing can be compared, 3 when it is current and \
+something in the input is wrong and left out.
 
 Example:
   mooring diff deploy/mooring -f manifests/ --wasm oci://registry.example.com/mooring:1.0")]
@@ -173,6 +176,10 @@ pub struct Recipe {
     /// namespace of the Gateway object
     #[arg(long, value_name = "NAMESPACE")]
     pub gateway_namespace: Option<String>,
+
+    /// Write nothing when anything is wrong in the input, instead of leaving that out
+    #[arg(long)]
+    pub strict: bool,
 
     /// Where Envoy's admin interface listens (only with --target envoy). Default: 127.0.0.1:9901
     #[arg(long, value_name = "ADDR:PORT")]

@@ -1,10 +1,18 @@
 //! What is wrong with an input, or worth knowing about it: structured, with stable codes, and shown as rustc shows it.
 
-use std::{collections::HashSet, ops::Range};
+use std::{
+    collections::{BTreeSet, HashSet},
+    ops::Range,
+};
 
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
-use crate::source::{Place, Sources};
+use crate::{
+    inventory::Id,
+    kind::Kind,
+    left_out::{LeftOut, What},
+    source::{Place, Sources},
+};
 
 /// What kind of finding it is. The names are stable; where Gateway API has a word for it, it is that word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +43,8 @@ pub enum Code {
     NoEffect,
     /// Sessions leave a pod as soon as it terminates.
     Draining,
+    /// Nothing checks that the module is the one that is meant.
+    Unverified,
     /// An object is larger than it can be stored, or than every way of applying it takes.
     TooLarge,
 }
@@ -42,7 +52,7 @@ pub enum Code {
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Severity {
-    /// Nothing is generated.
+    /// The thing that it is about is left out.
     Error,
     /// Something is generated, and it may not be what the user wants.
     Warning,
@@ -92,6 +102,19 @@ impl Diagnostic {
     #[must_use]
     pub fn reworded(mut self, message: impl Into<String>) -> Self {
         self.message = message.into();
+        self
+    }
+
+    /// The same finding about something that no session and no canary touches: a warning at most, and a note where it is only
+    /// something that we would not do.
+    #[must_use]
+    pub fn harmless(mut self) -> Self {
+        if self.severity == Severity::Error {
+            self.severity = match self.code {
+                Code::Unsupported => Severity::Note,
+                _ => Severity::Warning,
+            };
+        }
         self
     }
 
@@ -259,6 +282,9 @@ pub struct Report {
     diagnostics: Vec<Diagnostic>,
     known: HashSet<Diagnostic>,
     errors: usize,
+    left_out: LeftOut,
+    missed: BTreeSet<(Kind, Id)>,
+    fatal: bool,
 }
 
 impl Report {
@@ -271,11 +297,61 @@ impl Report {
         }
     }
 
-    /// Adds the findings of another run.
+    /// Adds what was found elsewhere.
     pub fn extend(&mut self, other: Self) {
         for diagnostic in other.diagnostics {
             self.add(diagnostic);
         }
+        self.left_out.extend(other.left_out);
+        self.missed.extend(other.missed);
+        self.fatal |= other.fatal;
+    }
+
+    /// Adds what was found elsewhere, about something that no session and no canary touches: nothing is left out for it.
+    pub fn extend_harmless(&mut self, other: Self) {
+        for diagnostic in other.diagnostics {
+            self.add(diagnostic.harmless());
+        }
+        self.fatal |= other.fatal;
+    }
+
+    /// Remembers that an error takes this out of the output.
+    pub fn leave_out(&mut self, what: What, name: impl Into<String>) {
+        self.left_out.add(what, name);
+    }
+
+    /// What errors take out of the output.
+    #[must_use]
+    pub fn left_out(&self) -> &LeftOut {
+        &self.left_out
+    }
+
+    /// Remembers that an object is needed which is there, perhaps, and could not be read.
+    pub fn miss(&mut self, kind: Kind, id: &Id) {
+        self.missed.insert((kind, id.clone()));
+    }
+
+    /// The objects that are needed and could not be read.
+    #[must_use]
+    pub fn missed(&self) -> &BTreeSet<(Kind, Id)> {
+        &self.missed
+    }
+
+    /// Whether something is wrong, or missing, without which the thing that this is about cannot be generated.
+    #[must_use]
+    pub fn forbids(&self) -> bool {
+        self.has_errors() || !self.missed.is_empty()
+    }
+
+    /// An error that is about everything, so that nothing can be written.
+    pub fn abort(&mut self) {
+        self.fatal = true;
+    }
+
+    /// Whether nothing can be written.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        self.fatal
     }
 
     /// Whether any finding is an error.

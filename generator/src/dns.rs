@@ -25,6 +25,13 @@ pub fn is_name(text: &str) -> bool {
     text.len() <= MAX_LENGTH && text.split('.').all(label)
 }
 
+/// Whether a text can be the value of a label (Kubernetes: `IsValidLabelValue`).
+pub fn is_label_value(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let ends = text.bytes().next().into_iter().chain(text.bytes().next_back());
+    text.len() <= 63 && text.bytes().all(inner) && ends.into_iter().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 /// Whether a text can be the host name of a route or listener: a name, perhaps with `*` for its first label, and no
 /// address (Gateway API: `Hostname`).
 pub fn is_hostname(text: &str) -> bool {
@@ -55,6 +62,16 @@ mod tests {
             &"a".repeat(254),
         ] {
             assert!(!is_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_value_of_a_label_has_no_slash() {
+        for value in ["", "a", "Ingress_gateway.v1-b"] {
+            assert!(is_label_value(value), "{value}");
+        }
+        for value in ["a/b", "..", "-a", "a_", "../../a", "a b", "é", &"a".repeat(64)] {
+            assert!(!is_label_value(value), "{value}");
         }
     }
 

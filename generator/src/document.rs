@@ -3,15 +3,17 @@
 //!
 //! Not for meaning: whether objects fit together is decided by `crate::inventory` and what comes after it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::OnceCell};
 
 use rayon::prelude::*;
 use serde::{Deserialize, de};
+use serde_json::Value;
 use serde_saphyr::{Location, Options};
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    kind::{Kind, Recognized},
+    kind::{Kind, NotRead, Recognized},
+    left_out::What,
     source::{FileId, Place, Sources},
     wire::{
         Field, Object, OptionalField,
@@ -28,14 +30,20 @@ use crate::{
     yaml,
 };
 
+mod broken;
 mod list;
 mod one_go;
+mod raw;
+
+pub use raw::RawObjects;
+
+pub use broken::{Broken, Wants};
 
 /// How many wrong items of a `List` are told: each costs another look at the whole of it.
 const MAX_WRONG_ITEMS: usize = 20;
 
 /// Where a document begins, so that places in it can be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
     file: FileId,
     lines_before: usize,
@@ -104,8 +112,9 @@ pub enum Parsed {
 pub enum Outcome {
     /// An object.
     Object(Origin, Box<Parsed>),
-    /// There is an object of this kind and name, but its text is wrong. That has been reported.
-    Broken(Kind, Option<Name>),
+    /// There is an object of this kind, but its text is wrong. That is yet to be reported: how bad it is depends on what is
+    /// touched by it.
+    Broken(Box<Broken>),
     /// There may be any object here: the text is not even YAML. That has been reported.
     Unknown,
 }
@@ -124,9 +133,11 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
     let mut all = Vec::new();
     for (file, text) in sources.texts() {
         let before = all.len();
-        all.extend(split(file, text).into_iter().filter(Document::has_content));
+        let name = sources.name(file);
+        all.extend(split(file, name, text).into_iter().filter(Document::has_content));
         if all.len() == before {
-            let message = format!("`{}` is empty: it has no YAML document", sources.name(file));
+            report.leave_out(What::File, name);
+            let message = format!("`{name}` is empty: it has no YAML document");
             report.add(Diagnostic::error(Code::Syntax, message));
         }
     }
@@ -143,6 +154,11 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
             (outcomes, report)
         });
     report.extend(found);
+    // Where nothing can be read, an output without anything is not what is wanted.
+    let any = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Object(..)));
+    if !any && report.has_errors() {
+        report.abort();
+    }
     outcomes
 }
 
@@ -152,12 +168,13 @@ type Read = (Vec<Outcome>, Report);
 /// The text of one document.
 struct Document<'a> {
     origin: Origin,
+    file: &'a str,
     text: Cow<'a, str>,
 }
 
 /// Splits a text at its `---` lines. Such a line is never part of a value (YAML 1.2.2, section 9.1.2), so nothing is cut
 /// in two, and an error in one document does not hide the next one.
-fn split(file: FileId, text: &str) -> Vec<Document<'_>> {
+fn split<'a>(file: FileId, name: &'a str, text: &'a str) -> Vec<Document<'a>> {
     let mut documents = Vec::new();
     let mut origin = Origin { file, lines_before: 0 };
     let (mut start, mut offset) = (0_usize, 0_usize);
@@ -167,30 +184,33 @@ fn split(file: FileId, text: &str) -> Vec<Document<'_>> {
             .strip_prefix("---")
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
         if marker && !directives_only {
-            documents.extend(text.get(start..offset).map(|text| Document::new(origin, text)));
+            documents.extend(text.get(start..offset).map(|text| Document::new(origin, name, text)));
             (start, origin.lines_before) = (offset, number);
         }
         directives_only &= !marker && matches!(line.trim_start().chars().next(), None | Some('#' | '%'));
         offset = offset.saturating_add(line.len());
     }
-    documents.extend(text.get(start..).map(|text| Document::new(origin, text)));
+    documents.extend(text.get(start..).map(|text| Document::new(origin, name, text)));
     documents
 }
 
+/// Whether a line says nothing.
+fn is_blank(line: &str) -> bool {
+    let line = line.strip_prefix("---").unwrap_or(line).trim();
+    line.is_empty() || line.starts_with('#') || line == "..."
+}
+
 impl<'a> Document<'a> {
-    fn new(origin: Origin, text: &'a str) -> Self {
+    fn new(origin: Origin, file: &'a str, text: &'a str) -> Self {
         Self {
             origin,
+            file,
             text: yaml::untabbed(text),
         }
     }
 
     fn has_content(&self) -> bool {
-        let mut lines = self
-            .text
-            .lines()
-            .map(|line| line.strip_prefix("---").unwrap_or(line).trim());
-        lines.any(|line| !line.is_empty() && !line.starts_with('#') && line != "...")
+        !self.text.lines().all(is_blank)
     }
 
     fn read(&self, outcomes: &mut Vec<Outcome>, report: &mut Report) {
@@ -199,59 +219,95 @@ impl<'a> Document<'a> {
         }
         let header: Header = match self.parse(yaml::lenient()) {
             Ok(header) => header,
-            Err(error) => {
-                report.add(yaml::no_object(&error, self.origin));
-                return outcomes.push(Outcome::Unknown);
-            }
+            Err(error) => return self.unknown(yaml::no_object(&error, self.origin), None, outcomes, report),
         };
-        match self.recognize(&header, report) {
-            None => outcomes.push(Outcome::Unknown),
-            Some(Recognized::Unrelated) => {}
-            Some(Recognized::Known(kind)) => self.object(kind, outcomes, report),
-            Some(Recognized::List) => match self.parse::<ListHeader>(yaml::lenient()) {
+        match header.recognize(self.origin) {
+            Ok(Recognized::Unrelated) => {}
+            Ok(Recognized::Known(kind)) => self.object(kind, outcomes),
+            Ok(Recognized::List) => match self.parse::<ListHeader>(yaml::lenient()) {
                 Ok(list) => self.list(&list.items.unwrap_or_default(), outcomes, report),
-                Err(error) => {
-                    report.add(yaml::diagnostic(&error, self.origin));
-                    outcomes.push(Outcome::Unknown);
-                }
+                Err(error) => self.unknown(yaml::diagnostic(&error, self.origin), None, outcomes, report),
+            },
+            Err(unread) => match unread.kind {
+                Some(kind) => outcomes.push(self.broken(kind, unread.diagnostic, None, &self.values())),
+                None => self.unknown(unread.diagnostic, None, outcomes, report),
             },
         }
     }
 
-    /// What an object is to us. None: it should be told, and cannot be. That is reported.
-    fn recognize(&self, header: &Header, report: &mut Report) -> Option<Recognized> {
-        let recognized = header.recognize(self.origin);
-        recognized.map_err(|diagnostic| report.add(*diagnostic)).ok()
+    fn object(&self, kind: Kind, outcomes: &mut Vec<Outcome>) {
+        let parsed = self.with(yaml::strict(), |deserializer| kind.deserialize(deserializer));
+        outcomes.push(match parsed {
+            Ok(parsed) => Outcome::Object(self.origin, Box::new(parsed)),
+            Err(error) => self.broken(kind, yaml::diagnostic(&error, self.origin), None, &self.values()),
+        });
     }
 
-    fn object(&self, kind: Kind, outcomes: &mut Vec<Outcome>, report: &mut Report) {
-        let parsed = self.with(yaml::strict(), |deserializer| kind.deserialize(deserializer));
-        match parsed {
-            Ok(parsed) => outcomes.push(Outcome::Object(self.origin, Box::new(parsed))),
-            Err(error) => {
-                report.add(yaml::diagnostic(&error, self.origin));
-                let name = self.parse::<NameOnly>(yaml::lenient()).ok().map(Name::from);
-                outcomes.push(Outcome::Broken(kind, name));
-            }
-        }
+    /// An object whose kind is all that is sure. `item`: where it stands in a list, and not at the beginning.
+    fn broken(&self, kind: Kind, diagnostic: Diagnostic, item: Option<&Field<Header>>, values: &Value) -> Outcome {
+        Outcome::Broken(Box::new(Broken {
+            kind,
+            name: Name::of(values),
+            wants: Wants::of(kind, values),
+            label: self.label(item),
+            diagnostic,
+        }))
+    }
+
+    /// A text that may be any object.
+    fn unknown(
+        &self,
+        diagnostic: Diagnostic,
+        item: Option<&Field<Header>>,
+        outcomes: &mut Vec<Outcome>,
+        report: &mut Report,
+    ) {
+        report.add(diagnostic);
+        report.leave_out(What::Document, self.label(item));
+        outcomes.push(Outcome::Unknown);
+    }
+
+    /// The file and line at which the document or an item of it begins.
+    fn label(&self, item: Option<&Field<Header>>) -> String {
+        let first = self.text.lines().take_while(|line| is_blank(line)).count();
+        let line = match item {
+            Some(item) => self.origin.place(item).line,
+            None => self.origin.lines_before.saturating_add(first).saturating_add(1),
+        };
+        format!("{}:{line}", self.file)
+    }
+
+    /// The document as it is, whatever its fields are called; null where it is no YAML.
+    fn values(&self) -> Value {
+        self.parse(yaml::lenient()).unwrap_or_default()
     }
 
     /// The items of a `List`. The reader stops at each that is wrong; then it begins again, past all up to that one.
     fn list(&self, items: &[Field<Header>], outcomes: &mut Vec<Outcome>, report: &mut Report) {
+        let values = OnceCell::new();
+        let value = |position: usize| {
+            let whole = values.get_or_init(|| self.values());
+            whole.pointer(&format!("/items/{position}")).unwrap_or(&Value::Null)
+        };
         let mut kinds = Vec::new();
-        for item in items {
-            let recognized = self.recognize(&item.value, report);
-            if recognized == Some(Recognized::List) {
-                let message = "a List in a List is not read";
-                report.add(Diagnostic::error(Code::Unsupported, message).at(self.origin.place(item)));
-            }
-            if matches!(recognized, None | Some(Recognized::List)) {
-                outcomes.push(Outcome::Unknown);
-            }
+        for (position, item) in items.iter().enumerate() {
+            let recognized = item.value.recognize(self.origin);
             kinds.push(match recognized {
-                Some(Recognized::Known(kind)) => Some(kind),
+                Ok(Recognized::Known(kind)) => Some(kind),
                 _ => None,
             });
+            match recognized {
+                Ok(Recognized::Known(_) | Recognized::Unrelated) => {}
+                Ok(Recognized::List) => {
+                    let message = "a List in a List is not read";
+                    let diagnostic = Diagnostic::error(Code::Unsupported, message).at(self.origin.place(item));
+                    self.unknown(diagnostic, Some(item), outcomes, report);
+                }
+                Err(unread) => match unread.kind {
+                    Some(kind) => outcomes.push(self.broken(kind, unread.diagnostic, Some(item), value(position))),
+                    None => self.unknown(unread.diagnostic, Some(item), outcomes, report),
+                },
+            }
         }
         let mut next = 0;
         for _ in 0..MAX_WRONG_ITEMS {
@@ -266,15 +322,24 @@ impl<'a> Document<'a> {
                     .map(|parsed| Outcome::Object(self.origin, Box::new(parsed))),
             );
             let Err(error) = result else { return };
-            report.add(yaml::diagnostic(&error, self.origin));
+            let diagnostic = yaml::diagnostic(&error, self.origin);
             match kinds.get(at).copied().flatten() {
-                Some(kind) => outcomes.push(Outcome::Broken(kind, None)),
+                Some(kind) => outcomes.push(self.broken(kind, diagnostic, items.get(at), value(at))),
                 // It is not one of the items, so nothing more can be read.
-                None => break,
+                None => return self.unknown(diagnostic, None, outcomes, report),
             }
             next = at.saturating_add(1);
         }
-        outcomes.push(Outcome::Unknown);
+        let rest = items.len().saturating_sub(next);
+        if rest > 0 {
+            let message = format!(
+                "{MAX_WRONG_ITEMS} items of this List are wrong, and so the {rest} that come after them are not looked at"
+            );
+            let place = items.get(next).map(|item| self.origin.place(item));
+            let diagnostic = Diagnostic::error(Code::Syntax, message);
+            let diagnostic = place.into_iter().fold(diagnostic, Diagnostic::at);
+            self.unknown(diagnostic, items.get(next), outcomes, report);
+        }
     }
 
     fn parse<T: for<'de> Deserialize<'de>>(&self, options: Options) -> Result<T, serde_saphyr::Error> {
@@ -303,35 +368,20 @@ struct ListHeader {
     items: Option<Vec<Field<Header>>>,
 }
 
-#[derive(Debug, Deserialize)]
-struct NameOnly {
-    metadata: NameOnlyMetadata,
-}
-
-#[derive(Debug, Deserialize)]
-struct NameOnlyMetadata {
-    namespace: Option<String>,
-    name: String,
-}
-
-impl From<NameOnly> for Name {
-    fn from(NameOnly { metadata }: NameOnly) -> Self {
-        Self {
-            namespace: metadata.namespace,
-            name: metadata.name,
-        }
-    }
+/// Why a header tells no object that is read.
+struct UnreadHeader {
+    /// The kind, if that is sure.
+    kind: Option<Kind>,
+    diagnostic: Diagnostic,
 }
 
 impl Header {
-    fn recognize(&self, origin: Origin) -> Result<Recognized, Box<Diagnostic>> {
+    fn recognize(&self, origin: Origin) -> Result<Recognized, Box<UnreadHeader>> {
         let missing = |field: &str, place: Option<Place>| {
             let message = format!("this is no Kubernetes object: it has no `{field}`");
             let diagnostic = Diagnostic::error(Code::Syntax, message);
-            Box::new(match place {
-                Some(place) => diagnostic.at(place),
-                None => diagnostic,
-            })
+            let diagnostic = place.into_iter().fold(diagnostic, Diagnostic::at);
+            Box::new(UnreadHeader { kind: None, diagnostic })
         };
         let place = |field: &OptionalField<String>| field.as_ref().map(|field| origin.place(field));
         let first_line = Place {
@@ -347,7 +397,13 @@ impl Header {
             return Err(missing("apiVersion", Some(origin.place(kind))));
         };
         Recognized::new(&api_version.value, &kind.value).map_err(|invalid| {
-            Box::new(Diagnostic::error(Code::Unsupported, invalid.to_string()).at(origin.place(api_version)))
+            Box::new(UnreadHeader {
+                kind: match &invalid {
+                    NotRead::Version { kind, .. } => Kind::named(kind),
+                    NotRead::TypedList(_) => None,
+                },
+                diagnostic: Diagnostic::error(Code::Unsupported, invalid.to_string()).at(origin.place(api_version)),
+            })
         })
     }
 }

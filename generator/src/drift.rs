@@ -52,7 +52,7 @@ pub fn diff(outputs: &[Output], format: Format, directory: &Path) -> Result<Stri
     }
     for output in outputs {
         let path = directory.join(output::file_name(output, format));
-        let there = match fs::read(&path) {
+        let there = match read_regular(&path) {
             Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(cause) => return Err(DriftError::File { path, cause }),
@@ -63,6 +63,15 @@ pub fn diff(outputs: &[Output], format: Format, directory: &Path) -> Result<Stri
     Ok(differing
         .map(|(path, (there, wanted))| unified(path, there.as_deref(), wanted.as_deref()))
         .collect())
+}
+
+/// The content of a regular file. Nothing else has been generated: the content of a file to which a link leads would be printed as
+/// a difference, and a pipe may never end.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::symlink_metadata(path)?.is_file() {
+        return fs::read(path);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
 }
 
 fn unified(path: &Path, there: Option<&str>, wanted: Option<&str>) -> String {
@@ -85,7 +94,7 @@ fn ours(directory: &Path) -> Result<Vec<(PathBuf, String)>, DriftError> {
         let manifest = path
             .extension()
             .is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known));
-        if !manifest || !path.is_file() {
+        if !manifest || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
             continue;
         }
         match fs::read(&path).map(String::from_utf8) {

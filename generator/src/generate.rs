@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::{
     cli::{self, FailStrategy, TargetName},
-    diagnostic::Report,
-    document,
+    diagnostic::{Code, Diagnostic, Report},
+    document::{self, RawObjects},
     emit::{Output, envoy, istio},
     inventory::Inventory,
     plan::Plan,
@@ -38,6 +38,11 @@ pub enum InvalidFlags {
     /// Istio fetches the module from a URL.
     #[error("--wasm must be a URL for --target istio: oci://, https://, http:// or file://")]
     NotAUrl,
+    /// What is generated is no place for a password.
+    #[error(
+        "--wasm must not have a user name or password in its URL: everyone who can read the WasmPlugin would see them"
+    )]
+    UserInfo,
     /// A local Envoy reads the module from a file.
     #[error("--wasm must be the path of a file for --target envoy")]
     NotAPath,
@@ -89,6 +94,9 @@ fn istio_options(flags: &cli::Recipe) -> Result<istio::Options, InvalidFlags> {
     if !schemes.iter().any(|scheme| flags.wasm.starts_with(scheme)) {
         return Err(InvalidFlags::NotAUrl);
     }
+    if has_user_info(&flags.wasm) {
+        return Err(InvalidFlags::UserInfo);
+    }
     let sha256 = checksum(&flags.wasm, flags.wasm_sha256.as_deref())?;
     let fail_strategy = flags.fail_strategy.unwrap_or(FailStrategy::Open);
     let version = flags.istio_version.unwrap_or_default();
@@ -102,6 +110,19 @@ fn istio_options(flags: &cli::Recipe) -> Result<istio::Options, InvalidFlags> {
         fail_strategy,
         version,
     })
+}
+
+/// Whether a URL names a user (RFC 3986, section 3.2.1). The `@` of a digest is none.
+fn has_user_info(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return false;
+    };
+    let rest = match scheme {
+        "oci" => rest.split_once("@sha256:").map_or(rest, |(image, _)| image),
+        _ => rest,
+    };
+    let authority = rest.split(['/', '?', '#', '\\']).next();
+    authority.is_some_and(|authority| authority.contains('@'))
 }
 
 /// The checksum that Istio is to compare: the flag's, or the one by which an `oci://` URL names its image.
@@ -154,15 +175,41 @@ fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
     })
 }
 
-/// Generates. When the report has errors afterwards, what comes back must not be used.
+/// Generates. What is wrong is left out, and the report names it; when the report is fatal afterwards, what comes back must not
+/// be used.
 pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<Output> {
-    let mut inventory = Inventory::new(document::read(sources, report), report);
-    if let Target::Istio(options) = target {
-        inventory.gateway_namespace.clone_from(&options.gateway_namespace);
+    let mut inventory = Inventory::new(document::read(sources, report));
+    match target {
+        Target::Istio(options) => inventory.gateway_namespace.clone_from(&options.gateway_namespace),
+        Target::Envoy(_) => inventory.needs_endpoints = true,
     }
     let plan = Plan::new(&inventory, report);
     match target {
-        Target::Istio(options) => istio::emit(&plan, options, report),
+        Target::Istio(options) => {
+            let outputs = istio::emit(&plan, &inventory, &RawObjects::new(sources), options, report);
+            if !outputs.is_empty() {
+                warn_of_module(options, report);
+            }
+            outputs
+        }
         Target::Envoy(options) => envoy::emit(&plan, &inventory, options, report),
     }
+}
+
+/// Reports a module of which nothing says that it is the one that is meant. With a checksum, Istio compares it.
+fn warn_of_module(options: &istio::Options, report: &mut Report) {
+    if options.sha256.is_some() {
+        return;
+    }
+    let message = if options.url.starts_with("http://") {
+        "the gateways fetch the module by http://, so that anyone on the way can give them another one, which then sees and \
+         changes all requests"
+    } else if options.url.starts_with("oci://") {
+        "the gateways fetch the module by the tag of an image, so that anyone who can push to the registry can give them \
+         another one, which then sees and changes all requests"
+    } else {
+        return;
+    };
+    let warning = Diagnostic::warning(Code::Unverified, message);
+    report.add(warning.help("name the checksum with --wasm-sha256"));
 }

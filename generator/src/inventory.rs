@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    diagnostic::{Code, Diagnostic, Report},
+    diagnostic::{Code, Diagnostic},
     dns,
-    document::{Origin, Outcome, Parsed},
+    document::{Broken, Origin, Outcome, Parsed, Wants},
     kind::Kind,
     similar,
     source::Place,
@@ -80,10 +80,15 @@ impl<T> Item<T> {
     }
 
     /// Its names become parts of names that we make, and of file names.
-    fn check_names(&self, report: &mut Report) {
-        for field in std::iter::once(&self.metadata.name).chain(&self.metadata.namespace) {
-            check_name(field, self.origin, report);
-        }
+    fn wrong_name(&self) -> Option<Diagnostic> {
+        let mut names = std::iter::once(&self.metadata.name).chain(&self.metadata.namespace);
+        names.find_map(|field| wrong_name(field, self.origin))
+    }
+
+    /// Its kind, namespace and name, as lists of what is left out have them.
+    #[must_use]
+    pub fn name(&self, kind: Kind) -> String {
+        format!("{kind}/{}", self.id)
     }
 
     /// The place of its name.
@@ -107,17 +112,34 @@ impl Item<HttpRouteSpec> {
     }
 }
 
-/// Reports a text that is no name of an object.
-pub fn check_name(field: &Field<String>, origin: Origin, report: &mut Report) {
+/// What is to be said about a text that is no name of an object.
+#[must_use]
+pub fn wrong_name(field: &Field<String>, origin: Origin) -> Option<Diagnostic> {
     let text = field.value.as_str();
-    if !dns::is_name(text) {
-        let message = format!(
+    let message = || {
+        format!(
             "`{text}` is not a name: it has at most {} lower-case letters, digits, `-` and `.`, and a letter or digit at \
              both ends",
             dns::MAX_LENGTH
-        );
-        report.add(Diagnostic::error(Code::Invalid, message).at(origin.place(field)));
-    }
+        )
+    };
+    (!dns::is_name(text)).then(|| Diagnostic::error(Code::Invalid, message()).at(origin.place(field)))
+}
+
+/// An object that is there and is not used, since something is wrong with it as a whole. How bad that is depends on what is
+/// touched by it, which is not known here.
+#[derive(Debug)]
+pub struct Unread {
+    /// Its kind.
+    pub kind: Kind,
+    /// Who it is, if that is known.
+    pub id: Option<Id>,
+    /// What a route wants.
+    pub wants: Option<Wants>,
+    /// What a list of things that are left out calls it.
+    pub label: String,
+    /// What is wrong.
+    pub diagnostic: Diagnostic,
 }
 
 /// What a search came to.
@@ -125,7 +147,7 @@ pub fn check_name(field: &Field<String>, origin: Origin, report: &mut Report) {
 pub enum Found<'a, T> {
     /// Here it is.
     Item(&'a Item<T>),
-    /// It may be there, but a text could not be read. That is an error already, so nothing more needs to be said.
+    /// It may be there, but a text could not be read. That is told already, so nothing more needs to be said.
     Unknown,
     /// It is not there. Perhaps the user meant this name.
     Nothing(Option<&'a str>),
@@ -181,18 +203,46 @@ impl<T> Items<T> {
         self.any_unknown || !self.broken.is_empty()
     }
 
-    fn insert(&mut self, kind: Kind, item: Item<T>, report: &mut Report) {
-        item.check_names(report);
+    /// Adds an object, unless something is wrong with it as a whole.
+    fn insert(&mut self, kind: Kind, item: Item<T>) -> Result<(), Box<Unread>> {
+        let unread = |label: String, diagnostic: Diagnostic| {
+            Box::new(Unread {
+                kind,
+                id: Some(item.id.clone()),
+                wants: None,
+                label,
+                diagnostic,
+            })
+        };
+        if let Some(diagnostic) = item.wrong_name() {
+            let unread = unread(format!("{kind}/{}", item.id), diagnostic);
+            self.broken.push(item.id);
+            return Err(unread);
+        }
         if let Some(other) = self.by_id.get(&item.id) {
             let message = format!("{kind} {} stands in two documents", item.id);
             let diagnostic = Diagnostic::error(Code::Duplicate, message)
                 .at(item.place())
                 .with(other.place(), "it stands here already");
-            return report.add(diagnostic);
+            return Err(unread(format!("the second {kind}/{}", item.id), diagnostic));
         }
         self.by_id.insert(item.id.clone(), Box::new(item));
+        Ok(())
     }
 }
+
+/// The kinds of objects of which it matters that one may be there and cannot be read.
+const MARKED: [Kind; 9] = [
+    Kind::Gateway,
+    Kind::HttpRoute,
+    Kind::GrpcRoute,
+    Kind::VirtualService,
+    Kind::IstioGateway,
+    Kind::DestinationRule,
+    Kind::Service,
+    Kind::Namespace,
+    Kind::ReferenceGrant,
+];
 
 /// All objects of the input.
 #[derive(Debug, Default)]
@@ -217,8 +267,12 @@ pub struct Inventory {
     external_services: BTreeMap<String, Item<ServiceSpec>>,
     /// The rules for destinations by the full names of their hosts.
     destinations: BTreeMap<String, BTreeSet<Id>>,
+    /// What is not in all this, though it is in the input.
+    pub unread: Vec<Unread>,
     /// The namespace of the pods of Istio's own gateways. None: that of the gateway.
     pub gateway_namespace: Option<String>,
+    /// Whether endpoints and pods are needed.
+    pub needs_endpoints: bool,
     /// The gRPC routes.
     pub grpc_routes: Items<HttpRouteSpec>,
     /// The Services.
@@ -234,32 +288,19 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Sorts what was read. Two documents for one object are reported.
-    pub fn new(outcomes: Vec<Outcome>, report: &mut Report) -> Self {
+    /// Sorts what was read. What cannot be used is in `unread`.
+    #[must_use]
+    pub fn new(outcomes: Vec<Outcome>) -> Self {
         let mut inventory = Self::default();
         for outcome in outcomes {
             match outcome {
-                Outcome::Object(origin, parsed) => inventory.insert(origin, *parsed, report),
-                Outcome::Broken(kind, Some(name)) => {
-                    let namespace = match kind {
-                        Kind::Namespace => "",
-                        _ => name.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE),
-                    };
-                    inventory.mark(kind, Some(&Id::new(namespace, &name.name)));
+                Outcome::Object(origin, parsed) => {
+                    let inserted = inventory.insert(origin, *parsed);
+                    inventory.unread.extend(inserted.err().map(|unread| *unread));
                 }
-                Outcome::Broken(kind, None) => inventory.mark(kind, None),
+                Outcome::Broken(broken) => inventory.insert_broken(*broken),
                 Outcome::Unknown => {
-                    let kinds = [
-                        Kind::Gateway,
-                        Kind::HttpRoute,
-                        Kind::VirtualService,
-                        Kind::IstioGateway,
-                        Kind::DestinationRule,
-                        Kind::Service,
-                        Kind::Namespace,
-                        Kind::ReferenceGrant,
-                    ];
-                    for kind in kinds {
+                    for kind in MARKED {
                         inventory.mark(kind, None);
                     }
                 }
@@ -274,6 +315,17 @@ impl Inventory {
         of_gateway_api.chain(self.virtual_services.iter())
     }
 
+    /// Whether a route of this kind and name is there.
+    #[must_use]
+    pub fn has_route(&self, kind: Kind, id: &Id) -> bool {
+        let routes = match kind {
+            Kind::VirtualService => &self.virtual_services,
+            Kind::GrpcRoute => &self.grpc_routes,
+            _ => &self.http_routes,
+        };
+        routes.by_id.contains_key(id)
+    }
+
     /// The host of a service entry.
     #[must_use]
     pub fn external_service(&self, host: &str) -> Option<&Item<ServiceSpec>> {
@@ -286,67 +338,96 @@ impl Inventory {
         ids.filter_map(|id| self.destination_rules.by_id.get(id).map(Box::as_ref))
     }
 
-    fn insert(&mut self, origin: Origin, parsed: Parsed, report: &mut Report) {
+    fn insert(&mut self, origin: Origin, parsed: Parsed) -> Result<(), Box<Unread>> {
         fn item<S>(origin: Origin, object: Object<S>) -> Item<S> {
             Item::new(origin, object.metadata, object.spec)
         }
         match parsed {
-            Parsed::BackendLbPolicy(object) => {
-                self.backend_lb_policies
-                    .insert(Kind::BackendLbPolicy, item(origin, object), report);
+            Parsed::BackendLbPolicy(object) => self
+                .backend_lb_policies
+                .insert(Kind::BackendLbPolicy, item(origin, object)),
+            Parsed::XBackendTrafficPolicy(object) => self
+                .x_backend_traffic_policies
+                .insert(Kind::XBackendTrafficPolicy, item(origin, object)),
+            Parsed::CanaryPolicy(object) => self.canary_policies.insert(Kind::CanaryPolicy, item(origin, *object)),
+            Parsed::Gateway(object) => self.gateways.insert(Kind::Gateway, item(origin, object)),
+            // What an earlier run has generated is not input.
+            Parsed::HttpRoute(Object { metadata, .. }) | Parsed::GrpcRoute(Object { metadata, .. })
+                if metadata.is_generated() =>
+            {
+                Ok(())
             }
-            Parsed::XBackendTrafficPolicy(object) => {
-                self.x_backend_traffic_policies
-                    .insert(Kind::XBackendTrafficPolicy, item(origin, object), report);
-            }
-            Parsed::CanaryPolicy(object) => {
-                self.canary_policies
-                    .insert(Kind::CanaryPolicy, item(origin, *object), report);
-            }
-            Parsed::Gateway(object) => self.gateways.insert(Kind::Gateway, item(origin, object), report),
-            Parsed::HttpRoute(object) => self.http_routes.insert(Kind::HttpRoute, item(origin, object), report),
+            Parsed::HttpRoute(object) => self.http_routes.insert(Kind::HttpRoute, item(origin, object)),
             Parsed::GrpcRoute(object) => {
                 let item = Item::new(origin, object.metadata, object.spec.into());
-                self.grpc_routes.insert(Kind::GrpcRoute, item, report);
+                self.grpc_routes.insert(Kind::GrpcRoute, item)
             }
             Parsed::VirtualService(object) => {
                 let item = Item::new(origin, object.metadata, object.spec.into());
-                self.virtual_services.insert(Kind::VirtualService, item, report);
+                self.virtual_services.insert(Kind::VirtualService, item)
             }
             Parsed::IstioGateway(object) => {
                 let item = Item::new(origin, object.metadata, object.spec.into());
-                self.istio_gateways.insert(Kind::IstioGateway, item, report);
+                self.istio_gateways.insert(Kind::IstioGateway, item)
             }
             Parsed::DestinationRule(object) => {
                 let rule = item(origin, object);
                 let host = dns::full_name(&rule.spec.host.value, &rule.id.namespace);
-                self.destinations.entry(host).or_default().insert(rule.id.clone());
-                self.destination_rules.insert(Kind::DestinationRule, rule, report);
+                let id = rule.id.clone();
+                self.destination_rules.insert(Kind::DestinationRule, rule)?;
+                self.destinations.entry(host).or_default().insert(id);
+                Ok(())
             }
             Parsed::ServiceEntry(object) => {
                 for service in object.spec.services() {
                     self.insert_external(Item::new(origin, object.metadata.clone(), service));
                 }
+                Ok(())
             }
-            Parsed::Service(object) => self.services.insert(Kind::Service, item(origin, object), report),
+            Parsed::Service(object) => self.services.insert(Kind::Service, item(origin, object)),
             Parsed::Pod(pod) => {
                 let item = Item::new(origin, pod.metadata.clone(), pod);
-                self.pods.insert(Kind::Pod, item, report);
+                self.pods.insert(Kind::Pod, item)
             }
             Parsed::Namespace(namespace) => {
                 let mut item = Item::new(origin, namespace.metadata.clone(), namespace);
                 item.id.namespace.clear();
-                self.namespaces.insert(Kind::Namespace, item, report);
+                self.namespaces.insert(Kind::Namespace, item)
             }
             Parsed::EndpointSlice(slice) => {
                 let item = Item::new(origin, slice.metadata.clone(), slice);
-                self.endpoint_slices.insert(Kind::EndpointSlice, item, report);
+                self.endpoint_slices.insert(Kind::EndpointSlice, item)
             }
-            Parsed::ReferenceGrant(object) => {
-                self.reference_grants
-                    .insert(Kind::ReferenceGrant, item(origin, object), report);
-            }
+            Parsed::ReferenceGrant(object) => self.reference_grants.insert(Kind::ReferenceGrant, item(origin, object)),
         }
+    }
+
+    /// An object that cannot be read.
+    fn insert_broken(&mut self, broken: Broken) {
+        let Broken {
+            kind,
+            name,
+            wants,
+            label,
+            diagnostic,
+        } = broken;
+        let id = name.map(|name| match kind {
+            Kind::Namespace => Id::new("", &name.name),
+            _ => Id::new(name.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE), &name.name),
+        });
+        self.mark(kind, id.as_ref());
+        let label = match &id {
+            Some(id) if id.namespace.is_empty() => format!("{kind}/{}", id.name),
+            Some(id) => format!("{kind}/{id}"),
+            None => format!("{kind} at {label}"),
+        };
+        self.unread.push(Unread {
+            kind,
+            id,
+            wants,
+            label,
+            diagnostic,
+        });
     }
 
     /// A host of several service entries has the ports of all of them, as a gateway has the clusters of all of them. It stands
@@ -368,11 +449,18 @@ impl Inventory {
         self.external_services.insert(host, first);
     }
 
+    /// Whether there may be routes that could not be read.
+    #[must_use]
+    pub fn any_route_unread(&self) -> bool {
+        self.http_routes.any_unread() || self.grpc_routes.any_unread() || self.virtual_services.any_unread()
+    }
+
     /// Remembers that an object of this kind, or any one of it, could not be read: those who miss it need not say so.
     fn mark(&mut self, kind: Kind, id: Option<&Id>) {
         let (broken, any_unknown) = match kind {
             Kind::Gateway => (&mut self.gateways.broken, &mut self.gateways.any_unknown),
             Kind::HttpRoute => (&mut self.http_routes.broken, &mut self.http_routes.any_unknown),
+            Kind::GrpcRoute => (&mut self.grpc_routes.broken, &mut self.grpc_routes.any_unknown),
             Kind::VirtualService => (
                 &mut self.virtual_services.broken,
                 &mut self.virtual_services.any_unknown,

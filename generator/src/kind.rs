@@ -82,7 +82,12 @@ const KINDS: [Row; 15] = [
     (Kind::Pod, "Pod", "", &["v1"]),
     (Kind::Namespace, "Namespace", "", &["v1"]),
     (Kind::EndpointSlice, "EndpointSlice", "discovery.k8s.io", &["v1"]),
-    (Kind::ReferenceGrant, "ReferenceGrant", GATEWAY_API, &["v1", "v1beta1"]),
+    (
+        Kind::ReferenceGrant,
+        "ReferenceGrant",
+        GATEWAY_API,
+        &["v1", "v1beta1", "v1alpha2"],
+    ),
 ];
 
 /// A kind that is read, by its names.
@@ -194,6 +199,20 @@ impl Recognized {
 }
 
 impl Kind {
+    /// The kind of this name, if only one kind that is read has it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let mut named = KINDS.into_iter().filter(|(_, other, ..)| *other == name);
+        let (kind, ..) = named.next()?;
+        named.next().is_none().then_some(kind)
+    }
+
+    /// Whether it is one of the routes.
+    #[must_use]
+    pub fn is_route(self) -> bool {
+        matches!(self, Self::HttpRoute | Self::GrpcRoute | Self::VirtualService)
+    }
+
     /// Whether it is one of the policies.
     #[must_use]
     pub fn is_policy(self) -> bool {

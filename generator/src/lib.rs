@@ -15,7 +15,8 @@
 //! | objects to bytes | [`output`], or to what is different: [`drift`] |
 //! | or instead of that, what became of each policy | [`validate`] |
 //!
-//! Whatever is found to be wrong on the way is a [`diagnostic::Diagnostic`]; a step reports all that it finds and goes on.
+//! Whatever is found to be wrong on the way is a [`diagnostic::Diagnostic`]; a step reports all that it finds and goes on. An
+//! error takes out the rule, route or policy that it is about, and nothing else: [`left_out`].
 
 #![forbid(unsafe_code)]
 // A test may overflow: that is how it fails.
@@ -38,6 +39,7 @@ pub mod generate;
 pub mod inventory;
 pub mod keygen;
 pub mod kind;
+pub mod left_out;
 pub mod output;
 pub mod plan;
 pub mod session;

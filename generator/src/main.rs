@@ -1,6 +1,7 @@
-//! The `mooring` command: what is done with errors, and nothing else. Exit status 0: done; 1: the input is wrong or
-//! something cannot be read or written; 2: the flags are wrong. Where two things are compared, 1 says that they differ and
-//! 2 that something is wrong, as `diff` has it. A closed pipe is no error.
+//! The `mooring` command: what is done with errors, and nothing else. Exit status 0: done; 1: nothing is done, since something
+//! cannot be read or written, or since `--strict` minds an error; 2: the flags are wrong; 3: done, and what is wrong in the input
+//! is left out. Where two things are compared, 1 says that they differ and 2 that nothing can be compared, as `diff` has it.
+//! A closed pipe is no error.
 
 use std::{
     io::{self, Write as _},
@@ -33,6 +34,9 @@ const DIFFERENT: u8 = 1;
 /// Two things cannot be compared, because something is wrong.
 const TROUBLE: u8 = 2;
 
+/// Everything is done but for what is wrong in the input.
+const LEFT_OUT: u8 = 3;
+
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     let (result, failure) = match &command {
@@ -57,23 +61,23 @@ fn main() -> ExitCode {
 
 fn generate(flags: &Generate) -> anyhow::Result<ExitCode> {
     let recipe = &flags.recipe;
-    let Some(outputs) = outputs(recipe, "generate")? else {
+    let Some(made) = outputs(recipe, "generate")? else {
         return Ok(ExitCode::FAILURE);
     };
     match &flags.output_dir {
-        Some(directory) => output::write(&outputs, recipe.output, directory)?,
-        None => print_all(&output::pieces(&outputs, recipe.output)?)?,
+        Some(directory) => output::write(&made.outputs, recipe.output, directory)?,
+        None => print_all(&output::pieces(&made.outputs, recipe.output)?)?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(made.status())
 }
 
 fn check(recipe: &Recipe, command: &str, directory: &Path) -> anyhow::Result<ExitCode> {
-    let Some(outputs) = outputs(recipe, command)? else {
+    let Some(made) = outputs(recipe, command)? else {
         return Ok(ExitCode::from(TROUBLE));
     };
-    let diff = drift::diff(&outputs, recipe.output, directory)?;
+    let diff = drift::diff(&made.outputs, recipe.output, directory)?;
     if diff.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(made.status());
     }
     // Whoever does not read the differences to the end still wants to know that there are some.
     match print(&diff) {
@@ -82,8 +86,24 @@ fn check(recipe: &Recipe, command: &str, directory: &Path) -> anyhow::Result<Exi
     }
 }
 
-/// What is generated. None: the input is wrong, and the user has been told.
-fn outputs(recipe: &Recipe, command: &str) -> anyhow::Result<Option<Vec<Output>>> {
+/// What is generated.
+struct Made {
+    outputs: Vec<Output>,
+    complete: bool,
+}
+
+impl Made {
+    fn status(&self) -> ExitCode {
+        if self.complete {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(LEFT_OUT)
+        }
+    }
+}
+
+/// What is generated. None: nothing can be, and the user has been told.
+fn outputs(recipe: &Recipe, command: &str) -> anyhow::Result<Option<Made>> {
     let target = Target::try_from(recipe).unwrap_or_else(|invalid| refuse(command, invalid));
     let mut report = Report::default();
     let sources = read(&recipe.input, &mut report)?;
@@ -93,7 +113,14 @@ fn outputs(recipe: &Recipe, command: &str) -> anyhow::Result<Option<Vec<Output>>
         // Whoever does not listen still gets the exit status.
         let _ = writeln!(stderr, "{}\n", diagnostic.render(&sources));
     }
-    Ok((!report.has_errors()).then_some(outputs))
+    let complete = !report.has_errors() && report.left_out().is_empty();
+    if report.is_fatal() || (recipe.strict && !complete) {
+        return Ok(None);
+    }
+    if !report.left_out().is_empty() {
+        let _ = writeln!(stderr, "left out because of errors: {}", report.left_out());
+    }
+    Ok(Some(Made { outputs, complete }))
 }
 
 fn validate(flags: &Validate) -> anyhow::Result<ExitCode> {

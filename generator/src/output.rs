@@ -1,7 +1,9 @@
 //! How objects are written: YAML or JSON, as one text or as one file each. The same objects give the same bytes.
 
 use std::{
-    fs, io, iter,
+    fs,
+    io::{self, Write as _},
+    iter,
     path::{Path, PathBuf},
 };
 
@@ -29,6 +31,9 @@ pub enum OutputError {
         /// Why.
         cause: io::Error,
     },
+    /// A file would be somewhere else than in the directory.
+    #[error("cannot write `{0}`: it is not the name of a file")]
+    Name(String),
     /// An object cannot be put into YAML.
     #[error("cannot write YAML: {0}")]
     Yaml(#[from] serde_saphyr::ser::Error),
@@ -78,7 +83,11 @@ pub fn write(outputs: &[Output], format: Format, directory: &Path) -> Result<(),
     })?;
     let mut renames = Renames::default();
     for output in outputs {
-        let path = directory.join(file_name(output, format));
+        let name = file_name(output, format);
+        if name.contains(['/', '\\', '\0']) || name.starts_with('.') {
+            return Err(OutputError::Name(name));
+        }
+        let path = directory.join(name);
         let text = text(output, format)?;
         renames
             .prepare(&path, &text)
@@ -95,15 +104,13 @@ struct Renames {
 
 impl Renames {
     fn prepare(&mut self, path: &Path, text: &str) -> io::Result<()> {
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(format!(".{}.tmp", std::process::id()));
-        let temporary = PathBuf::from(temporary);
         if path.is_dir() {
             // Found out now, before any file has taken its place.
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        self.pending.push((temporary.clone(), path.to_owned()));
-        fs::write(&temporary, text)
+        let (temporary, mut file) = create_temporary(path)?;
+        self.pending.push((temporary, path.to_owned()));
+        file.write_all(text.as_bytes())
     }
 
     fn finish(mut self) -> Result<(), OutputError> {
@@ -116,6 +123,18 @@ impl Renames {
         }
         Ok(())
     }
+}
+
+/// A new file beside another, and its name. Others may write into the directory too: the name cannot be guessed, and what is
+/// there already, a link for example, is neither opened nor replaced.
+fn create_temporary(path: &Path) -> io::Result<(PathBuf, fs::File)> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{:016x}.tmp", u64::from_ne_bytes(random)));
+    let name = PathBuf::from(name);
+    let file = fs::OpenOptions::new().write(true).create_new(true).open(&name)?;
+    Ok((name, file))
 }
 
 impl Drop for Renames {
@@ -140,4 +159,21 @@ fn yaml(separator: &str, value: &Value) -> Result<String, serde_saphyr::ser::Err
     let mut text = separator.to_owned();
     serde_saphyr::to_fmt_writer_with_options(&mut text, value, options)?;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_nowhere_but_in_the_directory() {
+        for stem in ["../x", "a/../../x", "/x", "a\\b", "..", ".x"] {
+            let output = Output {
+                file_stem: stem.to_owned(),
+                value: Value::Null,
+            };
+            let written = write(&[output], Format::Yaml, &std::env::temp_dir());
+            assert!(matches!(written, Err(OutputError::Name(_))), "{stem}");
+        }
+    }
 }

@@ -15,6 +15,10 @@ use crate::{
     source::Place,
 };
 
+mod app_cookies;
+pub(crate) mod domain;
+mod field_names;
+
 /// A value and the place at which it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located<T> {
@@ -49,7 +53,7 @@ pub struct SessionPolicy {
     pub cookie: Cookie,
     /// Where `lifetimeType` was written.
     pub lifetime_place: Option<Place>,
-    /// Where cookie attributes were written.
+    /// Where cookie attributes and `strict` were written.
     pub attribute_places: Vec<(&'static str, Place)>,
     /// Whether a part of it could not be read. That has been reported; what seems to be missing may be that part.
     pub partial: bool,
@@ -87,13 +91,15 @@ impl SessionPolicy {
             absolute_timeout: value(&self.absolute_timeout),
             idle_timeout: value(&self.idle_timeout),
             refresh_interval: value(&self.refresh_interval),
+            strict: self.strict,
             forward_token: self.forward_token,
             cookie: self.cookie.clone(),
         }
     }
 
-    /// Reports everything that is wrong with it. Returns whether nothing is.
+    /// Reports everything that is wrong with it, and a name that may do harm. Returns whether nothing is wrong.
     pub fn check(&self, report: &mut Report) -> bool {
+        self.warn_of_app_cookie(report);
         let mut problems = self.single_problems();
         if problems.is_empty() && !self.partial {
             problems.extend(self.combined_problem());
@@ -105,15 +111,34 @@ impl SessionPolicy {
         sound
     }
 
+    fn warn_of_app_cookie(&self, report: &mut Report) {
+        let named = self.name.as_ref().filter(|_| self.transport == Transport::Cookie);
+        let Some(name) = named.filter(|name| app_cookies::are_used(&name.value)) else {
+            return;
+        };
+        let message = format!(
+            "the session name `{}` is the name of a cookie in which applications keep their own sessions: an application's \
+             cookie of that name is replaced in the browser, and never reaches the application",
+            name.value
+        );
+        let help = "choose another session name, or none: then each rule gets a name of its own";
+        report.add(Diagnostic::warning(Code::Conflicted, message).at(name.place).help(help));
+    }
+
     /// What is wrong with a value whatever the others are.
     fn single_problems(&self) -> Vec<(String, Place)> {
         let mut problems = Vec::new();
         if let Some(session_name) = &self.name {
             let checked = match self.transport {
                 Transport::Cookie => name::check_token(&session_name.value),
-                Transport::Header => name::check_header(&session_name.value),
+                Transport::Header => field_names::check(&session_name.value),
             };
             problems.extend(checked.err().map(|invalid| (invalid.to_string(), session_name.place)));
+        }
+        if let Some(domain) = &self.cookie.domain
+            && let Err(invalid) = domain::check(domain)
+        {
+            problems.push((invalid.to_string(), self.place_of_attribute("Domain")));
         }
         let timeouts = [
             ("absoluteTimeout", &self.absolute_timeout),
@@ -134,12 +159,12 @@ impl SessionPolicy {
     fn combined_problem(&self) -> Option<(String, Place)> {
         let probe = config::Rule {
             route: "probe".to_owned(),
-            virtual_hosts: Vec::new(),
+            virtual_hosts: vec!["probe".to_owned()],
             id: "probe".to_owned(),
             session: Some(self.session("probe")),
             backends: vec![config::Backend {
                 key: "probe".to_owned(),
-                weight: 1,
+                weight: None,
             }],
             canary: None,
         };
@@ -161,6 +186,12 @@ impl SessionPolicy {
             _ => None,
         };
         Some((invalid.to_string(), place.unwrap_or(self.place)))
+    }
+
+    /// The place of a cookie attribute or of `strict`; that of the policy where it has none of its own.
+    #[must_use]
+    pub fn place_of_attribute(&self, name: &str) -> Place {
+        self.attribute_place(name).unwrap_or(self.place)
     }
 
     fn attribute_place(&self, name: &str) -> Option<Place> {

@@ -4,19 +4,25 @@
 
 use std::{
     cell::OnceCell,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
-use crate::diagnostic::{Code, Diagnostic, Report};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    left_out::What,
+};
 
 /// How `-f` names the standard input.
 const STDIN: &str = "-";
 
 /// The endings of the files that are read from a directory.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// How many entries of a directory a warning names.
+const MAX_SHOWN: usize = 5;
 
 /// Which input file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +56,8 @@ struct File {
 }
 
 impl Sources {
-    /// Reads files, directories (recursively, sorted) and `-`, the standard input. What cannot be read is reported.
+    /// Reads files, directories (recursively, sorted, regular files only) and `-`, the standard input. What cannot be read is
+    /// reported; where it is named here and not only in a directory, nothing can be written.
     pub fn read(names: &[PathBuf], stdin: &mut dyn io::Read, report: &mut Report) -> Self {
         let mut reader = Reader {
             sources: Self::default(),
@@ -66,7 +73,7 @@ impl Sources {
             } else if name.is_dir() {
                 reader.directory(name);
             } else {
-                reader.file(name);
+                reader.file(name, true);
             }
         }
         reader.sources
@@ -128,11 +135,11 @@ impl Reader<'_> {
         let mut bytes = Vec::new();
         match stdin.read_to_end(&mut bytes) {
             Ok(_) => self.bytes("<stdin>", bytes),
-            Err(error) => self.unreadable("the standard input", &error),
+            Err(error) => self.fatal("the standard input", &error),
         }
     }
 
-    fn file(&mut self, path: &Path) {
+    fn file(&mut self, path: &Path, named: bool) {
         // One file may be named twice, by itself and by its directory; it counts once.
         if let Ok(canonical) = path.canonicalize()
             && !self.seen.insert(canonical)
@@ -141,24 +148,47 @@ impl Reader<'_> {
         }
         match fs::read(path) {
             Ok(bytes) => self.bytes(&path.display().to_string(), bytes),
-            Err(error) => self.unreadable(&format!("`{}`", path.display()), &error),
+            Err(error) if named => self.fatal(&format!("`{}`", path.display()), &error),
+            Err(error) => {
+                self.report.leave_out(What::File, path.display().to_string());
+                self.unreadable(&format!("`{}`", path.display()), &error);
+            }
         }
     }
 
     fn directory(&mut self, path: &Path) {
-        let mut files = BTreeSet::new();
-        if let Err(error) = collect(path, &mut files) {
-            return self.unreadable(&format!("the directory `{}`", path.display()), &error);
+        let mut found = Entries::default();
+        if let Err(error) = found.collect(path) {
+            return self.fatal(&format!("the directory `{}`", path.display()), &error);
         }
-        if files.is_empty() {
+        if let Some((first, _)) = found.skipped.first_key_value() {
+            let shown = found.skipped.iter().take(MAX_SHOWN);
+            let shown: Vec<String> = shown
+                .map(|(path, kind)| format!("`{}` ({kind})", path.display()))
+                .collect();
+            let more = match found.skipped.len().saturating_sub(shown.len()) {
+                0 => String::new(),
+                count => format!(" and {count} more"),
+            };
+            let message = format!(
+                "in the directory `{}` only regular files are read, which leaves out {}{more}",
+                path.display(),
+                shown.join(", ")
+            );
+            let help = format!("name what is to be read anyway: -f {}", first.display());
+            self.report
+                .add(Diagnostic::warning(Code::Unreadable, message).help(help));
+        }
+        if found.files.is_empty() {
             let message = format!(
                 "the directory `{}` has no YAML in it; files that end in .yaml, .yml or .json are read",
                 path.display()
             );
             self.report.add(Diagnostic::error(Code::Unreadable, message));
+            self.report.abort();
         }
-        for file in files {
-            self.file(&file);
+        for file in found.files {
+            self.file(&file, false);
         }
     }
 
@@ -167,10 +197,16 @@ impl Reader<'_> {
             Ok(text) => self.sources.add(name, text),
             Err(error) => {
                 let position = error.utf8_error().valid_up_to();
+                self.report.leave_out(What::File, name);
                 let message = format!("`{name}` is not YAML: the byte at offset {position} is not UTF-8");
                 self.report.add(Diagnostic::error(Code::Syntax, message));
             }
         }
+    }
+
+    fn fatal(&mut self, what: &str, error: &io::Error) {
+        self.unreadable(what, error);
+        self.report.abort();
     }
 
     fn unreadable(&mut self, what: &str, error: &io::Error) {
@@ -179,19 +215,40 @@ impl Reader<'_> {
     }
 }
 
-/// Every YAML and JSON file below a directory. Symbolic links to directories are not followed: they can form rings.
-fn collect(directory: &Path, files: &mut BTreeSet<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            collect(&path, files)?;
-        } else if path
-            .extension()
-            .is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known))
-        {
-            files.insert(path);
+/// What is below a directory.
+#[derive(Default)]
+struct Entries {
+    /// The regular files that are to be read.
+    files: BTreeSet<PathBuf>,
+    /// What has the name of such a file, or leads to a directory, and is not read, with what it is.
+    skipped: BTreeMap<PathBuf, &'static str>,
+}
+
+impl Entries {
+    /// Collects every YAML and JSON file below a directory. Only regular files count: a symbolic link may lead anywhere on this
+    /// machine, and findings show the lines that they are about; a pipe or a device may never end.
+    fn collect(&mut self, directory: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let path = entry.path();
+            // Of the entry itself: a link is not followed.
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                self.collect(&path)?;
+                continue;
+            }
+            let ending = path.extension();
+            let named = ending.is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known));
+            if kind.is_file() {
+                if named {
+                    self.files.insert(path);
+                }
+            } else if kind.is_symlink() && (named || path.is_dir()) {
+                self.skipped.insert(path, "a symbolic link");
+            } else if named {
+                self.skipped.insert(path, "no regular file");
+            }
         }
+        Ok(())
     }
-    Ok(())
 }

@@ -112,7 +112,7 @@ pub struct RuleStatus {
 pub fn validate(sources: &Sources, report: &mut Report) -> Validation {
     let outcomes = document::read(sources, report);
     let unread: Vec<PolicyStatus> = outcomes.iter().filter_map(unread).collect();
-    let inventory = Inventory::new(outcomes, report);
+    let inventory = Inventory::new(outcomes);
     let policies = dialect::policies(&inventory, report);
     let attachments = Attachments::new(&policies, &inventory.services, report);
     let plan = Plan::with(&inventory, &attachments, report);
@@ -178,15 +178,16 @@ impl<'a> Index<'a> {
 
 /// A policy that is there and cannot be read.
 fn unread(outcome: &Outcome) -> Option<PolicyStatus> {
-    let Outcome::Broken(kind, Some(name)) = outcome else {
+    let Outcome::Broken(broken) = outcome else {
         return None;
     };
+    let (kind, name) = (broken.kind, broken.name.as_ref()?);
     if !kind.is_policy() {
         return None;
     }
     let namespace = name.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
     Some(PolicyStatus {
-        kind: *kind,
+        kind,
         id: Id::new(namespace, &name.name),
         place: None,
         targets: Vec::new(),
@@ -228,7 +229,8 @@ fn target_status(
 /// What became of an established policy on each rule that leads to the Service.
 fn on_rules(policy: &Policy, service: &Id, index: &Index) -> Vec<(String, Condition)> {
     let status = |rule: &&Rule| {
-        let condition = match rule.session.as_ref().map(|session| &session.policy) {
+        let session = rule.session.as_ref().or(rule.refused.session.as_ref());
+        let condition = match session.map(|session| &session.policy) {
             Some(None) => Condition::Overridden(None),
             Some(Some((kind, id))) if (*kind, id) == (policy.kind, &policy.id) => Condition::Accepted,
             Some(Some((kind, id))) => Condition::Conflicted(Some(format!("{kind} {id}"))),
@@ -250,9 +252,9 @@ fn of_rules(rules: &[(String, Condition)]) -> Condition {
 }
 
 fn rule_status(rule: &Rule, index: &Index) -> Option<RuleStatus> {
-    let session = rule.session.clone()?;
+    let session = rule.session.clone().or(rule.refused.session.clone())?;
     let gateways = index.gateways.get(rule.id.as_str()).into_iter().flatten();
-    let condition = if session.sound {
+    let condition = if session.sound && !rule.is_refused() {
         Condition::Accepted
     } else {
         Condition::Invalid
@@ -263,7 +265,7 @@ fn rule_status(rule: &Rule, index: &Index) -> Option<RuleStatus> {
         route: (rule.route.spec.kind, rule.route.id.clone()),
         place: rule.route.place_of(rule.wire),
         gateways: gateways.map(|gateway| (*gateway).clone()).collect(),
-        canary: rule.canary.as_ref().map(|canary| canary.policy.clone()),
+        canary: (rule.canary.as_ref().or(rule.refused.canary.as_ref())).map(|canary| canary.policy.clone()),
         session,
         own,
     })

@@ -10,11 +10,11 @@ use common::{
     canary::{CANARY, canary_with},
     generate,
 };
-use snapbox::{IntoData as _, data::Inline, str};
+use snapbox::{data::Inline, str};
 
 #[track_caller]
 fn refused(input: &str, message: Inline) {
-    generate(input).code(1).stdout_eq("").stderr_eq(message.raw());
+    common::refused(generate(input), message);
 }
 
 #[test]

@@ -9,14 +9,9 @@ mod common;
 
 use common::{
     classic::{CLASSIC, classic_with},
-    generate, generate_envoy,
+    generate, generate_envoy, refused,
 };
-use snapbox::{IntoData as _, cmd::OutputAssert, data::Inline, str};
-
-#[track_caller]
-fn refused(run: OutputAssert, message: Inline) {
-    run.code(1).stdout_eq("").stderr_eq(message.raw());
-}
+use snapbox::str;
 
 fn with_session_policy(input: &str) -> String {
     let (rest, _) = input.split_once("---\napiVersion: mooring.dev").unwrap();
@@ -145,7 +140,7 @@ fn a_subset_without_a_destination_rule() {
     refused(
         generate(&classic_with("  host: reviews\n", "  host: ratings\n")),
         str![[r#"
-error[BackendNotFound]: the host `reviews.bookinfo.svc.cluster.local` has no subset `v1`; the input has no DestinationRule for this host
+warning[BackendNotFound]: the host `reviews.bookinfo.svc.cluster.local` has no subset `v1`; the input has no DestinationRule for this host
   --> <stdin>:21:44
    |
 21 |     - destination: {host: reviews, subset: v1}
@@ -246,7 +241,7 @@ fn a_port_that_must_be_named() {
             "ports: [{name: http, port: 9080}, {name: metrics, port: 9090}]}\n---\napiVersion: v1\nkind: Pod",
         )),
         str![[r#"
-error[BackendNotFound]: the Service bookinfo/reviews does not have exactly one port, so the destination must name one; it has 9080, 9090
+warning[BackendNotFound]: the Service bookinfo/reviews does not have exactly one port, so the destination must name one; it has 9080, 9090
   --> <stdin>:21:27
    |
 21 |     - destination: {host: reviews, subset: v1}
@@ -574,4 +569,40 @@ error[Unsupported]: a `method` that is not exactly one of the usual ones of a Vi
 
 
 "#]]);
+}
+
+#[test]
+fn a_selector_of_which_no_name_can_be_made() {
+    for value in ["../../../tmp/x", "a/b", "..", "-a", "\"\"", &"a".repeat(64)] {
+        let input = classic_with(
+            "  selector: {istio: ingressgateway}\n",
+            &format!("  selector: {{istio: {value}}}\n"),
+        );
+        let run = generate(&input).code(1);
+        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        assert!(
+            stderr.starts_with("error[Invalid]: the selector of Gateway bookinfo/front: "),
+            "{stderr}"
+        );
+    }
+    refused(
+        generate(&classic_with(
+            "  selector: {istio: ingressgateway}\n",
+            "  selector: {istio: ../x}\n",
+        )),
+        str![[r#"
+error[Invalid]: the selector of Gateway bookinfo/front: `../x` of `istio` is not the value of a label: at most 63 letters, digits, `-`, `_` and `.` are, with a letter or digit at both ends
+ --> <stdin>:3:18
+  |
+3 | metadata: {name: front, namespace: bookinfo}
+  |                  ^^^^^
+
+
+"#]],
+    );
+    let labels: Vec<String> = (0..4).map(|number| format!("l{number}: {}", "a".repeat(60))).collect();
+    let long = format!("  selector: {{{}}}\n", labels.join(", "));
+    let run = generate(&classic_with("  selector: {istio: ingressgateway}\n", &long)).code(1);
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(stderr.contains("243 characters and may be 1 to 200"), "{stderr}");
 }

@@ -93,7 +93,7 @@ For more information, try '--help'.
 #[test]
 fn flags_of_the_other_target_are_refused() {
     wrong_flags(
-        &["--wasm", "oci://x", "--listen", "80=127.0.0.1:8080"],
+        &["--wasm", "https://x", "--listen", "80=127.0.0.1:8080"],
         str![[r#"
 error: --listen can only be used with --target envoy
 
@@ -104,7 +104,7 @@ For more information, try '--help'.
 "#]],
     );
     wrong_flags(
-        &["--wasm", "oci://x", "--admin", "127.0.0.1:9000"],
+        &["--wasm", "https://x", "--admin", "127.0.0.1:9000"],
         str![[r#"
 error: --admin can only be used with --target envoy
 
@@ -131,7 +131,7 @@ For more information, try '--help'.
 #[test]
 fn values_of_flags_are_checked() {
     wrong_flags(
-        &["--wasm", "oci://x", "--target", "nginx"],
+        &["--wasm", "https://x", "--target", "nginx"],
         str![[r#"
 error: invalid value 'nginx' for '--target <TARGET>'
   [possible values: istio, envoy]
@@ -141,7 +141,7 @@ For more information, try '--help'.
 "#]],
     );
     wrong_flags(
-        &["--wasm", "oci://x", "--wasm-sha256", "abc"],
+        &["--wasm", "https://x", "--wasm-sha256", "abc"],
         str![[r#"
 error: invalid value 'abc' for '--wasm-sha256 <HEX>': a SHA-256 is 64 lower-case hexadecimal digits
 
@@ -208,14 +208,7 @@ fn files_directories_and_the_standard_input_are_one_input() {
     let service = "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": []}";
     fs::write(input.join("c.json"), service).unwrap();
     let run = mooring()
-        .args([
-            "generate",
-            "--wasm",
-            "oci://registry.example/mooring:1",
-            "-f",
-            "-",
-            "-f",
-        ])
+        .args(["generate", "--wasm", common::WASM, "-f", "-", "-f"])
         .arg(&input)
         .arg("-f")
         .arg(input.join("a.yaml"))
@@ -232,7 +225,7 @@ fn a_directory_without_yaml_is_an_error() {
     fs::write(empty.join("README.md"), "# nothing").unwrap();
     let run = mooring()
         .current_dir(empty.parent().unwrap())
-        .args(["generate", "--wasm", "oci://x", "-f", "empty"])
+        .args(["generate", "--wasm", "https://x", "-f", "empty"])
         .assert();
     run.code(1).stdout_eq("").stderr_eq(
         str![[r#"
@@ -255,8 +248,8 @@ fn each_object_gets_a_file_of_its_own() {
             .arg(&out);
         run.stdin(SHOP).assert().success().stdout_eq("").stderr_eq("");
     };
-    run(&["--wasm", "oci://x"]);
-    run(&["--wasm", "oci://x", "-o", "json"]);
+    run(&["--wasm", "https://x"]);
+    run(&["--wasm", "https://x", "-o", "json"]);
     run(&["--wasm", "x", "--target", "envoy"]);
     assert_eq!(
         names(&out),
@@ -277,11 +270,11 @@ fn each_object_gets_a_file_of_its_own() {
 }
 
 #[test]
-fn a_wrong_input_writes_no_file() {
+fn with_strict_a_wrong_input_writes_no_file() {
     let out = directory("untouched");
     fs::write(out.join("wasmplugin-default-mooring-front.yaml"), "old").unwrap();
     let run = mooring()
-        .args(["generate", "-f", "-", "--wasm", "oci://x", "--output-dir"])
+        .args(["generate", "-f", "-", "--wasm", "https://x", "--strict", "--output-dir"])
         .arg(&out)
         .stdin(shop_with("1h", "1d"))
         .assert();
@@ -299,7 +292,7 @@ fn what_cannot_be_written_leaves_nothing_behind() {
     // A directory stands where the file should go.
     fs::create_dir(out.join("wasmplugin-default-mooring-front.yaml")).unwrap();
     let run = mooring()
-        .args(["generate", "-f", "-", "--wasm", "oci://x", "--output-dir"])
+        .args(["generate", "-f", "-", "--wasm", "https://x", "--output-dir"])
         .arg(&out)
         .stdin(SHOP)
         .assert();
@@ -312,7 +305,7 @@ fn what_cannot_be_written_leaves_nothing_behind() {
 #[test]
 fn json_is_one_object_or_a_list() {
     let run = mooring()
-        .args(["generate", "-f", "-", "--wasm", "oci://x", "-o", "json"])
+        .args(["generate", "-f", "-", "--wasm", "https://x", "-o", "json"])
         .stdin(SHOP)
         .assert();
     let list: serde_json::Value = serde_json::from_slice(&run.success().get_output().stdout).unwrap();
@@ -323,7 +316,7 @@ fn json_is_one_object_or_a_list() {
 #[test]
 fn a_closed_pipe_is_no_error() {
     let mut child = process::Command::new(cargo_bin("mooring"))
-        .args(["generate", "-f", "-", "--wasm", "oci://x"])
+        .args(["generate", "-f", "-", "--wasm", "https://x"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -339,7 +332,7 @@ fn a_closed_pipe_is_no_error() {
 #[test]
 fn the_exit_status_tells_of_errors_to_whoever_does_not_listen() {
     let mut child = process::Command::new(cargo_bin("mooring"))
-        .args(["generate", "-f", "-", "--wasm", "oci://x"])
+        .args(["generate", "-f", "-", "--wasm", "https://x"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -348,7 +341,7 @@ fn the_exit_status_tells_of_errors_to_whoever_does_not_listen() {
     drop(child.stderr.take());
     let input = shop_with("1h", "1d");
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(child.wait().unwrap().code(), Some(3));
 }
 
 #[test]
@@ -401,4 +394,114 @@ warning[NoEffect]: nothing to generate: no rule of a route on a Gateway of the i
         .raw(),
     );
     generate_envoy(&without).success().stderr_eq("");
+}
+
+#[test]
+fn a_url_with_a_user_is_refused_and_its_password_is_not_shown() {
+    for url in [
+        "https://user:s3cret@a.example/mooring.wasm",
+        "http://s3cret@a.example/mooring.wasm",
+        "oci://user:s3cret@a.example/mooring:1",
+        "oci://user:s3cret@a.example/mooring@sha256:1111111111111111111111111111111111111111111111111111111111111111",
+    ] {
+        let run = mooring()
+            .args(["generate", "-f", "-", "--wasm", url])
+            .stdin(SHOP)
+            .assert();
+        let run = run.code(2).stdout_eq("");
+        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        assert!(
+            stderr.starts_with("error: --wasm must not have a user name or password in its URL"),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("s3cret"), "{stderr}");
+    }
+    for url in [
+        "https://a.example/@scope/mooring.wasm",
+        "https://a.example/mooring.wasm?by=a@b",
+    ] {
+        let run = mooring()
+            .args(["generate", "-f", "-", "--wasm", url])
+            .stdin(SHOP)
+            .assert();
+        run.code(0).stderr_eq("");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn only_regular_files_of_a_directory_are_read() {
+    use std::os::unix::fs::symlink;
+
+    let root = directory("links");
+    let input = root.join("input");
+    fs::create_dir_all(input.join("deep")).unwrap();
+    fs::write(root.join("secret.txt"), "PASSWORD: [s3cret").unwrap();
+    fs::create_dir(root.join("elsewhere")).unwrap();
+    fs::write(root.join("elsewhere/more.yaml"), "PASSWORD: [s3cret").unwrap();
+    fs::write(input.join("shop.yaml"), SHOP).unwrap();
+    symlink("../secret.txt", input.join("a.yaml")).unwrap();
+    symlink("../../elsewhere", input.join("deep/b")).unwrap();
+    // A ring, a link that leads nowhere, and one to a file of a name that is not read anyway.
+    symlink("..", input.join("deep/c")).unwrap();
+    symlink("missing", input.join("d.json")).unwrap();
+    symlink("../secret.txt", input.join("notes.txt")).unwrap();
+    let fifo = process::Command::new("mkfifo")
+        .arg(input.join("e.yml"))
+        .status()
+        .unwrap();
+    assert!(fifo.success());
+    let socket = std::os::unix::net::UnixListener::bind(input.join("f.yaml")).unwrap();
+    symlink("shop.yaml", input.join("g.yaml")).unwrap();
+
+    let run = mooring()
+        .current_dir(&root)
+        .args(["generate", "--wasm", common::WASM, "-f", "input"])
+        .assert();
+    let whole = generate(SHOP).success();
+    let run = run.success().stderr_eq(
+        str![[r#"
+warning[Unreadable]: in the directory `input` only regular files are read, which leaves out `input/a.yaml` (a symbolic link), `input/d.json` (a symbolic link), `input/deep/b` (a symbolic link), `input/deep/c` (a symbolic link), `input/e.yml` (no regular file) and 2 more
+ |
+ = help: name what is to be read anyway: -f input/a.yaml
+
+
+"#]]
+        .raw(),
+    );
+    assert_eq!(run.get_output().stdout, whole.get_output().stdout);
+    drop(socket);
+
+    // What is named is read, also by a link.
+    let named = mooring()
+        .current_dir(&root)
+        .args(["generate", "--wasm", common::WASM, "-f", "input/g.yaml"])
+        .assert();
+    assert_eq!(named.success().get_output().stdout, whole.get_output().stdout);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_output_directory_is_replaced_and_not_followed() {
+    use std::os::unix::fs::symlink;
+
+    let root = directory("out-links");
+    let out = root.join("out");
+    fs::create_dir(&out).unwrap();
+    let victim = root.join("victim");
+    fs::write(&victim, "precious").unwrap();
+    let name = "wasmplugin-default-mooring-front.yaml";
+    symlink(&victim, out.join(name)).unwrap();
+    let mut command = process::Command::new(cargo_bin("mooring"));
+    command.args(["generate", "-f", "-", "--wasm", common::WASM, "--output-dir"]);
+    let mut child = command.arg(&out).stdin(Stdio::piped()).spawn().unwrap();
+    // The name that a temporary file had when it was made of the process's id: somebody was quicker.
+    let guessed = out.join(format!("{name}.{}.tmp", child.id()));
+    symlink(&victim, &guessed).unwrap();
+    child.stdin.take().unwrap().write_all(SHOP.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert!(fs::symlink_metadata(out.join(name)).unwrap().is_file());
+    assert!(fs::symlink_metadata(&guessed).unwrap().is_symlink());
+    assert_eq!(names(&out).len(), 3);
 }

@@ -1,5 +1,5 @@
-//! `mooring diff` and `mooring generate --check`: 0 when the directory is current, 1 when it is not, 2 when something is
-//! wrong.
+//! `mooring diff` and `mooring generate --check`: 0 when the directory is current, 1 when it is not, 2 when nothing
+//! can be compared.
 
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 #![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
@@ -14,7 +14,7 @@ use std::{
 use common::{SHOP, mooring, shop_with, without_policy};
 use snapbox::{cmd::OutputAssert, str};
 
-const WASM: [&str; 2] = ["--wasm", "oci://registry.example/mooring:1"];
+const WASM: [&str; 2] = ["--wasm", common::WASM];
 
 /// A directory `out` into which the shop has been generated, inside one for the test.
 fn generated(test: &str) -> PathBuf {
@@ -143,4 +143,21 @@ fn what_is_wrong_is_no_difference() {
         .stderr_eq("error: cannot read the directory `missing`: No such file or directory (os error 2)\n");
     let both = ["generate", "-f", "-", "--check", "a", "--output-dir", "b"];
     mooring().args(both).args(WASM).stdin(SHOP).assert().code(2);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_content_of_what_a_link_leads_to_is_not_shown() {
+    use std::os::unix::fs::symlink;
+
+    let directory = generated("the_content_of_what_a_link_leads_to_is_not_shown");
+    let secret = directory.parent().unwrap().join("secret");
+    fs::write(&secret, "PASSWORD=s3cret").unwrap();
+    let name = "wasmplugin-default-mooring-front.yaml";
+    fs::remove_file(directory.join(name)).unwrap();
+    symlink(&secret, directory.join(name)).unwrap();
+    diff(&directory, SHOP)
+        .code(2)
+        .stdout_eq("")
+        .stderr_eq(format!("error: cannot read `out/{name}`: it is no regular file\n"));
 }

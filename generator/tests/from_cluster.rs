@@ -183,7 +183,7 @@ fn shop() -> String {
 fn the_output_is_that_of_files() {
     let server = ApiServer::new("same", answers(&shop()));
     for flags in [
-        ["--target", "istio", "--wasm", "oci://x"].as_slice(),
+        ["--target", "istio", "--wasm", "https://x"].as_slice(),
         &["--target", "envoy", "--wasm", "x"],
     ] {
         let files = mooring()
@@ -260,7 +260,7 @@ fn a_cluster_without_gateway_api_has_nothing() {
     let service = shop().split_once("---\napiVersion: v1\n").unwrap().1.to_owned();
     let (service, _) = service.split_once("---\n").unwrap();
     let server = ApiServer::new("nothing", answers(&format!("apiVersion: v1\n{service}")));
-    let run = server.run(&["generate", "--wasm", "oci://x"]).code(0).stdout_eq("");
+    let run = server.run(&["generate", "--wasm", "https://x"]).code(0).stdout_eq("");
     assert!(
         stderr(&run).starts_with("warning[NoEffect]: nothing to generate"),
         "{}",
@@ -306,7 +306,7 @@ fn a_kubeconfig_that_is_not_there() {
         command(&["validate", "--context", "there", "--kubeconfig"])
             .arg(kubeconfig("context", 1))
             .assert(),
-        command(&["diff", "x", "--wasm", "oci://x", "--kubeconfig", "missing.yaml"])
+        command(&["diff", "x", "--wasm", "https://x", "--kubeconfig", "missing.yaml"])
             .assert()
             .code(2),
     ] {

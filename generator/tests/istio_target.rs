@@ -40,7 +40,7 @@ fn the_plugin_goes_to_the_gateway() {
                 "pluginConfig": null,
                 "pluginName": "mooring",
                 "targetRefs": [{ "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "front" }],
-                "url": "oci://registry.example/mooring:1",
+                "url": common::WASM,
                 "vmConfig": { "env": [{ "name": "MOORING_KEYS", "valueFrom": "HOST" }] },
             },
         })
@@ -120,7 +120,7 @@ fn the_filter_runs_for_the_routes_that_turn_it_on_only() {
                 "-f",
                 "-",
                 "--wasm",
-                "oci://x",
+                "https://x",
                 "-o",
                 "json",
                 "--istio-version",
@@ -213,7 +213,7 @@ fn of_equal_backends_the_first_is_the_primary() {
 fn a_split_without_sessions_is_left_to_envoy() {
     let input = split().replace("  - sessionPersistence: {}\n    backendRefs:", "  - backendRefs:");
     let run = mooring()
-        .args(["generate", "-f", "-", "--wasm", "oci://x"])
+        .args(["generate", "-f", "-", "--wasm", "https://x"])
         .stdin(input)
         .assert();
     run.success().stdout_eq("");
@@ -416,7 +416,9 @@ fn the_checksum_of_the_module() {
     let pinned = format!("oci://a.example/mooring@sha256:{one}");
     assert_eq!(sha256(&pinned, None), ok(&one));
     assert_eq!(sha256(&pinned, Some(&one)), ok(&one));
-    assert_eq!(sha256("oci://a.example/mooring:1", None), (Some(None), String::new()));
+    let (none, warning) = sha256("oci://a.example/mooring:1", None);
+    assert_eq!(none, Some(None));
+    assert!(warning.starts_with("warning[Unverified]: "), "{warning}");
     for (url, flag, problem) in [
         (
             pinned.as_str(),
@@ -502,4 +504,47 @@ fn unrelated_kinds_are_passed_over() {
         Generated::istio(&format!("{SHOP}{unrelated}")).value,
         Generated::istio(SHOP).value
     );
+}
+
+#[test]
+fn a_module_that_nothing_verifies_is_warned_of() {
+    let said = |url: &str, shop: &str| {
+        let run = mooring()
+            .args(["generate", "-f", "-", "--wasm", url])
+            .stdin(shop)
+            .assert();
+        String::from_utf8_lossy(&run.success().get_output().stderr).into_owned()
+    };
+    let plain = said("http://a.example/mooring.wasm", SHOP);
+    assert!(
+        plain.starts_with("warning[Unverified]: the gateways fetch the module by http://"),
+        "{plain}"
+    );
+    for tag in ["oci://a.example/mooring:1", "oci://a.example/mooring"] {
+        let said = said(tag, SHOP);
+        assert!(
+            said.starts_with("warning[Unverified]: the gateways fetch the module by the tag of an image"),
+            "{said}"
+        );
+        assert!(said.contains("--wasm-sha256"), "{said}");
+    }
+    let digest = format!("oci://a.example/mooring@sha256:{}", "1".repeat(64));
+    assert_eq!(said(&digest, SHOP), "");
+    assert_eq!(said("https://a.example/mooring.wasm", SHOP), "");
+    // Where nothing is generated, no gateway fetches anything.
+    let nothing = said("http://a.example/mooring.wasm", &without_policy(SHOP));
+    assert!(!nothing.contains("Unverified"), "{nothing}");
+    let checked = mooring()
+        .args([
+            "generate",
+            "-f",
+            "-",
+            "--wasm",
+            "http://a.example/mooring.wasm",
+            "--wasm-sha256",
+            &"1".repeat(64),
+        ])
+        .stdin(SHOP)
+        .assert();
+    checked.success().stderr_eq("");
 }

@@ -14,7 +14,7 @@ const VERSIONS: [&str; 10] = [
 
 fn generate(version: &str, flags: &[&str], input: &str) -> OutputAssert {
     let run = mooring()
-        .args(["generate", "-f", "-", "-o", "json", "--wasm", "oci://x"])
+        .args(["generate", "-f", "-", "-o", "json", "--wasm", "https://x"])
         .args(["--istio-version", version]);
     run.args(flags).stdin(input).assert()
 }

@@ -123,7 +123,7 @@ error[Invalid]: unknown field `sesionName`; allowed here: absoluteTimeout, cooki
     |
     = help: did you mean `sessionName`?
 
-2 rules keep sessions; 2 errors, 2 warnings, 0 notes; nothing would be generated
+2 rules keep sessions; 2 errors, 2 warnings, 0 notes; what is wrong would be left out
 
 "#]]
         .raw(),

@@ -216,18 +216,17 @@ pub struct ClientHash<'a>(&'a [u8]);
 impl ClientHash<'_> {
     /// The position of this client's backend: weighted rendezvous hashing (Schindelhauer and Schomaker, 2005). Each
     /// backend scores by its weight and the hash of itself with the client, and the highest score wins. So a change of
-    /// weights moves only clients of backends that lose, to backends that gain.
+    /// weights moves only clients of backends that lose, to backends that gain. None where no backend has a weight.
     #[must_use]
-    pub fn place(self, backends: &[Backend]) -> usize {
-        let scores = backends.iter().map(|backend| self.score(backend));
-        let best = (0..).zip(scores).max_by(|(_, a), (_, b)| f64::total_cmp(a, b));
-        best.map_or(0, |(position, _)| position)
+    pub fn place(self, backends: &[Backend]) -> Option<usize> {
+        let weighted = (0..).zip(backends).filter(|(_, backend)| backend.weight() > 0);
+        let scores = weighted.map(|(position, backend)| (position, self.score(backend)));
+        scores
+            .max_by(|(_, a), (_, b)| f64::total_cmp(a, b))
+            .map(|(position, _)| position)
     }
 
     fn score(self, backend: &Backend) -> f64 {
-        if backend.weight() == 0 {
-            return f64::NEG_INFINITY;
-        }
         let hash = SipHasher24::new().hash(&[backend.key().as_bytes(), b"\0", self.0].concat());
         let [a, b, c, d, ..] = hash.to_be_bytes();
         // Strictly between 0 and 1, so that the logarithm is finite and below 0.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::Duration;
 
-/// The one version of this format that there is.
-pub const VERSION: u32 = 1;
+/// The version of this format that is read and written.
+pub const VERSION: u32 = 2;
 
 /// The whole plugin configuration of one gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,15 +26,15 @@ pub struct Config {
 pub struct Rule {
     /// The name of the Envoy route or routes that this rule became.
     pub route: String,
-    /// The names of the Envoy virtual hosts in which the route counts. Empty: in all of them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// The names of the Envoy virtual hosts in which the route counts: a route of the same name in another virtual host
+    /// belongs to another rule.
     pub virtual_hosts: Vec<String>,
     /// The identity that tokens are bound to: kind, namespace, name and rule. It stays when hostnames or gateways change.
     pub id: String,
     /// How sessions are kept. Without it the rule only chooses a backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,
-    /// The backends among which the rule chooses.
+    /// The backends of the rule. Where there are several, each has a session route.
     pub backends: Vec<Backend>,
     /// Who is sent to which backend regardless of the weights, and how the rest is split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,10 +131,13 @@ pub enum Override {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Backend {
-    /// What `x-mooring-backend` and the token call this backend, unique in the rule.
+    /// What tokens call this backend, unique in the rule: `NAME.NAMESPACE:PORT` of a Service or `HOST:PORT` of a
+    /// `ServiceEntry`, with `/SUBSET` behind it where one is meant.
     pub key: String,
-    /// The share of new sessions, relative to the other backends' weights.
-    pub weight: u32,
+    /// The share of those clients that the module itself places, relative to the other backends' weights: by `hashOn`, or
+    /// because they opted out of a backend. Everyone else follows the weights of the route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
 }
 
 /// How the sessions of a rule are kept (GEP-1619).
@@ -159,6 +162,9 @@ pub struct Session {
     /// timeout, at least 1 s and at most 60 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_interval: Option<Duration>,
+    /// Whether a request is answered with 503 when the host of its session is gone.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub strict: bool,
     /// Whether the backend gets to see the token. Default: it is removed from the request.
     #[serde(default, skip_serializing_if = "is_default")]
     pub forward_token: bool,

@@ -1,9 +1,9 @@
 //! What to do with a request, and then with its response, and why.
 //!
 //! A request is decided in the order of its tokens: version, binding, issue time, absolute timeout, idle timeout. A live
-//! session keeps its backend, whatever the weights say; all others are placed by weight. A forcing canary rule beats both,
-//! for as long as it matches: it leaves a live session as it is. Which host a request reaches is
-//! Envoy's choice; the response tells whether it is another than the session's, and then a token is due.
+//! session keeps its backend, whatever the weights say; a client without one goes where the route's own weights send it. A
+//! forcing canary rule beats both, for as long as it matches: it leaves a live session as it is. Which backend and which
+//! host a request reached, the response tells: a token is due where that is not what the session is bound to.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
@@ -11,6 +11,7 @@ use crate::{
     canary::{Headers, Verdict},
     cookie,
     keys::KeyRing,
+    outage::Outages,
     rule::{Backend, Pin, Rule, Session, Transport},
     session::Standing,
     token::{NONCE_LENGTH, Rejection, SealError, Token},
@@ -23,10 +24,10 @@ pub const MAX_TOKENS: usize = 4;
 #[derive(Debug)]
 pub struct Decision {
     outcome: Outcome,
-    backend: usize,
+    backend: Option<usize>,
     reason: Reason,
     session: Option<Token>,
-    /// A forcing rule sends a live session to another backend than its own, which leaves the session as it is.
+    /// A live session goes to another backend than its own for this request, and stays as it is.
     diverted: bool,
 }
 
@@ -58,7 +59,7 @@ pub enum Reason {
     Session,
     /// The rule has no other.
     Single,
-    /// The weights chose it.
+    /// The weights of the route chose it.
     Split,
     /// The weights chose it, by who the client is.
     Hash,
@@ -95,13 +96,14 @@ pub struct IssuedHeader<'a> {
 }
 
 /// Decides a request. `tokens` are the values that the client sent for the rule's session, `headers` are read only where
-/// the rule has canary routing, `now` is in seconds since the Unix epoch, and `random` is asked for a number only when
-/// chance has to choose.
+/// the rule has canary routing, `outages` are what earlier answers told, `now` is in seconds since the Unix epoch, and
+/// `random` is asked for a number only where a client that opted out of a backend is placed.
 pub fn decide<'a>(
     rule: &Rule,
     keys: Option<&KeyRing>,
     tokens: impl Iterator<Item = &'a [u8]>,
     headers: &(impl Headers + ?Sized),
+    outages: &Outages,
     now: u64,
     random: impl FnOnce() -> u64,
 ) -> Decision {
@@ -109,46 +111,52 @@ pub fn decide<'a>(
         (Some(session), Some(keys)) => read_tokens(session, keys, tokens, now),
         _ => (Outcome::Stateless, None),
     };
-    let bound = session.as_ref().map(|token| rule.backend(&token.backend));
-    if bound == Some(None) {
+    let mut bound = session.as_ref().and_then(|token| rule.backend(&token.backend));
+    let unreachable = |backend: usize| rule.has_session_routes() && outages.has(rule.position(), backend, now);
+    if session.is_some() && bound.is_none_or(unreachable) {
+        bound = None;
         outcome = Outcome::BackendGone;
     }
-    let (backend, reason) = choose(rule, headers, bound.flatten(), random);
+    let (backend, reason) = match choose(rule, headers, bound, random) {
+        (Some(backend), _) if unreachable(backend) => (None, Reason::Split),
+        chosen => chosen,
+    };
     Decision {
         outcome,
         backend,
         reason,
-        diverted: bound.flatten().is_some_and(|bound| bound != backend),
+        diverted: bound.is_some_and(|bound| backend != Some(bound)),
         session,
     }
 }
 
-/// The backend of a request: forced, else that of the live session, else by weight.
+/// The backend of a request: forced, else that of the live session, else by who the client is. None: the route decides.
 fn choose(
     rule: &Rule,
     headers: &(impl Headers + ?Sized),
     bound: Option<usize>,
     random: impl FnOnce() -> u64,
-) -> (usize, Reason) {
+) -> (Option<usize>, Reason) {
     let canary = rule.canary();
     let verdict = canary
         .filter(|canary| bound.is_none() || canary.overrides_sessions())
         .map_or(Verdict::Free, |canary| canary.judge(headers));
     match (verdict, bound) {
-        (Verdict::To { rule, backend }, _) => return (backend, Reason::Forced(rule)),
-        (Verdict::Not { backend, .. }, Some(bound)) if bound != backend => return (bound, Reason::Session),
+        (Verdict::To { rule, backend }, _) => return (Some(backend), Reason::Forced(rule)),
+        (Verdict::Not { backend, .. }, Some(bound)) if bound != backend => return (Some(bound), Reason::Session),
         (Verdict::Not { rule: forcing, backend }, _) => {
-            return (rule.draw(random(), Some(backend)), Reason::Forced(forcing));
+            return (Some(rule.draw(random(), backend)), Reason::Forced(forcing));
         }
-        (Verdict::Free, Some(bound)) => return (bound, Reason::Session),
+        (Verdict::Free, Some(bound)) => return (Some(bound), Reason::Session),
         (Verdict::Free, None) => {}
     }
     if let [_] = rule.backends() {
-        return (0, Reason::Single);
+        return (Some(0), Reason::Single);
     }
-    match canary.and_then(|canary| canary.client_hash(headers)) {
-        Some(client) => (client.place(rule.backends()), Reason::Hash),
-        None => (rule.draw(random(), None), Reason::Split),
+    let hash = canary.and_then(|canary| canary.client_hash(headers));
+    match hash.and_then(|client| client.place(rule.backends())) {
+        Some(backend) => (Some(backend), Reason::Hash),
+        None => (None, Reason::Split),
     }
 }
 
@@ -183,9 +191,9 @@ impl Decision {
         self.outcome
     }
 
-    /// The position of the chosen backend in the rule.
+    /// The position of the backend in the rule. None: the route decides, and the response tells.
     #[must_use]
-    pub fn backend(&self) -> usize {
+    pub fn backend(&self) -> Option<usize> {
         self.backend
     }
 
@@ -195,17 +203,15 @@ impl Decision {
         self.reason
     }
 
-    /// The value of `x-mooring-backend`. None where the rule leaves no choice.
+    /// The value of `x-mooring-backend`. None where the route decides, or the rule leaves no choice.
     #[must_use]
     pub fn backend_header<'a>(&self, rule: &'a Rule) -> Option<&'a str> {
-        match rule.backends() {
-            [_] => None,
-            backends => backends.get(self.backend).map(Backend::key),
-        }
+        let backend = self.backend.filter(|_| rule.has_session_routes())?;
+        rule.backends().get(backend).map(Backend::session_key)
     }
 
-    /// The value of `x-mooring-host`, as Envoy's header session state reads it: `ip:port` in standard base64. None where
-    /// Envoy is to choose a host.
+    /// The value of the header that names the session's host, as Envoy's header session state reads it: `ip:port` in standard
+    /// base64. None where Envoy is to choose a host.
     #[must_use]
     pub fn host_header(&self, rule: &Rule) -> Option<String> {
         let pins_hosts = rule.session().is_some_and(|session| session.pin() == Pin::Host);
@@ -214,37 +220,55 @@ impl Decision {
         Some(STANDARD.encode(&pinned.host))
     }
 
-    /// The token that is due to the client after a response from the backend, if any. `host` is the host that answered
-    /// where Envoy says that it is a new one, `https` whether the request came by https.
+    /// Whether the response has to be looked at closely: [`Self::due`] may give a token then, the backend is still unknown, or
+    /// the session route may have been missed. `new_host` says whether the host is another than the session's.
     #[must_use]
-    pub fn due(&self, rule: &Rule, host: Option<&[u8]>, https: bool, now: u64) -> Option<Due> {
+    pub fn needs_response(&self, rule: &Rule, new_host: bool) -> bool {
+        self.refresh_due() || self.needs_cluster(rule, new_host)
+    }
+
+    /// Whether the cluster that answered has to be known for that.
+    #[must_use]
+    pub fn needs_cluster(&self, rule: &Rule, new_host: bool) -> bool {
+        let unbound = self.session.is_none() || self.outcome == Outcome::BackendGone;
+        let binds = self.outcome != Outcome::Stateless && !self.diverted && (unbound || new_host);
+        // Without a host, nothing else tells that another backend answered.
+        let unseen = || rule.session().is_some_and(|session| session.pin() == Pin::Backend);
+        binds || self.backend.is_none() || (rule.has_session_routes() && unseen())
+    }
+
+    /// Whether the request asked for a session route, and another backend than that of the route answered.
+    #[must_use]
+    pub fn missed(&self, rule: &Rule, answered: Option<usize>) -> bool {
+        rule.has_session_routes() && self.backend.is_some() && self.backend != answered
+    }
+
+    /// The token that is due to the client after a response from a backend, if any. `answered` is the backend, where it is one
+    /// of the rule's, `host` is the host where Envoy says that it is a new one, `https` whether the request came by https.
+    #[must_use]
+    pub fn due(&self, rule: &Rule, answered: Option<usize>, host: Option<&[u8]>, https: bool, now: u64) -> Option<Due> {
         let session = rule.session().filter(|_| self.outcome != Outcome::Stateless)?;
         // With a session on a backend alone, any host is as good as another, and none is written down.
         let (host, may_bind) = match session.pin() {
             Pin::Host => (host.unwrap_or_default(), host.is_some()),
             Pin::Backend => (b"".as_slice(), !matches!(self.reason, Reason::Forced(_))),
         };
-        let bound = |token: Token| Token {
+        let backend = answered.and_then(|answered| rule.backends().get(answered));
+        let bound = |token: Token, backend: &Backend| Token {
             seen: now,
-            backend: rule
-                .backends()
-                .get(self.backend)
-                .map_or("", Backend::key)
-                .as_bytes()
-                .into(),
+            backend: backend.key().as_bytes().into(),
             host: host.into(),
             ..token
         };
-        let (issue, token) = match &self.session {
-            None if may_bind => {
+        let (issue, token) = match (&self.session, backend) {
+            (None, Some(backend)) if may_bind => {
                 let secure = session.transport() == Transport::Cookie && session.cookie().is_secure(https);
-                (Issue::New, bound(Token::begin(now, secure)))
+                (Issue::New, bound(Token::begin(now, secure), backend))
             }
-            // An app can send Envoy's header itself: a host that is the session's own is no news.
-            Some(old) if may_bind && !self.diverted && self.moves(session, old, host) => {
-                (Issue::Repinned, bound(old.clone()))
+            (Some(old), Some(backend)) if may_bind && self.moves(rule, session, old, answered, host) => {
+                (Issue::Repinned, bound(old.clone(), backend))
             }
-            Some(old) if self.refresh_due() => {
+            (Some(old), _) if self.refresh_due() => {
                 let token = Token {
                     seen: now,
                     ..old.clone()
@@ -256,17 +280,16 @@ impl Decision {
         Some(Due { issue, token })
     }
 
-    /// A host in a token is of no account where sessions are no longer bound to hosts.
-    fn moves(&self, session: &Session, old: &Token, host: &[u8]) -> bool {
-        self.outcome == Outcome::BackendGone || (session.pin() == Pin::Host && *old.host != *host)
-    }
-
-    /// Whether [`Self::due`] can give a token although Envoy chose no new host.
-    #[must_use]
-    pub fn is_due_without_host(&self, rule: &Rule) -> bool {
-        let binds_backends = || rule.session().is_some_and(|session| session.pin() == Pin::Backend);
-        let unbound = self.session.is_none() || self.outcome == Outcome::BackendGone;
-        self.refresh_due() || (unbound && binds_backends())
+    /// Whether a live session goes on elsewhere. It does not where its session route was missed: the next request may well
+    /// find it, and until then the client would get a token for each request.
+    fn moves(&self, rule: &Rule, session: &Session, old: &Token, answered: Option<usize>, host: &[u8]) -> bool {
+        if self.outcome == Outcome::BackendGone {
+            return true;
+        }
+        // An app can send Envoy's header itself: a host that is the session's own is no news. A host in a token is of no
+        // account where sessions are no longer bound to hosts.
+        let elsewhere = session.pin() == Pin::Host && *old.host != *host;
+        elsewhere && !self.diverted && !self.missed(rule, answered)
     }
 
     fn refresh_due(&self) -> bool {

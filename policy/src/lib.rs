@@ -12,6 +12,7 @@
 //! - [`cookie`]: our cookie in a `Cookie` header of bytes, and the `Set-Cookie` that we send.
 //! - [`canary`]: who is sent to which backend regardless of the weights.
 //! - [`handover`]: the names of what the filter and Envoy's filters hand to each other.
+//! - [`outage`]: backends that their sessions cannot reach.
 //! - [`decision`]: all of it together, for a request and for its response.
 
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ pub mod duration;
 pub mod handover;
 pub mod keys;
 pub mod name;
+pub mod outage;
 pub mod rule;
 pub mod session;
 pub mod token;

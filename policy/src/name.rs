@@ -3,20 +3,73 @@
 /// The longest session name (Gateway API up to 1.6: `sessionName` has `maxLength: 128`; later versions allow 256).
 pub const MAX_LENGTH: usize = 256;
 
-/// Headers that mean something to HTTP, to Envoy or to Mooring itself, so that a session cannot live in them.
-const RESERVED_HEADERS: [&str; 12] = [
+/// Headers that mean something to HTTP, to Envoy and other proxies or to tracing, so that a session cannot live in them;
+/// sorted. The generator refuses all registered field names as well: the module needs no copy of that list, since a header
+/// outside this one harms nothing but the application that uses it.
+const RESERVED_HEADERS: [&str; 36] = [
     "authorization",
+    "b3",
+    "baggage",
+    "cache-control",
     "connection",
+    "content-encoding",
     "content-length",
     "content-type",
     "cookie",
+    "date",
+    "expect",
+    "forwarded",
     "host",
+    "http2-settings",
+    "keep-alive",
     "location",
     "set-cookie",
     "te",
+    "traceparent",
+    "tracestate",
     "trailer",
     "transfer-encoding",
+    "true-client-ip",
     "upgrade",
+    "vary",
+    "via",
+    "x-client-ip",
+    "x-client-trace-id",
+    "x-cluster-client-ip",
+    "x-http-method",
+    "x-http-method-override",
+    "x-original-url",
+    "x-real-ip",
+    "x-request-id",
+    "x-rewrite-url",
+    "x-span-context",
+];
+
+/// How the headers of Mooring, of Envoy, of other proxies and of tracing begin, and families of HTTP's own; sorted.
+const RESERVED_PREFIXES: [&str; 23] = [
+    "access-control-",
+    "cf-",
+    "fastly-",
+    "grpc-",
+    "ot-tracer-",
+    "proxy-",
+    "sec-",
+    "sw8",
+    "uber-trace-",
+    "uberctx-",
+    "x-amz-",
+    "x-amzn-",
+    "x-azure-",
+    "x-b3-",
+    "x-cloud-trace-",
+    "x-datadog-",
+    "x-envoy-",
+    "x-forwarded-",
+    "x-goog-",
+    "x-instana-",
+    "x-istio-",
+    "x-mooring-",
+    "x-ot-",
 ];
 
 /// Why a name cannot be the name of a session cookie or header.
@@ -62,8 +115,8 @@ pub fn check_token(name: &str) -> Result<(), InvalidName> {
 pub fn check_header(name: &str) -> Result<(), InvalidName> {
     check_token(name)?;
     let lower = name.to_ascii_lowercase();
-    let ours_or_envoys = ["x-mooring-", "x-envoy-"];
-    if RESERVED_HEADERS.contains(&lower.as_str()) || ours_or_envoys.iter().any(|prefix| lower.starts_with(prefix)) {
+    let reserved = RESERVED_HEADERS.binary_search(&lower.as_str()).is_ok();
+    if reserved || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix)) {
         return Err(InvalidName::Reserved(name.to_owned()));
     }
     Ok(())
@@ -103,5 +156,53 @@ mod tests {
             assert!(matches!(check_header(name), Err(InvalidName::Reserved(_))), "{name}");
         }
         assert!(matches!(check_header(":path"), Err(InvalidName::Character { .. })));
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn headers_of_proxies_and_tracing_carry_no_session() {
+        for name in [
+            "x-forwarded-for",
+            "X-Forwarded-Client-Cert",
+            "content-encoding",
+            "Date",
+            "grpc-status",
+            "traceparent",
+            "b3",
+            "X-B3-TraceId",
+            "x-request-id",
+            "x-real-ip",
+            "x-original-url",
+            "sec-fetch-site",
+            "uber-trace-id",
+            "access-control-allow-origin",
+        ] {
+            assert!(matches!(check_header(name), Err(InvalidName::Reserved(_))), "{name}");
+        }
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn the_usual_session_headers_are_free() {
+        for name in [
+            "x-session",
+            "X-Session-ID",
+            "session-id",
+            "Mcp-Session-Id",
+            "x-user-session",
+            "x-cart",
+            "session",
+            "catalog-version",
+        ] {
+            assert_eq!(check_header(name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn reserved_names_are_sorted_for_the_binary_search() {
+        assert!(RESERVED_HEADERS.is_sorted() && RESERVED_PREFIXES.is_sorted());
+        let lower = |name: &&str| name.bytes().all(|byte| !byte.is_ascii_uppercase());
+        assert!(RESERVED_HEADERS.iter().chain(&RESERVED_PREFIXES).all(lower));
     }
 }

@@ -6,26 +6,29 @@ use crate::{
     canary::{Canary, InvalidCanary},
     config,
     duration::{Duration, NotWholeSeconds},
+    handover::session_key,
     name::InvalidName,
 };
 
 mod attributes;
+mod cluster;
 mod session;
 
+use self::cluster::Cluster;
 pub use self::{attributes::CookieAttributes, session::Session};
 pub use crate::config::{Pin, SameSite, Secure, Transport};
 
 /// The longest backend key: its length is one byte of a token.
 const MAX_KEY_LENGTH: usize = 255;
 
-/// All rules of a gateway, found by Envoy's route name.
+/// All rules of a gateway, found by Envoy's names of the virtual host and the route.
 #[derive(Debug, Default)]
 pub struct RouteTable {
     /// In the order of their routes' names.
     places: Vec<Placed>,
 }
 
-/// A rule and the virtual hosts in which it counts; none: in all.
+/// A rule and the virtual hosts in which it counts.
 #[derive(Debug)]
 struct Placed {
     virtual_hosts: Box<[Box<[u8]>]>,
@@ -40,7 +43,6 @@ pub struct Rule {
     route: Box<str>,
     session: Option<Session>,
     backends: Box<[Backend]>,
-    total_weight: u64,
     canary: Option<Canary>,
 }
 
@@ -48,6 +50,7 @@ pub struct Rule {
 #[derive(Debug)]
 pub struct Backend {
     key: Box<str>,
+    session_key: Box<str>,
     weight: u32,
 }
 
@@ -67,7 +70,9 @@ pub enum InvalidConfig {
         found: u32,
     },
     /// Two rules claim the same requests.
-    #[error("rules `{first}` and `{second}` both claim the route `{route}`; give each its own virtualHosts")]
+    #[error(
+        "rules `{first}` and `{second}` both claim the route `{route}` of a virtual host; give each its own virtualHosts"
+    )]
     Collision {
         /// The id of the earlier rule.
         first: String,
@@ -92,6 +97,9 @@ pub enum InvalidRule {
     /// `route` or `id` is empty or has a control character.
     #[error("`{0}` must have at least one character and no control characters")]
     Identity(&'static str),
+    /// It is in no virtual host.
+    #[error("virtualHosts must name at least one virtual host")]
+    NoVirtualHost,
     /// There are no backends.
     #[error("a rule needs at least one backend")]
     NoBackends,
@@ -101,9 +109,6 @@ pub enum InvalidRule {
     /// Two backends have one key.
     #[error("two backends have the key `{0}`")]
     DuplicateBackend(String),
-    /// No backend can be chosen.
-    #[error("the weights of all backends are 0, so that no new session could be placed")]
-    NoWeight,
     /// Its canary routing is wrong.
     #[error(transparent)]
     Canary(#[from] InvalidCanary),
@@ -179,16 +184,13 @@ impl RouteTable {
         self.places.iter().map(|placed| &placed.rule)
     }
 
-    /// The rule for a request on the route `route`. `virtual_host` is only asked for where the name alone does not tell.
+    /// The rule for a request on the route `route`. The name of the virtual host is only asked for where there is a rule for a
+    /// route of this name.
     pub fn find(&self, route: &[u8], virtual_host: impl FnOnce() -> Option<Vec<u8>>) -> Option<&Rc<Rule>> {
         let from = self.places.partition_point(|placed| placed.route() < route);
         let places = self.places.get(from..)?.iter();
         let mut places = places.take_while(|placed| placed.route() == route).peekable();
-        // A rule that counts in all virtual hosts is the only one of its route.
-        let first = places.peek()?;
-        if first.virtual_hosts.is_empty() {
-            return Some(&first.rule);
-        }
+        places.peek()?;
         let virtual_host = virtual_host()?;
         places
             .find(|placed| placed.virtual_hosts.iter().any(|host| **host == *virtual_host))
@@ -234,9 +236,7 @@ impl Placed {
     }
 
     fn overlaps(&self, other: &Self) -> bool {
-        self.virtual_hosts.is_empty()
-            || other.virtual_hosts.is_empty()
-            || self.virtual_hosts.iter().any(|host| other.virtual_hosts.contains(host))
+        self.virtual_hosts.iter().any(|host| other.virtual_hosts.contains(host))
     }
 }
 
@@ -283,19 +283,24 @@ impl Rule {
         self.canary.as_ref()
     }
 
-    /// The position of the backend for a new session, other than `except`. Evenly distributed `random` numbers follow the
-    /// weights.
+    /// Whether each backend has a session route.
     #[must_use]
-    pub fn draw(&self, random: u64, except: Option<usize>) -> usize {
-        let others = || {
-            (0..)
-                .zip(&self.backends)
-                .filter(|(position, _)| Some(*position) != except)
-        };
-        let spared = except.and_then(|position| self.backends.get(position));
-        let total = self
-            .total_weight
-            .saturating_sub(spared.map_or(0, |backend| backend.weight.into()));
+    pub fn has_session_routes(&self) -> bool {
+        self.backends.len() > 1
+    }
+
+    /// The position of the backend of this Envoy cluster, if it is one of the rule's.
+    #[must_use]
+    pub fn backend_of_cluster(&self, cluster: &[u8]) -> Option<usize> {
+        let cluster = Cluster::parse(str::from_utf8(cluster).ok()?)?;
+        self.backends.iter().position(|backend| cluster.has_key(&backend.key))
+    }
+
+    /// The position of a backend other than `except`. Evenly distributed `random` numbers follow the weights of the others.
+    #[must_use]
+    pub fn draw(&self, random: u64, except: usize) -> usize {
+        let others = || (0..).zip(&self.backends).filter(|(position, _)| *position != except);
+        let total: u64 = others().map(|(_, backend)| u64::from(backend.weight)).sum();
         let mut left = random.checked_rem(total).unwrap_or(0);
         for (position, backend) in others() {
             match left.checked_sub(backend.weight.into()) {
@@ -316,9 +321,12 @@ impl Rule {
                 return Err(InvalidRule::Identity(field));
             }
         }
+        if raw.virtual_hosts.is_empty() {
+            return Err(InvalidRule::NoVirtualHost);
+        }
         let mut backends: Vec<Backend> = Vec::with_capacity(raw.backends.len());
         for backend in raw.backends {
-            let backend = Backend::try_from(backend)?;
+            let backend = Backend::new(backend, &raw.id)?;
             if backends.iter().any(|other| other.key == backend.key) {
                 return Err(InvalidRule::DuplicateBackend(backend.key.into()));
             }
@@ -326,10 +334,6 @@ impl Rule {
         }
         if backends.is_empty() {
             return Err(InvalidRule::NoBackends);
-        }
-        let total_weight: u64 = backends.iter().map(|backend| u64::from(backend.weight)).sum();
-        if total_weight == 0 {
-            return Err(InvalidRule::NoWeight);
         }
         let canary = raw.canary.map(|canary| Canary::new(canary, &backends)).transpose()?;
         let session = raw.session.map(|session| Session::new(session, &raw.id)).transpose()?;
@@ -339,38 +343,40 @@ impl Rule {
             route: raw.route.into(),
             session,
             backends: backends.into(),
-            total_weight,
             canary,
         })
     }
 }
 
 impl Backend {
-    /// What the token and `x-mooring-backend` call it.
-    #[must_use]
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-
-    /// Its share of new sessions, relative to the other backends' weights.
-    #[must_use]
-    pub fn weight(&self) -> u32 {
-        self.weight
-    }
-}
-
-impl TryFrom<config::Backend> for Backend {
-    type Error = InvalidRule;
-
-    fn try_from(raw: config::Backend) -> Result<Self, InvalidRule> {
+    fn new(raw: config::Backend, rule: &str) -> Result<Self, InvalidRule> {
         let visible = raw.key.bytes().all(|byte| byte.is_ascii_graphic());
         if raw.key.is_empty() || raw.key.len() > MAX_KEY_LENGTH || !visible {
             return Err(InvalidRule::BackendKey(raw.key));
         }
         Ok(Self {
+            session_key: session_key(rule, &raw.key).into(),
             key: raw.key.into(),
-            weight: raw.weight,
+            weight: raw.weight.unwrap_or(0),
         })
+    }
+
+    /// What tokens call it.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The value of `x-mooring-backend` that leads to its session route.
+    #[must_use]
+    pub fn session_key(&self) -> &str {
+        &self.session_key
+    }
+
+    /// Its share of the clients that the module places, relative to the other backends' weights.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.weight
     }
 }
 

@@ -206,12 +206,12 @@ impl Checker<'_> {
 fn probe(rules: Vec<config::CanaryRule>, hash_on: Option<config::Source>) -> Option<InvalidCanary> {
     let rule = config::Rule {
         route: PROBE.to_owned(),
-        virtual_hosts: Vec::new(),
+        virtual_hosts: vec![PROBE.to_owned()],
         id: PROBE.to_owned(),
         session: None,
         backends: vec![config::Backend {
             key: PROBE.to_owned(),
-            weight: 1,
+            weight: None,
         }],
         canary: Some(config::Canary {
             rules,

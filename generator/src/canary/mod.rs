@@ -10,6 +10,7 @@ use crate::{
     dialect,
     inventory::{Id, Inventory, Item},
     kind::{GATEWAY_API, Kind, NETWORKING_ISTIO},
+    left_out::What,
     session::{Located, SessionPolicy},
     wire::canary::{CanaryPolicySpec, CanaryRule, Match, Source, ValueMatch},
 };
@@ -54,6 +55,9 @@ pub fn policies<'a>(inventory: &'a Inventory, report: &mut Report) -> Vec<Canary
         let kind = target_kind(item, report);
         let sound = check::check(item, kind, report);
         let valid = report.errors() == errors;
+        if !valid {
+            report.leave_out(What::Policy, item.name(Kind::CanaryPolicy));
+        }
         let target = &item.spec.target_ref.value;
         let section = target.section_name.as_ref();
         policies.extend(kind.map(|target_kind| Canary {

@@ -40,7 +40,7 @@ const NAMES: [&str; 11] = [
 pub struct Overrides {
     idle_timeout: Option<Located<Duration>>,
     refresh_interval: Option<Located<Duration>>,
-    strict: Option<bool>,
+    strict: Option<(bool, Place)>,
     forward_token: Option<bool>,
     cookie: Vec<CookieOverride>,
     first: Option<Place>,
@@ -136,7 +136,10 @@ impl Overrides {
                     _ => self.refresh_interval = duration,
                 }
             }
-            "strict" => self.strict = one_of(text, TRUTH, name, place, report),
+            "strict" => {
+                let strict = one_of(text, TRUTH, name, place, report);
+                self.strict = strict.map(|strict| (strict, place));
+            }
             "forward-token" => self.forward_token = one_of(text, TRUTH, name, place, report),
             _ => unknown(short, origin.place(name), report),
         }
@@ -167,7 +170,10 @@ impl Overrides {
         }
         policy.partial |= self.partial;
         policy.refresh_interval.clone_from(&self.refresh_interval);
-        policy.strict = self.strict.unwrap_or(policy.strict);
+        if let Some((strict, place)) = self.strict {
+            policy.strict = strict;
+            policy.attribute_places.push(("strict", place));
+        }
         policy.forward_token = self.forward_token.unwrap_or(policy.forward_token);
         if policy.transport == Transport::Cookie {
             for cookie in &self.cookie {

@@ -8,6 +8,7 @@ use crate::{
     document::Origin,
     inventory::{Id, Inventory, Item},
     kind::Kind,
+    left_out::What,
     session::{Located, SessionPolicy},
     source::Place,
     wire::{Field, policy::SessionPersistence},
@@ -81,6 +82,10 @@ fn policy<S>(
     }
     let created = created(item, report);
     let targets = target::read(targets, item, report);
+    let sound = report.errors() == errors;
+    if !sound {
+        report.leave_out(What::Policy, item.name(kind));
+    }
     Policy {
         kind,
         id: item.id.clone(),
@@ -88,7 +93,7 @@ fn policy<S>(
         created,
         targets,
         session,
-        sound: report.errors() == errors,
+        sound,
     }
 }
 

@@ -1,22 +1,31 @@
-//! `--target istio`: for each gateway with sessions a `WasmPlugin`, which brings the filter, and an `EnvoyFilter`, which
-//! brings guard, pin and choice.
+//! `--target istio`: the session routes of each rule with several backends, and for each gateway with sessions an
+//! `EnvoyFilter`, which brings Envoy's own filters, and a `WasmPlugin`, which brings the module.
+//!
+//! They come in the order in which they are best applied: the module asks for session routes, so it is last. In any other
+//! order a request is still answered by a backend that its route chose.
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::{FailStrategy, MANAGED_BY, Output, pieces, with};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    plan::{Backend, Gateway, Placed, Plan},
+    document::RawObjects,
+    inventory::Inventory,
+    kind::Kind,
+    left_out::What,
+    plan::{Backend, Gateway, HostFilters, Plan, VirtualHost},
     source::Place,
 };
 
 mod parts;
+mod raw_routes;
+mod session_routes;
 mod size;
 mod version;
 
+pub use size::STORABLE;
 pub use version::{IstioVersion, References, UnknownVersion};
 
 /// The label by which istiod finds the pods of a Gateway.
@@ -43,8 +52,15 @@ pub struct Options {
     pub version: IstioVersion,
 }
 
-/// For each gateway that keeps sessions a `WasmPlugin` and an `EnvoyFilter`, or several where one would be too large.
-pub fn emit(plan: &Plan, options: &Options, report: &mut Report) -> Vec<Output> {
+/// The session routes, and for each gateway that keeps sessions an `EnvoyFilter`, or several where one would be too large, and
+/// a `WasmPlugin`.
+pub fn emit(
+    plan: &Plan,
+    inventory: &Inventory,
+    raw: &RawObjects,
+    options: &Options,
+    report: &mut Report,
+) -> Vec<Output> {
     let managed: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.is_managed()).collect();
     if managed.is_empty() && !report.has_errors() {
         let message =
@@ -54,32 +70,26 @@ pub fn emit(plan: &Plan, options: &Options, report: &mut Report) -> Vec<Output> 
     if !managed.is_empty() && options.url.starts_with("file://") {
         warn_of_files(report);
     }
-    if !options.version.can_choose() {
-        for gateway in &managed {
-            refuse_choices(gateway, options, report);
-        }
-    }
-    let filters: Vec<_> = managed
-        .par_iter()
-        .map(|gateway| {
-            let mut found = Report::default();
-            (parts::split(gateway, options, &mut found), found)
-        })
-        .collect();
+    let mut outputs = session_routes::objects(&managed, raw);
     let mut names = BTreeMap::new();
-    let mut outputs = Vec::new();
-    for (gateway, (filters, found)) in managed.into_iter().zip(filters) {
+    let mut plugins = Vec::new();
+    for gateway in managed {
+        let routes = raw_routes::Routes::new(inventory, raw);
+        let filters = parts::split(gateway, &routes, options, report);
         let plugin = Object::new(gateway, "WasmPlugin", "", wasm_plugin(gateway, options, report));
         size::check_plugin(gateway, &plugin, report);
-        report.extend(found);
-        for object in std::iter::once(plugin).chain(filters) {
-            let key = (object.kind, object.namespace.clone(), object.name.clone());
-            if let Some(other) = names.insert(key, gateway.item.place()) {
-                report_namesakes(gateway, &object, other, report);
-            }
-            outputs.push(object.output());
+        let key = |object: &Object| (object.kind, object.namespace.clone(), object.name.clone());
+        let objects = || filters.iter().chain([&plugin]);
+        let namesake = objects().find_map(|object| Some((object, *names.get(&key(object))?)));
+        if let Some((object, other)) = namesake {
+            report_namesakes(gateway, object, other, report);
+            continue;
         }
+        names.extend(objects().map(|object| (key(object), gateway.item.place())));
+        outputs.extend(filters.into_iter().map(Object::output));
+        plugins.push(plugin.output());
     }
+    outputs.extend(plugins);
     outputs
 }
 
@@ -91,22 +101,6 @@ fn warn_of_files(report: &mut Report) {
     report.add(warning.help("name the module by oci:// or https://, with --wasm-sha256"));
 }
 
-/// Without the matcher, Envoy would send every session of a split to a cluster of its own choice.
-fn refuse_choices(gateway: &Gateway, options: &Options, report: &mut Report) {
-    for placed in gateway.managed_rules() {
-        let rule = &placed.rule;
-        if rule.backends.len() > 1 {
-            let message = format!(
-                "sessions and canaries over {} backends need Istio 1.27 or later, and this is for Istio {}: Envoy cannot choose the \
-                 backend of a request before",
-                rule.backends.len(),
-                options.version
-            );
-            report.add(Diagnostic::error(Code::Unsupported, message).at(rule.route.place_of(rule.wire)));
-        }
-    }
-}
-
 fn report_namesakes(gateway: &Gateway, object: &Object, other: Place, report: &mut Report) {
     let message = format!(
         "what is generated for two gateways would have one name: {}/{}",
@@ -114,6 +108,7 @@ fn report_namesakes(gateway: &Gateway, object: &Object, other: Place, report: &m
     );
     let diagnostic = Diagnostic::error(Code::Duplicate, message).at(gateway.item.place());
     report.add(diagnostic.with(other, "the other Gateway"));
+    report.leave_out(What::Gateway, gateway.item.name(Kind::Gateway));
 }
 
 /// Namespace and name of what is generated for a gateway.
@@ -190,31 +185,47 @@ fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Val
 }
 
 /// The patches on the filters of a gateway, which it needs once.
-fn filter_patches(gateway: &Gateway, filter: &str) -> Vec<Value> {
-    let guard = json!({
+fn filter_patches(version: IstioVersion, module: &str) -> Vec<Value> {
+    let sanitizer = pieces::sanitizer_of_requests(version.can_remove_by_prefix());
+    let sanitizer = json!({
         "typed_config": {
             "@type": pieces::type_url(CONNECTION_MANAGER),
-            "early_header_mutation_extensions": [pieces::guard_of_requests()],
+            "early_header_mutation_extensions": [sanitizer],
         },
     });
     let router = Some("envoy.filters.http.router");
     let mut patches = vec![
-        filter_patch("NETWORK_FILTER", "MERGE", None, &guard),
-        filter_patch("HTTP_FILTER", "INSERT_FIRST", None, &pieces::guard_of_responses()),
+        filter_patch("NETWORK_FILTER", "MERGE", None, &sanitizer),
+        filter_patch("HTTP_FILTER", "INSERT_FIRST", None, &pieces::sanitizer_of_responses()),
         // A WasmPlugin has no field that says so.
         route_patch(
             "ROUTE_CONFIGURATION",
+            "MERGE",
             &Value::Null,
-            &json!({ "typed_per_filter_config": pieces::off(filter) }),
+            &json!({ "typed_per_filter_config": pieces::off(module) }),
         ),
     ];
-    if gateway.pins_hosts() {
-        // In this order: each goes right before the router.
-        for piece in [pieces::relay(), pieces::pin()] {
-            patches.push(filter_patch("HTTP_FILTER", "INSERT_BEFORE", router, &piece));
-        }
-    }
+    // In this order: each goes right before the router.
+    let filters = pieces::before_router();
+    patches.extend(
+        filters
+            .iter()
+            .map(|filter| filter_patch("HTTP_FILTER", "INSERT_BEFORE", router, filter)),
+    );
     patches
+}
+
+/// The patch on a virtual host that has rules.
+fn host_patch(host: &VirtualHost, filters: HostFilters, module: &str) -> Value {
+    route_patch(
+        "VIRTUAL_HOST",
+        "MERGE",
+        &json!({ "vhost": { "name": host.name() } }),
+        &json!({
+            "request_headers_to_remove": pieces::internal_headers(),
+            "typed_per_filter_config": pieces::of_host(module, filters),
+        }),
+    )
 }
 
 fn envoy_filter(gateway: &Gateway, patches: Vec<Value>) -> Value {
@@ -249,39 +260,10 @@ fn filter_patch(apply_to: &str, operation: &str, before: Option<&str>, value: &V
     })
 }
 
-fn route_patch(apply_to: &str, route_configuration: &Value, value: &Value) -> Value {
+fn route_patch(apply_to: &str, operation: &str, route_configuration: &Value, value: &Value) -> Value {
     json!({
         "applyTo": apply_to,
         "match": { "context": "GATEWAY", "routeConfiguration": route_configuration },
-        "patch": { "operation": "MERGE", "value": value },
+        "patch": { "operation": operation, "value": value },
     })
-}
-
-/// The patches on the routes of a rule: one, or where the name alone does not tell, one for each virtual host.
-fn http_routes(placed: &Placed, filter: &str) -> Vec<Value> {
-    let value = json!({ "request_headers_to_remove": pieces::internal_headers() });
-    let mut value = with(value, "typed_per_filter_config", pieces::of_route(filter, placed));
-    if let Some(choice) = pieces::choice(&placed.rule.backends) {
-        value = with(
-            value,
-            "route",
-            with(json!({}), "inline_cluster_specifier_plugin", choice),
-        );
-    }
-    let hosts = placed.distinguishing_hosts();
-    let patch = |virtual_host: Option<&String>, name: String| {
-        let vhost = json!({
-            "name": virtual_host,
-            "route": { "name": name },
-        });
-        route_patch("HTTP_ROUTE", &json!({ "vhost": vhost }), &value)
-    };
-    let mut patches = Vec::new();
-    for name in placed.rule.envoy_names() {
-        match hosts.as_slice() {
-            [] => patches.push(patch(None, name)),
-            hosts => patches.extend(hosts.iter().map(|host| patch(Some(host), name.clone()))),
-        }
-    }
-    patches
 }

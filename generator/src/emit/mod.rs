@@ -6,10 +6,7 @@ pub mod envoy;
 pub mod istio;
 mod pieces;
 
-pub use crate::cli::FailStrategy;
-
-/// The label of every object that is generated, and its value.
-pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "mooring");
+pub use crate::{cli::FailStrategy, wire::MANAGED_BY};
 
 /// Something that is written as a document or file of its own.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,31 +1,37 @@
-//! The pieces that Envoy needs besides the filter, as both targets write them: guard, relay, pin and choice.
+//! What Envoy needs besides the module, as both targets write it:
 //!
-//! - guard: removes our internal headers that a client sent, and what is left of them in responses. The first half must
-//!   come before Envoy chooses the route: a filter would be too late, since `header_mutation` does not make Envoy choose
-//!   again, and where our own filter does not run the client would have chosen the backend;
-//! - relay: where a virtual host has very many routes, puts into headers what the filter has left in the filter state of the
-//!   request. Envoy looks for the route again after a filter like ours has set a header, but not after `header_mutation`;
-//! - pin: Envoy's own `stateful_session`, which takes the host from a header and tells in a response which one it was;
-//! - choice: takes the cluster from a header, among those of the rule.
+//! - the header sanitizer removes our internal headers that a client sent, and what is left of them in responses. The first
+//!   half must come before Envoy chooses the route: a filter would be too late, since `header_mutation` does not make Envoy
+//!   choose again;
+//! - the relay, where a virtual host has very many routes, puts into headers what the module has left in the filter state of
+//!   the request. Envoy looks for the route again after a module has set a header, but not after `header_mutation`;
+//! - the pin is Envoy's own `stateful_session`, which takes the host from a header and tells in a response which one it was.
+//!   Strict sessions have one of their own.
+//!
+//! All of them are off until a virtual host turns them on.
 
-use mooring_policy::{
-    handover::{BACKEND_HEADER, COOKIE_STATE, HOST_HEADER, HOST_STATE, RELAYED},
-    rule::Transport,
+use mooring_policy::handover::{
+    BACKEND_HEADER, COOKIE_STATE, HEADER_PREFIX, HOST_HEADER, HOST_STATE, RELAYED, STRICT_HOST_HEADER,
+    STRICT_HOST_STATE,
 };
 use serde_json::{Value, json};
 
-use crate::plan::{Backend, Placed, Session, primary};
+use crate::plan::HostFilters;
 
-/// The name of the guard.
-const GUARD: &str = "mooring.guard";
+/// The name of the header sanitizer.
+const SANITIZER: &str = "mooring.header_sanitizer";
 
-/// The name of the relay in the filter chain, by which routes enable it.
-const RELAY: &str = "mooring.relay";
+/// The name of the relay in the filter chain.
+const RELAY: &str = "mooring.header_relay";
 
-/// The name of the pin in the filter chain, by which routes enable it.
-const PIN: &str = "mooring.pin";
+/// The names of the pins in the filter chain, each with the header that it reads.
+const PIN: (&str, &str) = ("mooring.stateful_session", HOST_HEADER);
+const STRICT_PIN: (&str, &str) = ("mooring.stateful_session.strict", STRICT_HOST_HEADER);
 
-/// The filter that is guard and relay, and what a route says to it.
+/// The headers that stay inside.
+const INTERNAL_HEADERS: [&str; 3] = [BACKEND_HEADER, HOST_HEADER, STRICT_HOST_HEADER];
+
+/// The filter that is sanitizer and relay, and what a virtual host says to it.
 const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
 const HEADER_MUTATION_PER_ROUTE: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute";
 
@@ -37,30 +43,35 @@ pub fn type_url(name: &str) -> String {
     format!("type.googleapis.com/{name}")
 }
 
-/// The guard on the way in, for the HTTP connection manager's `early_header_mutation_extensions`.
-pub fn guard_of_requests() -> Value {
+/// The sanitizer on the way in, for the HTTP connection manager's `early_header_mutation_extensions`. Removing by prefix takes
+/// fewer instructions on routes without a rule, and needs Envoy 1.36.
+pub fn sanitizer_of_requests(by_prefix: bool) -> Value {
+    let mutations = if by_prefix {
+        json!([{ "remove_on_match": { "key_matcher": { "prefix": HEADER_PREFIX } } }])
+    } else {
+        removals()
+    };
     json!({
-        "name": GUARD,
+        "name": SANITIZER,
         "typed_config": {
             "@type": type_url("envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"),
-            "mutations": removals(),
+            "mutations": mutations,
         },
     })
 }
 
-/// The guard on the way out: the HTTP filter that goes first, and so sees responses last. It is off until a route
-/// configures it.
-pub fn guard_of_responses() -> Value {
+/// The sanitizer on the way out: the HTTP filter that goes first, and so sees responses last.
+pub fn sanitizer_of_responses() -> Value {
     json!({
-        "name": GUARD,
+        "name": SANITIZER,
         "disabled": true,
         "typed_config": { "@type": type_url(HEADER_MUTATION) },
     })
 }
 
-/// With a relay, it tells the filter so. Nothing but the route itself can say that: listeners and routes of a gateway do not
-/// change at the same time.
-fn guard_of_route(relayed: bool) -> Value {
+/// With a relay, it tells the module so. Nothing but the virtual host itself can say that: listeners and routes of a gateway
+/// do not change at the same time.
+fn sanitizer_of_host(relayed: bool) -> Value {
     json!({
         "@type": type_url(HEADER_MUTATION_PER_ROUTE),
         "mutations": {
@@ -70,9 +81,17 @@ fn guard_of_route(relayed: bool) -> Value {
     })
 }
 
-/// The HTTP filter between our own and the pin. It is off until a route configures it. It is there also where no route
-/// does, since connections stay on the filters that they began with.
-pub fn relay() -> Value {
+fn removals() -> Value {
+    INTERNAL_HEADERS.map(|name| json!({ "remove": name })).to_vec().into()
+}
+
+/// The HTTP filters between the module and the router, in their order. They are there also where no virtual host turns them
+/// on, since connections stay on the filters that they began with.
+pub fn before_router() -> [Value; 3] {
+    [relay(), pin(PIN), pin(STRICT_PIN)]
+}
+
+fn relay() -> Value {
     let of_filter = |state: &str| format!("%FILTER_STATE(wasm.{state}:PLAIN)%");
     json!({
         "name": RELAY,
@@ -84,15 +103,12 @@ pub fn relay() -> Value {
                     { "remove": HOST_HEADER },
                     // A header is left as it is where the filter state has nothing.
                     header(HOST_HEADER, &of_filter(HOST_STATE)),
+                    header(STRICT_HOST_HEADER, &of_filter(STRICT_HOST_STATE)),
                     header("cookie", &of_filter(COOKIE_STATE)),
                 ],
             },
         },
     })
-}
-
-fn relay_of_route() -> Value {
-    json!({ "@type": type_url(HEADER_MUTATION_PER_ROUTE) })
 }
 
 /// Sets a header, whatever it was.
@@ -105,57 +121,16 @@ fn header(name: &str, value: &str) -> Value {
     })
 }
 
-/// What turns our own filter on. It has no configuration by route: that there is one says that it is on, that it is
-/// optional keeps Envoy from minding. (An empty `config` would say the same; istiod does not take that.)
-fn filter_of_route() -> Value {
+fn pin((name, _): (&str, &str)) -> Value {
     json!({
-        "@type": type_url(FILTER_CONFIG),
-        "config": { "@type": type_url("envoy.extensions.filters.http.wasm.v3.Wasm") },
-        "is_optional": true,
-    })
-}
-
-fn removals() -> Value {
-    json!([{ "remove": BACKEND_HEADER }, { "remove": HOST_HEADER }])
-}
-
-/// The HTTP filter that goes right before the router. It is off until a route configures it.
-pub fn pin() -> Value {
-    json!({
-        "name": PIN,
+        "name": name,
         "disabled": true,
         "typed_config": { "@type": type_url("envoy.extensions.filters.http.stateful_session.v3.StatefulSession") },
     })
 }
 
-/// What a route says to the pieces: `filter`, our own one by its name in the chain, and the guard are on, and the pin where
-/// sessions are bound to hosts. None of them runs for routes that have nothing to do with us.
-pub fn of_route(filter: &str, placed: &Placed) -> Value {
-    let relayed = is_relayed(placed);
-    let mut pieces = serde_json::Map::from_iter([
-        (filter.to_owned(), filter_of_route()),
-        (GUARD.to_owned(), guard_of_route(relayed)),
-    ]);
-    pieces.extend(relayed.then(|| (RELAY.to_owned(), relay_of_route())));
-    let pin = placed.rule.pins_hosts();
-    pieces.extend(pin.map(|session| (PIN.to_owned(), pin_of_route(session))));
-    pieces.into()
-}
-
-/// Where the filter chooses a backend or removes a session header, Envoy looks for the route again in any case.
-fn is_relayed(placed: &Placed) -> bool {
-    let pin = placed.rule.pins_hosts();
-    placed.crowded
-        && placed.rule.backends.len() == 1
-        && pin.is_some_and(|session| session.config.transport == Transport::Cookie)
-}
-
-/// What a route configuration says to a filter that is to run only where a route turns it on, but is not listed as disabled.
-pub fn off(filter: &str) -> Value {
-    json!({ filter: { "@type": type_url(FILTER_CONFIG), "disabled": true } })
-}
-
-fn pin_of_route(session: &Session) -> Value {
+/// What a virtual host says to a pin.
+fn pin_of_host(header: &str, strict: bool) -> Value {
     json!({
         "@type": type_url("envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute"),
         "stateful_session": {
@@ -163,58 +138,50 @@ fn pin_of_route(session: &Session) -> Value {
                 "name": "envoy.http.stateful_session.header",
                 "typed_config": {
                     "@type": type_url("envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState"),
-                    "name": HOST_HEADER,
+                    "name": header,
                 },
             },
-            "strict": session.strict.then_some(true),
+            "strict": strict.then_some(true),
         },
     })
+}
+
+/// What turns the module on. It has no configuration by route: that there is one says that it is on, that it is optional keeps
+/// Envoy from minding. (An empty `config` would say the same; istiod does not take that.)
+fn module_of_host() -> Value {
+    json!({
+        "@type": type_url(FILTER_CONFIG),
+        "config": { "@type": type_url("envoy.extensions.filters.http.wasm.v3.Wasm") },
+        "is_optional": true,
+    })
+}
+
+/// What a virtual host with rules says to the filters: `module`, by its name in the chain, and the sanitizer are on, and the
+/// others where its rules need them.
+pub fn of_host(module: &str, filters: HostFilters) -> Value {
+    let mut configs = serde_json::Map::from_iter([
+        (module.to_owned(), module_of_host()),
+        (SANITIZER.to_owned(), sanitizer_of_host(filters.relays)),
+    ]);
+    let mut turn_on = |wanted: bool, name: &str, config: Value| {
+        configs.extend(wanted.then(|| (name.to_owned(), config)));
+    };
+    turn_on(
+        filters.relays,
+        RELAY,
+        json!({ "@type": type_url(HEADER_MUTATION_PER_ROUTE) }),
+    );
+    turn_on(filters.pins_hosts, PIN.0, pin_of_host(PIN.1, false));
+    turn_on(filters.strict, STRICT_PIN.0, pin_of_host(STRICT_PIN.1, true));
+    configs.into()
+}
+
+/// What a route configuration says to a filter that is to run only where it is turned on, but is not listed as disabled.
+pub fn off(filter: &str) -> Value {
+    json!({ filter: { "@type": type_url(FILTER_CONFIG), "disabled": true } })
 }
 
 /// The headers that stay inside.
 pub fn internal_headers() -> Value {
-    json!([BACKEND_HEADER, HOST_HEADER])
-}
-
-/// The cluster of a route with several backends: that of the backend which the filter named, else the primary one. None
-/// where there is nothing to choose.
-pub fn choice(backends: &[Backend]) -> Option<Value> {
-    let primary = primary(backends).filter(|_| backends.len() > 1)?;
-    let map: serde_json::Map<String, Value> = backends
-        .iter()
-        .map(|backend| (backend.key(), action(backend)))
-        .collect();
-    Some(json!({
-        "extension": {
-            "name": "envoy.router.cluster_specifier_plugin.matcher",
-            "typed_config": {
-                "@type": type_url("envoy.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier"),
-                "cluster_matcher": {
-                    "matcher_tree": {
-                        "input": {
-                            "name": "envoy.matching.inputs.request_headers",
-                            "typed_config": {
-                                "@type": type_url("envoy.type.matcher.v3.HttpRequestHeaderMatchInput"),
-                                "header_name": BACKEND_HEADER,
-                            },
-                        },
-                        "exact_match_map": { "map": map },
-                    },
-                    "on_no_match": action(primary),
-                },
-            },
-        },
-    }))
-}
-
-fn action(backend: &Backend) -> Value {
-    json!({
-        "action": {
-            "name": "cluster",
-            "typed_config": {
-                "@type": type_url("envoy.extensions.router.cluster_specifiers.matcher.v3.ClusterAction"),
-                "cluster": backend.cluster(),
-            },
-        },
-    })
+    json!(INTERNAL_HEADERS)
 }

@@ -8,7 +8,6 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Found, Id, Inventory, Item},
     kind::{GATEWAY_API, Kind},
-    source::Place,
     wire::{
         Field, Port,
         istio::Subset,
@@ -29,7 +28,7 @@ pub const DRAINING_LABEL: &str = "istio.io/persistent-session";
 const MAX_SHOWN: usize = 4;
 
 /// One destination of a rule.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Backend<'a> {
     /// The Service.
     pub service: &'a Item<ServiceSpec>,
@@ -39,6 +38,8 @@ pub struct Backend<'a> {
     pub subset: Option<&'a Subset>,
     /// Its share of new sessions.
     pub weight: u32,
+    /// The position of the reference to it in the rule; of several, the first.
+    pub reference: usize,
 }
 
 impl Backend<'_> {
@@ -80,20 +81,14 @@ impl Backend<'_> {
         Some(&self.service.id).filter(|_| self.service.spec.external_host.is_none())
     }
 
-    /// What the filter is told.
+    /// What the filter is told. Weights are the route's, unless the filter itself places clients by them.
     #[must_use]
-    pub fn config(&self) -> config::Backend {
+    pub fn config(&self, places_clients: bool) -> config::Backend {
         config::Backend {
             key: self.key(),
-            weight: self.weight,
+            weight: places_clients.then_some(self.weight),
         }
     }
-}
-
-/// The backend that is chosen where nobody chooses: the heaviest, the first of equals.
-#[must_use]
-pub fn primary<'a, 'b>(backends: &'b [Backend<'a>]) -> Option<&'b Backend<'a>> {
-    backends.iter().rev().max_by_key(|backend| backend.weight)
 }
 
 /// The backends of a rule. References that lead nowhere are reported; those that lead to one port of one Service are
@@ -105,11 +100,10 @@ pub fn resolve<'a>(
     report: &mut Report,
 ) -> Vec<Backend<'a>> {
     let mut backends: Vec<Backend> = Vec::new();
-    for reference in &rule.backend_refs {
-        let Some(backend) = resolve_one(route, reference, inventory, report) else {
-            continue;
-        };
-        merge(&mut backends, backend);
+    for (position, reference) in rule.backend_refs.iter().enumerate() {
+        if let Some(backend) = resolve_one(route, position, reference, inventory, report) {
+            merge(&mut backends, backend);
+        }
     }
     backends
 }
@@ -128,8 +122,34 @@ pub fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
     }
 }
 
+/// The Services that a rule names, whether they are there or not.
+pub fn all_named(route: &Item<HttpRouteSpec>, rule: &route::Rule) -> Vec<Id> {
+    let references = rule.backend_refs.iter().map(|reference| &reference.value);
+    let services = references.filter(|raw| is_service(raw)).map(|raw| named(route, raw));
+    let hosts = rule.destinations.iter().map(|one| &one.value.destination.value.host);
+    let destinations = hosts.filter_map(|host| destinations::service_of(&host.value, &route.id.namespace));
+    services.chain(destinations).collect()
+}
+
+fn named(route: &Item<HttpRouteSpec>, raw: &BackendRef) -> Id {
+    let namespace = raw.namespace.as_ref();
+    let namespace = namespace.map_or(&route.id.namespace, |namespace| &namespace.value);
+    Id::new(namespace, &raw.name.value)
+}
+
+fn group_and_kind(raw: &BackendRef) -> (&str, &str) {
+    let group = raw.group.as_ref().map_or("", |group| &group.value);
+    let kind = raw.kind.as_ref().map_or("Service", |kind| &kind.value);
+    (group, kind)
+}
+
+fn is_service(raw: &BackendRef) -> bool {
+    group_and_kind(raw) == ("", "Service")
+}
+
 fn resolve_one<'a>(
     route: &Item<HttpRouteSpec>,
+    position: usize,
     reference: &'a Field<BackendRef>,
     inventory: &'a Inventory,
     report: &mut Report,
@@ -137,15 +157,15 @@ fn resolve_one<'a>(
     let raw = &reference.value;
     check_kind(route, raw, report)?;
     let weight = weight(route, raw, report);
-    let namespace = raw
-        .namespace
-        .as_ref()
-        .map_or(&route.id.namespace, |namespace| &namespace.value);
-    let id = Id::new(namespace, &raw.name.value);
+    let id = named(route, raw);
+    let namespace = &id.namespace;
     let place = route.place_of(&raw.name);
     let service = match inventory.services.find(&id) {
         Found::Item(service) => service,
-        Found::Unknown => return None,
+        Found::Unknown => {
+            report.miss(Kind::Service, &id);
+            return None;
+        }
         Found::Nothing(similar) => {
             let message = format!("the Service {id} is not in the input");
             report.add(
@@ -167,6 +187,9 @@ fn resolve_one<'a>(
             route.spec.kind, route.id.namespace
         );
         report.add(Diagnostic::error(Code::RefNotPermitted, message).at(place).help(help));
+        // The grant may be there, and could not be read: what is not known to be permitted is not.
+        report.miss(Kind::ReferenceGrant, &service.id);
+        return None;
     }
     let port = find_port(route, raw, service, report)?;
     if route.spec.kind == Kind::GrpcRoute && port.protocol() == Some(Protocol::Other) {
@@ -189,15 +212,15 @@ fn resolve_one<'a>(
         subset: None,
         port,
         weight,
+        reference: position,
     })
 }
 
 fn check_kind(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) -> Option<()> {
-    let group = raw.group.as_ref().map_or("", |group| &group.value);
-    let kind = raw.kind.as_ref().map_or("Service", |kind| &kind.value);
-    if (group, kind) == ("", "Service") {
+    if is_service(raw) {
         return Some(());
     }
+    let (group, kind) = group_and_kind(raw);
     let field = raw.kind.as_ref().or(raw.group.as_ref()).unwrap_or(&raw.name);
     let group = if group.is_empty() { "core" } else { group };
     let message = format!("a backend can be a Service of the core group, and this is a {kind} of the group {group}");
@@ -270,7 +293,7 @@ fn weight(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) ->
         let message = format!("the weight is {}, and at most {MAX_WEIGHT} is allowed", weight.value);
         report.add(Diagnostic::error(Code::Invalid, message).at(route.place_of(weight)));
     }
-    weight.value
+    weight.value.min(MAX_WEIGHT)
 }
 
 /// Whether a `ReferenceGrant` in the Service's namespace lets the route refer to it (GEP-709).
@@ -285,10 +308,9 @@ fn permitted(route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>, inventory
         (to.group.value.as_str(), to.kind.value.as_str()) == ("", "Service")
             && to.name.as_ref().is_none_or(|name| name.value == service.id.name)
     };
-    grants.any_unread()
-        || grants
-            .of_namespace(&service.id.namespace)
-            .any(|grant| grant.spec.from.iter().any(from_here) && grant.spec.to.iter().any(to_there))
+    grants
+        .of_namespace(&service.id.namespace)
+        .any(|grant| grant.spec.from.iter().any(from_here) && grant.spec.to.iter().any(to_there))
 }
 
 /// What a rule with sessions demands of its backends.
@@ -296,47 +318,17 @@ pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
     if !rule.is_managed() {
         return;
     }
-    if rule.backends.len() > 1 {
-        destinations::check_headers(rule.route, &rule.wire.value, report);
-    }
     let place = rule.route.place_of(rule.wire);
-    let mut error = |code: Code, message: String, place: Place| report.add(Diagnostic::error(code, message).at(place));
     if rule.wire.value.backend_refs.is_empty() && rule.wire.value.destinations.is_empty() {
-        error(
-            Code::Invalid,
-            match rule.session {
-                Some(_) => "this rule has no backendRefs, so there is nothing to keep a session on",
-                None => "this rule has no backendRefs, so there is nothing to choose from",
-            }
-            .to_owned(),
-            place,
-        );
+        let message = match rule.session {
+            Some(_) => "this rule has no backendRefs, so there is nothing to keep a session on",
+            None => "this rule has no backendRefs, so there is nothing to choose from",
+        };
+        report.add(Diagnostic::error(Code::Invalid, message).at(place));
     } else if !rule.backends.is_empty() && rule.backends.iter().all(|backend| backend.weight == 0) {
-        error(
-            Code::Invalid,
-            match rule.session {
-                Some(_) => "the weights of all backends of this rule are 0, so that no new session could be placed",
-                None => {
-                    "the weights of all backends of this rule are 0, so that nobody could go where no canary rule sends"
-                }
-            }
-            .to_owned(),
-            place,
-        );
-    }
-    if rule.backends.len() > 1 {
-        for filter in rule
-            .wire
-            .value
-            .backend_refs
-            .iter()
-            .flat_map(|reference| &reference.value.filters)
-        {
-            let message = "filters of one backend are not supported in a rule with sessions and several backends: the \
-                           choice of the backend moves from Envoy's weighted clusters, which would carry them, to the \
-                           session";
-            error(Code::Unsupported, message.to_owned(), rule.route.place_of(filter));
-        }
+        let message =
+            "the weights of all backends of this rule are 0: requests without a live session are answered with 500";
+        report.add(Diagnostic::warning(Code::NoEffect, message).at(place));
     }
     for backend in rule.backends.iter().filter(|_| rule.session.is_some()) {
         warn_of_affinity(backend.service, report);

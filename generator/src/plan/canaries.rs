@@ -12,6 +12,7 @@ use crate::{
     dns::full_name,
     inventory::{Found, Id, Inventory, Item},
     kind::Kind,
+    left_out::What,
     session::SessionPolicy,
     source::Place,
     wire::{
@@ -35,7 +36,7 @@ struct Entry<'a> {
 }
 
 /// What the policy that holds for a rule makes of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Applied {
     /// The policy.
     pub policy: Id,
@@ -70,6 +71,9 @@ impl<'a> Canaries<'a> {
         let mut by_route: BTreeMap<_, Vec<Entry>> = BTreeMap::new();
         for policy in canary::policies(inventory, report) {
             let found = check_target(&policy, inventory, report);
+            if !found {
+                report.leave_out(What::Policy, policy.item.name(Kind::CanaryPolicy));
+            }
             let route = (policy.target_kind, policy.target.value.clone());
             by_route.entry(route).or_default().push(Entry { policy, found });
         }
@@ -114,7 +118,9 @@ impl<'a> Canaries<'a> {
     /// The policy that holds for a rule. Those that give way are reported.
     fn of(&self, target: Target, report: &mut Report) -> Option<&Canary<'a>> {
         let on_route = self.by_route.get(&(target.kind, target.route.clone()))?;
-        let on_route = || on_route.iter().map(|entry| &entry.policy);
+        // A policy that is wrong does not take part (GEP-713).
+        let valid = on_route.iter().filter(|entry| entry.policy.valid);
+        let on_route = || valid.clone().map(|entry| &entry.policy);
         // What has no name cannot be found in Envoy: of a VirtualService only the named routes are meant.
         let reached = target.kind != Kind::VirtualService || target.section.is_some();
         let whole = on_route().filter(|policy| policy.section.is_none() && reached);
@@ -151,7 +157,10 @@ fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) -> 
     };
     let route = match routes.find(&policy.target.value) {
         Found::Item(route) => route,
-        Found::Unknown => return true,
+        Found::Unknown => {
+            report.miss(policy.target_kind, &policy.target.value);
+            return true;
+        }
         Found::Nothing(similar) => {
             missing(policy, similar, report);
             return false;

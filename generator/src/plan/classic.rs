@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    dns,
     inventory::{Found, Id, Inventory, Item},
     kind::Kind,
     wire::{
@@ -19,6 +20,9 @@ use crate::{
 
 /// How `gateways` names the sidecars.
 const MESH: &str = "mesh";
+
+/// The longest name that is made of a selector: names of objects have more before and behind it.
+const MAX_NAME_LENGTH: usize = 200;
 
 /// The protocols of ports that speak HTTP, in upper case.
 const HTTP: [&str; 4] = ["GRPC", "HTTP", "HTTP2", "HTTPS"];
@@ -34,15 +38,9 @@ pub struct Workload {
 
 impl Workload {
     /// The pods of a gateway. None: it is not one of Istio's own API.
-    pub fn of(item: &Item<GatewaySpec>, inventory: &Inventory, report: &mut Report) -> Option<Self> {
+    #[must_use]
+    pub fn of(item: &Item<GatewaySpec>, inventory: &Inventory) -> Option<Self> {
         let labels = item.spec.selector.clone()?;
-        if labels.is_empty() {
-            let message = format!(
-                "Gateway {} has no selector, so it would be every pod of the mesh",
-                item.id
-            );
-            report.add(Diagnostic::error(Code::Unsupported, message).at(item.place()));
-        }
         let namespace = inventory.gateway_namespace.as_ref();
         Some(Self {
             namespace: namespace.unwrap_or(&item.id.namespace).clone(),
@@ -50,12 +48,51 @@ impl Workload {
         })
     }
 
-    /// A name for what is generated for them: the values of their labels.
+    /// A name for what is generated for them: the values of their labels. It has no characters but those of a DNS label,
+    /// whatever the values are.
     #[must_use]
     pub fn name(&self) -> String {
         let values: Vec<&str> = self.labels.values().map(String::as_str).collect();
-        values.join("-").to_ascii_lowercase().replace(['_', '.'], "-")
+        let allowed = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
+        values
+            .join("-")
+            .to_ascii_lowercase()
+            .replace(|character| !allowed(character), "-")
     }
+}
+
+/// What is to be said about the selector of a gateway that would be every pod, or of which no name of an object can be made.
+pub fn check_selector(item: &Item<GatewaySpec>) -> Option<Diagnostic> {
+    let labels = item.spec.selector.as_ref()?;
+    if labels.is_empty() {
+        let message = format!(
+            "Gateway {} has no selector, so it would be every pod of the mesh",
+            item.id
+        );
+        return Some(Diagnostic::error(Code::Unsupported, message).at(item.place()));
+    }
+    let workload = Workload {
+        namespace: String::new(),
+        labels: labels.clone(),
+    };
+    let name = workload.name();
+    let wrong = labels.iter().find(|(_, value)| !dns::is_label_value(value));
+    let problem = if let Some((label, value)) = wrong {
+        format!(
+            "`{value}` of `{label}` is not the value of a label: at most 63 letters, digits, `-`, `_` and `.` are, with a letter \
+             or digit at both ends"
+        )
+    } else if name.len() > MAX_NAME_LENGTH || !dns::is_name(&format!("mooring-{name}")) {
+        format!(
+            "the name of what is generated for it is made of the values, which are {} characters and may be 1 to \
+             {MAX_NAME_LENGTH}, with a letter or digit at the end",
+            name.len()
+        )
+    } else {
+        return None;
+    };
+    let message = format!("the selector of Gateway {}: {problem}", item.id);
+    Some(Diagnostic::error(Code::Invalid, message).at(item.place()))
 }
 
 /// The gateways that a `VirtualService` is on. References that lead nowhere are reported.
@@ -83,22 +120,28 @@ pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Re
     placements
 }
 
+/// The gateway that a `VirtualService` in `namespace` names. None: the sidecars.
+pub fn gateway(name: &str, namespace: &str) -> Option<Id> {
+    let id = match name.split_once('/') {
+        Some((namespace, name)) => Id::new(namespace, name),
+        None => Id::new(namespace, name),
+    };
+    (name != MESH).then_some(id)
+}
+
 fn find<'a>(
     route: &Item<HttpRouteSpec>,
     name: &Field<String>,
     inventory: &'a Inventory,
     report: &mut Report,
 ) -> Option<&'a Item<GatewaySpec>> {
-    if name.value == MESH {
-        return None;
-    }
-    let id = match name.value.split_once('/') {
-        Some((namespace, name)) => Id::new(namespace, name),
-        None => Id::new(&route.id.namespace, &name.value),
-    };
+    let id = gateway(&name.value, &route.id.namespace)?;
     match inventory.istio_gateways.find(&id) {
         Found::Item(gateway) => Some(gateway),
-        Found::Unknown => None,
+        Found::Unknown => {
+            report.miss(Kind::IstioGateway, &id);
+            None
+        }
         Found::Nothing(similar) => {
             let message = format!("the Gateway {id} of networking.istio.io is not in the input");
             let diagnostic = Diagnostic::error(Code::NoMatchingParent, message).at(route.place_of(name));

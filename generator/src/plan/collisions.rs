@@ -1,54 +1,69 @@
-//! Rules on one gateway that get in each other's way: Envoy routes of one name, cookies of one name.
+//! Rules on one gateway that get in each other's way: Envoy routes of one name in one virtual host, cookies of one name.
 //!
-//! A rule with a name of its own has just that name in Envoy, without namespace and route. Where two such rules are in
-//! different virtual hosts, the virtual host tells them apart; where they share one, nothing does.
+//! A rule with a name of its own has just that name in Envoy, without namespace and route. The virtual host tells it from
+//! others of its name; where two such rules share one, nothing does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mooring_policy::config::Transport;
 
 use super::{Gateway, Placed, VirtualHost};
-use crate::diagnostic::{Code, Diagnostic, Report};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    kind::Kind,
+    left_out::What,
+    source::Place,
+};
 
-/// Marks rules that need their virtual hosts to be found; reports those that cannot be told apart.
+/// Reports rules that cannot be told apart. Of two with which the filter has to do, the later one is left out.
 pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
-    let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut by_name: BTreeMap<String, Vec<(usize, &Placed)>> = BTreeMap::new();
     for (position, placed) in gateway.rules.iter().enumerate() {
         for name in placed.rule.envoy_names() {
-            by_name.entry(name).or_default().push(position);
+            by_name.entry(name).or_default().push((position, placed));
         }
     }
-    by_name.retain(|_, positions| positions.len() > 1);
-    for (name, namesakes) in &by_name {
-        let namesakes = namesakes.iter().filter_map(|position| gateway.rules.get(*position));
-        report_collisions(name, namesakes, report);
+    let mut victims = BTreeSet::new();
+    for (name, namesakes) in by_name.into_iter().filter(|(_, rules)| rules.len() > 1) {
+        victims.extend(report_collisions(&name, namesakes, report));
     }
-    for placed in &mut gateway.rules {
-        let mut names = placed.rule.envoy_names();
-        placed.ambiguous = placed.rule.is_managed() && names.any(|name| by_name.contains_key(&name));
+    let on = gateway.item.name(Kind::Gateway);
+    for victim in victims {
+        if let Some(placed) = gateway.rules.get_mut(victim) {
+            report.leave_out(What::Rule, format!("{} on {on}", placed.rule.id));
+            placed.refuse();
+        }
     }
 }
 
-/// Reports each rule that shares a virtual host with an earlier one of its name, if the filter has to do with one of them.
-fn report_collisions<'a>(name: &str, namesakes: impl Iterator<Item = &'a Placed<'a>>, report: &mut Report) {
-    let mut first: BTreeMap<(&VirtualHost, bool), &Placed> = BTreeMap::new();
-    for placed in namesakes {
-        let managed = placed.rule.is_managed();
-        // One with which the filter has nothing to do only gets in the way of one with which it has.
-        let other = |host| {
-            first
-                .get(&(host, true))
-                .or(first.get(&(host, false)).filter(|_| managed))
-        };
-        let found = placed.virtual_hosts.iter().find_map(|host| Some((host, other(host)?)));
+/// Reports each rule that shares a virtual host with another one of its name, if the filter has to do with one of them.
+/// Returns those that are left out. A rule with which the filter has nothing to do harms none: its requests carry no key of the
+/// other one, and its backends begin no session there.
+fn report_collisions(name: &str, namesakes: Vec<(usize, &Placed)>, report: &mut Report) -> Vec<usize> {
+    let mut victims = Vec::new();
+    let mut first: BTreeMap<&VirtualHost, &Placed> = BTreeMap::new();
+    let (managed, others): (Vec<_>, Vec<_>) = namesakes.into_iter().partition(|(_, placed)| placed.rule.is_managed());
+    for (position, placed) in managed.into_iter().chain(others) {
+        let found = placed
+            .virtual_hosts
+            .iter()
+            .find_map(|host| Some((host, *first.get(host)?)));
         // Two rules of one name in one route have been reported.
         if let Some((host, other)) = found.filter(|(_, other)| other.rule.id != placed.rule.id) {
-            report.add(collision(name, other, placed, &host.name()));
+            if placed.rule.is_managed() {
+                report.add(collision(name, other, placed, &host.name()));
+                victims.push(position);
+            } else {
+                report.add(bystander(name, other, placed, &host.name()));
+            }
         }
-        for host in &placed.virtual_hosts {
-            first.entry((host, managed)).or_insert(placed);
+        if placed.rule.is_managed() {
+            for host in &placed.virtual_hosts {
+                first.entry(host).or_insert(placed);
+            }
         }
     }
+    victims
 }
 
 /// Warns of cookies that replace each other in the browser: rules share no sessions, but a browser has one cookie for a
@@ -88,11 +103,25 @@ pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
     }
 }
 
+fn place(placed: &Placed) -> Place {
+    let name = placed.rule.wire.value.name.as_ref();
+    name.map_or(placed.rule.route.place(), |name| placed.rule.route.place_of(name))
+}
+
+/// A rule without sessions that has the name of one with sessions.
+fn bystander(name: &str, managed: &Placed, other: &Placed, virtual_host: &str) -> Diagnostic {
+    let message = format!(
+        "the rule {} has the name `{name}` of {} in the virtual host `{virtual_host}`, so its requests are looked at for sessions \
+         of that one",
+        other.rule.id, managed.rule.id
+    );
+    Diagnostic::warning(Code::Duplicate, message)
+        .at(place(other))
+        .with(place(managed), "the other one")
+        .help("give one of them another name")
+}
+
 fn collision(name: &str, first: &Placed, second: &Placed, virtual_host: &str) -> Diagnostic {
-    let place = |placed: &Placed| {
-        let name = placed.rule.wire.value.name.as_ref();
-        name.map_or(placed.rule.route.place(), |name| placed.rule.route.place_of(name))
-    };
     let message = format!(
         "two rules with the name `{name}` are in the virtual host `{virtual_host}`, and Envoy cannot tell them apart: {} and \
          {}",

@@ -5,8 +5,8 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dns::{CLUSTER_DOMAIN, full_name},
     inventory::{Found, Id, Inventory, Item},
+    kind::Kind,
     similar,
-    source::Place,
     wire::{
         Field,
         canary::Destination,
@@ -26,9 +26,10 @@ pub fn resolve<'a>(
 ) -> Vec<Backend<'a>> {
     let several = rule.destinations.len() > 1;
     let mut backends = Vec::new();
-    for reference in &rule.destinations {
+    for (position, reference) in rule.destinations.iter().enumerate() {
         let weight = weight(&reference.value, several);
-        if let Some(backend) = resolve_one(route, &reference.value.destination.value, weight, inventory, report) {
+        let destination = &reference.value.destination.value;
+        if let Some(backend) = resolve_one(route, position, destination, weight, inventory, report) {
             backends::merge(&mut backends, backend);
         }
     }
@@ -46,6 +47,7 @@ fn weight(reference: &RouteDestination, several: bool) -> u32 {
 
 fn resolve_one<'a>(
     route: &Item<HttpRouteSpec>,
+    position: usize,
     raw: &'a Destination,
     weight: u32,
     inventory: &'a Inventory,
@@ -61,6 +63,7 @@ fn resolve_one<'a>(
             None => None,
         },
         weight,
+        reference: position,
     })
 }
 
@@ -74,35 +77,41 @@ fn find_service<'a>(
     if let Some(external) = inventory.external_service(&full) {
         return Some(external);
     }
-    let missing = |help: Option<String>| {
+    // It may be a host of a ServiceEntry that could not be read.
+    let mut missing = |help: Option<String>| {
+        report.miss(Kind::ServiceEntry, &Id::new("", &full));
         let message = format!("no Service and no ServiceEntry of the input has the host `{full}`");
         let diagnostic = Diagnostic::error(Code::BackendNotFound, message).at(route.place_of(host));
-        match help {
-            Some(help) => diagnostic.help(help),
-            None => diagnostic,
-        }
+        report.add(help.into_iter().fold(diagnostic, Diagnostic::help));
     };
-    let id = full
-        .strip_suffix(CLUSTER_DOMAIN)
-        .and_then(|short| short.split_once('.'));
-    let Some((name, namespace)) = id else {
+    let Some(id) = service_of(&full, &route.id.namespace) else {
         let service = full.split_once('.').map(|(name, namespace)| Id::new(namespace, name));
         let service = service.filter(|id| matches!(inventory.services.find(id), Found::Item(_)));
         let help = service.map(|id| {
             let host = format!("{}.{}{CLUSTER_DOMAIN}", id.name, id.namespace);
             format!("a Service in another namespace is named in full: `{host}`")
         });
-        report.add(missing(help));
+        missing(help);
         return None;
     };
-    match inventory.services.find(&Id::new(namespace, name)) {
+    match inventory.services.find(&id) {
         Found::Item(service) => Some(service),
-        Found::Unknown => None,
+        Found::Unknown => {
+            report.miss(Kind::Service, &id);
+            None
+        }
         Found::Nothing(similar) => {
-            report.add(missing(similar.map(|name| format!("did you mean `{name}`?"))));
+            missing(similar.map(|name| format!("did you mean `{name}`?")));
             None
         }
     }
+}
+
+/// The Service that a host stands for, if it is the name of one.
+pub fn service_of(host: &str, namespace: &str) -> Option<Id> {
+    let full = full_name(host, namespace);
+    let (name, namespace) = full.strip_suffix(CLUSTER_DOMAIN)?.split_once('.')?;
+    Some(Id::new(namespace, name))
 }
 
 fn find_port<'a>(
@@ -136,6 +145,7 @@ fn find_subset<'a>(
         return Some(found);
     }
     if inventory.destination_rules.any_unread() {
+        report.miss(Kind::DestinationRule, &Id::new("", host));
         return None;
     }
     let names: Vec<&str> = subsets().map(|subset| subset.name.value.as_str()).collect();
@@ -162,17 +172,4 @@ pub fn means(raw: &Destination, namespace: &str, backend: &Backend) -> bool {
             .port
             .as_ref()
             .is_none_or(|port| port.value.number.value == backend.port.port.value)
-}
-
-/// Reports headers of one destination in a rule whose backend the filter chooses.
-pub fn check_headers(route: &Item<HttpRouteSpec>, rule: &route::Rule, report: &mut Report) {
-    let places = rule.destinations.iter().filter_map(|reference| {
-        let headers = reference.value.headers.as_ref();
-        headers.map(|field| route.place_of(field))
-    });
-    for place in places.collect::<Vec<Place>>() {
-        let message = "headers of one destination are not supported in a route with sessions or canaries and several \
-                       destinations: the choice moves from Envoy's weighted clusters, which would carry them, to the filter";
-        report.add(Diagnostic::error(Code::Unsupported, message).at(place));
-    }
 }

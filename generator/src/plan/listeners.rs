@@ -8,7 +8,8 @@ use crate::{
     dns,
     document::Origin,
     inventory::{Found, Id, Inventory, Item},
-    kind::GATEWAY_API,
+    kind::{GATEWAY_API, Kind},
+    left_out::What,
     wire::{
         Field,
         gateway::{AllowedRoutes, FromNamespaces, GatewaySpec, Listener},
@@ -36,9 +37,13 @@ impl VirtualHost {
 /// The gateways that a route is on, and its virtual hosts there.
 pub type Placements = BTreeMap<Id, BTreeSet<VirtualHost>>;
 
+/// Reports what is wrong with the host names of a route.
+pub fn check_route(route: &Item<HttpRouteSpec>, report: &mut Report) {
+    check_hostnames(&route.spec.hostnames, route.origin, report);
+}
+
 /// Finds the listeners that take a route. References that lead nowhere are reported.
 pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Report) -> Placements {
-    check_hostnames(&route.spec.hostnames, route.origin, report);
     if let Some(scope) = &route.spec.use_default_gateways {
         let message = "useDefaultGateways is not supported: name the Gateway in parentRefs";
         report.add(Diagnostic::error(Code::Unsupported, message).at(route.place_of(scope)));
@@ -53,6 +58,7 @@ pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Re
             continue;
         };
         match virtual_hosts(route, &parent.value, gateway, inventory, report) {
+            Ok(hosts) if hosts.is_empty() => report.miss(Kind::Gateway, &gateway.id),
             Ok(hosts) => placements.entry(gateway.id.clone()).or_default().extend(hosts),
             Err(reason) => {
                 let message = format!("Gateway {} does not take {}: {reason}", gateway.id, route.title());
@@ -94,7 +100,10 @@ fn find<'a>(
     };
     match inventory.gateways.find(&id) {
         Found::Item(gateway) => Some(gateway),
-        Found::Unknown => None,
+        Found::Unknown => {
+            report.miss(Kind::Gateway, &id);
+            None
+        }
         Found::Nothing(similar) => {
             let message = format!("the Gateway {id} is not in the input");
             let diagnostic = Diagnostic::error(Code::NoMatchingParent, message).at(route.place_of(&raw.name));
@@ -126,6 +135,12 @@ fn virtual_hosts(
     let named: Vec<&Listener> = listeners.filter(named).collect();
     if named.is_empty() {
         return Err("it has no listener of this sectionName or port");
+    }
+    // What is wrong with the others is told.
+    let sound = named.into_iter().filter(|listener| wrong_hostname(listener).is_none());
+    let named: Vec<&Listener> = sound.collect();
+    if named.is_empty() {
+        return Ok(BTreeSet::new());
     }
     let http = |listener: &&Listener| ["HTTP", "HTTPS"].contains(&listener.protocol.value.as_str());
     let http: Vec<&Listener> = named.into_iter().filter(http).collect();
@@ -184,6 +199,10 @@ fn allows(
             let namespace = &route.id.namespace;
             let selector = namespaces.as_ref().and_then(|namespaces| namespaces.selector.as_ref());
             let selected = selection::selects(selector, namespace, inventory);
+            let id = Id::new("", namespace);
+            if selector.is_some() && matches!(inventory.namespaces.find(&id), Found::Unknown) {
+                report.miss(Kind::Namespace, &id);
+            }
             if selected.is_none() {
                 let message = format!(
                     "whether this listener takes routes from the namespace `{namespace}` cannot be told, since the selector \
@@ -230,18 +249,24 @@ fn covers(wide: &str, narrow: &str) -> bool {
     }
 }
 
-/// Reports what is wrong with a gateway's listeners.
+/// Reports what is wrong with a gateway's listeners: those take no routes.
 pub fn check(gateway: &Item<GatewaySpec>, report: &mut Report) {
-    let hostnames = gateway
-        .spec
-        .listeners
-        .iter()
-        .filter_map(|listener| listener.value.hostname.as_ref());
-    check_hostnames(
-        hostnames.filter(|hostname| !hostname.value.is_empty()),
-        gateway.origin,
-        report,
-    );
+    for listener in &gateway.spec.listeners {
+        let Some(hostname) = wrong_hostname(&listener.value) else {
+            continue;
+        };
+        check_hostnames([hostname], gateway.origin, report);
+        let name = format!("{}#{}", gateway.name(Kind::Gateway), listener.value.name.value);
+        report.leave_out(What::Listener, name);
+    }
+}
+
+fn wrong_hostname(listener: &Listener) -> Option<&Field<String>> {
+    let hostname = listener
+        .hostname
+        .as_ref()
+        .filter(|hostname| !hostname.value.is_empty())?;
+    (!dns::is_hostname(&hostname.value)).then_some(hostname)
 }
 
 fn check_hostnames<'a>(hostnames: impl IntoIterator<Item = &'a Field<String>>, origin: Origin, report: &mut Report) {

@@ -9,16 +9,16 @@ use crate::{
     wire::{
         Field,
         grpc::GrpcMethod,
-        route::{HttpRouteSpec, PathMatchType, ValueMatchType},
+        route::{HttpRouteSpec, PathMatchType, Rule, ValueMatchType},
     },
 };
 
-/// Reports the matches of a route that cannot hold.
-pub fn check(route: &Item<HttpRouteSpec>, report: &mut Report) {
+/// Reports the matches of a rule that cannot hold.
+pub fn check(route: &Item<HttpRouteSpec>, rule: &Rule, report: &mut Report) {
     let invalid = |message: String, field: &Field<String>, report: &mut Report| {
         report.add(Diagnostic::error(Code::Invalid, message).at(route.place_of(field)));
     };
-    for one in route.spec.rules.iter().flat_map(|rule| &rule.value.matches) {
+    for one in &rule.matches {
         let one = &one.value;
         if let Some(method) = &one.grpc
             && let Err((message, field)) = check_method(&method.value)

@@ -8,16 +8,18 @@ use std::{
 };
 
 use mooring_policy::{
-    config::{self, Config, Pin},
+    config::{self, Config, Pin, Transport},
     rule::RouteTable,
 };
 
 use crate::{
-    attachment::{self, Attachments},
+    attachment::Attachments,
     diagnostic::{Code, Diagnostic, Report},
-    dialect::{self, Policy},
-    inventory::{Id, Inventory, Item},
+    dialect,
+    inventory::{Found, Id, Inventory, Item},
     kind::Kind,
+    left_out::What,
+    source::Place,
     wire::{
         Field,
         gateway::GatewaySpec,
@@ -26,24 +28,33 @@ use crate::{
 };
 
 mod backends;
+mod budget;
 mod canaries;
 mod classic;
 mod collisions;
+mod cookie_domains;
 mod destinations;
+mod draft;
 mod listeners;
 mod matches;
 mod names;
 mod namespaces;
+mod services;
+mod session_matches;
+mod session_routes;
+mod whole;
 
-pub use backends::{Backend, DRAINING_LABEL, primary};
+pub use backends::{Backend, DRAINING_LABEL};
 pub use classic::Workload;
 pub use listeners::VirtualHost;
 
 use canaries::Target;
 pub use canaries::{Applied, Canaries};
+use draft::Draft;
+use whole::OfRoute;
 
 /// From how many routes on it takes longer to look for the route of a request once more than to avoid it.
-const CROWD: usize = 200;
+const LARGE_VIRTUAL_HOST: usize = 80;
 
 /// Everything that is to be generated.
 #[derive(Debug)]
@@ -76,14 +87,21 @@ pub struct Placed<'a> {
     pub rule: Arc<Rule<'a>>,
     /// The virtual hosts in which it is.
     pub virtual_hosts: BTreeSet<VirtualHost>,
-    /// Whether its name alone does not tell it from other rules on the gateway.
-    pub ambiguous: bool,
-    /// Whether it is in a virtual host with very many routes.
-    pub crowded: bool,
+}
+
+/// What Envoy's filters do for the rules of a virtual host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostFilters {
+    /// Some sessions are bound to hosts.
+    pub pins_hosts: bool,
+    /// Some of these are strict.
+    pub strict: bool,
+    /// Headers are set without choosing the route again.
+    pub relays: bool,
 }
 
 /// A rule of a route.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rule<'a> {
     /// The route.
     pub route: &'a Item<HttpRouteSpec>,
@@ -93,14 +111,31 @@ pub struct Rule<'a> {
     pub wire: &'a Field<route::Rule>,
     /// The name of the Envoy routes that it becomes.
     pub name: String,
+    /// The name of the object with its session routes, if it has any.
+    pub session_routes: String,
     /// The identity that tokens are bound to.
     pub id: String,
     /// How its sessions are kept, if they are.
     pub session: Option<Session>,
     /// What a `CanaryPolicy` makes of it, if one holds for it.
     pub canary: Option<Applied>,
+    /// What it would have of these, were nothing wrong with it.
+    pub refused: Refused,
+    /// Whether Envoy takes its matches.
+    pub routable: bool,
     /// Its backends, in the order of the text.
     pub backends: Vec<Backend<'a>>,
+}
+
+/// What a rule does not get since something is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Refused {
+    /// Whether it is refused as a whole.
+    pub whole: bool,
+    /// Its sessions.
+    pub session: Option<Session>,
+    /// Its canaries, also where it has sessions all the same.
+    pub canary: Option<Applied>,
 }
 
 /// How the sessions of a rule are kept.
@@ -108,10 +143,10 @@ pub struct Rule<'a> {
 pub struct Session {
     /// What the filter is told.
     pub config: config::Session,
-    /// Whether a request is answered with 503 when its host is gone.
-    pub strict: bool,
     /// The policy that says so. None: the rule itself.
     pub policy: Option<(Kind, Id)>,
+    /// Where the `Domain` of its cookie was written.
+    pub domain_place: Option<Place>,
     /// Whether nothing is wrong with that.
     pub sound: bool,
 }
@@ -127,24 +162,29 @@ impl<'a> Plan<'a> {
     /// The same with policies that have been read and attached before.
     pub fn with(inventory: &'a Inventory, attachments: &Attachments, report: &mut Report) -> Self {
         let canaries = Canaries::new(inventory, report);
-        let mut gateways = Gateways::new(inventory, report);
+        let mut gateways = Gateways::new(inventory);
         let mut all_rules = Vec::new();
         let mut routed = BTreeSet::new();
+        let mut needed = BTreeSet::new();
         for route in inventory.routes() {
             let classic = route.spec.kind == Kind::VirtualService;
-            let placements = if classic {
-                classic::place(route, inventory, report)
-            } else {
-                listeners::place(route, inventory, report)
-            };
-            for rule in rules(route, inventory, attachments, &canaries, report) {
-                routed.extend(rule.backends.iter().filter_map(Backend::service_id).cloned());
+            let mut found = OfRoute::default();
+            let placements = found.place(route, inventory);
+            let on_gateway = !placements.is_empty();
+            let rules = rules(route, on_gateway, inventory, attachments, &canaries, report);
+            let concerns_us = rules.iter().any(Rule::concerns_us);
+            let placed = found.report(route, concerns_us, on_gateway, report);
+            if concerns_us {
+                needed.extend(whole::needs(route, &rules));
+            }
+            for mut rule in rules {
+                routed.extend(backends::all_named(route, &rule.wire.value));
+                if !placed {
+                    rule.refuse();
+                }
                 let rule = Arc::new(rule);
                 all_rules.push(rule.clone());
-                if classic && !placements.is_empty() {
-                    classic::check_name(&rule, report);
-                }
-                for (id, virtual_hosts) in &placements {
+                for (id, virtual_hosts) in placements.iter().filter(|_| placed && rule.routable) {
                     if let Some(gateway) = gateways.get_mut(classic, id) {
                         gateway.place(&rule, virtual_hosts);
                     }
@@ -152,20 +192,21 @@ impl<'a> Plan<'a> {
             }
         }
         // A route may lead there that could not be read.
-        if !report.has_errors() {
-            report_unused(attachments, &routed, report);
+        if !inventory.any_route_unread() {
+            report_unused(attachments, &routed, inventory, report);
         }
         let mut gateways = gateways.all;
+        gateways.retain(|gateway| gateway.check(&needed, report));
         for gateway in &mut gateways {
-            if gateway.workload.is_none() {
-                listeners::check(gateway.item, report);
-            }
             collisions::resolve(gateway, report);
+            gateway.forward_tokens(report);
+            budget::keep(gateway, report);
             collisions::warn_of_cookies(gateway, report);
-            gateway.find_crowds();
+            cookie_domains::check(gateway, report);
         }
-        let rules = gateways.iter().flat_map(|gateway| &gateway.rules);
-        backends::note_draining(rules.map(|placed| &*placed.rule), report);
+        let placed = gateways.iter().flat_map(|gateway| &gateway.rules);
+        backends::note_draining(placed.map(|placed| &*placed.rule), report);
+        whole::judge_unread(inventory, attachments, &needed, report);
         Self {
             gateways,
             rules: all_rules,
@@ -181,11 +222,11 @@ struct Gateways<'a> {
 }
 
 impl<'a> Gateways<'a> {
-    fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
+    fn new(inventory: &'a Inventory) -> Self {
         let mut all: Vec<Gateway> = Vec::new();
         let mut positions = BTreeMap::new();
         for item in inventory.gateways.iter().chain(inventory.istio_gateways.iter()) {
-            let workload = Workload::of(item, inventory, report);
+            let workload = Workload::of(item, inventory);
             positions.insert((workload.is_some(), &item.id), all.len());
             let shared = all
                 .iter()
@@ -221,6 +262,13 @@ impl Rule<'_> {
         names.into_iter().filter(|name| !name.is_empty())
     }
 
+    /// The name of the first of these routes.
+    #[must_use]
+    pub fn first_envoy_name(&self) -> String {
+        let first = self.wire.value.matches.first();
+        first.map_or_else(|| self.name.clone(), |one| self.envoy_name(&one.value))
+    }
+
     /// The name of the Envoy route of a match.
     #[must_use]
     pub fn envoy_name(&self, one: &route::Match) -> String {
@@ -230,16 +278,75 @@ impl Rule<'_> {
         }
     }
 
+    /// Takes sessions and canaries from it: requests go where the route says, and nothing more.
+    pub fn refuse(&mut self) {
+        self.refused.whole |= self.concerns_us();
+        self.refused.session = self.session.take().or(self.refused.session.take());
+        self.refused.canary = self.canary.take().or(self.refused.canary.take());
+    }
+
+    /// Whether it is refused as a whole.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.refused.whole
+    }
+
+    /// Whether it keeps sessions or has canaries, or would, were nothing wrong with it.
+    #[must_use]
+    pub fn concerns_us(&self) -> bool {
+        self.is_managed() || self.refused.whole || self.refused.canary.is_some()
+    }
+
+    /// What the filter is told about it, as one of its Envoy routes.
+    #[must_use]
+    pub fn config(&self, route: String, virtual_hosts: Vec<String>) -> config::Rule {
+        config::Rule {
+            route,
+            virtual_hosts,
+            id: self.id.clone(),
+            session: self.session.as_ref().map(|session| session.config.clone()),
+            backends: self.backend_configs(),
+            canary: self.canary().cloned(),
+        }
+    }
+
     /// Whether the filter has anything to do with it.
     #[must_use]
     pub fn is_managed(&self) -> bool {
         self.session.is_some() || self.canary().is_some()
     }
 
+    /// Whether each of its backends has a session route.
+    #[must_use]
+    pub fn has_session_routes(&self) -> bool {
+        self.is_managed() && self.backends.len() > 1
+    }
+
+    /// How many Envoy routes it is in a virtual host, with its session routes.
+    #[must_use]
+    pub fn route_count(&self) -> usize {
+        let matches = self.wire.value.matches.len().max(1);
+        let of_sessions = if self.has_session_routes() {
+            self.backends.len()
+        } else {
+            0
+        };
+        matches.saturating_mul(of_sessions.saturating_add(1))
+    }
+
     /// Who is sent to which backend whatever the weights are, and how the rest is split.
     #[must_use]
     pub fn canary(&self) -> Option<&config::Canary> {
         self.canary.as_ref()?.config.as_ref()
+    }
+
+    /// What the filter is told of its backends.
+    fn backend_configs(&self) -> Vec<config::Backend> {
+        let places_clients = self
+            .canary()
+            .is_some_and(|canary| canary.hash_on.is_some() || canary.rules.iter().any(|rule| rule.opt_in.is_some()));
+        let backends = self.backends.iter();
+        backends.map(|backend| backend.config(places_clients)).collect()
     }
 
     /// Its sessions, if they are bound to hosts.
@@ -250,11 +357,16 @@ impl Rule<'_> {
 }
 
 impl Placed<'_> {
-    /// The names of the virtual hosts by which the rule is told from others of its name. Empty: its name is enough.
-    #[must_use]
-    pub fn distinguishing_hosts(&self) -> Vec<String> {
-        let hosts = self.virtual_hosts.iter().filter(|_| self.ambiguous);
-        hosts.map(VirtualHost::name).collect()
+    /// What the filter is told about the rule.
+    pub fn configs(&self) -> impl Iterator<Item = config::Rule> {
+        let hosts: Vec<String> = self.virtual_hosts.iter().map(VirtualHost::name).collect();
+        let names = self.rule.envoy_names();
+        names.map(move |name| self.rule.config(name, hosts.clone()))
+    }
+
+    /// Takes sessions and canaries from the rule, on this gateway only.
+    fn refuse(&mut self) {
+        Arc::make_mut(&mut self.rule).refuse();
     }
 }
 
@@ -268,26 +380,73 @@ impl<'a> Gateway<'a> {
         self.rules.push(Placed {
             rule: rule.clone(),
             virtual_hosts: virtual_hosts.clone(),
-            ambiguous: false,
-            crowded: false,
         });
     }
 
-    /// Finds the rules in virtual hosts with very many routes.
-    fn find_crowds(&mut self) {
-        let mut routes: BTreeMap<&VirtualHost, usize> = BTreeMap::new();
-        for placed in &self.rules {
-            let count = placed.rule.wire.value.matches.len().max(1);
+    /// The virtual hosts that have rules with which the filter has to do, and what Envoy's filters do there.
+    #[must_use]
+    pub fn managed_hosts(&self) -> BTreeMap<&VirtualHost, HostFilters> {
+        let mut hosts: BTreeMap<&VirtualHost, HostFilters> = BTreeMap::new();
+        for placed in self.managed_rules() {
+            let session = placed.rule.pins_hosts();
             for host in &placed.virtual_hosts {
-                let sum = routes.entry(host).or_default();
-                *sum = sum.saturating_add(count);
+                let filters = hosts.entry(host).or_default();
+                filters.pins_hosts |= session.is_some();
+                filters.strict |= session.is_some_and(|session| session.config.strict);
+                filters.relays |= session.is_some_and(|session| session.config.transport == Transport::Cookie);
             }
         }
-        let crowds = routes.into_iter().filter(|(_, count)| *count > CROWD);
-        let crowds: BTreeSet<VirtualHost> = crowds.map(|(host, _)| host.clone()).collect();
-        for placed in &mut self.rules {
-            placed.crowded = !placed.virtual_hosts.is_disjoint(&crowds);
+        let mut routes: BTreeMap<&VirtualHost, usize> = BTreeMap::new();
+        for placed in &self.rules {
+            for host in &placed.virtual_hosts {
+                let sum = routes.entry(host).or_default();
+                *sum = sum.saturating_add(placed.rule.route_count());
+            }
         }
+        for (host, filters) in &mut hosts {
+            filters.relays &= routes.get(host).is_some_and(|count| *count > LARGE_VIRTUAL_HOST);
+        }
+        hosts
+    }
+
+    /// Leaves the token in requests where another rule of the virtual host matches on the header in which it comes: without it,
+    /// Envoy could choose that rule instead.
+    fn forward_tokens(&mut self, report: &mut Report) {
+        let forwarded = session_matches::forwarded(self, report);
+        for placed in self
+            .rules
+            .iter_mut()
+            .filter(|placed| forwarded.contains(&placed.rule.id))
+        {
+            if let Some(session) = &mut Arc::make_mut(&mut placed.rule).session {
+                session.config.forward_token = true;
+            }
+        }
+    }
+
+    /// Whether it can be generated: one that would be every pod cannot. `needed` is what sessions and canaries need.
+    fn check(&self, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) -> bool {
+        let kind = match &self.workload {
+            Some(_) => Kind::IstioGateway,
+            None => Kind::Gateway,
+        };
+        let mut found = Report::default();
+        for diagnostic in self.items().filter_map(classic::check_selector) {
+            found.add(diagnostic);
+        }
+        let sound = !found.has_errors();
+        if kind == Kind::Gateway {
+            listeners::check(self.item, &mut found);
+        }
+        if !self.items().any(|item| needed.contains(&(kind, item.id.clone()))) {
+            report.extend_harmless(found);
+            return true;
+        }
+        if !sound {
+            found.leave_out(What::Gateway, self.item.name(Kind::Gateway));
+        }
+        report.extend(found);
+        sound
     }
 
     /// All its objects.
@@ -299,12 +458,6 @@ impl<'a> Gateway<'a> {
     #[must_use]
     pub fn is_managed(&self) -> bool {
         self.managed_rules().next().is_some()
-    }
-
-    /// Whether any of its sessions is bound to a host.
-    #[must_use]
-    pub fn pins_hosts(&self) -> bool {
-        self.rules.iter().any(|placed| placed.rule.pins_hosts().is_some())
     }
 
     /// The rules with which the filter has anything to do.
@@ -321,29 +474,19 @@ impl<'a> Gateway<'a> {
 
     /// The plugin configuration, checked by the code that will read it.
     pub fn config(&self, report: &mut Report) -> Config {
-        let named = self.managed_rules();
-        let named = named.flat_map(|placed| placed.rule.envoy_names().map(move |name| (placed, name)));
-        let rules = named.map(|(placed, route)| config::Rule {
-            route,
-            virtual_hosts: placed.distinguishing_hosts(),
-            id: placed.rule.id.clone(),
-            session: placed.rule.session.as_ref().map(|session| session.config.clone()),
-            backends: placed.rule.backends.iter().map(Backend::config).collect(),
-            canary: placed.rule.canary().cloned(),
-        });
+        let rules = self.managed_rules().flat_map(Placed::configs);
         let config = Config {
             version: config::VERSION,
             rules: rules.collect(),
         };
-        // What is known to be wrong need not be said again.
-        if !report.has_errors()
-            && let Err(refusal) = RouteTable::try_from(config.clone())
-        {
+        // Each rule has been asked about: this is the last resort, and then about everything.
+        if let Err(refusal) = RouteTable::try_from(config.clone()) {
             let message = format!(
                 "the filter would refuse the configuration of Gateway {}: {refusal}",
                 self.item.id
             );
             report.add(Diagnostic::error(Code::Invalid, message).at(self.item.place()));
+            report.abort();
         }
         config
     }
@@ -352,20 +495,27 @@ impl<'a> Gateway<'a> {
 /// The rules of a route.
 fn rules<'a>(
     route: &'a Item<HttpRouteSpec>,
+    on_gateway: bool,
     inventory: &'a Inventory,
     attachments: &Attachments,
     canaries: &Canaries,
     report: &mut Report,
 ) -> Vec<Rule<'a>> {
-    if route.spec.kind != Kind::VirtualService {
-        matches::check(route, report);
-    }
+    let before = report.errors();
     let inline = dialect::inline(route, report);
-    let mut rules = Vec::new();
+    if report.errors() > before && inline.iter().flatten().all(|inline| inline.sound) {
+        report.leave_out(What::Annotations, route.name(route.spec.kind));
+    }
+    let mut drafts = Vec::new();
     for ((index, wire), inline) in route.spec.rules.iter().enumerate().zip(inline) {
+        let mut found = Report::default();
+        if route.spec.kind != Kind::VirtualService {
+            matches::check(route, &wire.value, &mut found);
+        }
+        let routable = !found.has_errors();
         let backends = match route.spec.kind {
-            Kind::VirtualService => destinations::resolve(route, &wire.value, inventory, report),
-            _ => backends::resolve(route, &wire.value, inventory, report),
+            Kind::VirtualService => destinations::resolve(route, &wire.value, inventory, &mut found),
+            _ => backends::resolve(route, &wire.value, inventory, &mut found),
         };
         let name = wire.value.name.as_ref().map(|name| name.value.as_str());
         let id = names::route_id(route.spec.kind, &route.id, name, index);
@@ -378,31 +528,56 @@ fn rules<'a>(
         };
         let attached = match &inline {
             Some(_) => None,
-            None => from_services(route, wire, &backends, attachments, report),
+            None => services::attached(route, wire, &backends, attachments, &mut found),
         };
-        let (own, sound) = match (&inline, attached) {
-            (Some(inline), _) => (Some(inline.policy.clone()), inline.sound),
-            (None, Some(policy)) => (policy.session.clone(), policy.sound),
-            (None, None) => (None, true),
+        // Also where the Service is not there, or must not be used.
+        let named = || backends::all_named(route, &wire.value);
+        let meant = inline.is_some() || named().iter().any(|service| attachments.of(service).is_some());
+        let own = match (&inline, &attached) {
+            (Some(inline), _) => Some(inline.policy.clone()),
+            (None, Some(attached)) => attached.session.clone(),
+            (None, None) => None,
         };
-        let canary = canaries.apply(target, own.as_ref(), &backends, report);
+        let mut of_canary = Report::default();
+        let canary = canaries.apply(target, own.as_ref(), &backends, &mut of_canary);
+        let concerns_us = meant || canary.is_some();
+        // A canary with which something is wrong on this rule costs the rule no sessions of its own.
+        let (canary, wrong) = match canary {
+            Some(canary) if !canary.sound => {
+                of_canary.leave_out(
+                    What::Attachment,
+                    format!("{}/{} on {id}", Kind::CanaryPolicy, canary.policy),
+                );
+                (None, Some(canary))
+            }
+            canary => (canary, None),
+        };
+        report.extend(of_canary);
         let sticky = canary
             .as_ref()
             .and_then(|canary| Some((canary.sticky.clone()?, canary)));
-        let (policy, from, sound) = match (own, sticky) {
+        let (policy, from) = match (own, sticky) {
             (None, Some((sticky, canary))) => {
                 let from = (Kind::CanaryPolicy, canary.policy.clone());
-                (Some(sticky), Some(from), canary.sound)
+                (Some(sticky), Some(from))
             }
-            (own, _) => (own, attached.map(|policy| (policy.kind, policy.id.clone())), sound),
+            (own, _) => {
+                let from = attached.map(|attached| (attached.policy.kind, attached.policy.id.clone()));
+                (own, from)
+            }
         };
+        let sound = inline.is_none_or(|inline| inline.sound);
         let session = policy.map(|policy| Session {
             config: policy.session(&names::default_session(&id)),
-            strict: policy.strict,
             policy: from,
+            domain_place: policy
+                .cookie
+                .domain
+                .as_ref()
+                .map(|_| policy.place_of_attribute("Domain")),
             sound,
         });
-        let rule = Rule {
+        let mut rule = Rule {
             route,
             index,
             wire,
@@ -410,57 +585,43 @@ fn rules<'a>(
                 Kind::VirtualService => name.unwrap_or_default().to_owned(),
                 _ => names::route_name(&route.id, name, index),
             },
+            session_routes: names::session_routes(&route.id, &id),
             id,
             session,
             canary,
+            refused: Refused {
+                canary: wrong,
+                ..Refused::default()
+            },
+            routable,
             backends,
         };
-        backends::check_for_sessions(&rule, report);
-        rules.push(rule);
-    }
-    // Where the filter has nothing to do, the names of a VirtualService are nobody's business.
-    if route.spec.kind != Kind::VirtualService || rules.iter().any(Rule::is_managed) {
-        names::check_rule_names(route, report);
-    }
-    rules
-}
-
-/// The policy that the rule's Services bring along. It holds for the whole rule, also where only some of its Services
-/// have it: the first of the three answers that GEP-1619 leaves to choose from.
-fn from_services<'a>(
-    route: &Item<HttpRouteSpec>,
-    wire: &Field<route::Rule>,
-    backends: &[Backend],
-    attachments: &Attachments<'a>,
-    report: &mut Report,
-) -> Option<&'a Policy> {
-    let mut policies: Vec<&Policy> = Vec::new();
-    let mut without = Vec::new();
-    for backend in backends {
-        match backend.service_id().and_then(|service| attachments.of(service)) {
-            Some(policy) if policies.iter().any(|other| std::ptr::eq(*other, policy)) => {}
-            Some(policy) => policies.push(policy),
-            None => without.push(backend.service.id.to_string()),
+        backends::check_for_sessions(&rule, &mut found);
+        session_routes::check(&rule, inventory, &mut found);
+        if rule.is_managed() {
+            session_matches::check(&rule, &mut found);
         }
+        if on_gateway {
+            classic::check_name(&rule, &mut found);
+        }
+        if !sound {
+            rule.refuse();
+        }
+        drafts.push(Draft {
+            rule,
+            found,
+            concerns_us,
+        });
     }
-    let about = format!("holds for another backend of this rule of {}", route.title());
-    let policy = attachment::established(policies, &about, report)?;
-    if !without.is_empty() {
-        let message = format!(
-            "{} holds for all backends of this rule, also for {}, which it does not target: a session needs one policy \
-             for the whole rule",
-            policy.title(),
-            without.join(", ")
-        );
-        let diagnostic = Diagnostic::warning(Code::Accepted, message).at(route.place_of(wire));
-        report.add(diagnostic.with(policy.place, "the policy"));
-    }
-    Some(policy)
+    draft::check_names(&mut drafts);
+    drafts.into_iter().map(|draft| draft.settle(report)).collect()
 }
 
 /// Policies for Services to which no route leads.
-fn report_unused(attachments: &Attachments, routed: &BTreeSet<Id>, report: &mut Report) {
-    for (service, policy) in attachments.iter().filter(|(service, _)| !routed.contains(service)) {
+fn report_unused(attachments: &Attachments, routed: &BTreeSet<Id>, inventory: &Inventory, report: &mut Report) {
+    let unused = attachments.iter().filter(|(service, _)| !routed.contains(service));
+    let there = unused.filter(|(service, _)| matches!(inventory.services.find(service), Found::Item(_)));
+    for (service, policy) in there {
         let message = format!(
             "{} has no effect on the Service {service}: no route leads there",
             policy.title()

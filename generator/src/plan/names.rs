@@ -1,18 +1,23 @@
 //! The names of routes, as Istio makes them, and the names that are ours.
 
-use std::{collections::BTreeMap, hash::Hasher as _};
+use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher24;
 
+use super::Rule;
 use crate::{
-    diagnostic::{Code, Diagnostic, Report},
-    inventory::{Id, Item, check_name},
+    diagnostic::{Code, Diagnostic},
+    dns::MAX_LENGTH,
+    inventory::{Id, wrong_name},
     kind::Kind,
-    wire::route::HttpRouteSpec,
+    wire::NAME_PREFIX,
 };
 
 /// The key of the hash in default session names. It is no secret; it must never change, or every session would end.
 const NAME_KEY: [u8; 16] = *b"mooring sessions";
+
+/// The key of the hash in the names of session routes. It must never change either, or old objects would stay behind.
+const ROUTE_KEY: [u8; 16] = *b"mooring routings";
 
 /// The name of the Envoy routes of a rule, as Istio names them.
 pub fn route_name(route: &Id, rule: Option<&str>, index: usize) -> String {
@@ -31,28 +36,54 @@ pub fn route_id(kind: Kind, route: &Id, rule: Option<&str>, index: usize) -> Str
     }
 }
 
-/// The session name of a rule that names none: another one for each rule, since rules share no sessions (GEP-1619).
-pub fn default_session(route_id: &str) -> String {
-    let mut hasher = SipHasher24::new_with_key(&NAME_KEY);
-    hasher.write(route_id.as_bytes());
-    let digits = format!("{:016x}", hasher.finish());
-    format!("mooring-{}", digits.get(..8).unwrap_or(&digits))
+/// How many hexadecimal digits of a hash tell session routes apart.
+const HASH_DIGITS: usize = 8;
+
+/// Room for the dashes before the hash and before the number of a further object, and for that number.
+const RESERVED: usize = 6;
+
+/// The name of the object with the session routes of a rule. The hash of the rule's identity tells it from others, whatever
+/// characters the names of routes and rules have.
+pub fn session_routes(route: &Id, rule_id: &str) -> String {
+    let fixed = NAME_PREFIX.len().saturating_add(HASH_DIGITS).saturating_add(RESERVED);
+    let name = route
+        .name
+        .get(..MAX_LENGTH.saturating_sub(fixed))
+        .unwrap_or(&route.name);
+    let name = name.trim_end_matches(['.', '-']);
+    format!("{NAME_PREFIX}{name}-{}", hash(ROUTE_KEY, rule_id))
 }
 
-/// The names of rules are names of objects, and unique in a route (Gateway API: `SectionName`, CEL rule).
-pub fn check_rule_names(route: &Item<HttpRouteSpec>, report: &mut Report) {
-    let mut seen = BTreeMap::new();
-    for name in route.spec.rules.iter().filter_map(|rule| rule.value.name.as_ref()) {
-        check_name(name, route.origin, report);
-        if let Some(first) = seen.insert(name.value.as_str(), route.place_of(name)) {
-            let message = format!("two rules of {} have the name `{}`", route.title(), name.value);
-            report.add(
-                Diagnostic::error(Code::Duplicate, message)
-                    .at(route.place_of(name))
-                    .with(first, "the first one"),
-            );
-        }
-    }
+/// Hexadecimal digits for a text.
+fn hash(key: [u8; 16], text: &str) -> String {
+    let mut hasher = SipHasher24::new_with_key(&key);
+    hasher.write(text.as_bytes());
+    let mut digits = format!("{:016x}", hasher.finish());
+    digits.truncate(HASH_DIGITS);
+    digits
+}
+
+/// The session name of a rule that names none: another one for each rule, since rules share no sessions (GEP-1619).
+pub fn default_session(route_id: &str) -> String {
+    format!("mooring-{}", hash(NAME_KEY, route_id))
+}
+
+/// What is to be said about the name of a rule.
+pub fn wrong_rule_name(rule: &Rule) -> Option<Diagnostic> {
+    wrong_name(rule.wire.value.name.as_ref()?, rule.route.origin)
+}
+
+/// What is to be said about the second of two rules of one name in a route.
+pub fn same_name(rule: &Rule, first: &Rule) -> Diagnostic {
+    let place = |rule: &Rule| {
+        let name = rule.wire.value.name.as_ref();
+        name.map_or(rule.route.place_of(rule.wire), |name| rule.route.place_of(name))
+    };
+    let name = rule.wire.value.name.as_ref().map_or("", |name| &name.value);
+    let message = format!("two rules of {} have the name `{name}`", rule.route.title());
+    Diagnostic::error(Code::Duplicate, message)
+        .at(place(rule))
+        .with(place(first), "the first one")
 }
 
 #[cfg(test)]
@@ -81,6 +112,23 @@ mod tests {
             route_id(Kind::HttpRoute, &route, Some("1"), 0),
             "HTTPRoute/bookinfo/reviews/1"
         );
+    }
+
+    #[test]
+    fn session_routes_have_a_name_of_their_own_that_never_changes() {
+        let name = |route: &str, rule: &str| {
+            let id = Id::new("shop", route);
+            session_routes(&id, &route_id(Kind::HttpRoute, &id, Some(rule), 0))
+        };
+        assert_eq!(name("cart", "main"), "mooring-cart-12345678");
+        assert_ne!(name("a.b", "c"), name("a", "b.c"));
+        assert_ne!(name("a-b", "c"), name("a", "b-c"));
+        let long = name(&"a".repeat(253), "main");
+        assert!(long.len() <= 253 - "-64".len(), "{long}");
+        assert!(crate::dns::is_name(&name(
+            &format!("{}.{}", "a".repeat(230), "b".repeat(22)),
+            "main"
+        )));
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn reaches(policy: &Canary, rule: &Rule) -> bool {
 }
 
 fn on_rule(policy: &Canary, rule: &Rule) -> Condition {
-    let Some(canary) = &rule.canary else {
+    let Some(canary) = rule.canary.as_ref().or(rule.refused.canary.as_ref()) else {
         return Condition::Conflicted(None);
     };
     if canary.policy == policy.item.id {

@@ -113,7 +113,7 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
         "canaryPolicy": canary,
         "condition": status.own.as_ref().map_or("Accepted", Condition::reason),
         "session": status.session.config,
-        "strict": status.session.strict,
+        "strict": status.session.config.strict,
     })
 }
 

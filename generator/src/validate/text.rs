@@ -100,10 +100,10 @@ fn summary(validation: &Validation, report: &Report) -> String {
         (Severity::Note, "note"),
     ]
     .map(|(severity, what)| count(report.count(severity), what));
-    let nothing = if report.has_errors() {
-        "; nothing would be generated"
-    } else {
-        ""
+    let nothing = match (report.is_fatal(), report.has_errors()) {
+        (true, _) => "; nothing would be generated",
+        (false, true) => "; what is wrong would be left out",
+        (false, false) => "",
     };
     format!("{keep}; {}{nothing}\n", found.join(", "))
 }

@@ -17,6 +17,12 @@ macro_rules! known_fields {
     )*};
 }
 
+/// The label of every object that is generated, and its value.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "mooring");
+
+/// What the name of every object that is generated begins with.
+pub const NAME_PREFIX: &str = "mooring-";
+
 pub mod canary;
 pub mod filter;
 pub mod gateway;
@@ -107,6 +113,15 @@ pub struct Metadata {
     pub annotations: Pairs,
     /// `creationTimestamp`.
     pub creation_timestamp: OptionalField<String>,
+}
+
+impl Metadata {
+    /// Whether Mooring has generated the object: it has the label and a name of ours.
+    #[must_use]
+    pub fn is_generated(&self) -> bool {
+        let (label, value) = MANAGED_BY;
+        self.labels.get(label) == Some(value) && self.name.value.starts_with(NAME_PREFIX)
+    }
 }
 
 /// An object with a `spec`.

@@ -2,10 +2,7 @@
 
 use snapbox::str;
 
-use super::{
-    common::{generate, shop_with},
-    refused,
-};
+use super::common::{Generated, generate, refused, shop_with};
 
 #[test]
 fn an_unknown_annotation() {
@@ -140,7 +137,7 @@ fn a_domain_that_is_none() {
             "  name: sticky\n  annotations:\n    mooring.dev/cookie-domain: shop example\n",
         )),
         str![[r#"
-error[Invalid]: `shop example` is not a cookie Domain: a host name is, such as example.com
+error[Invalid]: `shop example` is not a cookie Domain: a host name is, such as example.com, and no address
   --> <stdin>:53:32
    |
 53 |     mooring.dev/cookie-domain: shop example
@@ -278,4 +275,104 @@ error[Invalid]: `10` is not a duration: a number has no unit; write one to four 
 
 "#]],
     );
+}
+
+/// The shop with a cookie domain, on a route with this line for its host names.
+fn with_domain(domain: &str, hostnames: &str) -> String {
+    let shop = shop_with(
+        "  name: sticky\n",
+        &format!("  name: sticky\n  annotations:\n    mooring.dev/cookie-domain: \"{domain}\"\n"),
+    );
+    shop.replace(
+        "  - name: front\n  rules:",
+        &format!("  - name: front\n{hostnames}  rules:"),
+    )
+}
+
+#[test]
+fn a_domain_of_others() {
+    refused(
+        generate(&with_domain(
+            "other.org",
+            "  hostnames: [shop.example.com, www.example.com]\n",
+        )),
+        str![[r#"
+error[Invalid]: the cookie Domain `other.org` is neither shop.example.com, www.example.com nor a domain above, so that browsers refuse the session cookie of the rule HTTPRoute/default/web#0
+  --> <stdin>:54:32
+   |
+21 |   - backendRefs:
+   |     - the rule
+...
+54 |     mooring.dev/cookie-domain: "other.org"
+   |                                ^^^^^^^^^^^
+   |
+   = help: name a domain that all host names of the rule are in, or none
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_public_suffix_as_domain() {
+    refused(
+        generate(&with_domain("co.uk", "  hostnames: [shop.co.uk]\n")),
+        str![[r#"
+error[Invalid]: `co.uk` is not a cookie Domain: it is a public suffix, under which domains belong to different owners, and browsers refuse such a cookie; name a domain below it, or none
+  --> <stdin>:54:32
+   |
+54 |     mooring.dev/cookie-domain: "co.uk"
+   |                                ^^^^^^^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_domain_that_no_host_has() {
+    for domain in ["..", "127.0.0.1", "127.1", "", "example..com", "*.example.com"] {
+        let run = generate(&with_domain(domain, "")).code(1);
+        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        let expected = format!("error[Invalid]: `{domain}` is not a cookie Domain: a host name is");
+        assert!(stderr.starts_with(&expected), "{stderr}");
+    }
+}
+
+#[test]
+fn a_domain_belongs_to_every_host_name_of_the_rule() {
+    let hosts = |hosts: &str| format!("  hostnames: [{hosts}]\n");
+    for (domain, hostnames) in [
+        ("example.com", hosts("example.com, shop.example.com")),
+        (".example.com", hosts("shop.example.com")),
+        ("example.com", hosts("\"*.example.com\"")),
+        ("shop.example.com", hosts("shop.example.com")),
+    ] {
+        assert_eq!(
+            Generated::istio(&with_domain(domain, &hostnames)).findings,
+            [""; 0],
+            "{domain}"
+        );
+    }
+    for (domain, hostnames) in [
+        ("shop.example.com", hosts("shop.example.com, www.example.com")),
+        ("a.example.com", hosts("\"*.example.com\"")),
+    ] {
+        let run = generate(&with_domain(domain, &hostnames)).code(1);
+        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        assert!(stderr.contains("nor a domain above"), "{stderr}");
+    }
+    // The listener's host name counts where the route has none.
+    let listener = with_domain("other.org", "").replace(
+        "    port: 80\n    protocol",
+        "    port: 80\n    hostname: shop.example.com\n    protocol",
+    );
+    generate(&listener).code(1);
+}
+
+#[test]
+fn a_domain_of_a_rule_without_host_names_cannot_be_checked() {
+    let findings = Generated::istio(&with_domain("example.com", "")).findings;
+    assert_eq!(findings.len(), 1);
+    assert!(findings[0].starts_with("warning[Accepted]: whether the cookie Domain `example.com` belongs to the hosts"));
 }

@@ -2,14 +2,11 @@
 
 use snapbox::str;
 
-use super::{
-    common::{SHOP, generate_envoy, shop_with},
-    refused,
-};
+use super::common::{SHOP, generate_envoy, nothing_written, refused, shop_with};
 
 #[test]
 fn an_https_listener_for_a_local_envoy() {
-    refused(
+    nothing_written(
         generate_envoy(&shop_with("protocol: HTTP", "protocol: HTTPS")),
         str![[r#"
 error[Unsupported]: a listener with the protocol HTTPS is not supported by --target envoy
@@ -110,7 +107,7 @@ error[Unsupported]: port 80 of Gateway default/side and port 80 of Gateway defau
 
 #[test]
 fn no_gateway_for_a_local_envoy() {
-    refused(
+    nothing_written(
         generate_envoy("apiVersion: v1\nkind: Service\nmetadata:\n  name: web\nspec: {}\n"),
         str![[r#"
 error[NoMatchingParent]: there is no Gateway in the input, so Envoy would listen nowhere

@@ -2,10 +2,7 @@
 
 use snapbox::str;
 
-use super::{
-    common::{generate, shop_with},
-    refused,
-};
+use super::common::{generate, refused, shop_with};
 
 #[test]
 fn an_unknown_field() {

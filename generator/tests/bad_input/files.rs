@@ -2,10 +2,7 @@
 
 use snapbox::str;
 
-use super::{
-    common::{SHOP, generate, generate_envoy, mooring, shop_with},
-    refused,
-};
+use super::common::{SHOP, generate, generate_envoy, mooring, nothing_written, passed_over, refused, shop_with};
 
 #[test]
 fn the_shop_itself_is_sound() {
@@ -15,7 +12,7 @@ fn the_shop_itself_is_sound() {
 
 #[test]
 fn not_yaml_at_all() {
-    refused(
+    nothing_written(
         generate("Dear team,\nplease make sessions sticky.\n"),
         str![[r#"
 error[Syntax]: this is no Kubernetes object: it has no fields such as `apiVersion` and `kind`
@@ -47,7 +44,7 @@ error[Syntax]: this is not YAML: unclosed bracket '['
 
 #[test]
 fn an_empty_file() {
-    refused(
+    nothing_written(
         generate(""),
         str![[r#"
 error[Syntax]: `<stdin>` is empty: it has no YAML document
@@ -59,7 +56,7 @@ error[Syntax]: `<stdin>` is empty: it has no YAML document
 
 #[test]
 fn a_file_of_comments() {
-    refused(
+    nothing_written(
         generate("# nothing yet\n---\n# still nothing\n"),
         str![[r#"
 error[Syntax]: `<stdin>` is empty: it has no YAML document
@@ -71,7 +68,7 @@ error[Syntax]: `<stdin>` is empty: it has no YAML document
 
 #[test]
 fn an_object_without_kind() {
-    refused(
+    nothing_written(
         generate("apiVersion: v1\nmetadata:\n  name: x\n"),
         str![[r#"
 error[Syntax]: this is no Kubernetes object: it has no `kind`
@@ -87,7 +84,7 @@ error[Syntax]: this is no Kubernetes object: it has no `kind`
 
 #[test]
 fn an_object_without_api_version() {
-    refused(
+    nothing_written(
         generate("kind: Service\nmetadata:\n  name: x\n"),
         str![[r#"
 error[Syntax]: this is no Kubernetes object: it has no `apiVersion`
@@ -103,9 +100,9 @@ error[Syntax]: this is no Kubernetes object: it has no `apiVersion`
 
 #[test]
 fn bytes_that_are_no_text() {
-    refused(
+    nothing_written(
         mooring()
-            .args(["generate", "-f", "-", "--wasm", "oci://x"])
+            .args(["generate", "-f", "-", "--wasm", "https://x"])
             .stdin(b"name: \xff".as_slice())
             .assert(),
         str![[r#"
@@ -118,9 +115,9 @@ error[Syntax]: `<stdin>` is not YAML: the byte at offset 6 is not UTF-8
 
 #[test]
 fn a_file_that_is_not_there() {
-    refused(
+    nothing_written(
         mooring()
-            .args(["generate", "-f", "missing.yaml", "--wasm", "oci://x"])
+            .args(["generate", "-f", "missing.yaml", "--wasm", "https://x"])
             .assert(),
         str![[r#"
 error[Unreadable]: cannot read `missing.yaml`: No such file or directory (os error 2)
@@ -182,7 +179,7 @@ fn every_mistake_is_shown_in_the_order_of_the_text() {
                 .replace("sessionName: shop", "sessionName: a b"),
         ),
         str![[r#"
-error[BackendNotFound]: the Service default/wbe is not in the input
+warning[BackendNotFound]: the Service default/wbe is not in the input
   --> <stdin>:21:13
    |
 21 |     - name: wbe
@@ -190,7 +187,7 @@ error[BackendNotFound]: the Service default/wbe is not in the input
    |
    = help: did you mean `web`?
 
-error[Invalid]: the weight is 2000000, and at most 1000000 is allowed
+warning[Invalid]: the weight is 2000000, and at most 1000000 is allowed
   --> <stdin>:23:15
    |
 23 |       weight: 2000000
@@ -245,12 +242,14 @@ error[Invalid]: `1d` is not a duration: a unit is unknown; write one to four num
 
 #[test]
 fn an_item_of_a_list() {
-    refused(
+    passed_over(
         generate(
             "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [\n\t{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"data\": {\"on\": 1}},\n\t{\"apiVersion\": \"gateway.networking.k8s.io/v1\", \"kind\": \"HTTPRoute\", \"metadata\": {\"name\": \"web\"}, \"spec\": {\"rulez\": []}},\n\t{\"apiVersion\": \"gateway.networking.k8s.io/v1\", \"kind\": \"HTTPRoute\", \"metadata\": {\"name\": \"web2\"}, \"spec\": {\"hostname\": []}}\n]}",
         ),
         str![[r#"
-error[Invalid]: unknown field `rulez`; allowed here: hostnames, parentRefs, rules, useDefaultGateways
+warning[NoEffect]: nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries
+
+warning[Invalid]: unknown field `rulez`; allowed here: hostnames, parentRefs, rules, useDefaultGateways
  --> <stdin>:3:108
   |
 3 |     {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "web"}, "spec": {"rulez": []}},
@@ -258,7 +257,7 @@ error[Invalid]: unknown field `rulez`; allowed here: hostnames, parentRefs, rule
   |
   = help: did you mean `rules`?
 
-error[Invalid]: unknown field `hostname`; allowed here: hostnames, parentRefs, rules, useDefaultGateways
+warning[Invalid]: unknown field `hostname`; allowed here: hostnames, parentRefs, rules, useDefaultGateways
  --> <stdin>:4:109
   |
 4 |     {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "web2"}, "spec": {"hostname": []}}
@@ -292,7 +291,7 @@ error[Invalid]: `../../front` is not a name: it has at most 253 lower-case lette
 
 #[test]
 fn a_list_of_a_kind_of_its_own() {
-    refused(
+    nothing_written(
         generate("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRouteList\nitems: []\n"),
         str![[r#"
 error[Unsupported]: HTTPRouteList is not read; put the objects into a List (apiVersion v1), as `kubectl get --output yaml` does
@@ -308,7 +307,7 @@ error[Unsupported]: HTTPRouteList is not read; put the objects into a List (apiV
 
 #[test]
 fn a_list_in_a_list() {
-    refused(
+    nothing_written(
         generate("apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items: []\n"),
         str![[r#"
 error[Unsupported]: a List in a List is not read

@@ -1,5 +1,5 @@
-//! What a user sees who made a mistake: the exact message with its place, exit status 1, and nothing on the standard
-//! output.
+//! What a user sees who made a mistake: the exact message with its place, and an exit status that says whether something was
+//! left out (3), nothing was written (1), or it does not matter (0).
 //!
 //! `SNAPSHOTS=overwrite cargo test -p mooring-generator --test bad_input` writes the messages anew.
 
@@ -12,13 +12,7 @@ mod annotations;
 mod envoy;
 mod fields;
 mod files;
+mod matches;
 mod references;
 mod rules;
 mod sessions;
-
-use snapbox::{IntoData as _, cmd::OutputAssert, data::Inline};
-
-#[track_caller]
-fn refused(run: OutputAssert, message: Inline) {
-    run.code(1).stdout_eq("").stderr_eq(message.raw());
-}

@@ -2,26 +2,31 @@
 
 use snapbox::str;
 
-use super::{
-    common::{generate, shop_with},
-    refused,
-};
+use super::common::{generate, passed_over, refused, shop_with};
 
 #[test]
 fn a_backend_that_is_not_there() {
-    refused(
+    passed_over(
         generate(&shop_with(
             "    - name: web\n      port: 80",
             "    - name: wbe\n      port: 80",
         )),
         str![[r#"
-error[BackendNotFound]: the Service default/wbe is not in the input
+warning[NoEffect]: nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries
+
+warning[BackendNotFound]: the Service default/wbe is not in the input
   --> <stdin>:21:13
    |
 21 |     - name: wbe
    |             ^^^
    |
    = help: did you mean `web`?
+
+warning[NoEffect]: BackendLBPolicy default/sticky has no effect on the Service default/web: no route leads there
+  --> <stdin>:56:11
+   |
+56 |     name: web
+   |           ^^^
 
 
 "#]],
@@ -68,17 +73,25 @@ error[Invalid]: the port is missing: a reference to a Service needs one (default
 
 #[test]
 fn a_backend_of_another_kind() {
-    refused(
+    passed_over(
         generate(&shop_with(
             "    - name: web\n      port: 80",
             "    - name: web\n      kind: ServiceImport\n      group: multicluster.x-k8s.io\n      port: 80",
         )),
         str![[r#"
-error[Unsupported]: a backend can be a Service of the core group, and this is a ServiceImport of the group multicluster.x-k8s.io
+warning[NoEffect]: nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries
+
+note[Unsupported]: a backend can be a Service of the core group, and this is a ServiceImport of the group multicluster.x-k8s.io
   --> <stdin>:22:13
    |
 22 |       kind: ServiceImport
    |             ^^^^^^^^^^^^^
+
+warning[NoEffect]: BackendLBPolicy default/sticky has no effect on the Service default/web: no route leads there
+  --> <stdin>:58:11
+   |
+58 |     name: web
+   |           ^^^
 
 
 "#]],
@@ -87,20 +100,28 @@ error[Unsupported]: a backend can be a Service of the core group, and this is a 
 
 #[test]
 fn a_backend_in_another_namespace() {
-    refused(
+    passed_over(
         generate(&format!(
             "{}---\n{}",
             shop_with("    - name: web\n", "    - name: web\n      namespace: other\n"),
             "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: other}\nspec: {ports: [{port: 80}]}\n"
         )),
         str![[r#"
-error[RefNotPermitted]: HTTPRoute default/web must not refer to the Service other/web: it is in another namespace, and no ReferenceGrant there permits it
+warning[NoEffect]: nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries
+
+warning[RefNotPermitted]: HTTPRoute default/web must not refer to the Service other/web: it is in another namespace, and no ReferenceGrant there permits it
   --> <stdin>:21:13
    |
 21 |     - name: web
    |             ^^^
    |
    = help: add a ReferenceGrant in the namespace other from HTTPRoute in default to Service
+
+warning[NoEffect]: BackendLBPolicy default/sticky has no effect on the Service default/web: no route leads there
+  --> <stdin>:57:11
+   |
+57 |     name: web
+   |           ^^^
 
 
 "#]],
@@ -279,7 +300,7 @@ fn more_targets_than_a_policy_may_have() {
         "  targetRefs:\n  - group: \"\"\n    kind: Service\n    name: web\n",
         &format!("  targetRefs:\n{}", targets.concat()),
     );
-    let run = generate(&input).code(1).stdout_eq("");
+    let run = generate(&input).code(3).stdout_eq("");
     let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
     let message = "error[Invalid]: a policy may have 16 targetRefs at most, and this one has 17\n  --> <stdin>:70:5\n";
     assert!(stderr.contains(message), "{stderr}");

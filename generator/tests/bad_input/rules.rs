@@ -2,10 +2,7 @@
 
 use snapbox::str;
 
-use super::{
-    common::{SHOP, generate, shop_with},
-    refused,
-};
+use super::common::{SHOP, generate, refused, shop_with};
 
 #[test]
 fn weights_that_sum_to_nothing() {
@@ -40,6 +37,12 @@ error[Invalid]: this rule has no backendRefs, so there is nothing to keep a sess
 20 |   - sessionPersistence: {}
    |     ^
 
+warning[NoEffect]: BackendLBPolicy default/sticky has no effect on the Service default/web: no route leads there
+  --> <stdin>:54:11
+   |
+54 |     name: web
+   |           ^^^
+
 
 "#]],
     );
@@ -53,17 +56,6 @@ fn two_rules_of_one_name_in_one_virtual_host() {
             "  - name: shop\n    backendRefs:\n    - name: web\n      port: 80\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata:\n  name: other\nspec:\n  parentRefs:\n  - name: front\n  rules:\n  - name: shop\n    matches: [{path: {value: /other}}]\n    backendRefs:\n    - name: web\n      port: 80\n",
         )),
         str![[r#"
-warning[Conflicted]: the rules HTTPRoute/default/other/shop and HTTPRoute/default/web/shop have the session name `shop` on the same host: they do not share sessions, and each replaces the other's cookie
-  --> <stdin>:20:5
-   |
-20 |   - name: shop
-   |     ^
-...
-33 |   - name: shop
-   |     - the other rule
-   |
-   = help: give them different session names, or none: then each rule gets a name of its own
-
 error[Duplicate]: two rules with the name `shop` are in the virtual host `*:80`, and Envoy cannot tell them apart: HTTPRoute/default/other/shop and HTTPRoute/default/web/shop
   --> <stdin>:20:11
    |
@@ -139,17 +131,6 @@ error[Duplicate]: two rules with the name `default.web.0` are in the virtual hos
    |         ^^^
    |
    = help: give one of them another name
-
-warning[Conflicted]: the rules HTTPRoute/default/web#0 and GRPCRoute/default/web#0 have the session name `shop` on the same host: they do not share sessions, and each replaces the other's cookie
-  --> <stdin>:72:5
-   |
-20 |   - backendRefs:
-   |     - the other rule
-...
-72 |   - backendRefs:
-   |     ^
-   |
-   = help: give them different session names, or none: then each rule gets a name of its own
 
 warning[Unsupported]: GRPCRoute default/web leads to port 80 of the Service default/web, which says that it does not speak HTTP/2: calls will fail
   --> <stdin>:73:13

@@ -2,10 +2,7 @@
 
 use snapbox::str;
 
-use super::{
-    common::{generate, shop_with},
-    refused,
-};
+use super::common::{generate, refused, shop_with};
 
 #[test]
 fn permanent_without_absolute_timeout() {
@@ -330,8 +327,30 @@ fn new_shape_path_that_is_too_long() {
         "    sessionName: shop\n    absoluteTimeout: 1h\n    idleTimeout: 10m\n    cookieConfig:\n      lifetimeType: Permanent\n",
         &cookie,
     ));
-    let run = run.code(1).stdout_eq("");
+    let run = run.code(3).stdout_eq("");
     let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
     let message = "error[Invalid]: path has 1025 characters, and at most 1024 are allowed\n  --> <stdin>:59:13\n";
     assert!(stderr.starts_with(message), "{stderr}");
+}
+
+#[test]
+fn headers_of_http_proxies_and_tracing_carry_no_session() {
+    for name in [
+        "x-forwarded-for",
+        "ETag",
+        "traceparent",
+        "grpc-status",
+        "x-request-id",
+        "Date",
+        "x-frame-options",
+    ] {
+        let header = shop_with(
+            "    sessionName: shop\n    absoluteTimeout: 1h\n    idleTimeout: 10m\n    cookieConfig:\n      lifetimeType: Permanent\n",
+            &format!("    sessionName: {name}\n    type: Header\n"),
+        );
+        let run = generate(&header).code(1);
+        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        let expected = format!("error[Invalid]: `{name}` cannot carry a session: this header has a meaning of its own");
+        assert!(stderr.starts_with(&expected), "{stderr}");
+    }
 }

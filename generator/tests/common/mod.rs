@@ -6,7 +6,11 @@
 pub mod canary;
 pub mod classic;
 
-use snapbox::cmd::{Command, OutputAssert, cargo_bin};
+use snapbox::{
+    IntoData as _, assert_data_eq,
+    cmd::{Command, OutputAssert, cargo_bin},
+    data::Inline,
+};
 
 /// A gateway, a route, a Service with a pod, and a policy. Tests change a line of it.
 pub const SHOP: &str = "\
@@ -96,10 +100,13 @@ pub fn mooring() -> Command {
     Command::new(cargo_bin("mooring"))
 }
 
+/// Where the module is: a URL of which nothing is to be said.
+pub const WASM: &str = "https://registry.example/mooring.wasm";
+
 /// `mooring generate` for Istio on a text.
 pub fn generate(input: &str) -> OutputAssert {
     mooring()
-        .args(["generate", "-f", "-", "--wasm", "oci://registry.example/mooring:1"])
+        .args(["generate", "-f", "-", "--wasm", WASM])
         .stdin(input)
         .assert()
 }
@@ -110,6 +117,33 @@ pub fn generate_envoy(input: &str) -> OutputAssert {
         .args(["generate", "-f", "-", "--target", "envoy", "--wasm", "mooring.wasm"])
         .stdin(input)
         .assert()
+}
+
+/// What a run says before it lists what is left out.
+pub const LEFT_OUT: &str = "left out because of errors: ";
+
+/// Asserts that a run said this, wrote the rest, and named what it left out.
+#[track_caller]
+pub fn refused(run: OutputAssert, message: Inline) {
+    let run = run.code(3);
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    let (said, left_out) = stderr
+        .rsplit_once(LEFT_OUT)
+        .unwrap_or_else(|| panic!("nothing is left out: {stderr}"));
+    assert!(left_out.ends_with(")\n") && left_out.lines().count() == 1, "{left_out}");
+    assert_data_eq!(said, message.raw());
+}
+
+/// Asserts that a run said this and wrote nothing.
+#[track_caller]
+pub fn nothing_written(run: OutputAssert, message: Inline) {
+    run.code(1).stdout_eq("").stderr_eq(message.raw());
+}
+
+/// Asserts that a run said this and left nothing out.
+#[track_caller]
+pub fn passed_over(run: OutputAssert, message: Inline) {
+    run.code(0).stderr_eq(message.raw());
 }
 
 /// What came out of a run that succeeded: JSON, and the first lines of what was said.
@@ -124,16 +158,13 @@ impl Generated {
     /// Generates for Istio.
     #[must_use]
     pub fn istio(input: &str) -> Self {
-        Self::new(&["--wasm", "oci://registry.example/mooring:1"], input)
+        Self::new(&["--wasm", WASM], input)
     }
 
     /// Generates for Istio with more flags.
     #[must_use]
     pub fn istio_with(flags: &[&str], input: &str) -> Self {
-        Self::new(
-            &[&["--wasm", "oci://registry.example/mooring:1"], flags].concat(),
-            input,
-        )
+        Self::new(&[&["--wasm", WASM], flags].concat(), input)
     }
 
     /// Generates for a local Envoy.

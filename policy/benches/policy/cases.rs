@@ -13,6 +13,7 @@ use mooring_policy::{
     cookie,
     decision::{self, Decision, Outcome},
     keys::{Entry, KeyRing},
+    outage::Outages,
     rule::{RouteTable, Rule},
     token::{NONCE_LENGTH, Token},
 };
@@ -132,14 +133,23 @@ fn configuration(name: &'static str, rules: usize) -> Case {
 
 fn decide(rule: &Rule, keys: &KeyRing, line: &[u8]) -> Decision {
     let none: &[(String, Vec<u8>)] = &[];
-    decision::decide(rule, Some(keys), cookie::values(line, NAME), none, NOW, || {
-        0x9e37_79b9_7f4a_7c15
-    })
+    let outages = Outages::default();
+    decision::decide(
+        rule,
+        Some(keys),
+        cookie::values(line, NAME),
+        none,
+        &outages,
+        NOW,
+        || 0x9e37_79b9_7f4a_7c15,
+    )
 }
 
 fn mint(decision: &Decision, keys: &KeyRing, rule: &Rule) -> usize {
     assert_eq!(decision.outcome(), Outcome::New);
-    let due = decision.due(rule, Some(HOST), true, NOW).expect("a token is due");
+    let due = decision
+        .due(rule, Some(0), Some(HOST), true, NOW)
+        .expect("a token is due");
     let session = rule.session().expect("a session");
     due.seal(session, keys, NONCE, NOW).expect("a token").value.len()
 }
@@ -171,11 +181,11 @@ fn configuration_of(rules: usize) -> String {
     let rule = |number| {
         format!(
             r#"{{"id": "HTTPRoute/shop/store-{number}#0", "route": "shop.store-{number}.0",
-            "backends": [{{"key": "store.shop:80", "weight": 90}}, {{"key": "store-canary.shop:80", "weight": 10}}],
+            "virtualHosts": ["shop.example:80"], "backends": [{{"key": "store.shop:80"}}, {{"key": "store-canary.shop:80"}}],
             "session": {{"name": "{NAME}", "type": "Cookie", "absoluteTimeout": "1h", "idleTimeout": "10m",
             "cookie": {{"path": "/", "lifetimeType": "Permanent"}}}}}}"#
         )
     };
     let rules: Vec<String> = (0..rules).map(rule).collect();
-    format!(r#"{{"version": 1, "rules": [{}]}}"#, rules.join(","))
+    format!(r#"{{"version": 2, "rules": [{}]}}"#, rules.join(","))
 }

@@ -20,6 +20,7 @@ fn session() -> config::Session {
         absolute_timeout: Some(Duration::from_secs(3_600)),
         idle_timeout: Some(Duration::from_secs(600)),
         refresh_interval: None,
+        strict: false,
         forward_token: false,
         cookie: config::Cookie::default(),
     }
@@ -34,12 +35,12 @@ fn raw_rule(weights: &[(&str, u32)], session: Option<config::Session>) -> config
         .iter()
         .map(|&(key, weight)| config::Backend {
             key: key.to_owned(),
-            weight,
+            weight: Some(weight),
         })
         .collect();
     config::Rule {
         route: "shop.store.0".to_owned(),
-        virtual_hosts: Vec::new(),
+        virtual_hosts: vec!["shop.example:80".to_owned()],
         id: "HTTPRoute/shop/store#0".to_owned(),
         session,
         backends,
@@ -47,12 +48,28 @@ fn raw_rule(weights: &[(&str, u32)], session: Option<config::Session>) -> config
     }
 }
 
-/// A first visit that was answered by `host`: the token that the client gets.
+/// A request with these tokens and headers.
+fn request(rule: &Rule, tokens: &[&str], headers: &(impl Headers + ?Sized), at: u64) -> Decision {
+    request_with(rule, tokens, headers, &Outages::default(), at)
+}
+
+fn request_with(
+    rule: &Rule,
+    tokens: &[&str],
+    headers: &(impl Headers + ?Sized),
+    outages: &Outages,
+    at: u64,
+) -> Decision {
+    let tokens = tokens.iter().map(|text| text.as_bytes());
+    decide(rule, Some(&keys()), tokens, headers, outages, at, || 0)
+}
+
+/// A first visit that was answered by `host` of the rule's first backend: the token that the client gets.
 fn visit(rule: &Rule, host: &[u8], at: u64) -> String {
-    let first = decide(rule, Some(&keys()), std::iter::empty(), &(), at, || 0);
+    let first = request(rule, &[], &(), at);
     assert_eq!(first.outcome(), Outcome::New);
     assert_eq!(first.host_header(rule), None);
-    token_of(rule, &first.due(rule, Some(host), false, at).unwrap(), at)
+    token_of(rule, &first.due(rule, Some(0), Some(host), false, at).unwrap(), at)
 }
 
 fn token_of(rule: &Rule, due: &Due, at: u64) -> String {
@@ -62,7 +79,7 @@ fn token_of(rule: &Rule, due: &Due, at: u64) -> String {
 }
 
 fn again(rule: &Rule, token: &str, at: u64) -> Decision {
-    decide(rule, Some(&keys()), std::iter::once(token.as_bytes()), &(), at, || 0)
+    request(rule, &[token], &(), at)
 }
 
 #[test]
@@ -74,7 +91,7 @@ fn a_session_returns_to_its_host() {
     // "10.244.0.11:8080" in standard base64, with padding.
     assert_eq!(back.host_header(&rule).as_deref(), Some("MTAuMjQ0LjAuMTE6ODA4MA=="));
     assert_eq!(back.backend_header(&rule), None);
-    assert_eq!(back.due(&rule, None, false, NOW + 1), None);
+    assert_eq!(back.due(&rule, Some(0), None, false, NOW + 1), None);
 }
 
 #[test]
@@ -84,7 +101,7 @@ fn a_token_is_due_only_when_something_changed() {
     let token = visit(&rule, HOST, NOW);
     let issue = |at, host| {
         again(&rule, &token, at)
-            .due(&rule, host, false, at)
+            .due(&rule, Some(0), host, false, at)
             .map(|due| due.issue)
     };
     assert_eq!(issue(NOW + 29, None), None);
@@ -112,7 +129,7 @@ fn refresh_and_repin_keep_the_issue_time() {
     let token = visit(&rule, HOST, NOW);
     for (host, issue) in [(None, Issue::Refreshed), (Some(OTHER), Issue::Repinned)] {
         let due = again(&rule, &token, NOW + 500)
-            .due(&rule, host, false, NOW + 500)
+            .due(&rule, Some(0), host, false, NOW + 500)
             .unwrap();
         assert_eq!(due.issue, issue);
         let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW + 500).unwrap();
@@ -121,7 +138,7 @@ fn refresh_and_repin_keep_the_issue_time() {
     let mut token = token;
     for at in (NOW..NOW + 3_600).step_by(500) {
         let back = again(&rule, &token, at);
-        if let Some(due) = back.due(&rule, None, false, at) {
+        if let Some(due) = back.due(&rule, Some(0), None, false, at) {
             token = token_of(&rule, &due, at);
         }
     }
@@ -136,12 +153,37 @@ fn a_live_session_beats_the_weights_even_at_zero() {
     let token = visit(&before, HOST, NOW);
     let after = rule(&[("a", 0), ("b", 100)], Some(session()));
     let back = again(&after, &token, NOW + 1);
-    assert_eq!(back.backend_header(&after), Some("a"));
+    assert_eq!(back.backend_header(&after), Some("HTTPRoute/shop/store#0/a"));
     assert!(back.host_header(&after).is_some());
-    let newcomer = decide(&after, Some(&keys()), std::iter::empty(), &(), NOW, || 0);
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_new_session_is_left_to_the_route_and_bound_to_what_answered() {
+    let rule = rule(&[("a", 1), ("b", 0)], Some(session()));
+    let first = request(&rule, &[], &(), NOW);
+    assert_eq!((first.backend(), first.reason()), (None, Reason::Split));
+    assert_eq!(first.backend_header(&rule), None);
+    assert!(first.needs_cluster(&rule, true));
+    let due = first.due(&rule, Some(1), Some(HOST), false, NOW).unwrap();
+    assert_eq!(due.issue, Issue::New);
+    let back = again(&rule, &token_of(&rule, &due, NOW), NOW + 1);
+    assert_eq!(back.backend_header(&rule), Some("HTTPRoute/shop/store#0/b"));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn what_is_no_backend_of_the_rule_begins_no_session() {
+    let split = rule(&[("a", 1), ("b", 1)], Some(session()));
     assert_eq!(
-        (newcomer.backend_header(&after), newcomer.reason()),
-        (Some("b"), Reason::Split)
+        request(&split, &[], &(), NOW).due(&split, None, Some(HOST), false, NOW),
+        None
+    );
+    let single = rule(&[("a", 1)], Some(session()));
+    assert!(request(&single, &[], &(), NOW).needs_cluster(&single, true));
+    assert_eq!(
+        request(&single, &[], &(), NOW).due(&single, None, Some(HOST), false, NOW),
+        None
     );
 }
 
@@ -154,11 +196,57 @@ fn a_session_whose_backend_is_gone_moves() {
     let moved = again(&after, &token, NOW + 1);
     assert_eq!(moved.outcome(), Outcome::BackendGone);
     assert_eq!(moved.host_header(&after), None);
-    assert_eq!(moved.backend_header(&after), Some("b"));
-    let due = moved.due(&after, Some(OTHER), false, NOW + 1).unwrap();
+    assert_eq!(moved.backend_header(&after), None);
+    let due = moved.due(&after, Some(0), Some(OTHER), false, NOW + 1).unwrap();
     assert_eq!(due.issue, Issue::Repinned);
     let token = token_of(&after, &due, NOW + 1);
     assert_eq!(again(&after, &token, NOW + 2).outcome(), Outcome::Resumed);
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_session_that_missed_its_session_route_stays_what_it_is() {
+    let rule = rule(&[("a", 1), ("b", 1)], Some(session()));
+    let token = visit(&rule, HOST, NOW);
+    let back = again(&rule, &token, NOW + 1);
+    assert!(back.needs_cluster(&rule, true));
+    assert!(back.missed(&rule, Some(1)));
+    assert_eq!(back.due(&rule, Some(1), Some(OTHER), false, NOW + 1), None);
+    assert!(back.missed(&rule, None));
+    assert_eq!(back.due(&rule, None, Some(OTHER), false, NOW + 1), None);
+    assert!(!back.missed(&rule, Some(0)));
+    let moved = back.due(&rule, Some(0), Some(OTHER), false, NOW + 1).unwrap();
+    assert_eq!(moved.issue, Issue::Repinned);
+    // It is still kept from idling out.
+    let renewed = again(&rule, &token, NOW + 30).due(&rule, Some(1), Some(OTHER), false, NOW + 30);
+    assert_eq!(renewed.map(|due| due.issue), Some(Issue::Refreshed));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn while_its_backend_cannot_be_reached_a_session_goes_on_elsewhere() {
+    let rule = rule(&[("a", 1), ("b", 1)], Some(session()));
+    let token = visit(&rule, HOST, NOW);
+    let outages = Outages::default();
+    outages.note(rule.position(), 0, NOW);
+    let moved = request_with(&rule, &[&token], &(), &outages, NOW + 1);
+    assert_eq!((moved.outcome(), moved.backend()), (Outcome::BackendGone, None));
+    let due = moved.due(&rule, Some(1), Some(OTHER), false, NOW + 1).unwrap();
+    assert_eq!(due.issue, Issue::Repinned);
+    let back = request_with(&rule, &[&token_of(&rule, &due, NOW + 1)], &(), &outages, NOW + 2);
+    assert_eq!(back.backend_header(&rule), Some("HTTPRoute/shop/store#0/b"));
+    let later = request_with(&rule, &[&token], &(), &outages, NOW + 5);
+    assert_eq!(later.backend(), Some(0));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_forced_client_goes_where_the_route_sends_it_while_the_canary_cannot_be_reached() {
+    let rule = canary_rule(config::Override::Always, None);
+    let outages = Outages::default();
+    outages.note(rule.position(), 1, NOW);
+    let forced = request_with(&rule, &[], FORCED.as_slice(), &outages, NOW);
+    assert_eq!((forced.backend(), forced.reason()), (None, Reason::Split));
 }
 
 #[test]
@@ -167,16 +255,7 @@ fn the_first_token_that_lives_wins() {
     let rule = rule(&[("a", 1)], Some(session()));
     let old = visit(&rule, OTHER, NOW - 3_600);
     let live = visit(&rule, HOST, NOW);
-    let decide = |tokens: &[&str]| {
-        decide(
-            &rule,
-            Some(&keys()),
-            tokens.iter().map(|text| text.as_bytes()),
-            &(),
-            NOW,
-            || 0,
-        )
-    };
+    let decide = |tokens: &[&str]| request(&rule, tokens, &(), NOW);
     assert_eq!(decide(&["junk", &old, &live]).outcome(), Outcome::Resumed);
     assert_eq!(decide(&["junk", "junk", "junk", &live]).outcome(), Outcome::Resumed);
     assert_eq!(decide(&[&old, "junk"]).outcome(), Outcome::ExpiredAbsolute);
@@ -186,42 +265,40 @@ fn the_first_token_that_lives_wins() {
 
 #[test]
 #[wasm_bindgen_test]
-fn without_keys_the_weights_still_hold() {
+fn without_keys_the_route_decides() {
     let rule = rule(&[("a", 1), ("b", 3)], Some(session()));
     let token = visit(&rule, HOST, NOW);
-    let off = decide(&rule, None, std::iter::once(token.as_bytes()), &(), NOW, || 1);
-    assert_eq!(
-        (off.outcome(), off.backend_header(&rule)),
-        (Outcome::Stateless, Some("b"))
-    );
+    let tokens = std::iter::once(token.as_bytes());
+    let off = decide(&rule, None, tokens, &(), &Outages::default(), NOW, || 1);
+    assert_eq!((off.outcome(), off.backend_header(&rule)), (Outcome::Stateless, None));
     assert_eq!(off.host_header(&rule), None);
-    assert_eq!(off.due(&rule, Some(HOST), false, NOW), None);
+    assert_eq!(off.due(&rule, Some(0), Some(HOST), false, NOW), None);
 }
 
 #[test]
 #[wasm_bindgen_test]
-fn the_weights_are_followed_exactly() {
-    let rule = rule(&[("a", 90), ("zero", 0), ("b", 10)], None);
-    let mut counts = [0; 3];
+fn who_opts_out_is_drawn_by_the_weights_of_the_others() {
+    let rule = rule(&[("a", 90), ("zero", 0), ("canary", 500), ("b", 10)], None);
+    let mut counts = [0; 4];
     for random in 0..1_000 {
-        counts[decide(&rule, None, std::iter::empty(), &(), NOW, || random).backend()] += 1;
+        counts[rule.draw(random, 2)] += 1;
     }
-    assert_eq!(counts, [900, 0, 100]);
+    assert_eq!(counts, [900, 0, 0, 100]);
 }
 
 #[test]
 #[wasm_bindgen_test]
 fn secure_follows_the_scheme_and_stays_what_it_was() {
     let rule = rule(&[("a", 1)], Some(session()));
-    let first = decide(&rule, Some(&keys()), std::iter::empty(), &(), NOW, || 0);
-    let due = first.due(&rule, Some(HOST), true, NOW).unwrap();
+    let first = request(&rule, &[], &(), NOW);
+    let due = first.due(&rule, Some(0), Some(HOST), true, NOW).unwrap();
     let secure = |due: &Due| {
         let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap();
         header.value.contains("; Secure;")
     };
     assert!(secure(&due));
     let back = again(&rule, &token_of(&rule, &due, NOW), NOW + 1);
-    assert!(secure(&back.due(&rule, Some(OTHER), false, NOW + 1).unwrap()));
+    assert!(secure(&back.due(&rule, Some(0), Some(OTHER), false, NOW + 1).unwrap()));
 }
 
 #[test]
@@ -233,7 +310,7 @@ fn a_session_from_before_gets_secure_where_new_attributes_demand_it() {
         ..config::Cookie::default()
     };
     let demanding = rule(&[("a", 1)], Some(config::Session { cookie, ..session() }));
-    let due = again(&demanding, &token, NOW + 30).due(&demanding, None, false, NOW + 30);
+    let due = again(&demanding, &token, NOW + 30).due(&demanding, Some(0), None, false, NOW + 30);
     let header = due
         .unwrap()
         .seal(demanding.session().unwrap(), &keys(), NONCE, NOW + 30);
@@ -250,8 +327,8 @@ fn a_session_from_before_on_a_host_does_not_move_where_none_is_pinned() {
     };
     let unpinned = rule(&[("a", 1)], Some(raw));
     let back = again(&unpinned, &token, NOW + 1);
-    assert!(!back.is_due_without_host(&unpinned));
-    assert_eq!(back.due(&unpinned, None, false, NOW + 1), None);
+    assert!(!back.needs_response(&unpinned, false));
+    assert_eq!(back.due(&unpinned, Some(0), None, false, NOW + 1), None);
 }
 
 #[test]
@@ -263,8 +340,8 @@ fn a_header_session_carries_the_bare_token() {
         ..session()
     };
     let rule = rule(&[("a", 1)], Some(by_header));
-    let first = decide(&rule, Some(&keys()), std::iter::empty(), &(), NOW, || 0);
-    let due = first.due(&rule, Some(HOST), false, NOW).unwrap();
+    let first = request(&rule, &[], &(), NOW);
+    let due = first.due(&rule, Some(0), Some(HOST), false, NOW).unwrap();
     let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap();
     assert_eq!(header.name, "x-cart");
     assert_eq!(again(&rule, &header.value, NOW).outcome(), Outcome::Resumed);
@@ -298,8 +375,7 @@ fn canary_rule(override_session: config::Override, session: Option<config::Sessi
 const FORCED: [(&str, &[u8]); 1] = [("X-Canary", b"yes")];
 
 fn forced(rule: &Rule, tokens: &[&str]) -> Decision {
-    let tokens = tokens.iter().map(|text| text.as_bytes());
-    decide(rule, Some(&keys()), tokens, FORCED.as_slice(), NOW, || 0)
+    request(rule, tokens, FORCED.as_slice(), NOW)
 }
 
 #[test]
@@ -310,14 +386,14 @@ fn a_forced_canary_leaves_a_live_session_as_it_is() {
     let away = forced(&rule, &[&token]);
     assert_eq!(
         (away.backend_header(&rule), away.reason()),
-        (Some("b"), Reason::Forced(0))
+        (Some("HTTPRoute/shop/store#0/b"), Reason::Forced(0))
     );
     assert_eq!(away.host_header(&rule), None);
-    assert_eq!(away.due(&rule, Some(OTHER), false, NOW), None);
+    assert_eq!(away.due(&rule, Some(1), Some(OTHER), false, NOW), None);
     let back = again(&rule, &token, NOW + 1);
     assert_eq!(
         (back.backend_header(&rule), back.reason()),
-        (Some("a"), Reason::Session)
+        (Some("HTTPRoute/shop/store#0/a"), Reason::Session)
     );
     assert!(back.host_header(&rule).is_some());
 }
@@ -327,18 +403,24 @@ fn a_forced_canary_leaves_a_live_session_as_it_is() {
 fn override_never_keeps_live_sessions_from_forcing_rules() {
     let rule = canary_rule(config::Override::Never, Some(session()));
     let token = visit(&rule, HOST, NOW);
-    assert_eq!(forced(&rule, &[&token]).backend_header(&rule), Some("a"));
-    assert_eq!(forced(&rule, &[]).backend_header(&rule), Some("b"));
+    assert_eq!(
+        forced(&rule, &[&token]).backend_header(&rule),
+        Some("HTTPRoute/shop/store#0/a")
+    );
+    assert_eq!(
+        forced(&rule, &[]).backend_header(&rule),
+        Some("HTTPRoute/shop/store#0/b")
+    );
 }
 
 #[test]
 #[wasm_bindgen_test]
 fn a_forced_client_without_a_session_gets_one_on_the_canary() {
     let rule = canary_rule(config::Override::Always, Some(session()));
-    let due = forced(&rule, &[]).due(&rule, Some(HOST), false, NOW).unwrap();
+    let due = forced(&rule, &[]).due(&rule, Some(1), Some(HOST), false, NOW).unwrap();
     let token = token_of(&rule, &due, NOW);
     let still = forced(&rule, &[&token]);
-    assert_eq!(still.backend_header(&rule), Some("b"));
+    assert_eq!(still.backend_header(&rule), Some("HTTPRoute/shop/store#0/b"));
     assert!(still.host_header(&rule).is_some());
 }
 
@@ -347,10 +429,12 @@ fn a_forced_client_without_a_session_gets_one_on_the_canary() {
 fn a_diverted_session_is_still_kept_from_idling_out() {
     let rule = canary_rule(config::Override::Always, Some(session()));
     let token = visit(&rule, HOST, NOW - 60);
-    let due = forced(&rule, &[&token]).due(&rule, Some(OTHER), false, NOW).unwrap();
+    let due = forced(&rule, &[&token])
+        .due(&rule, Some(1), Some(OTHER), false, NOW)
+        .unwrap();
     assert_eq!(due.issue, Issue::Refreshed);
     let back = again(&rule, &token_of(&rule, &due, NOW), NOW);
-    assert_eq!(back.backend_header(&rule), Some("a"));
+    assert_eq!(back.backend_header(&rule), Some("HTTPRoute/shop/store#0/a"));
 }
 
 #[test]
@@ -361,19 +445,23 @@ fn a_sticky_split_binds_the_backend_and_any_host_of_it() {
         ..session()
     };
     let rule = canary_rule(config::Override::Always, Some(sticky));
-    let first = decide(&rule, Some(&keys()), std::iter::empty(), &(), NOW, || 95);
-    assert!(first.is_due_without_host(&rule));
-    let due = first.due(&rule, None, false, NOW).unwrap();
+    let first = request(&rule, &[], &(), NOW);
+    assert!(first.needs_cluster(&rule, false));
+    let due = first.due(&rule, Some(1), None, false, NOW).unwrap();
     let back = again(&rule, &token_of(&rule, &due, NOW), NOW + 1);
     assert_eq!(
         (back.backend_header(&rule), back.reason()),
-        (Some("b"), Reason::Session)
+        (Some("HTTPRoute/shop/store#0/b"), Reason::Session)
     );
     assert_eq!(back.host_header(&rule), None);
-    assert!(!back.is_due_without_host(&rule));
-    assert_eq!(back.due(&rule, None, false, NOW + 1), None);
+    // Only the cluster tells whether the session route was missed.
+    assert!(back.needs_cluster(&rule, false));
+    assert!(!back.missed(&rule, Some(1)));
+    assert_eq!(back.due(&rule, Some(1), None, false, NOW + 1), None);
+    assert!(back.missed(&rule, Some(0)));
+    assert_eq!(back.due(&rule, Some(0), None, false, NOW + 1), None);
     // A forced visit draws nothing, so that the next one without the header is drawn.
-    assert_eq!(forced(&rule, &[]).due(&rule, None, false, NOW), None);
+    assert_eq!(forced(&rule, &[]).due(&rule, Some(1), None, false, NOW), None);
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -391,8 +479,9 @@ mod properties {
             let keyed: Vec<(String, u32)> = (0..).zip(weights).map(|(i, weight)| (format!("b{i}"), weight)).collect();
             let named: Vec<(&str, u32)> = keyed.iter().map(|(key, weight)| (key.as_str(), *weight)).collect();
             let rule = rule(&named, Some(session()));
-            let decision = decide(&rule, Some(&keys()), tokens.iter().map(Vec::as_slice), &(), now, || random);
-            prop_assert!(decision.backend() < rule.backends().len());
+            let tokens = tokens.iter().map(Vec::as_slice);
+            let decision = decide(&rule, Some(&keys()), tokens, &(), &Outages::default(), now, || random);
+            prop_assert_eq!(decision.backend(), (rule.backends().len() == 1).then_some(0));
             prop_assert_eq!(decision.host_header(&rule), None);
         }
     }

@@ -17,6 +17,7 @@ pub struct Session {
     pin: Pin,
     timeouts: Timeouts,
     permanent: bool,
+    strict: bool,
     forward_token: bool,
     cookie: CookieAttributes,
     binding: Binding,
@@ -49,6 +50,7 @@ impl Session {
             pin: raw.pin,
             timeouts,
             permanent,
+            strict: raw.strict,
             forward_token: raw.forward_token,
         })
     }
@@ -81,6 +83,12 @@ impl Session {
     #[must_use]
     pub fn permanent(&self) -> bool {
         self.permanent
+    }
+
+    /// Whether a request is answered with 503 when the host of its session is gone.
+    #[must_use]
+    pub fn strict(&self) -> bool {
+        self.strict
     }
 
     /// Whether the backend gets to see the token.

@@ -4,15 +4,16 @@ use wasm_bindgen_test::wasm_bindgen_test;
 use super::*;
 
 fn config(rules: &[Value]) -> Value {
-    json!({"version": 1, "rules": rules})
+    json!({"version": 2, "rules": rules})
 }
 
 fn rule() -> Value {
     json!({
         "route": "shop.store.0",
+        "virtualHosts": ["shop.example:80"],
         "id": "HTTPRoute/shop/store#0",
         "session": {"name": "cart", "type": "Cookie", "idleTimeout": "10m"},
-        "backends": [{"key": "store.shop:80", "weight": 1}],
+        "backends": [{"key": "store.shop:80"}],
     })
 }
 
@@ -35,15 +36,23 @@ fn refusal(rule: Value) -> String {
 
 #[test]
 #[wasm_bindgen_test]
-fn a_rule_is_found_by_its_route() {
+fn a_rule_is_found_by_its_virtual_host_and_route() {
     let table = parse(&config(&[rule()])).unwrap();
-    let no_host = || -> Option<Vec<u8>> { panic!("the route name is enough") };
+    let find = |route: &str, host: &str| {
+        let host = host.as_bytes().to_vec();
+        table
+            .find(route.as_bytes(), || Some(host))
+            .map(|rule| rule.id().to_owned())
+    };
     assert_eq!(
-        table.find(b"shop.store.0", no_host).unwrap().id(),
-        "HTTPRoute/shop/store#0"
+        find("shop.store.0", "shop.example:80").as_deref(),
+        Some("HTTPRoute/shop/store#0")
     );
-    assert!(table.find(b"shop.store.1", no_host).is_none());
-    assert!(table.find(b"", no_host).is_none());
+    assert_eq!(find("shop.store.0", "evil.example:80"), None);
+    assert!(table.find(b"shop.store.0", || None).is_none());
+    let unasked = || -> Option<Vec<u8>> { panic!("no rule has this route") };
+    assert!(table.find(b"shop.store.1", unasked).is_none());
+    assert!(table.find(b"", unasked).is_none());
 }
 
 #[test]
@@ -64,10 +73,32 @@ fn rules_of_one_route_name_are_told_apart_by_virtual_host() {
     assert_eq!(find("c.example:80").as_deref(), Some("second"));
     assert_eq!(find("d.example:80"), None);
 
-    let message = parse(&config(&[first, rule()])).unwrap_err().to_string();
+    let same = with("/virtualHosts", json!(["z.example:80", "a.example:80"]));
+    let message = parse(&config(&[first, same])).unwrap_err().to_string();
     assert!(
         message.contains("`first` and `HTTPRoute/shop/store#0` both claim the route"),
         "{message}"
+    );
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_backend_is_known_by_its_cluster_and_has_a_key_of_its_own_on_the_gateway() {
+    let backends = json!([{"key": "store.shop:80"}, {"key": "store.shop:80/v2"}]);
+    let table = parse(&config(&[with("/backends", backends)])).unwrap();
+    let rule = table.rules().next().unwrap();
+    let backend = |cluster: &str| rule.backend_of_cluster(cluster.as_bytes());
+    assert_eq!(backend("outbound|80||store.shop.svc.cluster.local"), Some(0));
+    assert_eq!(backend("outbound|80|v2|store.shop.svc.cluster.local"), Some(1));
+    assert_eq!(backend("outbound|80|v3|store.shop.svc.cluster.local"), None);
+    assert_eq!(rule.backend_of_cluster(b"outbound|80||\xff"), None);
+    let keys: Vec<&str> = rule.backends().iter().map(Backend::session_key).collect();
+    assert_eq!(
+        keys,
+        [
+            "HTTPRoute/shop/store#0/store.shop:80",
+            "HTTPRoute/shop/store#0/store.shop:80/v2"
+        ]
     );
 }
 
@@ -106,6 +137,7 @@ fn what_cannot_work_is_refused() {
     for (pointer, value, message) in [
         ("/route", json!(""), "`route` must have"),
         ("/id", json!("a\u{0}b"), "`id` must have"),
+        ("/virtualHosts", json!([]), "at least one virtual host"),
         ("/backends", json!([]), "at least one backend"),
         (
             "/backends",
@@ -121,11 +153,6 @@ fn what_cannot_work_is_refused() {
             "/backends",
             json!([{"key": "a", "weight": 1}, {"key": "a", "weight": 2}]),
             "two backends have the key `a`",
-        ),
-        (
-            "/backends",
-            json!([{"key": "a", "weight": 0}]),
-            "weights of all backends are 0",
         ),
         ("/session/name", json!("a b"), "' ' is not allowed"),
         (
@@ -208,12 +235,12 @@ fn the_host_prefix_allows_neither_path_nor_domain() {
 #[test]
 #[wasm_bindgen_test]
 fn a_foreign_document_is_refused() {
-    let version = parse(&json!({"version": 2, "rules": []})).unwrap_err().to_string();
+    let version = parse(&json!({"version": 1, "rules": []})).unwrap_err().to_string();
     assert_eq!(
         version,
-        "the plugin configuration is of version 2; this module reads version 1"
+        "the plugin configuration is of version 1; this module reads version 2"
     );
-    for text in ["", "{}", "[]", "null", "{\"version\": 1, \"rules\": [], \"extra\": 1}"] {
+    for text in ["", "{}", "[]", "null", "{\"version\": 2, \"rules\": [], \"extra\": 1}"] {
         assert!(
             matches!(RouteTable::parse(text.as_bytes()), Err(InvalidConfig::Json(_))),
             "{text}"

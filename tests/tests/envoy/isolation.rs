@@ -178,7 +178,10 @@ async fn a_client_cannot_name_a_pod_where_there_are_no_sessions_either() {
     }
     assert!(answered.iter().all(|count| *count > 0), "{answered:?}");
     let seen_by_the_filter = envoy.stats().await.mooring("mooring_passed_through_total");
-    assert_eq!(seen_by_the_filter, 0, "it runs only for routes with a rule");
+    assert_eq!(
+        seen_by_the_filter, 30,
+        "it runs for the whole virtual host, and finds no rule for the route"
+    );
 }
 
 #[tokio::test]
@@ -198,13 +201,7 @@ async fn an_app_that_sends_our_internal_header_changes_nothing() {
             .rule(Rule::to("cart").below("/stateless")),
     );
     let envoy = Envoy::serve(&manifests).await;
-    let elsewhere = envoy.client().get("/stateless").await.ok();
-    let lie = host_header(&pods[0]);
-    assert_eq!(
-        elsewhere.header("x-mooring-host"),
-        Some(lie.as_bytes()),
-        "not ours to touch"
-    );
+    nothing_internal(&envoy.client().get("/stateless").await.ok());
     for _ in 0..6 {
         let mut browser = envoy.browser();
         let first = browser.get("/").await.ok();

@@ -12,6 +12,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Inventory, Item},
     kind::Kind,
+    left_out::What,
     plan::{Backend, DRAINING_LABEL, Plan},
     wire::service::{AddressType, Conditions, Endpoint, EndpointSlice, Protocol},
 };
@@ -24,10 +25,14 @@ pub fn clusters(plan: &Plan, inventory: &Inventory, report: &mut Report) -> Vec<
     let rules = plan.gateways.iter().flat_map(|gateway| &gateway.rules);
     let mut backends: BTreeMap<String, &Backend> = BTreeMap::new();
     let mut grpc = BTreeSet::new();
+    let mut ours = BTreeSet::new();
     for placed in rules {
         for backend in &placed.rule.backends {
             if placed.rule.route.spec.kind == Kind::GrpcRoute {
                 grpc.insert(backend.cluster());
+            }
+            if placed.rule.concerns_us() {
+                ours.insert(backend.cluster());
             }
             backends.insert(backend.cluster(), backend);
         }
@@ -44,7 +49,14 @@ pub fn clusters(plan: &Plan, inventory: &Inventory, report: &mut Report) -> Vec<
                 Some(protocol) => protocol == Protocol::Http2,
                 None => grpc.contains(name),
             };
-            cluster(name, backend, http2, slices.unwrap_or(&none), inventory, report)
+            let mut found = Report::default();
+            let cluster = cluster(name, backend, http2, slices.unwrap_or(&none), inventory, &mut found);
+            if ours.contains(name) {
+                report.extend(found);
+            } else {
+                report.extend_harmless(found);
+            }
+            cluster
         })
         .collect()
 }
@@ -143,6 +155,7 @@ fn endpoints(
             let message = "an EndpointSlice with the addressType FQDN is not supported by --target envoy";
             let place = slice.place_of(&slice.spec.address_type);
             report.add(Diagnostic::error(Code::Unsupported, message).at(place));
+            report.leave_out(What::Endpoints, slice.name(Kind::EndpointSlice));
             continue;
         }
         let Some(port) = target_port(backend, &slice.spec) else {
@@ -184,6 +197,10 @@ fn address(slice: &Item<EndpointSlice>, endpoint: &Endpoint, report: &mut Report
         };
         let message = format!("`{}` is not an {kind} address", field.value);
         report.add(Diagnostic::error(Code::Invalid, message).at(slice.place_of(field)));
+        report.leave_out(
+            What::Endpoints,
+            format!("{} of {}", field.value, slice.name(Kind::EndpointSlice)),
+        );
     }
     fits
 }

@@ -14,6 +14,8 @@ use super::{FailStrategy, Output, pieces};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::Inventory,
+    kind::Kind,
+    left_out::What,
     plan::{Gateway, Plan},
     source::Place,
 };
@@ -58,20 +60,27 @@ pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut 
         for (port, place) in ports(gateway) {
             let address = address(port, options);
             let what = format!("port {port} of Gateway {}", gateway.item.id);
-            if let Some(other) = taken.insert(address, what.clone()) {
+            if let Some(other) = taken.get(&address) {
                 let message = format!("{what} and {other} would both listen on {address}");
                 let help = format!(
                     "move one of them, with --listen {port}=ADDRESS:PORT or --admin ADDRESS:PORT; of two Gateways with one \
                      port, leave one out"
                 );
                 report.add(Diagnostic::error(Code::Unsupported, message).at(place).help(help));
+                report.leave_out(What::Listener, format!("{}:{port}", gateway.item.name(Kind::Gateway)));
+                continue;
             }
+            taken.insert(address, what);
             listeners.push(listener(gateway, port, address, options, report));
         }
     }
-    if listeners.is_empty() && !report.has_errors() {
-        let message = "there is no Gateway in the input, so Envoy would listen nowhere";
-        report.add(Diagnostic::error(Code::NoMatchingParent, message));
+    if listeners.is_empty() {
+        // Where something is wrong with a Gateway, it is told.
+        if !report.has_errors() {
+            let message = "there is no Gateway in the input, so Envoy would listen nowhere";
+            report.add(Diagnostic::error(Code::NoMatchingParent, message));
+        }
+        report.abort();
     }
     let bootstrap = json!({
         "admin": { "address": socket_address(options.admin) },
@@ -89,7 +98,12 @@ pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut 
 fn ports(gateway: &Gateway) -> BTreeMap<u16, Place> {
     let mut ports = BTreeMap::new();
     for item in gateway.items() {
-        for listener in &item.spec.listeners {
+        for listener in item
+            .spec
+            .listeners
+            .iter()
+            .filter(|listener| limits::serves(&listener.value))
+        {
             let port = &listener.value.port;
             ports.entry(port.value.get()).or_insert_with(|| item.place_of(port));
         }
@@ -118,7 +132,7 @@ fn listener(gateway: &Gateway, port: u16, address: SocketAddr, options: &Options
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                     "codec_type": "AUTO",
-                    "early_header_mutation_extensions": gateway.is_managed().then(|| [pieces::guard_of_requests()]),
+                    "early_header_mutation_extensions": gateway.is_managed().then(|| [pieces::sanitizer_of_requests(true)]),
                     "http_filters": http_filters(gateway, options, report),
                     "normalize_path": true,
                     "route_config": {
@@ -143,10 +157,8 @@ fn http_filters(gateway: &Gateway, options: &Options, report: &mut Report) -> Ve
     if !gateway.is_managed() {
         return vec![router];
     }
-    let mut filters = vec![pieces::guard_of_responses(), wasm(gateway, options, report)];
-    if gateway.pins_hosts() {
-        filters.extend([pieces::relay(), pieces::pin()]);
-    }
+    let mut filters = vec![pieces::sanitizer_of_responses(), wasm(gateway, options, report)];
+    filters.extend(pieces::before_router());
     filters.push(router);
     filters
 }

@@ -23,11 +23,12 @@ pub struct Precedence<'a> {
     created: (bool, Option<&'a str>),
     route: &'a crate::inventory::Id,
     rule: usize,
+    of_rule: bool,
 }
 
 impl<'a> Precedence<'a> {
-    /// The precedence of a match of a rule.
-    pub fn new(rule: &'a Rule, one: &Match) -> Self {
+    /// The precedence of a match of a rule. A session route has one header more.
+    pub fn new(rule: &'a Rule, one: &Match, of_session: bool) -> Self {
         // In a VirtualService the first match wins, whatever it is.
         let in_order = rule.route.spec.kind == Kind::VirtualService;
         let created = rule.route.metadata.creation_timestamp.as_ref();
@@ -41,12 +42,13 @@ impl<'a> Precedence<'a> {
             },
             path_length: Reverse(if in_order { 0 } else { one.path_value().len() }),
             method: Reverse(!in_order && one.method.is_some()),
-            headers: Reverse(if in_order { 0 } else { one.headers.len() }),
+            headers: Reverse(if in_order { 0 } else { one.headers.len() }.saturating_add(of_session.into())),
             query_params: Reverse(if in_order { 0 } else { one.query_params.len() }),
             // A route whose age is not known is taken for new.
             created: (created.is_none(), created),
             route: &rule.route.id,
             rule: rule.index,
+            of_rule: !of_session,
         }
     }
 }

@@ -2,67 +2,94 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mooring_policy::handover::{BACKEND_HEADER, session_key};
 use serde_json::{Value, json};
 
 use super::{super::pieces, FILTER, order::Precedence};
 use crate::{
-    plan::{Backend, Gateway, Placed, Rule, VirtualHost},
+    plan::{Backend, Gateway, Rule, VirtualHost},
     wire::route::{Match, PathMatchType, ValueMatch, ValueMatchType},
 };
+
+/// A route to be: where it stands, and what it is made of.
+struct Candidate<'a> {
+    precedence: Precedence<'a>,
+    rule: &'a Rule<'a>,
+    one: &'a Match,
+    /// The backend of which it is the session route.
+    backend: Option<&'a Backend<'a>>,
+}
 
 /// The virtual hosts of one port of a gateway.
 pub fn virtual_hosts(gateway: &Gateway, port: u16) -> Vec<Value> {
     let everything = Match::default();
-    let mut hosts: BTreeMap<&VirtualHost, Vec<(Precedence, &Placed, &Match)>> = BTreeMap::new();
+    let mut hosts: BTreeMap<&VirtualHost, Vec<Candidate>> = BTreeMap::new();
     for placed in &gateway.rules {
         for host in placed.virtual_hosts.iter().filter(|host| host.port == port) {
-            let rule = placed.rule.as_ref();
-            let matches = rule.wire.value.matches.iter().map(|one| &one.value);
-            let default = rule.wire.value.matches.is_empty().then_some(&everything);
-            let routes = hosts.entry(host).or_default();
-            routes.extend(
-                matches
-                    .chain(default)
-                    .map(|one| (Precedence::new(rule, one), placed, one)),
-            );
+            hosts
+                .entry(host)
+                .or_default()
+                .extend(candidates(&placed.rule, &everything));
         }
     }
+    let managed = gateway.managed_hosts();
     hosts
         .into_iter()
         .map(|(host, mut routes)| {
             // The sort is stable: the matches of a rule that are equal otherwise keep their order.
-            routes.sort_by(|(left, ..), (right, ..)| left.cmp(right));
-            let routes: Vec<Value> = routes.into_iter().map(|(_, placed, one)| route(placed, one)).collect();
-            json!({ "name": host.name(), "domains": [host.hostname], "routes": routes })
+            routes.sort_by(|left, right| left.precedence.cmp(&right.precedence));
+            let routes: Vec<Value> = routes.into_iter().map(route).collect();
+            let filters = managed.get(host);
+            json!({
+                "name": host.name(),
+                "domains": [host.hostname],
+                "request_headers_to_remove": filters.map(|_| pieces::internal_headers()),
+                "routes": routes,
+                "typed_per_filter_config": filters.map(|filters| pieces::of_host(FILTER, *filters)),
+            })
         })
         .collect()
 }
 
-fn route(placed: &Placed, one: &Match) -> Value {
-    let rule = &placed.rule;
-    let action = destination(rule);
+/// The routes of a rule: one for each match, and where it has session routes one for each backend as well.
+fn candidates<'a>(rule: &'a Rule<'a>, everything: &'a Match) -> Vec<Candidate<'a>> {
+    let matches = rule.wire.value.matches.iter().map(|one| &one.value);
+    let matches = matches.chain(rule.wire.value.matches.is_empty().then_some(everything));
+    let backends = rule.backends.iter().filter(|_| rule.has_session_routes());
+    let targets: Vec<Option<&Backend>> = backends.map(Some).chain([None]).collect();
+    let candidate = |one: &'a Match, backend: Option<&'a Backend<'a>>| Candidate {
+        precedence: Precedence::new(rule, one, backend.is_some()),
+        rule,
+        one,
+        backend,
+    };
+    matches
+        .flat_map(|one| targets.iter().map(move |backend| candidate(one, *backend)))
+        .collect()
+}
+
+fn route(Candidate { rule, one, backend, .. }: Candidate) -> Value {
+    let key = backend.map(|backend| session_key(&rule.id, &backend.key()));
+    let clusters: Vec<&Backend> = match backend {
+        Some(backend) => vec![backend],
+        None => rule.backends.iter().filter(|backend| backend.weight > 0).collect(),
+    };
+    let action = destination(&clusters);
     json!({
-        "name": rule.envoy_name(one),
-        "match": matcher(one),
+        "name": key.clone().unwrap_or_else(|| rule.envoy_name(one)),
+        "match": matcher(one, key.as_deref()),
         // No backend, or none with a weight (Gateway API: 500).
         "direct_response": action.is_none().then(|| json!({ "status": 500 })),
         "route": action,
-        "request_headers_to_remove": rule.is_managed().then(pieces::internal_headers),
-        "typed_per_filter_config": rule.is_managed().then(|| pieces::of_route(FILTER, placed)),
     })
 }
 
-/// Where the requests go: to a chosen backend where sessions are kept, else by weight.
-fn destination(rule: &Rule) -> Option<Value> {
-    let choice = Some(&rule.backends)
-        .filter(|_| rule.is_managed())
-        .and_then(|backends| pieces::choice(backends));
-    let weighted: Vec<&Backend> = rule.backends.iter().filter(|backend| backend.weight > 0).collect();
-    let (cluster, clusters) = match (&choice, weighted.as_slice()) {
-        (Some(_), _) => (None, None),
-        (None, []) => return None,
-        (None, [only]) => (Some(only.cluster()), None),
-        (None, several) => {
+/// Where the requests go, by weight.
+fn destination(backends: &[&Backend]) -> Option<Value> {
+    let (cluster, clusters) = match backends {
+        [] => return None,
+        [only] => (Some(only.cluster()), None),
+        several => {
             let weight = |backend: &&Backend| json!({ "name": backend.cluster(), "weight": backend.weight });
             (None, Some(several.iter().map(weight).collect::<Vec<Value>>()))
         }
@@ -70,7 +97,6 @@ fn destination(rule: &Rule) -> Option<Value> {
     // Timeout and retries as Istio has them where nobody says otherwise.
     Some(json!({
         "cluster": cluster,
-        "inline_cluster_specifier_plugin": choice,
         "retry_policy": {
             "host_selection_retry_max_attempts": 5,
             "num_retries": 2,
@@ -88,7 +114,8 @@ fn destination(rule: &Rule) -> Option<Value> {
     }))
 }
 
-fn matcher(one: &Match) -> Value {
+/// What a route matches; a session route demands the key as well.
+fn matcher(one: &Match, key: Option<&str>) -> Value {
     let value = one.path_value();
     let elements = value.trim_end_matches('/');
     let of_type = |kind: PathMatchType| (one.path_type() == kind).then_some(value);
@@ -97,13 +124,14 @@ fn matcher(one: &Match) -> Value {
     let method = one.method.as_ref();
     let method = method.map(|method| json!({ "name": ":method", "string_match": { "exact": method.value } }));
     let headers = distinct(&one.headers, str::to_ascii_lowercase);
+    let key = key.map(|key| json!({ "name": BACKEND_HEADER, "string_match": { "exact": key } }));
     let query = distinct(&one.query_params, str::to_owned);
     json!({
         "path": of_type(PathMatchType::Exact),
         "path_separated_prefix": prefix.filter(|elements| !elements.is_empty()),
         "prefix": text_prefix.or(prefix.filter(|elements| elements.is_empty()).map(|_| "/")),
         "safe_regex": of_type(PathMatchType::RegularExpression).map(|regex| json!({ "regex": regex })),
-        "headers": listed(method.into_iter().chain(headers.into_iter().map(string_match))),
+        "headers": listed(method.into_iter().chain(headers.into_iter().map(string_match)).chain(key)),
         "query_parameters": listed(query.into_iter().map(string_match)),
     })
 }

@@ -4,6 +4,8 @@
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Found, Id, Inventory, Item},
+    kind::Kind,
+    left_out::What,
     plan::Backend,
     wire::service::{Endpoint, EndpointSlice},
 };
@@ -41,6 +43,15 @@ pub fn selects(
         .addresses
         .first()
         .map_or(slice.place(), |address| slice.place_of(address));
+    let address = endpoint.addresses.first().map_or("", |address| &address.value);
+    report.leave_out(
+        What::Endpoints,
+        format!(
+            "{address} of {} in the subset {}",
+            slice.name(Kind::EndpointSlice),
+            subset.name.value
+        ),
+    );
     report.add(
         Diagnostic::error(Code::BackendNotFound, message)
             .at(place)

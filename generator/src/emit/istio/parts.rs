@@ -1,25 +1,32 @@
 //! The `EnvoyFilter`s of a gateway: one, or where that would be large, several, whose patches add up.
 //!
-//! Which part a rule is in depends on its identity and on the number of parts, a power of two. So a new rule changes one
-//! part, and where the number doubles, each part gives a half of its rules to a new one.
+//! Which part a patch is in depends on its virtual host and on the number of parts, a power of two. So a new host changes one
+//! part, and where the number doubles, each part gives a half of its patches to a new one.
 
 use std::{collections::BTreeSet, hash::Hasher as _};
 
 use serde_json::Value;
 use siphasher::sip::SipHasher24;
 
-use super::{Object, Options, envoy_filter, filter_name, filter_patches, http_routes, reference, size};
+use super::{
+    IstioVersion, Object, Options, envoy_filter, filter_name, filter_patches, host_patch, raw_routes::Routes,
+    reference, size,
+};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    plan::{Gateway, Placed},
+    kind::Kind,
+    plan::{Gateway, Placed, VirtualHost},
 };
 
-/// The key of the hash that spreads rules over parts. It is no secret; another one would only move rules.
+/// The key of the hash that spreads virtual hosts over parts. It is no secret; another one would only move patches.
 const KEY: [u8; 16] = *b"mooring partings";
 
-/// What a rule adds.
-struct Piece<'a> {
-    placed: &'a Placed<'a>,
+/// What stands behind the gateway's name.
+const SUFFIX: &str = "-http";
+
+/// What belongs into one part.
+#[derive(Default)]
+struct Piece {
     hash: u64,
     patches: Vec<Value>,
     services: BTreeSet<String>,
@@ -27,41 +34,51 @@ struct Piece<'a> {
 }
 
 /// The `EnvoyFilter`s. The first has the patches on filters and the name without a number.
-pub fn split(gateway: &Gateway, options: &Options, report: &mut Report) -> Vec<Object> {
-    let filter = filter_name(gateway, options.version);
-    let pieces: Vec<Piece> = gateway
-        .managed_rules()
-        .map(|placed| Piece::new(placed, &filter, options))
-        .collect();
+pub fn split(gateway: &Gateway, routes: &Routes, options: &Options, report: &mut Report) -> Vec<Object> {
+    let module = filter_name(gateway, options.version);
+    let hosts = gateway.managed_hosts();
+    let of_hosts = hosts.into_iter().map(|(host, filters)| {
+        let patch = host_patch(host, filters, &module);
+        Piece::new(host, vec![patch], BTreeSet::new())
+    });
+    let mut pieces: Vec<Piece> = of_hosts.collect();
+    for placed in gateway.managed_rules().filter(|placed| has_raw_routes(placed)) {
+        for host in &placed.virtual_hosts {
+            let patches = routes.patches(&placed.rule, host);
+            let piece = Piece::new(host, patches, references(placed, options.version));
+            check(gateway, placed, &piece, report);
+            pieces.push(piece);
+        }
+    }
     let count = count(&pieces);
     let mut parts: Vec<Vec<Piece>> = Vec::new();
     parts.resize_with(count, Vec::new);
     for piece in pieces {
-        let part = piece.part(count);
-        check(gateway, &piece, report);
-        if let Some(part) = parts.get_mut(part) {
+        if let Some(part) = parts.get_mut(piece.part(count)) {
             part.push(piece);
         }
     }
-    let part = |(number, pieces): (usize, Vec<Piece>)| {
-        let suffix = if number == 0 {
-            String::new()
-        } else {
-            format!("-routes-{number}")
-        };
-        let patches = if number == 0 {
-            filter_patches(gateway, &filter)
-        } else {
-            Vec::new()
-        };
-        object(gateway, &suffix, patches, pieces)
+    let part = |(number, pieces): (usize, Vec<Piece>)| match number {
+        0 => object(gateway, SUFFIX, filter_patches(options.version, &module), pieces),
+        _ => object(gateway, &format!("{SUFFIX}-{number}"), Vec::new(), pieces),
     };
     let parts = parts.into_iter().enumerate();
     let parts = parts.filter(|(number, pieces)| *number == 0 || !pieces.is_empty());
     parts.map(part).collect()
 }
 
-/// How many parts there are: as few as are comfortable. A rule that is too large by itself is no reason for more.
+/// Whether the session routes of a rule are patches: no object can stand beside a `VirtualService`.
+fn has_raw_routes(placed: &Placed) -> bool {
+    placed.rule.route.spec.kind == Kind::VirtualService && placed.rule.has_session_routes()
+}
+
+/// How the annotation names the Services of a rule, whose clusters istiod might leave out otherwise.
+fn references(placed: &Placed, version: IstioVersion) -> BTreeSet<String> {
+    let backends = placed.rule.backends.iter();
+    backends.filter_map(|backend| reference(backend, version)).collect()
+}
+
+/// How many parts there are: as few as are comfortable. A piece that is too large by itself is no reason for more.
 fn count(pieces: &[Piece]) -> usize {
     let mut count = 1;
     loop {
@@ -78,20 +95,14 @@ fn count(pieces: &[Piece]) -> usize {
     }
 }
 
-impl<'a> Piece<'a> {
-    fn new(placed: &'a Placed<'a>, filter: &str, options: &Options) -> Self {
-        let patches = http_routes(placed, filter);
-        let backends = placed.rule.backends.iter();
-        let services: BTreeSet<String> = backends
-            .filter_map(|backend| reference(backend, options.version))
-            .collect();
+impl Piece {
+    fn new(host: &VirtualHost, patches: Vec<Value>, services: BTreeSet<String>) -> Self {
         let mut hasher = SipHasher24::new_with_key(&KEY);
-        hasher.write(placed.rule.id.as_bytes());
+        hasher.write(host.name().as_bytes());
         let sizes = patches.iter().map(size::of);
         // `kubectl apply` writes the annotation twice: as it is, and into its copy of the object.
         let sizes = sizes.chain(services.iter().map(|service| service.len().saturating_mul(2)));
         Self {
-            placed,
             hash: hasher.finish(),
             size: sizes.fold(0, |sum, size| sum.saturating_add(size).saturating_add(2)),
             patches,
@@ -106,9 +117,9 @@ impl<'a> Piece<'a> {
 }
 
 /// Reports a rule whose patches cannot be stored, however they are split.
-fn check(gateway: &Gateway, piece: &Piece, report: &mut Report) {
+fn check(gateway: &Gateway, placed: &Placed, piece: &Piece, report: &mut Report) {
     if piece.size > size::STORABLE {
-        let rule = &piece.placed.rule;
+        let rule = &placed.rule;
         let message = format!(
             "the EnvoyFilter for the rule {} on Gateway {} would have {}, and Kubernetes stores objects of {} at most",
             rule.id,
@@ -117,7 +128,8 @@ fn check(gateway: &Gateway, piece: &Piece, report: &mut Report) {
             size::mebibytes(size::STORABLE)
         );
         let diagnostic = Diagnostic::error(Code::TooLarge, message).at(rule.route.place_of(rule.wire));
-        report.add(diagnostic.help("give the rule fewer backends, host names or named matches"));
+        report.add(diagnostic.help("give the rule fewer backends or matches"));
+        report.abort();
     }
 }
 

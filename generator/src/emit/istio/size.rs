@@ -57,6 +57,8 @@ pub fn check_plugin(gateway: &Gateway, plugin: &Object, report: &mut Report) {
         );
         let diagnostic = Diagnostic::error(Code::TooLarge, message).at(gateway.item.place());
         report.add(diagnostic.help("spread the routes over several Gateways: each gets a WasmPlugin of its own"));
+        // The budgets of routes and namespaces are there so that this does not happen.
+        report.abort();
     } else if size > COMFORTABLE {
         let message = format!(
             "the WasmPlugin of Gateway {} has {} for its {rules} rules, too much for a plain `kubectl apply`, which keeps a \

@@ -37,10 +37,10 @@ impl IstioVersion {
         self.minor >= 27
     }
 
-    /// The choice of a cluster by a matcher (Envoy 1.35 and later, which is in Istio 1.27).
+    /// Headers are removed by the beginning of their names (Envoy 1.36 and later, which is in Istio 1.28).
     #[must_use]
-    pub fn can_choose(self) -> bool {
-        self.minor >= 27
+    pub fn can_remove_by_prefix(self) -> bool {
+        self.minor >= 28
     }
 
     /// The name that istiod gives the HTTP filter of a `WasmPlugin`. Where it is another, the filter runs for all routes,

@@ -1,0 +1,143 @@
+//! The session routes of HTTPRoutes and GRPCRoutes: for each rule with several backends a route beside the user's own, which
+//! leads requests that carry a backend's key to that backend.
+//!
+//! A session route is a copy of the user's rule with one header match more. So it stands before the rule, whatever other routes
+//! there are (Gateway API: "the largest number of header matches"), and it takes no request that the rule would not take.
+
+use std::collections::BTreeSet;
+
+use mooring_policy::handover::{BACKEND_HEADER, session_key};
+use serde_json::{Value, json};
+
+use super::{MANAGED_BY, Output};
+use crate::{
+    document::RawObjects,
+    kind::{GATEWAY_API, Kind},
+    plan::{Gateway, Rule},
+};
+
+/// The annotation that names the rule.
+const RULE_ANNOTATION: &str = "mooring.dev/rule";
+
+/// The label by which an object belongs to a revision of Istio. A session route belongs where the user's route does.
+const REVISION_LABEL: &str = "istio.io/rev";
+
+/// How many rules a route may have, and how many matches they may have together (Gateway API: `maxItems`, and a CEL rule).
+const MAX_RULES: usize = 16;
+const MAX_MATCHES: usize = 128;
+
+/// The session routes of all rules on these gateways, each once.
+pub fn objects(gateways: &[&Gateway], raw: &RawObjects) -> Vec<Output> {
+    let mut seen = BTreeSet::new();
+    let rules = gateways.iter().flat_map(|gateway| gateway.managed_rules());
+    let rules = rules.map(|placed| placed.rule.as_ref());
+    let rules = rules.filter(|rule| rule.has_session_routes() && rule.route.spec.kind != Kind::VirtualService);
+    rules
+        .filter(|rule| seen.insert(&rule.id))
+        .flat_map(|rule| of_rule(rule, &raw.find(&rule.route.spec.kind.to_string(), rule.route)))
+        .collect()
+}
+
+/// The objects of one rule of a route: one, or as many as the limits of the API demand.
+fn of_rule(rule: &Rule, route: &Value) -> Vec<Output> {
+    let user = route
+        .pointer(&format!("/spec/rules/{}", rule.index))
+        .unwrap_or(&Value::Null);
+    let rules: Vec<Value> = rule
+        .backends
+        .iter()
+        .map(|backend| session_route(user, backend.reference, &session_key(&rule.id, &backend.key())))
+        .collect();
+    let matches = user.get("matches").and_then(Value::as_array).map_or(1, Vec::len);
+    let room = MAX_MATCHES
+        .checked_div(matches)
+        .unwrap_or(MAX_RULES)
+        .clamp(1, MAX_RULES);
+    (1_usize..)
+        .zip(rules.chunks(room))
+        .map(|(number, rules)| object(rule, route, number, rules))
+        .collect()
+}
+
+fn object(rule: &Rule, route: &Value, number: usize, rules: &[Value]) -> Output {
+    let name = match number {
+        1 => rule.session_routes.clone(),
+        _ => format!("{}-{number}", rule.session_routes),
+    };
+    let (kind, namespace) = (rule.route.spec.kind.to_string(), &rule.route.id.namespace);
+    let (label, value) = MANAGED_BY;
+    let mut labels = json!({ label: value });
+    if let Some(revision) = route
+        .pointer("/metadata/labels")
+        .and_then(|labels| labels.get(REVISION_LABEL))
+    {
+        labels = super::with(labels, REVISION_LABEL, revision.clone());
+    }
+    let mut spec = route.get("spec").cloned().unwrap_or_default();
+    if let Some(spec) = spec.as_object_mut() {
+        if let Some(parents) = spec.get_mut("parentRefs").and_then(Value::as_array_mut) {
+            parents.retain(is_gateway);
+        }
+        spec.insert("rules".to_owned(), rules.into());
+    }
+    let stem = format!("{}-{namespace}-{name}", kind.to_lowercase());
+    let object = json!({
+        "apiVersion": route.get("apiVersion"),
+        "kind": kind,
+        "metadata": {
+            "annotations": { RULE_ANNOTATION: rule.id },
+            "labels": labels,
+            "name": name,
+            "namespace": namespace,
+        },
+        "spec": spec,
+    });
+    Output::new(stem, object)
+}
+
+/// Whether a parent is a Gateway: there is nothing that could set the header on the way to others.
+fn is_gateway(parent: &Value) -> bool {
+    let field = |name: &str| parent.get(name).and_then(Value::as_str);
+    field("kind").is_none_or(|kind| kind == "Gateway") && field("group").is_none_or(|group| group == GATEWAY_API)
+}
+
+/// The user's rule, for requests with this key and to one of its backends.
+fn session_route(user: &Value, reference: usize, key: &str) -> Value {
+    let mut rule = user.clone();
+    let Some(fields) = rule.as_object_mut() else {
+        return rule;
+    };
+    // Names are unique in a route, and a session route keeps no sessions of its own.
+    fields.remove("name");
+    fields.remove("sessionPersistence");
+    let mut backend = user
+        .pointer(&format!("/backendRefs/{reference}"))
+        .cloned()
+        .unwrap_or_default();
+    if let Some(backend) = backend.as_object_mut() {
+        backend.remove("weight");
+    }
+    fields.insert("backendRefs".to_owned(), vec![backend].into());
+    let matches = fields.remove("matches");
+    let matches = matches
+        .and_then(|matches| matches.as_array().cloned())
+        .unwrap_or_default();
+    let matches = if matches.is_empty() { vec![json!({})] } else { matches };
+    let matches: Vec<Value> = matches.into_iter().map(|one| with_key(one, key)).collect();
+    fields.insert("matches".to_owned(), matches.into());
+    rule
+}
+
+/// A match that demands the key as well.
+fn with_key(mut one: Value, key: &str) -> Value {
+    let header = json!({ "name": BACKEND_HEADER, "value": key });
+    if let Some(fields) = one.as_object_mut() {
+        let headers = fields.remove("headers");
+        let mut headers = headers
+            .and_then(|headers| headers.as_array().cloned())
+            .unwrap_or_default();
+        headers.push(header);
+        fields.insert("headers".to_owned(), headers.into());
+    }
+    one
+}

@@ -1,0 +1,47 @@
+//! Whether the hosts of a rule may set its session cookie for the `Domain` that a policy names: a browser refuses a cookie for
+//! a domain that is not the host's own.
+
+use std::collections::BTreeSet;
+
+use super::{Gateway, VirtualHost};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    session::domain,
+};
+
+/// Reports session cookies whose domain does not belong to every host of their rule.
+pub fn check(gateway: &Gateway, report: &mut Report) {
+    for (placed, session) in gateway.session_rules() {
+        let domain = session.config.cookie.domain.as_ref();
+        // What no host may set has been reported.
+        let Some(domain) = domain.filter(|domain| domain::check(domain).is_ok()) else {
+            continue;
+        };
+        let rule = &placed.rule;
+        let place = session.domain_place.unwrap_or(rule.route.place_of(rule.wire));
+        let any = |host: &&VirtualHost| host.hostname == "*";
+        let named = placed.virtual_hosts.iter().filter(|host| !any(host));
+        let outside = named.filter(|host| !domain::may_set(&host.hostname, domain));
+        let outside: BTreeSet<&str> = outside.map(|host| host.hostname.as_str()).collect();
+        if !outside.is_empty() {
+            let hosts: Vec<&str> = outside.into_iter().collect();
+            let message = format!(
+                "the cookie Domain `{domain}` is neither {hosts} nor a domain above, so that browsers refuse the session cookie \
+                 of the rule {rule}",
+                hosts = hosts.join(", "),
+                rule = rule.id
+            );
+            let error = Diagnostic::error(Code::Invalid, message).at(place);
+            let error = error.with(rule.route.place_of(rule.wire), "the rule");
+            report.add(error.help("name a domain that all host names of the rule are in, or none"));
+        } else if placed.virtual_hosts.iter().any(|host| any(&host)) {
+            let message = format!(
+                "whether the cookie Domain `{domain}` belongs to the hosts of the rule {} cannot be told, since neither the route nor \
+                 the listener names a host: a browser keeps the session cookie only for hosts in that domain",
+                rule.id
+            );
+            let warning = Diagnostic::warning(Code::Accepted, message).at(place);
+            report.add(warning.help("give the route hostnames, or leave the Domain out"));
+        }
+    }
+}

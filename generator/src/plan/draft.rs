@@ -1,0 +1,98 @@
+//! Rules as long as it is not known whether they can be generated: what is wrong with each is its own business.
+
+use std::collections::BTreeMap;
+
+use mooring_policy::{
+    config::{self, Config},
+    rule::{InvalidConfig, RouteTable},
+};
+
+use super::{Rule, names};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    kind::Kind,
+    left_out::What,
+};
+
+/// A rule, and what was found about it.
+pub struct Draft<'a> {
+    /// The rule.
+    pub rule: Rule<'a>,
+    /// What was found.
+    pub found: Report,
+    /// Whether it should keep sessions or has canaries.
+    pub concerns_us: bool,
+}
+
+impl<'a> Draft<'a> {
+    /// The rule as it can be generated: one with which something is wrong keeps no sessions and has no canaries. Where it was
+    /// not to have any, nothing is wrong that would matter.
+    pub fn settle(mut self, report: &mut Report) -> Rule<'a> {
+        if !self.concerns_us {
+            report.extend_harmless(self.found);
+            return self.rule;
+        }
+        if !self.found.forbids()
+            && self.rule.is_managed()
+            && let Err(refusal) = accepted(&self.rule.config(self.rule.name.clone(), vec!["any".to_owned()]))
+        {
+            let message = format!("the filter would refuse the rule {}: {refusal}", self.rule.id);
+            let place = self.rule.route.place_of(self.rule.wire);
+            self.found.add(Diagnostic::error(Code::Invalid, message).at(place));
+        }
+        if self.found.forbids() || self.rule.is_refused() {
+            self.found.leave_out(What::Rule, &self.rule.id);
+            self.rule.refuse();
+        }
+        report.extend(self.found);
+        self.rule
+    }
+}
+
+/// What the filter says of a rule.
+fn accepted(rule: &config::Rule) -> Result<(), InvalidConfig> {
+    let mut rule = rule.clone();
+    if rule.route.is_empty() {
+        // A route that is on no gateway needs no name.
+        "unnamed".clone_into(&mut rule.route);
+    }
+    RouteTable::try_from(Config {
+        version: config::VERSION,
+        rules: vec![rule],
+    })
+    .map(|_| ())
+}
+
+/// The names of rules are names of objects, and unique in a route (Gateway API: `SectionName`, CEL rule). Of two rules of one
+/// name the later one is left out, or the one that concerns us.
+pub fn check_names(drafts: &mut [Draft]) {
+    let mut first: BTreeMap<String, usize> = BTreeMap::new();
+    for position in 0..drafts.len() {
+        let Some((rule, concerns_us)) = drafts.get(position).map(|draft| (&draft.rule, draft.concerns_us)) else {
+            continue;
+        };
+        let Some(name) = &rule.wire.value.name else { continue };
+        // Where the filter has nothing to do, the names of a VirtualService are Istio's business.
+        let counts = concerns_us || rule.route.spec.kind != Kind::VirtualService;
+        let wrong = names::wrong_rule_name(rule).filter(|_| counts);
+        let other = first.get(&name.value).copied();
+        let twice = other.and_then(|other| Some((other, drafts.get(other)?)));
+        let twice = twice.map(|(other, draft)| {
+            let victim = if draft.concerns_us && !concerns_us {
+                other
+            } else {
+                position
+            };
+            (victim, names::same_name(rule, &draft.rule), counts || draft.concerns_us)
+        });
+        first.entry(name.value.clone()).or_insert(position);
+        if let (Some(diagnostic), Some(draft)) = (wrong, drafts.get_mut(position)) {
+            draft.found.add(diagnostic);
+        }
+        if let Some((victim, diagnostic, true)) = twice
+            && let Some(draft) = drafts.get_mut(victim)
+        {
+            draft.found.add(diagnostic);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What is wrong with whole routes, and with objects that could not be read: whether that matters depends on what is touched by
+//! it.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Backend, Rule, classic, destinations,
+    listeners::{self, Placements},
+};
+use crate::{
+    attachment::Attachments,
+    diagnostic::Report,
+    inventory::{Id, Inventory, Item, Unread},
+    kind::Kind,
+    left_out::What,
+    wire::route::HttpRouteSpec,
+};
+
+/// What is wrong with a route apart from its rules.
+#[derive(Default)]
+pub struct OfRoute {
+    /// With the route as a whole.
+    whole: Report,
+    /// With its parents, which do not depend on each other.
+    parents: Report,
+}
+
+impl OfRoute {
+    /// Finds the gateways that a route is on.
+    pub fn place(&mut self, route: &Item<HttpRouteSpec>, inventory: &Inventory) -> Placements {
+        if route.spec.kind == Kind::VirtualService {
+            return classic::place(route, inventory, &mut self.parents);
+        }
+        listeners::check_route(route, &mut self.whole);
+        listeners::place(route, inventory, &mut self.parents)
+    }
+
+    /// Reports it, and whether the route stays where it is.
+    pub fn report(self, route: &Item<HttpRouteSpec>, concerns_us: bool, on_gateway: bool, report: &mut Report) -> bool {
+        let sound = !self.whole.has_errors();
+        let somewhere = on_gateway || !self.parents.has_errors();
+        if concerns_us && !(sound && somewhere) {
+            report.leave_out(What::Route, route.name(route.spec.kind));
+        }
+        if concerns_us {
+            report.extend(self.whole);
+            for (kind, id) in self.parents.missed() {
+                report.miss(*kind, id);
+            }
+        } else {
+            report.extend_harmless(self.whole);
+        }
+        if concerns_us && !on_gateway {
+            report.extend(self.parents);
+        } else {
+            report.extend_harmless(self.parents);
+        }
+        sound
+    }
+}
+
+/// What a route with sessions or canaries needs.
+pub fn needs(route: &Item<HttpRouteSpec>, rules: &[Rule]) -> Vec<(Kind, Id)> {
+    let namespace = &route.id.namespace;
+    let parents = route.spec.parent_refs.iter();
+    let parents = parents.filter_map(|parent| listeners::gateway(&parent.value, namespace));
+    let classic = route.spec.gateways.iter();
+    let classic = classic.filter_map(|name| classic::gateway(&name.value, namespace));
+    let rules = rules.iter().filter(|rule| rule.concerns_us());
+    let services = rules.flat_map(|rule| &rule.backends).filter_map(Backend::service_id);
+    let mut needs = vec![(route.spec.kind, route.id.clone())];
+    needs.extend(parents.map(|id| (Kind::Gateway, id)));
+    needs.extend(classic.map(|id| (Kind::IstioGateway, id)));
+    needs.extend(services.map(|id| (Kind::Service, id.clone())));
+    needs
+}
+
+/// Reports the objects that could not be read. Such a thing is an error if it is a policy, or if there are sessions or canaries
+/// that need it.
+pub fn judge_unread(
+    inventory: &Inventory,
+    attachments: &Attachments,
+    needed: &BTreeSet<(Kind, Id)>,
+    report: &mut Report,
+) {
+    for unread in &inventory.unread {
+        let diagnostic = unread.diagnostic.clone();
+        if !is_needed(unread, needed, inventory, attachments, report) {
+            report.add(diagnostic.harmless());
+            continue;
+        }
+        report.add(diagnostic);
+        let what = if unread.kind.is_policy() {
+            What::Policy
+        } else {
+            What::Object
+        };
+        report.leave_out(what, &unread.label);
+    }
+}
+
+fn is_needed(
+    unread: &Unread,
+    needed: &BTreeSet<(Kind, Id)>,
+    inventory: &Inventory,
+    attachments: &Attachments,
+    report: &Report,
+) -> bool {
+    let kind = unread.kind;
+    let missed = || report.missed().iter().any(|(other, _)| *other == kind);
+    let this = |id: &Id| {
+        let object = (kind, id.clone());
+        needed.contains(&object) || report.missed().contains(&object)
+    };
+    match (kind, &unread.id) {
+        (kind, _) if kind.is_policy() => true,
+        (kind, id) if kind.is_route() => wants_us(unread, inventory, attachments) || id.as_ref().is_some_and(this),
+        (Kind::EndpointSlice | Kind::Pod, _) => inventory.needs_endpoints,
+        (Kind::ServiceEntry | Kind::ReferenceGrant | Kind::DestinationRule, _) | (_, None) => missed(),
+        (_, Some(id)) => this(id),
+    }
+}
+
+/// Whether a route that could not be read has sessions, as far as that can be told.
+fn wants_us(unread: &Unread, inventory: &Inventory, attachments: &Attachments) -> bool {
+    let Some(id) = &unread.id else { return true };
+    let Some(wants) = &unread.wants else {
+        // The second document of a route is as important as the first.
+        return !inventory.has_route(unread.kind, id);
+    };
+    wants.persistence
+        || wants.backends.iter().any(|(namespace, name)| {
+            let service = match unread.kind {
+                Kind::VirtualService => destinations::service_of(name, &id.namespace),
+                _ => Some(Id::new(namespace.as_deref().unwrap_or(&id.namespace), name)),
+            };
+            service.is_some_and(|service| attachments.of(&service).is_some())
+        })
+}

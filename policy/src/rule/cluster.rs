@@ -1,0 +1,86 @@
+//! Which backend an Envoy cluster is, by the name that istiod gives it: `outbound|PORT|SUBSET|HOST`.
+//!
+//! The domain of the mesh is left out of the comparison, because the module cannot know it: a Service is recognised by its
+//! name and namespace.
+
+/// What a cluster's name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cluster<'a> {
+    port: &'a str,
+    subset: &'a str,
+    host: &'a str,
+}
+
+impl<'a> Cluster<'a> {
+    /// Reads a name. None: it is not one of istiod's for outbound traffic.
+    pub(super) fn parse(name: &'a str) -> Option<Self> {
+        let mut parts = name.split('|');
+        let (direction, port, subset, host) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        (direction == "outbound" && parts.next().is_none()).then_some(Self { port, subset, host })
+    }
+
+    /// Whether it is the cluster of the backend with this key.
+    pub(super) fn has_key(self, key: &str) -> bool {
+        let (key, subset) = key.split_once('/').unwrap_or((key, ""));
+        let Some((host, port)) = key.rsplit_once(':') else {
+            return false;
+        };
+        port == self.port && subset == self.subset && (host == self.host || Some(host) == self.service())
+    }
+
+    /// Name and namespace of the Service. None: the host is not that of a Service.
+    fn service(self) -> Option<&'a str> {
+        let (position, _) = self.host.match_indices('.').nth(1)?;
+        let (service, domain) = self.host.split_at_checked(position)?;
+        domain.starts_with(".svc.").then_some(service)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+
+    fn is(cluster: &str, key: &str) -> bool {
+        Cluster::parse(cluster).is_some_and(|cluster| cluster.has_key(key))
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_service_is_recognised_in_any_domain() {
+        assert!(is("outbound|80||web.shop.svc.cluster.local", "web.shop:80"));
+        assert!(is("outbound|80||web.shop.svc.corp.example", "web.shop:80"));
+        assert!(is("outbound|80|v1|web.shop.svc.cluster.local", "web.shop:80/v1"));
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_host_of_a_service_entry_is_recognised() {
+        assert!(is("outbound|443||api.example.com", "api.example.com:443"));
+        assert!(is("outbound|443|v2|api.example.com", "api.example.com:443/v2"));
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn another_cluster_is_another_backend() {
+        for cluster in [
+            "outbound|81||web.shop.svc.cluster.local",
+            "outbound|80|v1|web.shop.svc.cluster.local",
+            "outbound|80||web.mall.svc.cluster.local",
+            "outbound|80||web2.shop.svc.cluster.local",
+            "outbound|80||web.shop.example.com",
+            "outbound|80||web.shop.svc",
+            "inbound|80||web.shop.svc.cluster.local",
+            "outbound|80||web.shop.svc.cluster.local|x",
+            "web.shop:80",
+            "BlackHoleCluster",
+            "",
+        ] {
+            assert!(!is(cluster, "web.shop:80"), "{cluster}");
+        }
+        for key in ["", "web.shop", ":", "/", "web.shop:80/v1"] {
+            assert!(!is("outbound|80||web.shop.svc.cluster.local", key), "{key}");
+        }
+    }
+}
