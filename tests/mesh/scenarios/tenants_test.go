@@ -139,7 +139,6 @@ func TestARevokedGrantHoldsAtOnce(t *testing.T) {
 	if !strings.Contains(told, "HTTPRoute") || !strings.Contains(told, "guest") {
 		t.Errorf("what is left out is not named: %s", told)
 	}
-	t.Log(told)
 	expectOnly(t, "a session of before, generated again", "status 500", answered(guest, tries, "/"))
 	expectPinned(t, shopper, "/main", own.Pod, tries)
 	expectHarmless(t, s)
@@ -151,7 +150,6 @@ func TestAWrongObjectOfOneTenantStopsNobodyElse(t *testing.T) {
 	s, gateway := startTenants(t)
 	s.ApplyFile("attacks/wrong.yaml")
 	told := s.DeployRest(leftOut)
-	t.Log(told)
 	if !strings.Contains(told, "nowhere") {
 		t.Error("what is wrong is not named")
 	}
@@ -161,6 +159,35 @@ func TestAWrongObjectOfOneTenantStopsNobodyElse(t *testing.T) {
 		cookieOf(t, first, "shop-"+strings.TrimPrefix(path, "/"))
 		expectPinned(t, shopper, path, first.Pod, tries)
 	}
+}
+
+// On a host name that they share, Envoy could not tell rules of one name apart. Whose sessions these are, a latecomer does not change, and
+// neither gets the other's requests.
+func TestARuleOfTheSameNameOnASharedHost(t *testing.T) {
+	t.Parallel()
+	s, gateway := startTenants(t)
+	s.Deploy()
+	session := visitorAt(gateway, "shop.example")
+	first := session.Get("/main")
+	cookieOf(t, first, "shop-main")
+	s.ApplyFile("attacks/neighbour.yaml")
+	gateway.AwaitRoute("main", rig.Contains(`"/neighbour"`))
+	expect := func(when string) {
+		t.Helper()
+		expectPinned(t, session, "/main", first.Pod, tries)
+		for path, want := range map[string]string{"/main": "shop-", "/neighbour": "other-"} {
+			counts := rig.Tally(tries, func() string { return visitorAt(gateway, "shop.example").Get(path).Pod })
+			for pod := range counts {
+				if !strings.HasPrefix(pod, want) {
+					t.Errorf("%s: %s is answered by %v", when, path, counts)
+				}
+			}
+			t.Logf("%s: %s is answered by %v", when, path, counts)
+		}
+	}
+	expect("before Mooring sees it")
+	s.DeployRest(leftOut)
+	expect("when Mooring has seen it")
 }
 
 const grantGroup = "gateway.networking.k8s.io/v1beta1"
