@@ -28,7 +28,9 @@ fn with_backends(shop: &str, backends: &str) -> String {
 /// The session of the only rule, and what was said about it.
 fn session(input: &str) -> (Option<Value>, Vec<String>) {
     let run = Generated::istio(input);
-    let session = run.value.pointer("/items/0/spec/pluginConfig/rules/0/session");
+    let items = run.at("/items").as_array().unwrap();
+    let plugin = items.iter().find(|item| item["kind"] == "WasmPlugin");
+    let session = plugin.and_then(|plugin| plugin.pointer("/spec/pluginConfig/rules/0/session"));
     (session.cloned(), run.findings)
 }
 
