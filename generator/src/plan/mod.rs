@@ -198,11 +198,11 @@ impl<'a> Plan<'a> {
         let mut gateways = gateways.all;
         gateways.retain(|gateway| gateway.check(&needed, report));
         for gateway in &mut gateways {
+            cookie_domains::check(gateway, report);
             collisions::resolve(gateway, report);
             gateway.forward_tokens(report);
             budget::keep(gateway, report);
             collisions::warn_of_cookies(gateway, report);
-            cookie_domains::check(gateway, report);
             session_routes::warn_of_many(gateway, report);
         }
         let placed = gateways.iter().flat_map(|gateway| &gateway.rules);
