@@ -19,6 +19,7 @@ use crate::{
     inventory::{Found, Id, Inventory, Item},
     kind::Kind,
     left_out::What,
+    session::SessionPolicy,
     source::Place,
     wire::{
         Field,
@@ -149,6 +150,19 @@ pub struct Session {
     pub domain_place: Option<Place>,
     /// Whether nothing is wrong with that.
     pub sound: bool,
+}
+
+impl Session {
+    /// What a policy makes of the sessions of the rule with this id.
+    fn new(policy: &SessionPolicy, from: Option<(Kind, Id)>, rule_id: &str, sound: bool) -> Self {
+        let domain = policy.cookie.domain.as_ref();
+        Self {
+            config: policy.session(&names::default_session(rule_id)),
+            policy: from,
+            domain_place: domain.map(|_| policy.place_of_attribute("Domain")),
+            sound,
+        }
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -578,17 +592,7 @@ fn rules<'a>(
             }
         };
         let sound = inline.is_none_or(|inline| inline.sound);
-        let session = policy.map(|policy| Session {
-            config: policy.session(&names::default_session(&id)),
-            policy: from,
-            domain_place: policy
-                .cookie
-                .domain
-                .as_ref()
-                .map(|_| policy.place_of_attribute("Domain")),
-            sound,
-        });
-        let mut rule = Rule {
+        let rule = Rule {
             route,
             index,
             wire,
@@ -597,8 +601,8 @@ fn rules<'a>(
                 _ => names::route_name(&route.id, name, index),
             },
             session_routes: names::session_routes(&route.id, &id),
+            session: policy.map(|policy| Session::new(&policy, from, &id, sound)),
             id,
-            session,
             canary,
             refused: Refused {
                 canary: wrong,
@@ -607,22 +611,16 @@ fn rules<'a>(
             routable,
             backends,
         };
-        backends::check_for_sessions(&rule, &mut found);
-        session_routes::check(&rule, inventory, &mut found);
-        if rule.is_managed() {
-            session_matches::check(&rule, &mut found);
-        }
-        if on_gateway {
-            classic::check_name(&rule, &mut found);
-        }
-        if !sound {
-            rule.refuse();
-        }
-        drafts.push(Draft {
+        let mut draft = Draft {
             rule,
             found,
             concerns_us,
-        });
+        };
+        draft.check(on_gateway, inventory);
+        if !sound {
+            draft.rule.refuse();
+        }
+        drafts.push(draft);
     }
     draft::check_names(&mut drafts);
     drafts.into_iter().map(|draft| draft.settle(report)).collect()
