@@ -42,8 +42,8 @@ Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, HTTPRoute, 
 Namespace and ReferenceGrant, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are \
 skipped, and so is what Mooring has generated.
 
-For Istio it writes, in this order, the session routes (an HTTPRoute or GRPCRoute beside each rule with several backends that \
-has sessions or canaries), the EnvoyFilters and the WasmPlugins of the gateways. Weights stay in the routes: a change of them \
+For Istio it writes, in this order, the EnvoyFilters of the gateways, the session routes (an HTTPRoute or GRPCRoute beside each \
+rule with several backends that has sessions or canaries) and the WasmPlugins. Weights stay in the routes: a change of them \
 needs no new generation, except with hashOn and optIn of a CanaryPolicy. EnvoyFilter and WasmPlugin hold the rules of all teams \
 on a gateway, so give one run the input of all: two teams must not generate for one Gateway from partial input, because they \
 overwrite each other's EnvoyFilter and WasmPlugin.
@@ -153,7 +153,7 @@ pub struct Recipe {
     #[command(flatten)]
     pub input: Input,
 
-    /// What to generate: session routes, EnvoyFilters and WasmPlugins for Istio gateways, or the bootstrap of one local Envoy
+    /// What to generate: EnvoyFilters, session routes and WasmPlugins for Istio gateways, or the bootstrap of one local Envoy
     #[arg(long, value_enum, default_value_t = TargetName::Istio)]
     pub target: TargetName,
 
@@ -218,7 +218,7 @@ pub struct Keygen {
 /// For whom configuration is generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TargetName {
-    /// Istio gateways: session routes, EnvoyFilters and WasmPlugins
+    /// Istio gateways: EnvoyFilters, session routes and WasmPlugins
     Istio,
     /// One local Envoy: its bootstrap
     Envoy,
