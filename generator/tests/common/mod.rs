@@ -2,9 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::panic,
-    clippy::indexing_slicing,
     reason = "that is how a test fails"
 )]
 

@@ -462,8 +462,7 @@ fn to_hash_policy(hash: &Value) -> Option<Value> {
     if let Some(cookie) = hash.get("httpCookie") {
         let fields = ["attributes", "name", "path", "ttl"].into_iter();
         let fields = fields.filter_map(|field| Some((field.to_owned(), cookie.get(field)?.clone())));
-        let fields: Map<String, Value> = fields.collect();
-        return Some(json!({ "cookie": fields }));
+        return Some(json!({ "cookie": fields.collect::<Map<_, _>>() }));
     }
     if let Some(name) = text(hash, "httpQueryParameterName") {
         return Some(json!({ "query_parameter": { "name": name } }));
