@@ -232,8 +232,15 @@ fn a_split_has_a_session_route_for_each_backend() {
             },
         })]
     );
-    // The first of these routes must be there before anything asks for it.
-    assert_eq!(run.at("/items/0/kind"), "HTTPRoute");
+    // No client may name a session route, and nothing may ask for one that is not there.
+    let kinds: Vec<&Value> = run
+        .at("/items")
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["kind"])
+        .collect();
+    assert_eq!(kinds, ["EnvoyFilter", "HTTPRoute", "WasmPlugin"]);
     let backend = |name: &str| json!({ "key": format!("{name}.default:80") });
     assert_eq!(
         run.rule(0)["backends"],
