@@ -1,6 +1,6 @@
 //! Many routes on one gateway: objects stay as small as can be stored, and what cannot is an early error.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 
 mod common;
 

@@ -86,9 +86,9 @@ fn stderr(run: &OutputAssert) -> String {
     String::from_utf8(run.get_output().stderr.clone()).unwrap()
 }
 
-#[test]
-fn everything_of_a_rule_comes_along() {
-    let web = "apiVersion: gateway.networking.k8s.io/v1beta1
+/// A route with everything that a rule can have.
+const FULL: &str = "\
+apiVersion: gateway.networking.k8s.io/v1beta1
 kind: HTTPRoute
 metadata:
   name: web
@@ -127,7 +127,10 @@ spec:
       filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: to, value: web}]}}]
     - {group: '', kind: Service, name: beta, namespace: default, port: 80, weight: 1}
 ";
-    let run = Generated::istio(&input(&[web]));
+
+#[test]
+fn everything_of_a_rule_comes_along() {
+    let run = Generated::istio(&input(&[FULL]));
     let id = "HTTPRoute/default/web/main";
     let expected = |backend: &str, reference: Value| {
         let key = key(id, backend);
@@ -907,9 +910,48 @@ fn a_rewrite_finds_what_it_replaces() {
             (three, &everything, &new),
         ]
     );
-    for value in &values {
-        assert_eq!(value["match"]["headers"][0]["string_match"]["exact"], value["name"]);
+    // Each match is told from the others, as in the user's route.
+    let exact = |name: &str, value: &Value| json!({ "name": name, "string_match": { "exact": value } });
+    for pair in values.chunks(2) {
+        let key = exact("x-mooring-backend", &pair[0]["name"]);
+        assert_eq!(
+            pair[0]["match"],
+            json!({ "prefix": "/reviews", "headers": [exact(":method", &json!("GET")), key] })
+        );
+        assert_eq!(
+            pair[1]["match"],
+            json!({
+                "prefix": "/",
+                "headers": [
+                    exact("end-user", &json!("bee")),
+                    { "name": "x-any", "present_match": true },
+                    key,
+                ],
+                "query_parameters": [{ "name": "q", "string_match": { "safe_regex": { "regex": "a+" } } }],
+            })
+        );
     }
+    let without = CLASSIC
+        .replace(EVERYONE, &format!("{EVERYONE}    rewrite: {{uri: /new}}\n"))
+        .replace(
+            "method: {exact: GET}",
+            "authority: {prefix: a}\n      withoutHeaders: {x-b: {regex: c+}, x-d: {}, '@request.auth.claims.e': {exact: f}}",
+        );
+    let headers = &self::values(&without)[0]["match"]["headers"];
+    assert_eq!(
+        headers.as_array().unwrap()[..3],
+        [
+            json!({
+                "name": "x-b",
+                "string_match": { "safe_regex": { "regex": "c+" } },
+                "invert_match": true,
+                "treat_missing_header_as_empty": true,
+            }),
+            json!({ "name": "x-d", "present_match": true, "invert_match": true }),
+            json!({ "name": ":authority", "string_match": { "prefix": "a" } }),
+        ]
+    );
+    assert_eq!(headers.as_array().unwrap().len(), 4);
     let values = inserted("    rewrite: {uriRegexRewrite: {match: '^/(.*)$', rewrite: '/\\1'}}\n");
     assert_eq!(values.len(), 3);
     assert_eq!(

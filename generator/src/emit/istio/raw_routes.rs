@@ -16,6 +16,8 @@ use crate::{
     plan::{Backend, Rule, VirtualHost},
 };
 
+mod matches;
+
 /// What istiod writes where nothing is said about retries.
 const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
 
@@ -52,13 +54,20 @@ impl<'a, 's> Routes<'a, 's> {
         let key = session_key(&rule.id, &backend.key());
         let mut route = self.route(rule, backend, user, listener);
         let header = json!({ "name": BACKEND_HEADER, "string_match": { "exact": key } });
-        paths(user)
+        let with_key = |mut one: matches::Match| {
+            let headers = one.entry("headers").or_insert_with(|| json!([]));
+            headers
+                .as_array_mut()
+                .into_iter()
+                .for_each(|headers| headers.push(header.clone()));
+            one
+        };
+        matches::of_session(user)
             .into_iter()
-            .map(|mut path| {
-                path.insert("headers".to_owned(), json!([header]));
+            .map(|one| {
                 if let Some(route) = route.as_object_mut() {
                     route.insert("name".to_owned(), key.as_str().into());
-                    route.insert("match".to_owned(), path.into());
+                    route.insert("match".to_owned(), with_key(one).into());
                 }
                 route.clone()
             })
@@ -180,36 +189,6 @@ impl<'a, 's> Routes<'a, 's> {
 
 fn text<'v>(value: &'v Value, field: &str) -> Option<&'v str> {
     value.get(field).and_then(Value::as_str)
-}
-
-/// What a session route matches besides the key. The key is enough, except where a rewrite replaces what was matched.
-fn paths(user: &Value) -> Vec<Map<String, Value>> {
-    let everything = || Map::from_iter([("prefix".to_owned(), json!("/"))]);
-    let rewrites = user.pointer("/rewrite/uri").is_some();
-    let matches = user.get("match").and_then(Value::as_array).filter(|_| rewrites);
-    let paths = matches.into_iter().flatten().map(|one| {
-        let uri = |kind: &str| one.pointer(&format!("/uri/{kind}")).cloned();
-        let (field, value) = uri("exact")
-            .map(|path| ("path", path))
-            .or_else(|| uri("prefix").map(|prefix| ("prefix", prefix)))
-            .or_else(|| uri("regex").map(|regex| ("safe_regex", json!({ "regex": regex }))))
-            .unwrap_or(("prefix", json!("/")));
-        let mut path = Map::from_iter([(field.to_owned(), value)]);
-        if one.get("ignoreUriCase") == Some(&Value::Bool(true)) {
-            path.insert("case_sensitive".to_owned(), false.into());
-        }
-        path
-    });
-    let mut distinct: Vec<Map<String, Value>> = Vec::new();
-    for path in paths {
-        if !distinct.contains(&path) {
-            distinct.push(path);
-        }
-    }
-    if distinct.is_empty() {
-        distinct.push(everything());
-    }
-    distinct
 }
 
 fn retry_policy(retries: Option<&Value>, hashed: bool) -> Option<Value> {
