@@ -1,6 +1,11 @@
 //! `CanaryPolicy`: what it becomes in the plugin configuration and in Envoy, and which of several holds.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "that is how a test fails"
+)]
 
 mod common;
 
