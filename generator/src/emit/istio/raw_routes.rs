@@ -8,7 +8,7 @@
 use mooring_policy::handover::{BACKEND_HEADER, session_key};
 use serde_json::{Map, Value, json};
 
-use super::{pieces::type_url, route_patch};
+use super::{IstioVersion, pieces::type_url, route_patch};
 use crate::{
     dns::{CLUSTER_DOMAIN, full_name},
     document::RawObjects,
@@ -25,12 +25,17 @@ const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,ret
 pub struct Routes<'a, 's> {
     inventory: &'a Inventory,
     raw: &'a RawObjects<'s>,
+    version: IstioVersion,
 }
 
 impl<'a, 's> Routes<'a, 's> {
-    /// Looks things up in these.
-    pub fn new(inventory: &'a Inventory, raw: &'a RawObjects<'s>) -> Self {
-        Self { inventory, raw }
+    /// Looks things up in these, and writes as this Istio does.
+    pub fn new(inventory: &'a Inventory, raw: &'a RawObjects<'s>, version: IstioVersion) -> Self {
+        Self {
+            inventory,
+            raw,
+            version,
+        }
     }
 
     /// The patches that insert the session routes of a rule into a virtual host.
@@ -131,6 +136,7 @@ impl<'a, 's> Routes<'a, 's> {
                     .filter(|percent| *percent > 0.0)?;
                 Some(json!({
                     "cluster": self.cluster(rule, destination, listener)?,
+                    "disable_shadow_host_suffix_append": self.version.mirrors_keep_hosts().then_some(true),
                     "runtime_fraction": { "default_value": fraction(percent) },
                     "trace_sampled": false,
                 }))
