@@ -1,0 +1,195 @@
+//! A gateway, the rules on it, and what Envoy's filters do in its virtual hosts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use mooring_policy::{
+    config::{self, Config, Transport},
+    rule::RouteTable,
+};
+
+use super::{Rule, Session, VirtualHost, Workload, classic, listeners, session_matches};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::{Id, Item},
+    kind::Kind,
+    left_out::What,
+    wire::gateway::GatewaySpec,
+};
+
+/// From how many routes on it takes longer to look for the route of a request once more than to avoid it.
+const LARGE_VIRTUAL_HOST: usize = 80;
+
+/// One gateway.
+#[derive(Debug)]
+pub struct Gateway<'a> {
+    /// The object; of several that share their pods, the first.
+    pub item: &'a Item<GatewaySpec>,
+    /// The others.
+    pub others: Vec<&'a Item<GatewaySpec>>,
+    /// The pods, if the gateway is one of Istio's own API.
+    pub workload: Option<Workload>,
+    /// The rules on it, in the order of the routes' ids and of the rules.
+    pub rules: Vec<Placed<'a>>,
+}
+
+/// A rule on a gateway.
+#[derive(Debug)]
+pub struct Placed<'a> {
+    /// The rule.
+    pub rule: Arc<Rule<'a>>,
+    /// The virtual hosts in which it is.
+    pub virtual_hosts: BTreeSet<VirtualHost>,
+}
+
+/// What Envoy's filters do for the rules of a virtual host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostFilters {
+    /// Some sessions are bound to hosts.
+    pub pins_hosts: bool,
+    /// Some of these are strict.
+    pub strict: bool,
+    /// Headers are set without choosing the route again.
+    pub relays: bool,
+}
+
+impl Placed<'_> {
+    /// What the filter is told about the rule.
+    pub fn configs(&self) -> impl Iterator<Item = config::Rule> {
+        let hosts: Vec<String> = self.virtual_hosts.iter().map(VirtualHost::name).collect();
+        let names = self.rule.envoy_names();
+        names.map(move |name| self.rule.config(name, hosts.clone()))
+    }
+
+    /// Takes sessions and canaries from the rule, on this gateway only.
+    pub fn refuse(&mut self) {
+        Arc::make_mut(&mut self.rule).refuse();
+    }
+}
+
+impl<'a> Gateway<'a> {
+    /// Puts a rule on it. A rule that comes by two gateways of the same pods is there once.
+    pub fn place(&mut self, rule: &Arc<Rule<'a>>, virtual_hosts: &BTreeSet<VirtualHost>) {
+        // It is on all its gateways before the next one comes.
+        if let Some(placed) = self.rules.last_mut().filter(|placed| Arc::ptr_eq(&placed.rule, rule)) {
+            return placed.virtual_hosts.extend(virtual_hosts.iter().cloned());
+        }
+        self.rules.push(Placed {
+            rule: rule.clone(),
+            virtual_hosts: virtual_hosts.clone(),
+        });
+    }
+
+    /// The virtual hosts that have rules with which the filter has to do, and what Envoy's filters do there.
+    #[must_use]
+    pub fn managed_hosts(&self) -> BTreeMap<&VirtualHost, HostFilters> {
+        let mut hosts: BTreeMap<&VirtualHost, HostFilters> = BTreeMap::new();
+        for placed in self.managed_rules() {
+            let session = placed.rule.pins_hosts();
+            for host in &placed.virtual_hosts {
+                let filters = hosts.entry(host).or_default();
+                filters.pins_hosts |= session.is_some();
+                filters.strict |= session.is_some_and(|session| session.config.strict);
+                filters.relays |= session.is_some_and(|session| session.config.transport == Transport::Cookie);
+            }
+        }
+        let mut routes: BTreeMap<&VirtualHost, usize> = BTreeMap::new();
+        for placed in &self.rules {
+            for host in &placed.virtual_hosts {
+                let sum = routes.entry(host).or_default();
+                let count = placed.rule.route_count();
+                *sum = sum
+                    .saturating_add(count)
+                    .saturating_add(placed.rule.session_route_count());
+            }
+        }
+        for (host, filters) in &mut hosts {
+            filters.relays &= routes.get(host).is_some_and(|count| *count > LARGE_VIRTUAL_HOST);
+        }
+        hosts
+    }
+
+    /// Leaves the token in requests where another rule of the virtual host matches on the header in which it comes: without it,
+    /// Envoy could choose that rule instead.
+    pub fn forward_tokens(&mut self, report: &mut Report) {
+        let forwarded = session_matches::forwarded(self, report);
+        for placed in self
+            .rules
+            .iter_mut()
+            .filter(|placed| forwarded.contains(&placed.rule.id))
+        {
+            if let Some(session) = &mut Arc::make_mut(&mut placed.rule).session {
+                session.config.forward_token = true;
+            }
+        }
+    }
+
+    /// Whether it can be generated: one that would be every pod cannot. `needed` is what sessions and canaries need.
+    pub fn check(&self, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) -> bool {
+        let kind = match &self.workload {
+            Some(_) => Kind::IstioGateway,
+            None => Kind::Gateway,
+        };
+        let mut found = Report::default();
+        for diagnostic in self.items().filter_map(classic::check_selector) {
+            found.add(diagnostic);
+        }
+        let sound = !found.has_errors();
+        if kind == Kind::Gateway {
+            listeners::check(self.item, &mut found);
+        }
+        if !self.items().any(|item| needed.contains(&(kind, item.id.clone()))) {
+            report.extend_harmless(found);
+            return true;
+        }
+        if !sound {
+            found.leave_out(What::Gateway, self.item.name(Kind::Gateway));
+        }
+        report.extend(found);
+        sound
+    }
+
+    /// All its objects.
+    pub fn items(&self) -> impl Iterator<Item = &'a Item<GatewaySpec>> {
+        std::iter::once(self.item).chain(self.others.iter().copied())
+    }
+
+    /// Whether the filter has anything to do on it.
+    #[must_use]
+    pub fn is_managed(&self) -> bool {
+        self.managed_rules().next().is_some()
+    }
+
+    /// The rules with which the filter has anything to do.
+    pub fn managed_rules(&self) -> impl Iterator<Item = &Placed<'_>> {
+        self.rules.iter().filter(|placed| placed.rule.is_managed())
+    }
+
+    /// The rules that keep sessions.
+    pub fn session_rules(&self) -> impl Iterator<Item = (&Placed<'_>, &Session)> {
+        self.rules
+            .iter()
+            .filter_map(|placed| Some((placed, placed.rule.session.as_ref()?)))
+    }
+
+    /// The plugin configuration, checked by the code that will read it.
+    pub fn config(&self, report: &mut Report) -> Config {
+        let rules = self.managed_rules().flat_map(Placed::configs);
+        let config = Config {
+            version: config::VERSION,
+            rules: rules.collect(),
+        };
+        // Each rule has been asked about: this is the last resort, and then about everything.
+        if let Err(refusal) = RouteTable::try_from(config.clone()) {
+            let message = format!(
+                "the filter would refuse the configuration of Gateway {}: {refusal}",
+                self.item.id
+            );
+            report.add(Diagnostic::error(Code::Invalid, message).at(self.item.place()));
+            report.abort();
+        }
+        config
+    }
+}

@@ -1,0 +1,202 @@
+//! A rule of a route: its names, its backends, its sessions and canaries.
+
+use std::collections::BTreeSet;
+
+use mooring_policy::config::{self, Pin};
+
+use super::{Applied, Backend, names};
+use crate::{
+    inventory::{Id, Item},
+    kind::Kind,
+    session::SessionPolicy,
+    source::Place,
+    wire::{
+        Field,
+        route::{self, HttpRouteSpec},
+    },
+};
+
+/// A rule of a route.
+#[derive(Clone, Debug)]
+pub struct Rule<'a> {
+    /// The route.
+    pub route: &'a Item<HttpRouteSpec>,
+    /// The rule's position in the route.
+    pub index: usize,
+    /// The rule as it is written.
+    pub wire: &'a Field<route::Rule>,
+    /// The name of the Envoy routes that it becomes.
+    pub name: String,
+    /// The name of the object with its session routes, if it has any.
+    pub session_routes: String,
+    /// The identity that tokens are bound to.
+    pub id: String,
+    /// How its sessions are kept, if they are.
+    pub session: Option<Session>,
+    /// What a `CanaryPolicy` makes of it, if one holds for it.
+    pub canary: Option<Applied>,
+    /// What it would have of these, were nothing wrong with it.
+    pub refused: Refused,
+    /// Whether Envoy takes its matches.
+    pub routable: bool,
+    /// Its backends, in the order of the text.
+    pub backends: Vec<Backend<'a>>,
+}
+
+/// What a rule does not get since something is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Refused {
+    /// Whether it is refused as a whole.
+    pub whole: bool,
+    /// Its sessions.
+    pub session: Option<Session>,
+    /// Its canaries, also where it has sessions all the same.
+    pub canary: Option<Applied>,
+}
+
+/// How the sessions of a rule are kept.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// What the filter is told.
+    pub config: config::Session,
+    /// The policy that says so. None: the rule itself.
+    pub policy: Option<(Kind, Id)>,
+    /// Where the `Domain` of its cookie was written.
+    pub domain_place: Option<Place>,
+    /// Whether nothing is wrong with that.
+    pub sound: bool,
+}
+
+impl Session {
+    /// What a policy makes of the sessions of the rule with this id.
+    pub fn new(policy: &SessionPolicy, from: Option<(Kind, Id)>, rule_id: &str, sound: bool) -> Self {
+        let domain = policy.cookie.domain.as_ref();
+        Self {
+            config: policy.session(&names::default_session(rule_id)),
+            policy: from,
+            domain_place: domain.map(|_| policy.place_of_attribute("Domain")),
+            sound,
+        }
+    }
+}
+
+impl Rule<'_> {
+    /// The names of the Envoy routes that it becomes: one, or with names on the matches of a `VirtualService` several.
+    pub fn envoy_names(&self) -> impl Iterator<Item = String> {
+        let matches = &self.wire.value.matches;
+        let names: BTreeSet<String> = match matches.as_slice() {
+            [] => BTreeSet::from([self.name.clone()]),
+            matches => matches.iter().map(|one| self.envoy_name(&one.value)).collect(),
+        };
+        names.into_iter().filter(|name| !name.is_empty())
+    }
+
+    /// The name of the first of these routes.
+    #[must_use]
+    pub fn first_envoy_name(&self) -> String {
+        let first = self.wire.value.matches.first();
+        first.map_or_else(|| self.name.clone(), |one| self.envoy_name(&one.value))
+    }
+
+    /// The name of the Envoy route of a match.
+    #[must_use]
+    pub fn envoy_name(&self, one: &route::Match) -> String {
+        match &one.name {
+            Some(name) if !name.value.is_empty() => format!("{}.{}", self.name, name.value),
+            _ => self.name.clone(),
+        }
+    }
+
+    /// Takes sessions and canaries from it: requests go where the route says, and nothing more.
+    pub fn refuse(&mut self) {
+        self.refused.whole |= self.concerns_us();
+        self.refused.session = self.session.take().or(self.refused.session.take());
+        self.refused.canary = self.canary.take().or(self.refused.canary.take());
+    }
+
+    /// Whether it is refused as a whole.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.refused.whole
+    }
+
+    /// Whether it keeps sessions or has canaries, or would, were nothing wrong with it.
+    #[must_use]
+    pub fn concerns_us(&self) -> bool {
+        self.is_managed() || self.refused.whole || self.refused.canary.is_some()
+    }
+
+    /// What the filter is told about it, as one of its Envoy routes.
+    #[must_use]
+    pub fn config(&self, route: String, virtual_hosts: Vec<String>) -> config::Rule {
+        config::Rule {
+            route,
+            virtual_hosts,
+            id: self.id.clone(),
+            session: self.session.as_ref().map(|session| session.config.clone()),
+            backends: self.backend_configs(),
+            canary: self.canary().cloned(),
+        }
+    }
+
+    /// Whether the filter has anything to do with it.
+    #[must_use]
+    pub fn is_managed(&self) -> bool {
+        self.session.is_some() || self.canary().is_some()
+    }
+
+    /// Whether each of its backends has a session route.
+    #[must_use]
+    pub fn has_session_routes(&self) -> bool {
+        self.is_managed() && self.backends.len() > 1
+    }
+
+    /// The name of one of the objects with its session routes, which are numbered from 1 on.
+    #[must_use]
+    pub fn session_routes(&self, number: usize) -> String {
+        match number {
+            1 => self.session_routes.clone(),
+            _ => format!("{}-{number}", self.session_routes),
+        }
+    }
+
+    /// How many Envoy routes it is in a virtual host, without its session routes.
+    #[must_use]
+    pub fn route_count(&self) -> usize {
+        self.wire.value.matches.len().max(1)
+    }
+
+    /// How many Envoy routes its session routes are there.
+    #[must_use]
+    pub fn session_route_count(&self) -> usize {
+        let backends = if self.has_session_routes() {
+            self.backends.len()
+        } else {
+            0
+        };
+        // In a VirtualService the key is enough.
+        let by_key = self.route.spec.kind == Kind::VirtualService;
+        backends.saturating_mul(if by_key { 1 } else { self.route_count() })
+    }
+
+    /// Who is sent to which backend whatever the weights are, and how the rest is split.
+    #[must_use]
+    pub fn canary(&self) -> Option<&config::Canary> {
+        self.canary.as_ref()?.config.as_ref()
+    }
+
+    /// What the filter is told of its backends.
+    fn backend_configs(&self) -> Vec<config::Backend> {
+        let places_clients = self
+            .canary()
+            .is_some_and(|canary| canary.hash_on.is_some() || canary.rules.iter().any(|rule| rule.opt_in.is_some()));
+        let backends = self.backends.iter();
+        backends.map(|backend| backend.config(places_clients)).collect()
+    }
+
+    /// Its sessions, if they are bound to hosts.
+    #[must_use]
+    pub fn pins_hosts(&self) -> Option<&Session> {
+        self.session.as_ref().filter(|session| session.config.pin == Pin::Host)
+    }
+}
