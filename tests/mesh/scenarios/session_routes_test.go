@@ -234,13 +234,37 @@ func TestARuleInsertedBeforeAnUnnamedOne(t *testing.T) {
 	} {
 		expectShares(t, c.name, versionsOf(gateway.Client(), newcomers, "/shop", c.edits...), map[string]int{c.version: 1})
 		for _, key := range []string{
-			"HTTPRoute/" + s.Namespace + "/web/0/web-v2." + s.Namespace + ":80",
-			"HTTPRoute/" + s.Namespace + "/web/1/web-v2." + s.Namespace + ":80",
+			"HTTPRoute/" + s.Namespace + "/web#0/web-v2." + s.Namespace + ":80",
+			"HTTPRoute/" + s.Namespace + "/web#1/web-v2." + s.Namespace + ":80",
 			"web-v2." + s.Namespace + ":80", "1",
 		} {
 			edits := append(c.edits, rig.Header("x-mooring-backend", key))
 			expectShares(t, c.name+", a client asks for "+key, versionsOf(gateway.Client(), 100, "/shop", edits...), map[string]int{c.version: 1})
 		}
+	}
+}
+
+// A rule before an unnamed one takes its name, and with it the sessions that the module knows under that name. The session routes of the
+// old rule stand before the new one, which has no header match; a request that the new rule takes must not be sent there.
+func TestSessionsOfAnUnnamedRuleDoNotFollowItsName(t *testing.T) {
+	t.Parallel()
+	s, gateway := startDrift(t)
+	visitor := gateway.Client()
+	first := visitor.Get("/shop")
+	cookieOf(t, first, "web-session")
+	s.PatchJSON(gatewayGroup, "HTTPRoute", "web", `[{"op":"add","path":"/spec/rules/0","value":{
+		"matches":[{"path":{"type":"PathPrefix","value":"/shop"},"queryParams":[{"name":"team","value":"blue"}]}],
+		"backendRefs":[{"name":"web-v3","port":80}]}}]`)
+	awaitWeights(gateway, s.Namespace+".web.0", map[string]int{"web-v1": 0, "web-v2": 0, "web-v3": 100})
+	for range 40 {
+		reply := visitor.Get("/shop?team=blue")
+		if reply.Version != "v3" || len(reply.SetCookie) > 0 {
+			t.Fatalf("the inserted rule leads to v3, and %s answered with %d cookies", reply.Version, len(reply.SetCookie))
+		}
+	}
+	s.Deploy()
+	if reply := visitor.Get("/shop?team=blue"); reply.Version != "v3" {
+		t.Errorf("after generating, %s answered", reply.Version)
 	}
 }
 
