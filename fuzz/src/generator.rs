@@ -7,7 +7,7 @@ use std::{
 
 use mooring_generator::{
     cli::Format,
-    diagnostic::Report,
+    diagnostic::{Diagnostic, Report},
     emit::{FailStrategy, Output, envoy, istio},
     generate::{Target, generate},
     left_out::What,
@@ -47,13 +47,11 @@ pub fn check(text: &[u8]) {
     if let Some(outputs) = &istio.outputs {
         check_istio(outputs, text);
         check_promises(&told, outputs, &istio.report);
-        // The order of the documents, and in which files they are, means nothing.
-        if let Some(reversed) = reversed(text) {
-            assert_eq!(
-                run(&reversed, &istio_newest()).outputs.as_ref(),
-                Some(outputs),
-                "another order, other objects"
-            );
+        // The order of the documents, and in which files they are, means nothing, but that the first of one object holds.
+        let duplicate = |found: &&Diagnostic| found.message().ends_with("stands in two documents");
+        if let Some(reversed) = reversed(text).filter(|_| !istio.report.sorted().iter().any(duplicate)) {
+            let other = run(&reversed, &istio_newest()).outputs;
+            assert!(other.as_ref() == Some(outputs), "another order, other objects");
         }
     }
 }

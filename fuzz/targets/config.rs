@@ -111,7 +111,7 @@ fn check_clusters(rule: &Rule) {
         let first = clusters.iter().position(|clusters| clusters.contains(cluster));
         assert_eq!(rule.backend_of_cluster(cluster.as_bytes()), first, "{cluster}");
         for other in [
-            format!("{cluster}x"),
+            format!("{cluster}|x"),
             format!("x{cluster}"),
             format!("{cluster}|"),
             cluster.replace('|', ":"),
