@@ -81,7 +81,7 @@ metrics! {
     future: Counter = "mooring_token_rejected_future_total", "Tokens issued in the future.";
     missed: Counter = "mooring_session_route_missed_total", "Requests that asked for a session route and did not reach its backend.";
     unknown_backend: Counter = "mooring_unknown_backend_total", "Responses of a cluster that is not a backend of the rule.";
-    passed_through: Counter = "mooring_passed_through_total", "Requests on routes that turn the filter on but have no rule.";
+    passed_through: Counter = "mooring_passed_through_total", "Requests on routes without a rule, in virtual hosts that have rules.";
     error: Counter = "mooring_error_total", "Requests that passed because something went wrong.";
 }
 

@@ -111,7 +111,19 @@ impl Stream {
             return Ok(None);
         };
         let virtual_host = || host::property("xds\0virtual_host_name").ok().flatten();
-        Ok(self.plugin.routes.find(&route, virtual_host).cloned())
+        let Some(rule) = self.plugin.routes.find(&route, virtual_host) else {
+            return Ok(None);
+        };
+        // Another rule may have taken the position of one without a name. A session of the old one must not be sent to a session
+        // route then, so the route has to lead to one of its backends.
+        if rule.is_unnamed() && rule.has_session_routes() {
+            let cluster = host::property("xds\0cluster_name")?;
+            if cluster.and_then(|cluster| rule.backend_of_cluster(&cluster)).is_none() {
+                metrics::count_unknown_backend();
+                return Ok(None);
+            }
+        }
+        Ok(Some(Rc::clone(rule)))
     }
 
     /// Decides by the token in the session header, and takes it out of the request.

@@ -39,14 +39,22 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, HTTPRoute, GRPCRoute, Service, EndpointSlice, \
-Namespace and ReferenceGrant, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are skipped. What is wrong \
-in the input is left out, listed, and everything else is written. Exit status: 0 when everything was generated, 1 when nothing \
-was written (something cannot be read or written; with --strict also when anything is wrong in the input), 2 when the flags are \
+Namespace and ReferenceGrant, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are \
+skipped, and so is what Mooring has generated.
+
+For Istio it writes, in this order, the EnvoyFilters of the gateways, the session routes (an HTTPRoute or GRPCRoute beside each \
+rule with several backends that has sessions or canaries) and the WasmPlugins. Weights stay in the routes: a change of them \
+needs no new generation, except with hashOn and optIn of a CanaryPolicy. EnvoyFilter and WasmPlugin hold the rules of all teams \
+on a gateway, so give one run the input of all: two teams must not generate for one Gateway from partial input, because they \
+overwrite each other's EnvoyFilter and WasmPlugin.
+
+What is wrong in the input is left out, listed, and everything else is written. Exit status: 0 when everything was generated, \
+1 when nothing was written (something cannot be read or written; with --strict also when anything is wrong in the input), 2 when the flags are \
 wrong, 3 when something was left out. With --check: 0 when the directory is current, 1 when it is not, 2 when nothing can be \
 compared, 3 when it is current and something was left out.
 
 Examples:
-  mooring generate -f manifests/ --wasm oci://registry.example.com/mooring:1.0 > mooring.yaml
+  mooring generate -f manifests/ --wasm https://registry.example.com/mooring-1.0.wasm > mooring.yaml
   mooring generate -f manifests/ --target envoy --wasm target/mooring.wasm > envoy.yaml")]
 pub struct Generate {
     /// What to generate, and from what.
@@ -71,7 +79,7 @@ Exit status: 0 when the directory is current, 1 when it is not, 2 when nothing c
 something in the input is wrong and left out.
 
 Example:
-  mooring diff deploy/mooring -f manifests/ --wasm oci://registry.example.com/mooring:1.0")]
+  mooring diff deploy/mooring -f manifests/ --wasm https://registry.example.com/mooring-1.0.wasm")]
 pub struct Diff {
     /// The directory into which mooring generate --output-dir has written
     #[arg(value_name = "DIR")]
@@ -145,7 +153,7 @@ pub struct Recipe {
     #[command(flatten)]
     pub input: Input,
 
-    /// What to generate: a WasmPlugin and an EnvoyFilter for each Istio gateway, or the bootstrap of one local Envoy
+    /// What to generate: EnvoyFilters, session routes and WasmPlugins for Istio gateways, or the bootstrap of one local Envoy
     #[arg(long, value_enum, default_value_t = TargetName::Istio)]
     pub target: TargetName,
 
@@ -210,9 +218,9 @@ pub struct Keygen {
 /// For whom configuration is generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TargetName {
-    /// Istio gateways
+    /// Istio gateways: EnvoyFilters, session routes and WasmPlugins
     Istio,
-    /// One local Envoy
+    /// One local Envoy: its bootstrap
     Envoy,
 }
 

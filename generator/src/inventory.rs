@@ -184,7 +184,13 @@ impl<T> Items<T> {
         items.map_while(move |(id, item)| (id.namespace == namespace).then_some(&**item))
     }
 
-    /// Looks for an object.
+    /// An object that may well not be there.
+    #[must_use]
+    pub fn get(&self, id: &Id) -> Option<&Item<T>> {
+        self.by_id.get(id).map(Box::as_ref)
+    }
+
+    /// Looks for an object that should be there.
     #[must_use]
     pub fn find(&self, id: &Id) -> Found<'_, T> {
         if let Some(item) = self.by_id.get(id) {

@@ -8,7 +8,7 @@ mod common;
 
 use common::{
     canary::{CANARY, canary_with},
-    generate,
+    generate, passed_over,
 };
 use snapbox::{data::Inline, str};
 
@@ -101,12 +101,14 @@ error[Invalid]: canary rule `testers` can never match: header `end-user` cannot 
 
 #[test]
 fn weights_that_are_all_0() {
-    refused(
-        &CANARY
-            .replace("weight: 90", "weight: 0")
-            .replace("weight: 10", "weight: 0"),
+    passed_over(
+        generate(
+            &CANARY
+                .replace("weight: 90", "weight: 0")
+                .replace("weight: 10", "weight: 0"),
+        ),
         str![[r#"
-error[Invalid]: the weights of all backends of this rule are 0, so that no new session could be placed
+warning[NoEffect]: the weights of all backends of this rule are 0: requests without a live session are answered with 500
   --> <stdin>:14:5
    |
 14 |   - name: everyone

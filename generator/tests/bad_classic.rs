@@ -8,9 +8,11 @@
 mod common;
 
 use common::{
+    Generated,
     classic::{CLASSIC, classic_with},
-    generate, generate_envoy, refused,
+    generate, generate_envoy, passed_over, refused,
 };
+use serde_json::json;
 use snapbox::str;
 
 fn with_session_policy(input: &str) -> String {
@@ -21,15 +23,13 @@ fn with_session_policy(input: &str) -> String {
     )
 }
 
-fn with_namesake() -> String {
+/// These objects, and a second `VirtualService` like that of `CLASSIC`.
+fn with_namesake(input: &str) -> String {
     let mut documents = CLASSIC.split("---\n");
     let other = documents
         .find(|document| document.contains("kind: VirtualService\n"))
         .unwrap();
-    format!(
-        "{CLASSIC}---\n{}",
-        other.replace("{name: reviews, n", "{name: others, n")
-    )
+    format!("{input}---\n{}", other.replace("{name: reviews, n", "{name: others, n"))
 }
 
 #[test]
@@ -334,7 +334,7 @@ error[NoMatchingParent]: the Gateway bookinfo/fronts of networking.istio.io is n
 
 #[test]
 fn weights_that_are_all_0() {
-    refused(
+    passed_over(
         generate(
             &CLASSIC
                 .replace("weight: 60", "weight: 0")
@@ -342,7 +342,7 @@ fn weights_that_are_all_0() {
                 .replace("weight: 10", "weight: 0"),
         ),
         str![[r#"
-error[Invalid]: the weights of all backends of this rule are 0, so that no new session could be placed
+warning[NoEffect]: the weights of all backends of this rule are 0: requests without a live session are answered with 500
   --> <stdin>:22:5
    |
 22 |   - name: everyone
@@ -354,22 +354,18 @@ error[Invalid]: the weights of all backends of this rule are 0, so that no new s
 }
 
 #[test]
-fn headers_of_one_destination() {
-    refused(
-        generate(&classic_with(
-            "weight: 60}",
-            "weight: 60, headers: {request: {set: {a: b}}}}",
-        )),
-        str![[r#"
-error[Unsupported]: headers of one destination are not supported in a route with sessions or canaries and several destinations: the choice moves from Envoy's weighted clusters, which would carry them, to the filter
-  --> <stdin>:30:71
-   |
-30 |     - {destination: {host: reviews, subset: v1}, weight: 60, headers: {request: {set: {a: b}}}}
-   |                                                                       ^
-
-
-"#]],
-    );
+fn headers_of_one_destination_are_in_its_session_route() {
+    let input = classic_with("weight: 60}", "weight: 60, headers: {request: {set: {a: b}}}}");
+    let run = Generated::istio(&input);
+    assert_eq!(run.findings, [""; 0]);
+    let headers = json!([{ "append_action": "OVERWRITE_IF_EXISTS_OR_ADD", "header": { "key": "a", "value": "b" } }]);
+    let routes = run.patches("HTTP_ROUTE");
+    assert!(!routes.is_empty(), "{:#}", run.value);
+    for route in routes.into_iter().map(|patch| &patch["patch"]["value"]) {
+        let name = route["name"].as_str().unwrap();
+        let expected = name.ends_with("/v1").then_some(&headers);
+        assert_eq!(route.get("request_headers_to_add"), expected, "{route:#}");
+    }
 }
 
 #[test]
@@ -408,17 +404,60 @@ error[Unsupported]: Gateway bookinfo/front has no selector, so it would be every
 }
 
 #[test]
-fn routes_of_one_name_in_one_virtual_host() {
-    refused(
-        generate(&with_namesake()),
+fn a_route_without_sessions_that_is_called_like_one_with_sessions() {
+    passed_over(
+        generate(&with_namesake(CLASSIC)),
         str![[r#"
+warning[Duplicate]: the rule VirtualService/bookinfo/others/everyone has the name `everyone` of VirtualService/bookinfo/reviews/everyone in the virtual host `reviews.example.com:80`, so its requests are looked at for sessions of that one
+  --> <stdin>:98:11
+   |
+22 |   - name: everyone
+   |           -------- the other one
+...
+98 |   - name: everyone
+   |           ^^^^^^^^
+   |
+   = help: give one of them another name
+
+warning[Duplicate]: the rule VirtualService/bookinfo/others/everyone has the name `everyone.bee` of VirtualService/bookinfo/reviews/everyone in the virtual host `reviews.example.com:80`, so its requests are looked at for sessions of that one
+  --> <stdin>:98:11
+   |
+22 |   - name: everyone
+   |           -------- the other one
+...
+98 |   - name: everyone
+   |           ^^^^^^^^
+   |
+   = help: give one of them another name
+
+
+"#]],
+    );
+}
+
+#[test]
+fn routes_with_sessions_of_one_name_in_one_virtual_host() {
+    refused(
+        generate(&with_namesake(&with_session_policy(CLASSIC))),
+        str![[r#"
+error[Duplicate]: two rules with the name `home` are in the virtual host `reviews.example.com:80`, and Envoy cannot tell them apart: VirtualService/bookinfo/others/home and VirtualService/bookinfo/reviews/home
+  --> <stdin>:17:11
+   |
+17 |   - name: home
+   |           ^^^^
+...
+89 |   - name: home
+   |           ---- the other one
+   |
+   = help: give one of them another name
+
 error[Duplicate]: two rules with the name `everyone` are in the virtual host `reviews.example.com:80`, and Envoy cannot tell them apart: VirtualService/bookinfo/others/everyone and VirtualService/bookinfo/reviews/everyone
   --> <stdin>:22:11
    |
 22 |   - name: everyone
    |           ^^^^^^^^
 ...
-98 |   - name: everyone
+94 |   - name: everyone
    |           -------- the other one
    |
    = help: give one of them another name
@@ -429,7 +468,7 @@ error[Duplicate]: two rules with the name `everyone.bee` are in the virtual host
 22 |   - name: everyone
    |           ^^^^^^^^
 ...
-98 |   - name: everyone
+94 |   - name: everyone
    |           -------- the other one
    |
    = help: give one of them another name
@@ -578,7 +617,7 @@ fn a_selector_of_which_no_name_can_be_made() {
             "  selector: {istio: ingressgateway}\n",
             &format!("  selector: {{istio: {value}}}\n"),
         );
-        let run = generate(&input).code(1);
+        let run = generate(&input).code(3);
         let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
         assert!(
             stderr.starts_with("error[Invalid]: the selector of Gateway bookinfo/front: "),
@@ -602,7 +641,7 @@ error[Invalid]: the selector of Gateway bookinfo/front: `../x` of `istio` is not
     );
     let labels: Vec<String> = (0..4).map(|number| format!("l{number}: {}", "a".repeat(60))).collect();
     let long = format!("  selector: {{{}}}\n", labels.join(", "));
-    let run = generate(&classic_with("  selector: {istio: ingressgateway}\n", &long)).code(1);
+    let run = generate(&classic_with("  selector: {istio: ingressgateway}\n", &long)).code(3);
     let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
     assert!(stderr.contains("243 characters and may be 1 to 200"), "{stderr}");
 }

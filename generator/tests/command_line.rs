@@ -255,8 +255,8 @@ fn each_object_gets_a_file_of_its_own() {
         names(&out),
         [
             "envoy.yaml",
-            "envoyfilter-default-mooring-front.json",
-            "envoyfilter-default-mooring-front.yaml",
+            "envoyfilter-default-mooring-front-http.json",
+            "envoyfilter-default-mooring-front-http.yaml",
             "wasmplugin-default-mooring-front.json",
             "wasmplugin-default-mooring-front.yaml",
         ]
@@ -310,7 +310,8 @@ fn json_is_one_object_or_a_list() {
         .assert();
     let list: serde_json::Value = serde_json::from_slice(&run.success().get_output().stdout).unwrap();
     assert_eq!(list.pointer("/kind").unwrap(), "List");
-    assert_eq!(list.pointer("/items/1/kind").unwrap(), "EnvoyFilter");
+    assert_eq!(list.pointer("/items/0/kind").unwrap(), "EnvoyFilter");
+    assert_eq!(list.pointer("/items/1/kind").unwrap(), "WasmPlugin");
 }
 
 #[test]

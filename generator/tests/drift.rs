@@ -63,7 +63,7 @@ fn a_timeout_has_changed() {
         .stdout_eq(str![[r#"
 --- out/wasmplugin-default-mooring-front.yaml
 +++ out/wasmplugin-default-mooring-front.yaml
-@@ -24,7 +24,7 @@
+@@ -23,7 +23,7 @@
            privateCache: true
            sameSite: Lax
            secure: Auto
@@ -71,7 +71,7 @@ fn a_timeout_has_changed() {
 +        idleTimeout: 5m
          name: shop
          type: Cookie
-     version: 1
+       virtualHosts:
 
 "#]]);
 }
@@ -79,11 +79,11 @@ fn a_timeout_has_changed() {
 #[test]
 fn a_file_is_missing() {
     let directory = generated("a_file_is_missing");
-    fs::remove_file(directory.join("envoyfilter-default-mooring-front.yaml")).unwrap();
+    fs::remove_file(directory.join("envoyfilter-default-mooring-front-http.yaml")).unwrap();
     let run = diff(&directory, SHOP).code(1);
     let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
     assert!(
-        stdout.starts_with("--- /dev/null\n+++ out/envoyfilter-default-mooring-front.yaml\n@@ -0,0 +1,"),
+        stdout.starts_with("--- /dev/null\n+++ out/envoyfilter-default-mooring-front-http.yaml\n@@ -0,0 +1,"),
         "{stdout}"
     );
 }
@@ -93,8 +93,11 @@ fn what_would_not_be_generated_any_more_is_a_difference() {
     let directory = generated("what_would_not_be_generated_any_more_is_a_difference");
     let run = diff(&directory, &without_policy(SHOP)).code(1);
     let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
-    for name in ["envoyfilter", "wasmplugin"] {
-        let head = format!("--- out/{name}-default-mooring-front.yaml\n+++ /dev/null\n");
+    for name in [
+        "envoyfilter-default-mooring-front-http",
+        "wasmplugin-default-mooring-front",
+    ] {
+        let head = format!("--- out/{name}.yaml\n+++ /dev/null\n");
         assert!(stdout.contains(&head), "{stdout}");
     }
 }

@@ -28,8 +28,9 @@ fn with_backends(shop: &str, backends: &str) -> String {
 /// The session of the only rule, and what was said about it.
 fn session(input: &str) -> (Option<Value>, Vec<String>) {
     let run = Generated::istio(input);
-    let session = run.value.pointer("/items/0/spec/pluginConfig/rules/0/session");
-    (session.cloned(), run.findings)
+    let plugins = run.objects("WasmPlugin").into_iter();
+    let mut sessions = plugins.filter_map(|plugin| plugin.pointer("/spec/pluginConfig/rules/0/session"));
+    (sessions.next().cloned(), run.findings)
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod common;
 
 use std::{fs, path::PathBuf};
 
-use common::{LEFT_OUT, mooring};
+use common::{LEFT_OUT, WASM, mooring};
 use snapbox::cmd::OutputAssert;
 
 /// The platform's gateway, and a team that has nothing to do with what is wrong elsewhere.
@@ -97,7 +97,7 @@ fn input(documents: &[&str]) -> String {
 }
 
 fn generate(input: &str) -> OutputAssert {
-    generate_with(&["--wasm", "oci://registry.example/mooring:1"], input)
+    generate_with(&["--wasm", WASM], input)
 }
 
 fn generate_with(flags: &[&str], input: &str) -> OutputAssert {
@@ -132,10 +132,7 @@ fn leaves_out_instead(wrong: &[&str], instead: &[&str], left_out: &str, reason: 
     assert!(expected.contains("calm"), "{expected}");
     assert_eq!(stdout(&run), expected);
 
-    let strict = generate_with(
-        &["--wasm", "oci://registry.example/mooring:1", "--strict"],
-        &input(wrong),
-    );
+    let strict = generate_with(&["--wasm", WASM, "--strict"], &input(wrong));
     assert!(!stderr(&strict.code(1).stdout_eq("")).contains(LEFT_OUT));
 }
 
@@ -148,7 +145,7 @@ fn leaves_out(wrong: &[&str], left_out: &str, reason: &str) {
 /// Asserts that it does not matter: at most a warning is said, and everything is generated.
 #[track_caller]
 fn passes_over(wrong: &[&str], said: &str) {
-    let strict = ["--wasm", "oci://registry.example/mooring:1", "--strict"];
+    let strict = ["--wasm", WASM, "--strict"];
     let run = generate_with(&strict, &input(wrong)).code(0);
     let stderr = stderr(&run);
     assert!(stderr.contains(said), "{stderr}");
@@ -610,11 +607,6 @@ fn one_parent_of_two() {
 #[test]
 fn a_rule_that_cannot_keep_a_session() {
     leaves_out(
-        &[&route("[{backendRefs: [{name: web, port: 80, weight: 0}]}]"), POLICY],
-        "1 rule (HTTPRoute/loud/cart#0)",
-        "error[Invalid]: the weights of all backends of this rule are 0",
-    );
-    leaves_out(
         &[&route("[{sessionPersistence: {}}]")],
         "1 rule (HTTPRoute/loud/cart#0)",
         "error[Invalid]: this rule has no backendRefs",
@@ -625,6 +617,35 @@ fn a_rule_that_cannot_keep_a_session() {
         )],
         "1 rule (HTTPRoute/loud/cart#0)",
         "error[Invalid]: ",
+    );
+}
+
+#[test]
+fn weights_that_are_all_0_cost_no_session() {
+    let run = generate(&input(&[
+        &route("[{backendRefs: [{name: web, port: 80, weight: 0}]}]"),
+        POLICY,
+    ]))
+    .code(0);
+    let said = stderr(&run);
+    assert!(
+        said.starts_with("warning[NoEffect]: the weights of all backends of this rule are 0"),
+        "{said}"
+    );
+    let out = stdout(&run);
+    assert!(out.contains("id: HTTPRoute/loud/cart#0"), "{out}");
+}
+
+#[test]
+fn a_cookie_domain_that_the_hosts_of_a_rule_may_not_set() {
+    let policy = POLICY.replace(
+        "namespace: loud}",
+        "namespace: loud, annotations: {mooring.dev/cookie-domain: other.example}}",
+    );
+    leaves_out(
+        &[&route("[{backendRefs: [{name: web, port: 80}]}]"), &policy],
+        "1 rule (HTTPRoute/loud/cart#0 on Gateway/infra/front)",
+        "error[Invalid]: the cookie Domain `other.example` is neither cart.example.com nor a domain above",
     );
 }
 
@@ -699,13 +720,7 @@ fn a_file_of_a_directory_that_is_no_text() {
     fs::write(manifests.join("empty.yaml"), "").unwrap();
     let run = mooring()
         .current_dir(manifests.parent().unwrap())
-        .args([
-            "generate",
-            "-f",
-            "manifests",
-            "--wasm",
-            "oci://registry.example/mooring:1",
-        ])
+        .args(["generate", "-f", "manifests", "--wasm", WASM])
         .assert()
         .code(3);
     assert!(
@@ -720,7 +735,7 @@ fn a_path_that_cannot_be_read_stops_the_run() {
     fs::write(manifests.join("calm.yaml"), CALM).unwrap();
     let run = mooring()
         .current_dir(&manifests)
-        .args(["generate", "-f", "calm.yaml", "-f", "gone.yaml", "--wasm", "oci://x"])
+        .args(["generate", "-f", "calm.yaml", "-f", "gone.yaml", "--wasm", WASM])
         .assert()
         .code(1)
         .stdout_eq("");
@@ -733,7 +748,7 @@ fn a_comparison_has_a_status_of_its_own_for_what_is_left_out() {
     let wrong = input(&[&POLICY.replace("sessionName: loud", "sessionName: 'a b'")]);
     let compare = |flags: &[&str], input: &str| {
         let out = out.to_str().unwrap();
-        let wasm = ["--wasm", "oci://registry.example/mooring:1", "-f", "-"];
+        let wasm = ["--wasm", WASM, "-f", "-"];
         let diff = mooring()
             .args(["diff", out])
             .args(wasm)
@@ -746,14 +761,7 @@ fn a_comparison_has_a_status_of_its_own_for_what_is_left_out() {
         status.unwrap()
     };
     let written = mooring()
-        .args([
-            "generate",
-            "-f",
-            "-",
-            "--wasm",
-            "oci://registry.example/mooring:1",
-            "--output-dir",
-        ])
+        .args(["generate", "-f", "-", "--wasm", WASM, "--output-dir"])
         .arg(&out)
         .stdin(&wrong)
         .assert();

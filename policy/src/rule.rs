@@ -289,6 +289,12 @@ impl Rule {
         self.backends.len() > 1
     }
 
+    /// Whether the name of its route is only a position among the rules of its route, and so may be another rule's by now.
+    #[must_use]
+    pub fn is_unnamed(&self) -> bool {
+        self.id.contains('#')
+    }
+
     /// The position of the backend of this Envoy cluster, if it is one of the rule's.
     #[must_use]
     pub fn backend_of_cluster(&self, cluster: &[u8]) -> Option<usize> {

@@ -22,8 +22,11 @@ use crate::{
 pub struct RawObjects<'a> {
     sources: &'a Sources,
     documents: OnceCell<BTreeMap<Origin, Document<'a>>>,
-    read: RefCell<BTreeMap<Origin, Rc<Value>>>,
+    read: RefCell<BTreeMap<Origin, Rc<Objects>>>,
 }
+
+/// The objects of a document by kind and id.
+type Objects = BTreeMap<(String, Id), Value>;
 
 impl<'a> RawObjects<'a> {
     /// Nothing is read yet.
@@ -39,16 +42,14 @@ impl<'a> RawObjects<'a> {
     /// An object of this kind, with everything that is written in it. Null where it cannot be found.
     #[must_use]
     pub fn find<T>(&self, kind: &str, item: &Item<T>) -> Value {
-        let document = self.document(item.origin);
-        let listed = document.get("items").and_then(Value::as_array);
-        let candidates = listed.map_or(std::slice::from_ref(&*document), Vec::as_slice);
-        let wanted = candidates.iter().find(|object| is(object, kind, &item.id));
-        wanted.cloned().unwrap_or_default()
+        let objects = self.objects(item.origin);
+        let object = objects.get(&(kind.to_owned(), item.id.clone()));
+        object.cloned().unwrap_or_default()
     }
 
-    fn document(&self, origin: Origin) -> Rc<Value> {
-        if let Some(value) = self.read.borrow().get(&origin) {
-            return Rc::clone(value);
+    fn objects(&self, origin: Origin) -> Rc<Objects> {
+        if let Some(objects) = self.read.borrow().get(&origin) {
+            return Rc::clone(objects);
         }
         let documents = self.documents.get_or_init(|| {
             let texts = self.sources.texts();
@@ -57,15 +58,23 @@ impl<'a> RawObjects<'a> {
         });
         let document = documents.get(&origin);
         let value = document.and_then(|document| document.parse(yaml::lenient()).ok());
-        let value = Rc::new(value.unwrap_or_default());
-        self.read.borrow_mut().insert(origin, Rc::clone(&value));
-        value
+        let objects = Rc::new(by_id(value.unwrap_or_default()));
+        self.read.borrow_mut().insert(origin, Rc::clone(&objects));
+        objects
     }
 }
 
-fn is(object: &Value, kind: &str, id: &Id) -> bool {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-    text("/kind") == Some(kind)
-        && text("/metadata/name") == Some(&id.name)
-        && text("/metadata/namespace").unwrap_or(DEFAULT_NAMESPACE) == id.namespace
+/// The object in a document, or those in a `List`.
+fn by_id(mut document: Value) -> Objects {
+    let objects = match document.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        _ => vec![document],
+    };
+    let keyed = objects.into_iter().filter_map(|object| {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let namespace = text("/metadata/namespace").unwrap_or(DEFAULT_NAMESPACE);
+        let id = Id::new(namespace, text("/metadata/name")?);
+        Some(((text("/kind")?.to_owned(), id), object))
+    });
+    keyed.collect()
 }

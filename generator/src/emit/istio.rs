@@ -1,8 +1,8 @@
-//! `--target istio`: the session routes of each rule with several backends, and for each gateway with sessions an
-//! `EnvoyFilter`, which brings Envoy's own filters, and a `WasmPlugin`, which brings the module.
+//! `--target istio`: for each gateway with sessions an `EnvoyFilter`, which brings Envoy's own filters, and a `WasmPlugin`, which
+//! brings the module, and the session routes of each rule with several backends.
 //!
-//! They come in the order in which they are best applied: the module asks for session routes, so it is last. In any other
-//! order a request is still answered by a backend that its route chose.
+//! They come in the order in which they are best applied: first the `EnvoyFilter`s, without which a client could name a session
+//! route itself, then the session routes, and last the `WasmPlugin`s, whose module asks for them.
 
 use std::collections::BTreeMap;
 
@@ -52,8 +52,8 @@ pub struct Options {
     pub version: IstioVersion,
 }
 
-/// The session routes, and for each gateway that keeps sessions an `EnvoyFilter`, or several where one would be too large, and
-/// a `WasmPlugin`.
+/// For each gateway that keeps sessions an `EnvoyFilter`, or several where one would be too large, and a `WasmPlugin`; between
+/// them the session routes.
 pub fn emit(
     plan: &Plan,
     inventory: &Inventory,
@@ -70,7 +70,8 @@ pub fn emit(
     if !managed.is_empty() && options.url.starts_with("file://") {
         warn_of_files(report);
     }
-    let mut outputs = session_routes::objects(&managed, raw);
+    let session_routes = session_routes::objects(&managed, raw);
+    let mut outputs = Vec::new();
     let mut names = BTreeMap::new();
     let mut plugins = Vec::new();
     for gateway in managed {
@@ -89,6 +90,7 @@ pub fn emit(
         outputs.extend(filters.into_iter().map(Object::output));
         plugins.push(plugin.output());
     }
+    outputs.extend(session_routes);
     outputs.extend(plugins);
     outputs
 }

@@ -42,7 +42,10 @@ pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
 fn report_collisions(name: &str, namesakes: Vec<(usize, &Placed)>, report: &mut Report) -> Vec<usize> {
     let mut victims = Vec::new();
     let mut first: BTreeMap<&VirtualHost, &Placed> = BTreeMap::new();
-    let (managed, others): (Vec<_>, Vec<_>) = namesakes.into_iter().partition(|(_, placed)| placed.rule.is_managed());
+    let (mut managed, others): (Vec<_>, Vec<_>) =
+        namesakes.into_iter().partition(|(_, placed)| placed.rule.is_managed());
+    // Where ages are known, nobody takes the name of a route that was there before.
+    managed.sort_by_key(|(_, placed)| age(placed));
     for (position, placed) in managed.into_iter().chain(others) {
         let found = placed
             .virtual_hosts
@@ -101,6 +104,12 @@ pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
             );
         }
     }
+}
+
+/// When the route was made; those of unknown age come last.
+fn age<'a>(placed: &'a Placed) -> (bool, Option<&'a str>) {
+    let created = placed.rule.route.metadata.creation_timestamp.as_ref();
+    (created.is_none(), created.map(|field| field.value.as_str()))
 }
 
 fn place(placed: &Placed) -> Place {

@@ -6,12 +6,16 @@ use std::collections::BTreeSet;
 use super::{Gateway, VirtualHost};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    kind::Kind,
+    left_out::What,
     session::domain,
 };
 
-/// Reports session cookies whose domain does not belong to every host of their rule.
-pub fn check(gateway: &Gateway, report: &mut Report) {
-    for (placed, session) in gateway.session_rules() {
+/// Reports session cookies whose domain does not belong to every host of their rule. These rules are left out.
+pub fn check(gateway: &mut Gateway, report: &mut Report) {
+    let on = gateway.item.name(Kind::Gateway);
+    for placed in &mut gateway.rules {
+        let Some(session) = &placed.rule.session else { continue };
         let domain = session.config.cookie.domain.as_ref();
         // What no host may set has been reported.
         let Some(domain) = domain.filter(|domain| domain::check(domain).is_ok()) else {
@@ -34,6 +38,8 @@ pub fn check(gateway: &Gateway, report: &mut Report) {
             let error = Diagnostic::error(Code::Invalid, message).at(place);
             let error = error.with(rule.route.place_of(rule.wire), "the rule");
             report.add(error.help("name a domain that all host names of the rule are in, or none"));
+            report.leave_out(What::Rule, format!("{} on {on}", rule.id));
+            placed.refuse();
         } else if placed.virtual_hosts.iter().any(|host| any(&host)) {
             let message = format!(
                 "whether the cookie Domain `{domain}` belongs to the hosts of the rule {} cannot be told, since neither the route nor \

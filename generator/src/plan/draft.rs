@@ -7,9 +7,10 @@ use mooring_policy::{
     rule::{InvalidConfig, RouteTable},
 };
 
-use super::{Rule, names};
+use super::{Rule, backends, classic, names, session_matches, session_routes};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    inventory::Inventory,
     kind::Kind,
     left_out::What,
 };
@@ -25,6 +26,19 @@ pub struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
+    /// Finds out what stands in the way of sessions and canaries.
+    pub fn check(&mut self, on_gateway: bool, inventory: &Inventory) {
+        let Self { rule, found, .. } = self;
+        backends::check_for_sessions(rule, found);
+        session_routes::check(rule, inventory, found);
+        if rule.is_managed() {
+            session_matches::check(rule, found);
+        }
+        if on_gateway {
+            classic::check_name(rule, found);
+        }
+    }
+
     /// The rule as it can be generated: one with which something is wrong keeps no sessions and has no canaries. Where it was
     /// not to have any, nothing is wrong that would matter.
     pub fn settle(mut self, report: &mut Report) -> Rule<'a> {

@@ -19,6 +19,7 @@ use crate::{
     inventory::{Found, Id, Inventory, Item},
     kind::Kind,
     left_out::What,
+    session::SessionPolicy,
     source::Place,
     wire::{
         Field,
@@ -151,6 +152,19 @@ pub struct Session {
     pub sound: bool,
 }
 
+impl Session {
+    /// What a policy makes of the sessions of the rule with this id.
+    fn new(policy: &SessionPolicy, from: Option<(Kind, Id)>, rule_id: &str, sound: bool) -> Self {
+        let domain = policy.cookie.domain.as_ref();
+        Self {
+            config: policy.session(&names::default_session(rule_id)),
+            policy: from,
+            domain_place: domain.map(|_| policy.place_of_attribute("Domain")),
+            sound,
+        }
+    }
+}
+
 impl<'a> Plan<'a> {
     /// Finds out what is to be generated. Whatever is wrong is reported.
     pub fn new(inventory: &'a Inventory, report: &mut Report) -> Self {
@@ -198,11 +212,12 @@ impl<'a> Plan<'a> {
         let mut gateways = gateways.all;
         gateways.retain(|gateway| gateway.check(&needed, report));
         for gateway in &mut gateways {
+            cookie_domains::check(gateway, report);
             collisions::resolve(gateway, report);
             gateway.forward_tokens(report);
             budget::keep(gateway, report);
             collisions::warn_of_cookies(gateway, report);
-            cookie_domains::check(gateway, report);
+            session_routes::warn_of_many(gateway, report);
         }
         let placed = gateways.iter().flat_map(|gateway| &gateway.rules);
         backends::note_draining(placed.map(|placed| &*placed.rule), report);
@@ -322,16 +337,23 @@ impl Rule<'_> {
         self.is_managed() && self.backends.len() > 1
     }
 
-    /// How many Envoy routes it is in a virtual host, with its session routes.
+    /// How many Envoy routes it is in a virtual host, without its session routes.
     #[must_use]
     pub fn route_count(&self) -> usize {
-        let matches = self.wire.value.matches.len().max(1);
-        let of_sessions = if self.has_session_routes() {
+        self.wire.value.matches.len().max(1)
+    }
+
+    /// How many Envoy routes its session routes are there.
+    #[must_use]
+    pub fn session_route_count(&self) -> usize {
+        let backends = if self.has_session_routes() {
             self.backends.len()
         } else {
             0
         };
-        matches.saturating_mul(of_sessions.saturating_add(1))
+        // In a VirtualService the key is enough.
+        let by_key = self.route.spec.kind == Kind::VirtualService;
+        backends.saturating_mul(if by_key { 1 } else { self.route_count() })
     }
 
     /// Who is sent to which backend whatever the weights are, and how the rest is split.
@@ -400,7 +422,10 @@ impl<'a> Gateway<'a> {
         for placed in &self.rules {
             for host in &placed.virtual_hosts {
                 let sum = routes.entry(host).or_default();
-                *sum = sum.saturating_add(placed.rule.route_count());
+                let count = placed.rule.route_count();
+                *sum = sum
+                    .saturating_add(count)
+                    .saturating_add(placed.rule.session_route_count());
             }
         }
         for (host, filters) in &mut hosts {
@@ -567,17 +592,7 @@ fn rules<'a>(
             }
         };
         let sound = inline.is_none_or(|inline| inline.sound);
-        let session = policy.map(|policy| Session {
-            config: policy.session(&names::default_session(&id)),
-            policy: from,
-            domain_place: policy
-                .cookie
-                .domain
-                .as_ref()
-                .map(|_| policy.place_of_attribute("Domain")),
-            sound,
-        });
-        let mut rule = Rule {
+        let rule = Rule {
             route,
             index,
             wire,
@@ -586,8 +601,8 @@ fn rules<'a>(
                 _ => names::route_name(&route.id, name, index),
             },
             session_routes: names::session_routes(&route.id, &id),
+            session: policy.map(|policy| Session::new(&policy, from, &id, sound)),
             id,
-            session,
             canary,
             refused: Refused {
                 canary: wrong,
@@ -596,22 +611,16 @@ fn rules<'a>(
             routable,
             backends,
         };
-        backends::check_for_sessions(&rule, &mut found);
-        session_routes::check(&rule, inventory, &mut found);
-        if rule.is_managed() {
-            session_matches::check(&rule, &mut found);
-        }
-        if on_gateway {
-            classic::check_name(&rule, &mut found);
-        }
-        if !sound {
-            rule.refuse();
-        }
-        drafts.push(Draft {
+        let mut draft = Draft {
             rule,
             found,
             concerns_us,
-        });
+        };
+        draft.check(on_gateway, inventory);
+        if !sound {
+            draft.rule.refuse();
+        }
+        drafts.push(draft);
     }
     draft::check_names(&mut drafts);
     drafts.into_iter().map(|draft| draft.settle(report)).collect()

@@ -1,18 +1,19 @@
 //! Rules that cannot keep sessions.
 
+use serde_json::json;
 use snapbox::str;
 
-use super::common::{SHOP, generate, refused, shop_with};
+use super::common::{Generated, SHOP, generate, passed_over, refused, shop_with};
 
 #[test]
 fn weights_that_sum_to_nothing() {
-    refused(
+    passed_over(
         generate(&shop_with(
             "      port: 80\n---",
             "      port: 80\n      weight: 0\n---",
         )),
         str![[r#"
-error[Invalid]: the weights of all backends of this rule are 0, so that no new session could be placed
+warning[NoEffect]: the weights of all backends of this rule are 0: requests without a live session are answered with 500
   --> <stdin>:20:5
    |
 20 |   - backendRefs:
@@ -95,18 +96,38 @@ error[Duplicate]: two rules of HTTPRoute default/web have the name `shop`
 }
 
 #[test]
-fn filters_of_one_backend_of_several() {
-    refused(
-        generate(&shop_with("      port: 80\n---", "      port: 80\n    - name: web\n      port: 81\n      filters:\n      - type: RequestHeaderModifier\n        requestHeaderModifier: {remove: [x]}\n---").replace("  - name: http\n    port: 80\n---", "  - name: http\n    port: 80\n  - name: more\n    port: 81\n---")),
-        str![[r#"
-error[Unsupported]: filters of one backend are not supported in a rule with sessions and several backends: the choice of the backend moves from Envoy's weighted clusters, which would carry them, to the session
-  --> <stdin>:26:9
-   |
-26 |       - type: RequestHeaderModifier
-   |         ^
-
-
-"#]],
+fn filters_of_one_backend_of_several_are_in_its_session_route() {
+    let input = shop_with(
+        "      port: 80\n---",
+        "      port: 80\n    - name: web\n      port: 81\n      filters:\n      - type: RequestHeaderModifier\n        \
+         requestHeaderModifier: {remove: [x]}\n---",
+    );
+    let input = input.replace(
+        "  - name: http\n    port: 80\n---",
+        "  - name: http\n    port: 80\n  - name: more\n    port: 81\n---",
+    );
+    let run = Generated::istio(&input);
+    assert_eq!(run.findings, [""; 0]);
+    let filters = json!([{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["x"]}}]);
+    assert_eq!(run.at("/items/0/kind"), "HTTPRoute");
+    assert_eq!(
+        run.at("/items/0/spec/rules"),
+        &json!([
+            {
+                "matches": [{"headers": [{
+                    "name": "x-mooring-backend",
+                    "value": "HTTPRoute/default/web#0/web.default:80",
+                }]}],
+                "backendRefs": [{"name": "web", "port": 80}],
+            },
+            {
+                "matches": [{"headers": [{
+                    "name": "x-mooring-backend",
+                    "value": "HTTPRoute/default/web#0/web.default:81",
+                }]}],
+                "backendRefs": [{"name": "web", "port": 81, "filters": filters}],
+            },
+        ])
     );
 }
 

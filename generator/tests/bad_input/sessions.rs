@@ -348,7 +348,7 @@ fn headers_of_http_proxies_and_tracing_carry_no_session() {
             "    sessionName: shop\n    absoluteTimeout: 1h\n    idleTimeout: 10m\n    cookieConfig:\n      lifetimeType: Permanent\n",
             &format!("    sessionName: {name}\n    type: Header\n"),
         );
-        let run = generate(&header).code(1);
+        let run = generate(&header).code(3);
         let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
         let expected = format!("error[Invalid]: `{name}` cannot carry a session: this header has a meaning of its own");
         assert!(stderr.starts_with(&expected), "{stderr}");

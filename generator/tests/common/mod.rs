@@ -1,7 +1,12 @@
 //! A small shop as input, and the command to run on it.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "that is how a test fails"
+)]
 
 pub mod canary;
 pub mod classic;
@@ -199,15 +204,75 @@ impl Generated {
         value.unwrap_or_else(|| panic!("nothing at {pointer} in {:#}", self.value))
     }
 
+    /// The objects of a kind, in their order.
+    #[must_use]
+    pub fn objects(&self, kind: &str) -> Vec<&serde_json::Value> {
+        let items = self.value.get("items").and_then(serde_json::Value::as_array);
+        let items = items.map_or(std::slice::from_ref(&self.value), Vec::as_slice);
+        items.iter().filter(|item| item["kind"] == kind).collect()
+    }
+
+    /// The first object of a kind, which must be there.
+    #[must_use]
+    pub fn first(&self, kind: &str) -> &serde_json::Value {
+        let objects = self.objects(kind);
+        objects
+            .first()
+            .unwrap_or_else(|| panic!("no {kind} in {:#}", self.value))
+    }
+
+    /// The patches of all `EnvoyFilter`s that apply to this.
+    #[must_use]
+    pub fn patches(&self, apply_to: &str) -> Vec<&serde_json::Value> {
+        let filters = self.objects("EnvoyFilter").into_iter();
+        let patches = filters.filter_map(|filter| filter.pointer("/spec/configPatches")?.as_array());
+        patches.flatten().filter(|patch| patch["applyTo"] == apply_to).collect()
+    }
+
+    /// What a virtual host is patched with, by its name.
+    #[must_use]
+    pub fn virtual_host(&self, name: &str) -> &serde_json::Value {
+        let patches = self.patches("VIRTUAL_HOST").into_iter();
+        let mut patches = patches.filter(|patch| patch["match"]["routeConfiguration"]["vhost"]["name"] == name);
+        let (Some(patch), None) = (patches.next(), patches.next()) else {
+            panic!("not one patch for {name} in {:#}", self.value);
+        };
+        &patch["patch"]["value"]
+    }
+
+    /// The names of the virtual hosts that are patched.
+    #[must_use]
+    pub fn virtual_hosts(&self) -> Vec<&str> {
+        let patches = self.patches("VIRTUAL_HOST").into_iter();
+        patches
+            .map(|patch| {
+                assert_eq!(patch["patch"]["operation"], "MERGE");
+                let name = patch.pointer("/match/routeConfiguration/vhost/name");
+                name.and_then(serde_json::Value::as_str).unwrap()
+            })
+            .collect()
+    }
+
     /// A rule of the first plugin configuration.
     #[must_use]
     pub fn rule(&self, position: usize) -> &serde_json::Value {
-        self.at(&format!("/items/0/spec/pluginConfig/rules/{position}"))
+        let rule = self
+            .first("WasmPlugin")
+            .pointer(&format!("/spec/pluginConfig/rules/{position}"));
+        rule.unwrap_or_else(|| panic!("no rule {position} in {:#}", self.value))
     }
 
     /// The session of a rule of the first plugin configuration.
     #[must_use]
     pub fn session(&self, position: usize) -> &serde_json::Value {
-        self.at(&format!("/items/0/spec/pluginConfig/rules/{position}/session"))
+        let session = self.rule(position).get("session");
+        session.unwrap_or_else(|| panic!("no session in {:#}", self.rule(position)))
     }
+}
+
+/// The values of a field of each of these, as a text.
+#[must_use]
+pub fn texts<'v>(values: &[&'v serde_json::Value], pointer: &str) -> Vec<&'v str> {
+    let text = |value: &&'v serde_json::Value| value.pointer(pointer).and_then(serde_json::Value::as_str).unwrap();
+    values.iter().map(text).collect()
 }

@@ -124,6 +124,12 @@ func (c *Client) Forget() {
 	c.http.Jar, _ = cookiejar.New(nil) // it never fails
 }
 
+// Keep gives the client a cookie, as if a server had set it for all paths.
+func (c *Client) Keep(name, value string) {
+	site := &url.URL{Scheme: "http", Host: c.Host, Path: "/"}
+	c.http.Jar.SetCookies(site, []*http.Cookie{{Name: name, Value: value, Path: "/"}})
+}
+
 // Cookies are those that the client would send with its next request to this path.
 func (c *Client) Cookies(path string) map[string]string {
 	cookies := map[string]string{}

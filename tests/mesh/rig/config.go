@@ -24,6 +24,31 @@ type Route struct {
 	Raw         json.RawMessage // the whole route as Envoy has it
 }
 
+// Key is the key that a request must carry in order to match a session route, and empty for other routes.
+func (r Route) Key() string {
+	var route struct {
+		Match struct {
+			Headers []struct {
+				Name   string `json:"name"`
+				Invert bool   `json:"invert_match"`
+				String struct {
+					Exact string `json:"exact"`
+				} `json:"string_match"`
+				Exact string `json:"exact_match"`
+			} `json:"headers"`
+		} `json:"match"`
+	}
+	if err := json.Unmarshal(r.Raw, &route); err != nil {
+		return ""
+	}
+	for _, header := range route.Match.Headers {
+		if header.Name == backendHeader && !header.Invert {
+			return header.String.Exact + header.Exact
+		}
+	}
+	return ""
+}
+
 // Routes are the routes that istiod has sent.
 func (g *Gateway) Routes() []Route {
 	g.t.Helper()
@@ -35,6 +60,32 @@ func (g *Gateway) Routes() []Route {
 }
 
 func (g *Gateway) routes() ([]Route, error) {
+	hosts, err := g.virtualHosts()
+	if err != nil {
+		return nil, err
+	}
+	var routes []Route
+	for _, host := range hosts {
+		for _, raw := range host.routes {
+			var named struct {
+				Name string `json:"name"`
+			}
+			if err := json.Unmarshal(raw, &named); err != nil {
+				return nil, err
+			}
+			routes = append(routes, Route{VirtualHost: host.name, Name: named.Name, Raw: raw})
+		}
+	}
+	return routes, nil
+}
+
+type virtualHost struct {
+	name   string
+	raw    json.RawMessage
+	routes []json.RawMessage
+}
+
+func (g *Gateway) virtualHosts() ([]virtualHost, error) {
 	page, err := g.admin("/config_dump?resource=dynamic_route_configs")
 	if err != nil {
 		return nil, err
@@ -42,31 +93,46 @@ func (g *Gateway) routes() ([]Route, error) {
 	var dump struct {
 		Configs []struct {
 			RouteConfig struct {
-				VirtualHosts []struct {
-					Name   string            `json:"name"`
-					Routes []json.RawMessage `json:"routes"`
-				} `json:"virtual_hosts"`
+				VirtualHosts []json.RawMessage `json:"virtual_hosts"`
 			} `json:"route_config"`
 		} `json:"configs"`
 	}
 	if err := json.Unmarshal([]byte(page), &dump); err != nil {
 		return nil, err
 	}
-	var routes []Route
+	var hosts []virtualHost
 	for _, config := range dump.Configs {
-		for _, host := range config.RouteConfig.VirtualHosts {
-			for _, raw := range host.Routes {
-				var named struct {
-					Name string `json:"name"`
-				}
-				if err := json.Unmarshal(raw, &named); err != nil {
-					return nil, err
-				}
-				routes = append(routes, Route{VirtualHost: host.Name, Name: named.Name, Raw: raw})
+		for _, raw := range config.RouteConfig.VirtualHosts {
+			var host struct {
+				Name   string            `json:"name"`
+				Routes []json.RawMessage `json:"routes"`
 			}
+			if err := json.Unmarshal(raw, &host); err != nil {
+				return nil, err
+			}
+			hosts = append(hosts, virtualHost{host.Name, raw, host.Routes})
 		}
 	}
-	return routes, nil
+	return hosts, nil
+}
+
+// AwaitVirtualHost waits until Envoy has a virtual host of this name for which ok says yes.
+func (g *Gateway) AwaitVirtualHost(name string, ok func(json.RawMessage) bool) {
+	g.t.Helper()
+	Eventually(g.t, "virtual host "+name+" is in "+g.Name, func() error {
+		hosts, err := g.virtualHosts()
+		if err != nil {
+			return err
+		}
+		var names []string
+		for _, host := range hosts {
+			if host.name == name && ok(host.raw) {
+				return nil
+			}
+			names = append(names, host.name)
+		}
+		return fmt.Errorf("the virtual hosts are %q", names)
+	})
 }
 
 // AwaitRoute waits until Envoy has a route of this name for which ok says yes; a nil ok takes any.

@@ -125,12 +125,12 @@ func (k *kube) get(gvk schema.GroupVersionKind, namespace, name string) (*Object
 	return res.Get(context.Background(), name, metav1.GetOptions{})
 }
 
-func (k *kube) patch(gvk schema.GroupVersionKind, namespace, name, jsonMerge string) (*Object, error) {
+func (k *kube) patch(gvk schema.GroupVersionKind, namespace, name string, as types.PatchType, patch string) (*Object, error) {
 	res, err := k.resource(gvk, namespace)
 	if err != nil {
 		return nil, err
 	}
-	return res.Patch(context.Background(), name, types.MergePatchType, []byte(jsonMerge), metav1.PatchOptions{})
+	return res.Patch(context.Background(), name, as, []byte(patch), metav1.PatchOptions{})
 }
 
 func (k *kube) delete(obj *Object) error {

@@ -50,8 +50,12 @@ const pace = 200 * time.Millisecond
 func StartLoad(t testing.TB, visitors int, path string, newClient func() *Client) *Load {
 	load := &Load{t: t, stop: make(chan struct{}), at: map[*Client]string{}, served: map[*Client]int{},
 		totals: Totals{Failures: map[string]int{}, FailedOf: map[string]int{}, Pods: map[string]int{}}}
+	var clients []*Client
 	for range visitors {
-		client := newClient()
+		clients = append(clients, newClient())
+		load.served[clients[len(clients)-1]] = 0
+	}
+	for _, client := range clients {
 		load.visitors.Go(func() { load.visit(client, path) })
 	}
 	t.Cleanup(func() { load.Stop() })

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 )
 
@@ -28,7 +29,7 @@ func (s *Scenario) Patch(apiVersion, kind, name, jsonMerge string) {
 	s.t.Helper()
 	namespace, name := s.locate(name)
 	gvk := schema.FromAPIVersionAndKind(apiVersion, kind)
-	obj, err := s.Cluster.kube.patch(gvk, namespace, name, jsonMerge)
+	obj, err := s.Cluster.kube.patch(gvk, namespace, name, types.MergePatchType, jsonMerge)
 	if err == nil {
 		err = s.record(obj)
 	}
@@ -36,6 +37,16 @@ func (s *Scenario) Patch(apiVersion, kind, name, jsonMerge string) {
 		err = s.reconcile()
 	}
 	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// PatchJSON changes an object as `kubectl patch --type json` does: here and there, and nothing else. It is for what concerns no pod.
+func (s *Scenario) PatchJSON(apiVersion, kind, name, operations string) {
+	s.t.Helper()
+	namespace, name := s.locate(name)
+	gvk := schema.FromAPIVersionAndKind(apiVersion, kind)
+	if _, err := s.Cluster.kube.patch(gvk, namespace, name, types.JSONPatchType, operations); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -61,7 +72,8 @@ func (s *Scenario) PatchUnseen(apiVersion, kind, name, file string) {
 		s.t.Fatal(err)
 	}
 	namespace, name := s.locate(name)
-	if _, err := s.Cluster.kube.patch(schema.FromAPIVersionAndKind(apiVersion, kind), namespace, name, string(patch)); err != nil {
+	gvk := schema.FromAPIVersionAndKind(apiVersion, kind)
+	if _, err := s.Cluster.kube.patch(gvk, namespace, name, types.MergePatchType, string(patch)); err != nil {
 		s.t.Fatal(err)
 	}
 }

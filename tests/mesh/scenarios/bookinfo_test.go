@@ -45,6 +45,7 @@ func TestBookinfoWithSessionsOnEachRule(t *testing.T) {
 
 	s.ApplyFile("later/half.yaml")
 	s.Deploy()
+	awaitWeights(gateway, s.Namespace+".reviews.1", map[string]int{"reviews-v1": 50, "reviews-v3": 50})
 	expectKept("50/50 over v1 and v3")
 	expectPinned(t, reader, "/reviews/1", read.Pod, 10)
 	versions := rig.Tally(100, func() string {
@@ -58,6 +59,7 @@ func TestBookinfoWithSessionsOnEachRule(t *testing.T) {
 	// v1 is no backend of the rule any more, so its sessions move, once, and all others stay.
 	s.ApplyFile("later/v3.yaml")
 	s.Deploy()
+	awaitWeights(gateway, s.Namespace+".reviews.1", map[string]int{"reviews-v1": 0, "reviews-v3": 100})
 	expectKept("all v3")
 	moved := reader.Get("/reviews/1")
 	cookieOf(t, moved, "reviews-session")

@@ -51,6 +51,7 @@ func TestTheExampleOfAStickyCanary(t *testing.T) {
 	s.Patch(gatewayGroup, "HTTPRoute", "shop", `{"spec":{"rules":[{"name":"shop","backendRefs":[
 		{"name":"shop-v1","port":80,"weight":80},{"name":"shop-v2","port":80,"weight":20}]}]}}`)
 	s.Deploy()
+	awaitWeights(s.Gateway("web"), "shop", map[string]int{"shop-v1": 80, "shop-v2": 20})
 	after := users()
 	expectShares(t, "by user, after the change", tally(after), map[string]int{"v1": 80, "v2": 20})
 	var moves []string
@@ -111,6 +112,7 @@ func TestTheExampleOfBookinfoByGatewayAPI(t *testing.T) {
 		{"name":"reviews-v1","port":9080,"weight":0},{"name":"reviews-v2","port":9080,"weight":0},
 		{"name":"reviews-v3","port":9080,"weight":100}]}]}}`)
 	s.Deploy()
+	awaitWeights(gateway, "reviews", map[string]int{"reviews-v1": 0, "reviews-v3": 100})
 	expectKept("all on v3")
 	expectShares(t, "all on v3", versionsOf(gateway.Client(), 100, "/reviews/1"), map[string]int{"v3": 1})
 	expectHarmless(t, s)

@@ -136,6 +136,7 @@ func startHalves(t *testing.T) (*rig.Scenario, *rig.Load) {
 		{"name":"checkout-v1","port":80,"weight":1},{"name":"checkout-v2","port":80,"weight":1}],
 		"sessionPersistence":{"sessionName":"checkout-session"}}]}}`)
 	s.Deploy()
+	awaitWeights(s.Gateway("shop"), "checkout", map[string]int{"checkout-v1": 1, "checkout-v2": 1})
 	return s, startCrowd(t, s.Gateway("shop").Client, "/checkout/")
 }
 

@@ -90,6 +90,7 @@ func TestAStickyCanaryForGRPC(t *testing.T) {
 	s.Patch(gatewayGroup, "GRPCRoute", "catalog", `{"spec":{"rules":[{"name":"catalog","backendRefs":[
 		{"name":"catalog-v1","port":9000,"weight":0},{"name":"catalog-v2","port":9000,"weight":100}]}]}}`)
 	s.Deploy()
+	awaitWeights(s.Gateway("front"), "catalog", map[string]int{"catalog-v1": 0, "catalog-v2": 100})
 	expectKept("at 0/100")
 	expectStream("at 0/100")
 	expectShares(t, "0/100", rig.Tally(100, func() string { return call().Version }), map[string]int{"v2": 100})

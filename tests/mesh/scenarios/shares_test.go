@@ -71,7 +71,8 @@ func visitorAt(gateway *rig.Gateway, host string) *rig.Client {
 	return visitor
 }
 
-// weigh changes the weights of a VirtualService's only route, whose destinations are subsets of one host.
+// weigh changes the weights of a VirtualService's only route, whose destinations are subsets of one host, and waits until they are in
+// force.
 func weigh(s *rig.Scenario, virtualService, route, host string, subsets []string, weights ...int) {
 	text := ""
 	for i, subset := range subsets {
@@ -82,4 +83,9 @@ func weigh(s *rig.Scenario, virtualService, route, host string, subsets []string
 	}
 	s.Patch("networking.istio.io/v1", "VirtualService", virtualService,
 		fmt.Sprintf(`{"spec":{"http":[{"name":%q,"route":[%s]}]}}`, route, text))
+	want := map[string]int{}
+	for i, subset := range subsets {
+		want["|"+subset+"|"] = weights[i]
+	}
+	awaitWeights(s.Gateway("ingressgateway"), route, want)
 }

@@ -31,6 +31,7 @@ func TestSessionsStayWhenTheWeightsChange(t *testing.T) {
 			{"name":"checkout-v1","port":80,"weight":%d},{"name":"checkout-v2","port":80,"weight":%d}],
 			"sessionPersistence":{"sessionName":"checkout-session"}}]}}`, v1, v2))
 		s.Deploy()
+		awaitWeights(gateway, "checkout", map[string]int{"checkout-v1": v1, "checkout-v2": v2})
 		for visitor, first := range visitors {
 			expectStays(t, visitor, "/checkout/", first.Pod, 3)
 		}

@@ -1,6 +1,8 @@
 package scenarios
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -45,19 +47,20 @@ func TestTwentyUpdatesUnderFiftyConnections(t *testing.T) {
 func TestRoutesThatComeAndGoUnderFiftyConnections(t *testing.T) {
 	t.Parallel()
 	s, gateway := startDemo(t)
-	s.Apply(hundredRoutes("first"))
-	s.Deploy()
 	load := rig.StartLoad(t, 50, "/", gateway.Client)
 	load.Await(500)
-	demo := s.Namespace + ".sp-demo.0"
-	relay := rig.Contains("mooring.relay")
-	s.Apply(hundredRoutes("second"))
+	relayed := func(relayed bool) {
+		gateway.AwaitVirtualHost("*:80", func(host json.RawMessage) bool {
+			return bytes.Contains(host, []byte("mooring.header_relay")) == relayed
+		})
+	}
+	s.Apply(hundredRoutes("more"))
 	s.Deploy()
-	gateway.AwaitRoute(demo, relay)
+	relayed(true)
 	load.Await(300)
-	s.Delete(gatewayGroup, "HTTPRoute", "second")
+	s.Delete(gatewayGroup, "HTTPRoute", "more")
 	s.Deploy()
-	gateway.AwaitRoute(demo, func(r rig.Route) bool { return !relay(r) })
+	relayed(false)
 	load.Await(300)
 	total := load.Stop()
 	t.Log(total)

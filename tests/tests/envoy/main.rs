@@ -22,6 +22,7 @@ mod headers;
 mod hostile;
 mod isolation;
 mod keys;
+mod session_routes;
 mod sessions;
 mod shop;
 mod soak;

@@ -113,7 +113,11 @@ async fn a_client_cannot_choose_the_service() {
     let (stable, canary) = pods().await;
     let envoy = Envoy::serve(&split((&stable, 100), (&canary, 0))).await;
     let client = envoy.client();
-    for name in ["canary.shop:80", "canary", "outbound|80||canary.shop.svc.cluster.local"] {
+    for name in [
+        "HTTPRoute/shop/shop#0/canary.shop:80",
+        "canary.shop:80",
+        "outbound|80||canary.shop.svc.cluster.local",
+    ] {
         for _ in 0..10 {
             let reply = client.request("/").header("x-mooring-backend", name).send().await.ok();
             assert!(reply.pod().starts_with("stable"), "{name}: {reply:?}");

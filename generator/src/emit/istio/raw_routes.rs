@@ -12,7 +12,7 @@ use super::{pieces::type_url, route_patch};
 use crate::{
     dns::{CLUSTER_DOMAIN, full_name},
     document::RawObjects,
-    inventory::{Found, Id, Inventory},
+    inventory::{Id, Inventory},
     plan::{Backend, Rule, VirtualHost},
 };
 
@@ -133,17 +133,12 @@ impl<'a, 's> Routes<'a, 's> {
         let host = full_name(text(destination, "host")?, &rule.route.id.namespace);
         let subset = text(destination, "subset").unwrap_or("");
         let port = destination.pointer("/port/number").and_then(Value::as_u64);
+        let of_mesh = || {
+            let (name, namespace) = host.strip_suffix(CLUSTER_DOMAIN)?.split_once('.')?;
+            self.inventory.services.get(&Id::new(namespace, name))
+        };
         let only_port = || {
-            let service = match self.inventory.external_service(&host) {
-                Some(external) => external,
-                None => {
-                    let (name, namespace) = host.strip_suffix(CLUSTER_DOMAIN)?.split_once('.')?;
-                    let Found::Item(service) = self.inventory.services.find(&Id::new(namespace, name)) else {
-                        return None;
-                    };
-                    service
-                }
-            };
+            let service = self.inventory.external_service(&host).or_else(of_mesh)?;
             service.spec.ports.first().map(|port| u64::from(port.port.value.get()))
         };
         let port = port.or_else(only_port)?;
@@ -301,7 +296,7 @@ fn is_internal(name: &str) -> bool {
 }
 
 /// What `headers` make of the authority.
-fn authority_of<'v>(headers: &'v Value) -> Option<&'v str> {
+fn authority_of(headers: &Value) -> Option<&str> {
     let operations = ["/request/set", "/request/add"].into_iter();
     let headers = operations.filter_map(|operation| headers.pointer(operation)?.as_object());
     let named = |name: &str| name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case(":authority");
@@ -437,7 +432,7 @@ fn to_hash_policy(hash: &Value) -> Option<Value> {
     if let Some(cookie) = hash.get("httpCookie") {
         let fields = ["attributes", "name", "path", "ttl"].into_iter();
         let fields = fields.filter_map(|field| Some((field.to_owned(), cookie.get(field)?.clone())));
-        return Some(json!({ "cookie": Map::from_iter(fields) }));
+        return Some(json!({ "cookie": fields.collect::<Map<_, _>>() }));
     }
     if let Some(name) = text(hash, "httpQueryParameterName") {
         return Some(json!({ "query_parameter": { "name": name } }));

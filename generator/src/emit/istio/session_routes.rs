@@ -1,4 +1,4 @@
-//! The session routes of HTTPRoutes and GRPCRoutes: for each rule with several backends a route beside the user's own, which
+//! The session routes of `HTTPRoute` and `GRPCRoute`: for each rule with several backends a route beside the user's own, which
 //! leads requests that carry a backend's key to that backend.
 //!
 //! A session route is a copy of the user's rule with one header match more. So it stands before the rule, whatever other routes

@@ -1,0 +1,153 @@
+package scenarios
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// A gateway that has what Mooring generated before there were session routes gets the new objects under fifty visitors: the session
+// routes and EnvoyFilters first, then the plugin, and the old EnvoyFilters go last. The visitors have tokens of that time, and are to be
+// with their pods in the end. The new module does not read the old configuration, so sessions are off until the migration;
+// where MOORING_OLD_WASM names a module of that time, nothing may move at any time.
+
+// An oldSession is what tokens of a rule were made with.
+type oldSession struct {
+	rule, name string
+	hint       [2]byte // two bytes of a hash of rule and name
+}
+
+// token is a token as it was made then, with the keys of these tests, for a session since the beginning of 2024.
+func (o oldSession) token(t *testing.T, backend, host string) string {
+	t.Helper()
+	id, encoded, _ := strings.Cut(strings.TrimPrefix(keys, "MOORING_KEYS="), ":")
+	if id != "be" {
+		t.Fatalf("the key's id is %s", id)
+	}
+	key, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cipher, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const version, issued = 1, 1704067200
+	prefix := []byte{version, 0xbe, o.hint[0], o.hint[1]}
+	nonce := make([]byte, cipher.NonceSize())
+	_, _ = rand.Read(nonce) // it never fails
+	var plain []byte
+	plain = binary.BigEndian.AppendUint64(plain, issued)
+	plain = binary.BigEndian.AppendUint64(plain, issued) // last seen
+	plain = append(plain, 0, byte(len(backend)))
+	plain = append(append(plain, backend...), host...)
+	context := slices.Concat(prefix, []byte(o.rule), []byte{0}, []byte(o.name))
+	sealed := cipher.Seal(nil, nonce, plain, context)
+	return base64.RawURLEncoding.EncodeToString(slices.Concat(prefix, nonce, sealed))
+}
+
+// oldPods are the pods of the sessions of before, with their backends.
+func oldPods(s *rig.Scenario, backends map[string]string) map[*rig.Pod]string {
+	pods := map[*rig.Pod]string{}
+	for version, backend := range backends {
+		for _, n := range []string{"0", "1"} {
+			pods[s.Pod("web-"+version+"-"+n)] = backend
+		}
+	}
+	return pods
+}
+
+func TestAGatewayWithTheOldObjectsGetsTheNewOnes(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "migration", rig.GatewayEnv(keys))
+	newcomer := s.Gateway("front").Client
+	v1, v2 := "web-v1.migration:80", "web-v2.migration:80"
+	migrate(t, s, newcomer, []migration{
+		{"/shop", oldSession{"HTTPRoute/migration/web/shop", "shop-session", [2]byte{0x48, 0xed}}, map[string]string{"v1": v1, "v2": v2}},
+		{"/single", oldSession{"HTTPRoute/migration/web#2", "single-session", [2]byte{0xb3, 0xc8}}, map[string]string{"v1": v1}},
+	})
+	// A session on a version alone.
+	beta := oldSession{"HTTPRoute/migration/web/beta", "beta-version", [2]byte{0x71, 0x10}}
+	for version, backend := range map[string]string{"v1": v1, "v2": v2} {
+		visitor := newcomer()
+		visitor.Keep(beta.name, beta.token(t, backend, ""))
+		for range tries {
+			if reply := visitor.Get("/beta"); reply.Version != version || len(reply.SetCookie) > 0 {
+				t.Fatalf("an old token of %s leads to %s, Set-Cookie %q", version, reply.Pod, reply.SetCookie)
+			}
+		}
+	}
+	expectHarmless(t, s)
+}
+
+func TestAVirtualServiceWithTheOldObjectsGetsTheNewOnes(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "vsplit", rig.More("ingressgateway"), rig.GatewayEnv(keys))
+	gateway := s.Gateway("ingressgateway")
+	migrate(t, s, func() *rig.Client { return visitorAt(gateway, vsHost) }, []migration{
+		{"/beta", oldSession{"VirtualService/vsplit/web/beta", "mooring-8a0ac458", [2]byte{0x36, 0xb7}},
+			map[string]string{"v1": "web.vsplit:80/v1", "v2": "web.vsplit:80/v2"}},
+	})
+	expectHarmless(t, s)
+}
+
+// A migration is one path of a scenario: its sessions of before, and its backends by version.
+type migration struct {
+	path     string
+	session  oldSession
+	backends map[string]string
+}
+
+func migrate(t *testing.T, s *rig.Scenario, newcomer func() *rig.Client, paths []migration) {
+	t.Helper()
+	old := os.Getenv("MOORING_OLD_WASM")
+	if old == "" {
+		s.DeployFile("old/generated.yaml", s.ModuleURL())
+	} else {
+		s.DeployFile("old/generated.yaml", "file://"+old)
+	}
+	var loads []*rig.Load
+	var at []map[string]int
+	for _, path := range paths {
+		var visitors []*rig.Client
+		places := map[string]int{}
+		for pod, backend := range oldPods(s, path.backends) {
+			for range 50/(2*len(paths)*len(path.backends)) + 1 {
+				visitor := newcomer()
+				visitor.Keep(path.session.name, path.session.token(t, backend, pod.IP+":8080"))
+				visitors = append(visitors, visitor)
+				places[pod.Name]++
+			}
+		}
+		next := 0
+		load := rig.StartLoad(t, len(visitors), path.path, func() *rig.Client { next++; return visitors[next-1] })
+		load.AwaitEverybody()
+		loads, at = append(loads, load), append(at, places)
+	}
+	s.DeployInSteps()
+	for i, load := range loads {
+		load.AwaitEverybody()
+		if now := load.At(); !maps.Equal(at[i], now) {
+			t.Errorf("%s: the visitors are at %v, their sessions at %v", paths[i].path, now, at[i])
+		}
+		before := load.SoFar()
+		load.AwaitEverybody()
+		total := load.Stop()
+		t.Logf("%s: %s", paths[i].path, total)
+		if total.Moves > before.Moves {
+			t.Errorf("%s: %d sessions moved after the migration", paths[i].path, total.Moves-before.Moves)
+		}
+		if total.Failed > 0 || total.Cookies > 0 || old != "" && total.Moves > 0 {
+			t.Errorf("%s: %d failed %v, %d new cookies, %d moves", paths[i].path, total.Failed, total.Failures, total.Cookies, total.Moves)
+		}
+	}
+}

@@ -1,0 +1,278 @@
+package scenarios
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// Routes stay their owners': what a user changes of a route is in force at once, without another `mooring generate`, and live sessions
+// stay where they are.
+
+// shift changes the weights of the first two backends of an HTTPRoute's first rule, and nothing else, as Flagger or Argo Rollouts do.
+func shift(s *rig.Scenario, route string, v1, v2 int) {
+	s.PatchJSON(gatewayGroup, "HTTPRoute", route, fmt.Sprintf(`[
+		{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":%d},
+		{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":%d}]`, v1, v2))
+}
+
+// awaitWeights waits until a route of Envoy's that is for everybody has these weights, by a part of the cluster's name.
+func awaitWeights(gateway *rig.Gateway, name string, weights map[string]int) {
+	gateway.AwaitRoute(name, func(r rig.Route) bool { return r.Key() == "" && maps.Equal(weightsOf(r, weights), weights) })
+}
+
+// weightsOf are the weights of a route, called by what of these names is in the names of the clusters; what the route has not is 0.
+func weightsOf(r rig.Route, names map[string]int) map[string]int {
+	type cluster struct {
+		Name   string `json:"name"`
+		Weight int    `json:"weight"`
+	}
+	var route struct {
+		Route struct {
+			Cluster  string `json:"cluster"`
+			Weighted struct {
+				Clusters []cluster `json:"clusters"`
+			} `json:"weighted_clusters"`
+		} `json:"route"`
+	}
+	if err := json.Unmarshal(r.Raw, &route); err != nil {
+		return nil
+	}
+	clusters := route.Route.Weighted.Clusters
+	if route.Route.Cluster != "" {
+		clusters = append(clusters, cluster{route.Route.Cluster, 100})
+	}
+	weights := map[string]int{}
+	for name := range names {
+		weights[name] = 0
+		for _, cluster := range clusters {
+			if strings.Contains(cluster.Name, name) {
+				weights[name] += cluster.Weight
+			}
+		}
+	}
+	return weights
+}
+
+// awaitOnly waits until newcomers on each worker of a gateway reach one version only, and says when the first did.
+func awaitOnly(t *testing.T, newcomer func() *rig.Client, path, version string) time.Time {
+	t.Helper()
+	var first time.Time
+	rig.Eventually(t, "newcomers reach only "+version, func() error {
+		for range 20 {
+			reply := newcomer().Get(path)
+			if reply.Version != version {
+				return fmt.Errorf("one reached %s, status %d", reply.Pod, reply.Status)
+			}
+			if first.IsZero() {
+				first = time.Now()
+			}
+		}
+		return nil
+	})
+	return first
+}
+
+// Fifty visitors with sessions go on while somebody else moves the weights, to 0 for either backend and back.
+func TestWeightsAreInForceAtOnceAndSessionsStay(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "examples", rig.Example("split"), rig.Beside(), rig.GatewayEnv(keys))
+	gateway := s.Gateway("shop")
+	s.Deploy()
+	const path, name = "/checkout/", "checkout"
+	weights := func(v1, v2 int) map[string]int { return map[string]int{"checkout-v1": v1, "checkout-v2": v2} }
+	shift(s, "checkout", 50, 50)
+	awaitWeights(gateway, name, weights(50, 50))
+	load := rig.StartLoad(t, 50, path, gateway.Client)
+	load.AwaitEverybody()
+	at := load.At()
+	t.Logf("fifty visitors: %v", at)
+
+	shift(s, "checkout", 100, 0)
+	awaitOnly(t, gateway.Client, path, "v1")
+	load.AwaitEverybody()
+	patched := time.Now()
+	shift(s, "checkout", 0, 100)
+	first := awaitOnly(t, gateway.Client, path, "v2")
+	t.Logf("from the patch of the weights to the first new session that follows: %.2f s", first.Sub(patched).Seconds())
+	load.AwaitEverybody()
+
+	for i, v1 := range []int{10, 90, 0, 30, 100, 50, 0, 70, 100, 20, 80, 40} {
+		shift(s, "checkout", v1, 100-v1)
+		awaitWeights(gateway, name, weights(v1, 100-v1))
+		load.AwaitEverybody()
+		if i%4 == 3 {
+			versions := versionsOf(gateway.Client(), newcomers, path)
+			expectShares(t, fmt.Sprintf("%d/%d", v1, 100-v1), versions, map[string]int{"v1": v1, "v2": 100 - v1})
+		}
+	}
+	total := load.Stop()
+	t.Logf("fourteen changes of weights: %s", total)
+	if total.Failed > 0 || total.Moves > 0 {
+		t.Errorf("%d failed %v, %d moves", total.Failed, total.Failures, total.Moves)
+	}
+	if !maps.Equal(at, load.At()) {
+		t.Errorf("the visitors are at %v", load.At())
+	}
+	expectHarmless(t, s)
+}
+
+// A new session gets a token of the backend that the weights chose, and nothing about it differs from one without Mooring.
+func TestWithoutTheModuleTheWeightsHold(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "examples", rig.Example("split"), rig.Beside(), rig.GatewayEnv(keys))
+	gateway := s.Gateway("shop")
+	s.Deploy()
+	load := rig.StartLoad(t, 50, "/checkout/", gateway.Client)
+	load.AwaitEverybody()
+	seen := load.During("the module goes", 500, func() {
+		s.Delete("extensions.istio.io/v1alpha1", "WasmPlugin", "mooring-shop")
+		gateway.AwaitNoListener("translated-wasmplugin")
+	})
+	if seen.Failed > 0 {
+		t.Errorf("%d failed: %v", seen.Failed, seen.Failures)
+	}
+	load.AwaitEverybody()
+	weights := map[string]int{"v1": 90, "v2": 10}
+	expectShares(t, "newcomers", versionsOf(gateway.Client(), newcomers, "/checkout/"), weights)
+	for _, version := range []string{"v1", "v2"} {
+		// A client cannot choose in the module's place.
+		choice := rig.Header("x-mooring-backend", "HTTPRoute/"+s.Namespace+"/checkout/checkout/checkout-"+version+"."+s.Namespace+":80")
+		expectShares(t, "with a key of "+version, versionsOf(gateway.Client(), newcomers, "/checkout/", choice), weights)
+	}
+	before := load.SoFar()
+	load.Await(1000)
+	pods := load.Stop().Since(before).Pods
+	versions := map[string]int{"v1": pods["checkout-v1-0"] + pods["checkout-v1-1"], "v2": pods["checkout-v2-0"] + pods["checkout-v2-1"]}
+	expectShares(t, "requests of those that had sessions", versions, weights)
+	if total := load.Stop(); total.Failed > 0 {
+		t.Errorf("%d failed: %v", total.Failed, total.Failures)
+	}
+}
+
+// Session routes, EnvoyFilter and plugin come and go in any order, under fifty visitors.
+func TestThePiecesComeAndGoInAnyOrder(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "examples", rig.Example("split"), rig.Beside(), rig.GatewayEnv(keys))
+	gateway := s.Gateway("shop")
+	shift(s, "checkout", 50, 50)
+	s.Deploy()
+	expectAnyOrder(t, s, rig.StartLoad(t, 50, "/checkout/", gateway.Client), map[string][]string{
+		"the session routes": {"EnvoyFilter", "WasmPlugin"},
+		"the EnvoyFilter":    {"HTTPRoute", "WasmPlugin"},
+		"the plugin":         {"HTTPRoute", "EnvoyFilter"},
+	})
+}
+
+// expectAnyOrder takes one piece after the other away from visitors with sessions, and puts it back; then it takes everything away and
+// applies that piece last. They are served all the time, and when all pieces are there their sessions are where they were. The pieces are
+// named, with the kinds of the others.
+func expectAnyOrder(t *testing.T, s *rig.Scenario, load *rig.Load, pieces map[string][]string) {
+	t.Helper()
+	load.AwaitEverybody()
+	at := load.At()
+	during := func(what string, change func()) {
+		t.Helper()
+		if seen := load.During(what, 250, change); seen.Failed > 0 {
+			t.Errorf("%s: %d failed: %v", what, seen.Failed, seen.Failures)
+		}
+	}
+	backAgain := func(what string) {
+		t.Helper()
+		during(what+", then all again", func() { s.Deploy() })
+		load.AwaitEverybody()
+		if now := load.At(); !maps.Equal(at, now) {
+			t.Errorf("%s, then all again: the visitors are at %v, and were at %v", what, now, at)
+		}
+		before := load.SoFar()
+		load.AwaitEverybody()
+		expectNothingLost(t, what+", then all again", load.SoFar().Since(before))
+	}
+	for _, name := range slices.Sorted(maps.Keys(pieces)) {
+		during("without "+name, func() { s.DeployOnly(pieces[name]...) })
+		backAgain("without " + name)
+		during("without any", func() { s.Undeploy() })
+		during(name+" last", func() { s.DeployOnly(pieces[name]...) })
+		backAgain(name + " last")
+	}
+	t.Log(load.Stop())
+}
+
+// startDrift is a route whose only rule is unnamed, a split with sessions.
+func startDrift(t *testing.T) (*rig.Scenario, *rig.Gateway) {
+	t.Helper()
+	s := rig.Start(t, "drift", rig.Beside(), rig.GatewayEnv(keys))
+	s.Deploy()
+	return s, s.Gateway("front")
+}
+
+// A rule before an unnamed one takes its name. Where newcomers go is what the user's rules say.
+func TestARuleInsertedBeforeAnUnnamedOne(t *testing.T) {
+	t.Parallel()
+	s, gateway := startDrift(t)
+	shift(s, "web", 100, 0)
+	awaitOnly(t, gateway.Client, "/shop", "v1")
+	s.PatchJSON(gatewayGroup, "HTTPRoute", "web", `[{"op":"add","path":"/spec/rules/0","value":{
+		"matches":[{"path":{"type":"PathPrefix","value":"/shop"},"headers":[{"name":"team","value":"blue"}]}],
+		"backendRefs":[{"name":"web-v3","port":80}]}}]`)
+	awaitWeights(gateway, s.Namespace+".web.0", map[string]int{"web-v1": 0, "web-v2": 0, "web-v3": 100})
+	awaitWeights(gateway, s.Namespace+".web.1", map[string]int{"web-v1": 100, "web-v2": 0, "web-v3": 0})
+	blue := rig.Header("team", "blue")
+	for _, c := range []struct {
+		name    string
+		edits   []rig.Edit
+		version string
+	}{
+		{"the inserted rule", []rig.Edit{blue}, "v3"},
+		{"the rule that was moved", nil, "v1"},
+	} {
+		expectShares(t, c.name, versionsOf(gateway.Client(), newcomers, "/shop", c.edits...), map[string]int{c.version: 1})
+		for _, key := range []string{
+			"HTTPRoute/" + s.Namespace + "/web/0/web-v2." + s.Namespace + ":80",
+			"HTTPRoute/" + s.Namespace + "/web/1/web-v2." + s.Namespace + ":80",
+			"web-v2." + s.Namespace + ":80", "1",
+		} {
+			edits := append(c.edits, rig.Header("x-mooring-backend", key))
+			expectShares(t, c.name+", a client asks for "+key, versionsOf(gateway.Client(), 100, "/shop", edits...), map[string]int{c.version: 1})
+		}
+	}
+}
+
+// The matches of a rule change, and with them the path that its session routes know. What a session asks for is not to be had then, and
+// that is counted; the client keeps its token, which is good again when somebody has generated.
+func TestASessionRouteThatIsMissedDoesNotMakeSessionsFlap(t *testing.T) {
+	t.Parallel()
+	s, gateway := startDrift(t)
+	visitor := gateway.Client()
+	first := visitor.Get("/shop")
+	cookieOf(t, first, "web-session")
+	s.PatchJSON(gatewayGroup, "HTTPRoute", "web",
+		`[{"op":"replace","path":"/spec/rules/0/matches/0/path/value","value":"/store"}]`)
+	gateway.AwaitRoute(s.Namespace+".web.0", rig.Contains("/store"))
+	const missed = "wasmcustom.mooring_session_route_missed_total"
+	before := gateway.Stat(missed)
+	elsewhere, tokens := 0, 0
+	for range 100 {
+		reply := visitor.Get("/store")
+		if reply.Status != 200 {
+			t.Fatalf("status %d", reply.Status)
+		}
+		if reply.Version != first.Version {
+			elsewhere++
+		}
+		tokens += len(reply.SetCookie)
+	}
+	counted := gateway.Stat(missed) - before
+	t.Logf("of 100 requests, %d went to the other backend, %d were counted, and %d tokens were set", elsewhere, counted, tokens)
+	if elsewhere == 0 || counted != elsewhere || tokens > 0 {
+		t.Errorf("%d elsewhere, %d counted, %d tokens", elsewhere, counted, tokens)
+	}
+	s.Deploy()
+	expectPinned(t, visitor, "/store", first.Pod, 40)
+}
