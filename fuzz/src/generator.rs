@@ -135,11 +135,11 @@ fn check_outputs(outputs: &[Output]) {
     }
 }
 
-/// Session routes first, then each gateway's filters, then each gateway's module.
+/// Each gateway's filters first, then session routes, then each gateway's module.
 fn check_istio(outputs: &[Output], text: &str) {
     let order = |output: &Output| match output.value["kind"].as_str() {
-        Some("HTTPRoute" | "GRPCRoute") => 0,
-        Some("EnvoyFilter") => 1,
+        Some("EnvoyFilter") => 0,
+        Some("HTTPRoute" | "GRPCRoute") => 1,
         Some("WasmPlugin") => 2,
         kind => panic!("an object of the kind {kind:?}"),
     };
@@ -147,10 +147,10 @@ fn check_istio(outputs: &[Output], text: &str) {
     let of_kind = |kind: usize| outputs.iter().filter(move |output| order(output) == kind);
     let objects = objects(text);
     let mut keys = Keys::default();
-    for route in of_kind(0) {
+    for route in of_kind(1) {
         keys.add_route(&route.value, objects.as_deref());
     }
-    let mut filters: Vec<&Value> = of_kind(1).map(|filter| &filter.value).collect();
+    let mut filters: Vec<&Value> = of_kind(0).map(|filter| &filter.value).collect();
     for plugin in of_kind(2) {
         let config = plugin_config(plugin);
         let (own, others) = filters

@@ -143,7 +143,7 @@ pub fn is_out(answers: &[u64], now: u64) -> bool {
         pause = if again { (pause * 2).min(30) } else { 1 };
         end = Some(answer.saturating_add(pause));
     }
-    end.is_some_and(|end| now <= end)
+    end.is_some_and(|end| (end.saturating_sub(pause)..=end).contains(&now))
 }
 
 /// A regular expression that is known by what it is made of.
