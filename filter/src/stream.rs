@@ -87,10 +87,10 @@ impl Stream {
         let host = decision.host_header(&rule);
         if let (Some(host), Some(session)) = (&host, rule.session()) {
             let relayed = is_relayed(&headers);
-            match (relayed, session.strict()) {
-                (true, false) => host::leave(HOST_STATE, host.as_bytes())?,
-                (true, true) => host::leave(STRICT_HOST_STATE, host.as_bytes())?,
-                (false, _) => REQUEST.set(host_header(session), host.as_bytes())?,
+            ask_for_host(HOST_HEADER, HOST_STATE, host, relayed)?;
+            // The other one too: Envoy may not have been told yet that sessions of this virtual host are strict.
+            if session.strict() {
+                ask_for_host(STRICT_HOST_HEADER, STRICT_HOST_STATE, host, relayed)?;
             }
         }
         if decision.outcome() != Outcome::Stateless || decision.backend().is_none() || key.is_some() {
@@ -189,9 +189,10 @@ impl Stream {
     fn response(&self, visit: &Visit, headers: usize) -> Result<(), HostError> {
         let Visit { rule, decision, .. } = visit;
         // The pin names the host unless it is the one that was asked for.
-        let new_host = match rule.session() {
-            Some(session) if visit.host_asked => RESPONSE.first(host_header(session))?.is_some(),
-            session => session.is_some_and(|session| session.pin() == Pin::Host),
+        let new_host = if visit.host_asked {
+            RESPONSE.first(HOST_HEADER)?.is_some()
+        } else {
+            rule.session().is_some_and(|session| session.pin() == Pin::Host)
         };
         let close = decision.needs_response(rule, new_host);
         let asked = decision.backend().filter(|_| rule.has_session_routes());
@@ -265,12 +266,12 @@ impl Stream {
     }
 }
 
-/// The header that names the host of a session to Envoy.
-fn host_header(session: &Session) -> &'static str {
-    if session.strict() {
-        STRICT_HOST_HEADER
+/// Names the host of a session to Envoy: by a header, or where there is a relay by the filter state.
+fn ask_for_host(header: &str, state: &str, host: &str, relayed: bool) -> Result<(), HostError> {
+    if relayed {
+        host::leave(state, host.as_bytes())
     } else {
-        HOST_HEADER
+        REQUEST.set(header, host.as_bytes())
     }
 }
 

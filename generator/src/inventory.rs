@@ -193,7 +193,7 @@ impl<T> Items<T> {
     /// Looks for an object that should be there.
     #[must_use]
     pub fn find(&self, id: &Id) -> Found<'_, T> {
-        if let Some(item) = self.by_id.get(id) {
+        if let Some(item) = self.get(id) {
             return Found::Item(item);
         }
         if self.any_unknown || self.broken.contains(id) {

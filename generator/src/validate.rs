@@ -104,6 +104,8 @@ pub struct RuleStatus {
     pub canary: Option<Id>,
     /// How it keeps them.
     pub session: Session,
+    /// How many Envoy routes its session routes are in each of its virtual hosts.
+    pub session_routes: usize,
     /// What became of its own `sessionPersistence`. None: it has none, a policy says so.
     pub own: Option<Condition>,
 }
@@ -267,6 +269,7 @@ fn rule_status(rule: &Rule, index: &Index) -> Option<RuleStatus> {
         gateways: gateways.map(|gateway| (*gateway).clone()).collect(),
         canary: (rule.canary.as_ref().or(rule.refused.canary.as_ref())).map(|canary| canary.policy.clone()),
         session,
+        session_routes: rule.session_route_count(),
         own,
     })
 }

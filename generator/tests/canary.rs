@@ -1,6 +1,11 @@
 //! `CanaryPolicy`: what it becomes in the plugin configuration and in Envoy, and which of several holds.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "that is how a test fails"
+)]
 
 mod common;
 
@@ -17,6 +22,7 @@ fn everything_that_a_policy_can_say_reaches_the_filter() {
         run.rule(0),
         &json!({
             "route": "everyone",
+            "virtualHosts": ["*:80"],
             "id": "HTTPRoute/bookinfo/reviews/everyone",
             "backends": [
                 { "key": "reviews-v1.bookinfo:9080", "weight": 90 },
@@ -59,15 +65,56 @@ fn everything_that_a_policy_can_say_reaches_the_filter() {
     assert_eq!(run.findings, [""; 0]);
 }
 
+/// The filters of ours that a virtual host turns on.
+fn filters(host: &Value) -> Vec<&String> {
+    let filters = host["typed_per_filter_config"].as_object().unwrap();
+    filters.keys().filter(|name| name.starts_with("mooring.")).collect()
+}
+
+/// Whether each backend of the rule has a session route, on Istio and on a local Envoy, and none of them a pin.
+#[track_caller]
+fn leads_to_backends_without_pins(input: &str) {
+    let keys = ["reviews-v1", "reviews-v2", "reviews-v3"]
+        .map(|name| format!("HTTPRoute/bookinfo/reviews/everyone/{name}.bookinfo:9080"));
+    let run = Generated::istio(input);
+    let [route] = run.objects("HTTPRoute")[..] else {
+        panic!("{:#}", run.value)
+    };
+    assert_eq!(route["metadata"]["name"], "mooring-reviews-c1f755ed");
+    assert_eq!(route["metadata"]["namespace"], "bookinfo");
+    let rules = route["spec"]["rules"].as_array().unwrap();
+    let of: Vec<(&Value, &Value)> = rules
+        .iter()
+        .map(|rule| {
+            (
+                &rule["matches"][0]["headers"][0]["value"],
+                &rule["backendRefs"][0]["name"],
+            )
+        })
+        .collect();
+    let [one, two, three] = &keys;
+    assert_eq!(
+        of,
+        [
+            (&json!(one), &json!("reviews-v1")),
+            (&json!(two), &json!("reviews-v2")),
+            (&json!(three), &json!("reviews-v3")),
+        ]
+    );
+    assert_eq!(filters(run.virtual_host("*:80")), ["mooring.header_sanitizer"]);
+
+    let run = Generated::envoy(input);
+    let host =
+        run.at("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0");
+    assert_eq!(filters(host), ["mooring.header_sanitizer"]);
+    let routes = host["routes"].as_array().unwrap().iter();
+    let names: Vec<&Value> = routes.map(|route| &route["name"]).collect();
+    assert_eq!(names, [one, two, three, "everyone"]);
+}
+
 #[test]
-fn a_session_on_a_backend_needs_choice_and_no_pin() {
-    for run in [Generated::istio(CANARY), Generated::envoy(CANARY)] {
-        let text = run.value.to_string();
-        assert!(text.contains("inline_cluster_specifier_plugin"), "{text}");
-        assert!(text.contains("request_headers_to_remove"), "{text}");
-        assert!(!text.contains("mooring.pin"), "{text}");
-        assert!(!text.contains("StatefulSession"), "{text}");
-    }
+fn a_session_on_a_backend_has_a_route_and_no_pin() {
+    leads_to_backends_without_pins(CANARY);
 }
 
 #[test]
@@ -83,11 +130,31 @@ fn forcing_rules_and_splits_need_no_session() {
         run.rule(0).pointer("/canary/hashOn"),
         Some(&json!({ "header": "user" }))
     );
-    for run in [run, Generated::envoy(&stateless)] {
-        let text = run.value.to_string();
-        assert!(text.contains("inline_cluster_specifier_plugin"), "{text}");
-        assert!(!text.contains("mooring.pin"), "{text}");
-    }
+    leads_to_backends_without_pins(&stateless);
+}
+
+#[test]
+fn weights_reach_the_filter_where_it_places_clients_only() {
+    let split = "  split:\n    hashOn: {header: user}\n";
+    let opt_in = "  - name: by-choice\n    optIn: {header: x-canary}\n    backendRef: {name: reviews-v3, port: 9080}\n";
+    let weights = |input: &str| {
+        let run = Generated::istio(input);
+        let backends = run.rule(0)["backends"].as_array().unwrap().clone();
+        backends
+            .iter()
+            .map(|backend| backend.get("weight").cloned())
+            .collect::<Vec<_>>()
+    };
+    let all = [Some(json!(90)), Some(json!(0)), Some(json!(10))];
+    assert_eq!(weights(CANARY), all);
+    assert_eq!(weights(&canary_with(split, "")), all);
+    assert_eq!(weights(&canary_with(opt_in, "")), all);
+    let neither = canary_with(split, "").replace(opt_in, "");
+    assert_eq!(weights(&neither), [None, None, None]);
+    let changed = neither
+        .replace("weight: 90", "weight: 50")
+        .replace("weight: 0", "weight: 40");
+    assert_eq!(Generated::istio(&changed).value, Generated::istio(&neither).value);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Istio's own objects: what comes of them for an Istio gateway, and for a local Envoy.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 
 mod common;
 
 use common::{
     Generated,
     classic::{CLASSIC, classic_with},
-    mooring,
+    mooring, texts,
 };
 use serde_json::{Value, json};
 
@@ -22,13 +22,30 @@ fn with_service_policy(kind: &str, api_version: &str) -> String {
     )
 }
 
-fn patches(run: &Generated) -> Vec<Value> {
-    run.at("/items/1/spec/configPatches").as_array().unwrap().clone()
+const HOST: &str = "reviews.example.com:80";
+
+/// The session routes that are inserted: the route of the user's before which each stands, and its own name.
+fn inserted(run: &Generated) -> Vec<(&str, &str)> {
+    let patches = run.patches("HTTP_ROUTE");
+    for patch in &patches {
+        assert_eq!(patch["patch"]["operation"], "INSERT_BEFORE", "{patch:#}");
+        assert_eq!(patch["match"]["context"], "GATEWAY", "{patch:#}");
+        assert_eq!(patch["match"]["routeConfiguration"]["vhost"]["name"], HOST, "{patch:#}");
+    }
+    let before = texts(&patches, "/match/routeConfiguration/vhost/route/name");
+    before.into_iter().zip(texts(&patches, "/patch/value/name")).collect()
 }
 
-fn patched_routes(run: &Generated) -> Vec<Value> {
-    let name = |patch: Value| patch.pointer("/match/routeConfiguration/vhost/route/name").cloned();
-    patches(run).into_iter().filter_map(name).collect()
+/// The names of the Envoy routes that have rules in the plugin configuration. Each names its virtual host.
+fn managed_routes(run: &Generated) -> Vec<&str> {
+    let rules = run.first("WasmPlugin")["spec"]["pluginConfig"]["rules"]
+        .as_array()
+        .unwrap();
+    assert!(
+        rules.iter().all(|rule| rule["virtualHosts"] == json!([HOST])),
+        "{rules:?}"
+    );
+    texts(&rules.iter().collect::<Vec<_>>(), "/route")
 }
 
 #[test]
@@ -39,15 +56,18 @@ fn the_pods_of_a_gateway_are_found_by_its_selector() {
         "name": "mooring-ingressgateway",
         "namespace": "bookinfo",
     });
-    assert_eq!(run.at("/items/0/metadata"), &metadata);
+    let (plugin, filter) = (run.first("WasmPlugin"), run.first("EnvoyFilter"));
+    assert_eq!(plugin["metadata"], metadata);
     assert_eq!(
-        run.at("/items/0/spec/selector"),
-        &json!({ "matchLabels": { "istio": "ingressgateway" } })
+        plugin["spec"]["selector"],
+        json!({ "matchLabels": { "istio": "ingressgateway" } })
     );
-    assert_eq!(run.at("/items/0/spec").get("targetRefs"), None);
+    assert_eq!(plugin["spec"].get("targetRefs"), None);
+    assert_eq!(filter["metadata"]["name"], "mooring-ingressgateway-http");
+    assert_eq!(filter["metadata"]["namespace"], "bookinfo");
     assert_eq!(
-        run.at("/items/1/spec/workloadSelector"),
-        &json!({ "labels": { "istio": "ingressgateway" } })
+        filter["spec"]["workloadSelector"],
+        json!({ "labels": { "istio": "ingressgateway" } })
     );
     assert_eq!(run.findings, [""; 0]);
 }
@@ -80,9 +100,9 @@ fn the_namespace_of_the_pods_comes_from_the_command_line() {
 fn subsets_are_backends_of_their_own() {
     let run = Generated::istio(CLASSIC);
     let backends = json!([
-        { "key": "reviews.bookinfo:9080/v1", "weight": 60 },
-        { "key": "reviews.bookinfo:9080/v2", "weight": 30 },
-        { "key": "reviews.bookinfo:9080/v3", "weight": 10 },
+        { "key": "reviews.bookinfo:9080/v1" },
+        { "key": "reviews.bookinfo:9080/v2" },
+        { "key": "reviews.bookinfo:9080/v3" },
     ]);
     assert_eq!(run.rule(0).get("backends"), Some(&backends));
     assert_eq!(
@@ -93,28 +113,74 @@ fn subsets_are_backends_of_their_own() {
         run.rule(0).pointer("/canary/rules/0/backend"),
         Some(&json!("reviews.bookinfo:9080/v2"))
     );
-    let text = run.value.to_string();
-    assert!(
-        text.contains("outbound|9080|v2|reviews.bookinfo.svc.cluster.local"),
-        "{text}"
+    let patches = run.patches("HTTP_ROUTE");
+    assert_eq!(
+        texts(&patches, "/patch/value/route/cluster"),
+        ["v1", "v2", "v3"].map(|subset| format!("outbound|9080|{subset}|reviews.bookinfo.svc.cluster.local"))
     );
+}
+
+/// Before the user's route, so that the weights stay there.
+#[test]
+fn a_split_has_a_session_route_for_each_destination() {
+    let run = Generated::istio(CLASSIC);
+    let key = |subset: &str| format!("VirtualService/bookinfo/reviews/everyone/reviews.bookinfo:9080/{subset}");
+    let (one, two, three) = (key("v1"), key("v2"), key("v3"));
+    assert_eq!(
+        inserted(&run),
+        [
+            ("everyone", one.as_str()),
+            ("everyone", two.as_str()),
+            ("everyone", three.as_str())
+        ]
+    );
+    assert_eq!(
+        run.patches("HTTP_ROUTE")[0]["patch"]["value"]["match"],
+        json!({ "prefix": "/", "headers": [{ "name": "x-mooring-backend", "string_match": { "exact": one } }] })
+    );
+    assert_eq!(run.virtual_hosts(), [HOST]);
+    let kinds: Vec<&Value> = run
+        .at("/items")
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["kind"])
+        .collect();
+    assert_eq!(kinds, ["EnvoyFilter", "WasmPlugin"], "no other VirtualService");
+    assert_eq!(
+        run.first("EnvoyFilter")["metadata"]["annotations"],
+        json!({ "envoyfilter.istio.io/referenced-services": "bookinfo/reviews.bookinfo.svc.cluster.local" })
+    );
+    let weights = CLASSIC
+        .replace("weight: 60", "weight: 10")
+        .replace("subset: v3}, weight: 10", "subset: v3}, weight: 60");
+    assert_eq!(Generated::istio(&weights).value, run.value);
+}
+
+/// The first of the names is that of the Envoy route that is tried first.
+#[test]
+fn session_routes_stand_before_the_first_route_of_their_rule() {
+    let all_named = classic_with(
+        "    - uri: {prefix: /reviews}\n",
+        "    - name: a\n      uri: {prefix: /reviews}\n",
+    );
+    let run = Generated::istio(&all_named);
+    assert_eq!(managed_routes(&run), ["everyone.a", "everyone.bee"]);
+    assert!(inserted(&run).iter().all(|(before, _)| *before == "everyone.a"));
+    let run = Generated::istio(
+        &all_named
+            .replace("name: bee", "name: aa")
+            .replace("name: a\n", "name: z\n"),
+    );
+    assert_eq!(managed_routes(&run), ["everyone.aa", "everyone.z"]);
+    assert!(inserted(&run).iter().all(|(before, _)| *before == "everyone.z"));
 }
 
 #[test]
 fn a_match_with_a_name_is_a_route_of_its_own() {
     let run = Generated::istio(CLASSIC);
-    assert_eq!(patched_routes(&run), ["everyone", "everyone.bee"]);
-    assert_eq!(run.rule(0).get("route"), Some(&json!("everyone")));
-    assert_eq!(run.rule(1).get("route"), Some(&json!("everyone.bee")));
+    assert_eq!(managed_routes(&run), ["everyone", "everyone.bee"]);
     assert_eq!(run.rule(0).get("id"), run.rule(1).get("id"));
-    let all_named = classic_with(
-        "    - uri: {prefix: /reviews}\n",
-        "    - name: a\n      uri: {prefix: /reviews}\n",
-    );
-    assert_eq!(
-        patched_routes(&Generated::istio(&all_named)),
-        ["everyone.a", "everyone.bee"]
-    );
 }
 
 #[test]
@@ -123,11 +189,11 @@ fn a_policy_for_the_whole_virtual_service_holds_for_its_named_routes() {
         .replace("subset: v2}\n  sticky", "subset: v1}\n  sticky")
         .replace(STICKY, "  sticky: {}\n");
     let run = Generated::istio(&whole);
-    assert_eq!(patched_routes(&run), ["home", "everyone", "everyone.bee"]);
+    assert_eq!(managed_routes(&run), ["home", "everyone", "everyone.bee"]);
     assert_eq!(run.findings, [""; 0]);
     let unnamed = whole.replace("  - name: home\n    match:", "  - match:");
     let run = Generated::istio(&unnamed);
-    assert_eq!(patched_routes(&run), ["everyone", "everyone.bee"]);
+    assert_eq!(managed_routes(&run), ["everyone", "everyone.bee"]);
     assert_eq!(
         run.findings,
         [
@@ -144,9 +210,15 @@ fn session_policies_of_a_service_hold_for_destinations_there() {
         ("XBackendTrafficPolicy", "gateway.networking.x-k8s.io/v1alpha1"),
     ] {
         let run = Generated::istio(&with_service_policy(kind, api_version));
-        assert_eq!(patched_routes(&run), ["home", "everyone", "everyone.bee"]);
+        assert_eq!(managed_routes(&run), ["home", "everyone", "everyone.bee"]);
         assert_eq!(run.session(0).get("pin"), None);
-        assert!(run.value.to_string().contains("mooring.pin"), "{:#}", run.value);
+        let host = run.virtual_host(HOST);
+        assert!(
+            host["typed_per_filter_config"]
+                .get("mooring.stateful_session")
+                .is_some(),
+            "{host:#}"
+        );
     }
 }
 
@@ -160,10 +232,11 @@ fn hosts_of_a_service_entry_can_be_backends() {
         run.rule(0).pointer("/backends/2/key"),
         Some(&json!("api.example.com:443"))
     );
-    assert!(
-        run.value.to_string().contains("outbound|443||api.example.com"),
-        "{:#}",
-        run.value
+    let route = &run.patches("HTTP_ROUTE")[2]["patch"]["value"];
+    assert_eq!(route["route"]["cluster"], "outbound|443||api.example.com");
+    assert_eq!(
+        route["name"],
+        "VirtualService/bookinfo/reviews/everyone/api.example.com:443"
     );
 }
 
@@ -195,8 +268,20 @@ fn gateways_with_one_selector_share_their_pods() {
                   ['*']}]\n";
     let input = classic_with("gateways: [front]", "gateways: [bookinfo/front, second, mesh]");
     let run = Generated::istio(&format!("{input}{second}"));
-    assert_eq!(run.at("/items").as_array().unwrap().len(), 2);
-    assert_eq!(patched_routes(&run), ["everyone", "everyone.bee"]);
+    assert_eq!(run.objects("EnvoyFilter").len(), 1);
+    assert_eq!(run.objects("WasmPlugin").len(), 1);
+    let hosts = [HOST, "reviews.example.com:8080"];
+    assert_eq!(run.virtual_hosts(), hosts);
+    for rule in 0..2 {
+        assert_eq!(run.rule(rule)["virtualHosts"], json!(hosts));
+    }
+    // Each virtual host gets the session routes.
+    let patches = run.patches("HTTP_ROUTE");
+    let [one, other] = hosts;
+    assert_eq!(
+        texts(&patches, "/match/routeConfiguration/vhost/name"),
+        [one, one, one, other, other, other]
+    );
 }
 
 #[test]
@@ -208,22 +293,21 @@ fn routes_of_one_name_are_told_apart_by_their_virtual_hosts() {
         .replace("name: reviews,", "name: others,")
         .replace("reviews.example.com", "others.example.com");
     let run = Generated::istio(&format!("{CLASSIC}---\n{other}"));
+    let rules = run.first("WasmPlugin")["spec"]["pluginConfig"]["rules"]
+        .as_array()
+        .unwrap();
+    let rules: Vec<String> = rules
+        .iter()
+        .map(|rule| format!("{} {} {}", rule["route"], rule["virtualHosts"], rule["id"]).replace('"', ""))
+        .collect();
     assert_eq!(
-        run.rule(0).get("virtualHosts"),
-        Some(&json!(["reviews.example.com:80"]))
+        rules,
+        [
+            "everyone [reviews.example.com:80] VirtualService/bookinfo/reviews/everyone",
+            "everyone.bee [reviews.example.com:80] VirtualService/bookinfo/reviews/everyone",
+        ]
     );
-    let hosts = run.rule(1).get("virtualHosts").unwrap();
-    assert_eq!(hosts, &json!(["reviews.example.com:80"]));
-}
-
-#[test]
-fn what_istio_does_stays_istios() {
-    let run = Generated::istio(&classic_with(
-        "  - name: everyone\n",
-        "  - name: everyone\n    timeout: 3s\n    retries: {attempts: 3}\n    mirror: {host: sniffer}\n    fault: {abort: \
-         {httpStatus: 503, percentage: {value: 1}}}\n    corsPolicy: {}\n    headers: {request: {set: {a: b}}}\n",
-    ));
-    assert_eq!(run.value, Generated::istio(CLASSIC).value);
+    assert_eq!(inserted(&run).len(), 3, "none in the virtual host of the other one");
 }
 
 #[test]
@@ -231,35 +315,63 @@ fn a_local_envoy_has_the_matches_in_their_order() {
     let run = Generated::envoy(CLASSIC);
     let filters = run.at("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config");
     let routes = filters.pointer("/route_config/virtual_hosts/0/routes").unwrap();
-    let matches: Vec<(&Value, &Value)> = routes
+    let of: Vec<String> = routes
         .as_array()
         .unwrap()
         .iter()
-        .map(|route| (route.get("name").unwrap(), route.get("match").unwrap()))
+        .map(|route| {
+            let name = route["name"].as_str().unwrap();
+            let headers = route["match"]["headers"].as_array().into_iter().flatten();
+            let headers: Vec<&str> = headers.map(|header| header["name"].as_str().unwrap()).collect();
+            format!("{} {}", name.rsplit('/').next().unwrap(), headers.join(" "))
+        })
         .collect();
     assert_eq!(
-        matches,
+        of,
         [
-            (&json!("home"), &json!({ "path": "/" })),
-            (
-                &json!("everyone"),
-                &json!({
-                    "prefix": "/reviews",
-                    "headers": [{ "name": ":method", "string_match": { "exact": "GET" } }],
-                })
-            ),
-            (
-                &json!("everyone.bee"),
-                &json!({
-                    "prefix": "/",
-                    "headers": [
-                        { "name": "end-user", "string_match": { "exact": "bee" } },
-                        { "name": "x-any", "present_match": true },
-                    ],
-                    "query_parameters": [{ "name": "q", "string_match": { "safe_regex": { "regex": "a+" } } }],
-                })
-            ),
+            "home ",
+            "v1 :method x-mooring-backend",
+            "v2 :method x-mooring-backend",
+            "v3 :method x-mooring-backend",
+            "v1 end-user x-any x-mooring-backend",
+            "v2 end-user x-any x-mooring-backend",
+            "v3 end-user x-any x-mooring-backend",
+            "everyone :method",
+            "everyone.bee end-user x-any",
         ]
+    );
+    let key = "VirtualService/bookinfo/reviews/everyone/reviews.bookinfo:9080/v2";
+    let exact = |name: &str, value: &str| json!({ "name": name, "string_match": { "exact": value } });
+    let bee = [
+        exact("end-user", "bee"),
+        json!({ "name": "x-any", "present_match": true }),
+    ];
+    let query = json!([{ "name": "q", "string_match": { "safe_regex": { "regex": "a+" } } }]);
+    let [one, other] = bee;
+    assert_eq!(routes[0]["match"], json!({ "path": "/" }));
+    assert_eq!(
+        routes[5],
+        json!({
+            "name": key,
+            "match": {
+                "prefix": "/",
+                "headers": [one, other, exact("x-mooring-backend", key)],
+                "query_parameters": query,
+            },
+            "route": routes[5]["route"],
+        })
+    );
+    assert_eq!(
+        routes[5]["route"]["cluster"],
+        "outbound|9080|v2|reviews.bookinfo.svc.cluster.local"
+    );
+    assert_eq!(
+        routes[7]["match"],
+        json!({ "prefix": "/reviews", "headers": [exact(":method", "GET")] })
+    );
+    assert_eq!(
+        routes[8]["match"],
+        json!({ "prefix": "/", "headers": [one, other], "query_parameters": query })
     );
 }
 

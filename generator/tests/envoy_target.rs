@@ -50,27 +50,103 @@ fn the_filters_stand_in_their_order() {
     assert_eq!(
         names,
         [
-            "mooring.guard",
+            "mooring.header_sanitizer",
             "mooring",
-            "mooring.relay",
-            "mooring.pin",
+            "mooring.header_relay",
+            "mooring.stateful_session",
+            "mooring.stateful_session.strict",
             "envoy.filters.http.router"
         ]
     );
     assert_eq!(
         run.at(&format!("{MANAGER}/early_header_mutation_extensions/0/name")),
-        "mooring.guard"
+        "mooring.header_sanitizer"
     );
     let config = run.at(&format!("{MANAGER}/http_filters/1/typed_config/config"));
     let plugin: Value = serde_json::from_str(config["configuration"]["value"].as_str().unwrap()).unwrap();
     let istio = Generated::istio(SHOP);
-    assert_eq!(&plugin, istio.at("/items/0/spec/pluginConfig"));
+    assert_eq!(&plugin, istio.at("/items/1/spec/pluginConfig"));
     assert_eq!(config["failure_policy"], "FAIL_RELOAD");
     assert_eq!(
         config["vm_config"]["environment_variables"],
         json!({ "host_env_keys": ["MOORING_KEYS"] })
     );
     assert_eq!(config["vm_config"]["code"]["local"]["filename"], "mooring.wasm");
+}
+
+#[test]
+fn a_virtual_host_without_sessions_turns_nothing_on() {
+    let other = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: plain}\nspec:\n  parentRefs: \
+                 [{name: front}]\n  hostnames: [plain.example]\n  rules: [{backendRefs: [{name: plain, port: 80}]}]\n---\n\
+                 apiVersion: v1\nkind: Service\nmetadata: {name: plain}\nspec: {ports: [{port: 80}]}\n";
+    let run = Generated::envoy(&format!("{SHOP}{other}"));
+    let hosts = run.at(&format!("{MANAGER}/route_config/virtual_hosts"));
+    let filters = |host: usize| hosts[host].get("typed_per_filter_config");
+    assert_eq!(hosts[1]["name"], "plain.example:80");
+    assert_eq!((filters(1), hosts[1].get("request_headers_to_remove")), (None, None));
+    let names: Vec<&String> = filters(0).unwrap().as_object().unwrap().keys().collect();
+    assert_eq!(
+        names,
+        ["mooring", "mooring.header_sanitizer", "mooring.stateful_session"]
+    );
+    // No route says anything to a filter.
+    for host in hosts.as_array().unwrap() {
+        let routes = host["routes"].as_array().unwrap();
+        assert!(
+            routes
+                .iter()
+                .all(|route| route.get("typed_per_filter_config").is_none())
+        );
+    }
+}
+
+#[test]
+fn session_routes_stand_before_their_rule() {
+    let services = "---\napiVersion: v1\nkind: Service\nmetadata: {name: beta}\nspec: {ports: [{port: 80}]}\n";
+    let rules = "  - matches:\n    - path: {value: /a}\n    - path: {type: Exact, value: /b}\n      headers: [{name: x, value: \
+                 z}]\n    backendRefs: [{name: web, port: 80, weight: 9}, {name: beta, port: 80, weight: 0}]\n";
+    let run = Generated::envoy(&format!("{}{services}", with_rules(rules)));
+    let routes = routes(&run);
+    let (one, other) = (
+        "HTTPRoute/default/web#0/web.default:80",
+        "HTTPRoute/default/web#0/beta.default:80",
+    );
+    let exact = |name: &str, value: &str| json!({ "name": name, "string_match": { "exact": value } });
+    let key = |key: &str| exact("x-mooring-backend", key);
+    let cluster = |name: &str| format!("outbound|80||{name}.default.svc.cluster.local");
+    let expected = [
+        (
+            one,
+            json!({ "path": "/b", "headers": [exact("x", "z"), key(one)] }),
+            "web",
+        ),
+        (
+            other,
+            json!({ "path": "/b", "headers": [exact("x", "z"), key(other)] }),
+            "beta",
+        ),
+        (
+            "default.web.0",
+            json!({ "path": "/b", "headers": [exact("x", "z")] }),
+            "web",
+        ),
+        (
+            one,
+            json!({ "path_separated_prefix": "/a", "headers": [key(one)] }),
+            "web",
+        ),
+        (
+            other,
+            json!({ "path_separated_prefix": "/a", "headers": [key(other)] }),
+            "beta",
+        ),
+        ("default.web.0", json!({ "path_separated_prefix": "/a" }), "web"),
+    ];
+    assert_eq!(routes.len(), expected.len());
+    for (route, (name, matched, backend)) in routes.iter().zip(expected) {
+        assert_eq!((&route["name"], &route["match"]), (&json!(name), &matched));
+        assert_eq!(route["route"]["cluster"], cluster(backend));
+    }
 }
 
 #[test]

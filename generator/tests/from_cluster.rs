@@ -199,6 +199,28 @@ fn the_output_is_that_of_files() {
 }
 
 #[test]
+fn session_routes_are_copied_from_a_cluster_too() {
+    let split = shop().replace(
+        "    - name: web\n      port: 80\n---",
+        "    - name: web\n      port: 80\n    - {name: api, port: 80}\n    timeouts: {request: 5s}\n---",
+    );
+    let flags = ["generate", "--wasm", "https://x"];
+    let files = mooring().args(flags).args(["-f", "-"]).stdin(split.clone()).assert();
+    let files = String::from_utf8(files.code(0).get_output().stdout.clone()).unwrap();
+    let route = files.split("---\n").nth(1).unwrap();
+    assert!(
+        route.contains("kind: HTTPRoute") && route.contains("request: 5s"),
+        "{route}"
+    );
+    // The second time, what was generated the first time is there.
+    for (name, objects) in [("first", split.clone()), ("second", format!("{split}---\n{route}"))] {
+        let server = ApiServer::new(&format!("split-{name}"), answers(&objects));
+        let cluster = server.run(&flags).code(0);
+        assert_eq!(String::from_utf8_lossy(&cluster.get_output().stdout), files, "{name}");
+    }
+}
+
+#[test]
 fn findings_name_the_object() {
     let server = ApiServer::new(
         "findings",

@@ -24,10 +24,9 @@ fn a_service_policy_reaches_a_grpc_route() {
     assert_eq!(run.rule(0)["route"], "default.web.0");
     assert_eq!(run.rule(0)["id"], "GRPCRoute/default/web#0");
     assert_eq!(run.session(0)["name"], "shop");
-    assert_eq!(
-        run.at("/items/1/spec/configPatches/5/match/routeConfiguration/vhost/route/name"),
-        "default.web.0"
-    );
+    assert_eq!(run.rule(0)["virtualHosts"], json!(["*:80"]));
+    assert_eq!(run.virtual_hosts(), ["*:80"]);
+    assert_eq!(run.patches("HTTP_ROUTE"), Vec::<&Value>::new());
 }
 
 #[test]
@@ -40,6 +39,38 @@ fn a_rule_keeps_sessions_of_its_own() {
     assert_eq!(run.rule(0)["route"], "cart");
     assert_eq!(run.rule(0)["id"], "GRPCRoute/default/web/cart");
     assert_eq!(run.session(0), &json!({ "name": "x-cart", "type": "Header" }));
+}
+
+#[test]
+fn a_split_has_session_routes_of_its_kind() {
+    let input = grpc_shop().replace(
+        "      port: 80\n---",
+        "      port: 80\n      weight: 9\n    - {name: beta, port: 80}\n    matches: [{method: {service: shop.Cart}}]\n---\n\
+         apiVersion: v1\nkind: Service\nmetadata: {name: beta, labels: {istio.io/persistent-session: a}}\nspec: {ports: \
+         [{name: grpc, port: 80}]}\n---",
+    );
+    let run = Generated::istio(&input);
+    assert_eq!(run.objects("HTTPRoute"), Vec::<&Value>::new());
+    let route = run.first("GRPCRoute");
+    assert_eq!(route["apiVersion"], "gateway.networking.k8s.io/v1");
+    assert_eq!(
+        route["metadata"]["annotations"],
+        json!({ "mooring.dev/rule": "GRPCRoute/default/web#0" })
+    );
+    let of = |name: &str| {
+        let key = format!("GRPCRoute/default/web#0/{name}.default:80");
+        json!({
+            "backendRefs": [{ "name": name, "port": 80 }],
+            "matches": [{
+                "headers": [{ "name": "x-mooring-backend", "value": key }],
+                "method": { "service": "shop.Cart" },
+            }],
+        })
+    };
+    assert_eq!(
+        route["spec"],
+        json!({ "parentRefs": [{ "name": "front" }], "rules": [of("web"), of("beta")] })
+    );
 }
 
 #[test]

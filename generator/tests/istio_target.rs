@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Generated, SHOP, mooring, shop_with, without_policy};
+use common::{Generated, SHOP, mooring, shop_with, texts, without_policy};
 use serde_json::{Value, json};
 
 const SPLIT: &str = "      port: 80\n      weight: 1\n    - {name: beta, port: 80, weight: 9}\n    - {name: gone, port: 80, weight: 0}\n---";
@@ -23,7 +23,7 @@ fn split() -> String {
 #[test]
 fn the_plugin_goes_to_the_gateway() {
     let run = Generated::istio(SHOP);
-    let mut plugin = run.at("/items/0").clone();
+    let mut plugin = run.first("WasmPlugin").clone();
     plugin["spec"]["pluginConfig"] = Value::Null;
     assert_eq!(
         plugin,
@@ -65,47 +65,89 @@ fn checksum_and_strategy_come_from_the_command_line() {
         .assert()
         .success();
     let list: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
-    assert_eq!(list.pointer("/items/0/spec/sha256"), Some(&json!(sha256)));
-    assert_eq!(list.pointer("/items/0/spec/failStrategy"), Some(&json!("FAIL_RELOAD")));
+    assert_eq!(list.pointer("/items/1/kind"), Some(&json!("WasmPlugin")));
+    assert_eq!(list.pointer("/items/1/spec/sha256"), Some(&json!(sha256)));
+    assert_eq!(list.pointer("/items/1/spec/failStrategy"), Some(&json!("FAIL_RELOAD")));
 }
 
 #[test]
 fn the_patches_reach_the_pods_of_this_gateway_only() {
+    for input in [SHOP.to_owned(), split()] {
+        let run = Generated::istio(&input);
+        let filter = run.first("EnvoyFilter");
+        assert_eq!(filter["metadata"]["name"], "mooring-front-http");
+        assert_eq!(
+            filter["metadata"]["labels"],
+            json!({ "app.kubernetes.io/managed-by": "mooring" })
+        );
+        assert_eq!(
+            filter["spec"]["workloadSelector"],
+            json!({ "labels": { "gateway.networking.k8s.io/gateway-name": "front" } })
+        );
+        assert_eq!(filter["spec"]["priority"], 100);
+        let operations: Vec<String> = filter["spec"]["configPatches"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|patch| {
+                format!(
+                    "{} {}",
+                    patch["applyTo"].as_str().unwrap(),
+                    patch["patch"]["operation"].as_str().unwrap()
+                )
+            })
+            .collect();
+        assert_eq!(
+            operations,
+            [
+                "NETWORK_FILTER MERGE",
+                "HTTP_FILTER INSERT_FIRST",
+                "ROUTE_CONFIGURATION MERGE",
+                "HTTP_FILTER INSERT_BEFORE",
+                "HTTP_FILTER INSERT_BEFORE",
+                "HTTP_FILTER INSERT_BEFORE",
+                "VIRTUAL_HOST MERGE"
+            ]
+        );
+    }
+}
+
+/// What an object without patches on routes can break: nothing of the routes.
+#[test]
+fn no_patch_names_a_route_or_a_cluster() {
+    for input in [SHOP.to_owned(), split()] {
+        let run = Generated::istio(&input);
+        assert_eq!(run.patches("HTTP_ROUTE"), Vec::<&Value>::new());
+        assert_eq!(run.virtual_hosts(), ["*:80"]);
+        let filter = run.first("EnvoyFilter");
+        assert_eq!(filter["metadata"].get("annotations"), None);
+        for word in ["outbound|", "cluster", "weight", "\"route\":", "default.web.0"] {
+            assert!(!filter.to_string().contains(word), "{word}: {filter:#}");
+        }
+    }
+}
+
+#[test]
+fn the_filters_stand_before_the_router_and_are_off() {
     let run = Generated::istio(SHOP);
+    let filters = run.patches("HTTP_FILTER");
     assert_eq!(
-        run.at("/items/1/spec/workloadSelector"),
-        &json!({ "labels": { "gateway.networking.k8s.io/gateway-name": "front" } })
-    );
-    assert_eq!(run.at("/items/1/spec/priority"), 100);
-    let operations: Vec<String> = run
-        .at("/items/1/spec/configPatches")
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|patch| {
-            format!(
-                "{} {}",
-                patch["applyTo"].as_str().unwrap(),
-                patch["patch"]["operation"].as_str().unwrap()
-            )
-        })
-        .collect();
-    assert_eq!(
-        operations,
+        texts(&filters, "/patch/value/name"),
         [
-            "NETWORK_FILTER MERGE",
-            "HTTP_FILTER INSERT_FIRST",
-            "ROUTE_CONFIGURATION MERGE",
-            "HTTP_FILTER INSERT_BEFORE",
-            "HTTP_FILTER INSERT_BEFORE",
-            "HTTP_ROUTE MERGE"
+            "mooring.header_sanitizer",
+            "mooring.header_relay",
+            "mooring.stateful_session",
+            "mooring.stateful_session.strict"
         ]
     );
+    for filter in filters {
+        assert_eq!(filter["patch"]["value"]["disabled"], true, "{filter:#}");
+    }
 }
 
 /// By the name that each Istio gives the filter of a `WasmPlugin`.
 #[test]
-fn the_filter_runs_for_the_routes_that_turn_it_on_only() {
+fn the_module_runs_for_the_virtual_hosts_that_turn_it_on_only() {
     for (version, filter) in [
         ("1.25", "extenstions.istio.io/wasmplugin/default.mooring-front"),
         ("1.29", "extensions.istio.io/wasmplugin/default.mooring-front"),
@@ -114,99 +156,104 @@ fn the_filter_runs_for_the_routes_that_turn_it_on_only() {
             "extensions.istio.io/trafficextension/default.mooring-front~istio-translated-wasmplugin",
         ),
     ] {
-        let run = mooring()
-            .args([
-                "generate",
-                "-f",
-                "-",
-                "--wasm",
-                "https://x",
-                "-o",
-                "json",
-                "--istio-version",
-                version,
-            ])
-            .stdin(SHOP)
-            .assert()
-            .success();
-        let list: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
-        let filters = |patch: usize| {
-            let pointer = format!("/items/1/spec/configPatches/{patch}/patch/value/typed_per_filter_config");
-            list.pointer(&pointer).unwrap()
-        };
+        let run = Generated::istio_with(&["--istio-version", version], SHOP);
         let of = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
+        let everywhere = run.patches("ROUTE_CONFIGURATION");
+        let [everywhere] = everywhere.as_slice() else {
+            panic!("{everywhere:?}")
+        };
+        assert_eq!(everywhere["match"], json!({ "context": "GATEWAY" }));
         assert_eq!(
-            filters(2),
-            &json!({ filter: { "@type": of, "disabled": true } }),
+            everywhere["patch"]["value"],
+            json!({ "typed_per_filter_config": { filter: { "@type": of, "disabled": true } } }),
             "{version}"
         );
         let wasm = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
         let on = json!({ "@type": of, "config": { "@type": wasm }, "is_optional": true });
-        assert_eq!(filters(5).get(filter), Some(&on), "{version}");
+        let host = run.virtual_host("*:80");
+        assert_eq!(host["typed_per_filter_config"].get(filter), Some(&on), "{version}");
     }
 }
 
 #[test]
-fn a_rule_with_one_backend_has_no_choice() {
+fn a_virtual_host_turns_on_what_its_rules_need() {
+    let filters = |input: &str| {
+        let run = Generated::istio(input);
+        let host = run.virtual_host("*:80");
+        assert_eq!(
+            host["request_headers_to_remove"],
+            json!(["x-mooring-backend", "x-mooring-host", "x-mooring-host-strict"])
+        );
+        let filters = host["typed_per_filter_config"].as_object().unwrap();
+        let names = filters.keys().filter(|name| name.starts_with("mooring."));
+        names.cloned().collect::<Vec<String>>()
+    };
+    let (sanitizer, pin) = ("mooring.header_sanitizer", "mooring.stateful_session");
+    assert_eq!(filters(SHOP), [sanitizer, pin]);
+    let strict = shop_with(
+        "  name: sticky\n",
+        "  name: sticky\n  annotations: {mooring.dev/strict: \"true\"}\n",
+    );
+    assert_eq!(filters(&strict), [sanitizer, pin, "mooring.stateful_session.strict"]);
+}
+
+#[test]
+fn a_rule_with_one_backend_has_no_session_routes() {
     let run = Generated::istio(SHOP);
-    assert_eq!(
-        run.at("/items/1/spec/configPatches/5/match/routeConfiguration"),
-        &json!({ "vhost": { "route": { "name": "default.web.0" } } })
-    );
-    let patch = run.at("/items/1/spec/configPatches/5/patch/value");
-    assert_eq!(patch.get("route"), None);
-    assert_eq!(
-        patch.get("request_headers_to_remove"),
-        Some(&json!(["x-mooring-backend", "x-mooring-host"]))
-    );
+    assert_eq!(run.objects("HTTPRoute"), Vec::<&Value>::new());
+    assert_eq!(run.rule(0)["backends"], json!([{ "key": "web.default:80" }]));
+    assert_eq!(run.rule(0)["virtualHosts"], json!(["*:80"]));
 }
 
 #[test]
-fn a_split_chooses_by_key_and_falls_back_to_the_heaviest() {
+fn a_split_has_a_session_route_for_each_backend() {
     let run = Generated::istio(&split());
-    let matcher = run.at(
-        "/items/1/spec/configPatches/5/patch/value/route/inline_cluster_specifier_plugin/extension/typed_config/cluster_matcher",
+    let key = |backend: &str| json!([{ "headers": [{ "name": "x-mooring-backend", "value": format!("HTTPRoute/default/web#0/{backend}") }] }]);
+    let route = |name: &str| {
+        json!({
+            "backendRefs": [{ "name": name, "port": 80 }],
+            "matches": key(&format!("{name}.default:80")),
+        })
+    };
+    assert_eq!(
+        run.objects("HTTPRoute"),
+        [&json!({
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {
+                "annotations": { "mooring.dev/rule": "HTTPRoute/default/web#0" },
+                "labels": { "app.kubernetes.io/managed-by": "mooring" },
+                "name": "mooring-web-3abf744e",
+                "namespace": "default",
+            },
+            "spec": {
+                "parentRefs": [{ "name": "front" }],
+                "rules": [route("web"), route("beta"), route("gone")],
+            },
+        })]
     );
-    let cluster = |action: &Value| action.pointer("/action/typed_config/cluster").unwrap().clone();
-    let map = matcher
-        .pointer("/matcher_tree/exact_match_map/map")
+    // No client may name a session route, and nothing may ask for one that is not there.
+    let kinds: Vec<&Value> = run
+        .at("/items")
+        .as_array()
         .unwrap()
-        .as_object()
-        .unwrap();
-    let clusters: Vec<(&String, Value)> = map.iter().map(|(key, action)| (key, cluster(action))).collect();
+        .iter()
+        .map(|item| &item["kind"])
+        .collect();
+    assert_eq!(kinds, ["EnvoyFilter", "HTTPRoute", "WasmPlugin"]);
+    let backend = |name: &str| json!({ "key": format!("{name}.default:80") });
     assert_eq!(
-        clusters,
-        [
-            (
-                &"beta.default:80".to_owned(),
-                json!("outbound|80||beta.default.svc.cluster.local")
-            ),
-            (
-                &"gone.default:80".to_owned(),
-                json!("outbound|80||gone.default.svc.cluster.local")
-            ),
-            (
-                &"web.default:80".to_owned(),
-                json!("outbound|80||web.default.svc.cluster.local")
-            ),
-        ]
-    );
-    assert_eq!(
-        cluster(matcher.get("on_no_match").unwrap()),
-        json!("outbound|80||beta.default.svc.cluster.local")
-    );
-    assert_eq!(
-        run.at("/items/1/metadata/annotations/envoyfilter.istio.io~1referenced-services"),
-        "default/beta.default.svc.cluster.local,default/gone.default.svc.cluster.local,default/web.default.svc.cluster.local"
+        run.rule(0)["backends"],
+        json!([backend("web"), backend("beta"), backend("gone")])
     );
 }
 
 #[test]
-fn of_equal_backends_the_first_is_the_primary() {
-    let run = Generated::istio(&split().replace("weight: 9", "weight: 1"));
-    let fallback = "/items/1/spec/configPatches/5/patch/value/route/inline_cluster_specifier_plugin/extension/typed_config/\
-                    cluster_matcher/on_no_match/action/typed_config/cluster";
-    assert_eq!(run.at(fallback), "outbound|80||web.default.svc.cluster.local");
+fn weights_stay_where_they_are() {
+    let changed = split()
+        .replace("weight: 9", "weight: 1")
+        .replace("weight: 0", "weight: 50");
+    assert_eq!(Generated::istio(&changed).value, Generated::istio(&split()).value);
 }
 
 #[test]
@@ -237,30 +284,23 @@ fn rules_of_one_name_are_told_apart_by_their_virtual_hosts() {
             rule.get("virtualHosts").cloned(),
         )
     };
-    assert_eq!(
-        rule(0),
-        (
-            json!("all"),
-            json!("HTTPRoute/default/a/all"),
-            Some(json!(["a.example:80"]))
-        )
+    let expected = |route: &str, id: &str, host: &str| (json!(route), json!(id), Some(json!([host])));
+    assert_eq!(rule(0), expected("all", "HTTPRoute/default/a/all", "a.example:80"));
+    assert_eq!(rule(1), expected("all", "HTTPRoute/default/b/all", "b.example:80"));
+    assert_eq!(rule(2), expected("default.web.0", "HTTPRoute/default/web#0", "*:80"));
+    assert_eq!(run.virtual_hosts(), ["*:80", "a.example:80", "b.example:80"]);
+}
+
+#[test]
+fn a_rule_names_all_its_virtual_hosts() {
+    let input = shop_with("  rules:\n", "  hostnames: [b.example, a.example]\n  rules:\n").replace(
+        "    protocol: HTTP\n",
+        "    protocol: HTTP\n  - {name: other, port: 8080, protocol: HTTP, hostname: a.example}\n",
     );
-    assert_eq!(
-        rule(1),
-        (
-            json!("all"),
-            json!("HTTPRoute/default/b/all"),
-            Some(json!(["b.example:80"]))
-        )
-    );
-    assert_eq!(
-        rule(2),
-        (json!("default.web.0"), json!("HTTPRoute/default/web#0"), None)
-    );
-    assert_eq!(
-        run.at("/items/1/spec/configPatches/5/match/routeConfiguration/vhost"),
-        &json!({ "name": "a.example:80", "route": { "name": "all" } })
-    );
+    let run = Generated::istio(&input);
+    let hosts = ["a.example:80", "b.example:80", "a.example:8080"];
+    assert_eq!(run.rule(0)["virtualHosts"], json!(hosts));
+    assert_eq!(run.virtual_hosts(), hosts);
 }
 
 #[test]
@@ -407,7 +447,7 @@ fn the_checksum_of_the_module() {
             .assert();
         let output = run.get_output();
         let value: Option<Value> = serde_json::from_slice(&output.stdout).ok();
-        let sha256 = value.map(|value| value.pointer("/items/0/spec/sha256").cloned());
+        let sha256 = value.map(|value| value.pointer("/items/1/spec/sha256").cloned());
         (sha256, String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let ok = |text: &str| (Some(Some(json!(text))), String::new());
@@ -468,10 +508,10 @@ fn each_gateway_gets_its_own_objects() {
     assert_eq!(
         names,
         [
+            "EnvoyFilter default/mooring-front-http",
+            "EnvoyFilter infra/mooring-side-http",
             "WasmPlugin default/mooring-front",
-            "EnvoyFilter default/mooring-front",
             "WasmPlugin infra/mooring-side",
-            "EnvoyFilter infra/mooring-side",
         ]
     );
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{SHOP, mooring, shop_with};
+use common::{SHOP, classic::CLASSIC, mooring, shop_with};
 use serde_json::{Value, json};
 use snapbox::{IntoData as _, cmd::OutputAssert, str};
 
@@ -19,26 +19,50 @@ fn generate(version: &str, flags: &[&str], input: &str) -> OutputAssert {
     run.args(flags).stdin(input).assert()
 }
 
-fn annotation(version: &str) -> Option<String> {
-    let run = generate(version, &[], SHOP).code(0);
-    let value: Value = serde_json::from_slice(&run.get_output().stdout).unwrap_or_default();
-    assert_eq!(value.pointer("/items/1/kind"), Some(&json!("EnvoyFilter")));
-    let annotation = value.pointer("/items/1/metadata/annotations/envoyfilter.istio.io~1referenced-services")?;
+fn generated(version: &str, input: &str) -> Value {
+    let run = generate(version, &[], input).code(0);
+    serde_json::from_slice(&run.get_output().stdout).unwrap_or_default()
+}
+
+/// How the `EnvoyFilter` names the Services of its routes.
+fn annotation(version: &str, input: &str) -> Option<String> {
+    let value = generated(version, input);
+    let items = value.get("items").and_then(Value::as_array);
+    let filter = items.and_then(|items| items.iter().find(|item| item["kind"] == "EnvoyFilter"));
+    let annotation = filter?.pointer("/metadata/annotations/envoyfilter.istio.io~1referenced-services")?;
     annotation.as_str().map(str::to_owned)
 }
 
 #[test]
-fn services_are_named_in_the_form_that_istiod_reads() {
-    let host = "web.default.svc.cluster.local";
+fn services_of_inserted_routes_are_named_in_the_form_that_istiod_reads() {
+    let host = "reviews.bookinfo.svc.cluster.local";
     for (position, version) in VERSIONS.into_iter().enumerate() {
         let expected = match position {
             0..4 => None,
             4..7 => Some(host.to_owned()),
-            _ => Some(format!("default/{host}")),
+            _ => Some(format!("bookinfo/{host}")),
         };
-        assert_eq!(annotation(version), expected, "{version}");
+        assert_eq!(annotation(version, CLASSIC), expected, "{version}");
+        assert_eq!(annotation(version, SHOP), None, "no patch names a cluster");
     }
-    assert_eq!(annotation("1.26.8"), Some(host.to_owned()));
+    assert_eq!(annotation("1.26.8", CLASSIC), Some(host.to_owned()));
+}
+
+#[test]
+fn headers_of_clients_are_removed_by_prefix_from_1_28_on() {
+    let by_prefix = json!([{ "remove_on_match": { "key_matcher": { "prefix": "x-mooring-" } } }]);
+    let by_name = json!([
+        { "remove": "x-mooring-backend" },
+        { "remove": "x-mooring-host" },
+        { "remove": "x-mooring-host-strict" },
+    ]);
+    for (position, version) in VERSIONS.into_iter().enumerate() {
+        let value = generated(version, SHOP);
+        let mutations = "/items/0/spec/configPatches/0/patch/value/typed_config/early_header_mutation_extensions/0/\
+                         typed_config/mutations";
+        let expected = if position < 6 { &by_name } else { &by_prefix };
+        assert_eq!(value.pointer(mutations), Some(expected), "{version}");
+    }
 }
 
 #[test]
@@ -66,18 +90,23 @@ For more information, try '--help'.
 }
 
 #[test]
-fn a_split_needs_1_27() {
+fn every_version_takes_splits() {
     let split = shop_with(
         "      port: 80\n---",
         "      port: 80\n    - {name: api, port: 80}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: api, labels: \
          {istio.io/persistent-session: mooring}}\nspec: {ports: [{port: 80}]}\n---",
     );
-    generate("1.27", &[], &split).code(0);
-    let run = generate("1.26", &[], &split).code(1).stdout_eq("");
-    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
-    let message = "error[Unsupported]: sessions and canaries over 2 backends need Istio 1.27 or later, and this is for Istio \
-                   1.26: Envoy cannot choose the backend of a request before\n  --> <stdin>:20:5\n";
-    assert!(stderr.starts_with(message) || stderr.contains(message), "{stderr}");
+    let newest = generated("1.31", &split);
+    let route = newest.pointer("/items/1");
+    assert_eq!(route.map(|route| &route["kind"]), Some(&json!("HTTPRoute")));
+    for version in VERSIONS {
+        let value = generated(version, &split);
+        assert_eq!(value.pointer("/items/1"), route, "{version}");
+        assert_eq!(
+            value.pointer("/items/2/spec/pluginConfig"),
+            newest.pointer("/items/2/spec/pluginConfig")
+        );
+    }
 }
 
 #[test]

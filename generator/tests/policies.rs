@@ -55,8 +55,9 @@ fn a_backend_lb_policy() {
         run.rule(0),
         &json!({
             "route": "default.web.0",
+            "virtualHosts": ["*:80"],
             "id": "HTTPRoute/default/web#0",
-            "backends": [{ "key": "web.default:80", "weight": 1 }],
+            "backends": [{ "key": "web.default:80" }],
             "session": {
                 "name": "shop",
                 "type": "Cookie",
@@ -149,6 +150,7 @@ fn annotations_say_what_gateway_api_has_no_field_for() {
             "absoluteTimeout": "1h",
             "idleTimeout": "10m",
             "refreshInterval": "30s",
+            "strict": true,
             "forwardToken": true,
             "cookie": {
                 "domain": "example.com",
@@ -162,10 +164,18 @@ fn annotations_say_what_gateway_api_has_no_field_for() {
             },
         })
     );
-    let strict =
-        "/items/1/spec/configPatches/5/patch/value/typed_per_filter_config/mooring.pin/stateful_session/strict";
-    assert_eq!(run.at(strict), true);
-    assert_eq!(Generated::istio(SHOP).value.pointer(strict), None);
+    let strict = |run: &Generated| {
+        let filters = run.virtual_host("*:80").get("typed_per_filter_config").cloned();
+        filters
+            .unwrap_or_default()
+            .get("mooring.stateful_session.strict")
+            .cloned()
+    };
+    let pin = strict(&run).unwrap_or_default();
+    assert_eq!(pin.pointer("/stateful_session/strict"), Some(&json!(true)));
+    let header = "/stateful_session/session_state/typed_config/name";
+    assert_eq!(pin.pointer(header), Some(&json!("x-mooring-host-strict")));
+    assert_eq!(strict(&Generated::istio(SHOP)), None);
 }
 
 #[test]
@@ -261,7 +271,7 @@ fn a_policy_on_some_backends_holds_for_the_whole_rule() {
     let run = Generated::istio(&format!("{input}---\n{second}"));
     assert_eq!(
         run.rule(0).pointer("/backends"),
-        Some(&json!([{ "key": "web.default:80", "weight": 9 }, { "key": "beta.default:80", "weight": 1 }]))
+        Some(&json!([{ "key": "web.default:80" }, { "key": "beta.default:80" }]))
     );
     assert_eq!(
         run.findings,
@@ -320,8 +330,10 @@ fn references_to_one_port_are_one_backend() {
     let run = Generated::istio(&input);
     assert_eq!(
         run.rule(0).pointer("/backends"),
-        Some(&json!([{ "key": "web.default:80", "weight": 5 }]))
+        Some(&json!([{ "key": "web.default:80" }]))
     );
+    // One backend is no split, so there is nothing to choose.
+    assert!(run.objects("HTTPRoute").is_empty());
 }
 
 #[test]

@@ -196,6 +196,7 @@ fn the_json_of_a_sound_shop() {
                     "idleTimeout": "10m",
                     "cookie": validated(SHOP)["rules"][0]["session"]["cookie"],
                 },
+                "sessionRoutes": 0,
                 "strict": false,
             }],
         })

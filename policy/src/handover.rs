@@ -8,7 +8,7 @@ pub const BACKEND_HEADER: &str = "x-mooring-backend";
 /// `ip:port`.
 pub const HOST_HEADER: &str = "x-mooring-host";
 
-/// The same for rules whose sessions are strict, read by a `stateful_session` filter of its own.
+/// The same, set as well where the sessions of a rule are strict, and read by a `stateful_session` filter of its own.
 pub const STRICT_HOST_HEADER: &str = "x-mooring-host-strict";
 
 /// What the names of all these headers begin with.
@@ -22,7 +22,7 @@ pub const RELAYED: &str = "relay";
 /// The property that the filter sets instead of the header for the host; Envoy puts `wasm.` before it.
 pub const HOST_STATE: &str = "mooring_host";
 
-/// The same in place of the strict header.
+/// The property in place of that header.
 pub const STRICT_HOST_STATE: &str = "mooring_host_strict";
 
 /// The property that the filter sets instead of the `Cookie` line.

@@ -75,7 +75,7 @@ pub fn emit(
     let mut names = BTreeMap::new();
     let mut plugins = Vec::new();
     for gateway in managed {
-        let routes = raw_routes::Routes::new(inventory, raw);
+        let routes = raw_routes::Routes::new(inventory, raw, options.version);
         let filters = parts::split(gateway, &routes, options, report);
         let plugin = Object::new(gateway, "WasmPlugin", "", wasm_plugin(gateway, options, report));
         size::check_plugin(gateway, &plugin, report);

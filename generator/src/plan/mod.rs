@@ -337,6 +337,15 @@ impl Rule<'_> {
         self.is_managed() && self.backends.len() > 1
     }
 
+    /// The name of one of the objects with its session routes, which are numbered from 1 on.
+    #[must_use]
+    pub fn session_routes(&self, number: usize) -> String {
+        match number {
+            1 => self.session_routes.clone(),
+            _ => format!("{}-{number}", self.session_routes),
+        }
+    }
+
     /// How many Envoy routes it is in a virtual host, without its session routes.
     #[must_use]
     pub fn route_count(&self) -> usize {

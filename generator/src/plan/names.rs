@@ -120,7 +120,7 @@ mod tests {
             let id = Id::new("shop", route);
             session_routes(&id, &route_id(Kind::HttpRoute, &id, Some(rule), 0))
         };
-        assert_eq!(name("cart", "main"), "mooring-cart-12345678");
+        assert_eq!(name("cart", "main"), "mooring-cart-a43a9214");
         assert_ne!(name("a.b", "c"), name("a", "b.c"));
         assert_ne!(name("a-b", "c"), name("a", "b-c"));
         let long = name(&"a".repeat(253), "main");

@@ -10,6 +10,10 @@ use crate::{
     kind::Kind,
 };
 
+/// How many objects the session routes of a rule can be: one for each backend at most, and a rule has 16 of these (Gateway API:
+/// `maxItems`).
+const MAX_OBJECTS: usize = 16;
+
 /// How many session routes a virtual host may have without a warning. Envoy tries the routes of a virtual host one after the
 /// other: each takes some 470 instructions of a request, and so many about as much as all that Mooring does besides.
 const MANY: usize = 200;
@@ -17,24 +21,26 @@ const MANY: usize = 200;
 /// What a route takes that does not match, measured on Envoy 1.40.
 const INSTRUCTIONS: usize = 470;
 
-/// Reports an object of the user's that has the name that the session routes would have.
+/// Reports an object of the user's that has a name that the session routes would have.
 pub fn check(rule: &Rule, inventory: &Inventory, report: &mut Report) {
     let routes = match rule.route.spec.kind {
+        _ if !rule.has_session_routes() => return,
         Kind::HttpRoute => &inventory.http_routes,
         Kind::GrpcRoute => &inventory.grpc_routes,
         // Those of a VirtualService are patches.
         _ => return,
     };
-    let id = Id::new(&rule.route.id.namespace, &rule.session_routes);
-    if let Some(other) = routes.get(&id).filter(|_| rule.has_session_routes()) {
-        let message = format!(
-            "the {} {id} has the name of the session routes of the rule {}, which would replace it",
-            rule.route.spec.kind, rule.id
-        );
-        let diagnostic = Diagnostic::error(Code::Duplicate, message).at(rule.route.place_of(rule.wire));
-        let diagnostic = diagnostic.with(other.place(), "the other route");
-        report.add(diagnostic.help("give that route a name that does not begin with `mooring-`"));
-    }
+    let ids = (1..=MAX_OBJECTS).map(|number| Id::new(&rule.route.id.namespace, &rule.session_routes(number)));
+    let Some(other) = ids.into_iter().find_map(|id| routes.get(&id)) else {
+        return;
+    };
+    let message = format!(
+        "the {} {} has the name of the session routes of the rule {}, which would replace it",
+        rule.route.spec.kind, other.id, rule.id
+    );
+    let diagnostic = Diagnostic::error(Code::Duplicate, message).at(rule.route.place_of(rule.wire));
+    let diagnostic = diagnostic.with(other.place(), "the other route");
+    report.add(diagnostic.help("give that route a name that does not begin with `mooring-`"));
 }
 
 /// Warns of virtual hosts with very many session routes.

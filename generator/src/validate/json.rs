@@ -113,6 +113,7 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
         "canaryPolicy": canary,
         "condition": status.own.as_ref().map_or("Accepted", Condition::reason),
         "session": status.session.config,
+        "sessionRoutes": status.session_routes,
         "strict": status.session.config.strict,
     })
 }

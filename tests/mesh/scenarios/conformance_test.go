@@ -200,7 +200,7 @@ func untilItExpires(t *testing.T, w wire) {
 }
 
 func aHeaderKeepsThePod(t *testing.T, w wire) {
-	name := w.kind + "-session"
+	name := "x-" + w.kind + "-session"
 	first := w.to(t, "header")
 	session := first.Header.Get(name)
 	if session == "" || len(first.SetCookie) > 0 {

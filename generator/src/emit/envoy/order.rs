@@ -27,7 +27,8 @@ pub struct Precedence<'a> {
 }
 
 impl<'a> Precedence<'a> {
-    /// The precedence of a match of a rule. A session route has one header more.
+    /// The precedence of a match of a rule. A session route has one header more; where headers do not count, it stands before
+    /// its rule.
     pub fn new(rule: &'a Rule, one: &Match, of_session: bool) -> Self {
         // In a VirtualService the first match wins, whatever it is.
         let in_order = rule.route.spec.kind == Kind::VirtualService;
@@ -42,7 +43,11 @@ impl<'a> Precedence<'a> {
             },
             path_length: Reverse(if in_order { 0 } else { one.path_value().len() }),
             method: Reverse(!in_order && one.method.is_some()),
-            headers: Reverse(if in_order { 0 } else { one.headers.len() }.saturating_add(of_session.into())),
+            headers: Reverse(if in_order {
+                0
+            } else {
+                one.headers.len().saturating_add(of_session.into())
+            }),
             query_params: Reverse(if in_order { 0 } else { one.query_params.len() }),
             // A route whose age is not known is taken for new.
             created: (created.is_none(), created),

@@ -8,13 +8,15 @@
 use mooring_policy::handover::{BACKEND_HEADER, session_key};
 use serde_json::{Map, Value, json};
 
-use super::{pieces::type_url, route_patch};
+use super::{IstioVersion, pieces::type_url, route_patch};
 use crate::{
     dns::{CLUSTER_DOMAIN, full_name},
     document::RawObjects,
     inventory::{Id, Inventory},
     plan::{Backend, Rule, VirtualHost},
 };
+
+mod matches;
 
 /// What istiod writes where nothing is said about retries.
 const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
@@ -23,12 +25,17 @@ const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,ret
 pub struct Routes<'a, 's> {
     inventory: &'a Inventory,
     raw: &'a RawObjects<'s>,
+    version: IstioVersion,
 }
 
 impl<'a, 's> Routes<'a, 's> {
-    /// Looks things up in these.
-    pub fn new(inventory: &'a Inventory, raw: &'a RawObjects<'s>) -> Self {
-        Self { inventory, raw }
+    /// Looks things up in these, and writes as this Istio does.
+    pub fn new(inventory: &'a Inventory, raw: &'a RawObjects<'s>, version: IstioVersion) -> Self {
+        Self {
+            inventory,
+            raw,
+            version,
+        }
     }
 
     /// The patches that insert the session routes of a rule into a virtual host.
@@ -41,24 +48,31 @@ impl<'a, 's> Routes<'a, 's> {
         let routes = rule
             .backends
             .iter()
-            .flat_map(|backend| self.routes(rule, backend, user));
+            .flat_map(|backend| self.routes(rule, backend, user, host.port));
         routes
             .map(|route| route_patch("HTTP_ROUTE", "INSERT_BEFORE", &before, &route))
             .collect()
     }
 
     /// The routes to one backend: one, or where the path is rewritten one for each way to match it.
-    fn routes(&self, rule: &Rule, backend: &Backend, user: &Value) -> Vec<Value> {
+    fn routes(&self, rule: &Rule, backend: &Backend, user: &Value, listener: u16) -> Vec<Value> {
         let key = session_key(&rule.id, &backend.key());
-        let mut route = self.route(rule, backend, user);
+        let mut route = self.route(rule, backend, user, listener);
         let header = json!({ "name": BACKEND_HEADER, "string_match": { "exact": key } });
-        paths(user)
+        let with_key = |mut one: matches::Match| {
+            let headers = one.entry("headers").or_insert_with(|| json!([]));
+            headers
+                .as_array_mut()
+                .into_iter()
+                .for_each(|headers| headers.push(header.clone()));
+            one
+        };
+        matches::of_session(user)
             .into_iter()
-            .map(|mut path| {
-                path.insert("headers".to_owned(), json!([header]));
+            .map(|one| {
                 if let Some(route) = route.as_object_mut() {
                     route.insert("name".to_owned(), key.as_str().into());
-                    route.insert("match".to_owned(), path.into());
+                    route.insert("match".to_owned(), with_key(one).into());
                 }
                 route.clone()
             })
@@ -66,7 +80,7 @@ impl<'a, 's> Routes<'a, 's> {
     }
 
     /// The route without what it matches.
-    fn route(&self, rule: &Rule, backend: &Backend, user: &Value) -> Value {
+    fn route(&self, rule: &Rule, backend: &Backend, user: &Value, listener: u16) -> Value {
         let destination = user
             .pointer(&format!("/route/{}", backend.reference))
             .unwrap_or(&Value::Null);
@@ -75,7 +89,8 @@ impl<'a, 's> Routes<'a, 's> {
         let authority = rewrite.and_then(|rewrite| text(rewrite, "authority"));
         let authority = authority.or_else(|| levels.iter().flatten().find_map(|headers| authority_of(headers)));
         let timeout = text(user, "timeout").unwrap_or("0s");
-        let hash = self.hash_policy(backend);
+        let port = destination.pointer("/destination/port/number").and_then(Value::as_u64);
+        let hash = self.hash_policy(backend, port);
         let action = json!({
             "cluster": backend.cluster(),
             "hash_policy": hash.as_ref().map(|policy| [policy]),
@@ -86,7 +101,7 @@ impl<'a, 's> Routes<'a, 's> {
                 "pattern": { "regex": regex.get("match") },
                 "substitution": regex.get("rewrite"),
             })),
-            "request_mirror_policies": self.mirrors(rule, user),
+            "request_mirror_policies": self.mirrors(rule, user, listener),
             "retry_policy": retry_policy(user.get("retries"), hash.is_some()),
             "timeout": timeout,
         });
@@ -101,11 +116,12 @@ impl<'a, 's> Routes<'a, 's> {
         })
     }
 
-    fn mirrors(&self, rule: &Rule, user: &Value) -> Option<Vec<Value>> {
+    fn mirrors(&self, rule: &Rule, user: &Value, listener: u16) -> Option<Vec<Value>> {
         let single = user.get("mirror").map(|mirror| {
             let percent = user
                 .pointer("/mirrorPercentage/value")
-                .or_else(|| user.get("mirrorPercent"));
+                .or_else(|| user.get("mirrorPercent"))
+                .or_else(|| user.get("mirror_percent"));
             (mirror, percent)
         });
         let several = user.get("mirrors").and_then(Value::as_array).into_iter().flatten();
@@ -119,7 +135,8 @@ impl<'a, 's> Routes<'a, 's> {
                     .map_or(Some(100.0), Value::as_f64)
                     .filter(|percent| *percent > 0.0)?;
                 Some(json!({
-                    "cluster": self.cluster(rule, destination)?,
+                    "cluster": self.cluster(rule, destination, listener)?,
+                    "disable_shadow_host_suffix_append": self.version.mirrors_keep_hosts().then_some(true),
                     "runtime_fraction": { "default_value": fraction(percent) },
                     "trace_sampled": false,
                 }))
@@ -128,28 +145,33 @@ impl<'a, 's> Routes<'a, 's> {
         Some(policies).filter(|policies| !policies.is_empty())
     }
 
-    /// The cluster of a destination. None: there is no such Service.
-    fn cluster(&self, rule: &Rule, destination: &Value) -> Option<String> {
+    /// The cluster of a destination. Where it names no port, it is the one of the Service, or else that of the listener (istiod:
+    /// `GetDestinationCluster`). None: it has no host.
+    fn cluster(&self, rule: &Rule, destination: &Value, listener: u16) -> Option<String> {
         let host = full_name(text(destination, "host")?, &rule.route.id.namespace);
         let subset = text(destination, "subset").unwrap_or("");
-        let port = destination.pointer("/port/number").and_then(Value::as_u64);
-        let of_mesh = || {
-            let (name, namespace) = host.strip_suffix(CLUSTER_DOMAIN)?.split_once('.')?;
-            self.inventory.services.get(&Id::new(namespace, name))
-        };
-        let only_port = || {
-            let service = self.inventory.external_service(&host).or_else(of_mesh)?;
-            service.spec.ports.first().map(|port| u64::from(port.port.value.get()))
-        };
-        let port = port.or_else(only_port)?;
+        let named = destination.pointer("/port/number").and_then(Value::as_u64);
+        let port = named.or_else(|| self.only_port(&host)).unwrap_or(listener.into());
         Some(format!("outbound|{port}|{subset}|{host}"))
     }
 
+    /// The port of a Service that has one only.
+    fn only_port(&self, host: &str) -> Option<u64> {
+        let internal = || {
+            let (name, namespace) = host.strip_suffix(CLUSTER_DOMAIN)?.split_once('.')?;
+            self.inventory.services.get(&Id::new(namespace, name))
+        };
+        let service = self.inventory.external_service(host).or_else(internal)?;
+        match service.spec.ports.as_slice() {
+            [only] => Some(only.port.value.get().into()),
+            _ => None,
+        }
+    }
+
     /// How the `DestinationRule`s of a backend balance by consistent hashing: those of its subset first, and those of its port
-    /// before others.
-    fn hash_policy(&self, backend: &Backend) -> Option<Value> {
+    /// before others. As in istiod, the port is one that the destination names.
+    fn hash_policy(&self, backend: &Backend, port: Option<u64>) -> Option<Value> {
         let host = backend.host();
-        let port = u64::from(backend.port.port.value.get());
         self.inventory.destination_rules_of(&host).find_map(|item| {
             let rule = self.raw.find("DestinationRule", item);
             let subsets = rule
@@ -173,36 +195,6 @@ impl<'a, 's> Routes<'a, 's> {
 
 fn text<'v>(value: &'v Value, field: &str) -> Option<&'v str> {
     value.get(field).and_then(Value::as_str)
-}
-
-/// What a session route matches besides the key. The key is enough, except where a rewrite replaces what was matched.
-fn paths(user: &Value) -> Vec<Map<String, Value>> {
-    let everything = || Map::from_iter([("prefix".to_owned(), json!("/"))]);
-    let rewrites = user.pointer("/rewrite/uri").is_some();
-    let matches = user.get("match").and_then(Value::as_array).filter(|_| rewrites);
-    let paths = matches.into_iter().flatten().map(|one| {
-        let uri = |kind: &str| one.pointer(&format!("/uri/{kind}")).cloned();
-        let (field, value) = uri("exact")
-            .map(|path| ("path", path))
-            .or_else(|| uri("prefix").map(|prefix| ("prefix", prefix)))
-            .or_else(|| uri("regex").map(|regex| ("safe_regex", json!({ "regex": regex }))))
-            .unwrap_or(("prefix", json!("/")));
-        let mut path = Map::from_iter([(field.to_owned(), value)]);
-        if one.get("ignoreUriCase") == Some(&Value::Bool(true)) {
-            path.insert("case_sensitive".to_owned(), false.into());
-        }
-        path
-    });
-    let mut distinct: Vec<Map<String, Value>> = Vec::new();
-    for path in paths {
-        if !distinct.contains(&path) {
-            distinct.push(path);
-        }
-    }
-    if distinct.is_empty() {
-        distinct.push(everything());
-    }
-    distinct
 }
 
 fn retry_policy(retries: Option<&Value>, hashed: bool) -> Option<Value> {
@@ -317,11 +309,9 @@ fn filters(user: &Value) -> Option<Value> {
 }
 
 fn to_fault(fault: &Value) -> Value {
-    let percentage = |of: &Value| {
-        let exact = of.pointer("/percentage/value").and_then(Value::as_f64);
-        let whole = || of.get("percent").and_then(Value::as_f64);
-        exact.or_else(whole).map(fraction)
-    };
+    let percentage = |of: &Value| of.pointer("/percentage/value").and_then(Value::as_f64);
+    // Only a delay has the older field.
+    let whole = |delay: &Value| delay.get("percent").and_then(Value::as_f64);
     let delay = fault.get("delay").filter(|delay| delay.get("fixedDelay").is_some());
     let abort = fault
         .get("abort")
@@ -331,11 +321,11 @@ fn to_fault(fault: &Value) -> Value {
         "abort": abort.map(|abort| json!({
             "grpc_status": text(abort, "grpcStatus").and_then(grpc_status),
             "http_status": abort.get("httpStatus"),
-            "percentage": percentage(abort),
+            "percentage": percentage(abort).map(fraction),
         })),
         "delay": delay.map(|delay| json!({
             "fixed_delay": delay.get("fixedDelay"),
-            "percentage": percentage(delay),
+            "percentage": percentage(delay).or_else(|| whole(delay)).map(fraction),
         })),
     })
 }
@@ -394,8 +384,33 @@ fn to_cors(policy: &Value) -> Value {
         "expose_headers": list("exposeHeaders"),
         "filter_enabled": { "default_value": fraction(100.0) },
         "forward_not_matching_preflights": forwards,
-        "max_age": text(policy, "maxAge").and_then(|age| age.strip_suffix('s')),
+        "max_age": text(policy, "maxAge").and_then(seconds).map(|seconds| seconds.to_string()),
     })
+}
+
+/// The whole seconds of a duration as Istio reads it (Go: `time.ParseDuration`), for the one field of Envoy that is a number in a
+/// text. None: it is no duration.
+fn seconds(text: &str) -> Option<u64> {
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|one: char| !one.is_ascii_digit() && one != '.')?;
+        let (number, tail) = rest.split_at_checked(end)?;
+        let end = tail.find(|one: char| one.is_ascii_digit() || one == '.');
+        let (unit, tail) = tail.split_at_checked(end.unwrap_or(tail.len()))?;
+        let factor = match unit {
+            "h" => 3_600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" | "μs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        total += number.parse::<f64>().ok()? * factor;
+        rest = tail;
+    }
+    format!("{:.0}", f64::floor(total)).parse().ok()
 }
 
 fn to_string_match(matcher: &Value) -> Value {
@@ -412,13 +427,13 @@ fn fraction(percent: f64) -> Value {
 }
 
 /// The ways of hashing that a traffic policy names, the one of the port first.
-fn consistent_hashes(policy: &Value, port: u64) -> Vec<Value> {
+fn consistent_hashes(policy: &Value, port: Option<u64>) -> Vec<Value> {
     let of_ports = policy
         .get("portLevelSettings")
         .and_then(Value::as_array)
         .into_iter()
         .flatten();
-    let of_port = of_ports.filter(|one| one.pointer("/port/number").and_then(Value::as_u64) == Some(port));
+    let of_port = of_ports.filter(|one| port.is_some() && one.pointer("/port/number").and_then(Value::as_u64) == port);
     let policies = of_port.chain([policy]);
     policies
         .filter_map(|policy| policy.pointer("/loadBalancer/consistentHash").cloned())
@@ -439,4 +454,26 @@ fn to_hash_policy(hash: &Value) -> Option<Value> {
     }
     let by_source = hash.get("useSourceIp").and_then(Value::as_bool)?;
     Some(json!({ "connection_properties": { "source_ip": by_source } }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_whole_seconds() {
+        for (text, expected) in [
+            ("24h", 86_400),
+            ("1h30m", 5_400),
+            ("1.5h", 5_400),
+            ("2m1.9s", 121),
+            ("900ms", 0),
+            ("0s", 0),
+        ] {
+            assert_eq!(seconds(text), Some(expected), "{text}");
+        }
+        for text in ["1", "s", "1d", "1h2", "-1s"] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
+    }
 }

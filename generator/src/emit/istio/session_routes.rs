@@ -60,10 +60,7 @@ fn of_rule(rule: &Rule, route: &Value) -> Vec<Output> {
 }
 
 fn object(rule: &Rule, route: &Value, number: usize, rules: &[Value]) -> Output {
-    let name = match number {
-        1 => rule.session_routes.clone(),
-        _ => format!("{}-{number}", rule.session_routes),
-    };
+    let name = rule.session_routes(number);
     let (kind, namespace) = (rule.route.spec.kind.to_string(), &rule.route.id.namespace);
     let (label, value) = MANAGED_BY;
     let mut labels = json!({ label: value });

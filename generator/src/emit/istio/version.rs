@@ -43,6 +43,13 @@ impl IstioVersion {
         self.minor >= 28
     }
 
+    /// Mirrored requests keep their host; before, Envoy put `-shadow` behind it (1.28 and later:
+    /// `DISABLE_SHADOW_HOST_SUFFIX`).
+    #[must_use]
+    pub fn mirrors_keep_hosts(self) -> bool {
+        self.minor >= 28
+    }
+
     /// The name that istiod gives the HTTP filter of a `WasmPlugin`. Where it is another, the filter runs for all routes,
     /// as it would without being told.
     #[must_use]
