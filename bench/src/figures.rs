@@ -10,7 +10,7 @@ use crate::{
     load::Load,
     machine::Processors,
     options::Effort,
-    user::{Protocol, Request},
+    user::{HOSTNAME, Protocol, Request},
     variant::{PLAIN, Recipe, Variant, path},
 };
 
@@ -194,6 +194,7 @@ impl<'a> Bench<'a> {
         let load = Load {
             protocol: situation.protocol,
             request: Request {
+                host: HOSTNAME,
                 path: if situation.kind == Kind::Unmatched {
                     PLAIN.to_owned()
                 } else {

@@ -44,17 +44,20 @@ pub(crate) enum Kind {
     Live,
     /// The client has none.
     New,
-    /// The route has no rule.
+    /// The route has no rule, and others of its virtual host have.
     Unmatched,
+    /// No route of the virtual host has a rule.
+    Elsewhere,
 }
 
 impl Kind {
-    /// A counter that such requests move, and by how many each. The filter does not run for routes without a rule.
+    /// A counter that such requests move, and by how many each. The filter does not run in virtual hosts without a rule.
     fn counter(self) -> (&'static str, u64) {
         match self {
             Self::Live => ("mooring_session_resumed_total", 1),
             Self::New => ("mooring_session_new_total", 1),
-            Self::Unmatched => ("mooring_passed_through_total", 0),
+            Self::Unmatched => ("mooring_passed_through_total", 1),
+            Self::Elsewhere => ("mooring_passed_through_total", 0),
         }
     }
 }

@@ -159,6 +159,13 @@ fn of_requests(results: &Results) -> Vec<Goal> {
             instructions(Mooring, NoFilter, |one| one.unmatched.all),
         ),
         goal(
+            "the same in a virtual host without rules",
+            1.05,
+            Unit::Ratio,
+            instructions(Mooring, NoFilter, |one| one.elsewhere.all)
+                .filter(|ratios| ratios.iter().all(|ratio| ratio.is_finite())),
+        ),
+        goal(
             "p99 against the native cookie, both at 70 % of the rate that saturates the slowest",
             1.10,
             Unit::Ratio,

@@ -12,8 +12,8 @@ use crate::{
     figures::COOKIES,
     gateway::{self, Kind},
     machine::Process,
-    user::{Protocol, Request, User},
-    variant::{PLAIN, Recipe, Variant, path},
+    user::{HOSTNAME, Protocol, Request, User},
+    variant::{ELSEWHERE, PLAIN, Recipe, Variant, path},
 };
 
 /// How many requests are sent before any is counted, and how many are.
@@ -35,6 +35,8 @@ pub(crate) struct Counted {
     pub(crate) live: Count,
     pub(crate) new: Count,
     pub(crate) unmatched: Count,
+    #[serde(default)]
+    pub(crate) elsewhere: Count,
 }
 
 /// Instructions for one request.
@@ -50,8 +52,10 @@ pub(crate) struct Count {
 /// Counts for every gateway.
 pub(crate) async fn measure(pods: &[Ipv4Addr]) -> Result<Vec<Counted>> {
     let mut counted = Vec::new();
+    let alone = Variant::ALL.map(|variant| (variant, 1));
+    let some = [Variant::NoFilter, Variant::MooringSplit].map(|variant| (variant, 100));
     let crowd = [Variant::NoFilter, Variant::Native, Variant::Mooring].map(|variant| (variant, 1_000));
-    for (variant, routes) in Variant::ALL.map(|variant| (variant, 1)).into_iter().chain(crowd) {
+    for (variant, routes) in alone.into_iter().chain(some).chain(crowd) {
         let recipe = Recipe {
             routes,
             ..Recipe::new(variant)
@@ -63,6 +67,7 @@ pub(crate) async fn measure(pods: &[Ipv4Addr]) -> Result<Vec<Counted>> {
             live: gateway.count(Kind::Live).await?,
             new: gateway.count(Kind::New).await?,
             unmatched: gateway.count(Kind::Unmatched).await?,
+            elsewhere: gateway.count(Kind::Elsewhere).await?,
         });
     }
     Ok(counted)
@@ -104,8 +109,12 @@ impl Counting {
 
     async fn count(&self, kind: Kind) -> Result<Count> {
         let request = Request {
+            host: match kind {
+                Kind::Elsewhere => ELSEWHERE,
+                _ => HOSTNAME,
+            },
             path: match kind {
-                Kind::Unmatched => PLAIN.to_owned(),
+                Kind::Unmatched | Kind::Elsewhere => PLAIN.to_owned(),
                 Kind::Live | Kind::New => path(self.routes),
             },
             cookies: COOKIES.to_owned(),

@@ -98,7 +98,7 @@ fn instructions(counted: &[Counted]) -> String {
             })
         };
         format!(
-            "| {} | {} | {:.1} | {:.1} | {} | {} | {:.1} | {:.1} |\n",
+            "| {} | {} | {:.1} | {:.1} | {} | {} | {:.1} | {:.1} | {:.1} |\n",
             one.label,
             one.routes,
             thousands(one.live.all),
@@ -107,14 +107,15 @@ fn instructions(counted: &[Counted]) -> String {
             ratio(Variant::Native),
             thousands(one.new.all),
             thousands(one.unmatched.all),
+            thousands(one.elsewhere.all),
         )
     };
     let rows: String = counted.iter().map(row).collect();
     section(
         "Instructions",
         "In thousands for one request over HTTP/1.1, those of the kernel not counted.\n\n\
-         | gateway | rules | live session | of these the module's own | against no filter | against native | new session | on a route without a rule |\n\
-         |---|---|---|---|---|---|---|---|\n",
+         | gateway | rules | live session | of these the module's own | against no filter | against native | new session | on a route without a rule | in a virtual host without rules |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
         &rows,
     )
 }

@@ -18,7 +18,7 @@ use crate::{
     gateway::{Gateway, Kind},
     load::Load,
     machine::Processors,
-    user::{Protocol, Request},
+    user::{HOSTNAME, Protocol, Request},
     variant::{Recipe, Variant, path},
 };
 
@@ -113,6 +113,7 @@ async fn resident(
     let load = Load {
         protocol: Protocol::Http1,
         request: Request {
+            host: HOSTNAME,
             path: path(recipe.routes),
             cookies: String::new(),
         },

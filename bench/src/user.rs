@@ -40,6 +40,7 @@ pub(crate) enum Protocol {
 /// What a user asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
+    pub(crate) host: &'static str,
     pub(crate) path: String,
     /// The application's own cookies, as a `Cookie` line; may be empty.
     pub(crate) cookies: String,
@@ -102,10 +103,10 @@ impl User {
     pub(crate) async fn begin(&mut self, request: &Request, keep: bool) -> Result<()> {
         self.headers = HeaderMap::new();
         if self.protocol == Protocol::Http2 {
-            self.uri = format!("http://{HOSTNAME}{}", request.path).parse()?;
+            self.uri = format!("http://{}{}", request.host, request.path).parse()?;
         } else {
             self.uri = request.path.parse()?;
-            self.headers.insert(HOST, HeaderValue::from_static(HOSTNAME));
+            self.headers.insert(HOST, HeaderValue::from_static(request.host));
         }
         self.headers.insert(
             USER_AGENT,

@@ -12,8 +12,10 @@ use crate::{certificate::Certificate, upstream};
 pub(crate) const EMPTY_MODULE: &str = "mooring-bench-empty.wasm";
 /// The session's name.
 const SESSION: &str = "cart";
-/// The path of the route without a rule.
+/// The path of the routes without a rule.
 pub(crate) const PLAIN: &str = "/plain";
+/// The host name under which there is such a route and no other.
+pub(crate) const ELSEWHERE: &str = "elsewhere.example.com";
 
 /// What stands in the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,11 +26,11 @@ pub(crate) enum Variant {
     Native,
     /// An empty module that is built on the proxy-wasm crate.
     Empty,
-    /// What Mooring puts beside its module: guard, pin and choice.
+    /// What Mooring puts beside its module: sanitizer and pin.
     Pieces,
     /// Mooring as it is shipped, where the rule has one backend.
     Mooring,
-    /// Mooring as it is shipped, where the rule splits between two backends.
+    /// Mooring as it is shipped, where the rule splits between two backends, each of which has a session route.
     MooringSplit,
 }
 
@@ -112,7 +114,7 @@ impl Recipe {
             Variant::Empty => {
                 let empty = filters(manager)?.iter().find(|filter| is_wasm(filter)).cloned();
                 let mut empty = empty.context("a wasm filter")?;
-                // Without the routes' configuration, nothing would turn it on.
+                // Without the virtual hosts' configuration, nothing would turn it on.
                 empty.as_object_mut().context("a filter")?.remove("disabled");
                 let plugin = empty.pointer_mut("/typed_config/config").context("a plugin")?;
                 put(plugin, "/vm_config/code/local/filename", json!(module(EMPTY_MODULE)?))?;
@@ -145,6 +147,11 @@ fn manifests(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
     };
     let mut all = Manifests::new()
         .route(&Route::new("plain").rule(Rule::to("plain").below(PLAIN)))
+        .route(
+            &Route::new("elsewhere")
+                .host(ELSEWHERE)
+                .rule(Rule::to("plain").below(PLAIN)),
+        )
         .yaml(&service("plain", pods));
     for (name, _) in backends {
         let policy = Policy::on(name, session.clone()).dialect(Dialect::BackendLb);
@@ -220,12 +227,10 @@ fn bare(manager: &mut Map<String, Value>, before_router: Vec<Value>) -> Result<(
     let hosts = manager
         .get_mut("route_config")
         .and_then(|config| config.get_mut("virtual_hosts"));
-    for host in hosts.and_then(Value::as_array_mut).context("virtual hosts")? {
-        let routes = host.get_mut("routes").and_then(Value::as_array_mut).context("routes")?;
-        for route in routes.iter_mut().filter_map(Value::as_object_mut) {
-            route.remove("typed_per_filter_config");
-            route.remove("request_headers_to_remove");
-        }
+    let hosts = hosts.and_then(Value::as_array_mut).context("virtual hosts")?;
+    for host in hosts.iter_mut().filter_map(Value::as_object_mut) {
+        host.remove("typed_per_filter_config");
+        host.remove("request_headers_to_remove");
     }
     Ok(())
 }

@@ -7,9 +7,10 @@ use std::{
 
 use mooring_generator::{
     cli::Format,
-    diagnostic::Report,
+    diagnostic::{Diagnostic, Report},
     emit::{FailStrategy, Output, envoy, istio},
     generate::{Target, generate},
+    left_out::What,
     output,
     source::Sources,
     validate,
@@ -20,6 +21,8 @@ use mooring_policy::{
 };
 use serde_json::Value;
 
+use crate::reference;
+
 /// Checks a text as the input of the command.
 pub fn check(text: &[u8]) {
     let Ok(text) = str::from_utf8(text) else { return };
@@ -28,29 +31,36 @@ pub fn check(text: &[u8]) {
 
     let told = validate(&whole);
     let istio = run(&whole, &istio_newest());
-    assert!(
-        told["valid"] == true || istio.is_none(),
-        "generated from what validate refuses"
-    );
     let envoy = run(&whole, &local_envoy());
-    if let Some(outputs) = &envoy {
+    for run in [&istio, &envoy] {
+        assert!(
+            told["valid"] == true || run.report.has_errors(),
+            "validate says more than generate"
+        );
+    }
+    if let Some(outputs) = &envoy.outputs {
         let [bootstrap] = outputs.as_slice() else {
             panic!("there is more than one bootstrap")
         };
-        check_envoy(&bootstrap.value, istio.as_deref());
+        check_envoy(&bootstrap.value, &envoy, &istio);
     }
-    if let Some(outputs) = istio {
-        check_istio(&outputs, text);
-        check_promises(&told, &outputs);
-        // The order of the documents, and in which files they are, means nothing.
-        if let Some(reversed) = reversed(text) {
-            assert_eq!(
-                run(&reversed, &istio_newest()),
-                Some(outputs),
-                "another order, other objects"
-            );
+    if let Some(outputs) = &istio.outputs {
+        check_istio(outputs, text);
+        check_promises(&told, outputs, &istio.report);
+        // The order of the documents, and in which files they are, means nothing, but that the first of one object holds.
+        let duplicate = |found: &&Diagnostic| found.message().ends_with("stands in two documents");
+        if let Some(reversed) = reversed(text).filter(|_| !istio.report.sorted().iter().any(duplicate)) {
+            let other = run(&reversed, &istio_newest()).outputs;
+            assert!(other.as_ref() == Some(outputs), "another order, other objects");
         }
     }
+}
+
+/// What a run of the command comes to.
+struct Run {
+    /// What it writes. None: nothing.
+    outputs: Option<Vec<Output>>,
+    report: Report,
 }
 
 fn istio_newest() -> Target {
@@ -84,16 +94,19 @@ fn validate(sources: &Sources) -> Value {
     told
 }
 
-/// What is generated, unless the input is wrong.
-fn run(sources: &Sources, target: &Target) -> Option<Vec<Output>> {
+/// What is generated. What is wrong is left out of it.
+fn run(sources: &Sources, target: &Target) -> Run {
     let mut report = Report::default();
     let outputs = generate(sources, target, &mut report);
     say(&report, sources);
-    if report.has_errors() {
-        return None;
-    }
-    check_outputs(&outputs);
-    Some(outputs)
+    assert!(
+        report.has_errors() || (report.left_out().is_empty() && !report.is_fatal()),
+        "left out without a word: {}",
+        report.left_out()
+    );
+    let outputs = (!report.is_fatal()).then_some(outputs);
+    outputs.iter().for_each(|outputs| check_outputs(outputs));
+    Run { outputs, report }
 }
 
 fn say(report: &Report, sources: &Sources) {
@@ -122,35 +135,303 @@ fn check_outputs(outputs: &[Output]) {
     }
 }
 
-/// Each object of Istio's two kinds, of one gateway after the other.
+/// Each gateway's filters first, then session routes, then each gateway's module.
 fn check_istio(outputs: &[Output], text: &str) {
-    let grants = grants(text);
-    for pair in outputs.chunks(2) {
-        let [plugin, filter] = pair else {
-            panic!("there is a WasmPlugin without an EnvoyFilter")
-        };
+    let order = |output: &Output| match output.value["kind"].as_str() {
+        Some("EnvoyFilter") => 0,
+        Some("HTTPRoute" | "GRPCRoute") => 1,
+        Some("WasmPlugin") => 2,
+        kind => panic!("an object of the kind {kind:?}"),
+    };
+    assert!(outputs.is_sorted_by_key(order));
+    let of_kind = |kind: usize| outputs.iter().filter(move |output| order(output) == kind);
+    let objects = objects(text);
+    let mut keys = Keys::default();
+    for route in of_kind(1) {
+        keys.add_route(&route.value, objects.as_deref());
+    }
+    let mut filters: Vec<&Value> = of_kind(0).map(|filter| &filter.value).collect();
+    for plugin in of_kind(2) {
         let config = plugin_config(plugin);
-        let routes = filter.value["spec"]["configPatches"]
-            .as_array()
-            .expect("there are patches");
-        let routes: Vec<&Value> = routes.iter().filter(|patch| patch["applyTo"] == "HTTP_ROUTE").collect();
+        let (own, others) = filters
+            .into_iter()
+            .partition(|filter| is_filter_of(filter, &plugin.value));
+        filters = others;
+        let patches = Patches::new(&own);
+        let hosts = config.rules.iter().flat_map(|rule| &rule.virtual_hosts);
+        assert_eq!(patches.hosts, hosts.map(String::as_str).collect());
+        let mut keys_of_patches = BTreeSet::new();
         for rule in &config.rules {
-            check_choice(rule, &routes);
-            if let Some(grants) = &grants {
-                check_namespaces(rule, grants);
+            check_weights(rule);
+            if rule.id.starts_with("VirtualService/") {
+                let named = config.rules.iter().filter(|other| other.id == rule.id);
+                let names: Vec<&str> = named.map(|other| other.route.as_str()).collect();
+                keys_of_patches.extend(patches.check_rule(rule, &names));
+            } else {
+                keys.check_rule(rule);
             }
+            if let Some(objects) = &objects {
+                check_namespaces(rule, objects);
+            }
+        }
+        let of_patches: BTreeSet<String> = patches.routes.iter().map(|route| route.key.to_owned()).collect();
+        assert_eq!(of_patches, keys_of_patches);
+        assert!(keys_of_patches.iter().all(|key| !keys.routes.contains_key(key)));
+    }
+    assert!(filters.is_empty(), "there is an EnvoyFilter without a WasmPlugin");
+    keys.check_all_used();
+}
+
+/// Whether an `EnvoyFilter` is of the gateway of a `WasmPlugin`.
+fn is_filter_of(filter: &Value, plugin: &Value) -> bool {
+    let (filter, plugin) = (&filter["metadata"], &plugin["metadata"]);
+    let number = filter["name"]
+        .as_str()
+        .zip(plugin["name"].as_str())
+        .and_then(|(name, plugin)| name.strip_prefix(plugin)?.strip_prefix("-http"));
+    let is_number = |text: &str| {
+        let digits = text.strip_prefix('-');
+        text.is_empty() || digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    filter["namespace"] == plugin["namespace"] && number.is_some_and(is_number)
+}
+
+/// Weights are those of the user's route, except for clients that the module itself places.
+fn check_weights(rule: &Rule) {
+    let canary = rule.canary.as_ref();
+    let places = canary
+        .is_some_and(|canary| canary.hash_on.is_some() || canary.rules.iter().any(|forcing| forcing.opt_in.is_some()));
+    let mut weights = rule.backends.iter().map(|backend| backend.weight);
+    assert!(weights.all(|weight| weight.is_some() == places), "{}", rule.id);
+}
+
+/// The keys of the backends of a rule, if it has session routes.
+fn keys_of(rule: &Rule) -> Vec<String> {
+    let backends = rule.backends.iter().filter(|_| rule.backends.len() > 1);
+    backends.map(|backend| format!("{}/{}", rule.id, backend.key)).collect()
+}
+
+/// The session routes that are objects, by their keys.
+#[derive(Default)]
+struct Keys {
+    /// The rule that each belongs to, its backend, and whether a plugin asks for it.
+    routes: BTreeMap<String, (String, Value, bool)>,
+}
+
+impl Keys {
+    /// Adds those of an object, which is of the same kind, namespace and host names as the user's route.
+    fn add_route(&mut self, route: &Value, objects: Option<&[Value]>) {
+        let metadata = &route["metadata"];
+        let text = |value: &Value| value.as_str().expect("it is a text").to_owned();
+        assert_eq!(metadata["labels"]["app.kubernetes.io/managed-by"], "mooring");
+        let id = text(&metadata["annotations"]["mooring.dev/rule"]);
+        let (kind, namespace) = (text(&route["kind"]), text(&metadata["namespace"]));
+        let rest = id.strip_prefix(&format!("{kind}/{namespace}/"));
+        let rest = rest.unwrap_or_else(|| panic!("{id} is a rule of another namespace than {namespace}"));
+        assert!(text(&metadata["name"]).starts_with("mooring-"));
+        let user = objects.map(|objects| {
+            let name = rest.split(['#', '/']).next();
+            let user = objects.iter().find(|object| {
+                let metadata = &object["metadata"];
+                let there = metadata["namespace"].as_str().unwrap_or("default");
+                object["kind"] == kind.as_str() && metadata["name"].as_str() == name && there == namespace
+            });
+            user.expect("the user has such a route")
+        });
+        if let Some(user) = user {
+            assert_eq!(route["spec"]["hostnames"], user["spec"]["hostnames"]);
+        }
+        let rules = route["spec"]["rules"].as_array().expect("it has rules");
+        let matches = rules.iter().map(|rule| rule["matches"].as_array().map_or(0, Vec::len));
+        assert!((1..=16).contains(&rules.len()) && matches.sum::<usize>() <= 128);
+        for rule in rules {
+            self.add_rule(&id, rule);
+        }
+    }
+
+    fn add_rule(&mut self, id: &str, rule: &Value) {
+        let backends = rule["backendRefs"].as_array().expect("it has backends");
+        let [backend] = backends.as_slice() else {
+            panic!("a session route to {} backends", backends.len())
+        };
+        let matches = rule["matches"].as_array().expect("it has matches");
+        let keys: BTreeSet<&str> = matches.iter().map(key_of).collect();
+        let [key] = Vec::from_iter(keys)[..] else {
+            panic!("a session route without one key: {rule}")
+        };
+        let new = (id.to_owned(), backend.clone(), false);
+        assert!(
+            self.routes.insert(key.to_owned(), new).is_none(),
+            "{key} is there twice"
+        );
+    }
+
+    /// Each backend of a rule with several has its own session route.
+    fn check_rule(&mut self, rule: &Rule) {
+        let keys = keys_of(rule);
+        for (key, backend) in keys.iter().zip(&rule.backends) {
+            let (id, reference, used) = self.routes.get_mut(key).expect("it has a session route");
+            assert_eq!(*id, rule.id);
+            let namespace = rule.id.split('/').nth(1);
+            let namespace = reference["namespace"].as_str().or(namespace);
+            let service = format!(
+                "{}.{}:{}",
+                reference["name"].as_str().unwrap_or_default(),
+                namespace.unwrap_or_default(),
+                reference["port"]
+            );
+            assert_eq!(service, backend.key);
+            *used = true;
+        }
+    }
+
+    fn check_all_used(&self) {
+        for (key, (_, _, used)) in &self.routes {
+            assert!(used, "no plugin asks for {key}");
         }
     }
 }
 
-/// Every rule of which `mooring validate` tells that it keeps sessions on a gateway is in the plugin configuration of one.
-fn check_promises(told: &Value, outputs: &[Output]) {
+/// The key in a match of Gateway API.
+fn key_of(one: &Value) -> &str {
+    let headers = one["headers"].as_array().expect("it has headers");
+    let keys: Vec<&Value> = headers
+        .iter()
+        .filter(|header| header["name"] == "x-mooring-backend")
+        .collect();
+    let [key] = keys.as_slice() else {
+        panic!("a match with {} keys", keys.len())
+    };
+    assert!(key["type"].is_null() || key["type"] == "Exact");
+    key["value"].as_str().expect("it is a text")
+}
+
+/// What the patches of a gateway say.
+struct Patches<'a> {
+    /// The virtual hosts where the module is on.
+    hosts: BTreeSet<&'a str>,
+    /// The session routes of `VirtualService`s.
+    routes: Vec<RawRoute<'a>>,
+}
+
+struct RawRoute<'a> {
+    host: &'a str,
+    before: &'a str,
+    key: &'a str,
+    cluster: &'a str,
+}
+
+impl<'a> Patches<'a> {
+    fn new(filters: &[&'a Value]) -> Self {
+        let mut found = Self {
+            hosts: BTreeSet::new(),
+            routes: Vec::new(),
+        };
+        assert!(!filters.is_empty(), "there is a WasmPlugin without an EnvoyFilter");
+        for filter in filters {
+            for patch in filter["spec"]["configPatches"].as_array().into_iter().flatten() {
+                found.add(patch);
+            }
+        }
+        found
+    }
+
+    fn add(&mut self, patch: &'a Value) {
+        let host = &patch["match"]["routeConfiguration"]["vhost"];
+        let operation = patch["patch"]["operation"].as_str().unwrap_or_default();
+        let kind = patch["applyTo"].as_str().unwrap_or_default();
+        if kind != "HTTP_ROUTE" {
+            assert!(!names_cluster(&patch["patch"]["value"]), "{patch}");
+        }
+        match (kind, operation) {
+            ("NETWORK_FILTER" | "ROUTE_CONFIGURATION", "MERGE") => assert!(host.is_null(), "{patch}"),
+            ("HTTP_FILTER", "INSERT_FIRST" | "INSERT_BEFORE") => assert!(host.is_null(), "{patch}"),
+            ("VIRTUAL_HOST", "MERGE") => {
+                let name = host["name"].as_str().expect("it names a virtual host");
+                assert!(self.hosts.insert(name), "{name} has two patches");
+            }
+            ("HTTP_ROUTE", "INSERT_BEFORE") => {
+                let value = &patch["patch"]["value"];
+                let headers = value["match"]["headers"].as_array().map(Vec::as_slice);
+                let [header] = headers.unwrap_or_default() else {
+                    panic!("a session route with other headers than its key: {patch}")
+                };
+                assert_eq!(header["name"], "x-mooring-backend");
+                let text = |value: &'a Value| value.as_str().expect("it is a text");
+                self.routes.push(RawRoute {
+                    host: text(&host["name"]),
+                    before: text(&host["route"]["name"]),
+                    key: text(&header["string_match"]["exact"]),
+                    cluster: text(&value["route"]["cluster"]),
+                });
+            }
+            _ => panic!("{patch}"),
+        }
+    }
+
+    /// Each backend of a rule with several has a session route in each of its virtual hosts, before one of the rule's own
+    /// routes, and to its own cluster. Returns their keys.
+    fn check_rule(&self, rule: &Rule, names: &[&str]) -> Vec<String> {
+        let keys = keys_of(rule);
+        for (key, backend) in keys.iter().zip(&rule.backends) {
+            let clusters = reference::clusters(&backend.key).expect("it is a key of Istio's");
+            for host in &rule.virtual_hosts {
+                let of_key = |route: &&RawRoute| route.key == key && route.host == host;
+                let mut routes = self.routes.iter().filter(of_key).peekable();
+                assert!(routes.peek().is_some(), "{key} has no session route in {host}");
+                for route in routes {
+                    assert!(names.contains(&route.before), "{key} is before {}", route.before);
+                    assert!(
+                        clusters.iter().any(|cluster| cluster == route.cluster),
+                        "{}",
+                        route.cluster
+                    );
+                }
+            }
+        }
+        keys
+    }
+}
+
+/// Whether something names a cluster.
+fn names_cluster(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains("cluster") || names_cluster(value)),
+        Value::Array(items) => items.iter().any(names_cluster),
+        Value::String(text) => text.starts_with("outbound|"),
+        _ => false,
+    }
+}
+
+/// Every rule of which `mooring validate` tells that it keeps sessions on a gateway is in the plugin configuration of one,
+/// unless it is said to be left out.
+fn check_promises(told: &Value, outputs: &[Output], report: &Report) {
     let rules = rules_of_istio(outputs);
+    let is_left_out = |id: &str| {
+        let on_gateway = format!("{id} on ");
+        let mut names = report.left_out().names(What::Rule);
+        names.any(|name| name == id || name.starts_with(&on_gateway))
+    };
+    let whole = |rule: &Value| {
+        let name = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let route = &rule["route"];
+        let route = format!(
+            "{}/{}/{}",
+            name(&route["kind"]),
+            name(&route["namespace"]),
+            name(&route["name"])
+        );
+        report.left_out().names(What::Route).any(|name| name == route)
+    };
     for rule in told["rules"].as_array().into_iter().flatten() {
         let serves = rule["gateways"].as_array().is_some_and(|gateways| !gateways.is_empty());
+        let id = rule["id"].as_str().unwrap_or_default();
         assert!(
-            !serves || rules.contains(rule["id"].as_str().unwrap_or_default()),
-            "{rule}"
+            !serves || rules.contains(id) || is_left_out(id) || whole(rule),
+            "{rule}: {}",
+            report.left_out()
         );
     }
 }
@@ -165,54 +446,8 @@ fn plugin_config(plugin: &Output) -> Config {
     accepted(&plugin.value["spec"]["pluginConfig"].to_string())
 }
 
-/// The route chooses among the backends among which the filter chooses.
-fn check_choice(rule: &Rule, routes: &[&Value]) {
-    let hosts: Vec<Option<&str>> = match rule.virtual_hosts.as_slice() {
-        [] => vec![None],
-        hosts => hosts.iter().map(|host| Some(host.as_str())).collect(),
-    };
-    let clusters: BTreeMap<&str, String> = rule
-        .backends
-        .iter()
-        .map(|backend| (backend.key.as_str(), cluster(&backend.key)))
-        .collect();
-    for host in hosts {
-        let meant = |patch: &&&Value| {
-            let virtual_host = &patch["match"]["routeConfiguration"]["vhost"];
-            virtual_host["route"]["name"] == rule.route.as_str() && virtual_host["name"].as_str() == host
-        };
-        let patches: Vec<&&Value> = routes.iter().filter(meant).collect();
-        let [patch] = patches.as_slice() else {
-            panic!("{} has {} patches in {host:?}", rule.route, patches.len())
-        };
-        let expected = (clusters.len() > 1).then_some(&clusters);
-        assert_eq!(choice(patch).as_ref(), expected, "{} in {host:?}", rule.route);
-    }
-}
-
-/// The cluster in which Istio has a backend with this key.
-fn cluster(key: &str) -> String {
-    let (host, port) = key.rsplit_once(':').expect("it has a port");
-    let (port, subset) = port.split_once('/').unwrap_or((port, ""));
-    format!("outbound|{port}|{subset}|{host}")
-}
-
-/// The backends among which a patch lets Envoy choose, and the cluster of each. What every host of a cluster network ends in
-/// is left out.
-fn choice(patch: &Value) -> Option<BTreeMap<&str, String>> {
-    let specifier = "/patch/value/route/inline_cluster_specifier_plugin/extension/typed_config";
-    let tree = patch
-        .pointer(specifier)?
-        .pointer("/cluster_matcher/matcher_tree/exact_match_map/map")?;
-    let clusters = tree.as_object()?.iter().map(|(key, action)| {
-        let cluster = action["action"]["typed_config"]["cluster"].as_str().unwrap_or_default();
-        (key.as_str(), cluster.trim_end_matches(".svc.cluster.local").to_owned())
-    });
-    Some(clusters.collect())
-}
-
 /// A route of Gateway API reaches the Services of another namespace by a `ReferenceGrant` only.
-fn check_namespaces(rule: &Rule, grants: &[Value]) {
+fn check_namespaces(rule: &Rule, objects: &[Value]) {
     let mut parts = rule.id.split('/');
     let (Some(kind @ ("HTTPRoute" | "GRPCRoute")), Some(namespace)) = (parts.next(), parts.next()) else {
         return;
@@ -220,20 +455,20 @@ fn check_namespaces(rule: &Rule, grants: &[Value]) {
     for backend in &rule.backends {
         let (host, _) = backend.key.rsplit_once(':').expect("it has a port");
         let own = host.ends_with(&format!(".{namespace}"));
-        let granted = || grants.iter().any(|grant| permits(grant, kind, namespace, host));
+        let mut grants = objects.iter().filter(|object| object["kind"] == "ReferenceGrant");
+        let mut granted = || grants.any(|grant| permits(grant, kind, namespace, host));
         assert!(own || granted(), "{} reaches {}", rule.id, backend.key);
     }
 }
 
-/// Every `ReferenceGrant`. None where the text is not of plain documents.
-fn grants(text: &str) -> Option<Vec<Value>> {
+/// Every object. None where the text is not of plain documents.
+fn objects(text: &str) -> Option<Vec<Value>> {
     let mut objects: Vec<Value> = serde_saphyr::from_multiple(text).ok()?;
     while let Some(position) = objects.iter().position(|object| object["items"].is_array()) {
         if let Value::Array(items) = objects.swap_remove(position)["items"].take() {
             objects.extend(items);
         }
     }
-    objects.retain(|object| object["kind"] == "ReferenceGrant");
     Some(objects)
 }
 
@@ -254,28 +489,57 @@ fn permits(grant: &Value, kind: &str, namespace: &str, host: &str) -> bool {
     })
 }
 
-/// Every plugin configuration in the bootstrap is one that the filter accepts, and has the rules that Istio's has.
-fn check_envoy(bootstrap: &Value, istio: Option<&[Output]>) {
+/// Every plugin configuration in the bootstrap is one that the filter accepts, has the rules that Istio's has, and each backend
+/// of a rule with several has a session route in each of the rule's virtual hosts.
+fn check_envoy(bootstrap: &Value, envoy: &Run, istio: &Run) {
     let mut rules = BTreeSet::new();
-    collect_rules(bootstrap, &mut rules);
-    if let Some(outputs) = istio {
+    let listeners = bootstrap["static_resources"]["listeners"].as_array();
+    for listener in listeners.into_iter().flatten() {
+        for chain in listener["filter_chains"].as_array().into_iter().flatten() {
+            for filter in chain["filters"].as_array().into_iter().flatten() {
+                check_manager(&filter["typed_config"], &mut rules);
+            }
+        }
+    }
+    if let Some(outputs) = &istio.outputs
+        && !envoy.report.has_errors()
+        && !istio.report.has_errors()
+    {
         assert_eq!(rules, rules_of_istio(outputs));
     }
 }
 
-fn collect_rules(value: &Value, rules: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(fields) => {
-            if let Some(text) = fields
-                .get("configuration")
-                .and_then(|configuration| configuration["value"].as_str())
-            {
-                rules.extend(accepted(text).rules.into_iter().map(|rule| rule.id));
+fn check_manager(manager: &Value, rules: &mut BTreeSet<String>) {
+    let filters = manager["http_filters"].as_array().expect("it has filters");
+    let hosts = manager["route_config"]["virtual_hosts"].as_array();
+    let configuration = |filter: &Value| {
+        let text = filter["typed_config"]["config"]["configuration"]["value"].as_str()?;
+        Some(accepted(text))
+    };
+    let Some(config) = filters.iter().find_map(configuration) else {
+        return;
+    };
+    for rule in config.rules {
+        check_weights(&rule);
+        for host in hosts.into_iter().flatten() {
+            if !rule.virtual_hosts.iter().any(|name| host["name"] == name.as_str()) {
+                continue;
             }
-            fields.values().for_each(|field| collect_rules(field, rules));
+            for (key, backend) in keys_of(&rule).iter().zip(&rule.backends) {
+                let clusters = reference::clusters(&backend.key).expect("it is a key of Istio's");
+                let routes = host["routes"].as_array().into_iter().flatten();
+                let mut routes = routes.filter(|route| route["name"] == key.as_str()).peekable();
+                assert!(routes.peek().is_some(), "{key} has no session route");
+                for route in routes {
+                    assert!(
+                        clusters
+                            .iter()
+                            .any(|cluster| route["route"]["cluster"] == cluster.as_str())
+                    );
+                }
+            }
         }
-        Value::Array(items) => items.iter().for_each(|item| collect_rules(item, rules)),
-        _ => {}
+        rules.insert(rule.id);
     }
 }
 

@@ -111,6 +111,41 @@ pub fn standing(session: &config::Session, token: &Token, now: u64) -> Standing 
     }
 }
 
+/// The names that istiod may give the cluster of the backend with this key: a Service is in some domain, a host of a
+/// `ServiceEntry` is as it is. None: it is not the key of a backend in Istio.
+#[must_use]
+pub fn clusters(key: &str) -> Option<Vec<String>> {
+    let (address, subset) = match key.split('/').collect::<Vec<_>>().as_slice() {
+        [address] => (*address, ""),
+        [address, subset] if !subset.is_empty() => (*address, *subset),
+        _ => return None,
+    };
+    let (host, port) = address.rsplit_once(':')?;
+    let plain = !host.is_empty() && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if !plain || key.contains('|') {
+        return None;
+    }
+    let mut hosts = vec![host.to_owned()];
+    if host.split('.').count() == 2 {
+        hosts.extend(["cluster.local", "corp.example", "svc"].map(|domain| format!("{host}.svc.{domain}")));
+    }
+    let name = |host: &String| format!("outbound|{port}|{subset}|{host}");
+    Some(hosts.iter().map(name).collect())
+}
+
+/// Whether a backend is taken for unreachable, after Envoy has answered for it at these times.
+#[must_use]
+pub fn is_out(answers: &[u64], now: u64) -> bool {
+    let mut pause = 0;
+    let mut end = None;
+    for answer in answers {
+        let again = end.is_some_and(|end: u64| answer.saturating_sub(30) <= end);
+        pause = if again { (pause * 2).min(30) } else { 1 };
+        end = Some(answer.saturating_add(pause));
+    }
+    end.is_some_and(|end| (end.saturating_sub(pause)..=end).contains(&now))
+}
+
 /// A regular expression that is known by what it is made of.
 #[derive(Clone, Debug, arbitrary::Arbitrary)]
 pub enum Pattern {

@@ -41,6 +41,7 @@ impl<'a> Arbitrary<'a> for Session {
             absolute_timeout: duration(u)?,
             idle_timeout: duration(u)?,
             refresh_interval: duration(u)?,
+            strict: u.arbitrary()?,
             forward_token: u.arbitrary()?,
             cookie: if header && u.ratio(7, 8)? {
                 config::Cookie::default()
@@ -72,6 +73,9 @@ fn cookie(u: &mut Unstructured) -> Result<config::Cookie> {
     })
 }
 
+/// The keys of backends: they differ in one part each.
+pub const KEYS: [&str; 4] = ["a.shop:80", "b.shop:80", "b.shop:80/v1", "d.example.com:443"];
+
 /// The backends of a rule.
 #[derive(Clone, Debug)]
 pub struct Backends(Vec<config::Backend>);
@@ -79,11 +83,12 @@ pub struct Backends(Vec<config::Backend>);
 impl<'a> Arbitrary<'a> for Backends {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let count = u.int_in_range(1..=4)?;
-        let keys = ["a", "b", "c", "d"].iter().take(count);
+        let keys = KEYS.iter().take(count);
         let backend = |key: &&str| {
             let weight = match u8::arbitrary(u)? {
-                weight @ 0..=100 => weight.into(),
-                101..=254 => 1,
+                weight @ 0..=100 => Some(weight.into()),
+                101..=199 => Some(1),
+                200..=254 => None,
                 255 => u.arbitrary()?,
             };
             Ok(config::Backend {
@@ -128,7 +133,7 @@ impl From<Canary> for config::Canary {
 fn canary_rule(u: &mut Unstructured, position: u8) -> Result<config::CanaryRule> {
     let mut rule = config::CanaryRule {
         name: format!("rule-{position}"),
-        backend: word(u, &["a", "b", "c"])?.to_owned(),
+        backend: word(u, &KEYS)?.to_owned(),
         matches: Vec::new(),
         opt_in: if u.ratio(1, 4)? { Some(source(u)?) } else { None },
     };
@@ -227,7 +232,7 @@ impl<'a> Arbitrary<'a> for Rule {
         let canary: Option<Canary> = if u.arbitrary()? { Some(u.arbitrary()?) } else { None };
         Ok(Self(config::Rule {
             route: "route".to_owned(),
-            virtual_hosts: Vec::new(),
+            virtual_hosts: vec!["shop.example:80".to_owned()],
             id: word(u, &ids)?.to_owned(),
             session: session.map(Into::into),
             backends: Backends::arbitrary(u)?.into(),

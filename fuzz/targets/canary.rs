@@ -83,16 +83,17 @@ fn check_rules(canary: config::Canary, backends: Vec<config::Backend>, requests:
         assert_eq!(hash.is_some(), client.is_some(), "{source:?}: {lines:?}");
         if let (Some(hash), Some(client)) = (hash, client) {
             // The same client by another way.
-            let other = place(&client, &weights(&backends));
-            let weight = backends[other].weight;
-            assert!(weight > 0);
+            let weights = weights(&backends);
+            let other = place(&client, &weights);
+            assert_eq!(other.is_some(), weights.iter().any(|weight| *weight > 0));
+            assert!(other.is_none_or(|other| weights[other] > 0));
             assert_eq!(hash.place(rule.backends()), other);
         }
     }
 }
 
 fn weights(backends: &[config::Backend]) -> Vec<u32> {
-    backends.iter().map(|backend| backend.weight).collect()
+    backends.iter().map(|backend| backend.weight.unwrap_or(0)).collect()
 }
 
 /// The only rule of a table.
@@ -110,7 +111,7 @@ fn matches(expression: &str, value: &[u8]) -> Option<bool> {
     };
     let rule = config::CanaryRule {
         name: "only".to_owned(),
-        backend: "a".to_owned(),
+        backend: shape::KEYS[0].to_owned(),
         matches: vec![one],
         opt_in: None,
     };
@@ -131,7 +132,7 @@ fn check_split(client: &[u8], before: [u16; 4], after: [u16; 4]) {
         return;
     }
     let [before, after] = [before, after].map(|weights| weights.map(u32::from));
-    let (old, new) = (place(client, &before), place(client, &after));
+    let [old, new] = [&before, &after].map(|weights| place(client, weights).expect("one has a weight"));
     assert!(before[old] > 0 && after[new] > 0, "{before:?} {after:?}");
     if old != new {
         let [old_before, new_before, old_after, new_after] =
@@ -143,8 +144,8 @@ fn check_split(client: &[u8], before: [u16; 4], after: [u16; 4]) {
     }
 }
 
-/// The place of a client, found by a header.
-fn place(client: &[u8], weights: &[u32]) -> usize {
+/// The place of a client, found by a header. None where no backend has a weight.
+fn place(client: &[u8], weights: &[u32]) -> Option<usize> {
     let source = config::Source::Header("x-client".to_owned());
     let canary = config::Canary {
         rules: Vec::new(),
@@ -160,11 +161,11 @@ fn place(client: &[u8], weights: &[u32]) -> usize {
 }
 
 fn backends(weights: &[u32]) -> Vec<config::Backend> {
-    let keys = ["a", "b", "c", "d"].into_iter();
+    let keys = shape::KEYS.into_iter();
     keys.zip(weights)
         .map(|(key, weight)| config::Backend {
             key: key.to_owned(),
-            weight: *weight,
+            weight: Some(*weight),
         })
         .collect()
 }
@@ -173,7 +174,7 @@ fn backends(weights: &[u32]) -> Vec<config::Backend> {
 fn accept(canary: config::Canary, backends: Vec<config::Backend>) -> Option<RouteTable> {
     let rule = config::Rule {
         route: "route".to_owned(),
-        virtual_hosts: Vec::new(),
+        virtual_hosts: vec!["shop.example:80".to_owned()],
         id: "HTTPRoute/shop/web#0".to_owned(),
         session: None,
         backends,

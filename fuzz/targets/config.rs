@@ -5,6 +5,7 @@
 use std::rc::Rc;
 
 use libfuzzer_sys::fuzz_target;
+use mooring_fuzz::reference;
 use mooring_policy::{
     config::{Config, Transport},
     rule::{RouteTable, Rule, Secure},
@@ -17,17 +18,20 @@ fuzz_target!(|json: &[u8]| {
     assert_eq!(table.len(), config.rules.len());
     assert_eq!(table.is_empty(), config.rules.is_empty());
     for (position, raw) in config.rules.iter().enumerate() {
-        let mut hosts: Vec<Option<&str>> = raw.virtual_hosts.iter().map(|host| Some(host.as_str())).collect();
-        if hosts.is_empty() {
-            hosts.push(None);
-        }
-        for host in hosts {
-            let host = || host.map(|host| host.as_bytes().to_vec());
+        assert!(!raw.virtual_hosts.is_empty());
+        for host in &raw.virtual_hosts {
+            let host = || Some(host.as_bytes().to_vec());
             let rule = table.find(raw.route.as_bytes(), host).expect("it is on the route");
             assert_eq!(rule.position(), position);
         }
-        let nowhere = table.find(raw.route.as_bytes(), || Some(b"nowhere.example:80".to_vec()));
-        assert!(nowhere.is_none_or(|rule| rule.route() == raw.route));
+        assert!(table.find(raw.route.as_bytes(), || None).is_none());
+        let elsewhere = b"elsewhere.example:80";
+        let rule = table.find(raw.route.as_bytes(), || Some(elsewhere.to_vec()));
+        let is_there = |rule: &Rc<Rule>| {
+            let hosts = &config.rules[rule.position()].virtual_hosts;
+            rule.route() == raw.route && hosts.iter().any(|host| host.as_bytes() == elsewhere)
+        };
+        assert!(rule.is_none_or(is_there));
     }
     assert_eq!(table.rules().count(), config.rules.len());
     table.rules().for_each(check);
@@ -49,12 +53,13 @@ fn check(rule: &Rc<Rule>) {
         // It is the value of a header, and a part of a token.
         assert!(backend.key().bytes().all(|byte| byte.is_ascii_graphic()) && backend.key().len() <= 255);
         assert_eq!(rule.backend(backend.key().as_bytes()), Some(position));
+        assert_eq!(backend.session_key(), format!("{}/{}", rule.id(), backend.key()));
     }
+    check_clusters(rule);
     let total: u64 = backends.iter().map(|backend| u64::from(backend.weight())).sum();
-    for random in [0, 1, total / 2, total - 1, total, u64::MAX - 1, u64::MAX] {
-        assert!(backends[rule.draw(random, None)].weight() > 0, "{random}");
+    for random in [0, 1, total / 2, total.saturating_sub(1), total, u64::MAX - 1, u64::MAX] {
         for except in 0..backends.len() {
-            let drawn = rule.draw(random, Some(except));
+            let drawn = rule.draw(random, except);
             assert!(drawn != except || backends.len() == 1, "{random}");
             let others = || backends.iter().enumerate().filter(|(position, _)| *position != except);
             assert!(
@@ -87,6 +92,32 @@ fn check(rule: &Rc<Rule>) {
             assert!(cookie.secure() == Secure::Always || !name.starts_with("__secure-"));
             let host = cookie.secure() == Secure::Always && cookie.path() == "/" && cookie.domain().is_none();
             assert!(host || !name.starts_with("__host-"));
+        }
+    }
+}
+
+/// A cluster is the backend from whose key it is named, whatever the domain, and no other.
+fn check_clusters(rule: &Rule) {
+    let clusters: Vec<_> = rule
+        .backends()
+        .iter()
+        .map(|backend| reference::clusters(backend.key()))
+        .collect();
+    let Some(clusters) = clusters.into_iter().collect::<Option<Vec<_>>>() else {
+        return;
+    };
+    for cluster in clusters.iter().flatten() {
+        // Only the first counts of two keys that may mean one cluster.
+        let first = clusters.iter().position(|clusters| clusters.contains(cluster));
+        assert_eq!(rule.backend_of_cluster(cluster.as_bytes()), first, "{cluster}");
+        for other in [
+            format!("{cluster}|x"),
+            format!("x{cluster}"),
+            format!("{cluster}|"),
+            cluster.replace('|', ":"),
+        ] {
+            let expected = clusters.iter().position(|clusters| clusters.contains(&other));
+            assert_eq!(rule.backend_of_cluster(other.as_bytes()), expected, "{other}");
         }
     }
 }

@@ -118,12 +118,12 @@ fn white(character: char) -> bool {
 fn accept(session: config::Session) -> Option<RouteTable> {
     let rule = config::Rule {
         route: "route".to_owned(),
-        virtual_hosts: Vec::new(),
+        virtual_hosts: vec!["shop.example:80".to_owned()],
         id: "HTTPRoute/shop/web#0".to_owned(),
         session: Some(session),
         backends: vec![config::Backend {
             key: "a".to_owned(),
-            weight: 1,
+            weight: None,
         }],
         canary: None,
     };

@@ -12,6 +12,7 @@ use mooring_policy::{
     cookie,
     decision::{Decision, Issue, IssuedHeader, MAX_TOKENS, Outcome, Reason, decide},
     keys::KeyRing,
+    outage::Outages,
     rule::{RouteTable, Rule, SameSite},
     session::Standing,
     token::{Binding, NONCE_LENGTH, Token},
@@ -40,12 +41,26 @@ struct Request<'a> {
     tokens: Vec<Sent<'a>>,
     headers: shape::Headers,
     random: u64,
+    answer: Answer,
     /// Where Envoy sent it, if that is news.
     host: Option<Host<'a>>,
     https: bool,
     /// Seconds until the answer.
     duration: u8,
     nonce: [u8; NONCE_LENGTH],
+}
+
+/// Who answers a request.
+#[derive(Clone, Copy, Debug, Arbitrary)]
+enum Answer {
+    /// The backend whose session route was asked for, else the one at this position.
+    Asked(u8),
+    /// The backend at this position, where the request missed the session route.
+    Any(u8),
+    /// A backend that is not one of the rule's.
+    Foreign,
+    /// Envoy itself, since the route leads nowhere.
+    Outage,
 }
 
 /// A token that a client sends.
@@ -113,6 +128,8 @@ fuzz_target!(|input: Input| {
         keys: keys.as_ref(),
         now: input.start.into(),
         own: None,
+        outages: Outages::default(),
+        noted: vec![Vec::new(); raw.backends.len()],
     };
     for request in input.requests.iter().take(8) {
         client.send(request);
@@ -126,6 +143,9 @@ struct Client<'a> {
     now: u64,
     /// The text of the last token that it was given, and what is in it.
     own: Option<(String, Token)>,
+    outages: Outages,
+    /// When Envoy answered for each backend.
+    noted: Vec<Vec<u64>>,
 }
 
 impl Client<'_> {
@@ -137,7 +157,16 @@ impl Client<'_> {
         let tokens = self.carry(&texts, &mut headers);
         let random = || request.random;
         let tokens_sent = tokens.iter().map(Vec::as_slice);
-        let decision = decide(self.rule, self.keys, tokens_sent, headers.as_slice(), self.now, random);
+        let headers_sent = headers.as_slice();
+        let decision = decide(
+            self.rule,
+            self.keys,
+            tokens_sent,
+            headers_sent,
+            &self.outages,
+            self.now,
+            random,
+        );
 
         let session = self.check_outcome(&decision, &tokens);
         self.check_backend(&decision, session.as_ref(), &headers);
@@ -245,15 +274,10 @@ impl Client<'_> {
                 Err(rejection) => Outcome::Rejected(rejection),
                 Ok(token) => match reference::standing(raw, &token, self.now) {
                     Standing::Live { refresh_due } => {
-                        let gone = self
-                            .raw
-                            .backends
-                            .iter()
-                            .all(|backend| backend.key.as_bytes() != &*token.backend);
-                        let expected = match (gone, refresh_due) {
-                            (true, _) => Outcome::BackendGone,
-                            (false, true) => Outcome::RefreshDue,
-                            (false, false) => Outcome::Resumed,
+                        let expected = match (self.bound(Some(&token)), refresh_due) {
+                            (None, _) => Outcome::BackendGone,
+                            (Some(_), true) => Outcome::RefreshDue,
+                            (Some(_), false) => Outcome::Resumed,
                         };
                         assert_eq!(decision.outcome(), expected, "{token:?}");
                         return Some(token);
@@ -269,21 +293,27 @@ impl Client<'_> {
         None
     }
 
-    /// The position of a session's backend, if the rule still has it.
+    /// The position of a session's backend, if the rule still has it and it can be reached.
     fn bound(&self, session: Option<&Token>) -> Option<usize> {
         let key = &session?.backend;
-        self.raw
-            .backends
-            .iter()
-            .position(|backend| backend.key.as_bytes() == &**key)
+        let mut backends = self.raw.backends.iter();
+        let position = backends.position(|backend| backend.key.as_bytes() == &**key)?;
+        (!self.is_out(position)).then_some(position)
     }
 
-    /// A forcing rule first, else the session, else the weights.
+    /// Whether a backend is taken for unreachable. A rule with one backend has no session route that could lead nowhere.
+    fn is_out(&self, backend: usize) -> bool {
+        self.raw.backends.len() > 1 && reference::is_out(&self.noted[backend], self.now)
+    }
+
+    /// A forcing rule first, else the session, else who the client is; else the route decides.
     fn check_backend(&self, decision: &Decision, session: Option<&Token>, headers: &reference::Lines) {
         let backends = &self.raw.backends;
-        let chosen = decision.backend();
-        let header = (backends.len() > 1).then(|| backends[chosen].key.as_str());
-        assert_eq!(decision.backend_header(self.rule), header);
+        let chosen = (decision.backend(), decision.reason());
+        let split = backends.len() > 1;
+        let header = chosen.0.filter(|_| split);
+        let header = header.map(|chosen| format!("{}/{}", self.raw.id, backends[chosen].key));
+        assert_eq!(decision.backend_header(self.rule), header.as_deref());
 
         let bound = self.bound(session);
         let canary = self.raw.canary.as_ref();
@@ -294,29 +324,56 @@ impl Client<'_> {
             _ => Verdict::Free,
         };
         match (verdict, bound) {
-            (Verdict::To { rule, backend }, _) => {
-                assert_eq!((chosen, decision.reason()), (backend, Reason::Forced(rule)));
-            }
+            (Verdict::To { rule, backend }, _) => self.check_choice(chosen, &[backend], Reason::Forced(rule)),
             (Verdict::Not { backend, .. }, Some(bound)) if backend != bound => {
-                assert_eq!((chosen, decision.reason()), (bound, Reason::Session));
+                assert_eq!(chosen, (Some(bound), Reason::Session));
             }
             (Verdict::Not { rule, backend }, _) => {
-                assert_eq!(decision.reason(), Reason::Forced(rule));
-                assert!(chosen != backend || backends.len() == 1);
-                let positive = |(position, other): (usize, &config::Backend)| position != backend && other.weight > 0;
-                assert!(backends[chosen].weight > 0 || !backends.iter().enumerate().any(positive));
+                let mut others: Vec<usize> = (0..backends.len()).filter(|other| *other != backend).collect();
+                let weighty = self.of_weight(&others);
+                if weighty.is_empty() {
+                    // The rule has no other backend, or none that has a weight.
+                    others.truncate(1);
+                } else {
+                    others = weighty;
+                }
+                self.check_choice(chosen, if split { &others } else { &[0] }, Reason::Forced(rule));
             }
-            (Verdict::Free, Some(bound)) => assert_eq!((chosen, decision.reason()), (bound, Reason::Session)),
+            (Verdict::Free, Some(bound)) => assert_eq!(chosen, (Some(bound), Reason::Session)),
+            (Verdict::Free, None) if !split => assert_eq!(chosen, (Some(0), Reason::Single)),
             (Verdict::Free, None) => {
-                assert!(backends[chosen].weight > 0);
                 let source = canary.and_then(|canary| canary.hash_on.as_ref());
                 let values = source.map_or(Vec::new(), |source| reference::values(headers, source));
-                let expected = match values.iter().any(|value| !value.is_empty()) {
-                    _ if backends.len() == 1 => Reason::Single,
-                    true => Reason::Hash,
-                    false => Reason::Split,
-                };
-                assert_eq!(decision.reason(), expected);
+                let all: Vec<usize> = (0..backends.len()).collect();
+                let weighty = self.of_weight(&all);
+                if values.iter().any(|value| !value.is_empty()) && !weighty.is_empty() {
+                    self.check_choice(chosen, &weighty, Reason::Hash);
+                } else {
+                    assert_eq!(chosen, (None, Reason::Split));
+                }
+            }
+        }
+    }
+
+    fn of_weight(&self, backends: &[usize]) -> Vec<usize> {
+        let has_weight = |backend: &&usize| self.raw.backends[**backend].weight.is_some_and(|weight| weight > 0);
+        backends.iter().filter(has_weight).copied().collect()
+    }
+
+    /// One of these backends is chosen for this reason; the route decides in place of one that cannot be reached.
+    fn check_choice(&self, chosen: (Option<usize>, Reason), among: &[usize], reason: Reason) {
+        let mut among = among.iter();
+        match chosen {
+            (Some(backend), found) => {
+                assert_eq!(found, reason);
+                assert!(among.any(|one| *one == backend) && !self.is_out(backend), "{backend}");
+            }
+            (None, found) => {
+                assert_eq!(found, Reason::Split);
+                assert!(
+                    among.any(|one| self.is_out(*one)),
+                    "the route decides in place of {reason:?}"
+                );
             }
         }
     }
@@ -324,12 +381,8 @@ impl Client<'_> {
     /// A request is pinned to the host of its session, unless it goes to another backend.
     fn check_host(&self, decision: &Decision, session: Option<&Token>) {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
-        let pins = self
-            .raw
-            .session
-            .as_ref()
-            .is_some_and(|session| session.pin == Pin::Host);
-        let stays = pins && self.bound(session) == Some(decision.backend());
+        let bound = self.bound(session);
+        let stays = self.pins_hosts() && bound.is_some() && bound == decision.backend();
         let host = session
             .filter(|token| stays && !token.host.is_empty())
             .map(|token| &*token.host);
@@ -342,28 +395,73 @@ impl Client<'_> {
         );
     }
 
+    fn pins_hosts(&self) -> bool {
+        let session = self.raw.session.as_ref();
+        session.is_some_and(|session| session.pin == Pin::Host)
+    }
+
+    /// The backend that answers, by the name of its cluster.
+    fn answered(&self, request: &Request, decision: &Decision) -> Option<usize> {
+        let backends = &self.raw.backends;
+        let of_rule = |position: u8| usize::from(position) % backends.len();
+        let position = match request.answer {
+            Answer::Asked(other) => decision.backend().unwrap_or(of_rule(other)),
+            Answer::Any(position) => of_rule(position),
+            Answer::Foreign | Answer::Outage => {
+                let foreign = b"outbound|80||z.shop.svc.cluster.local";
+                assert_eq!(self.rule.backend_of_cluster(foreign), None);
+                return None;
+            }
+        };
+        let clusters = reference::clusters(&backends[position].key).expect("it is a key of Istio's");
+        let cluster = &clusters[usize::from(request.duration) % clusters.len()];
+        let found = self.rule.backend_of_cluster(cluster.as_bytes());
+        assert_eq!(found, Some(position), "{cluster}");
+        found
+    }
+
     /// The answer of the backend, and the token that comes with it.
     fn answer(&mut self, request: &Request, decision: &Decision, old: Option<&Token>) {
+        // What it was for the request.
+        let bound = self.bound(old);
         let asked = self.now;
         self.now = asked.saturating_add(request.duration.into());
-        let host = request.host.map(Host::text);
-        let due = decision.due(self.rule, host, request.https, self.now);
-        if !decision.is_due_without_host(self.rule) {
-            assert_eq!(decision.due(self.rule, None, request.https, self.now), None);
+        let asked_for = decision.backend().filter(|_| self.raw.backends.len() > 1);
+        if let (Answer::Outage, Some(backend)) = (request.answer, asked_for) {
+            self.outages.note(self.rule.position(), backend, self.now);
+            self.noted[backend].push(self.now);
+            return;
         }
+        let answered = self.answered(request, decision);
+        let host = request.host.map(Host::text);
+        let due = decision.due(self.rule, answered, host, request.https, self.now);
+        self.check_look(request, decision, answered);
         // The scheme counts where a session begins.
         if old.is_some() {
-            assert_eq!(decision.due(self.rule, host, !request.https, self.now), due);
+            assert_eq!(decision.due(self.rule, answered, host, !request.https, self.now), due);
+        }
+        let missed = asked_for.is_some() && asked_for != answered;
+        assert_eq!(decision.missed(self.rule, answered), missed);
+        let minted = due.as_ref().is_some_and(|due| due.issue != Issue::Refreshed);
+        assert!(
+            !minted || answered.is_some(),
+            "{due:?} for a backend that is not the rule's"
+        );
+        // The next request may find the session route again.
+        assert!(
+            !minted || !missed || bound.is_none(),
+            "{due:?} of a session that missed its route"
+        );
+        if answered.is_some() && self.binds(request, decision) {
+            let expected = match (old, bound) {
+                (None, _) => Some(Issue::New),
+                (Some(_), None) => Some(Issue::Repinned),
+                (Some(_), Some(_)) => due.as_ref().map(|due| due.issue),
+            };
+            assert_eq!(due.as_ref().map(|due| due.issue), expected);
         }
         let Some(due) = due else {
             assert_ne!(decision.outcome(), Outcome::RefreshDue);
-            // Whoever has no session gets one from a host that answers, unless the answer was forced.
-            let binds = match self.raw.session.as_ref().map(|session| session.pin) {
-                None => false,
-                Some(Pin::Host) => host.is_some(),
-                Some(Pin::Backend) => !matches!(decision.reason(), Reason::Forced(_)),
-            };
-            assert!(old.is_some() || !binds || decision.outcome() == Outcome::Stateless);
             return;
         };
         let (Some(session), Some(raw), Some(keys)) = (self.rule.session(), &self.raw.session, self.keys) else {
@@ -385,7 +483,7 @@ impl Client<'_> {
             let old = old.expect("it was there");
             assert_eq!((&token.backend, &token.host), (&old.backend, &old.host));
         } else {
-            let backend = &self.raw.backends[decision.backend()];
+            let backend = &self.raw.backends[answered.expect("it is bound to one")];
             assert_eq!(*token.backend, *backend.key.as_bytes());
             let written = if raw.pin == Pin::Host {
                 host.expect("it is bound to one")
@@ -394,9 +492,9 @@ impl Client<'_> {
             };
             assert_eq!(*token.host, *written);
         }
-        // A forcing rule leaves a session on its backend as it is.
-        if let (Reason::Forced(_), Some(bound)) = (decision.reason(), self.bound(old)) {
-            assert_eq!(self.bound(Some(&token)), Some(bound));
+        // Whatever a forcing rule says, a session whose backend can be reached stays with it.
+        if let (Some(old), Some(_)) = (old, bound) {
+            assert_eq!(token.backend, old.backend);
         }
         let permanent = raw.cookie.lifetime_type == config::LifetimeType::Permanent;
         let absolute = raw.absolute_timeout.and_then(|timeout| timeout.whole_seconds().ok());
@@ -411,16 +509,48 @@ impl Client<'_> {
         self.own = Some((text, token));
     }
 
+    /// Whether the answer of a backend begins a session, or moves one whose backend is gone.
+    fn binds(&self, request: &Request, decision: &Decision) -> bool {
+        let forced = matches!(decision.reason(), Reason::Forced(_));
+        let has_one = if self.pins_hosts() {
+            request.host.is_some()
+        } else {
+            !forced
+        };
+        decision.outcome() != Outcome::Stateless && has_one
+    }
+
+    /// The filter asks Envoy for what it needs only where that can make a difference.
+    fn check_look(&self, request: &Request, decision: &Decision, answered: Option<usize>) {
+        let host = request.host.map(Host::text).filter(|_| self.pins_hosts());
+        let due = |answered| decision.due(self.rule, answered, host, request.https, self.now);
+        let complete = due(answered);
+        if !decision.needs_response(self.rule, host.is_some()) {
+            assert_eq!(complete, None);
+        }
+        if !decision.needs_cluster(self.rule, host.is_some()) {
+            assert_eq!(due(decision.backend()), complete);
+            assert!(complete.is_none_or(|due| due.issue == Issue::Refreshed));
+        }
+    }
+
     /// The session goes on with the next request, unless it ended while the backend worked.
     fn check_next(&self, text: &str, token: &Token) {
         let raw = self.raw.session.as_ref().expect("it has a token");
-        let next = decide(self.rule, self.keys, [text.as_bytes()].into_iter(), &(), self.now, || 0);
+        let tokens = [text.as_bytes()].into_iter();
+        let next = decide(self.rule, self.keys, tokens, &(), &self.outages, self.now, || 0);
         match reference::standing(raw, token, self.now) {
             Standing::Live { refresh_due } => {
                 assert!(!refresh_due, "it is due to be renewed at once");
-                assert_eq!(next.outcome(), Outcome::Resumed);
+                let bound = self.bound(Some(token));
+                let expected = if bound.is_some() {
+                    Outcome::Resumed
+                } else {
+                    Outcome::BackendGone
+                };
+                assert_eq!(next.outcome(), expected);
                 if next.reason() == Reason::Session {
-                    assert_eq!(Some(next.backend()), self.bound(Some(token)));
+                    assert_eq!(next.backend(), bound);
                 }
             }
             Standing::ExpiredAbsolute => assert_eq!(next.outcome(), Outcome::ExpiredAbsolute),

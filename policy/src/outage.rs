@@ -36,7 +36,9 @@ impl Outages {
     #[must_use]
     pub fn has(&self, rule: usize, backend: usize, now: u64) -> bool {
         let outages = self.by_backend.borrow();
-        outages.get(&(rule, backend)).is_some_and(|outage| now <= outage.until)
+        // A clock that has been set back ends a pause: it must not become as long as the step.
+        let lasts = |outage: &Outage| now <= outage.until && outage.until.saturating_sub(now) <= outage.pause;
+        outages.get(&(rule, backend)).is_some_and(lasts)
     }
 
     /// Remembers an answer of Envoy's own.
@@ -84,6 +86,16 @@ mod tests {
         assert!(!outages.has(3, 1, NOW + FIRST_PAUSE + 1));
         assert!(!outages.has(3, 0, NOW));
         assert!(!outages.has(2, 1, NOW));
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn an_outage_ends_where_the_clock_is_set_back() {
+        let outages = Outages::default();
+        outages.note(0, 0, NOW);
+        assert!(!outages.has(0, 0, NOW - 3_600));
+        outages.note(0, 0, NOW - 3_600);
+        assert!(outages.has(0, 0, NOW - 3_600));
     }
 
     #[test]
