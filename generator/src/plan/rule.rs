@@ -69,6 +69,7 @@ pub struct Session {
 
 impl Session {
     /// What a policy makes of the sessions of the rule with this id.
+    #[must_use]
     pub fn new(policy: &SessionPolicy, from: Option<(Kind, Id)>, rule_id: &str, sound: bool) -> Self {
         let domain = policy.cookie.domain.as_ref();
         Self {
