@@ -229,18 +229,18 @@ impl Keys {
         let rest = id.strip_prefix(&format!("{kind}/{namespace}/"));
         let rest = rest.unwrap_or_else(|| panic!("{id} is a rule of another namespace than {namespace}"));
         assert!(text(&metadata["name"]).starts_with("mooring-"));
-        let user = objects.map(|objects| {
-            let name = rest.split(['#', '/']).next();
-            let user = objects.iter().find(|object| {
-                let metadata = &object["metadata"];
-                let there = metadata["namespace"].as_str().unwrap_or("default");
-                object["kind"] == kind.as_str() && metadata["name"].as_str() == name && there == namespace
-            });
-            user.expect("the user has such a route")
-        });
-        if let Some(user) = user {
-            assert_eq!(route["spec"]["hostnames"], user["spec"]["hostnames"]);
-        }
+        let is_copy_of = |object: &Value| {
+            let metadata = &object["metadata"];
+            object["apiVersion"] == route["apiVersion"]
+                && object["kind"] == kind.as_str()
+                && metadata["name"].as_str() == rest.split(['#', '/']).next()
+                && metadata["namespace"].as_str().unwrap_or("default") == namespace
+                && object["spec"]["hostnames"] == route["spec"]["hostnames"]
+        };
+        assert!(
+            objects.is_none_or(|objects| objects.iter().any(is_copy_of)),
+            "{id} has no such route"
+        );
         let rules = route["spec"]["rules"].as_array().expect("it has rules");
         let matches = rules.iter().map(|rule| rule["matches"].as_array().map_or(0, Vec::len));
         assert!((1..=16).contains(&rules.len()) && matches.sum::<usize>() <= 128);
