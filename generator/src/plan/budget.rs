@@ -89,7 +89,7 @@ fn sum(rules: &[(usize, usize)]) -> usize {
     rules.iter().fold(0, |sum, (_, size)| sum.saturating_add(*size))
 }
 
-/// The largest share with which all fit: nobody gets more, and who needs less gets what they need.
+/// The largest share with which all fit. A namespace that needs less gets what it needs.
 fn share(mut needs: Vec<usize>, room: usize) -> usize {
     needs.sort_unstable();
     let mut room = room;

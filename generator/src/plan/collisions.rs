@@ -44,7 +44,7 @@ fn report_collisions(name: &str, namesakes: Vec<(usize, &Placed)>, report: &mut 
     let mut first: BTreeMap<&VirtualHost, &Placed> = BTreeMap::new();
     let (mut managed, others): (Vec<_>, Vec<_>) =
         namesakes.into_iter().partition(|(_, placed)| placed.rule.is_managed());
-    // Where ages are known, nobody takes the name of a route that was there before.
+    // Where ages are known, the older route keeps the name.
     managed.sort_by_key(|(_, placed)| age(placed));
     for (position, placed) in managed.into_iter().chain(others) {
         let found = placed

@@ -26,7 +26,7 @@ pub struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Finds out what stands in the way of sessions and canaries.
+    /// Reports what keeps the rule from having sessions and canaries.
     pub fn check(&mut self, on_gateway: bool, inventory: &Inventory) {
         let Self { rule, found, .. } = self;
         backends::check_for_sessions(rule, found);

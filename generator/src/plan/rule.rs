@@ -59,7 +59,7 @@ pub struct Refused {
 pub struct Session {
     /// What the filter is told.
     pub config: config::Session,
-    /// The policy that says so. None: the rule itself.
+    /// The policy that demands them. None: the rule itself does.
     pub policy: Option<(Kind, Id)>,
     /// Where the `Domain` of its cookie was written.
     pub domain_place: Option<Place>,

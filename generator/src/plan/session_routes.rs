@@ -1,5 +1,5 @@
-//! What stands in the way of session routes: the routes that lead to one backend of a rule with several, for requests that
-//! carry the backend's key.
+//! Checks of session routes: the routes that lead to one backend of a rule with several, for requests that carry the
+//! backend's key.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The names of header fields that belong to HTTP or to somebody else, in which no session can live.
+//! The names of header fields that HTTP or other software uses. A session cannot take them.
 //!
 //! These lists are the generator's and not the policy's: the module would carry 6 KB that it needs for nothing. It refuses what
 //! could harm Envoy itself (`mooring_policy::name`), and the generator refuses both.

@@ -282,7 +282,7 @@ fn headers_to_remove(levels: &Levels, direction: &str) -> Option<Vec<String>> {
     Some(names).filter(|names| !names.is_empty())
 }
 
-/// Whether Envoy lets nobody set a header.
+/// Whether Envoy refuses changes of a header.
 fn is_internal(name: &str) -> bool {
     name.starts_with(':') || name.eq_ignore_ascii_case("host")
 }
