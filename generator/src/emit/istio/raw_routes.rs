@@ -8,7 +8,7 @@
 use mooring_policy::handover::{BACKEND_HEADER, session_key};
 use serde_json::{Map, Value, json};
 
-use super::{IstioVersion, pieces::type_url, route_patch};
+use super::{IstioVersion, route_patch};
 use crate::{
     dns::{CLUSTER_DOMAIN, full_name},
     document::RawObjects,
@@ -16,10 +16,14 @@ use crate::{
     plan::{Backend, Rule, VirtualHost},
 };
 
+mod filters;
+mod headers;
 mod matches;
+mod retries;
 
-/// What istiod writes where nothing is said about retries.
-const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+use filters::filters;
+use headers::{authority_of, headers_to_add, headers_to_remove};
+use retries::retry_policy;
 
 /// What has to be looked up to write a route.
 pub struct Routes<'a, 's> {
@@ -197,229 +201,6 @@ fn text<'v>(value: &'v Value, field: &str) -> Option<&'v str> {
     value.get(field).and_then(Value::as_str)
 }
 
-fn retry_policy(retries: Option<&Value>, hashed: bool) -> Option<Value> {
-    let field = |name: &str| {
-        retries
-            .and_then(|retries| retries.get(name))
-            .filter(|value| !value.is_null())
-    };
-    let attempts = match (retries, field("attempts")) {
-        (None, _) => json!(2),
-        (Some(_), attempts) => attempts.filter(|attempts| attempts.as_i64() > Some(0))?.clone(),
-    };
-    let (retry_on, codes) = field("retryOn")
-        .and_then(Value::as_str)
-        .map_or((RETRY_ON.to_owned(), Vec::new()), retry_on);
-    let avoids = field("retryIgnorePreviousHosts")
-        .and_then(Value::as_bool)
-        .unwrap_or(!hashed);
-    let elsewhere = field("retryRemoteLocalities").and_then(Value::as_bool) == Some(true);
-    Some(json!({
-        "host_selection_retry_max_attempts": 5,
-        "num_retries": attempts,
-        "per_try_timeout": field("perTryTimeout"),
-        "retriable_status_codes": Some(codes).filter(|codes| !codes.is_empty()),
-        "retry_back_off": field("backoff").map(|interval| json!({ "base_interval": interval })),
-        "retry_host_predicate": avoids.then(|| json!([{
-            "name": "envoy.retry_host_predicates.previous_hosts",
-            "typed_config": {
-                "@type": type_url("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
-            },
-        }])),
-        "retry_on": retry_on,
-        "retry_priority": elsewhere.then(|| json!({
-            "name": "envoy.retry_priorities.previous_priorities",
-            "typed_config": {
-                "@type": type_url("envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"),
-                "update_frequency": 2,
-            },
-        })),
-    }))
-}
-
-/// `retryOn`, in which Istio takes numbers for status codes.
-fn retry_on(text: &str) -> (String, Vec<u16>) {
-    let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty());
-    let codes: Vec<u16> = words().filter_map(|word| word.parse().ok()).collect();
-    let mut conditions: Vec<&str> = words().filter(|word| word.parse::<u16>().is_err()).collect();
-    let by_code = "retriable-status-codes";
-    if !codes.is_empty() && !conditions.contains(&by_code) {
-        conditions.push(by_code);
-    }
-    (conditions.join(","), codes)
-}
-
-type Levels<'v> = [Option<&'v Value>; 2];
-
-/// The headers that are set and added, those of the route before those of the destination.
-fn headers_to_add(levels: &Levels, direction: &str) -> Option<Vec<Value>> {
-    let operations = [
-        ("set", "OVERWRITE_IF_EXISTS_OR_ADD"),
-        ("add", "APPEND_IF_EXISTS_OR_ADD"),
-    ];
-    let mut options = Vec::new();
-    for level in levels.iter().flatten() {
-        for (operation, action) in operations {
-            let headers = level
-                .pointer(&format!("/{direction}/{operation}"))
-                .and_then(Value::as_object);
-            for (name, value) in headers.into_iter().flatten().filter(|(name, _)| !is_internal(name)) {
-                options.push(json!({ "append_action": action, "header": { "key": name, "value": value } }));
-            }
-        }
-    }
-    Some(options).filter(|options| !options.is_empty())
-}
-
-fn headers_to_remove(levels: &Levels, direction: &str) -> Option<Vec<String>> {
-    let lists = levels.iter().flatten();
-    let lists = lists.filter_map(|level| level.pointer(&format!("/{direction}/remove"))?.as_array());
-    let names = lists
-        .flatten()
-        .filter_map(Value::as_str)
-        .filter(|name| !is_internal(name));
-    let names: Vec<String> = names.map(str::to_owned).collect();
-    Some(names).filter(|names| !names.is_empty())
-}
-
-/// Whether Envoy refuses changes of a header.
-fn is_internal(name: &str) -> bool {
-    name.starts_with(':') || name.eq_ignore_ascii_case("host")
-}
-
-/// What `headers` make of the authority.
-fn authority_of(headers: &Value) -> Option<&str> {
-    let operations = ["/request/set", "/request/add"].into_iter();
-    let headers = operations.filter_map(|operation| headers.pointer(operation)?.as_object());
-    let named = |name: &str| name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case(":authority");
-    let mut values = headers.flatten().filter(|(name, _)| named(name));
-    values.next().and_then(|(_, value)| value.as_str())
-}
-
-/// What the filters for faults and for CORS are told.
-fn filters(user: &Value) -> Option<Value> {
-    let mut configs = Map::new();
-    if let Some(fault) = user.get("fault") {
-        configs.insert("envoy.filters.http.fault".to_owned(), to_fault(fault));
-    }
-    if let Some(policy) = user.get("corsPolicy") {
-        configs.insert("envoy.filters.http.cors".to_owned(), to_cors(policy));
-    }
-    (!configs.is_empty()).then(|| configs.into())
-}
-
-fn to_fault(fault: &Value) -> Value {
-    let percentage = |of: &Value| of.pointer("/percentage/value").and_then(Value::as_f64);
-    // Only a delay has the older field.
-    let whole = |delay: &Value| delay.get("percent").and_then(Value::as_f64);
-    let delay = fault.get("delay").filter(|delay| delay.get("fixedDelay").is_some());
-    let abort = fault
-        .get("abort")
-        .filter(|abort| abort.get("httpStatus").is_some() || abort.get("grpcStatus").is_some());
-    json!({
-        "@type": type_url("envoy.extensions.filters.http.fault.v3.HTTPFault"),
-        "abort": abort.map(|abort| json!({
-            "grpc_status": text(abort, "grpcStatus").and_then(grpc_status),
-            "http_status": abort.get("httpStatus"),
-            "percentage": percentage(abort).map(fraction),
-        })),
-        "delay": delay.map(|delay| json!({
-            "fixed_delay": delay.get("fixedDelay"),
-            "percentage": percentage(delay).or_else(|| whole(delay)).map(fraction),
-        })),
-    })
-}
-
-/// The number of a gRPC status (gRPC: "Status codes and their use in gRPC").
-fn grpc_status(name: &str) -> Option<usize> {
-    let names = [
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    ];
-    names.iter().position(|known| *known == name)
-}
-
-fn to_cors(policy: &Value) -> Value {
-    let list = |field: &str| {
-        let words = policy.get(field).and_then(Value::as_array)?;
-        let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
-        Some(words.join(",")).filter(|text| !text.is_empty())
-    };
-    let matchers = policy.get("allowOrigins").and_then(Value::as_array);
-    let names = policy.get("allowOrigin").and_then(Value::as_array);
-    let origins: Vec<Value> = match (matchers, names) {
-        (Some(matchers), _) => matchers.iter().map(to_string_match).collect(),
-        (None, names) => names
-            .into_iter()
-            .flatten()
-            .map(|name| json!({ "exact": name }))
-            .collect(),
-    };
-    let forwards = match text(policy, "unmatchedPreflights") {
-        Some("IGNORE") => json!(false),
-        Some("FORWARD") => json!(true),
-        _ => Value::Null,
-    };
-    json!({
-        "@type": type_url("envoy.extensions.filters.http.cors.v3.CorsPolicy"),
-        "allow_credentials": policy.get("allowCredentials"),
-        "allow_headers": list("allowHeaders"),
-        "allow_methods": list("allowMethods"),
-        "allow_origin_string_match": origins,
-        "expose_headers": list("exposeHeaders"),
-        "filter_enabled": { "default_value": fraction(100.0) },
-        "forward_not_matching_preflights": forwards,
-        "max_age": text(policy, "maxAge").and_then(seconds).map(|seconds| seconds.to_string()),
-    })
-}
-
-/// The whole seconds of a duration as Istio reads it (Go: `time.ParseDuration`), for the one field of Envoy that is a number in a
-/// text. None: it is no duration.
-fn seconds(text: &str) -> Option<u64> {
-    let mut rest = text;
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let end = rest.find(|one: char| !one.is_ascii_digit() && one != '.')?;
-        let (number, tail) = rest.split_at_checked(end)?;
-        let end = tail.find(|one: char| one.is_ascii_digit() || one == '.');
-        let (unit, tail) = tail.split_at_checked(end.unwrap_or(tail.len()))?;
-        let factor = match unit {
-            "h" => 3_600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" | "μs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return None,
-        };
-        total += number.parse::<f64>().ok()? * factor;
-        rest = tail;
-    }
-    format!("{:.0}", f64::floor(total)).parse().ok()
-}
-
-fn to_string_match(matcher: &Value) -> Value {
-    match matcher.get("regex") {
-        Some(regex) => json!({ "safe_regex": { "regex": regex } }),
-        None => matcher.clone(),
-    }
-}
-
 /// A percentage in millionths, as istiod writes it.
 fn fraction(percent: f64) -> Value {
     let millionths = format!("{:.0}", percent * 10_000.0);
@@ -454,26 +235,4 @@ fn to_hash_policy(hash: &Value) -> Option<Value> {
     }
     let by_source = hash.get("useSourceIp").and_then(Value::as_bool)?;
     Some(json!({ "connection_properties": { "source_ip": by_source } }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_duration_has_whole_seconds() {
-        for (text, expected) in [
-            ("24h", 86_400),
-            ("1h30m", 5_400),
-            ("1.5h", 5_400),
-            ("2m1.9s", 121),
-            ("900ms", 0),
-            ("0s", 0),
-        ] {
-            assert_eq!(seconds(text), Some(expected), "{text}");
-        }
-        for text in ["1", "s", "1d", "1h2", "-1s"] {
-            assert_eq!(seconds(text), None, "{text}");
-        }
-    }
 }
