@@ -1,0 +1,151 @@
+//! Faults and CORS of inserted routes: what they say to Envoy's filters (istiod: `TranslateFault`, `TranslateCORSPolicy`).
+
+use serde_json::{Map, Value, json};
+
+use super::{super::pieces::type_url, fraction, text};
+
+/// What the filters for faults and for CORS are told.
+pub fn filters(user: &Value) -> Option<Value> {
+    let mut configs = Map::new();
+    if let Some(fault) = user.get("fault") {
+        configs.insert("envoy.filters.http.fault".to_owned(), to_fault(fault));
+    }
+    if let Some(policy) = user.get("corsPolicy") {
+        configs.insert("envoy.filters.http.cors".to_owned(), to_cors(policy));
+    }
+    (!configs.is_empty()).then(|| configs.into())
+}
+
+fn to_fault(fault: &Value) -> Value {
+    let percentage = |of: &Value| of.pointer("/percentage/value").and_then(Value::as_f64);
+    // Only a delay has the older field.
+    let whole = |delay: &Value| delay.get("percent").and_then(Value::as_f64);
+    let delay = fault.get("delay").filter(|delay| delay.get("fixedDelay").is_some());
+    let abort = fault
+        .get("abort")
+        .filter(|abort| abort.get("httpStatus").is_some() || abort.get("grpcStatus").is_some());
+    json!({
+        "@type": type_url("envoy.extensions.filters.http.fault.v3.HTTPFault"),
+        "abort": abort.map(|abort| json!({
+            "grpc_status": text(abort, "grpcStatus").and_then(grpc_status),
+            "http_status": abort.get("httpStatus"),
+            "percentage": percentage(abort).map(fraction),
+        })),
+        "delay": delay.map(|delay| json!({
+            "fixed_delay": delay.get("fixedDelay"),
+            "percentage": percentage(delay).or_else(|| whole(delay)).map(fraction),
+        })),
+    })
+}
+
+/// The number of a gRPC status (gRPC: "Status codes and their use in gRPC").
+fn grpc_status(name: &str) -> Option<usize> {
+    let names = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+    names.iter().position(|known| *known == name)
+}
+
+fn to_cors(policy: &Value) -> Value {
+    let list = |field: &str| {
+        let words = policy.get(field).and_then(Value::as_array)?;
+        let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+        Some(words.join(",")).filter(|text| !text.is_empty())
+    };
+    let matchers = policy.get("allowOrigins").and_then(Value::as_array);
+    let names = policy.get("allowOrigin").and_then(Value::as_array);
+    let origins: Vec<Value> = match (matchers, names) {
+        (Some(matchers), _) => matchers.iter().map(to_string_match).collect(),
+        (None, names) => names
+            .into_iter()
+            .flatten()
+            .map(|name| json!({ "exact": name }))
+            .collect(),
+    };
+    let forwards = match text(policy, "unmatchedPreflights") {
+        Some("IGNORE") => json!(false),
+        Some("FORWARD") => json!(true),
+        _ => Value::Null,
+    };
+    json!({
+        "@type": type_url("envoy.extensions.filters.http.cors.v3.CorsPolicy"),
+        "allow_credentials": policy.get("allowCredentials"),
+        "allow_headers": list("allowHeaders"),
+        "allow_methods": list("allowMethods"),
+        "allow_origin_string_match": origins,
+        "expose_headers": list("exposeHeaders"),
+        "filter_enabled": { "default_value": fraction(100.0) },
+        "forward_not_matching_preflights": forwards,
+        "max_age": text(policy, "maxAge").and_then(seconds).map(|seconds| seconds.to_string()),
+    })
+}
+
+/// The whole seconds of a duration as Istio reads it (Go: `time.ParseDuration`), for the one field of Envoy that is a number in a
+/// text. None: it is no duration.
+fn seconds(text: &str) -> Option<u64> {
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|one: char| !one.is_ascii_digit() && one != '.')?;
+        let (number, tail) = rest.split_at_checked(end)?;
+        let end = tail.find(|one: char| one.is_ascii_digit() || one == '.');
+        let (unit, tail) = tail.split_at_checked(end.unwrap_or(tail.len()))?;
+        let factor = match unit {
+            "h" => 3_600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" | "μs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        total += number.parse::<f64>().ok()? * factor;
+        rest = tail;
+    }
+    format!("{:.0}", f64::floor(total)).parse().ok()
+}
+
+fn to_string_match(matcher: &Value) -> Value {
+    match matcher.get("regex") {
+        Some(regex) => json!({ "safe_regex": { "regex": regex } }),
+        None => matcher.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_whole_seconds() {
+        for (text, expected) in [
+            ("24h", 86_400),
+            ("1h30m", 5_400),
+            ("1.5h", 5_400),
+            ("2m1.9s", 121),
+            ("900ms", 0),
+            ("0s", 0),
+        ] {
+            assert_eq!(seconds(text), Some(expected), "{text}");
+        }
+        for text in ["1", "s", "1d", "1h2", "-1s"] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
+    }
+}

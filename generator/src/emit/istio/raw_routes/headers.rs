@@ -1,0 +1,50 @@
+//! The headers that inserted routes set, add and remove (istiod: `TranslateHeadersOperations`).
+
+use serde_json::{Value, json};
+
+type Levels<'v> = [Option<&'v Value>; 2];
+
+/// The headers that are set and added, those of the route before those of the destination.
+pub fn headers_to_add(levels: &Levels, direction: &str) -> Option<Vec<Value>> {
+    let operations = [
+        ("set", "OVERWRITE_IF_EXISTS_OR_ADD"),
+        ("add", "APPEND_IF_EXISTS_OR_ADD"),
+    ];
+    let mut options = Vec::new();
+    for level in levels.iter().flatten() {
+        for (operation, action) in operations {
+            let headers = level
+                .pointer(&format!("/{direction}/{operation}"))
+                .and_then(Value::as_object);
+            for (name, value) in headers.into_iter().flatten().filter(|(name, _)| !is_internal(name)) {
+                options.push(json!({ "append_action": action, "header": { "key": name, "value": value } }));
+            }
+        }
+    }
+    Some(options).filter(|options| !options.is_empty())
+}
+
+pub fn headers_to_remove(levels: &Levels, direction: &str) -> Option<Vec<String>> {
+    let lists = levels.iter().flatten();
+    let lists = lists.filter_map(|level| level.pointer(&format!("/{direction}/remove"))?.as_array());
+    let names = lists
+        .flatten()
+        .filter_map(Value::as_str)
+        .filter(|name| !is_internal(name));
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    Some(names).filter(|names| !names.is_empty())
+}
+
+/// Whether Envoy refuses changes of a header.
+fn is_internal(name: &str) -> bool {
+    name.starts_with(':') || name.eq_ignore_ascii_case("host")
+}
+
+/// What `headers` make of the authority.
+pub fn authority_of(headers: &Value) -> Option<&str> {
+    let operations = ["/request/set", "/request/add"].into_iter();
+    let headers = operations.filter_map(|operation| headers.pointer(operation)?.as_object());
+    let named = |name: &str| name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case(":authority");
+    let mut values = headers.flatten().filter(|(name, _)| named(name));
+    values.next().and_then(|(_, value)| value.as_str())
+}

@@ -1,0 +1,60 @@
+//! The retries of inserted routes (istiod: `ConvertPolicy`).
+
+use serde_json::{Value, json};
+
+use super::super::pieces::type_url;
+
+/// What istiod writes where nothing is said about retries.
+const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+
+pub fn retry_policy(retries: Option<&Value>, hashed: bool) -> Option<Value> {
+    let field = |name: &str| {
+        retries
+            .and_then(|retries| retries.get(name))
+            .filter(|value| !value.is_null())
+    };
+    let attempts = match (retries, field("attempts")) {
+        (None, _) => json!(2),
+        (Some(_), attempts) => attempts.filter(|attempts| attempts.as_i64() > Some(0))?.clone(),
+    };
+    let (retry_on, codes) = field("retryOn")
+        .and_then(Value::as_str)
+        .map_or((RETRY_ON.to_owned(), Vec::new()), retry_on);
+    let avoids = field("retryIgnorePreviousHosts")
+        .and_then(Value::as_bool)
+        .unwrap_or(!hashed);
+    let elsewhere = field("retryRemoteLocalities").and_then(Value::as_bool) == Some(true);
+    Some(json!({
+        "host_selection_retry_max_attempts": 5,
+        "num_retries": attempts,
+        "per_try_timeout": field("perTryTimeout"),
+        "retriable_status_codes": Some(codes).filter(|codes| !codes.is_empty()),
+        "retry_back_off": field("backoff").map(|interval| json!({ "base_interval": interval })),
+        "retry_host_predicate": avoids.then(|| json!([{
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {
+                "@type": type_url("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
+            },
+        }])),
+        "retry_on": retry_on,
+        "retry_priority": elsewhere.then(|| json!({
+            "name": "envoy.retry_priorities.previous_priorities",
+            "typed_config": {
+                "@type": type_url("envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig"),
+                "update_frequency": 2,
+            },
+        })),
+    }))
+}
+
+/// `retryOn`, in which Istio takes numbers for status codes.
+fn retry_on(text: &str) -> (String, Vec<u16>) {
+    let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let codes: Vec<u16> = words().filter_map(|word| word.parse().ok()).collect();
+    let mut conditions: Vec<&str> = words().filter(|word| word.parse::<u16>().is_err()).collect();
+    let by_code = "retriable-status-codes";
+    if !codes.is_empty() && !conditions.contains(&by_code) {
+        conditions.push(by_code);
+    }
+    (conditions.join(","), codes)
+}
