@@ -165,8 +165,12 @@ impl<'a> Index<'a> {
             let route = (rule.route.spec.kind, &rule.route.id);
             index.by_route.entry(route).or_default().push(rule);
         }
+        let managed = plan.rules.iter().filter(|rule| rule.is_managed());
+        let managed: BTreeSet<&str> = managed.map(|rule| rule.id.as_str()).collect();
         for gateway in &plan.gateways {
-            for placed in &gateway.rules {
+            // A rule that is left out on this gateway keeps no sessions there.
+            let left_out = |rule: &Rule| managed.contains(rule.id.as_str()) && !rule.is_managed();
+            for placed in gateway.rules.iter().filter(|placed| !left_out(&placed.rule)) {
                 index
                     .gateways
                     .entry(&placed.rule.id)

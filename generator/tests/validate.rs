@@ -385,3 +385,25 @@ fn a_canary_policy_with_a_backend_that_one_rule_does_not_have() {
     assert_eq!(rules[0]["condition"], "Invalid");
     assert_eq!(rules[1]["condition"], "Accepted");
 }
+
+#[test]
+fn a_rule_that_is_left_out_on_a_gateway_keeps_no_sessions_there() {
+    let named = |route: &str| {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {route}}}\nspec:\n  parentRefs: \
+             [{{name: front}}]\n  rules:\n  - name: all\n    sessionPersistence: {{}}\n    backendRefs: [{{name: web, port: \
+             80}}]\n"
+        )
+    };
+    let told = validated(&[without_policy(SHOP), named("a"), named("b")].concat());
+    let gateways: Vec<(&str, usize)> = told["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| (rule["id"].as_str().unwrap(), rule["gateways"].as_array().unwrap().len()))
+        .collect();
+    assert_eq!(
+        gateways,
+        [("HTTPRoute/default/a/all", 1), ("HTTPRoute/default/b/all", 0)]
+    );
+}
