@@ -1110,3 +1110,34 @@ fn sessions_are_hashed_as_their_destination_rule_says() {
     assert_eq!(policy.get("retry_host_predicate"), None);
     assert_eq!(policy["num_retries"], 2);
 }
+
+#[test]
+fn a_service_that_stands_for_another_host_is_known_by_that_host() {
+    let alias = |name: &str, host: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{type: ExternalName, externalName: {host}, ports: \
+             [{{name: http, port: 80}}]}}\n"
+        )
+    };
+    let backends = "backendRefs: [{name: web, port: 80}, {name: inside, port: 80}, {name: outside, port: 80}]";
+    let rule = format!("  - {{sessionPersistence: {{}}, {backends}}}\n");
+    let run = Generated::istio(&input(&[
+        &alias("inside", "beta.other.svc.cluster.local"),
+        &alias("outside", "api.example.com"),
+        &route("shop", &rule),
+    ]));
+    let rule = &run.first("WasmPlugin")["spec"]["pluginConfig"]["rules"][0];
+    let backends: Vec<&Value> = rule["backends"].as_array().unwrap().iter().collect();
+    let keys = texts(&backends, "/key");
+    assert_eq!(keys, ["web.default:80", "beta.other:80", "api.example.com:80"]);
+    // The session route names the user's Service, which istiod resolves.
+    let route = run.first("HTTPRoute");
+    assert_eq!(
+        route["spec"]["rules"][1]["backendRefs"],
+        json!([{ "name": "inside", "port": 80 }])
+    );
+    assert_eq!(
+        route["spec"]["rules"][1]["matches"][0]["headers"][0]["value"],
+        "HTTPRoute/default/shop#0/beta.other:80"
+    );
+}

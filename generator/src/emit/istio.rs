@@ -245,8 +245,8 @@ fn envoy_filter(gateway: &Gateway, patches: Vec<Value>) -> Value {
 fn reference(backend: &Backend, version: IstioVersion) -> Option<String> {
     match version.references() {
         References::None => None,
-        References::Host => Some(backend.host()),
-        References::NamespaceAndHost => Some(format!("{}/{}", backend.service.id.namespace, backend.host())),
+        References::Host => Some(backend.cluster_host()),
+        References::NamespaceAndHost => Some(format!("{}/{}", backend.service.id.namespace, backend.cluster_host())),
     }
 }
 

@@ -6,6 +6,7 @@ use mooring_policy::config;
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    dns::CLUSTER_DOMAIN,
     inventory::{Found, Id, Inventory, Item},
     kind::{GATEWAY_API, Kind},
     wire::{
@@ -47,9 +48,10 @@ impl Backend<'_> {
     #[must_use]
     pub fn key(&self) -> String {
         let Id { namespace, name } = &self.service.id;
-        let host = match &self.service.spec.external_host {
-            Some(host) => host.value.clone(),
-            None => format!("{name}.{namespace}"),
+        let host = match (&self.service.spec.external_host, self.alias()) {
+            (Some(host), _) => host.value.clone(),
+            (None, Some(host)) => host.strip_suffix(CLUSTER_DOMAIN).unwrap_or(host).to_owned(),
+            (None, None) => format!("{name}.{namespace}"),
         };
         let subset = self
             .subset
@@ -61,7 +63,24 @@ impl Backend<'_> {
     #[must_use]
     pub fn cluster(&self) -> String {
         let subset = self.subset.map_or("", |subset| &subset.name.value);
-        format!("outbound|{}|{subset}|{}", self.port.port.value, self.host())
+        format!("outbound|{}|{subset}|{}", self.port.port.value, self.cluster_host())
+    }
+
+    /// The host of that cluster.
+    #[must_use]
+    pub fn cluster_host(&self) -> String {
+        self.alias().map_or_else(|| self.host(), str::to_owned)
+    }
+
+    /// The host that a Service of the type `ExternalName` stands for: Istio has clusters for that one only.
+    fn alias(&self) -> Option<&str> {
+        let spec = &self.service.spec;
+        let alias = spec
+            .service_type
+            .as_ref()
+            .is_some_and(|kind| kind.value == "ExternalName");
+        let name = spec.external_name.as_ref().filter(|_| alias)?;
+        Some(&name.value)
     }
 
     /// The host name of the Service.
@@ -70,7 +89,7 @@ impl Backend<'_> {
         let Id { namespace, name } = &self.service.id;
         let external = self.service.spec.external_host.as_ref();
         external.map_or_else(
-            || format!("{name}.{namespace}.svc.cluster.local"),
+            || format!("{name}.{namespace}{CLUSTER_DOMAIN}"),
             |host| host.value.clone(),
         )
     }

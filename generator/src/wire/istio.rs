@@ -107,6 +107,7 @@ impl ServiceEntrySpec {
         self.hosts.iter().map(move |host| ServiceSpec {
             ports: self.ports.iter().map(port).collect(),
             service_type: None,
+            external_name: None,
             session_affinity: None,
             external_host: Some(host.clone()),
         })

@@ -17,6 +17,8 @@ pub struct ServiceSpec {
     /// `type`.
     #[serde(rename = "type")]
     pub service_type: OptionalField<String>,
+    /// `externalName`.
+    pub external_name: OptionalField<String>,
     /// `sessionAffinity`.
     pub session_affinity: OptionalField<String>,
     /// The host that it stands for, if it is one of a `ServiceEntry`.

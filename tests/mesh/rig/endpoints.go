@@ -31,6 +31,10 @@ func (s *Scenario) endpointsKnown(g *Gateway) error {
 		return err
 	}
 	for _, service := range s.services {
+		// Istio has no cluster for a name of another host.
+		if service.Spec.Type == corev1.ServiceTypeExternalName {
+			continue
+		}
 		for _, port := range service.Spec.Ports {
 			name := fmt.Sprintf("outbound|%d||%s.%s.svc.cluster.local", port.Port, service.Name, service.Namespace)
 			hosts, ok := clusters[name]

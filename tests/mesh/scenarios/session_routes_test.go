@@ -268,6 +268,30 @@ func TestSessionsOfAnUnnamedRuleDoNotFollowItsName(t *testing.T) {
 	}
 }
 
+// A Service of the type ExternalName has no cluster of its own: its requests are of the cluster of the host that it stands for.
+func TestSessionsOnAServiceThatStandsForAnother(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "drift", rig.Beside(), rig.GatewayEnv(keys))
+	gateway := s.Gateway("front")
+	s.Apply("apiVersion: v1\nkind: Service\nmetadata: {name: alias}\nspec:\n  type: ExternalName\n" +
+		"  externalName: web-v2." + s.Namespace + ".svc.cluster.local\n  ports: [{name: http, port: 80}]\n")
+	s.PatchJSON(gatewayGroup, "HTTPRoute", "web",
+		`[{"op":"replace","path":"/spec/rules/0/backendRefs/1/name","value":"alias"}]`)
+	s.Deploy()
+	versions := map[string]int{}
+	for range 20 {
+		visitor := gateway.Client()
+		first := visitor.Get("/shop")
+		cookieOf(t, first, "web-session")
+		expectStays(t, visitor, "/shop", first.Pod, 5)
+		versions[first.Version]++
+	}
+	if versions["v1"] == 0 || versions["v2"] == 0 {
+		t.Errorf("sessions began on %v", versions)
+	}
+	expectHarmless(t, s)
+}
+
 // The matches of a rule change, and with them the path that its session routes know. What a session asks for is not to be had then, and
 // that is counted; the client keeps its token, which is good again when somebody has generated.
 func TestASessionRouteThatIsMissedDoesNotMakeSessionsFlap(t *testing.T) {
