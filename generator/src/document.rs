@@ -243,7 +243,7 @@ impl<'a> Document<'a> {
         });
     }
 
-    /// An object whose kind is all that is sure. `item`: where it stands in a list, and not at the beginning.
+    /// An object of which only the kind is known. `item`: its header, where it is an item of a list.
     fn broken(&self, kind: Kind, diagnostic: Diagnostic, item: Option<&Field<Header>>, values: &Value) -> Outcome {
         Outcome::Broken(Box::new(Broken {
             kind,

@@ -183,10 +183,10 @@ pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<
         Target::Istio(options) => inventory.gateway_namespace.clone_from(&options.gateway_namespace),
         Target::Envoy(_) => inventory.needs_endpoints = true,
     }
-    let plan = Plan::new(&inventory, report);
+    let mut plan = Plan::new(&inventory, report);
     match target {
         Target::Istio(options) => {
-            let outputs = istio::emit(&plan, &inventory, &RawObjects::new(sources), options, report);
+            let outputs = istio::emit(&mut plan, &inventory, &RawObjects::new(sources), options, report);
             if !outputs.is_empty() {
                 warn_of_module(options, report);
             }

@@ -324,12 +324,17 @@ impl Inventory {
     /// Whether a route of this kind and name is there.
     #[must_use]
     pub fn has_route(&self, kind: Kind, id: &Id) -> bool {
-        let routes = match kind {
+        self.routes_of(kind).get(id).is_some()
+    }
+
+    /// The routes of a kind.
+    #[must_use]
+    pub fn routes_of(&self, kind: Kind) -> &Items<HttpRouteSpec> {
+        match kind {
             Kind::VirtualService => &self.virtual_services,
             Kind::GrpcRoute => &self.grpc_routes,
             _ => &self.http_routes,
-        };
-        routes.by_id.contains_key(id)
+        }
     }
 
     /// The host of a service entry.

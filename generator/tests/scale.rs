@@ -6,7 +6,7 @@ mod common;
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use common::{Generated, SHOP, generate, without_policy};
+use common::{Generated, SHOP, classic::CLASSIC, generate, without_policy};
 use serde_json::Value;
 
 /// The largest object that a plain `kubectl apply` takes.
@@ -140,6 +140,34 @@ fn rules_for_which_a_plugin_has_no_room_are_left_out_and_it_is_said_what_to_do()
         Some(2_549)
     );
     assert!(plugin.to_string().len() < 1_520 * 1_024);
+}
+
+#[test]
+fn a_rule_whose_inserted_routes_cannot_be_stored_costs_only_itself() {
+    let matches: Vec<String> = (0..1_000)
+        .map(|number| format!("{{uri: {{prefix: /{}{number}}}}}", "x".repeat(800)))
+        .collect();
+    let split = |matches: &str| {
+        format!(
+            "{CLASSIC}---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: large, namespace: \
+             bookinfo}}\nspec:\n  hosts: [large.example.com]\n  gateways: [front]\n  http:\n  - name: split\n    match: \
+             [{matches}]\n    rewrite: {{uri: /}}\n    route:\n    - {{destination: {{host: reviews, subset: v1}}, weight: 50}}\n    - {{destination: \
+             {{host: reviews, subset: v2}}, weight: 50}}\n---\napiVersion: mooring.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: \
+             {{name: large, namespace: bookinfo}}\nspec:\n  targetRef: {{group: networking.istio.io, kind: VirtualService, \
+             name: large}}\n  rules: [{{name: a, matches: [{{header: {{name: x, value: abc}}}}], destination: {{host: reviews, \
+             subset: v2}}}}]\n  sticky: {{cookie: {{name: large}}}}\n"
+        )
+    };
+    assert_eq!(Generated::istio(&split("{uri: {prefix: /x}}")).virtual_hosts().len(), 2);
+    let run = generate(&split(&matches.join(", "))).code(3);
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    let message = "error[TooLarge]: the EnvoyFilter for the rule VirtualService/bookinfo/large/split on Gateway/bookinfo/front \
+                   would have 4.1 MiB, and Kubernetes stores objects of 1.5 MiB at most\n";
+    assert!(stderr.contains(message), "{stderr}");
+    assert!(stderr.contains(
+        "left out because of errors: 1 rule (VirtualService/bookinfo/large/split on Gateway/bookinfo/front)\n"
+    ));
+    assert_eq!(run.get_output().stdout, generate(CLASSIC).code(0).get_output().stdout);
 }
 
 #[test]

@@ -556,7 +556,7 @@ fn a_second_file_is_copied_from_too() {
 /// Go's YAML takes these for something else where they have no quotes.
 #[test]
 fn texts_that_look_like_something_else_stay_texts() {
-    let values = [
+    let quoted = [
         "on",
         "off",
         "yes",
@@ -565,39 +565,20 @@ fn texts_that_look_like_something_else_stay_texts() {
         "true",
         "null",
         "~",
-        "",
         "1.10",
         "0x1F",
-        "0o17",
         "017",
         "1e3",
-        "1_000",
-        ".5",
-        "+1",
-        "-0",
-        "NaN",
-        ".inf",
         "2026-01-01",
         "12:30:45",
-        "<<",
-        "=",
-        "a: b",
-        "# a",
-        "[a]",
-        "*a",
-        "&a",
-        "!a",
-        "%a",
-        "@a",
-        "`a`",
-        "'a'",
-        "\"a\"",
-        " a ",
-        "ä☃",
-        "a\\b",
     ];
-    let headers: Vec<Value> = values
+    let others = [
+        "", "0o17", "1_000", ".5", "+1", "-0", "NaN", ".inf", "<<", "=", "a: b", "# a", "[a]", "*a", "&a", "!a", "%a",
+        "@a", "`a`", "'a'", "\"a\"", " a ", "ä☃", "a\\b",
+    ];
+    let headers: Vec<Value> = quoted
         .iter()
+        .chain(&others)
         .enumerate()
         .map(|(number, value)| json!({ "name": format!("x-{number}"), "value": value }))
         .collect();
@@ -622,22 +603,7 @@ fn texts_that_look_like_something_else_stay_texts() {
     let out = stdout(&generate(&shop).code(0));
     let text = out.split("---\n").nth(1).unwrap();
     copied(&serde_saphyr::from_str(text).unwrap());
-    for value in [
-        "on",
-        "off",
-        "yes",
-        "n",
-        "y",
-        "true",
-        "null",
-        "~",
-        "1.10",
-        "0x1F",
-        "017",
-        "1e3",
-        "2026-01-01",
-        "12:30:45",
-    ] {
+    for value in quoted {
         let quoted = [format!("value: \"{value}\"\n"), format!("value: '{value}'\n")];
         assert!(
             quoted.iter().any(|quoted| text.contains(quoted.as_str())),

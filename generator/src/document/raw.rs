@@ -26,7 +26,7 @@ pub struct RawObjects<'a> {
 }
 
 /// The objects of a document by kind and id.
-type Objects = BTreeMap<(String, Id), Value>;
+type Objects = BTreeMap<(String, Id), Rc<Value>>;
 
 impl<'a> RawObjects<'a> {
     /// Nothing is read yet.
@@ -41,10 +41,10 @@ impl<'a> RawObjects<'a> {
 
     /// An object of this kind, with everything that is written in it. Null where it cannot be found.
     #[must_use]
-    pub fn find<T>(&self, kind: &str, item: &Item<T>) -> Value {
+    pub fn find<T>(&self, kind: &str, item: &Item<T>) -> Rc<Value> {
         let objects = self.objects(item.origin);
         let object = objects.get(&(kind.to_owned(), item.id.clone()));
-        object.cloned().unwrap_or_default()
+        object.map(Rc::clone).unwrap_or_default()
     }
 
     fn objects(&self, origin: Origin) -> Rc<Objects> {
@@ -74,7 +74,7 @@ fn by_id(mut document: Value) -> Objects {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let namespace = text("/metadata/namespace").unwrap_or(DEFAULT_NAMESPACE);
         let id = Id::new(namespace, text("/metadata/name")?);
-        Some(((text("/kind")?.to_owned(), id), object))
+        Some(((text("/kind")?.to_owned(), id), Rc::new(object)))
     });
     keyed.collect()
 }

@@ -17,6 +17,7 @@ use crate::{
     left_out::What,
     plan::{Backend, Gateway, HostFilters, Plan, VirtualHost},
     source::Place,
+    wire::NAME_PREFIX,
 };
 
 mod parts;
@@ -55,12 +56,16 @@ pub struct Options {
 /// For each gateway that keeps sessions an `EnvoyFilter`, or several where one would be too large, and a `WasmPlugin`; between
 /// them the session routes.
 pub fn emit(
-    plan: &Plan,
+    plan: &mut Plan,
     inventory: &Inventory,
     raw: &RawObjects,
     options: &Options,
     report: &mut Report,
 ) -> Vec<Output> {
+    let routes = raw_routes::Routes::new(inventory, raw, options.version);
+    for gateway in &mut plan.gateways {
+        parts::keep(gateway, &routes, options.version, report);
+    }
     let managed: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.is_managed()).collect();
     if managed.is_empty() && !report.has_errors() {
         let message =
@@ -75,8 +80,7 @@ pub fn emit(
     let mut names = BTreeMap::new();
     let mut plugins = Vec::new();
     for gateway in managed {
-        let routes = raw_routes::Routes::new(inventory, raw, options.version);
-        let filters = parts::split(gateway, &routes, options, report);
+        let filters = parts::split(gateway, &routes, options);
         let plugin = Object::new(gateway, "WasmPlugin", "", wasm_plugin(gateway, options, report));
         size::check_plugin(gateway, &plugin, report);
         let key = |object: &Object| (object.kind, object.namespace.clone(), object.name.clone());
@@ -95,7 +99,7 @@ pub fn emit(
     outputs
 }
 
-/// With a file, nobody stands between istiod and Envoy who could do without the module.
+/// Envoy loads a file itself: no agent is there to replace a module that is missing.
 fn warn_of_files(report: &mut Report) {
     let message = "no fail strategy covers a file:// module that is missing when a gateway starts: routes \
                    with sessions or canaries get 500 then";
@@ -119,7 +123,7 @@ fn object_id(gateway: &Gateway) -> (String, String) {
         Some(workload) => (&workload.namespace, workload.name()),
         None => (&gateway.item.id.namespace, gateway.item.id.name.clone()),
     };
-    (namespace.clone(), format!("mooring-{name}"))
+    (namespace.clone(), format!("{NAME_PREFIX}{name}"))
 }
 
 /// The name of our HTTP filter on a gateway.

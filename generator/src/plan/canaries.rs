@@ -150,12 +150,7 @@ impl<'a> Canaries<'a> {
 
 /// Whether what a policy targets is there, as far as can be known. What is not is reported.
 fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) -> bool {
-    let routes = match policy.target_kind {
-        Kind::VirtualService => &inventory.virtual_services,
-        Kind::GrpcRoute => &inventory.grpc_routes,
-        _ => &inventory.http_routes,
-    };
-    let route = match routes.find(&policy.target.value) {
+    let route = match inventory.routes_of(policy.target_kind).find(&policy.target.value) {
         Found::Item(route) => route,
         Found::Unknown => {
             report.miss(policy.target_kind, &policy.target.value);

@@ -12,7 +12,7 @@ use crate::{
     inventory::{Found, Id, Inventory, Item},
     kind::Kind,
     wire::{
-        Field,
+        Field, NAME_PREFIX,
         gateway::{GatewaySpec, Listener},
         route::HttpRouteSpec,
     },
@@ -82,7 +82,7 @@ pub fn check_selector(item: &Item<GatewaySpec>) -> Option<Diagnostic> {
             "`{value}` of `{label}` is not the value of a label: at most 63 letters, digits, `-`, `_` and `.` are, with a letter \
              or digit at both ends"
         )
-    } else if name.len() > MAX_NAME_LENGTH || !dns::is_name(&format!("mooring-{name}")) {
+    } else if name.len() > MAX_NAME_LENGTH || !dns::is_name(&format!("{NAME_PREFIX}{name}")) {
         format!(
             "the name of what is generated for it is made of the values, which are {} characters and may be 1 to \
              {MAX_NAME_LENGTH}, with a letter or digit at the end",

@@ -108,6 +108,7 @@ fn find_service<'a>(
 }
 
 /// The Service that a host stands for, if it is the name of one.
+#[must_use]
 pub fn service_of(host: &str, namespace: &str) -> Option<Id> {
     let full = full_name(host, namespace);
     let (name, namespace) = full.strip_suffix(CLUSTER_DOMAIN)?.split_once('.')?;

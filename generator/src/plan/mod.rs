@@ -38,6 +38,7 @@ mod whole;
 
 pub use backends::{Backend, DRAINING_LABEL};
 pub use classic::Workload;
+pub use destinations::service_of;
 pub use gateway::{Gateway, HostFilters, Placed};
 pub use listeners::VirtualHost;
 pub use rule::{Refused, Rule, Session};
@@ -242,7 +243,6 @@ fn rules<'a>(
                 Kind::VirtualService => name.unwrap_or_default().to_owned(),
                 _ => names::route_name(&route.id, name, index),
             },
-            session_routes: names::session_routes(&route.id, &id),
             session: policy.map(|policy| Session::new(&policy, from, &id, sound)),
             id,
             canary,

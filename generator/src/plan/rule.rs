@@ -27,8 +27,6 @@ pub struct Rule<'a> {
     pub wire: &'a Field<route::Rule>,
     /// The name of the Envoy routes that it becomes.
     pub name: String,
-    /// The name of the object with its session routes, if it has any.
-    pub session_routes: String,
     /// The identity that tokens are bound to.
     pub id: String,
     /// How its sessions are kept, if they are.
@@ -155,9 +153,10 @@ impl Rule<'_> {
     /// The name of one of the objects with its session routes, which are numbered from 1 on.
     #[must_use]
     pub fn session_routes(&self, number: usize) -> String {
+        let first = names::session_routes(&self.route.id, &self.id);
         match number {
-            1 => self.session_routes.clone(),
-            _ => format!("{}-{number}", self.session_routes),
+            1 => first,
+            _ => format!("{first}-{number}"),
         }
     }
 

@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mooring_policy::config::{self, Transport};
+use mooring_policy::{
+    config::{self, Transport},
+    handover::HEADER_PREFIX,
+};
 use regex_lite::RegexBuilder;
 
 use super::{Gateway, Placed, Rule, VirtualHost};
@@ -15,9 +18,6 @@ use crate::{
     source::Place,
     wire::route::{Match, ValueMatch, ValueMatchType},
 };
-
-/// How Mooring's own headers begin.
-const OWN_PREFIX: &str = "x-mooring-";
 
 /// How many header matches one match may have (Gateway API: `maxItems` of `HTTPRouteMatch.headers`).
 const MAX_HEADERS: usize = 16;
@@ -47,7 +47,7 @@ fn check_header(rule: &Rule, header: &ValueMatch, report: &mut Report) {
         let error = error.with(rule.route.place_of(rule.wire), "the rule");
         report.add(error.help(help));
     };
-    if name.to_ascii_lowercase().starts_with(OWN_PREFIX) {
+    if name.to_ascii_lowercase().starts_with(HEADER_PREFIX) {
         let message =
             format!("a rule with sessions or canaries cannot match on `{name}`: this header is Mooring's own");
         return error(message, place, "match on another header");

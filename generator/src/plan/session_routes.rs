@@ -23,20 +23,19 @@ const INSTRUCTIONS: usize = 470;
 
 /// Reports an object of the user's that has a name that the session routes would have.
 pub fn check(rule: &Rule, inventory: &Inventory, report: &mut Report) {
-    let routes = match rule.route.spec.kind {
-        _ if !rule.has_session_routes() => return,
-        Kind::HttpRoute => &inventory.http_routes,
-        Kind::GrpcRoute => &inventory.grpc_routes,
-        // Those of a VirtualService are patches.
-        _ => return,
-    };
+    let kind = rule.route.spec.kind;
+    // Those of a VirtualService are patches.
+    if !rule.has_session_routes() || kind == Kind::VirtualService {
+        return;
+    }
+    let routes = inventory.routes_of(kind);
     let ids = (1..=MAX_OBJECTS).map(|number| Id::new(&rule.route.id.namespace, &rule.session_routes(number)));
     let Some(other) = ids.into_iter().find_map(|id| routes.get(&id)) else {
         return;
     };
     let message = format!(
         "the {} {} has the name of the session routes of the rule {}, which would replace it",
-        rule.route.spec.kind, other.id, rule.id
+        kind, other.id, rule.id
     );
     let diagnostic = Diagnostic::error(Code::Duplicate, message).at(rule.route.place_of(rule.wire));
     let diagnostic = diagnostic.with(other.place(), "the other route");

@@ -1,7 +1,8 @@
 //! The `EnvoyFilter`s of a gateway: one, or where that would be large, several, whose patches add up.
 //!
-//! Which part a patch is in depends on its virtual host and on the number of parts, a power of two. So a new host changes one
-//! part, and where the number doubles, each part gives a half of its patches to a new one.
+//! Which part a patch is in depends on its virtual host, or on the rule whose routes it inserts, and on the number of parts, a
+//! power of two. So a new host or rule changes one part, and where the number doubles, each part gives a half of its patches to
+//! a new one.
 
 use std::{collections::BTreeSet, hash::Hasher as _};
 
@@ -15,7 +16,8 @@ use super::{
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
-    plan::{Gateway, Placed, VirtualHost},
+    left_out::What,
+    plan::{Gateway, Placed},
 };
 
 /// The key of the hash that spreads virtual hosts over parts. It is no secret; another one would only move patches.
@@ -34,22 +36,16 @@ struct Piece {
 }
 
 /// The `EnvoyFilter`s. The first has the patches on filters and the name without a number.
-pub fn split(gateway: &Gateway, routes: &Routes, options: &Options, report: &mut Report) -> Vec<Object> {
+pub fn split(gateway: &Gateway, routes: &Routes, options: &Options) -> Vec<Object> {
     let module = filter_name(gateway, options.version);
     let hosts = gateway.managed_hosts();
     let of_hosts = hosts.into_iter().map(|(host, filters)| {
         let patch = host_patch(host, filters, &module);
-        Piece::new(host, vec![patch], BTreeSet::new())
+        Piece::new(&host.name(), vec![patch], BTreeSet::new())
     });
-    let mut pieces: Vec<Piece> = of_hosts.collect();
-    for placed in gateway.managed_rules().filter(|placed| has_raw_routes(placed)) {
-        for host in &placed.virtual_hosts {
-            let patches = routes.patches(&placed.rule, host);
-            let piece = Piece::new(host, patches, references(placed, options.version));
-            check(gateway, placed, &piece, report);
-            pieces.push(piece);
-        }
-    }
+    let with_routes = gateway.managed_rules().filter(|placed| has_raw_routes(placed));
+    let of_rules = with_routes.map(|placed| Piece::of_rule(placed, routes, options.version));
+    let pieces: Vec<Piece> = of_hosts.chain(of_rules).collect();
     let count = count(&pieces);
     let mut parts: Vec<Vec<Piece>> = Vec::new();
     parts.resize_with(count, Vec::new);
@@ -96,9 +92,20 @@ fn count(pieces: &[Piece]) -> usize {
 }
 
 impl Piece {
-    fn new(host: &VirtualHost, patches: Vec<Value>, services: BTreeSet<String>) -> Self {
+    /// The routes of a rule in all its virtual hosts.
+    fn of_rule(placed: &Placed, routes: &Routes, version: IstioVersion) -> Self {
+        let patches = placed
+            .virtual_hosts
+            .iter()
+            .flat_map(|host| routes.patches(&placed.rule, host))
+            .collect();
+        Self::new(&placed.rule.id, patches, references(placed, version))
+    }
+
+    /// Patches that stay together, under the name of what they are for.
+    fn new(name: &str, patches: Vec<Value>, services: BTreeSet<String>) -> Self {
         let mut hasher = SipHasher24::new_with_key(&KEY);
-        hasher.write(host.name().as_bytes());
+        hasher.write(name.as_bytes());
         let sizes = patches.iter().map(size::of);
         // `kubectl apply` writes the annotation twice: as it is, and into its copy of the object.
         let sizes = sizes.chain(services.iter().map(|service| service.len().saturating_mul(2)));
@@ -116,20 +123,25 @@ impl Piece {
     }
 }
 
-/// Reports a rule whose patches cannot be stored, however they are split.
-fn check(gateway: &Gateway, placed: &Placed, piece: &Piece, report: &mut Report) {
-    if piece.size > size::STORABLE {
+/// Takes sessions and canaries from rules whose patches cannot be stored, however they are split.
+pub fn keep(gateway: &mut Gateway, routes: &Routes, version: IstioVersion, report: &mut Report) {
+    let on = gateway.item.name(Kind::Gateway);
+    for placed in gateway.rules.iter_mut().filter(|placed| has_raw_routes(placed)) {
+        let size = Piece::of_rule(placed, routes, version).size;
+        if size <= size::STORABLE {
+            continue;
+        }
         let rule = &placed.rule;
         let message = format!(
-            "the EnvoyFilter for the rule {} on Gateway {} would have {}, and Kubernetes stores objects of {} at most",
+            "the EnvoyFilter for the rule {} on {on} would have {}, and Kubernetes stores objects of {} at most",
             rule.id,
-            gateway.item.id,
-            size::mebibytes(piece.size),
+            size::mebibytes(size),
             size::mebibytes(size::STORABLE)
         );
         let diagnostic = Diagnostic::error(Code::TooLarge, message).at(rule.route.place_of(rule.wire));
-        report.add(diagnostic.help("give the rule fewer backends or matches"));
-        report.abort();
+        report.add(diagnostic.help("give the rule fewer backends, host names or matches"));
+        report.leave_out(What::Rule, format!("{} on {on}", rule.id));
+        placed.refuse();
     }
 }
 

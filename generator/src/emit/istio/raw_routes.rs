@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::{IstioVersion, route_patch};
 use crate::{
-    dns::{CLUSTER_DOMAIN, full_name},
+    dns::full_name,
     document::RawObjects,
-    inventory::{Id, Inventory},
-    plan::{Backend, Rule, VirtualHost},
+    inventory::Inventory,
+    plan::{Backend, Rule, VirtualHost, service_of},
 };
 
 mod filters;
@@ -161,10 +161,8 @@ impl<'a, 's> Routes<'a, 's> {
 
     /// The port of a Service that has one only.
     fn only_port(&self, host: &str) -> Option<u64> {
-        let internal = || {
-            let (name, namespace) = host.strip_suffix(CLUSTER_DOMAIN)?.split_once('.')?;
-            self.inventory.services.get(&Id::new(namespace, name))
-        };
+        // A full name needs no namespace.
+        let internal = || self.inventory.services.get(&service_of(host, "")?);
         let service = self.inventory.external_service(host).or_else(internal)?;
         match service.spec.ports.as_slice() {
             [only] => Some(only.port.value.get().into()),

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use mooring_policy::handover::{BACKEND_HEADER, session_key};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{MANAGED_BY, Output};
 use crate::{
@@ -115,25 +115,28 @@ fn session_route(user: &Value, reference: usize, key: &str) -> Value {
         backend.remove("weight");
     }
     fields.insert("backendRefs".to_owned(), vec![backend].into());
-    let matches = fields.remove("matches");
-    let matches = matches
-        .and_then(|matches| matches.as_array().cloned())
-        .unwrap_or_default();
-    let matches = if matches.is_empty() { vec![json!({})] } else { matches };
+    let mut matches = taken(fields, "matches");
+    if matches.is_empty() {
+        matches.push(json!({}));
+    }
     let matches: Vec<Value> = matches.into_iter().map(|one| with_key(one, key)).collect();
     fields.insert("matches".to_owned(), matches.into());
     rule
 }
 
+/// The list in a field, which is empty where it is absent or null. The field is gone then.
+fn taken(fields: &mut Map<String, Value>, field: &str) -> Vec<Value> {
+    match fields.remove(field) {
+        Some(Value::Array(values)) => values,
+        _ => Vec::new(),
+    }
+}
+
 /// A match that demands the key as well.
 fn with_key(mut one: Value, key: &str) -> Value {
-    let header = json!({ "name": BACKEND_HEADER, "value": key });
     if let Some(fields) = one.as_object_mut() {
-        let headers = fields.remove("headers");
-        let mut headers = headers
-            .and_then(|headers| headers.as_array().cloned())
-            .unwrap_or_default();
-        headers.push(header);
+        let mut headers = taken(fields, "headers");
+        headers.push(json!({ "name": BACKEND_HEADER, "value": key }));
         fields.insert("headers".to_owned(), headers.into());
     }
     one
