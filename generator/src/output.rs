@@ -45,9 +45,7 @@ pub fn pieces(outputs: &[Output], format: Format) -> Result<Vec<String>, OutputE
         (Format::Yaml, _) => {
             let separators = iter::once("").chain(iter::repeat("---\n"));
             let documents: Vec<(&str, &Output)> = separators.zip(outputs).collect();
-            let texts = documents
-                .par_iter()
-                .map(|(separator, output)| yaml(separator, &output.value));
+            let texts = documents.par_iter().map(|(separator, output)| yaml(separator, output));
             Ok(texts.collect::<Result<_, _>>()?)
         }
         (Format::Json, [one]) => Ok(vec![json_text(&one.value)]),
@@ -151,13 +149,13 @@ fn json_text(value: &Value) -> String {
 }
 
 /// Block style, no folded lines: a reviewer wants one line of a value in one line of a diff.
-fn yaml(separator: &str, value: &Value) -> Result<String, serde_saphyr::ser::Error> {
+fn yaml(separator: &str, output: &Output) -> Result<String, serde_saphyr::ser::Error> {
     let options = serde_saphyr::ser_options! {
         folded_wrap_chars: usize::MAX,
         min_fold_chars: usize::MAX,
     };
-    let mut text = separator.to_owned();
-    serde_saphyr::to_fmt_writer_with_options(&mut text, value, options)?;
+    let mut text = format!("{separator}{}", output.comment);
+    serde_saphyr::to_fmt_writer_with_options(&mut text, &output.value, options)?;
     Ok(text)
 }
 
@@ -171,6 +169,7 @@ mod tests {
             let output = Output {
                 file_stem: stem.to_owned(),
                 value: Value::Null,
+                comment: String::new(),
             };
             let written = write(&[output], Format::Yaml, &std::env::temp_dir());
             assert!(matches!(written, Err(OutputError::Name(_))), "{stem}");

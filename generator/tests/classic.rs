@@ -5,7 +5,7 @@
 mod common;
 
 use common::{
-    Generated,
+    Generated, annotations,
     classic::{CLASSIC, classic_with},
     mooring, texts,
 };
@@ -52,6 +52,7 @@ fn managed_routes(run: &Generated) -> Vec<&str> {
 fn the_pods_of_a_gateway_are_found_by_its_selector() {
     let run = Generated::istio(CLASSIC);
     let metadata = json!({
+        "annotations": annotations(&[]),
         "labels": { "app.kubernetes.io/managed-by": "mooring" },
         "name": "mooring-ingressgateway",
         "namespace": "bookinfo",
@@ -149,7 +150,10 @@ fn a_split_has_a_session_route_for_each_destination() {
     assert_eq!(kinds, ["EnvoyFilter", "WasmPlugin"], "no other VirtualService");
     assert_eq!(
         run.first("EnvoyFilter")["metadata"]["annotations"],
-        json!({ "envoyfilter.istio.io/referenced-services": "bookinfo/reviews.bookinfo.svc.cluster.local" })
+        annotations(&[(
+            "envoyfilter.istio.io/referenced-services",
+            "bookinfo/reviews.bookinfo.svc.cluster.local"
+        )])
     );
     let weights = CLASSIC
         .replace("weight: 60", "weight: 10")

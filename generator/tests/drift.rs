@@ -63,7 +63,7 @@ fn a_timeout_has_changed() {
         .stdout_eq(str![[r#"
 --- out/wasmplugin-default-mooring-front.yaml
 +++ out/wasmplugin-default-mooring-front.yaml
-@@ -23,7 +23,7 @@
+@@ -29,7 +29,7 @@
            privateCache: true
            sameSite: Lax
            secure: Auto

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Generated, SHOP, shop_with, without_policy};
+use common::{Generated, SHOP, annotations, shop_with, without_policy};
 use serde_json::{Value, json};
 
 /// The shop with a `GRPCRoute`, and a port that is declared as gRPC.
@@ -55,7 +55,7 @@ fn a_split_has_session_routes_of_its_kind() {
     assert_eq!(route["apiVersion"], "gateway.networking.k8s.io/v1");
     assert_eq!(
         route["metadata"]["annotations"],
-        json!({ "mooring.dev/rule": "GRPCRoute/default/web#0" })
+        annotations(&[("mooring.dev/rule", "GRPCRoute/default/web#0")])
     );
     let of = |name: &str| {
         let key = format!("GRPCRoute/default/web#0/{name}.default:80");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Generated, SHOP, mooring, shop_with, texts, without_policy};
+use common::{Generated, SHOP, annotations, mooring, shop_with, texts, without_policy};
 use serde_json::{Value, json};
 
 const SPLIT: &str = "      port: 80\n      weight: 1\n    - {name: beta, port: 80, weight: 9}\n    - {name: gone, port: 80, weight: 0}\n---";
@@ -31,6 +31,7 @@ fn the_plugin_goes_to_the_gateway() {
             "apiVersion": "extensions.istio.io/v1alpha1",
             "kind": "WasmPlugin",
             "metadata": {
+                "annotations": annotations(&[]),
                 "labels": { "app.kubernetes.io/managed-by": "mooring" },
                 "name": "mooring-front",
                 "namespace": "default",
@@ -120,7 +121,7 @@ fn no_patch_names_a_route_or_a_cluster() {
         assert_eq!(run.patches("HTTP_ROUTE"), Vec::<&Value>::new());
         assert_eq!(run.virtual_hosts(), ["*:80"]);
         let filter = run.first("EnvoyFilter");
-        assert_eq!(filter["metadata"].get("annotations"), None);
+        assert_eq!(filter["metadata"]["annotations"], annotations(&[]));
         for word in ["outbound|", "cluster", "weight", "\"route\":", "default.web.0"] {
             assert!(!filter.to_string().contains(word), "{word}: {filter:#}");
         }
@@ -221,7 +222,7 @@ fn a_split_has_a_session_route_for_each_backend() {
             "apiVersion": "gateway.networking.k8s.io/v1",
             "kind": "HTTPRoute",
             "metadata": {
-                "annotations": { "mooring.dev/rule": "HTTPRoute/default/web#0" },
+                "annotations": annotations(&[("mooring.dev/rule", "HTTPRoute/default/web#0")]),
                 "labels": { "app.kubernetes.io/managed-by": "mooring" },
                 "name": "mooring-web-3abf744e",
                 "namespace": "default",

@@ -8,7 +8,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{
-    Generated, WASM,
+    Generated, WASM, annotations,
     classic::{CLASSIC, classic_with},
     generate, mooring, texts,
 };
@@ -169,7 +169,7 @@ fn everything_of_a_rule_comes_along() {
             "apiVersion": "gateway.networking.k8s.io/v1beta1",
             "kind": "HTTPRoute",
             "metadata": {
-                "annotations": { "mooring.dev/rule": id },
+                "annotations": annotations(&[("mooring.dev/rule", id)]),
                 "labels": { "app.kubernetes.io/managed-by": "mooring" },
                 "name": names(&run)[0].0,
                 "namespace": "default",

@@ -4,11 +4,11 @@
 //! They come in the order in which they are best applied: first the `EnvoyFilter`s, without which a client could name a session
 //! route itself, then the session routes, and last the `WasmPlugin`s, whose module asks for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{FailStrategy, MANAGED_BY, Output, pieces, with};
+use super::{FailStrategy, MANAGED_BY, Output, origin, pieces, with};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
@@ -28,6 +28,12 @@ mod version;
 
 pub use size::STORABLE;
 pub use version::{IstioVersion, References, UnknownVersion};
+
+/// The annotation that names the Istio for which an object is.
+const ISTIO_VERSION_ANNOTATION: &str = "mooring.dev/istio-version";
+
+/// The annotation that names the Services to whose clusters the inserted routes lead.
+const REFERENCES_ANNOTATION: &str = "envoyfilter.istio.io/referenced-services";
 
 /// The label by which istiod finds the pods of a Gateway.
 const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
@@ -75,13 +81,14 @@ pub fn emit(
     if !managed.is_empty() && options.url.starts_with("file://") {
         warn_of_files(report);
     }
-    let session_routes = session_routes::objects(&managed, raw);
+    let session_routes = session_routes::objects(&managed, raw, options.version);
     let mut outputs = Vec::new();
     let mut names = BTreeMap::new();
     let mut plugins = Vec::new();
     for gateway in managed {
         let filters = parts::split(gateway, &routes, options);
-        let plugin = Object::new(gateway, "WasmPlugin", "", wasm_plugin(gateway, options, report));
+        let mut plugin = Object::new(gateway, "WasmPlugin", "", wasm_plugin(gateway, options, report));
+        plugin.rules.extend(gateway.managed_rule_ids());
         size::check_plugin(gateway, &plugin, report);
         let key = |object: &Object| (object.kind, object.namespace.clone(), object.name.clone());
         let objects = || filters.iter().chain([&plugin]);
@@ -91,8 +98,9 @@ pub fn emit(
             continue;
         }
         names.extend(objects().map(|object| (key(object), gateway.item.place())));
-        outputs.extend(filters.into_iter().map(Object::output));
-        plugins.push(plugin.output());
+        let output = |object: Object| object.output(options.version);
+        outputs.extend(filters.into_iter().map(output));
+        plugins.push(output(plugin));
     }
     outputs.extend(session_routes);
     outputs.extend(plugins);
@@ -117,6 +125,11 @@ fn report_namesakes(gateway: &Gateway, object: &Object, other: Place, report: &m
     report.leave_out(What::Gateway, gateway.item.name(Kind::Gateway));
 }
 
+/// The annotations of every object: by which Mooring and for which Istio it was generated.
+fn annotations(version: IstioVersion) -> Value {
+    json!({ ISTIO_VERSION_ANNOTATION: version.to_string(), origin::VERSION_ANNOTATION: origin::VERSION })
+}
+
 /// Namespace and name of what is generated for a gateway.
 fn object_id(gateway: &Gateway) -> (String, String) {
     let (namespace, name) = match &gateway.workload {
@@ -133,15 +146,18 @@ fn filter_name(gateway: &Gateway, version: IstioVersion) -> String {
 }
 
 /// What is generated for a gateway, as far as it is not the same for all objects.
-struct Object {
+struct Object<'a> {
     kind: &'static str,
     namespace: String,
     name: String,
-    annotations: Value,
+    /// How it names Services, if it does.
+    references: Option<String>,
+    /// The rules that it is for.
+    rules: BTreeSet<&'a str>,
     spec: Value,
 }
 
-impl Object {
+impl Object<'_> {
     /// An object for a gateway. The name is that of the gateway, with this behind it.
     fn new(gateway: &Gateway, kind: &'static str, suffix: &str, spec: Value) -> Self {
         let (namespace, name) = object_id(gateway);
@@ -149,12 +165,13 @@ impl Object {
             kind,
             namespace,
             name: format!("{name}{suffix}"),
-            annotations: Value::Null,
+            references: None,
+            rules: BTreeSet::new(),
             spec,
         }
     }
 
-    fn output(self) -> Output {
+    fn output(self, version: IstioVersion) -> Output {
         let (label, value) = MANAGED_BY;
         let Self {
             kind, namespace, name, ..
@@ -163,11 +180,16 @@ impl Object {
             "WasmPlugin" => "extensions.istio.io/v1alpha1",
             _ => "networking.istio.io/v1alpha3",
         };
-        let metadata = json!({ "labels": { label: value }, "name": name, "namespace": namespace });
-        let object = json!({ "apiVersion": api_version, "kind": kind });
-        let object = with(object, "metadata", with(metadata, "annotations", self.annotations));
+        let metadata = json!({
+            "annotations": with(annotations(version), REFERENCES_ANNOTATION, self.references),
+            "labels": { label: value },
+            "name": name,
+            "namespace": namespace,
+        });
+        let object = json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata });
         let stem = format!("{}-{namespace}-{name}", kind.to_lowercase());
         Output::new(stem, with(object, "spec", self.spec))
+            .under(origin::comment(&format_args!("Istio {version}"), self.rules))
     }
 }
 

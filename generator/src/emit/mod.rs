@@ -4,6 +4,7 @@ use serde_json::Value;
 
 pub mod envoy;
 pub mod istio;
+mod origin;
 mod pieces;
 
 pub use crate::{cli::FailStrategy, wire::MANAGED_BY};
@@ -15,6 +16,8 @@ pub struct Output {
     pub file_stem: String,
     /// The object.
     pub value: Value,
+    /// What stands on top of it where there is a place for comments: lines that begin with `#`, or nothing.
+    pub comment: String,
 }
 
 impl Output {
@@ -24,7 +27,17 @@ impl Output {
     pub fn new(file_stem: String, mut value: Value) -> Self {
         prune(&mut value);
         value.sort_all_objects();
-        Self { file_stem, value }
+        Self {
+            file_stem,
+            value,
+            comment: String::new(),
+        }
+    }
+
+    /// The same object under a comment.
+    #[must_use]
+    fn under(self, comment: String) -> Self {
+        Self { comment, ..self }
     }
 }
 

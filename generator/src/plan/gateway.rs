@@ -167,6 +167,11 @@ impl<'a> Gateway<'a> {
         self.rules.iter().filter(|placed| placed.rule.is_managed())
     }
 
+    /// The identities of these rules.
+    pub fn managed_rule_ids(&self) -> impl Iterator<Item = &str> {
+        self.managed_rules().map(|placed| placed.rule.id.as_str())
+    }
+
     /// The rules that keep sessions.
     pub fn session_rules(&self) -> impl Iterator<Item = (&Placed<'_>, &Session)> {
         self.rules

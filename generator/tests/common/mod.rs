@@ -270,6 +270,17 @@ impl Generated {
     }
 }
 
+/// The annotations of an object for the newest Istio: those of all objects and these.
+#[must_use]
+pub fn annotations(of_its_own: &[(&str, &str)]) -> serde_json::Value {
+    let of_all = [
+        ("mooring.dev/istio-version", "1.31"),
+        ("mooring.dev/version", env!("CARGO_PKG_VERSION")),
+    ];
+    let all = of_all.iter().chain(of_its_own);
+    all.map(|(name, value)| (*name, *value)).collect()
+}
+
 /// The values of a field of each of these, as a text.
 #[must_use]
 pub fn texts<'v>(values: &[&'v serde_json::Value], pointer: &str) -> Vec<&'v str> {

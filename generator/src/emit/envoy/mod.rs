@@ -4,13 +4,13 @@
 //! refused.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
 use serde_json::{Value, json};
 
-use super::{FailStrategy, Output, pieces};
+use super::{FailStrategy, Output, origin, pieces};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::Inventory,
@@ -28,6 +28,9 @@ mod subsets;
 
 /// The name of our filter in the chain, by which routes turn it on.
 const FILTER: &str = "mooring";
+
+/// The oldest Envoy that takes the bootstrap: `remove_on_match` came with it.
+const OLDEST: &str = "1.36";
 
 /// Below this port only root may listen.
 const FIRST_FREE_PORT: u16 = 1_024;
@@ -84,14 +87,21 @@ pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut 
     }
     let bootstrap = json!({
         "admin": { "address": socket_address(options.admin) },
-        "node": { "cluster": "mooring", "id": "mooring" },
+        "node": {
+            "cluster": "mooring",
+            "id": "mooring",
+            "metadata": { origin::VERSION_ANNOTATION: origin::VERSION },
+        },
         "static_resources": {
             "clusters": clusters::clusters(plan, inventory, report),
             "listeners": listeners,
         },
         "stats_config": { "stats_tags": METRIC_TAGS.map(stats_tag) },
     });
-    vec![Output::new("envoy".to_owned(), bootstrap)]
+    let gateways = plan.gateways.iter();
+    let rules: BTreeSet<&str> = gateways.flat_map(Gateway::managed_rule_ids).collect();
+    let comment = origin::comment(&format_args!("a local Envoy {OLDEST} or later"), rules);
+    vec![Output::new("envoy".to_owned(), bootstrap).under(comment)]
 }
 
 /// The ports of a gateway, each with the place of its first listener.

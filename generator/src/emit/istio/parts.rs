@@ -4,7 +4,10 @@
 //! power of two. So a new host or rule changes one part, and where the number doubles, each part gives a half of its patches to
 //! a new one.
 
-use std::{collections::BTreeSet, hash::Hasher as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::Hasher as _,
+};
 
 use serde_json::Value;
 use siphasher::sip::SipHasher24;
@@ -17,7 +20,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
     left_out::What,
-    plan::{Gateway, Placed},
+    plan::{Gateway, Placed, VirtualHost},
 };
 
 /// The key of the hash that spreads virtual hosts over parts. It is no secret; another one would only move patches.
@@ -28,20 +31,23 @@ const SUFFIX: &str = "-http";
 
 /// What belongs into one part.
 #[derive(Default)]
-struct Piece {
+struct Piece<'a> {
     hash: u64,
     patches: Vec<Value>,
     services: BTreeSet<String>,
+    rules: BTreeSet<&'a str>,
     size: usize,
 }
 
 /// The `EnvoyFilter`s. The first has the patches on filters and the name without a number.
-pub fn split(gateway: &Gateway, routes: &Routes, options: &Options) -> Vec<Object> {
+pub fn split<'g>(gateway: &'g Gateway, routes: &Routes, options: &Options) -> Vec<Object<'g>> {
     let module = filter_name(gateway, options.version);
     let hosts = gateway.managed_hosts();
+    let mut rules = rules_by_host(gateway);
     let of_hosts = hosts.into_iter().map(|(host, filters)| {
         let patch = host_patch(host, filters, &module);
-        Piece::new(&host.name(), vec![patch], BTreeSet::new())
+        let rules = rules.remove(host).unwrap_or_default();
+        Piece::new(&host.name(), vec![patch], BTreeSet::new(), rules)
     });
     let with_routes = gateway.managed_rules().filter(|placed| has_raw_routes(placed));
     let of_rules = with_routes.map(|placed| Piece::of_rule(placed, routes, options.version));
@@ -54,13 +60,25 @@ pub fn split(gateway: &Gateway, routes: &Routes, options: &Options) -> Vec<Objec
             part.push(piece);
         }
     }
-    let part = |(number, pieces): (usize, Vec<Piece>)| match number {
-        0 => object(gateway, SUFFIX, filter_patches(options.version, &module), pieces),
-        _ => object(gateway, &format!("{SUFFIX}-{number}"), Vec::new(), pieces),
-    };
     let parts = parts.into_iter().enumerate();
     let parts = parts.filter(|(number, pieces)| *number == 0 || !pieces.is_empty());
-    parts.map(part).collect()
+    parts
+        .map(|(number, pieces)| match number {
+            0 => object(gateway, SUFFIX, filter_patches(options.version, &module), pieces),
+            _ => object(gateway, &format!("{SUFFIX}-{number}"), Vec::new(), pieces),
+        })
+        .collect()
+}
+
+/// The identities of the rules that are in each virtual host.
+fn rules_by_host<'g>(gateway: &'g Gateway) -> BTreeMap<&'g VirtualHost, BTreeSet<&'g str>> {
+    let mut by_host: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for placed in gateway.managed_rules() {
+        for host in &placed.virtual_hosts {
+            by_host.entry(host).or_default().insert(placed.rule.id.as_str());
+        }
+    }
+    by_host
 }
 
 /// Whether the session routes of a rule are patches: no object can stand beside a `VirtualService`.
@@ -91,19 +109,20 @@ fn count(pieces: &[Piece]) -> usize {
     }
 }
 
-impl Piece {
+impl<'a> Piece<'a> {
     /// The routes of a rule in all its virtual hosts.
-    fn of_rule(placed: &Placed, routes: &Routes, version: IstioVersion) -> Self {
+    fn of_rule(placed: &'a Placed, routes: &Routes, version: IstioVersion) -> Self {
         let patches = placed
             .virtual_hosts
             .iter()
             .flat_map(|host| routes.patches(&placed.rule, host))
             .collect();
-        Self::new(&placed.rule.id, patches, references(placed, version))
+        let id = placed.rule.id.as_str();
+        Self::new(id, patches, references(placed, version), BTreeSet::from([id]))
     }
 
     /// Patches that stay together, under the name of what they are for.
-    fn new(name: &str, patches: Vec<Value>, services: BTreeSet<String>) -> Self {
+    fn new(name: &str, patches: Vec<Value>, services: BTreeSet<String>, rules: BTreeSet<&'a str>) -> Self {
         let mut hasher = SipHasher24::new_with_key(&KEY);
         hasher.write(name.as_bytes());
         let sizes = patches.iter().map(size::of);
@@ -114,6 +133,7 @@ impl Piece {
             size: sizes.fold(0, |sum, size| sum.saturating_add(size).saturating_add(2)),
             patches,
             services,
+            rules,
         }
     }
 
@@ -145,16 +165,16 @@ pub fn keep(gateway: &mut Gateway, routes: &Routes, version: IstioVersion, repor
     }
 }
 
-fn object(gateway: &Gateway, suffix: &str, mut patches: Vec<Value>, pieces: Vec<Piece>) -> Object {
-    let mut services = BTreeSet::new();
+fn object<'g>(gateway: &Gateway, suffix: &str, mut patches: Vec<Value>, pieces: Vec<Piece<'g>>) -> Object<'g> {
+    let (mut services, mut rules) = (BTreeSet::new(), BTreeSet::new());
     for piece in pieces {
         patches.extend(piece.patches);
         services.extend(piece.services);
+        rules.extend(piece.rules);
     }
     let services: Vec<String> = services.into_iter().collect();
     let mut object = Object::new(gateway, "EnvoyFilter", suffix, envoy_filter(gateway, patches));
-    if !services.is_empty() {
-        object.annotations = serde_json::json!({ "envoyfilter.istio.io/referenced-services": services.join(",") });
-    }
+    object.references = (!services.is_empty()).then(|| services.join(","));
+    object.rules = rules;
     object
 }

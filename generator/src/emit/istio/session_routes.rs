@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use mooring_policy::handover::{BACKEND_HEADER, session_key};
 use serde_json::{Map, Value, json};
 
-use super::{MANAGED_BY, Output};
+use super::{IstioVersion, MANAGED_BY, Output, annotations};
 use crate::{
     document::RawObjects,
+    emit::origin,
     kind::{GATEWAY_API, Kind},
     plan::{Gateway, Rule},
 };
@@ -27,19 +28,19 @@ const MAX_RULES: usize = 16;
 const MAX_MATCHES: usize = 128;
 
 /// The session routes of all rules on these gateways, each once.
-pub fn objects(gateways: &[&Gateway], raw: &RawObjects) -> Vec<Output> {
+pub fn objects(gateways: &[&Gateway], raw: &RawObjects, version: IstioVersion) -> Vec<Output> {
     let mut seen = BTreeSet::new();
     let rules = gateways.iter().flat_map(|gateway| gateway.managed_rules());
     let rules = rules.map(|placed| placed.rule.as_ref());
     let rules = rules.filter(|rule| rule.has_session_routes() && rule.route.spec.kind != Kind::VirtualService);
     rules
         .filter(|rule| seen.insert(&rule.id))
-        .flat_map(|rule| of_rule(rule, &raw.find(&rule.route.spec.kind.to_string(), rule.route)))
+        .flat_map(|rule| of_rule(rule, &raw.find(&rule.route.spec.kind.to_string(), rule.route), version))
         .collect()
 }
 
 /// The objects of one rule of a route: one, or as many as the limits of the API demand.
-fn of_rule(rule: &Rule, route: &Value) -> Vec<Output> {
+fn of_rule(rule: &Rule, route: &Value, version: IstioVersion) -> Vec<Output> {
     let user = route
         .pointer(&format!("/spec/rules/{}", rule.index))
         .unwrap_or(&Value::Null);
@@ -55,11 +56,11 @@ fn of_rule(rule: &Rule, route: &Value) -> Vec<Output> {
         .clamp(1, MAX_RULES);
     (1_usize..)
         .zip(rules.chunks(room))
-        .map(|(number, rules)| object(rule, route, number, rules))
+        .map(|(number, rules)| object(rule, route, number, rules, version))
         .collect()
 }
 
-fn object(rule: &Rule, route: &Value, number: usize, rules: &[Value]) -> Output {
+fn object(rule: &Rule, route: &Value, number: usize, rules: &[Value], version: IstioVersion) -> Output {
     let name = rule.session_routes(number);
     let (kind, namespace) = (rule.route.spec.kind.to_string(), &rule.route.id.namespace);
     let (label, value) = MANAGED_BY;
@@ -82,14 +83,14 @@ fn object(rule: &Rule, route: &Value, number: usize, rules: &[Value]) -> Output 
         "apiVersion": route.get("apiVersion"),
         "kind": kind,
         "metadata": {
-            "annotations": { RULE_ANNOTATION: rule.id },
+            "annotations": super::with(annotations(version), RULE_ANNOTATION, rule.id.as_str()),
             "labels": labels,
             "name": name,
             "namespace": namespace,
         },
         "spec": spec,
     });
-    Output::new(stem, object)
+    Output::new(stem, object).under(origin::comment(&format_args!("Istio {version}"), [rule.id.as_str()]))
 }
 
 /// Whether a parent is a Gateway: there is nothing that could set the header on the way to others.

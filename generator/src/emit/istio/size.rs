@@ -43,7 +43,7 @@ impl io::Write for Counter {
 }
 
 /// Reports a `WasmPlugin` that is too large. It cannot be split: a gateway has one filter with one configuration.
-pub fn check_plugin(gateway: &Gateway, plugin: &Object, report: &mut Report) {
+pub fn check_plugin(gateway: &Gateway, plugin: &Object<'_>, report: &mut Report) {
     let size = of(&plugin.spec);
     let rules = gateway.managed_rules().count();
     if size > STORABLE {
