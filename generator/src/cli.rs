@@ -114,7 +114,7 @@ pub struct Validate {
     pub strict: bool,
 }
 
-/// What is read.
+/// What is read, and how much is said about it.
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("source").required(true)))]
 pub struct Input {
@@ -144,6 +144,10 @@ pub struct Input {
         conflicts_with = "files"
     )]
     pub namespaces: Vec<String>,
+
+    /// Print warnings and errors only: no notes, and no count of the objects that were read and skipped
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// What is generated, and from what.

@@ -12,6 +12,7 @@ use crate::{
     kind::Kind,
     left_out::{LeftOut, What},
     source::{Place, Sources},
+    tally::Tally,
 };
 
 /// What kind of finding it is. The names are stable; where Gateway API has a word for it, it is that word.
@@ -284,6 +285,7 @@ pub struct Report {
     errors: usize,
     left_out: LeftOut,
     missed: BTreeSet<(Kind, Id)>,
+    tally: Tally,
     fatal: bool,
 }
 
@@ -304,6 +306,7 @@ impl Report {
         }
         self.left_out.extend(other.left_out);
         self.missed.extend(other.missed);
+        self.tally.extend(other.tally);
         self.fatal |= other.fatal;
     }
 
@@ -324,6 +327,17 @@ impl Report {
     #[must_use]
     pub fn left_out(&self) -> &LeftOut {
         &self.left_out
+    }
+
+    /// What was read of the input, and what was skipped.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// To count what is read of the input, and what is skipped.
+    pub fn tally_mut(&mut self) -> &mut Tally {
+        &mut self.tally
     }
 
     /// Remembers that an object is needed which is there, perhaps, and could not be read.
@@ -352,6 +366,11 @@ impl Report {
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         self.fatal
+    }
+
+    /// Takes out the findings that are not about anything wrong.
+    pub fn forget_notes(&mut self) {
+        self.diagnostics.retain(|found| found.severity != Severity::Note);
     }
 
     /// Whether any finding is an error.

@@ -35,6 +35,8 @@ mod list;
 mod one_go;
 mod raw;
 
+use one_go::OneGo;
+
 pub use raw::RawObjects;
 
 pub use broken::{Broken, Wants};
@@ -107,6 +109,39 @@ pub enum Parsed {
     ReferenceGrant(Object<ReferenceGrantSpec>),
 }
 
+impl Parsed {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::BackendLbPolicy(_) => Kind::BackendLbPolicy,
+            Self::XBackendTrafficPolicy(_) => Kind::XBackendTrafficPolicy,
+            Self::CanaryPolicy(_) => Kind::CanaryPolicy,
+            Self::Gateway(_) => Kind::Gateway,
+            Self::HttpRoute(_) => Kind::HttpRoute,
+            Self::GrpcRoute(_) => Kind::GrpcRoute,
+            Self::VirtualService(_) => Kind::VirtualService,
+            Self::IstioGateway(_) => Kind::IstioGateway,
+            Self::DestinationRule(_) => Kind::DestinationRule,
+            Self::ServiceEntry(_) => Kind::ServiceEntry,
+            Self::Service(_) => Kind::Service,
+            Self::Pod(_) => Kind::Pod,
+            Self::Namespace(_) => Kind::Namespace,
+            Self::EndpointSlice(_) => Kind::EndpointSlice,
+            Self::ReferenceGrant(_) => Kind::ReferenceGrant,
+        }
+    }
+
+    /// Whether Mooring has generated the object: the session routes of an earlier run are no input.
+    fn is_generated(&self) -> bool {
+        match self {
+            Self::HttpRoute(route) => route.metadata.is_generated(),
+            Self::GrpcRoute(route) => route.metadata.is_generated(),
+            _ => false,
+        }
+    }
+}
+
 /// What came out of a document.
 #[derive(Debug)]
 pub enum Outcome {
@@ -154,6 +189,12 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
             (outcomes, report)
         });
     report.extend(found);
+    for outcome in &outcomes {
+        match outcome {
+            Outcome::Object(_, parsed) => report.tally_mut().read(parsed.kind()),
+            Outcome::Broken(_) | Outcome::Unknown => report.tally_mut().fail(),
+        }
+    }
     // Where nothing can be read, an output without anything is not what is wanted.
     let any = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Object(..)));
     if !any && report.has_errors() {
@@ -215,15 +256,18 @@ impl<'a> Document<'a> {
 
     fn read(&self, outcomes: &mut Vec<Outcome>, report: &mut Report) {
         if let Ok(object) = self.with(yaml::strict(), |deserializer| one_go::read(deserializer)) {
-            return outcomes.extend(object.map(|parsed| Outcome::Object(self.origin, Box::new(parsed))));
+            return match object {
+                OneGo::Read(parsed) => self.found(parsed, outcomes, report),
+                OneGo::Unrelated(kind) => report.tally_mut().skip(&kind),
+            };
         }
         let header: Header = match self.parse(yaml::lenient()) {
             Ok(header) => header,
             Err(error) => return self.unknown(yaml::no_object(&error, self.origin), None, outcomes, report),
         };
         match header.recognize(self.origin) {
-            Ok(Recognized::Unrelated) => {}
-            Ok(Recognized::Known(kind)) => self.object(kind, outcomes),
+            Ok(Recognized::Unrelated) => report.tally_mut().skip(header.kind()),
+            Ok(Recognized::Known(kind)) => self.object(kind, outcomes, report),
             Ok(Recognized::List) => match self.parse::<ListHeader>(yaml::lenient()) {
                 Ok(list) => self.list(&list.items.unwrap_or_default(), outcomes, report),
                 Err(error) => self.unknown(yaml::diagnostic(&error, self.origin), None, outcomes, report),
@@ -235,12 +279,20 @@ impl<'a> Document<'a> {
         }
     }
 
-    fn object(&self, kind: Kind, outcomes: &mut Vec<Outcome>) {
+    fn object(&self, kind: Kind, outcomes: &mut Vec<Outcome>, report: &mut Report) {
         let parsed = self.with(yaml::strict(), |deserializer| kind.deserialize(deserializer));
-        outcomes.push(match parsed {
-            Ok(parsed) => Outcome::Object(self.origin, Box::new(parsed)),
-            Err(error) => self.broken(kind, yaml::diagnostic(&error, self.origin), None, &self.values()),
-        });
+        match parsed {
+            Ok(parsed) => self.found(Box::new(parsed), outcomes, report),
+            Err(error) => outcomes.push(self.broken(kind, yaml::diagnostic(&error, self.origin), None, &self.values())),
+        }
+    }
+
+    /// An object that is read, unless an earlier run has generated it: that is not input.
+    fn found(&self, parsed: Box<Parsed>, outcomes: &mut Vec<Outcome>, report: &mut Report) {
+        if parsed.is_generated() {
+            return report.tally_mut().skip_other(&format!("generated {}", parsed.kind()));
+        }
+        outcomes.push(Outcome::Object(self.origin, parsed));
     }
 
     /// An object of which only the kind is known. `item`: its header, where it is an item of a list.
@@ -291,13 +343,15 @@ impl<'a> Document<'a> {
         };
         let mut kinds = Vec::new();
         for (position, item) in items.iter().enumerate() {
-            let recognized = item.value.recognize(self.origin);
+            let header = &item.value;
+            let recognized = header.recognize(self.origin);
             kinds.push(match recognized {
                 Ok(Recognized::Known(kind)) => Some(kind),
                 _ => None,
             });
             match recognized {
-                Ok(Recognized::Known(_) | Recognized::Unrelated) => {}
+                Ok(Recognized::Known(_)) => {}
+                Ok(Recognized::Unrelated) => report.tally_mut().skip(header.kind()),
                 Ok(Recognized::List) => {
                     let message = "a List in a List is not read";
                     let diagnostic = Diagnostic::error(Code::Unsupported, message).at(self.origin.place(item));
@@ -316,11 +370,9 @@ impl<'a> Document<'a> {
                 list::read(deserializer, &kinds, next, &mut read)
             });
             let at = next.saturating_add(read.len());
-            outcomes.extend(
-                read.into_iter()
-                    .flatten()
-                    .map(|parsed| Outcome::Object(self.origin, Box::new(parsed))),
-            );
+            for parsed in read.into_iter().flatten() {
+                self.found(Box::new(parsed), outcomes, report);
+            }
             let Err(error) = result else { return };
             let diagnostic = yaml::diagnostic(&error, self.origin);
             match kinds.get(at).copied().flatten() {
@@ -376,6 +428,11 @@ struct UnreadHeader {
 }
 
 impl Header {
+    /// `kind`; empty where there is no such field.
+    fn kind(&self) -> &str {
+        self.kind.as_ref().map_or("", |kind| &kind.value)
+    }
+
     fn recognize(&self, origin: Origin) -> Result<Recognized, Box<UnreadHeader>> {
         let missing = |field: &str, place: Option<Place>| {
             let message = format!("this is no Kubernetes object: it has no `{field}`");

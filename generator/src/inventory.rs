@@ -362,12 +362,6 @@ impl Inventory {
                 .insert(Kind::XBackendTrafficPolicy, item(origin, object)),
             Parsed::CanaryPolicy(object) => self.canary_policies.insert(Kind::CanaryPolicy, item(origin, *object)),
             Parsed::Gateway(object) => self.gateways.insert(Kind::Gateway, item(origin, object)),
-            // What an earlier run has generated is not input.
-            Parsed::HttpRoute(Object { metadata, .. }) | Parsed::GrpcRoute(Object { metadata, .. })
-                if metadata.is_generated() =>
-            {
-                Ok(())
-            }
             Parsed::HttpRoute(object) => self.http_routes.insert(Kind::HttpRoute, item(origin, object)),
             Parsed::GrpcRoute(object) => {
                 let item = Item::new(origin, object.metadata, object.spec.into());

@@ -16,7 +16,8 @@
 //! | or instead of that, what became of each policy | [`validate`] |
 //!
 //! Whatever is found to be wrong on the way is a [`diagnostic::Diagnostic`]; a step reports all that it finds and goes on. An
-//! error takes out the rule, route or policy that it is about, and nothing else: [`left_out`].
+//! error takes out the rule, route or policy that it is about, and nothing else: [`left_out`]. What was read and what was
+//! skipped is counted: [`tally`].
 
 #![forbid(unsafe_code)]
 // A test may overflow: that is how it fails.
@@ -45,6 +46,7 @@ pub mod plan;
 pub mod session;
 mod similar;
 pub mod source;
+pub mod tally;
 pub mod validate;
 pub mod wire;
 mod yaml;

@@ -108,29 +108,42 @@ fn outputs(recipe: &Recipe, command: &str) -> anyhow::Result<Option<Made>> {
     let mut report = Report::default();
     let sources = read(&recipe.input, &mut report)?;
     let outputs = generate::generate(&sources, &target, &mut report);
+    if recipe.input.quiet {
+        report.forget_notes();
+    }
     let mut stderr = io::stderr().lock();
     for diagnostic in report.sorted() {
         // Whoever does not listen still gets the exit status.
         let _ = writeln!(stderr, "{}\n", diagnostic.render(&sources));
     }
     let complete = !report.has_errors() && report.left_out().is_empty();
-    if report.is_fatal() || (recipe.strict && !complete) {
-        return Ok(None);
-    }
-    if !report.left_out().is_empty() {
+    let refused = report.is_fatal() || (recipe.strict && !complete);
+    if !refused && !report.left_out().is_empty() {
         let _ = writeln!(stderr, "left out because of errors: {}", report.left_out());
     }
-    Ok(Some(Made { outputs, complete }))
+    tell_tally(&recipe.input, &report, &mut stderr);
+    Ok((!refused).then_some(Made { outputs, complete }))
+}
+
+/// Says what was read and what was skipped, so that input which is missing is noticed.
+fn tell_tally(input: &Input, report: &Report, stderr: &mut impl io::Write) {
+    if !input.quiet && !report.tally().is_empty() {
+        let _ = writeln!(stderr, "{}", report.tally());
+    }
 }
 
 fn validate(flags: &Validate) -> anyhow::Result<ExitCode> {
     let mut report = Report::default();
     let sources = read(&flags.input, &mut report)?;
     let validation = validate::validate(&sources, &mut report);
+    if flags.input.quiet {
+        report.forget_notes();
+    }
     print(&match flags.output {
         Telling::Text => validate::text(&validation, &report, &sources),
         Telling::Json => validate::json(&validation, &report, &sources),
     })?;
+    tell_tally(&flags.input, &report, &mut io::stderr().lock());
     let failed = report.has_errors() || (flags.strict && report.count(Severity::Warning) > 0);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

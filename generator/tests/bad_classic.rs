@@ -618,7 +618,7 @@ fn a_selector_of_which_no_name_can_be_made() {
             &format!("  selector: {{istio: {value}}}\n"),
         );
         let run = generate(&input).code(3);
-        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        let stderr = common::said(&run);
         assert!(
             stderr.starts_with("error[Invalid]: the selector of Gateway bookinfo/front: "),
             "{stderr}"
@@ -642,6 +642,6 @@ error[Invalid]: the selector of Gateway bookinfo/front: `../x` of `istio` is not
     let labels: Vec<String> = (0..4).map(|number| format!("l{number}: {}", "a".repeat(60))).collect();
     let long = format!("  selector: {{{}}}\n", labels.join(", "));
     let run = generate(&classic_with("  selector: {istio: ingressgateway}\n", &long)).code(3);
-    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    let stderr = common::said(&run);
     assert!(stderr.contains("243 characters and may be 1 to 200"), "{stderr}");
 }

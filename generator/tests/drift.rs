@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{SHOP, mooring, shop_with, without_policy};
+use common::{SHOP, SHOP_IS_READ, mooring, shop_with, without_policy};
 use snapbox::{cmd::OutputAssert, str};
 
 const WASM: [&str; 2] = ["--wasm", common::WASM];
@@ -51,7 +51,7 @@ fn diff(directory: &Path, input: &str) -> OutputAssert {
 #[test]
 fn nothing_has_changed() {
     let directory = generated("nothing_has_changed");
-    diff(&directory, SHOP).code(0).stdout_eq("").stderr_eq("");
+    diff(&directory, SHOP).code(0).stdout_eq("").stderr_eq(SHOP_IS_READ);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_timeout_has_changed() {
     let directory = generated("a_timeout_has_changed");
     diff(&directory, &shop_with("idleTimeout: 10m", "idleTimeout: 5m"))
         .code(1)
-        .stderr_eq("")
+        .stderr_eq(SHOP_IS_READ)
         .stdout_eq(str![[r#"
 --- out/wasmplugin-default-mooring-front.yaml
 +++ out/wasmplugin-default-mooring-front.yaml
@@ -143,7 +143,9 @@ fn what_is_wrong_is_no_difference() {
     diff(&directory.with_file_name("missing"), SHOP)
         .code(2)
         .stdout_eq("")
-        .stderr_eq("error: cannot read the directory `missing`: No such file or directory (os error 2)\n");
+        .stderr_eq(format!(
+            "{SHOP_IS_READ}error: cannot read the directory `missing`: No such file or directory (os error 2)\n"
+        ));
     let both = ["generate", "-f", "-", "--check", "a", "--output-dir", "b"];
     mooring().args(both).args(WASM).stdin(SHOP).assert().code(2);
 }
@@ -159,8 +161,7 @@ fn the_content_of_what_a_link_leads_to_is_not_shown() {
     let name = "wasmplugin-default-mooring-front.yaml";
     fs::remove_file(directory.join(name)).unwrap();
     symlink(&secret, directory.join(name)).unwrap();
-    diff(&directory, SHOP)
-        .code(2)
-        .stdout_eq("")
-        .stderr_eq(format!("error: cannot read `out/{name}`: it is no regular file\n"));
+    diff(&directory, SHOP).code(2).stdout_eq("").stderr_eq(format!(
+        "{SHOP_IS_READ}error: cannot read `out/{name}`: it is no regular file\n"
+    ));
 }

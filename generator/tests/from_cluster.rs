@@ -171,7 +171,7 @@ fn answers(objects: &str) -> Answers {
 }
 
 fn stderr(run: &OutputAssert) -> String {
-    String::from_utf8_lossy(&run.get_output().stderr).into_owned()
+    common::said(run)
 }
 
 /// The shop after another Service, so that its own comes on a second page.
@@ -192,7 +192,8 @@ fn the_output_is_that_of_files() {
             .stdin(shop())
             .assert()
             .code(0);
-        let cluster = server.run(&[&["generate"], flags].concat()).code(0).stderr_eq("");
+        let cluster = server.run(&[&["generate"], flags].concat()).code(0);
+        assert_eq!(cluster.get_output().stderr, files.get_output().stderr);
         assert!(!files.get_output().stdout.is_empty());
         assert_eq!(cluster.get_output().stdout, files.get_output().stdout);
     }

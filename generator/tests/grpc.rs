@@ -162,7 +162,7 @@ fn a_listener_and_a_grant_count_for_their_kind_of_route() {
     };
     assert_eq!(Generated::istio(&kinds("GRPCRoute")).findings, [""; 0]);
     let refused = common::generate(&kinds("HTTPRoute")).code(3);
-    let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    let stderr = common::said(&refused);
     assert!(
         stderr.starts_with("error[NoMatchingParent]: Gateway default/front does not take GRPCRoute default/web"),
         "{stderr}"
@@ -175,7 +175,7 @@ fn an_http_route_and_a_grpc_route_of_one_name_cannot_be_told_apart() {
     let (route, _) = rest.split_once("---\n").unwrap_or_default();
     let both = format!("{SHOP}---\n{}", route.replace("HTTPRoute", "GRPCRoute"));
     let refused = common::generate(&both).code(3);
-    let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    let stderr = common::said(&refused);
     assert!(
         stderr.contains("HTTPRoute/default/web#0 and GRPCRoute/default/web#0"),
         "{stderr}"

@@ -327,7 +327,7 @@ fn a_listener_takes_routes_from_where_it_says() {
         );
         let allowed = format!("    protocol: HTTP\n    allowedRoutes: {allowed}\n");
         let run = common::generate(&shop.replace("    protocol: HTTP\n", &allowed));
-        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        let stderr = common::said(&run);
         (
             run.get_output().status.success(),
             stderr.lines().next().unwrap_or("").to_owned(),
@@ -371,11 +371,7 @@ fn a_selector_of_a_listener_selects_namespaces_by_their_labels() {
             "{}{namespaces}",
             shop.replace("    protocol: HTTP\n", &allowed)
         ));
-        let output = run.get_output();
-        (
-            output.status.success(),
-            String::from_utf8_lossy(&output.stderr).into_owned(),
-        )
+        (run.get_output().status.success(), common::said(&run))
     };
     let namespace =
         "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {team: shop, tier: \"1\"}}\n";
@@ -428,7 +424,7 @@ fn a_module_file_is_covered_by_no_fail_strategy() {
             .stdin(shop)
             .assert()
             .success();
-        String::from_utf8_lossy(&run.get_output().stderr).into_owned()
+        common::said(&run)
     };
     let warning = "warning[NoEffect]: no fail strategy covers a file:// module that is missing when a gateway starts";
     assert!(run("file:///mooring.wasm", SHOP).starts_with(warning));
@@ -449,7 +445,7 @@ fn the_checksum_of_the_module() {
         let output = run.get_output();
         let value: Option<Value> = serde_json::from_slice(&output.stdout).ok();
         let sha256 = value.map(|value| value.pointer("/items/1/spec/sha256").cloned());
-        (sha256, String::from_utf8_lossy(&output.stderr).into_owned())
+        (sha256, common::said(&run))
     };
     let ok = |text: &str| (Some(Some(json!(text))), String::new());
     assert_eq!(sha256("https://a.example/mooring.wasm", Some(&one)), ok(&one));
@@ -554,7 +550,7 @@ fn a_module_that_nothing_verifies_is_warned_of() {
             .args(["generate", "-f", "-", "--wasm", url])
             .stdin(shop)
             .assert();
-        String::from_utf8_lossy(&run.success().get_output().stderr).into_owned()
+        common::said(&run.success())
     };
     let plain = said("http://a.example/mooring.wasm", SHOP);
     assert!(
@@ -587,5 +583,5 @@ fn a_module_that_nothing_verifies_is_warned_of() {
         ])
         .stdin(SHOP)
         .assert();
-    checked.success().stderr_eq("");
+    checked.success().stderr_eq(common::SHOP_IS_READ);
 }

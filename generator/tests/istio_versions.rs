@@ -112,14 +112,14 @@ fn every_version_takes_splits() {
 #[test]
 fn other_versions_are_not_known() {
     let run = generate("1.21", &[], SHOP).code(2);
-    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    let stderr = common::said(&run);
     assert!(
         stderr.contains("`1.21` is not a version of Istio that Mooring knows: it knows 1.22 to 1.31"),
         "{stderr}"
     );
     let local = ["--target", "envoy", "--wasm", "x", "--istio-version", "1.30"];
     let run = mooring().args(["generate", "-f", "-"]).args(local).stdin(SHOP).assert();
-    let stderr = String::from_utf8_lossy(&run.code(2).get_output().stderr).into_owned();
+    let stderr = common::said(&run.code(2));
     assert!(
         stderr.contains("--istio-version can only be used with --target istio"),
         "{stderr}"

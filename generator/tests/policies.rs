@@ -316,7 +316,7 @@ fn a_reference_grant_opens_another_namespace() {
         grant.replace("name: web, namespace: other", "name: web, namespace: third"),
     ] {
         let run = common::generate(&format!("{route}---\n{service}---\n{other}"));
-        let stderr = String::from_utf8_lossy(&run.code(3).get_output().stderr).into_owned();
+        let stderr = common::said(&run.code(3));
         assert!(stderr.starts_with("error[RefNotPermitted]"), "{stderr}");
     }
 }

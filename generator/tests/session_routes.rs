@@ -83,7 +83,7 @@ fn stdout(run: &OutputAssert) -> String {
 }
 
 fn stderr(run: &OutputAssert) -> String {
-    String::from_utf8(run.get_output().stderr.clone()).unwrap()
+    common::said(run)
 }
 
 /// A route with everything that a rule can have.

@@ -6,7 +6,7 @@
 mod common;
 
 use common::{
-    SHOP,
+    SHOP, SHOP_IS_READ,
     canary::{CANARY, canary_with},
     mooring, shop_with, without_policy,
 };
@@ -57,7 +57,7 @@ fn crowded() -> String {
 
 #[test]
 fn a_sound_shop() {
-    validate(&["--strict"], SHOP).code(0).stderr_eq("").stdout_eq(
+    validate(&["--strict"], SHOP).code(0).stderr_eq(SHOP_IS_READ).stdout_eq(
         str![[r#"
 POLICY                          TARGET               CONDITION  RULES
 BackendLBPolicy default/sticky  Service default/web  Accepted   HTTPRoute/default/web#0
@@ -74,7 +74,9 @@ HTTPRoute/default/web#0  default/front  cookie shop  1h     10m
 
 #[test]
 fn every_way_to_fail() {
-    validate(&[], &crowded()).code(1).stderr_eq("").stdout_eq(
+    let read =
+        "read 9 objects (4 BackendLBPolicies, 1 Gateway, 1 HTTPRoute, 2 Services, 1 EndpointSlice), could not read 1\n";
+    validate(&[], &crowded()).code(1).stderr_eq(read).stdout_eq(
         str![[r#"
 POLICY                          TARGET                 CONDITION       RULES
 BackendLBPolicy default/later   Service default/web    Conflicted      (BackendLBPolicy default/sticky holds)
@@ -320,7 +322,7 @@ fn policies(input: &str) -> Vec<String> {
 
 #[test]
 fn a_canary_policy_that_holds() {
-    validate(&["--strict"], CANARY).code(0).stderr_eq("");
+    assert_eq!(common::said(&validate(&["--strict"], CANARY).code(0)), "");
     assert_eq!(
         policies(CANARY),
         [

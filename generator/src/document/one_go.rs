@@ -7,21 +7,29 @@ use serde::de::{self, Error as _, value::MapAccessDeserializer};
 use super::Parsed;
 use crate::{kind::Recognized, wire::Any};
 
-/// Reads an object. None: it does not concern us. An error says no more than that this is not the way to read it.
-pub fn read<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<Option<Parsed>, D::Error> {
+/// What a document is.
+pub enum OneGo {
+    /// An object of a kind that is read.
+    Read(Box<Parsed>),
+    /// An object of this kind, which is not.
+    Unrelated(String),
+}
+
+/// Reads an object. An error says no more than that this is not the way to read it.
+pub fn read<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<OneGo, D::Error> {
     deserializer.deserialize_map(Visitor)
 }
 
 struct Visitor;
 
 impl<'de> de::Visitor<'de> for Visitor {
-    type Value = Option<Parsed>;
+    type Value = OneGo;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Option<Parsed>, A::Error> {
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<OneGo, A::Error> {
         let (first, second) = (text(&mut map)?, text(&mut map)?);
         let (api_version, kind) = match (first.0.as_str(), second.0.as_str()) {
             ("apiVersion", "kind") => (first.1, second.1),
@@ -29,10 +37,12 @@ impl<'de> de::Visitor<'de> for Visitor {
             _ => return Err(A::Error::custom("apiVersion and kind do not come first")),
         };
         match Recognized::new(&api_version, &kind) {
-            Ok(Recognized::Known(kind)) => kind.deserialize(MapAccessDeserializer::new(map)).map(Some),
+            Ok(Recognized::Known(kind)) => kind
+                .deserialize(MapAccessDeserializer::new(map))
+                .map(|parsed| OneGo::Read(Box::new(parsed))),
             Ok(Recognized::Unrelated) => {
                 while map.next_entry::<Any, Any>()?.is_some() {}
-                Ok(None)
+                Ok(OneGo::Unrelated(kind))
             }
             Ok(Recognized::List) | Err(_) => Err(A::Error::custom("not one object of a kind that is read")),
         }

@@ -333,7 +333,7 @@ error[Invalid]: `co.uk` is not a cookie Domain: it is a public suffix, under whi
 fn a_domain_that_no_host_has() {
     for domain in ["..", "127.0.0.1", "127.1", "", "example..com", "*.example.com"] {
         let run = generate(&with_domain(domain, "")).code(3);
-        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        let stderr = crate::common::said(&run);
         let expected = format!("error[Invalid]: `{domain}` is not a cookie Domain: a host name is");
         assert!(stderr.starts_with(&expected), "{stderr}");
     }
@@ -359,7 +359,7 @@ fn a_domain_belongs_to_every_host_name_of_the_rule() {
         ("a.example.com", hosts("\"*.example.com\"")),
     ] {
         let run = generate(&with_domain(domain, &hostnames)).code(3);
-        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        let stderr = crate::common::said(&run);
         assert!(stderr.contains("nor a domain above"), "{stderr}");
     }
     // The listener's host name counts where the route has none.
@@ -368,7 +368,7 @@ fn a_domain_belongs_to_every_host_name_of_the_rule() {
         "    port: 80\n    hostname: shop.example.com\n    protocol",
     );
     let run = generate(&listener).code(3);
-    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    let stderr = crate::common::said(&run);
     let left_out = "left out because of errors: 1 rule (HTTPRoute/default/web#0 on Gateway/default/front)\n";
     assert!(stderr.ends_with(left_out), "{stderr}");
 }

@@ -2,12 +2,14 @@
 
 use snapbox::str;
 
-use super::common::{SHOP, generate, generate_envoy, mooring, nothing_written, passed_over, refused, shop_with};
+use super::common::{
+    SHOP, SHOP_IS_READ, generate, generate_envoy, mooring, nothing_written, passed_over, refused, shop_with,
+};
 
 #[test]
 fn the_shop_itself_is_sound() {
-    generate(SHOP).success().stderr_eq("");
-    generate_envoy(SHOP).success().stderr_eq("");
+    generate(SHOP).success().stderr_eq(SHOP_IS_READ);
+    generate_envoy(SHOP).success().stderr_eq(SHOP_IS_READ);
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn on_any_cookie_or_on_all_of_them() {
         "{name: cookie, type: RegularExpression, value: \"[^;]*; [^;]*\"}",
     ] {
         let run = generate(&one(header, "{}")).code(3);
-        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        let stderr = crate::common::said(&run);
         assert!(
             stderr.contains("of the header `cookie`: the header contains its own session cookie"),
             "{stderr}"

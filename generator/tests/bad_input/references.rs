@@ -301,7 +301,7 @@ fn more_targets_than_a_policy_may_have() {
         &format!("  targetRefs:\n{}", targets.concat()),
     );
     let run = generate(&input).code(3).stdout_eq("");
-    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    let stderr = crate::common::said(&run);
     let message = "error[Invalid]: a policy may have 16 targetRefs at most, and this one has 17\n  --> <stdin>:70:5\n";
     assert!(stderr.contains(message), "{stderr}");
 }

@@ -328,7 +328,7 @@ fn new_shape_path_that_is_too_long() {
         &cookie,
     ));
     let run = run.code(3).stdout_eq("");
-    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    let stderr = crate::common::said(&run);
     let message = "error[Invalid]: path has 1025 characters, and at most 1024 are allowed\n  --> <stdin>:59:13\n";
     assert!(stderr.starts_with(message), "{stderr}");
 }
@@ -349,7 +349,7 @@ fn headers_of_http_proxies_and_tracing_carry_no_session() {
             &format!("    sessionName: {name}\n    type: Header\n"),
         );
         let run = generate(&header).code(3);
-        let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        let stderr = crate::common::said(&run);
         let expected = format!("error[Invalid]: `{name}` cannot carry a session: this header has a meaning of its own");
         assert!(stderr.starts_with(&expected), "{stderr}");
     }

@@ -131,7 +131,7 @@ pub const LEFT_OUT: &str = "left out because of errors: ";
 #[track_caller]
 pub fn refused(run: OutputAssert, message: Inline) {
     let run = run.code(3);
-    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    let stderr = said(&run);
     let (said, left_out) = stderr
         .rsplit_once(LEFT_OUT)
         .unwrap_or_else(|| panic!("nothing is left out: {stderr}"));
@@ -142,13 +142,27 @@ pub fn refused(run: OutputAssert, message: Inline) {
 /// Asserts that a run said this and wrote nothing.
 #[track_caller]
 pub fn nothing_written(run: OutputAssert, message: Inline) {
-    run.code(1).stdout_eq("").stderr_eq(message.raw());
+    let run = run.code(1).stdout_eq("");
+    assert_data_eq!(said(&run), message.raw());
 }
 
 /// Asserts that a run said this and left nothing out.
 #[track_caller]
 pub fn passed_over(run: OutputAssert, message: Inline) {
-    run.code(0).stderr_eq(message.raw());
+    assert_data_eq!(said(&run.code(0)), message.raw());
+}
+
+/// What is said of the shop in the end.
+pub const SHOP_IS_READ: &str =
+    "read 5 objects (1 BackendLBPolicy, 1 Gateway, 1 HTTPRoute, 1 Service, 1 EndpointSlice)\n";
+
+/// What a run said before the line that counts what was read, with which it ends unless there was nothing to read.
+#[must_use]
+pub fn said(run: &OutputAssert) -> String {
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    let count = stderr.lines().last().filter(|line| line.starts_with("read "));
+    let said = count.map(|line| stderr.strip_suffix(&format!("{line}\n")).unwrap().to_owned());
+    said.unwrap_or(stderr)
 }
 
 /// What came out of a run that succeeded: JSON, and the first lines of what was said.
