@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 use kube::{
     Client, Config,
-    api::ListParams,
+    api::{GetParams, ListParams},
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
     core::{Request, Status},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value};
 
 use crate::{cli::Input, kind::KnownKind, source::Sources};
@@ -72,6 +72,14 @@ pub enum Unreadable {
         /// What it says.
         reason: String,
     },
+    /// It has no such namespace.
+    #[error("the API server at {server} has no namespace `{namespace}`")]
+    NoNamespace {
+        /// Its address.
+        server: String,
+        /// The namespace.
+        namespace: String,
+    },
     /// It says something else.
     #[error("the API server at {server} cannot list {resource}: {reason}")]
     Refused {
@@ -104,6 +112,9 @@ impl Cluster {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let reader = Reader::connect(self).await?;
+            for namespace in &self.namespaces {
+                reader.check_namespace(namespace).await?;
+            }
             for kind in KnownKind::all() {
                 reader.kind(&kind, sources).await?;
             }
@@ -167,6 +178,24 @@ impl<'a> Reader<'a> {
             server: server.trim_end_matches('/').to_owned(),
             namespaces: &cluster.namespaces,
         })
+    }
+
+    /// Makes sure that a namespace is there: the server lists nothing for one that is not, without an error. Those who may not
+    /// look at the namespace itself may still be allowed to list what is in it.
+    async fn check_namespace(&self, namespace: &str) -> Result<(), Unreadable> {
+        let request = Request::new("/api/v1/namespaces");
+        let built = request.get(namespace, &GetParams::default());
+        let unreadable = |error| self.unreadable(error, "namespaces", namespace);
+        let built = built.map_err(|error| unreadable(kube::Error::BuildRequest(error)))?;
+        match self.client.request::<IgnoredAny>(built).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 403 => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Err(Unreadable::NoNamespace {
+                server: self.server.clone(),
+                namespace: namespace.to_owned(),
+            }),
+            Err(error) => Err(unreadable(error)),
+        }
     }
 
     async fn kind(&self, kind: &KnownKind, sources: &mut Sources) -> Result<(), Unreadable> {

@@ -12,11 +12,11 @@ use serde_saphyr::{Location, Options};
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    kind::{Kind, NotRead, Recognized},
+    kind::{Kind, Recognized},
     left_out::What,
     source::{FileId, Place, Sources},
     wire::{
-        Field, Object, OptionalField,
+        Field, Object,
         canary::CanaryPolicySpec,
         gateway::GatewaySpec,
         grant::ReferenceGrantSpec,
@@ -31,10 +31,12 @@ use crate::{
 };
 
 mod broken;
+mod header;
 mod list;
 mod one_go;
 mod raw;
 
+use header::{Header, ListHeader};
 use one_go::OneGo;
 
 pub use raw::RawObjects;
@@ -404,64 +406,6 @@ impl<'a> Document<'a> {
         read: impl FnOnce(serde_saphyr::Deserializer<'_, '_>) -> Result<T, serde_saphyr::Error>,
     ) -> Result<T, serde_saphyr::Error> {
         serde_saphyr::with_deserializer_from_str_with_options(&self.text, options, read)
-    }
-}
-
-/// What tells the kind of an object.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Header {
-    api_version: OptionalField<String>,
-    kind: OptionalField<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ListHeader {
-    items: Option<Vec<Field<Header>>>,
-}
-
-/// Why a header tells no object that is read.
-struct UnreadHeader {
-    /// The kind, if that is sure.
-    kind: Option<Kind>,
-    diagnostic: Diagnostic,
-}
-
-impl Header {
-    /// `kind`; empty where there is no such field.
-    fn kind(&self) -> &str {
-        self.kind.as_ref().map_or("", |kind| &kind.value)
-    }
-
-    fn recognize(&self, origin: Origin) -> Result<Recognized, Box<UnreadHeader>> {
-        let missing = |field: &str, place: Option<Place>| {
-            let message = format!("this is no Kubernetes object: it has no `{field}`");
-            let diagnostic = Diagnostic::error(Code::Syntax, message);
-            let diagnostic = place.into_iter().fold(diagnostic, Diagnostic::at);
-            Box::new(UnreadHeader { kind: None, diagnostic })
-        };
-        let place = |field: &OptionalField<String>| field.as_ref().map(|field| origin.place(field));
-        let first_line = Place {
-            file: origin.file,
-            line: origin.lines_before.saturating_add(1),
-            column: 1,
-            length: 1,
-        };
-        let Some(kind) = &self.kind else {
-            return Err(missing("kind", place(&self.api_version).or(Some(first_line))));
-        };
-        let Some(api_version) = &self.api_version else {
-            return Err(missing("apiVersion", Some(origin.place(kind))));
-        };
-        Recognized::new(&api_version.value, &kind.value).map_err(|invalid| {
-            Box::new(UnreadHeader {
-                kind: match &invalid {
-                    NotRead::Version { kind, .. } => Kind::named(kind),
-                    NotRead::TypedList(_) => None,
-                },
-                diagnostic: Diagnostic::error(Code::Unsupported, invalid.to_string()).at(origin.place(api_version)),
-            })
-        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The kinds of objects that are read, and in which versions.
 
+use crate::similar;
+
 /// The API group of Gateway API.
 pub const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
@@ -140,24 +142,51 @@ pub enum Recognized {
 /// An object that looks like one of ours and is not read as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotRead {
-    /// The group or version is not one that is read.
-    #[error(
-        "{kind} is not read in `{found}`; its apiVersion must be {}",
-        allowed(group, versions)
-    )]
+    /// The version is not one that is read.
+    #[error("{kind} is not read in `{found}`; its apiVersion must be {allowed}")]
     Version {
         /// The kind.
-        kind: &'static str,
+        kind: Kind,
         /// The `apiVersion` that was found.
         found: String,
-        /// The group in which the kind is read.
+        /// What it may be.
+        allowed: String,
+    },
+    /// The kind is one of another group.
+    #[error("`{found}` is not the apiVersion of {kind}, which is {allowed}")]
+    Group {
+        /// The kind.
+        kind: Kind,
+        /// The `apiVersion` that was found.
+        found: String,
+        /// What it may be.
+        allowed: String,
+    },
+    /// The group has no such kind, and one of nearly the same name.
+    #[error("`{found}` is not a kind of {}", group_name(group))]
+    Name {
+        /// The `kind` that was found.
+        found: String,
+        /// The group.
         group: &'static str,
-        /// The versions in which it is read.
-        versions: &'static [&'static str],
+        /// The kind that is meant.
+        meant: Kind,
     },
     /// A list with a kind of its own.
     #[error("{0}List is not read; put the objects into a List (apiVersion v1), as `kubectl get --output yaml` does")]
     TypedList(&'static str),
+}
+
+impl NotRead {
+    /// The kind that the object has, or is meant to have.
+    #[must_use]
+    pub fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Version { kind, .. } | Self::Group { kind, .. } => Some(*kind),
+            Self::Name { meant, .. } => Some(*meant),
+            Self::TypedList(_) => None,
+        }
+    }
 }
 
 fn allowed(group: &str, versions: &[&str]) -> String {
@@ -170,6 +199,10 @@ fn allowed(group: &str, versions: &[&str]) -> String {
     full.join(" or ")
 }
 
+fn group_name(group: &str) -> &str {
+    if group.is_empty() { "the core group" } else { group }
+}
+
 impl Recognized {
     /// What an object with this `apiVersion` and `kind` is to us.
     pub fn new(api_version: &str, kind: &str) -> Result<Self, NotRead> {
@@ -180,33 +213,65 @@ impl Recognized {
         let item = kind.strip_suffix("List").unwrap_or(kind);
         let named = || KINDS.into_iter().filter(|(_, name, ..)| *name == item);
         let in_group = named().find(|(_, _, other, _)| *other == group);
-        let Some((known, name, known_group, versions)) = in_group.or_else(|| named().next()) else {
-            return Ok(Self::Unrelated);
-        };
         // Other APIs have a Gateway or a Service of their own. The names of the policies are nobody else's.
-        match group == known_group {
-            false if !known.is_policy() => Ok(Self::Unrelated),
-            _ if kind != name => Err(NotRead::TypedList(name)),
-            true if versions.contains(&version) => Ok(Self::Known(known)),
-            _ => Err(NotRead::Version {
-                kind: name,
-                found: api_version.to_owned(),
-                group: known_group,
-                versions,
-            }),
+        let meant = || named().find(|(known, _, other, _)| known.is_policy() || is_meant(group, other));
+        let Some((known, name, known_group, versions)) = in_group.or_else(meant) else {
+            return mistyped(group, kind).map_or(Ok(Self::Unrelated), Err);
+        };
+        if kind != name {
+            return Err(NotRead::TypedList(name));
         }
+        if group == known_group && versions.contains(&version) {
+            return Ok(Self::Known(known));
+        }
+        let (kind, found, allowed) = (known, api_version.to_owned(), allowed(known_group, versions));
+        Err(if group == known_group {
+            NotRead::Version { kind, found, allowed }
+        } else {
+            NotRead::Group { kind, found, allowed }
+        })
     }
 }
 
-impl Kind {
-    /// The kind of this name, if only one kind that is read has it.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        let mut named = KINDS.into_iter().filter(|(_, other, ..)| *other == name);
-        let (kind, ..) = named.next()?;
-        named.next().is_none().then_some(kind)
-    }
+/// How many characters of a kind or group may be wrong.
+const MAX_TYPOS: usize = 2;
 
+/// The longest kind: it is a DNS label.
+const MAX_NAME: usize = 63;
+
+/// Kinds that are similar to one that is read, and no typing error.
+const SIMILAR: [&str; 2] = ["BackendTLSPolicy", "TCPRoute"];
+
+/// Whether someone who writes this group may mean this one of ours: it is another one of ours, one of the same owner, or nearly the
+/// same. Groups without a dot and below `k8s.io` belong to Kubernetes.
+fn is_meant(found: &str, ours: &str) -> bool {
+    let of_kubernetes = |group: &str| !group.contains('.') || group.ends_with("k8s.io");
+    let of_istio = |group: &str| group.ends_with("istio.io");
+    KINDS.iter().any(|(_, _, group, _)| found == *group)
+        || (of_kubernetes(ours) && of_kubernetes(found))
+        || (of_istio(ours) && of_istio(found))
+        || (found.len() <= MAX_NAME && similar::is_typo(found, ours, MAX_TYPOS))
+}
+
+/// The kind that is meant by one that is not there. Our own group has one kind only.
+fn mistyped(group: &str, kind: &str) -> Option<NotRead> {
+    if kind.len() > MAX_NAME || SIMILAR.contains(&kind) {
+        return None;
+    }
+    let is_close = |name: &str| similar::is_typo(kind, name, MAX_TYPOS.min(name.len() / 3));
+    let mut rows = KINDS.into_iter().filter(|(_, _, other, _)| is_meant(group, other));
+    let (meant, _, group, _) = rows.find(|(_, name, other, _)| {
+        let own = *other == MOORING && group == MOORING;
+        own || is_close(name)
+    })?;
+    Some(NotRead::Name {
+        found: kind.to_owned(),
+        group,
+        meant,
+    })
+}
+
+impl Kind {
     /// Whether it is one of the routes.
     #[must_use]
     pub fn is_route(self) -> bool {
@@ -252,6 +317,19 @@ mod tests {
             ("example.com/v1", "Gateway"),
             ("v1", "ConfigMap"),
             ("gateway.networking.k8s.io/v1", "TLSRoute"),
+            ("gateway.networking.k8s.io/v1", "TCPRoute"),
+            ("gateway.networking.k8s.io/v1alpha3", "BackendTLSPolicy"),
+            ("gateway.networking.k8s.io/v1", "GatewayClass"),
+            ("networking.istio.io/v1", "WorkloadEntry"),
+            ("networking.istio.io/v1", "Sidecar"),
+            ("gateway.solo.io/v1", "VirtualService"),
+            ("multicluster.x-k8s.io/v1alpha1", "ServiceImport"),
+            ("networking.k8s.io/v1", "Ingress"),
+            ("networking.k8s.io/v1beta1", "ServiceCIDR"),
+            ("metrics.k8s.io/v1beta1", "PodMetrics"),
+            ("batch/v1", "Job"),
+            ("v1", "Node"),
+            ("v1", "Endpoints"),
         ] {
             assert_eq!(
                 read(api_version, kind),
@@ -267,6 +345,49 @@ mod tests {
             ("v1", "ServiceList"),
         ] {
             assert_eq!(read(api_version, kind), None, "{api_version} {kind}");
+        }
+    }
+
+    #[test]
+    fn a_typing_error_is_no_other_kind() {
+        let meant = |api_version, kind| {
+            Recognized::new(api_version, kind)
+                .err()
+                .and_then(|not_read| not_read.kind())
+        };
+        for (api_version, kind, expected) in [
+            (
+                "gateway.networking.k8s.io/v1alpha2",
+                "BackendLbPolicy",
+                Kind::BackendLbPolicy,
+            ),
+            ("gateway.networking.k8s.io/v1", "HttpRoute", Kind::HttpRoute),
+            ("gateway.networking.k8s.io/v1", "HTTPRoutes", Kind::HttpRoute),
+            ("gateway.networking.k8s.io/v1", "GRPCRotue", Kind::GrpcRoute),
+            ("gateway.networking.k8s.io/v1beta2", "Gateway", Kind::Gateway),
+            ("gateway.networking.k8s.io", "HTTPRoute", Kind::HttpRoute),
+            ("gateway.networking.k8s.oi/v1", "HTTPRoute", Kind::HttpRoute),
+            ("networking.k8s.io/v1", "HTTPRoute", Kind::HttpRoute),
+            ("networking.x-k8s.io/v1alpha1", "Gateway", Kind::Gateway),
+            (
+                "gateway.networking.x-k8s.io/v1alpha1",
+                "BackendTrafficPolicy",
+                Kind::XBackendTrafficPolicy,
+            ),
+            ("gateway.networking.k8s.io/v1", "VirtualService", Kind::VirtualService),
+            ("v1", "VirtualService", Kind::VirtualService),
+            ("networking.istio.io/v1alpha1", "VirtualService", Kind::VirtualService),
+            ("networking.istio.io/v1", "VirtualServices", Kind::VirtualService),
+            ("networking.istio.io/v1", "Destinationrule", Kind::DestinationRule),
+            ("network.istio.io/v1", "DestinationRule", Kind::DestinationRule),
+            ("mooring.dev/v1", "CanaryPolicy", Kind::CanaryPolicy),
+            ("mooring.dev/v1alpha1", "Canary", Kind::CanaryPolicy),
+            ("core/v1", "Service", Kind::Service),
+            ("v1", "service", Kind::Service),
+            ("v1", "Pods", Kind::Pod),
+            ("v2", "Service", Kind::Service),
+        ] {
+            assert_eq!(meant(api_version, kind), Some(expected), "{api_version} {kind}");
         }
     }
 }

@@ -127,7 +127,8 @@ fn outputs(recipe: &Recipe, command: &str) -> anyhow::Result<Option<Made>> {
 
 /// Says what was read and what was skipped, so that input which is missing is noticed.
 fn tell_tally(input: &Input, report: &Report, stderr: &mut impl io::Write) {
-    if !input.quiet && !report.tally().is_empty() {
+    let nothing = report.tally().is_empty() && report.has_errors();
+    if !input.quiet && !nothing {
         let _ = writeln!(stderr, "{}", report.tally());
     }
 }

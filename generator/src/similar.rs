@@ -14,6 +14,11 @@ pub fn find<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Op
         .map(|(_, candidate)| candidate)
 }
 
+/// Whether a name is another one but for the case of letters and this many typing errors.
+pub fn is_typo(name: &str, other: &str, typos: usize) -> bool {
+    osa_distance(&name.to_lowercase(), &other.to_lowercase()) <= typos
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

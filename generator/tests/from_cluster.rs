@@ -159,6 +159,13 @@ fn answers(objects: &str) -> Answers {
                 .unwrap()
                 .retain(|field, _| field != "kind" && field != "apiVersion");
         }
+        answers.insert(
+            format!("/api/v1/namespaces/{namespace}"),
+            (
+                200,
+                json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } }),
+            ),
+        );
         for path in [
             format!("/{root}/{api_version}/{plural}"),
             format!("/{root}/{api_version}/namespaces/{namespace}/{plural}"),
@@ -267,6 +274,34 @@ fn a_namespace_is_read_alone() {
         "error: not allowed to list backendlbpolicies.gateway.networking.k8s.io in all namespaces: no; ask for a ClusterRole \
          that may list it, or read single namespaces with --namespace\n"
     );
+}
+
+#[test]
+fn a_namespace_that_is_not_there_is_an_error() {
+    let server = ApiServer::new("no-namespace", answers(&shop()));
+    for arguments in [
+        ["validate", "-n", "nosuch"].as_slice(),
+        &["validate", "-n", "default", "-n", "nosuch"],
+        &["generate", "--wasm", "https://x", "-n", "nosuch"],
+    ] {
+        let run = server.run(arguments).code(1).stdout_eq("");
+        let stderr = stderr(&run);
+        assert!(
+            stderr.starts_with("error: the API server at http://127.0.0.1:"),
+            "{stderr}"
+        );
+        assert!(stderr.ends_with(" has no namespace `nosuch`\n"), "{stderr}");
+    }
+    let arguments = ["diff", "x", "--wasm", "https://x", "-n", "nosuch"];
+    server.run(&arguments).code(2).stdout_eq("");
+}
+
+#[test]
+fn who_may_not_look_at_a_namespace_may_read_what_is_in_it() {
+    let mut answers = answers(&shop());
+    answers.insert("/api/v1/namespaces/default".to_owned(), (403, status(403, "no")));
+    let server = ApiServer::new("forbidden-namespace", answers);
+    server.run(&["validate", "-n", "default"]).code(0);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod annotations;
 mod envoy;
 mod fields;
 mod files;
+mod kinds;
 mod matches;
 mod references;
 mod rules;

@@ -1,0 +1,77 @@
+//! What a document says that it is: `apiVersion` and `kind`.
+
+use serde::Deserialize;
+
+use super::Origin;
+use crate::{
+    diagnostic::{Code, Diagnostic},
+    kind::{Kind, NotRead, Recognized},
+    source::Place,
+    wire::{Field, OptionalField},
+};
+
+/// What tells the kind of an object.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Header {
+    api_version: OptionalField<String>,
+    kind: OptionalField<String>,
+}
+
+/// The headers of the items of a `List`.
+#[derive(Debug, Deserialize)]
+pub struct ListHeader {
+    /// `items`.
+    pub items: Option<Vec<Field<Header>>>,
+}
+
+/// Why a header tells no object that is read.
+pub struct UnreadHeader {
+    /// The kind, if that is sure.
+    pub kind: Option<Kind>,
+    /// What is to be said about it.
+    pub diagnostic: Diagnostic,
+}
+
+impl Header {
+    /// `kind`; empty where there is no such field.
+    pub fn kind(&self) -> &str {
+        self.kind.as_ref().map_or("", |kind| &kind.value)
+    }
+
+    /// What the object is to us.
+    pub fn recognize(&self, origin: Origin) -> Result<Recognized, Box<UnreadHeader>> {
+        let missing = |field: &str, place: Option<Place>| {
+            let message = format!("this is no Kubernetes object: it has no `{field}`");
+            let diagnostic = Diagnostic::error(Code::Syntax, message);
+            let diagnostic = place.into_iter().fold(diagnostic, Diagnostic::at);
+            Box::new(UnreadHeader { kind: None, diagnostic })
+        };
+        let place = |field: &OptionalField<String>| field.as_ref().map(|field| origin.place(field));
+        let first_line = Place {
+            file: origin.file,
+            line: origin.lines_before.saturating_add(1),
+            column: 1,
+            length: 1,
+        };
+        let Some(kind) = &self.kind else {
+            return Err(missing("kind", place(&self.api_version).or(Some(first_line))));
+        };
+        let Some(api_version) = &self.api_version else {
+            return Err(missing("apiVersion", Some(origin.place(kind))));
+        };
+        Recognized::new(&api_version.value, &kind.value).map_err(|invalid| {
+            let (code, field, meant) = match &invalid {
+                NotRead::Name { meant, .. } => (Code::Invalid, kind, Some(meant.to_string())),
+                NotRead::Group { .. } => (Code::Invalid, api_version, None),
+                NotRead::Version { .. } | NotRead::TypedList(_) => (Code::Unsupported, api_version, None),
+            };
+            let diagnostic = Diagnostic::error(code, invalid.to_string()).at(origin.place(field));
+            let diagnostic = diagnostic.help_similar(meant.as_deref());
+            Box::new(UnreadHeader {
+                kind: invalid.kind(),
+                diagnostic,
+            })
+        })
+    }
+}
