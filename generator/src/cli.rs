@@ -48,10 +48,15 @@ needs no new generation, except with hashOn and optIn of a CanaryPolicy. EnvoyFi
 on a gateway, so give one run the input of all: two teams must not generate for one Gateway from partial input, because they \
 overwrite each other's EnvoyFilter and WasmPlugin.
 
-What is wrong in the input is left out, listed, and everything else is written. Exit status: 0 when everything was generated, \
-1 when nothing was written (something cannot be read or written; with --strict also when anything is wrong in the input), 2 when the flags are \
-wrong, 3 when something was left out. With --check: 0 when the directory is current, 1 when it is not, 2 when nothing can be \
-compared, 3 when it is current and something was left out.
+--output-dir leaves files alone that are as they should be, removes those of an earlier run that are no longer generated, and says \
+what it has created, changed and removed. It never removes a file with anything in it that Mooring has not generated, and removes nothing \
+as long as something is left out.
+
+What is wrong in the input is left out, listed, and everything else is written. Exit status: 0 when everything was generated, also \
+when there was nothing to generate; 1 when nothing was written (something cannot be read or written; with --strict also when \
+anything is wrong in the input, with --fail-on-empty when there was nothing to generate); 2 when the flags are wrong; 3 when something \
+was left out. With --check: 0 when the directory is current, 1 when it is not, 2 when nothing can be compared, 3 when it is current \
+but for what was left out.
 
 Examples:
   mooring generate -f manifests/ --wasm https://registry.example.com/mooring-1.0.wasm > mooring.yaml
@@ -73,10 +78,10 @@ pub struct Generate {
 /// `mooring diff`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The same as mooring generate --check DIR. A file there that Mooring has generated (its objects have the label \
-app.kubernetes.io/managed-by: mooring) and would not generate any more is a difference too; other files are left alone. \
-Exit status: 0 when the directory is current, 1 when it is not, 2 when nothing can be compared, 3 when it is current and \
-something in the input is wrong and left out.
+The same as mooring generate --check DIR. A file there that Mooring has generated and would not generate any more is a difference \
+too, unless something is left out or --no-prune is given; other files are left alone. Exit status: 0 when the directory is current, \
+1 when it is not, 2 when nothing can be compared (with --strict also when anything is wrong in the input, with --fail-on-empty when \
+there is nothing to generate), 3 when it is current but for what is wrong in the input and left out.
 
 Example:
   mooring diff deploy/mooring -f manifests/ --wasm https://registry.example.com/mooring-1.0.wasm")]
@@ -145,7 +150,8 @@ pub struct Input {
     )]
     pub namespaces: Vec<String>,
 
-    /// Print warnings and errors only: no notes, and no count of the objects that were read and skipped
+    /// Print warnings and errors only: no notes, no count of the objects that were read and skipped, and no list of the files
+    /// that were written
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -193,6 +199,15 @@ pub struct Recipe {
     #[arg(long)]
     pub strict: bool,
 
+    /// Fail, and neither write nor remove anything, when nothing is generated
+    #[arg(long)]
+    pub fail_on_empty: bool,
+
+    /// Leave files of the directory alone that are no longer generated, as for several runs that write into one directory.
+    /// Default: with --output-dir they are removed, with --check and diff they are a difference
+    #[arg(long)]
+    pub no_prune: bool,
+
     /// Where Envoy's admin interface listens (only with --target envoy). Default: 127.0.0.1:9901
     #[arg(long, value_name = "ADDR:PORT")]
     pub admin: Option<SocketAddr>,
@@ -201,6 +216,15 @@ pub struct Recipe {
     /// same port, or below 1024, where only root may listen, the port plus 10000: 80 becomes 10080
     #[arg(long, value_name = "PORT=ADDR:PORT", value_parser = listen)]
     pub listen: Vec<(u16, SocketAddr)>,
+}
+
+impl Recipe {
+    /// Whether files are removed that are no longer generated. What is generated for a local Envoy is one file, and other files
+    /// are not its business.
+    #[must_use]
+    pub fn prunes(&self) -> bool {
+        self.target == TargetName::Istio && !self.no_prune
+    }
 }
 
 /// `mooring keygen`.

@@ -12,7 +12,7 @@
 //! | which policy holds where | [`attachment`] |
 //! | gateways, rules, backends, names | [`plan`] |
 //! | a plan to the objects of a target | [`emit`] |
-//! | objects to bytes | [`output`], or to what is different: [`drift`] |
+//! | objects to bytes | [`output`], or to what is different: [`drift`]; both from what is there: [`directory`] |
 //! | or instead of that, what became of each policy | [`validate`] |
 //!
 //! Whatever is found to be wrong on the way is a [`diagnostic::Diagnostic`]; a step reports all that it finds and goes on. An
@@ -32,6 +32,7 @@ pub mod cluster;
 pub mod crds;
 pub mod diagnostic;
 pub mod dialect;
+pub mod directory;
 mod dns;
 pub mod document;
 pub mod drift;

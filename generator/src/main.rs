@@ -16,6 +16,7 @@ use mooring_generator::{
     cluster::Cluster,
     crds,
     diagnostic::{Report, Severity},
+    directory::{Directory, Listed},
     drift,
     emit::Output,
     generate::{self, Target},
@@ -61,21 +62,36 @@ fn main() -> ExitCode {
 
 fn generate(flags: &Generate) -> anyhow::Result<ExitCode> {
     let recipe = &flags.recipe;
-    let Some(made) = outputs(recipe, "generate")? else {
+    if recipe.no_prune && flags.output_dir.is_none() {
+        refuse("generate", "--no-prune can only be used with --output-dir or --check");
+    }
+    let run = Run::read(recipe, "generate")?;
+    let directory = flags.output_dir.as_deref().map(Directory::read_if_there).transpose()?;
+    let Some(made) = run.make() else {
         return Ok(ExitCode::FAILURE);
     };
-    match &flags.output_dir {
-        Some(directory) => output::write(&made.outputs, recipe.output, directory)?,
+    match &directory {
+        Some(directory) => {
+            let written = output::write(&made.outputs, recipe.output, directory, made.prunes)?;
+            if !recipe.input.quiet {
+                // Nobody may be listening; the files are written all the same.
+                let _ = write!(io::stderr(), "{written}");
+            }
+            made.tell_of_kept(recipe, directory);
+        }
         None => print_all(&output::pieces(&made.outputs, recipe.output)?)?,
     }
     Ok(made.status())
 }
 
 fn check(recipe: &Recipe, command: &str, directory: &Path) -> anyhow::Result<ExitCode> {
-    let Some(made) = outputs(recipe, command)? else {
+    let run = Run::read(recipe, command)?;
+    let directory = Directory::read(directory)?;
+    let Some(made) = run.make() else {
         return Ok(ExitCode::from(TROUBLE));
     };
-    let diff = drift::diff(&made.outputs, recipe.output, directory)?;
+    let diff = drift::diff(&made.outputs, recipe.output, &directory, made.prunes)?;
+    made.tell_of_kept(recipe, &directory);
     if diff.is_empty() {
         return Ok(made.status());
     }
@@ -90,9 +106,26 @@ fn check(recipe: &Recipe, command: &str, directory: &Path) -> anyhow::Result<Exi
 struct Made {
     outputs: Vec<Output>,
     complete: bool,
+    /// Whether generated files that are stale are removed. What an error has taken out of this run is not removed: the sessions
+    /// of a whole gateway may depend on it.
+    prunes: bool,
 }
 
 impl Made {
+    /// Says which files would be removed if nothing were left out.
+    fn tell_of_kept(&self, recipe: &Recipe, directory: &Directory) {
+        if self.prunes || !recipe.prunes() {
+            return;
+        }
+        let stale = directory.stale(&self.outputs, recipe.output);
+        let stale: Vec<&Path> = stale.into_iter().map(|(path, _)| path).collect();
+        if !stale.is_empty() {
+            let kept = Listed("kept", &stale);
+            let why = "files that are no longer generated are kept as long as something is left out";
+            let _ = writeln!(io::stderr(), "{kept}{why}");
+        }
+    }
+
     fn status(&self) -> ExitCode {
         if self.complete {
             ExitCode::SUCCESS
@@ -102,27 +135,61 @@ impl Made {
     }
 }
 
-/// What is generated. None: nothing can be, and the user has been told.
-fn outputs(recipe: &Recipe, command: &str) -> anyhow::Result<Option<Made>> {
-    let target = Target::try_from(recipe).unwrap_or_else(|invalid| refuse(command, invalid));
-    let mut report = Report::default();
-    let sources = read(&recipe.input, &mut report)?;
-    let outputs = generate::generate(&sources, &target, &mut report);
-    if recipe.input.quiet {
-        report.forget_notes();
+/// A run of `generate` or `diff` that has read its input.
+struct Run<'a> {
+    recipe: &'a Recipe,
+    target: Target,
+    sources: Sources,
+    report: Report,
+}
+
+impl<'a> Run<'a> {
+    fn read(recipe: &'a Recipe, command: &str) -> anyhow::Result<Self> {
+        let target = Target::try_from(recipe).unwrap_or_else(|invalid| refuse(command, invalid));
+        let mut report = Report::default();
+        let sources = read(&recipe.input, &mut report)?;
+        Ok(Self {
+            recipe,
+            target,
+            sources,
+            report,
+        })
     }
-    let mut stderr = io::stderr().lock();
-    for diagnostic in report.sorted() {
-        // Whoever does not listen still gets the exit status.
-        let _ = writeln!(stderr, "{}\n", diagnostic.render(&sources));
+
+    /// What is generated. None: nothing can be, and the user has been told.
+    fn make(self) -> Option<Made> {
+        let Self {
+            recipe,
+            target,
+            sources,
+            mut report,
+        } = self;
+        let outputs = generate::generate(&sources, &target, &mut report);
+        if recipe.input.quiet {
+            report.forget_notes();
+        }
+        let mut stderr = io::stderr().lock();
+        for diagnostic in report.sorted() {
+            // Whoever does not listen still gets the exit status.
+            let _ = writeln!(stderr, "{}\n", diagnostic.render(&sources));
+        }
+        let complete = !report.has_errors() && report.left_out().is_empty();
+        let refused = report.is_fatal() || (recipe.strict && !complete);
+        if !refused && !report.left_out().is_empty() {
+            let _ = writeln!(stderr, "left out because of errors: {}", report.left_out());
+        }
+        tell_tally(&recipe.input, &report, &mut stderr);
+        let empty = recipe.fail_on_empty && outputs.is_empty();
+        if empty {
+            let _ = writeln!(stderr, "error: nothing is generated, and --fail-on-empty is given");
+        }
+        let made = Made {
+            outputs,
+            complete,
+            prunes: complete && recipe.prunes(),
+        };
+        (!refused && !empty).then_some(made)
     }
-    let complete = !report.has_errors() && report.left_out().is_empty();
-    let refused = report.is_fatal() || (recipe.strict && !complete);
-    if !refused && !report.left_out().is_empty() {
-        let _ = writeln!(stderr, "left out because of errors: {}", report.left_out());
-    }
-    tell_tally(&recipe.input, &report, &mut stderr);
-    Ok((!refused).then_some(Made { outputs, complete }))
 }
 
 /// Says what was read and what was skipped, so that input which is missing is noticed.

@@ -1,7 +1,7 @@
 //! How objects are written: YAML or JSON, as one text or as one file each. The same objects give the same bytes.
 
 use std::{
-    fs,
+    fmt, fs,
     io::{self, Write as _},
     iter,
     path::{Path, PathBuf},
@@ -10,7 +10,11 @@ use std::{
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use crate::{cli::Format, emit::Output};
+use crate::{
+    cli::Format,
+    directory::{Directory, Listed, read_regular},
+    emit::Output,
+};
 
 /// Why objects cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +30,14 @@ pub enum OutputError {
     /// A file cannot be written.
     #[error("cannot write `{}`: {cause}", path.display())]
     File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A file that is no longer generated cannot be removed.
+    #[error("cannot remove `{}`: {cause}", path.display())]
+    Stale {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -73,25 +85,77 @@ pub fn file_name(output: &Output, format: Format) -> String {
     format!("{}.{ending}", output.file_stem)
 }
 
-/// Writes each object into a file of its own. All files are complete before the first one takes its name.
-pub fn write(outputs: &[Output], format: Format, directory: &Path) -> Result<(), OutputError> {
-    fs::create_dir_all(directory).map_err(|cause| OutputError::Directory {
-        path: directory.to_owned(),
+/// What became of the files of a directory.
+#[derive(Debug, Default)]
+pub struct Written {
+    created: Vec<PathBuf>,
+    changed: Vec<PathBuf>,
+    removed: Vec<PathBuf>,
+    unchanged: usize,
+}
+
+/// A line for each file that is not what it was, and one that counts them all.
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            created,
+            changed,
+            removed,
+            unchanged,
+        } = self;
+        write!(f, "{}", Listed("created", created))?;
+        write!(f, "{}", Listed("changed", changed))?;
+        write!(f, "{}", Listed("removed", removed))?;
+        let (created, changed, removed) = (created.len(), changed.len(), removed.len());
+        writeln!(
+            f,
+            "files: {created} created, {changed} changed, {unchanged} unchanged, {removed} removed"
+        )
+    }
+}
+
+/// Writes each object into a file of its own, and where it `prunes`, removes the generated files that are stale. All files are
+/// complete before the first one takes its name, and all have their names before the first one is removed.
+pub fn write(outputs: &[Output], format: Format, directory: &Directory, prunes: bool) -> Result<Written, OutputError> {
+    fs::create_dir_all(directory.path()).map_err(|cause| OutputError::Directory {
+        path: directory.path().to_owned(),
         cause,
     })?;
+    let mut written = Written::default();
     let mut renames = Renames::default();
     for output in outputs {
         let name = file_name(output, format);
         if name.contains(['/', '\\', '\0']) || name.starts_with('.') {
             return Err(OutputError::Name(name));
         }
-        let path = directory.join(name);
+        let path = directory.file(output, format);
         let text = text(output, format)?;
+        match read_regular(&path) {
+            Ok(there) if there == text.as_bytes() => {
+                written.unchanged = written.unchanged.saturating_add(1);
+                continue;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => written.created.push(path.clone()),
+            _ => written.changed.push(path.clone()),
+        }
         renames
             .prepare(&path, &text)
             .map_err(|cause| OutputError::File { path, cause })?;
     }
-    renames.finish()
+    renames.finish()?;
+    let stale = if prunes {
+        directory.stale(outputs, format)
+    } else {
+        Vec::new()
+    };
+    for (path, _) in stale {
+        let path = path.to_owned();
+        match fs::remove_file(&path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(OutputError::Stale { path, cause }),
+            _ => written.removed.push(path),
+        }
+    }
+    Ok(written)
 }
 
 /// Files under temporary names, which are removed unless all of them get their own names.
@@ -171,7 +235,8 @@ mod tests {
                 value: Value::Null,
                 comment: String::new(),
             };
-            let written = write(&[output], Format::Yaml, &std::env::temp_dir());
+            let directory = Directory::read(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
+            let written = write(&[output], Format::Yaml, &directory, true);
             assert!(matches!(written, Err(OutputError::Name(_))), "{stem}");
         }
     }
