@@ -181,7 +181,8 @@ pub struct Recipe {
     #[arg(long, value_name = "HEX", value_parser = sha256)]
     pub wasm_sha256: Option<String>,
 
-    /// The Istio that the objects are for, 1.22 to 1.31 (only with --target istio). Default: the newest
+    /// The Istio that the objects are for, such as 1.30 or v1.30.2: 1.28 or later; tested up to 1.31, which is the default (only
+    /// with --target istio)
     #[arg(long, value_name = "VERSION")]
     pub istio_version: Option<IstioVersion>,
 

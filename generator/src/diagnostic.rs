@@ -46,6 +46,8 @@ pub enum Code {
     Draining,
     /// Nothing checks that the module is the one that is meant.
     Unverified,
+    /// No test has seen the version of Istio that it is for.
+    Untested,
     /// An object is larger than it can be stored, or than every way of applying it takes.
     TooLarge,
 }

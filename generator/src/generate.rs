@@ -46,9 +46,6 @@ pub enum InvalidFlags {
     /// A local Envoy reads the module from a file.
     #[error("--wasm must be the path of a file for --target envoy")]
     NotAPath,
-    /// `FAIL_RELOAD` is younger than this Istio.
-    #[error("--fail-strategy reload needs Istio 1.27 or later, and --istio-version is {0}: use open or close")]
-    CannotReload(istio::IstioVersion),
     /// The URL has a checksum of its own.
     #[error("--wasm-sha256 is another checksum than the one in the URL of --wasm: leave one of them out")]
     OtherChecksum,
@@ -98,17 +95,12 @@ fn istio_options(flags: &cli::Recipe) -> Result<istio::Options, InvalidFlags> {
         return Err(InvalidFlags::UserInfo);
     }
     let sha256 = checksum(&flags.wasm, flags.wasm_sha256.as_deref())?;
-    let fail_strategy = flags.fail_strategy.unwrap_or(FailStrategy::Open);
-    let version = flags.istio_version.unwrap_or_default();
-    if fail_strategy == FailStrategy::Reload && !version.can_reload() {
-        return Err(InvalidFlags::CannotReload(version));
-    }
     Ok(istio::Options {
         url: flags.wasm.clone(),
         sha256,
         gateway_namespace: flags.gateway_namespace.clone(),
-        fail_strategy,
-        version,
+        fail_strategy: flags.fail_strategy.unwrap_or(FailStrategy::Open),
+        version: flags.istio_version.unwrap_or_default(),
     })
 }
 
@@ -189,6 +181,11 @@ pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<
             let outputs = istio::emit(&mut plan, &inventory, &RawObjects::new(sources), options, report);
             if !outputs.is_empty() {
                 warn_of_module(options, report);
+                options
+                    .version
+                    .warning()
+                    .into_iter()
+                    .for_each(|warning| report.add(warning));
             }
             outputs
         }

@@ -150,10 +150,14 @@ fn the_filters_stand_before_the_router_and_are_off() {
 #[test]
 fn the_module_runs_for_the_virtual_hosts_that_turn_it_on_only() {
     for (version, filter) in [
-        ("1.25", "extenstions.istio.io/wasmplugin/default.mooring-front"),
+        ("1.28", "extensions.istio.io/wasmplugin/default.mooring-front"),
         ("1.29", "extensions.istio.io/wasmplugin/default.mooring-front"),
         (
             "1.30",
+            "extensions.istio.io/trafficextension/default.mooring-front~istio-translated-wasmplugin",
+        ),
+        (
+            "1.32",
             "extensions.istio.io/trafficextension/default.mooring-front~istio-translated-wasmplugin",
         ),
     ] {

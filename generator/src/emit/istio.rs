@@ -27,7 +27,7 @@ mod size;
 mod version;
 
 pub use size::STORABLE;
-pub use version::{IstioVersion, References, UnknownVersion};
+pub use version::{InvalidVersion, IstioVersion, References};
 
 /// The annotation that names the Istio for which an object is.
 const ISTIO_VERSION_ANNOTATION: &str = "mooring.dev/istio-version";
@@ -68,7 +68,7 @@ pub fn emit(
     options: &Options,
     report: &mut Report,
 ) -> Vec<Output> {
-    let routes = raw_routes::Routes::new(inventory, raw, options.version);
+    let routes = raw_routes::Routes::new(inventory, raw);
     for gateway in &mut plan.gateways {
         parts::keep(gateway, &routes, options.version, report);
     }
@@ -213,8 +213,8 @@ fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Val
 }
 
 /// The patches on the filters of a gateway, which it needs once.
-fn filter_patches(version: IstioVersion, module: &str) -> Vec<Value> {
-    let sanitizer = pieces::sanitizer_of_requests(version.can_remove_by_prefix());
+fn filter_patches(module: &str) -> Vec<Value> {
+    let sanitizer = pieces::sanitizer_of_requests();
     let sanitizer = json!({
         "typed_config": {
             "@type": pieces::type_url(CONNECTION_MANAGER),
@@ -267,12 +267,11 @@ fn envoy_filter(gateway: &Gateway, patches: Vec<Value>) -> Value {
     with(spec, "configPatches", patches)
 }
 
-/// How the annotation names the Service of a backend, where there is such an annotation.
-fn reference(backend: &Backend, version: IstioVersion) -> Option<String> {
+/// How the annotation names the Service of a backend.
+fn reference(backend: &Backend, version: IstioVersion) -> String {
     match version.references() {
-        References::None => None,
-        References::Host => Some(backend.cluster_host()),
-        References::NamespaceAndHost => Some(format!("{}/{}", backend.service.id.namespace, backend.cluster_host())),
+        References::Host => backend.cluster_host(),
+        References::NamespaceAndHost => format!("{}/{}", backend.service.id.namespace, backend.cluster_host()),
     }
 }
 

@@ -9,6 +9,9 @@ mod pieces;
 
 pub use crate::{cli::FailStrategy, wire::MANAGED_BY};
 
+/// The oldest Envoy that takes what is generated: `remove_on_match` came with it.
+const OLDEST_ENVOY: &str = "1.36";
+
 /// Something that is written as a document or file of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {

@@ -44,18 +44,13 @@ pub fn type_url(name: &str) -> String {
 }
 
 /// The sanitizer on the way in, for the HTTP connection manager's `early_header_mutation_extensions`. Removing by prefix takes
-/// fewer instructions on routes without a rule, and needs Envoy 1.36.
-pub fn sanitizer_of_requests(by_prefix: bool) -> Value {
-    let mutations = if by_prefix {
-        json!([{ "remove_on_match": { "key_matcher": { "prefix": HEADER_PREFIX } } }])
-    } else {
-        removals()
-    };
+/// fewer instructions on routes without a rule than removing by name.
+pub fn sanitizer_of_requests() -> Value {
     json!({
         "name": SANITIZER,
         "typed_config": {
             "@type": type_url("envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"),
-            "mutations": mutations,
+            "mutations": [{ "remove_on_match": { "key_matcher": { "prefix": HEADER_PREFIX } } }],
         },
     })
 }

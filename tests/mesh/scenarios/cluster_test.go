@@ -46,7 +46,7 @@ func TestTheClusterAndFilesSayTheSame(t *testing.T) {
 func TestTheOutputForEachIstio(t *testing.T) {
 	t.Parallel()
 	s, gateway := startDemo(t)
-	for minor := 22; minor <= 31; minor++ {
+	for minor := 28; minor <= 31; minor++ {
 		version := fmt.Sprintf("1.%d", minor)
 		s.Deploy("--istio-version", version)
 		visitor := gateway.Client()

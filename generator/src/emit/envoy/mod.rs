@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{FailStrategy, Output, origin, pieces};
+use super::{FailStrategy, OLDEST_ENVOY, Output, origin, pieces};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::Inventory,
@@ -28,9 +28,6 @@ mod subsets;
 
 /// The name of our filter in the chain, by which routes turn it on.
 const FILTER: &str = "mooring";
-
-/// The oldest Envoy that takes the bootstrap: `remove_on_match` came with it.
-const OLDEST: &str = "1.36";
 
 /// Below this port only root may listen.
 const FIRST_FREE_PORT: u16 = 1_024;
@@ -100,7 +97,7 @@ pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut 
     });
     let gateways = plan.gateways.iter();
     let rules: BTreeSet<&str> = gateways.flat_map(Gateway::managed_rule_ids).collect();
-    let comment = origin::comment(&format_args!("a local Envoy {OLDEST} or later"), rules);
+    let comment = origin::comment(&format_args!("a local Envoy {OLDEST_ENVOY} or later"), rules);
     vec![Output::new("envoy".to_owned(), bootstrap).under(comment)]
 }
 
@@ -142,7 +139,7 @@ fn listener(gateway: &Gateway, port: u16, address: SocketAddr, options: &Options
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                     "codec_type": "AUTO",
-                    "early_header_mutation_extensions": gateway.is_managed().then(|| [pieces::sanitizer_of_requests(true)]),
+                    "early_header_mutation_extensions": gateway.is_managed().then(|| [pieces::sanitizer_of_requests()]),
                     "http_filters": http_filters(gateway, options, report),
                     "normalize_path": true,
                     "route_config": {

@@ -64,7 +64,7 @@ pub fn split<'g>(gateway: &'g Gateway, routes: &Routes, options: &Options) -> Ve
     let parts = parts.filter(|(number, pieces)| *number == 0 || !pieces.is_empty());
     parts
         .map(|(number, pieces)| match number {
-            0 => object(gateway, SUFFIX, filter_patches(options.version, &module), pieces),
+            0 => object(gateway, SUFFIX, filter_patches(&module), pieces),
             _ => object(gateway, &format!("{SUFFIX}-{number}"), Vec::new(), pieces),
         })
         .collect()
@@ -89,7 +89,7 @@ fn has_raw_routes(placed: &Placed) -> bool {
 /// How the annotation names the Services of a rule, whose clusters istiod might leave out otherwise.
 fn references(placed: &Placed, version: IstioVersion) -> BTreeSet<String> {
     let backends = placed.rule.backends.iter();
-    backends.filter_map(|backend| reference(backend, version)).collect()
+    backends.map(|backend| reference(backend, version)).collect()
 }
 
 /// How many parts there are: as few as are comfortable. A piece that is too large by itself is no reason for more.

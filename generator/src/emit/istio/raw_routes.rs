@@ -8,7 +8,7 @@
 use mooring_policy::handover::{BACKEND_HEADER, session_key};
 use serde_json::{Map, Value, json};
 
-use super::{IstioVersion, route_patch};
+use super::route_patch;
 use crate::{
     dns::full_name,
     document::RawObjects,
@@ -29,17 +29,12 @@ use retries::retry_policy;
 pub struct Routes<'a, 's> {
     inventory: &'a Inventory,
     raw: &'a RawObjects<'s>,
-    version: IstioVersion,
 }
 
 impl<'a, 's> Routes<'a, 's> {
-    /// Looks things up in these, and writes as this Istio does.
-    pub fn new(inventory: &'a Inventory, raw: &'a RawObjects<'s>, version: IstioVersion) -> Self {
-        Self {
-            inventory,
-            raw,
-            version,
-        }
+    /// Looks things up in these.
+    pub fn new(inventory: &'a Inventory, raw: &'a RawObjects<'s>) -> Self {
+        Self { inventory, raw }
     }
 
     /// The patches that insert the session routes of a rule into a virtual host.
@@ -140,7 +135,7 @@ impl<'a, 's> Routes<'a, 's> {
                     .filter(|percent| *percent > 0.0)?;
                 Some(json!({
                     "cluster": self.cluster(rule, destination, listener)?,
-                    "disable_shadow_host_suffix_append": self.version.mirrors_keep_hosts().then_some(true),
+                    "disable_shadow_host_suffix_append": true,
                     "runtime_fraction": { "default_value": fraction(percent) },
                     "trace_sampled": false,
                 }))

@@ -1,29 +1,42 @@
-//! Which Istio the output is for, and what it can do.
+//! Which Istio the output is for, and what is different for it.
+//!
+//! Supported is what a tested Envoy stands for: Istio 1.28 has Envoy 1.36, and each Istio after it the next Envoy
+//! (istio/proxy: `ENVOY_VERSION.txt` of its release branches).
 
-/// The oldest minor version that is known: `WasmPlugin.targetRefs` came with it.
-const OLDEST: u8 = 22;
+use crate::{
+    diagnostic::{Code, Diagnostic},
+    emit::OLDEST_ENVOY,
+};
 
-/// The newest one.
-const NEWEST: u8 = 31;
+/// The oldest minor version that is supported.
+const OLDEST: u16 = 28;
 
-/// A version of Istio, 1.22 to 1.31.
+/// The newest one that is tested.
+const NEWEST: u16 = 31;
+
+/// A minor version of Istio: 1.28 or later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IstioVersion {
-    minor: u8,
+    minor: u16,
 }
 
 /// A text that is no such version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a version of Istio that Mooring knows: it knows 1.{OLDEST} to 1.{NEWEST}, written as 1.{NEWEST} or 1.{NEWEST}.0"
-)]
-pub struct UnknownVersion(String);
+pub enum InvalidVersion {
+    /// It is too old.
+    #[error(
+        "the oldest Istio that Mooring supports is 1.{OLDEST}, because its Envoy, {OLDEST_ENVOY}, is the oldest that Mooring is \
+         tested with"
+    )]
+    TooOld,
+    /// It is something else.
+    #[error("a version of Istio is needed, such as 1.{NEWEST}, v1.{NEWEST} or 1.{NEWEST}.2")]
+    NotAVersion,
+}
 
 /// How the annotation `envoyfilter.istio.io/referenced-services` names a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum References {
-    /// There is no such annotation: a gateway has the clusters of all Services.
-    None,
     /// By its host name.
     Host,
     /// By its namespace and its host name.
@@ -31,45 +44,37 @@ pub enum References {
 }
 
 impl IstioVersion {
-    /// `FAIL_RELOAD` of a `WasmPlugin` (1.27 and later).
-    #[must_use]
-    pub fn can_reload(self) -> bool {
-        self.minor >= 27
-    }
-
-    /// Headers are removed by the beginning of their names (Envoy 1.36 and later, which is in Istio 1.28).
-    #[must_use]
-    pub fn can_remove_by_prefix(self) -> bool {
-        self.minor >= 28
-    }
-
-    /// Mirrored requests keep their host; before, Envoy put `-shadow` behind it (1.28 and later:
-    /// `DISABLE_SHADOW_HOST_SUFFIX`).
-    #[must_use]
-    pub fn mirrors_keep_hosts(self) -> bool {
-        self.minor >= 28
-    }
-
     /// The name that istiod gives the HTTP filter of a `WasmPlugin`. Where it is another, the filter runs for all routes,
     /// as it would without being told.
     #[must_use]
     pub fn filter_name(self, namespace: &str, name: &str) -> String {
         match self.minor {
-            // As Istio spelled it.
-            ..26 => format!("extenstions.istio.io/wasmplugin/{namespace}.{name}"),
-            26..30 => format!("extensions.istio.io/wasmplugin/{namespace}.{name}"),
+            ..30 => format!("extensions.istio.io/wasmplugin/{namespace}.{name}"),
             30.. => format!("extensions.istio.io/trafficextension/{namespace}.{name}~istio-translated-wasmplugin"),
         }
     }
 
-    /// The annotation (1.26 and later; with namespaces 1.29 and later).
+    /// How the annotation names Services.
     #[must_use]
     pub fn references(self) -> References {
         match self.minor {
-            ..26 => References::None,
-            26..29 => References::Host,
+            ..29 => References::Host,
             29.. => References::NamespaceAndHost,
         }
+    }
+
+    /// What the user should know of a version that is newer than all that are tested.
+    #[must_use]
+    pub fn warning(self) -> Option<Diagnostic> {
+        let newest = Self::default();
+        (self > newest).then(|| {
+            let message = format!(
+                "Istio {self} is newer than the newest that this Mooring is tested with, {newest}: what is generated is the \
+                 same as for Istio {newest}"
+            );
+            let warning = Diagnostic::warning(Code::Untested, message);
+            warning.help("look for a newer release of Mooring, or try the output on a gateway that serves no users")
+        })
     }
 }
 
@@ -85,20 +90,29 @@ impl std::fmt::Display for IstioVersion {
     }
 }
 
+/// A version as Istio writes it in tags, images and `istioctl version`: `v1.30.2`, `1.30.2-distroless`, `1.31-alpha.0`. Only the
+/// minor version counts.
 impl std::str::FromStr for IstioVersion {
-    type Err = UnknownVersion;
+    type Err = InvalidVersion;
 
-    fn from_str(text: &str) -> Result<Self, UnknownVersion> {
-        let unknown = || UnknownVersion(text.to_owned());
-        let minor = text.strip_prefix("1.").ok_or_else(unknown)?;
-        let (minor, patch) = minor.split_once('.').unwrap_or((minor, "0"));
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let minor = minor.parse().ok().filter(|_| digits(minor) && digits(patch));
-        minor
-            .filter(|minor| (OLDEST..=NEWEST).contains(minor))
-            .map(|minor| Self { minor })
-            .ok_or_else(unknown)
+    fn from_str(text: &str) -> Result<Self, InvalidVersion> {
+        let version = text.strip_prefix('v').unwrap_or(text);
+        let version = version
+            .split_once(['-', '+'])
+            .map_or(version, |(version, _build)| version);
+        let numbers: Option<Vec<u16>> = version.split('.').map(number).collect();
+        match numbers.as_deref() {
+            Some(&[1, minor] | &[1, minor, _]) if minor >= OLDEST => Ok(Self { minor }),
+            Some(&[0 | 1, _] | &[0 | 1, _, _]) => Err(InvalidVersion::TooOld),
+            _ => Err(InvalidVersion::NotAVersion),
+        }
     }
+}
+
+/// Digits alone: `parse` would take a sign too.
+fn number(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -106,25 +120,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_from_1_22_to_1_31() {
-        for (text, minor) in [("1.22", 22), ("1.26.8", 26), ("1.31", 31)] {
-            assert_eq!(text.parse(), Ok(IstioVersion { minor }));
-        }
-        for text in [
-            "",
-            "1",
-            "1.",
-            "1.21",
-            "1.32",
-            "2.27",
-            "1.+27",
-            "1.27.",
-            "1.27-rc.0",
-            "v1.27",
-            "latest",
+    fn a_version_is_its_minor_version() {
+        for (text, version) in [
+            ("1.28", "1.28"),
+            ("1.28.0", "1.28"),
+            ("v1.30", "1.30"),
+            ("v1.30.2", "1.30"),
+            ("1.30.2-distroless", "1.30"),
+            ("1.31.0-rc.1", "1.31"),
+            ("1.31-alpha.8c2a", "1.31"),
+            ("1.29.4+vendor.1", "1.29"),
+            ("1.100", "1.100"),
         ] {
-            assert!(text.parse::<IstioVersion>().is_err(), "{text}");
+            assert_eq!(
+                text.parse().map(|version: IstioVersion| version.to_string()),
+                Ok(version.to_owned()),
+                "{text}"
+            );
         }
-        assert_eq!(IstioVersion::default().to_string(), "1.31");
+    }
+
+    #[test]
+    fn versions_before_1_28_are_too_old() {
+        for text in ["1.27", "1.27.9", "v1.23", "1.9", "1.0.0-rc.1", "0.8"] {
+            assert_eq!(text.parse::<IstioVersion>(), Err(InvalidVersion::TooOld), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_versions() {
+        for text in [
+            "", "v", "1", "1.", "1..30", "1.30.", "1.30.1.2", "1.+30", "1.x", "1.70000", "2.30", "V1.30", "vv1.30",
+            " 1.30", "latest", "master", "-1.30",
+        ] {
+            assert_eq!(
+                text.parse::<IstioVersion>(),
+                Err(InvalidVersion::NotAVersion),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn versions_that_no_test_has_seen_are_warned_of() {
+        let warns = |text: &str| {
+            text.parse()
+                .is_ok_and(|version: IstioVersion| version.warning().is_some())
+        };
+        assert!(["1.28", "1.29", "1.30", "1.31"].iter().all(|text| !warns(text)));
+        assert!(["1.32", "1.40.1"].iter().all(|text| warns(text)));
     }
 }
