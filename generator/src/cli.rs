@@ -5,11 +5,11 @@
     reason = "these comments are the help text, where backticks would stay visible"
 )]
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr as _};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{dns, emit::istio::IstioVersion};
+use crate::{dns, emit::istio::IstioVersion, source::IgnoredGlob};
 
 /// Session persistence and sticky canary routing for stock Envoy, driven by Gateway API policies.
 #[derive(Debug, Parser)]
@@ -77,14 +77,17 @@ pub struct Generate {
 
 /// `mooring diff`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    after_help = "\
 The same as mooring generate --check DIR. A file there that Mooring has generated and would not generate any more is a difference \
 too, unless something is left out or --no-prune is given; other files are left alone. Exit status: 0 when the directory is current, \
 1 when it is not, 2 when nothing can be compared (with --strict also when anything is wrong in the input, with --fail-on-empty when \
 there is nothing to generate), 3 when it is current but for what is wrong in the input and left out.
 
 Example:
-  mooring diff deploy/mooring -f manifests/ --wasm https://registry.example.com/mooring-1.0.wasm")]
+  mooring diff deploy/mooring -f manifests/ --wasm https://registry.example.com/mooring-1.0.wasm",
+    override_usage = "mooring diff <DIR> --wasm <URL|PATH> <--file <FILE|DIR|->...|--from-cluster> [OPTIONS]"
+)]
 pub struct Diff {
     /// The directory into which mooring generate --output-dir has written
     #[arg(value_name = "DIR")]
@@ -123,9 +126,15 @@ pub struct Validate {
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("source").required(true)))]
 pub struct Input {
-    /// A file, a directory (its .yaml, .yml and .json files, recursively) or - for the standard input; may be repeated
-    #[arg(short, long = "file", value_name = "FILE|DIR|-", group = "source")]
+    /// Files, directories (their .yaml, .yml and .json files, recursively, except in directories whose name begins with a dot) and -
+    /// for the standard input
+    #[arg(short, long = "file", value_name = "FILE|DIR|-", group = "source", num_args = 1..)]
     pub files: Vec<PathBuf>,
+
+    /// Leave out the files and directories that match this glob, such as 'values*.yaml' or 'charts/*/templates': with a / it is
+    /// matched with the path below the directory that -f names, without one with the name; may be repeated
+    #[arg(long, value_name = "GLOB", value_parser = IgnoredGlob::from_str, conflicts_with = "from_cluster")]
+    pub ignore: Vec<IgnoredGlob>,
 
     /// Read the objects from the API server of the kubeconfig's context instead of files
     #[arg(long, group = "source")]

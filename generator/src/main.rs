@@ -218,7 +218,12 @@ fn validate(flags: &Validate) -> anyhow::Result<ExitCode> {
 
 fn read(input: &Input, report: &mut Report) -> anyhow::Result<Sources> {
     if !input.from_cluster {
-        return Ok(Sources::read(&input.files, &mut io::stdin().lock(), report));
+        return Ok(Sources::read(
+            &input.files,
+            &input.ignore,
+            &mut io::stdin().lock(),
+            report,
+        ));
     }
     let mut sources = Sources::default();
     Cluster::from(input).read(&mut sources)?;

@@ -4,7 +4,7 @@
 
 use std::{
     cell::OnceCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs, io,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -15,11 +15,15 @@ use crate::{
     left_out::What,
 };
 
+mod ignore;
+mod walk;
+
+pub use ignore::IgnoredGlob;
+
+use walk::Entries;
+
 /// How `-f` names the standard input.
 const STDIN: &str = "-";
-
-/// The endings of the files that are read from a directory.
-const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// How many entries of a directory a warning names.
 const MAX_SHOWN: usize = 5;
@@ -56,12 +60,13 @@ struct File {
 }
 
 impl Sources {
-    /// Reads files, directories (recursively, sorted, regular files only) and `-`, the standard input. What cannot be read is
-    /// reported; where it is named here and not only in a directory, nothing can be written.
-    pub fn read(names: &[PathBuf], stdin: &mut dyn io::Read, report: &mut Report) -> Self {
+    /// Reads files, directories (recursively, sorted, regular files only) and `-`, the standard input, except for what is to be
+    /// ignored. What cannot be read is reported; where it is named here and not only in a directory, nothing can be written.
+    pub fn read(names: &[PathBuf], ignored: &[IgnoredGlob], stdin: &mut dyn io::Read, report: &mut Report) -> Self {
         let mut reader = Reader {
             sources: Self::default(),
             seen: BTreeSet::new(),
+            ignored,
             report,
         };
         for name in names {
@@ -72,16 +77,21 @@ impl Sources {
                 }
             } else if name.is_dir() {
                 reader.directory(name);
-            } else {
+            } else if !ignore::is_ignored(ignored, name) {
                 reader.file(name, true);
             }
         }
         reader.sources
     }
 
-    /// Adds a text under a name.
+    /// Adds a text under a name. Byte order marks go: one begins each file that Windows tools write, also where several files have
+    /// become one.
     pub fn add(&mut self, name: &str, text: String) {
-        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+        let text = if text.contains('\u{feff}') {
+            text.trim_start_matches('\u{feff}').replace("\n\u{feff}", "\n")
+        } else {
+            text
+        };
         self.files.push(File {
             name: name.to_owned(),
             text,
@@ -127,6 +137,7 @@ impl File {
 struct Reader<'a> {
     sources: Sources,
     seen: BTreeSet<PathBuf>,
+    ignored: &'a [IgnoredGlob],
     report: &'a mut Report,
 }
 
@@ -157,10 +168,10 @@ impl Reader<'_> {
     }
 
     fn directory(&mut self, path: &Path) {
-        let mut found = Entries::default();
-        if let Err(error) = found.collect(path) {
-            return self.fatal(&format!("the directory `{}`", path.display()), &error);
-        }
+        let found = match Entries::below(path, self.ignored) {
+            Ok(found) => found,
+            Err(error) => return self.fatal(&format!("the directory `{}`", path.display()), &error),
+        };
         if let Some((first, _)) = found.skipped.first_key_value() {
             let shown = found.skipped.iter().take(MAX_SHOWN);
             let shown: Vec<String> = shown
@@ -193,15 +204,24 @@ impl Reader<'_> {
     }
 
     fn bytes(&mut self, name: &str, bytes: Vec<u8>) {
+        if let Some(encoding) = wide_encoding(&bytes) {
+            return self.no_text(name, &format!("`{name}` is {encoding}: save it as UTF-8"));
+        }
         match String::from_utf8(bytes) {
             Ok(text) => self.sources.add(name, text),
             Err(error) => {
                 let position = error.utf8_error().valid_up_to();
-                self.report.leave_out(What::File, name);
-                let message = format!("`{name}` is not YAML: the byte at offset {position} is not UTF-8");
-                self.report.add(Diagnostic::error(Code::Syntax, message));
+                self.no_text(
+                    name,
+                    &format!("`{name}` is not YAML: the byte at offset {position} is not UTF-8"),
+                );
             }
         }
+    }
+
+    fn no_text(&mut self, name: &str, message: &str) {
+        self.report.leave_out(What::File, name);
+        self.report.add(Diagnostic::error(Code::Syntax, message));
     }
 
     fn fatal(&mut self, what: &str, error: &io::Error) {
@@ -215,40 +235,13 @@ impl Reader<'_> {
     }
 }
 
-/// What is below a directory.
-#[derive(Default)]
-struct Entries {
-    /// The regular files that are to be read.
-    files: BTreeSet<PathBuf>,
-    /// What has the name of such a file, or leads to a directory, and is not read, with what it is.
-    skipped: BTreeMap<PathBuf, &'static str>,
-}
-
-impl Entries {
-    /// Collects every YAML and JSON file below a directory. Only regular files count: a symbolic link may lead anywhere on this
-    /// machine, and findings show the lines that they are about; a pipe or a device may never end.
-    fn collect(&mut self, directory: &Path) -> io::Result<()> {
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            let path = entry.path();
-            // Of the entry itself: a link is not followed.
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                self.collect(&path)?;
-                continue;
-            }
-            let ending = path.extension();
-            let named = ending.is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known));
-            if kind.is_file() {
-                if named {
-                    self.files.insert(path);
-                }
-            } else if kind.is_symlink() && (named || path.is_dir()) {
-                self.skipped.insert(path, "a symbolic link");
-            } else if named {
-                self.skipped.insert(path, "no regular file");
-            }
-        }
-        Ok(())
+/// The encoding of a text that has two or four bytes for each character, as Windows tools write it: by its byte order mark, or
+/// because every other one of its first bytes is zero, as in a text in English.
+fn wide_encoding(bytes: &[u8]) -> Option<&'static str> {
+    match *bytes {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        [0, a, 0, b, ..] | [a, 0, b, 0, ..] if a != 0 && b != 0 => Some("UTF-16"),
+        _ => None,
     }
 }

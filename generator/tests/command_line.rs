@@ -52,7 +52,7 @@ fn wasm_is_required() {
 error: the following required arguments were not provided:
   --wasm <URL|PATH>
 
-Usage: mooring generate --wasm <URL|PATH> <--file <FILE|DIR|->|--from-cluster>
+Usage: mooring generate --wasm <URL|PATH> <--file <FILE|DIR|->...|--from-cluster>
 
 For more information, try '--help'.
 
@@ -67,7 +67,7 @@ fn istio_fetches_the_module_from_a_url() {
         str![[r#"
 error: --wasm must be a URL for --target istio: oci://, https://, http:// or file://
 
-Usage: mooring generate [OPTIONS] --wasm <URL|PATH> <--file <FILE|DIR|->|--from-cluster>
+Usage: mooring generate [OPTIONS] --wasm <URL|PATH> <--file <FILE|DIR|->...|--from-cluster>
 
 For more information, try '--help'.
 
@@ -82,7 +82,7 @@ fn a_local_envoy_reads_the_module_from_a_file() {
         str![[r#"
 error: --wasm must be the path of a file for --target envoy
 
-Usage: mooring generate [OPTIONS] --wasm <URL|PATH> <--file <FILE|DIR|->|--from-cluster>
+Usage: mooring generate [OPTIONS] --wasm <URL|PATH> <--file <FILE|DIR|->...|--from-cluster>
 
 For more information, try '--help'.
 
@@ -97,7 +97,7 @@ fn flags_of_the_other_target_are_refused() {
         str![[r#"
 error: --listen can only be used with --target envoy
 
-Usage: mooring generate [OPTIONS] --wasm <URL|PATH> <--file <FILE|DIR|->|--from-cluster>
+Usage: mooring generate [OPTIONS] --wasm <URL|PATH> <--file <FILE|DIR|->...|--from-cluster>
 
 For more information, try '--help'.
 
@@ -108,7 +108,7 @@ For more information, try '--help'.
         str![[r#"
 error: --admin can only be used with --target envoy
 
-Usage: mooring generate [OPTIONS] --wasm <URL|PATH> <--file <FILE|DIR|->|--from-cluster>
+Usage: mooring generate [OPTIONS] --wasm <URL|PATH> <--file <FILE|DIR|->...|--from-cluster>
 
 For more information, try '--help'.
 
@@ -120,7 +120,7 @@ For more information, try '--help'.
         str![[r#"
 error: --wasm-sha256 can only be used with --target istio
 
-Usage: mooring generate [OPTIONS] --wasm <URL|PATH> <--file <FILE|DIR|->|--from-cluster>
+Usage: mooring generate [OPTIONS] --wasm <URL|PATH> <--file <FILE|DIR|->...|--from-cluster>
 
 For more information, try '--help'.
 
@@ -172,7 +172,7 @@ For more information, try '--help'.
         str![[r#"
 error: --listen maps the port 80 twice
 
-Usage: mooring generate [OPTIONS] --wasm <URL|PATH> <--file <FILE|DIR|->|--from-cluster>
+Usage: mooring generate [OPTIONS] --wasm <URL|PATH> <--file <FILE|DIR|->...|--from-cluster>
 
 For more information, try '--help'.
 

@@ -65,7 +65,7 @@ fn generated() -> BTreeMap<PathBuf, String> {
                 continue;
             }
             let mut report = Report::default();
-            let sources = Sources::read(&[examples().join(example)], &mut io::empty(), &mut report);
+            let sources = Sources::read(&[examples().join(example)], &[], &mut io::empty(), &mut report);
             let outputs = generate(&sources, &target, &mut report);
             let findings = report.sorted();
             let findings: Vec<&str> = findings.iter().map(|finding| finding.message()).collect();
@@ -96,6 +96,8 @@ fn command_line() -> String {
     // Markdown wants a blank line and four blanks before code.
     let text = text
         .replace("\nExample", "\n\nExample")
+        // The usage that a command has of its own begins with the program.
+        .replace("`mooring mooring ", "`mooring ")
         .replace("\n  mooring ", "\n    mooring ");
     let text = text
         .replace("Examples:\n", "Examples:\n\n")

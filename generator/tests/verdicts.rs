@@ -56,7 +56,7 @@ fn marked(text: &str) -> Vec<usize> {
 fn judge(path: &Path, text: &str, expected: &str) -> Option<String> {
     let mut report = Report::default();
     let names = [verdicts().join("shop.yaml"), path.to_owned()];
-    let sources = Sources::read(&names, &mut io::empty(), &mut report);
+    let sources = Sources::read(&names, &[], &mut io::empty(), &mut report);
     validate(&sources, &mut report);
     let findings = report.sorted();
     let errors: Vec<&&Diagnostic> = findings

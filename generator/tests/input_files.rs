@@ -1,0 +1,151 @@
+//! Which files are read, and in which forms objects may stand in them.
+
+#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod common;
+
+use std::{fs, path::PathBuf};
+
+use common::{SHOP, SHOP_IS_READ, WASM, generate, mooring};
+use snapbox::cmd::OutputAssert;
+
+/// A directory of a test with these files.
+fn directory(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join("input_files")
+        .join(name);
+    if path.exists() {
+        fs::remove_dir_all(&path).unwrap();
+    }
+    for (file, content) in files {
+        let file = path.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content).unwrap();
+    }
+    path
+}
+
+/// `mooring generate` in a directory.
+fn generate_in(directory: &PathBuf, arguments: &[&str]) -> OutputAssert {
+    let command = mooring().current_dir(directory).args(["generate", "--wasm", WASM]);
+    command.args(arguments).assert()
+}
+
+/// Asserts that a run has generated what the shop alone gives, and has said nothing.
+#[track_caller]
+fn is_the_shop(run: OutputAssert) {
+    let run = run.code(0).stderr_eq(SHOP_IS_READ);
+    assert_eq!(run.get_output().stdout, generate(SHOP).get_output().stdout);
+}
+
+fn documents() -> Vec<&'static str> {
+    SHOP.split("---\n").collect()
+}
+
+#[test]
+fn a_shell_may_expand_the_files() {
+    let documents = documents();
+    let (first, rest) = documents.split_first().unwrap();
+    let rest = rest.join("---\n");
+    let files = [("a.yaml", first.as_bytes()), ("b.yaml", rest.as_bytes())];
+    let root = directory("shell", &files);
+    is_the_shop(generate_in(&root, &["-f", "a.yaml", "b.yaml"]));
+    is_the_shop(generate_in(&root, &["-f", "a.yaml", "-f", "b.yaml"]));
+    is_the_shop(generate_in(
+        &root,
+        &["--file=a.yaml", "-f", "b.yaml", "a.yaml", "--strict"],
+    ));
+    let validate = mooring()
+        .current_dir(&root)
+        .args(["validate", "-f", "a.yaml", "b.yaml"]);
+    validate.assert().code(0);
+    let written = generate_in(&root, &["-f", "a.yaml", "b.yaml", "--output-dir", "out"]);
+    written.code(0);
+    let diff = mooring().current_dir(&root).args(["diff", "out", "--wasm", WASM]);
+    diff.args(["-f", "a.yaml", "b.yaml"]).assert().code(0).stdout_eq("");
+}
+
+#[test]
+fn directories_of_tools_are_not_read() {
+    let broken = b"[".as_slice();
+    let files = [
+        ("shop.yaml", SHOP.as_bytes()),
+        (".git/config.yaml", broken),
+        (".github/workflows/ci.yml", broken),
+        ("deep/.terraform/x/y.json", broken),
+    ];
+    let root = directory("dots", &files);
+    is_the_shop(generate_in(&root, &["-f", "."]));
+    // What is named is read.
+    generate_in(&root, &["-f", ".", ".git"]).code(3);
+}
+
+#[test]
+fn what_is_to_be_ignored_is_not_read() {
+    let broken = b"[".as_slice();
+    let files = [
+        ("in/shop.yaml", SHOP.as_bytes()),
+        ("in/values.yaml", broken),
+        ("in/deep/values-prod.yaml", broken),
+        ("in/charts/shop/templates/route.yaml", broken),
+        ("in/drafts/a.yaml", broken),
+    ];
+    let root = directory("ignore", &files);
+    let globs = [
+        "--ignore",
+        "values*.yaml",
+        "--ignore",
+        "charts/*/templates",
+        "--ignore=drafts/",
+    ];
+    is_the_shop(generate_in(&root, &[&["-f", "in"], &globs[..]].concat()));
+    is_the_shop(generate_in(
+        &root,
+        &[&["-f", "in/shop.yaml", "in/values.yaml"], &globs[..]].concat(),
+    ));
+    generate_in(&root, &["-f", "in", "--ignore", "values*.yaml"]).code(3);
+    let run = generate_in(&root, &["-f", "in", "--ignore", "{a"]).code(2);
+    let stderr = common::said(&run);
+    assert!(
+        stderr.starts_with("error: invalid value '{a' for '--ignore <GLOB>'"),
+        "{stderr}"
+    );
+}
+
+fn utf_16(text: &str, order: impl Fn(u16) -> [u8; 2]) -> Vec<u8> {
+    text.encode_utf16().flat_map(order).collect()
+}
+
+#[test]
+fn a_text_that_is_not_utf_8_is_told_what_it_is() {
+    let shop = format!("\u{feff}{SHOP}");
+    for (input, message) in [
+        (utf_16(&shop, u16::to_le_bytes), "`<stdin>` is UTF-16: save it as UTF-8"),
+        (utf_16(&shop, u16::to_be_bytes), "`<stdin>` is UTF-16: save it as UTF-8"),
+        (utf_16(SHOP, u16::to_le_bytes), "`<stdin>` is UTF-16: save it as UTF-8"),
+        (utf_16(SHOP, u16::to_be_bytes), "`<stdin>` is UTF-16: save it as UTF-8"),
+        (
+            shop.chars()
+                .flat_map(|character| u32::from(character).to_le_bytes())
+                .collect(),
+            "`<stdin>` is UTF-32: save it as UTF-8",
+        ),
+        (
+            b"\x80".to_vec(),
+            "`<stdin>` is not YAML: the byte at offset 0 is not UTF-8",
+        ),
+    ] {
+        let run = mooring().args(["generate", "-f", "-", "--wasm", WASM]).stdin(input);
+        let run = run.assert().code(1).stdout_eq("");
+        assert_eq!(common::said(&run), format!("error[Syntax]: {message}\n\n"));
+    }
+}
+
+#[test]
+fn a_text_from_windows_is_read() {
+    is_the_shop(generate(&format!("\u{feff}{SHOP}")));
+    is_the_shop(generate(&SHOP.replace('\n', "\r\n")));
+    is_the_shop(generate(&format!("\u{feff}{}", SHOP.replace('\n', "\r\n"))));
+    is_the_shop(generate(&SHOP.replace("---\n", "---\n\u{feff}")));
+    is_the_shop(generate(&SHOP.replace("---\n", "\u{feff}---\n")));
+}
