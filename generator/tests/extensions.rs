@@ -1,0 +1,194 @@
+//! The Envoy extensions that the output for each Istio names are compiled into the Envoy of that Istio. A rig with a stock Envoy
+//! cannot show it: a stock Envoy has all of them.
+//!
+//! `data/istio-proxy-extensions.tsv` is the table of what Istio's Envoy has; `data/everything.yaml` makes the generator write all
+//! that it can write.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use mooring_generator::{
+    cli::FailStrategy,
+    diagnostic::Report,
+    emit::istio,
+    generate::{Target, generate},
+    source::Sources,
+};
+use serde_json::Value;
+
+const VERSIONS: [&str; 4] = ["1.28", "1.29", "1.30", "1.31"];
+
+/// All that are in use. Another one is no fault: add it, once the table says that each Istio has it.
+const IN_USE: [&str; 12] = [
+    "envoy.filters.http.cors",
+    "envoy.filters.http.fault",
+    "envoy.filters.http.header_mutation",
+    "envoy.filters.http.router",
+    "envoy.filters.http.stateful_session",
+    "envoy.filters.http.wasm",
+    "envoy.filters.network.http_connection_manager",
+    "envoy.http.early_header_mutation.header_mutation",
+    "envoy.http.stateful_session.header",
+    "envoy.retry_host_predicates.previous_hosts",
+    "envoy.retry_priorities.previous_priorities",
+    "envoy.wasm.runtime.v8",
+];
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn entries(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(here(folder)).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "{folder} is empty");
+    paths
+}
+
+/// Everything, and the examples.
+fn inputs() -> Vec<PathBuf> {
+    let examples = entries("../examples").into_iter();
+    let examples = examples.filter(|path| path.is_dir() && !path.ends_with("generated"));
+    examples.chain([here("tests/data/everything.yaml")]).collect()
+}
+
+/// The inputs that the fuzzer has found worth keeping.
+fn corpora() -> Vec<PathBuf> {
+    let dialects = [
+        "backend_lb_policy",
+        "canary_policy",
+        "inline",
+        "virtual_service",
+        "x_backend_traffic_policy",
+    ];
+    let corpora = dialects
+        .iter()
+        .flat_map(|dialect| entries(&format!("../fuzz/corpus/{dialect}")));
+    corpora.collect()
+}
+
+/// For each extension the releases that have it.
+fn table() -> BTreeMap<String, String> {
+    let text = fs::read_to_string(here("tests/data/istio-proxy-extensions.tsv")).unwrap();
+    let rows = text.lines().filter(|line| !line.starts_with('#'));
+    rows.map(|row| {
+        let (name, releases) = row.split_once('\t').unwrap();
+        (name.to_owned(), releases.to_owned())
+    })
+    .collect()
+}
+
+/// The names of the extensions in what is generated for an Istio.
+fn extensions(input: &Path, version: &str) -> BTreeSet<String> {
+    let target = Target::Istio(istio::Options {
+        url: "https://registry.example/mooring.wasm".to_owned(),
+        sha256: None,
+        gateway_namespace: None,
+        fail_strategy: FailStrategy::Reload,
+        version: version.parse().unwrap(),
+    });
+    let mut report = Report::default();
+    let sources = Sources::read(&[input.to_owned()], &mut io::empty(), &mut report);
+    let mut found = BTreeSet::new();
+    for output in generate(&sources, &target, &mut report) {
+        collect(&output.value, &mut found);
+        // istiod makes a filter of a WasmPlugin, with this runtime.
+        if output.value.get("kind").is_some_and(|kind| kind == "WasmPlugin") {
+            found.extend(["envoy.filters.http.wasm", "envoy.wasm.runtime.v8"].map(str::to_owned));
+        }
+    }
+    found
+}
+
+/// The extensions that a value names: by the type of their configuration, as a name, or as a key.
+fn collect(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                match (key.as_str(), field.as_str()) {
+                    ("@type", Some(url)) => found.extend(extension_of(url)),
+                    ("name", Some(name)) if name.starts_with("envoy.") => drop(found.insert(name.to_owned())),
+                    (key, _) if key.starts_with("envoy.") => drop(found.insert(key.to_owned())),
+                    _ => {}
+                }
+                collect(field, found);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect(value, found)),
+        _ => {}
+    }
+}
+
+/// The extension that a type belongs to. The package of most is its name; None: it is a part of Envoy's core.
+fn extension_of(url: &str) -> Option<String> {
+    let name = url
+        .strip_prefix("type.googleapis.com/")
+        .unwrap_or_else(|| panic!("{url}"));
+    if name == "envoy.config.route.v3.FilterConfig" {
+        return None;
+    }
+    let package = name
+        .strip_prefix("envoy.extensions.")
+        .and_then(|rest| rest.split_once(".v3."));
+    let (package, _) = package.unwrap_or_else(|| panic!("{url} is no type of an extension"));
+    let package = package
+        .replace("retry.host.", "retry_host_predicates.")
+        .replace("retry.priority.", "retry_priorities.");
+    Some(format!("envoy.{package}"))
+}
+
+#[test]
+fn each_istio_has_the_extensions_of_its_output() {
+    let table = table();
+    for version in VERSIONS {
+        for input in inputs() {
+            for name in extensions(&input, version) {
+                let releases = table.get(&name).map_or("", String::as_str);
+                let has = releases == "all" || releases.split(' ').any(|release| release == version);
+                assert!(
+                    has,
+                    "{}: Istio {version} does not have {name}, only: {releases:?}",
+                    input.display()
+                );
+            }
+        }
+    }
+}
+
+/// So the comparison above leaves nothing out.
+#[test]
+fn everything_is_all_that_is_in_use() {
+    let everything = here("tests/data/everything.yaml");
+    for version in VERSIONS {
+        let found = extensions(&everything, version);
+        assert_eq!(
+            found.iter().map(String::as_str).collect::<Vec<_>>(),
+            IN_USE,
+            "{version}"
+        );
+    }
+    for input in inputs().into_iter().chain(corpora()) {
+        let other = extensions(&input, "1.31");
+        let other: Vec<&str> = other
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !IN_USE.contains(name))
+            .collect();
+        assert!(other.is_empty(), "{}: {other:?}", input.display());
+    }
+}
+
+#[test]
+fn the_table_is_what_it_was_made_for() {
+    let table = table();
+    let of = |name: &str| table.get(name).map(String::as_str);
+    assert_eq!(table.len(), 244);
+    // What splits by a cluster specifier would break on.
+    assert_eq!(of("envoy.router.cluster_specifier_plugin.matcher"), Some("1.30 1.31"));
+}
