@@ -94,7 +94,7 @@ fn extensions(input: &Path, version: &str) -> BTreeSet<String> {
         version: version.parse().unwrap(),
     });
     let mut report = Report::default();
-    let sources = Sources::read(&[input.to_owned()], &mut io::empty(), &mut report);
+    let sources = Sources::read(&[input.to_owned()], &[], &mut io::empty(), &mut report);
     let mut found = BTreeSet::new();
     for output in generate(&sources, &target, &mut report) {
         collect(&output.value, &mut found);
