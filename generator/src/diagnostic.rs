@@ -72,6 +72,8 @@ pub struct Diagnostic {
     place: Option<Place>,
     related: Vec<(Place, String)>,
     help: Option<String>,
+    /// Whether something is skipped that may have been meant to be read.
+    skips: bool,
 }
 
 impl Diagnostic {
@@ -98,6 +100,7 @@ impl Diagnostic {
             place: None,
             related: Vec::new(),
             help: None,
+            skips: false,
         }
     }
 
@@ -118,6 +121,13 @@ impl Diagnostic {
                 _ => Severity::Warning,
             };
         }
+        self
+    }
+
+    /// It is about something that is skipped, and that may have been meant to be read.
+    #[must_use]
+    pub fn skipping(mut self) -> Self {
+        self.skips = true;
         self
     }
 
@@ -368,6 +378,23 @@ impl Report {
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         self.fatal
+    }
+
+    /// Whether something is skipped in which an object may be that is needed.
+    #[must_use]
+    pub fn skips_any(&self) -> bool {
+        let mut skipping = self.diagnostics.iter().filter(|found| found.skips);
+        skipping.any(|found| found.severity != Severity::Note)
+    }
+
+    /// Turns into errors what is said about things that are skipped, if it is at least as bad as this.
+    pub fn forbid_skipping(&mut self, least: Severity) {
+        for found in &mut self.diagnostics {
+            if found.skips && [Severity::Warning, least].contains(&found.severity) {
+                found.severity = Severity::Error;
+                self.errors = self.errors.saturating_add(1);
+            }
+        }
     }
 
     /// Takes out the findings that are not about anything wrong.

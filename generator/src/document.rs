@@ -11,12 +11,12 @@ use serde_json::Value;
 use serde_saphyr::{Location, Options};
 
 use crate::{
-    diagnostic::{Code, Diagnostic, Report},
+    diagnostic::{Code, Diagnostic, Report, Severity},
     kind::{Kind, Recognized},
     left_out::What,
     source::{FileId, Place, Sources},
     wire::{
-        Field, Object,
+        Any, Field, Metadata, Object,
         canary::CanaryPolicySpec,
         gateway::GatewaySpec,
         grant::ReferenceGrantSpec,
@@ -31,13 +31,19 @@ use crate::{
 };
 
 mod broken;
+mod foreign;
 mod header;
+mod kustomize;
 mod list;
 mod one_go;
 mod raw;
+mod split;
 
+use foreign::Foreign;
 use header::{Header, ListHeader};
+use kustomize::Patches;
 use one_go::OneGo;
+use split::{is_blank, split};
 
 pub use raw::RawObjects;
 
@@ -51,6 +57,8 @@ const MAX_WRONG_ITEMS: usize = 20;
 pub struct Origin {
     file: FileId,
     lines_before: usize,
+    /// How many characters come before it in its first line.
+    columns_before: usize,
 }
 
 impl Origin {
@@ -58,11 +66,17 @@ impl Origin {
     #[must_use]
     pub fn place<T>(self, field: &Field<T>) -> Place {
         let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        self.at(number(field.at.line), number(field.at.column), number(field.at.length))
+    }
+
+    /// A place by its line and column in the document, and its length.
+    fn at(self, line: usize, column: usize, length: usize) -> Place {
+        let columns_before = if line <= 1 { self.columns_before } else { 0 };
         Place {
             file: self.file,
-            line: number(field.at.line).saturating_add(self.lines_before),
-            column: number(field.at.column).max(1),
-            length: number(field.at.length).max(1),
+            line: line.saturating_add(self.lines_before),
+            column: column.max(1).saturating_add(columns_before),
+            length: length.max(1),
         }
     }
 
@@ -136,10 +150,26 @@ impl Parsed {
 
     /// Whether Mooring has generated the object: the session routes of an earlier run are no input.
     fn is_generated(&self) -> bool {
+        matches!(self, Self::HttpRoute(_) | Self::GrpcRoute(_)) && self.metadata().is_generated()
+    }
+
+    fn metadata(&self) -> &Metadata {
         match self {
-            Self::HttpRoute(route) => route.metadata.is_generated(),
-            Self::GrpcRoute(route) => route.metadata.is_generated(),
-            _ => false,
+            Self::BackendLbPolicy(object) => &object.metadata,
+            Self::XBackendTrafficPolicy(object) => &object.metadata,
+            Self::CanaryPolicy(object) => &object.metadata,
+            Self::Gateway(object) => &object.metadata,
+            Self::HttpRoute(object) => &object.metadata,
+            Self::GrpcRoute(object) => &object.metadata,
+            Self::VirtualService(object) => &object.metadata,
+            Self::IstioGateway(object) => &object.metadata,
+            Self::DestinationRule(object) => &object.metadata,
+            Self::ServiceEntry(object) => &object.metadata,
+            Self::Service(object) => &object.metadata,
+            Self::Pod(object) => &object.metadata,
+            Self::Namespace(object) => &object.metadata,
+            Self::EndpointSlice(object) => &object.metadata,
+            Self::ReferenceGrant(object) => &object.metadata,
         }
     }
 }
@@ -168,14 +198,25 @@ pub struct Name {
 /// Reads every document of every source. Whatever is wrong is reported.
 pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
     let mut all = Vec::new();
+    let patches = Patches::new(sources);
     for (file, text) in sources.texts() {
         let before = all.len();
         let name = sources.name(file);
+        if patches.contain(name) {
+            report.tally_mut().skip_foreign("kustomize patch");
+            continue;
+        }
         all.extend(split(file, name, text).into_iter().filter(Document::has_content));
         if all.len() == before {
-            report.leave_out(What::File, name);
             let message = format!("`{name}` is empty: it has no YAML document");
-            report.add(Diagnostic::error(Code::Syntax, message));
+            // Comments are there on purpose. A file without any may be what is left of one that could not be written.
+            let diagnostic = if text.trim().is_empty() {
+                Diagnostic::warning(Code::Syntax, message)
+            } else {
+                Diagnostic::note(Code::Syntax, message)
+            };
+            report.add(diagnostic.skipping());
+            report.tally_mut().skip_foreign("empty file");
         }
     }
     // The order of outcomes and findings is that of the text, whoever is done first.
@@ -199,6 +240,11 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
     }
     // Where nothing can be read, an output without anything is not what is wanted.
     let any = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Object(..)));
+    if !report.tally().any_object() {
+        report.forbid_skipping(Severity::Note);
+    } else if !any {
+        report.forbid_skipping(Severity::Warning);
+    }
     if !any && report.has_errors() {
         report.abort();
     }
@@ -215,32 +261,11 @@ struct Document<'a> {
     text: Cow<'a, str>,
 }
 
-/// Splits a text at its `---` lines. Such a line is never part of a value (YAML 1.2.2, section 9.1.2), so nothing is cut
-/// in two, and an error in one document does not hide the next one.
-fn split<'a>(file: FileId, name: &'a str, text: &'a str) -> Vec<Document<'a>> {
-    let mut documents = Vec::new();
-    let mut origin = Origin { file, lines_before: 0 };
-    let (mut start, mut offset) = (0_usize, 0_usize);
-    let mut directives_only = true;
-    for (number, line) in text.split_inclusive('\n').enumerate() {
-        let marker = line
-            .strip_prefix("---")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
-        if marker && !directives_only {
-            documents.extend(text.get(start..offset).map(|text| Document::new(origin, name, text)));
-            (start, origin.lines_before) = (offset, number);
-        }
-        directives_only &= !marker && matches!(line.trim_start().chars().next(), None | Some('#' | '%'));
-        offset = offset.saturating_add(line.len());
-    }
-    documents.extend(text.get(start..).map(|text| Document::new(origin, name, text)));
-    documents
-}
-
-/// Whether a line says nothing.
-fn is_blank(line: &str) -> bool {
-    let line = line.strip_prefix("---").unwrap_or(line).trim();
-    line.is_empty() || line.starts_with('#') || line == "..."
+/// Where items stand.
+#[derive(Clone, Copy)]
+enum Items {
+    OfList,
+    OfArray,
 }
 
 impl<'a> Document<'a> {
@@ -265,18 +290,25 @@ impl<'a> Document<'a> {
         }
         let header: Header = match self.parse(yaml::lenient()) {
             Ok(header) => header,
-            Err(error) => return self.unknown(yaml::no_object(&error, self.origin), None, outcomes, report),
+            Err(error) => return self.no_object(&error, outcomes, report),
         };
         match header.recognize(self.origin) {
-            Ok(Recognized::Unrelated) => report.tally_mut().skip(header.kind()),
+            Ok(Recognized::Unrelated) if header.is_of_kustomize() => {
+                self.skip(&Foreign::Kustomization(kustomize::changes(&self.values())), report);
+            }
+            Ok(Recognized::Unrelated) => match self.template().filter(|_| header.kind().contains("{{")) {
+                Some(place) => self.skip(&Foreign::Template(place), report),
+                None => report.tally_mut().skip(header.kind()),
+            },
             Ok(Recognized::Known(kind)) => self.object(kind, outcomes, report),
             Ok(Recognized::List) => match self.parse::<ListHeader>(yaml::lenient()) {
-                Ok(list) => self.list(&list.items.unwrap_or_default(), outcomes, report),
+                Ok(list) => self.list(Items::OfList, &list.items.unwrap_or_default(), outcomes, report),
                 Err(error) => self.unknown(yaml::diagnostic(&error, self.origin), None, outcomes, report),
             },
-            Err(unread) => match unread.kind {
-                Some(kind) => outcomes.push(self.broken(kind, unread.diagnostic, None, &self.values())),
-                None => self.unknown(unread.diagnostic, None, outcomes, report),
+            Err(unread) => match (unread.kind, self.without_kind(&header)) {
+                (Some(kind), _) => outcomes.push(self.broken(kind, unread.diagnostic, None, &self.values())),
+                (None, Some(foreign)) => self.skip(&foreign, report),
+                (None, None) => self.unknown(unread.diagnostic, None, outcomes, report),
             },
         }
     }
@@ -285,14 +317,34 @@ impl<'a> Document<'a> {
         let parsed = self.with(yaml::strict(), |deserializer| kind.deserialize(deserializer));
         match parsed {
             Ok(parsed) => self.found(Box::new(parsed), outcomes, report),
-            Err(error) => outcomes.push(self.broken(kind, yaml::diagnostic(&error, self.origin), None, &self.values())),
+            Err(error) => match self.unreadable(kind, &error) {
+                Some(foreign) => self.skip(&foreign, report),
+                None => outcomes.push(self.broken(kind, yaml::diagnostic(&error, self.origin), None, &self.values())),
+            },
         }
     }
 
-    /// An object that is read, unless an earlier run has generated it: that is not input.
+    /// A text that is no mapping: perhaps an array of objects, or a template.
+    fn no_object(&self, error: &serde_saphyr::Error, outcomes: &mut Vec<Outcome>, report: &mut Report) {
+        if let Some(place) = self.template() {
+            return self.skip(&Foreign::Template(place), report);
+        }
+        match self.parse::<Vec<Field<Header>>>(yaml::lenient()) {
+            Ok(items) if items.is_empty() || items.iter().any(|item| item.value.has_any()) => {
+                self.list(Items::OfArray, &items, outcomes, report);
+            }
+            _ if self.parse::<Vec<Any>>(yaml::lenient()).is_ok() => self.skip(&self.array_without_objects(), report),
+            _ => self.unknown(yaml::no_object(error, self.origin), None, outcomes, report),
+        }
+    }
+
+    /// An object that is read, unless an earlier run has generated it, which is not input, or it is not finished.
     fn found(&self, parsed: Box<Parsed>, outcomes: &mut Vec<Outcome>, report: &mut Report) {
         if parsed.is_generated() {
-            return report.tally_mut().skip_other(&format!("generated {}", parsed.kind()));
+            return report.tally_mut().skip_generated(parsed.kind());
+        }
+        if let Some(foreign) = self.unfinished(&parsed) {
+            return self.skip(&foreign, report);
         }
         outcomes.push(Outcome::Object(self.origin, parsed));
     }
@@ -336,12 +388,19 @@ impl<'a> Document<'a> {
         self.parse(yaml::lenient()).unwrap_or_default()
     }
 
-    /// The items of a `List`. The reader stops at each that is wrong; then it begins again, past all up to that one.
-    fn list(&self, items: &[Field<Header>], outcomes: &mut Vec<Outcome>, report: &mut Report) {
+    /// The items of a `List` or array. The reader stops at each that is wrong; then it begins again, past all up to that one.
+    fn list(&self, of: Items, items: &[Field<Header>], outcomes: &mut Vec<Outcome>, report: &mut Report) {
+        if items.is_empty() {
+            return;
+        }
         let values = OnceCell::new();
         let value = |position: usize| {
             let whole = values.get_or_init(|| self.values());
-            whole.pointer(&format!("/items/{position}")).unwrap_or(&Value::Null)
+            let items = match of {
+                Items::OfList => whole.get("items"),
+                Items::OfArray => Some(whole),
+            };
+            items.and_then(|items| items.get(position)).unwrap_or(&Value::Null)
         };
         let mut kinds = Vec::new();
         for (position, item) in items.iter().enumerate() {

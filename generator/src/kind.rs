@@ -272,6 +272,12 @@ fn mistyped(group: &str, kind: &str) -> Option<NotRead> {
 }
 
 impl Kind {
+    /// Whether a kind that is read, or a list of objects, has this name.
+    #[must_use]
+    pub fn any_is_called(name: &str) -> bool {
+        name == "List" || KINDS.iter().any(|(_, other, ..)| *other == name)
+    }
+
     /// Whether it is one of the routes.
     #[must_use]
     pub fn is_route(self) -> bool {

@@ -165,6 +165,9 @@ impl<'a> Run<'a> {
             mut report,
         } = self;
         let outputs = generate::generate(&sources, &target, &mut report);
+        if recipe.strict {
+            report.forbid_skipping(Severity::Warning);
+        }
         if recipe.input.quiet {
             report.forget_notes();
         }
@@ -186,7 +189,7 @@ impl<'a> Run<'a> {
         let made = Made {
             outputs,
             complete,
-            prunes: complete && recipe.prunes(),
+            prunes: complete && !report.skips_any() && recipe.prunes(),
         };
         (!refused && !empty).then_some(made)
     }

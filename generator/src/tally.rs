@@ -17,6 +17,8 @@ pub struct Tally {
     read: BTreeMap<Kind, usize>,
     skipped: BTreeMap<String, usize>,
     failed: usize,
+    /// Whether there is any object that is skipped.
+    objects: bool,
 }
 
 impl Tally {
@@ -25,14 +27,21 @@ impl Tally {
         add(self.read.entry(kind).or_default(), 1);
     }
 
-    /// Counts something of which nothing is read, by the name of its kind. A text that is no such name counts as an object.
+    /// Counts an object of a kind that is not read. A text that is no name of a kind is not repeated.
     pub fn skip(&mut self, kind: &str) {
         let named = !kind.is_empty() && kind.len() <= MAX_NAME && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        self.skip_other(if named { kind } else { "other object" });
+        self.objects = true;
+        self.skip_foreign(if named { kind } else { "other object" });
     }
 
-    /// Counts something that is skipped, in words of our own.
-    pub fn skip_other(&mut self, what: &str) {
+    /// Counts an object that an earlier run has generated.
+    pub fn skip_generated(&mut self, kind: Kind) {
+        self.objects = true;
+        self.skip_foreign(&format!("generated {kind}"));
+    }
+
+    /// Counts something that is no object.
+    pub fn skip_foreign(&mut self, what: &str) {
         add(self.skipped.entry(what.to_owned()).or_default(), 1);
     }
 
@@ -50,12 +59,19 @@ impl Tally {
             add(self.skipped.entry(what).or_default(), count);
         }
         add(&mut self.failed, other.failed);
+        self.objects |= other.objects;
     }
 
     /// Whether there was nothing at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.read.is_empty() && self.skipped.is_empty() && self.failed == 0
+    }
+
+    /// Whether there was any object, of whatever kind, or something that may be one.
+    #[must_use]
+    pub fn any_object(&self) -> bool {
+        self.objects || !self.read.is_empty() || self.failed > 0
     }
 
     /// The kinds that were read, in the order of their importance. Two kinds of one name are told as one.

@@ -33,7 +33,7 @@ pub fn strict() -> Options {
 
 /// JSON may be indented by tabs and YAML may not, so in JSON they become blanks. Columns stay what they are.
 pub fn untabbed(text: &str) -> Cow<'_, str> {
-    if !text.contains('\t') || !text.trim_start().starts_with('{') {
+    if !text.contains('\t') || !text.trim_start().starts_with(['{', '[']) {
         return Cow::Borrowed(text);
     }
     let mut indented = true;

@@ -149,3 +149,105 @@ fn a_text_from_windows_is_read() {
     is_the_shop(generate(&SHOP.replace("---\n", "---\n\u{feff}")));
     is_the_shop(generate(&SHOP.replace("---\n", "\u{feff}---\n")));
 }
+
+/// The shop as JSON values, in the order of its documents.
+fn values() -> Vec<serde_json::Value> {
+    serde_saphyr::from_multiple(SHOP).unwrap()
+}
+
+#[test]
+fn json_values_may_follow_each_other() {
+    let compact: Vec<String> = values().iter().map(ToString::to_string).collect();
+    let pretty: Vec<String> = values().iter().map(|value| format!("{value:#}")).collect();
+    let list = |items: &[serde_json::Value]| serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items });
+    let all = values();
+    let (some, others) = all.split_at(2);
+    for input in [
+        compact.join("\n"),
+        compact.concat(),
+        pretty.concat(),
+        pretty.join("\n\n"),
+        format!("\n\n{}\n", pretty.join("\n---\n")),
+        format!("[{}]", compact.join(",")),
+        format!("[\n\t{}\n]", pretty.join(",\n")),
+        format!(
+            "[{}][{}]",
+            compact.get(..2).unwrap().join(","),
+            compact.get(2..).unwrap().join(",\n")
+        ),
+        format!("{}{}", list(some), list(others)),
+    ] {
+        is_the_shop(generate(&input));
+    }
+}
+
+#[test]
+fn the_place_of_a_value_among_others_is_that_in_the_file() {
+    let policy = |name: &str, field: &str| {
+        format!(
+            "{{\"apiVersion\":\"gateway.networking.k8s.io/v1alpha2\",\"kind\":\"BackendLBPolicy\",\
+             \"metadata\":{{\"name\":\"{name}\"}},\"spec\":{{\"{field}\":1}}}}"
+        )
+    };
+    // The column of `"wrong"` in a policy with a name of one letter.
+    let column = policy("a", "wrong").find("\"wrong\"").unwrap().saturating_add(1);
+    let one = policy("a", "wrong");
+    let place = |line: usize, before: usize| format!("--> <stdin>:{line}:{}\n", column.saturating_add(before));
+    for (input, expected) in [
+        (one.clone(), vec![place(1, 0)]),
+        (format!("{{\"ä\":1}}{one}"), vec![place(1, 7)]),
+        (
+            format!("\n{{}}\n\n{one} {}", policy("b", "wrong")),
+            vec![place(4, 0), place(4, one.len().saturating_add(1))],
+        ),
+        (format!("[{one}]"), vec![place(1, 1)]),
+        (
+            format!("[{{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\"}},\n  {one}]"),
+            vec![place(2, 2)],
+        ),
+        (format!("---\n{one}\n---\n{one}"), vec![place(2, 0), place(4, 0)]),
+    ] {
+        let run = generate(&input).code(3);
+        let stderr = common::said(&run);
+        for place in expected {
+            assert!(stderr.contains(&place), "{input}\n{place}\n{stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_value_that_breaks_off_does_not_hide_those_before_it() {
+    let compact: Vec<String> = values().iter().map(ToString::to_string).collect();
+    let run = generate(&format!("{}\n{{\"kind\":", compact.join("\n"))).code(3);
+    assert!(common::said(&run).contains("left out because of errors: 1 document (<stdin>:6)"));
+    assert_eq!(run.get_output().stdout, generate(SHOP).get_output().stdout);
+}
+
+#[test]
+fn session_routes_are_copied_from_an_array_too() {
+    let split = SHOP.replace(
+        "    - name: web\n      port: 80\n",
+        "    - {name: web, port: 80}\n    - {name: api, port: 80}\n",
+    );
+    let split = format!(
+        "{split}---\napiVersion: v1\nkind: Service\nmetadata: {{name: api}}\nspec: {{ports: [{{port: 80}}]}}\n"
+    );
+    let values: Vec<serde_json::Value> = serde_saphyr::from_multiple(&split).unwrap();
+    let array = serde_json::Value::from(values.clone()).to_string();
+    let lines: Vec<String> = values.iter().map(ToString::to_string).collect();
+    let whole = generate(&split).code(0);
+    assert!(String::from_utf8_lossy(&whole.get_output().stdout).contains("kind: HTTPRoute"));
+    for input in [array, lines.concat()] {
+        let run = generate(&input).code(0);
+        assert_eq!(run.get_output().stdout, whole.get_output().stdout);
+    }
+}
+
+#[test]
+fn a_list_may_have_nothing_in_it() {
+    for items in ["items: null\n", "items:\n", "items: []\n", ""] {
+        let list = format!("apiVersion: v1\nkind: List\nmetadata: {{resourceVersion: ''}}\n{items}");
+        is_the_shop(generate(&format!("{SHOP}---\n{list}")));
+    }
+    is_the_shop(generate(&format!("{SHOP}---\n[]\n")));
+}

@@ -723,8 +723,14 @@ fn a_file_of_a_directory_that_is_no_text() {
         .args(["generate", "-f", "manifests", "--wasm", WASM])
         .assert()
         .code(3);
+    let stderr = stderr(&run);
     assert!(
-        stderr(&run).ends_with("left out because of errors: 2 files (manifests/empty.yaml, manifests/loud.yaml)\n")
+        stderr.ends_with("left out because of errors: 1 file (manifests/loud.yaml)\n"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("warning[Syntax]: `manifests/empty.yaml` is empty"),
+        "{stderr}"
     );
     assert_eq!(stdout(&run), stdout(&generate(CALM).code(0)));
 }

@@ -7,7 +7,7 @@ use crate::{
     diagnostic::{Code, Diagnostic},
     kind::{Kind, NotRead, Recognized},
     source::Place,
-    wire::{Field, OptionalField},
+    wire::{Any, Field, OptionalField},
 };
 
 /// What tells the kind of an object.
@@ -15,7 +15,10 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub struct Header {
     api_version: OptionalField<String>,
-    kind: OptionalField<String>,
+    /// `kind`.
+    pub kind: OptionalField<String>,
+    metadata: Option<Any>,
+    spec: Option<Any>,
 }
 
 /// The headers of the items of a `List`.
@@ -37,6 +40,17 @@ impl Header {
     /// `kind`; empty where there is no such field.
     pub fn kind(&self) -> &str {
         self.kind.as_ref().map_or("", |kind| &kind.value)
+    }
+
+    /// Whether there is any field that objects have.
+    pub fn has_any(&self) -> bool {
+        self.api_version.is_some() || self.kind.is_some() || self.metadata.is_some() || self.spec.is_some()
+    }
+
+    /// Whether kustomize reads it, and not the API server.
+    pub fn is_of_kustomize(&self) -> bool {
+        let api_version = self.api_version.as_ref().map_or("", |field| &field.value);
+        api_version.starts_with("kustomize.config.k8s.io/") && matches!(self.kind(), "Kustomization" | "Component")
     }
 
     /// What the object is to us.

@@ -1,4 +1,4 @@
-//! The items of a `kind: List`, each read as what it is.
+//! The items of a `kind: List`, or of an array, each read as what it is.
 //!
 //! The kinds of the items must be known before: in a text, `kind` may come after the fields that it decides about.
 
@@ -16,7 +16,7 @@ pub fn read<'de, D: de::Deserializer<'de>>(
     from: usize,
     read: &mut Vec<Option<Parsed>>,
 ) -> Result<(), D::Error> {
-    deserializer.deserialize_map(List { kinds, from, read })
+    deserializer.deserialize_any(List { kinds, from, read })
 }
 
 struct List<'a> {
@@ -30,6 +30,10 @@ impl<'de> de::Visitor<'de> for List<'_> {
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a List")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(mut self, seq: A) -> Result<(), A::Error> {
+        de::Visitor::visit_seq(Items(&mut self), seq)
     }
 
     fn visit_map<A: de::MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {

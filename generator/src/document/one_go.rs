@@ -40,6 +40,10 @@ impl<'de> de::Visitor<'de> for Visitor {
             Ok(Recognized::Known(kind)) => kind
                 .deserialize(MapAccessDeserializer::new(map))
                 .map(|parsed| OneGo::Read(Box::new(parsed))),
+            // What there is to say about these needs the whole document.
+            Ok(Recognized::Unrelated) if kind.contains("{{") || api_version.starts_with("kustomize.config.k8s.io/") => {
+                Err(A::Error::custom("not an object of the API server"))
+            }
             Ok(Recognized::Unrelated) => {
                 while map.next_entry::<Any, Any>()?.is_some() {}
                 Ok(OneGo::Unrelated(kind))

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Document, Origin, split};
+use super::{Document, Origin, split::split};
 use crate::{
     inventory::{DEFAULT_NAMESPACE, Id, Item},
     source::Sources,
@@ -64,11 +64,14 @@ impl<'a> RawObjects<'a> {
     }
 }
 
-/// The object in a document, or those in a `List`.
-fn by_id(mut document: Value) -> Objects {
-    let objects = match document.get_mut("items").map(Value::take) {
-        Some(Value::Array(items)) => items,
-        _ => vec![document],
+/// The object in a document, or those in a `List` or array.
+fn by_id(document: Value) -> Objects {
+    let objects = match document {
+        Value::Array(items) => items,
+        mut document => match document.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) => items,
+            _ => vec![document],
+        },
     };
     let keyed = objects.into_iter().filter_map(|object| {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);

@@ -1,0 +1,83 @@
+//! Where one document of a text ends and the next one begins.
+
+use serde::de::IgnoredAny;
+
+use super::{Document, Origin};
+use crate::source::FileId;
+
+/// Splits a text at its `---` lines. Such a line is never part of a value (YAML 1.2.2, section 9.1.2), so nothing is cut
+/// in two, and an error in one document does not hide the next one. JSON values may also follow each other with nothing between
+/// them.
+pub fn split<'a>(file: FileId, name: &'a str, text: &'a str) -> Vec<Document<'a>> {
+    let mut documents = Vec::new();
+    let mut origin = Origin {
+        file,
+        lines_before: 0,
+        columns_before: 0,
+    };
+    let (mut start, mut offset) = (0_usize, 0_usize);
+    let mut directives_only = true;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let marker = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+        if marker && !directives_only {
+            documents.extend(text.get(start..offset).map(|text| (origin, text)));
+            (start, origin.lines_before) = (offset, number);
+        }
+        directives_only &= !marker && matches!(line.trim_start().chars().next(), None | Some('#' | '%'));
+        offset = offset.saturating_add(line.len());
+    }
+    documents.extend(text.get(start..).map(|text| (origin, text)));
+    let values = documents
+        .into_iter()
+        .flat_map(|(origin, text)| json_values(origin, text));
+    values.map(|(origin, text)| Document::new(origin, name, text)).collect()
+}
+
+/// The JSON values of a document, each by itself; what comes after the last of them is one more. A document that is not several
+/// JSON values stays whole.
+fn json_values(origin: Origin, text: &str) -> Vec<(Origin, &str)> {
+    if !text.trim_start().starts_with(['{', '[']) {
+        return vec![(origin, text)];
+    }
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let mut ends = Vec::new();
+    while let Some(Ok(_)) = values.next() {
+        ends.push(values.byte_offset());
+    }
+    let mut parts = Vec::new();
+    let (mut rest, mut origin_of_rest, mut before) = (text, origin, 0_usize);
+    for end in ends {
+        let (value, more) = rest.split_at_checked(end.saturating_sub(before)).unwrap_or((rest, ""));
+        parts.push((origin_of_rest, value));
+        origin_of_rest = origin_of_rest.after(value);
+        (rest, before) = (more, end);
+    }
+    if parts.is_empty() || !rest.lines().all(is_blank) {
+        parts.push((origin_of_rest, rest));
+    }
+    parts
+}
+
+impl Origin {
+    /// Where a document begins that comes right after this text, which begins here.
+    fn after(self, text: &str) -> Self {
+        let last_line = text.rsplit('\n').next().unwrap_or(text);
+        let lines = text.matches('\n').count();
+        Self {
+            file: self.file,
+            lines_before: self.lines_before.saturating_add(lines),
+            columns_before: last_line
+                .chars()
+                .count()
+                .saturating_add(if lines == 0 { self.columns_before } else { 0 }),
+        }
+    }
+}
+
+/// Whether a line says nothing.
+pub fn is_blank(line: &str) -> bool {
+    let line = line.strip_prefix("---").unwrap_or(line).trim();
+    line.is_empty() || line.starts_with('#') || line == "..."
+}
