@@ -17,7 +17,7 @@ import (
 )
 
 // A Cluster is one control plane: etcd, kube-apiserver and istiod, all real. It has no controllers, no scheduler
-// and no kubelet; a Scenario stands in for what those would do for its own objects.
+// and no kubelet; a Scenario stands in for what those would do for its own objects, a Follower for those of others.
 type Cluster struct {
 	GatewayAPI string // the Gateway API release whose definitions are installed
 	Kubeconfig string
@@ -27,6 +27,9 @@ type Cluster struct {
 	dir  string
 	ip   string
 	kube *kube
+	// followed says that it is a Follower's alone. Its istiod asks gateways who they are, as it must before it gives them
+	// certificates, and a Gateway may have parts in other namespaces.
+	followed bool
 
 	starting sync.Once
 	failed   error // why it did not start
@@ -41,26 +44,32 @@ const (
 
 var clusters struct {
 	sync.Mutex
-	byRelease map[string]*Cluster
+	byName map[string]*Cluster
 }
 
 var starts sync.Mutex
 
 // cluster returns the running control plane for a Gateway API release and starts it the first time.
 func cluster(release string) (*Cluster, error) {
+	return clusterOf("gateway-api-"+release, release, false)
+}
+
+// clusterOf is cluster for a control plane with a name of its own.
+func clusterOf(name, release string, followed bool) (*Cluster, error) {
 	clusters.Lock()
-	c := clusters.byRelease[release]
+	c := clusters.byName[name]
 	if c == nil {
 		c = &Cluster{
 			GatewayAPI: release,
-			dir:        filepath.Join(state, "gateway-api-"+release),
+			dir:        filepath.Join(state, name),
 			// Each has an address of its own, so that all of them use the usual ports.
-			ip: fmt.Sprintf("10.245.0.%d", len(clusters.byRelease)+1),
+			ip:       fmt.Sprintf("10.245.0.%d", len(clusters.byName)+1),
+			followed: followed,
 		}
-		if clusters.byRelease == nil {
-			clusters.byRelease = map[string]*Cluster{}
+		if clusters.byName == nil {
+			clusters.byName = map[string]*Cluster{}
 		}
-		clusters.byRelease[release] = c
+		clusters.byName[name] = c
 	}
 	clusters.Unlock()
 	c.starting.Do(func() {
@@ -68,7 +77,7 @@ func cluster(release string) (*Cluster, error) {
 		starts.Lock()
 		defer starts.Unlock()
 		if err := c.start(); err != nil {
-			c.failed = fmt.Errorf("control plane for Gateway API %s: %w\n%s", release, err, c.logs())
+			c.failed = fmt.Errorf("control plane %s: %w\n%s", name, err, c.logs())
 		}
 	})
 	return c, c.failed
@@ -166,8 +175,12 @@ func (c *Cluster) startIstiod() (err error) {
 		"PILOT_CERT_PROVIDER=none",
 		// Two filters that only Istio's own build of Envoy has.
 		"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false",
+	}
+	if c.followed {
+		env = append(env, "XDS_AUTH_PLAINTEXT=true")
+	} else {
 		// A Gateway of one scenario is not for the gateways of another that runs at the same time.
-		"PILOT_SCOPE_GATEWAY_TO_NAMESPACE=true",
+		env = append(env, "PILOT_SCOPE_GATEWAY_TO_NAMESPACE=true")
 	}
 	c.Istiod, err = start(c.dir, "istiod", env, filepath.Join(cache, "bin", "istiod"),
 		"discovery", "--kubeconfig="+c.Kubeconfig, "--meshConfig="+mesh,
@@ -197,6 +210,13 @@ func (c *Cluster) Crash(part *Process, without func()) error {
 		return c.awaitAPIServer()
 	default:
 		return c.awaitIstiod()
+	}
+}
+
+// stop ends all parts, for a control plane that no other scenario is to use.
+func (c *Cluster) stop() {
+	for _, part := range []*Process{c.Istiod, c.APIServer, c.Etcd} {
+		part.Kill()
 	}
 }
 

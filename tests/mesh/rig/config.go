@@ -64,6 +64,10 @@ func (g *Gateway) routes() ([]Route, error) {
 	if err != nil {
 		return nil, err
 	}
+	return routesOf(hosts)
+}
+
+func routesOf(hosts []virtualHost) ([]Route, error) {
 	var routes []Route
 	for _, host := range hosts {
 		for _, raw := range host.routes {
@@ -124,15 +128,19 @@ func (g *Gateway) AwaitVirtualHost(name string, ok func(json.RawMessage) bool) {
 		if err != nil {
 			return err
 		}
-		var names []string
-		for _, host := range hosts {
-			if host.name == name && ok(host.raw) {
-				return nil
-			}
-			names = append(names, host.name)
-		}
-		return fmt.Errorf("the virtual hosts are %q", names)
+		return hasVirtualHost(hosts, name, ok)
 	})
+}
+
+func hasVirtualHost(hosts []virtualHost, name string, ok func(json.RawMessage) bool) error {
+	var names []string
+	for _, host := range hosts {
+		if host.name == name && ok(host.raw) {
+			return nil
+		}
+		names = append(names, host.name)
+	}
+	return fmt.Errorf("virtual host %s is not among %q, or not as it should be", name, names)
 }
 
 // AwaitRoute waits until Envoy has a route of this name for which ok says yes; a nil ok takes any.
@@ -144,17 +152,21 @@ func (g *Gateway) AwaitRoute(name string, ok func(Route) bool) Route {
 		if err != nil {
 			return err
 		}
-		var names []string
-		for _, route := range routes {
-			if route.Name == name && (ok == nil || ok(route)) {
-				found = route
-				return nil
-			}
-			names = append(names, route.Name)
-		}
-		return fmt.Errorf("the routes are %q", names)
+		found, err = findRoute(routes, name, ok)
+		return err
 	})
 	return found
+}
+
+func findRoute(routes []Route, name string, ok func(Route) bool) (Route, error) {
+	var names []string
+	for _, route := range routes {
+		if route.Name == name && (ok == nil || ok(route)) {
+			return route, nil
+		}
+		names = append(names, route.Name)
+	}
+	return Route{}, fmt.Errorf("route %s is not among %q, or not as it should be", name, names)
 }
 
 // AwaitNoRoute waits until no route has this name.
@@ -183,25 +195,28 @@ func (g *Gateway) AwaitNoListener(text string) { g.awaitListeners("no longer has
 
 func (g *Gateway) awaitListeners(what, text string, want bool) {
 	g.t.Helper()
-	Eventually(g.t, "the listener of "+g.Name+" "+what, func() error {
-		page, err := g.admin("/config_dump?resource=dynamic_listeners")
-		if err != nil {
-			return err
+	Eventually(g.t, "the listener of "+g.Name+" "+what, func() error { return g.hasListener(text, want) })
+}
+
+// hasListener is an error unless the listeners have this text, or have it nowhere, and no older listener is in use.
+func (g *Gateway) hasListener(text string, want bool) error {
+	page, err := g.admin("/config_dump?resource=dynamic_listeners")
+	if err != nil {
+		return err
+	}
+	if strings.Contains(page, text) != want {
+		return fmt.Errorf("the listener has not been updated: %s", text)
+	}
+	stats, err := g.stats(`^listener_manager\.total_`)
+	if err != nil {
+		return err
+	}
+	for _, state := range []string{"listeners_warming", "listeners_draining", "filter_chains_draining"} {
+		if n := stats["listener_manager.total_"+state]; n > 0 {
+			return fmt.Errorf("%s: %d", state, n)
 		}
-		if strings.Contains(page, text) != want {
-			return errors.New("the listener has not been updated")
-		}
-		stats, err := g.stats(`^listener_manager\.total_`)
-		if err != nil {
-			return err
-		}
-		for _, state := range []string{"listeners_warming", "listeners_draining", "filter_chains_draining"} {
-			if n := stats["listener_manager.total_"+state]; n > 0 {
-				return fmt.Errorf("%s: %d", state, n)
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // endpoints are the hosts of each cluster: address → health as istiod says.

@@ -307,21 +307,32 @@ func (s *Scenario) AwaitPieces() {
 	s.t.Helper()
 	for _, obj := range s.generated {
 		for _, g := range s.gateways {
-			if g.Namespace != obj.GetNamespace() || !attached(obj, g) {
-				continue
-			}
-			switch obj.GetKind() {
-			case "WasmPlugin":
-				g.awaitPlugin(obj)
-				g.AwaitListener(obj.GetNamespace() + "." + obj.GetName())
-			case "EnvoyFilter":
-				g.awaitPatches(obj)
-				for _, filter := range httpFilters(obj) {
-					g.AwaitListener(filter)
-				}
+			if g.Namespace == obj.GetNamespace() && attached(obj, g) {
+				Eventually(s.t, describe(obj)+" is in "+g.Name, func() error { return g.has(obj) })
 			}
 		}
 	}
+}
+
+// has is an error unless Envoy serves by a generated plugin or filter.
+func (g *Gateway) has(obj *Object) error {
+	switch obj.GetKind() {
+	case "WasmPlugin":
+		if err := g.hasPlugin(obj); err != nil {
+			return err
+		}
+		return g.hasListener(obj.GetNamespace()+"."+obj.GetName(), true)
+	case "EnvoyFilter":
+		if err := g.hasPatches(obj); err != nil {
+			return err
+		}
+		for _, filter := range httpFilters(obj) {
+			if err := g.hasListener(filter, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // awaitPruned waits until nothing is left in the gateways of what had been generated and no longer is.
@@ -366,25 +377,28 @@ const backendHeader = "x-mooring-backend"
 // awaitSessionRoutes waits until each gateway that has taken a generated route has its keys, with what else their matches say.
 func (s *Scenario) awaitSessionRoutes(obj *Object) {
 	s.t.Helper()
-	want := append(matchesOf(obj, "spec", "rules"), matchesOf(obj, "spec", "http")...)
 	for _, g := range s.gateways {
 		Eventually(s.t, fmt.Sprintf("the keys of %s are in %s", describe(obj), g.Name), func() error {
-			taken, err := s.taken(obj, g)
-			if err != nil || !taken {
-				return err
-			}
-			routes, err := g.routes()
-			if err != nil {
-				return err
-			}
-			for _, match := range want {
-				if !slices.ContainsFunc(routes, match.isIn) {
-					return fmt.Errorf("no route has the key and the texts of %q", match)
-				}
-			}
-			return nil
+			return s.hasSessionRoutes(g, obj)
 		})
 	}
+}
+
+func (s *Scenario) hasSessionRoutes(g *Gateway, obj *Object) error {
+	taken, err := s.taken(obj, g)
+	if err != nil || !taken {
+		return err
+	}
+	routes, err := g.routes()
+	if err != nil {
+		return err
+	}
+	for _, match := range append(matchesOf(obj, "spec", "rules"), matchesOf(obj, "spec", "http")...) {
+		if !slices.ContainsFunc(routes, match.isIn) {
+			return fmt.Errorf("no route has the key and the texts of %q", match)
+		}
+	}
+	return nil
 }
 
 // A keyedMatch is a match of a session route: its keys, and what else stands in it, which Envoy's route has too in one form or another.
@@ -564,56 +578,60 @@ func attached(obj *Object, g *Gateway) bool {
 	})
 }
 
-// awaitPlugin waits until Envoy has the plugin's configuration.
-func (g *Gateway) awaitPlugin(plugin *Object) {
-	g.t.Helper()
+// hasPlugin is an error unless Envoy has the plugin's configuration.
+func (g *Gateway) hasPlugin(plugin *Object) error {
 	want, _, _ := unstructured.NestedMap(plugin.Object, "spec", "pluginConfig")
 	url, _, _ := unstructured.NestedString(plugin.Object, "spec", "url")
 	file := strings.TrimPrefix(url, "file://")
 	name := plugin.GetNamespace() + "." + plugin.GetName()
-	Eventually(g.t, "gateway "+g.Name+" has the configuration of "+name, func() error {
-		page, err := g.admin("/config_dump?resource=ecds_filters")
-		if err != nil {
-			return err
-		}
-		var dump struct {
-			Configs []struct {
-				Filter struct {
+	page, err := g.admin("/config_dump?resource=ecds_filters")
+	if err != nil {
+		return err
+	}
+	var dump struct {
+		Configs []struct {
+			Filter struct {
+				Config struct {
 					Config struct {
-						Config struct {
-							Name          string          `json:"name"`
-							VM            json.RawMessage `json:"vm_config"`
-							Configuration struct {
-								Value string `json:"value"`
-							} `json:"configuration"`
-						} `json:"config"`
-					} `json:"typed_config"`
-				} `json:"ecds_filter"`
-			} `json:"configs"`
+						Name          string          `json:"name"`
+						VM            json.RawMessage `json:"vm_config"`
+						Configuration struct {
+							Value string `json:"value"`
+						} `json:"configuration"`
+					} `json:"config"`
+				} `json:"typed_config"`
+			} `json:"ecds_filter"`
+		} `json:"configs"`
+	}
+	if err := json.Unmarshal([]byte(page), &dump); err != nil {
+		return err
+	}
+	var have any
+	for _, config := range dump.Configs {
+		plugin := config.Filter.Config.Config
+		if !strings.HasPrefix(plugin.Name, name) || !strings.Contains(string(plugin.VM), file) {
+			continue
 		}
-		if err := json.Unmarshal([]byte(page), &dump); err != nil {
+		if err := json.Unmarshal([]byte(plugin.Configuration.Value), &have); err != nil {
 			return err
 		}
-		var have any
-		for _, config := range dump.Configs {
-			plugin := config.Filter.Config.Config
-			if !strings.HasPrefix(plugin.Name, name) || !strings.Contains(string(plugin.VM), file) {
-				continue
-			}
-			if err := json.Unmarshal([]byte(plugin.Configuration.Value), &have); err != nil {
-				return err
-			}
-		}
-		if !sameJSON(want, have) {
-			return fmt.Errorf("it has %v", have)
-		}
-		return nil
-	})
+	}
+	if !sameJSON(want, have) {
+		return fmt.Errorf("the configuration of %s is %v", name, have)
+	}
+	return nil
 }
 
-// awaitPatches waits until each patched route and virtual host is in Envoy as patched.
-func (g *Gateway) awaitPatches(filter *Object) {
-	g.t.Helper()
+// hasPatches is an error unless each patched route and virtual host is in Envoy as patched.
+func (g *Gateway) hasPatches(filter *Object) error {
+	hosts, err := g.virtualHosts()
+	if err != nil {
+		return err
+	}
+	routes, err := routesOf(hosts)
+	if err != nil {
+		return err
+	}
 	patches, _, _ := unstructured.NestedSlice(filter.Object, "spec", "configPatches")
 	for _, patch := range patches {
 		patch, _ := patch.(map[string]any)
@@ -629,11 +647,15 @@ func (g *Gateway) awaitPatches(filter *Object) {
 		}
 		switch {
 		case name != "":
-			g.AwaitRoute(name, func(r Route) bool { return (host == "" || host == r.VirtualHost) && patched(r.Raw) })
+			_, err = findRoute(routes, name, func(r Route) bool { return (host == "" || host == r.VirtualHost) && patched(r.Raw) })
 		case host != "":
-			g.AwaitVirtualHost(host, patched)
+			err = hasVirtualHost(hosts, host, patched)
+		}
+		if err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 func sameJSON(a, b any) bool { return includes(a, b) && includes(b, a) }

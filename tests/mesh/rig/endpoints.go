@@ -3,6 +3,7 @@ package rig
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -90,7 +91,8 @@ func (s *Scenario) publishService(service *corev1.Service) error {
 		return nil
 	}
 	for _, p := range s.pods {
-		if p.Namespace == service.Namespace && selects(service, p.Labels) {
+		// One without ports is not played: its program is none that the rig has.
+		if p.Namespace == service.Namespace && selects(service, p.Labels) && len(p.ports) > 0 {
 			if err := add(p.Name, p.IP, p.ports, p.getState()); err != nil {
 				return err
 			}
@@ -121,7 +123,7 @@ func (s *Scenario) writeSlices(service *corev1.Service, groups map[string]*disco
 		if err != nil {
 			return err
 		}
-		if _, err := s.applyRaw(obj); err != nil {
+		if err := s.applySlice(obj); err != nil {
 			return err
 		}
 		now[slice.Name] = true
@@ -131,6 +133,21 @@ func (s *Scenario) writeSlices(service *corev1.Service, groups map[string]*disco
 	return s.deleteSlices(service.Namespace, old)
 }
 
+// applySlice leaves out what would change nothing, since a Follower writes all of them again whenever anything changes.
+func (s *Scenario) applySlice(obj *Object) error {
+	if old := s.written[describe(obj)]; s.follows && old != nil && reflect.DeepEqual(old.Object, obj.Object) {
+		return nil
+	}
+	if _, err := s.applyRaw(obj); err != nil {
+		return err
+	}
+	if s.written == nil {
+		s.written = map[string]*Object{}
+	}
+	s.written[describe(obj)] = obj
+	return nil
+}
+
 func (s *Scenario) deleteSlices(namespace string, names map[string]bool) error {
 	for name := range names {
 		obj := &Object{}
@@ -138,6 +155,7 @@ func (s *Scenario) deleteSlices(namespace string, names map[string]bool) error {
 		obj.SetKind("EndpointSlice")
 		obj.SetName(name)
 		obj.SetNamespace(namespace)
+		delete(s.written, describe(obj))
 		if err := s.Cluster.kube.delete(obj); err != nil {
 			return err
 		}

@@ -38,7 +38,15 @@ type Gateway struct {
 const adminPort = 15000
 
 func (g *Gateway) start(workers int, env []string) error {
-	bootstrap, err := json.MarshalIndent(g.bootstrap(), "", "  ")
+	discovery := map[string]any{"envoy_grpc": map[string]any{"cluster_name": "xds-grpc"}}
+	if g.cluster.followed {
+		token, err := g.identity()
+		if err != nil {
+			return err
+		}
+		discovery["initial_metadata"] = []map[string]string{{"key": "authorization", "value": "Bearer " + token}}
+	}
+	bootstrap, err := json.MarshalIndent(g.bootstrap(discovery), "", "  ")
 	if err != nil {
 		return err
 	}
@@ -53,7 +61,7 @@ func (g *Gateway) start(workers int, env []string) error {
 }
 
 // bootstrap is what Istio's agent would write: who the node is, and where its configuration comes from.
-func (g *Gateway) bootstrap() any {
+func (g *Gateway) bootstrap(discovery map[string]any) any {
 	type m = map[string]any
 	locality := m{}
 	if g.node != nil {
@@ -74,7 +82,7 @@ func (g *Gateway) bootstrap() any {
 		"dynamic_resources": m{
 			"ads_config": m{
 				"api_type": "DELTA_GRPC", "transport_api_version": "V3",
-				"grpc_services": []m{{"envoy_grpc": m{"cluster_name": "xds-grpc"}}},
+				"grpc_services": []m{discovery},
 			},
 			"cds_config": ads, "lds_config": ads,
 		},

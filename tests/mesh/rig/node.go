@@ -92,16 +92,23 @@ func deploymentOf(gateway *Object) string {
 	return gateway.GetName() + "-" + class
 }
 
-// gatewayObjects are the Deployment and the Service that Istio would make for a Gateway API gateway.
-func gatewayObjects(gateway *Object) ([]*Object, error) {
+// gatewayObjects are the Deployment and the Service that Istio would make for a Gateway API gateway with these ListenerSets.
+func gatewayObjects(gateway *Object, sets ...*Object) ([]*Object, error) {
 	name, namespace := deploymentOf(gateway), gateway.GetNamespace()
 	labels := map[string]string{gatewayNameLabel: gateway.GetName()}
 	listeners, _, _ := unstructured.NestedSlice(gateway.Object, "spec", "listeners")
+	for _, set := range sets {
+		more, _, _ := unstructured.NestedSlice(set.Object, "spec", "listeners")
+		listeners = append(listeners, more...)
+	}
 	var ports []corev1.ServicePort
 	for _, listener := range listeners {
 		listener, _ := listener.(map[string]any)
 		number, _ := listener["port"].(int64)
 		protocol := strings.ToLower(fmt.Sprint(listener["protocol"]))
+		if !slices.Contains([]string{"http", "https", "tls"}, protocol) {
+			protocol = "tcp" // a listener can have any, a port cannot
+		}
 		sameNumber := func(p corev1.ServicePort) bool { return p.Port == int32(number) }
 		if slices.ContainsFunc(ports, sameNumber) {
 			continue
@@ -139,19 +146,25 @@ func gatewayObjects(gateway *Object) ([]*Object, error) {
 func (s *Scenario) reconcile() error {
 	for _, key := range slices.Sorted(maps.Keys(s.deployments)) {
 		d := s.deployments[key]
-		want := 1
-		if d.Spec.Replicas != nil {
-			want = int(*d.Spec.Replicas)
-		}
-		scale := s.scalePods
-		if isGateway(d) {
-			scale = s.scaleGateways
-		}
-		if err := scale(d, want); err != nil {
+		if err := s.scale(d, replicas(d)); err != nil {
 			return err
 		}
 	}
 	return s.publish()
+}
+
+func replicas(d *appsv1.Deployment) int {
+	if d.Spec.Replicas == nil {
+		return 1
+	}
+	return int(*d.Spec.Replicas)
+}
+
+func (s *Scenario) scale(d *appsv1.Deployment, want int) error {
+	if isGateway(d) {
+		return s.scaleGateways(d, want)
+	}
+	return s.scalePods(d, want)
 }
 
 func (s *Scenario) podsOf(namespace, deployment string) []*Pod {
@@ -174,6 +187,9 @@ func (s *Scenario) scalePods(d *appsv1.Deployment, want int) error {
 	}
 	for n := 0; len(have) < want; n++ {
 		name := fmt.Sprintf("%s-%d", d.Name, n)
+		if s.follows {
+			name = fmt.Sprintf("%s-rig-%d", d.Name, n) // as with a ReplicaSet in between
+		}
 		if slices.ContainsFunc(have, func(p *Pod) bool { return p.Name == name }) {
 			continue
 		}
@@ -184,7 +200,10 @@ func (s *Scenario) scalePods(d *appsv1.Deployment, want int) error {
 		for _, container := range d.Spec.Template.Spec.Containers {
 			pod.ports = append(pod.ports, container.Ports...)
 		}
-		if len(pod.ports) == 0 {
+		if isEcho(d) {
+			s.echo(pod, d)
+		}
+		if len(pod.ports) == 0 && !s.follows {
 			return fmt.Errorf("Deployment %s declares no containerPort, so its pods would serve nothing", d.Name)
 		}
 		if err := pod.listen(); err != nil {
@@ -220,14 +239,7 @@ func (s *Scenario) scaleGateways(d *appsv1.Deployment, want int) error {
 			owner: d.Name, labels: d.Spec.Template.Labels, ports: map[int]int{},
 			dir: filepath.Join(s.Cluster.dir, s.Namespace), t: s.t, cluster: s.Cluster,
 		}
-		for _, service := range s.services {
-			if service.Namespace != d.Namespace || !selects(service, g.labels) {
-				continue
-			}
-			for _, port := range service.Spec.Ports {
-				g.ports[int(port.Port)] = nextGatewayPort()
-			}
-		}
+		s.assignPorts(g)
 		var err error
 		if g.node, err = s.schedule(d); err != nil {
 			return err
@@ -241,6 +253,26 @@ func (s *Scenario) scaleGateways(d *appsv1.Deployment, want int) error {
 		s.gateways, have = append(s.gateways, g), append(have, g)
 	}
 	return nil
+}
+
+// assignPorts gives a gateway a port of its own for each port of its Services that has none yet: the one that the Service names by
+// its number, else a new one.
+func (s *Scenario) assignPorts(g *Gateway) {
+	for _, service := range s.services {
+		if service.Namespace != g.Namespace || !selects(service, g.labels) {
+			continue
+		}
+		for _, port := range service.Spec.Ports {
+			if _, ok := g.ports[int(port.Port)]; ok {
+				continue
+			}
+			if own := port.TargetPort.IntValue(); own > 0 {
+				g.ports[int(port.Port)] = own
+			} else {
+				g.ports[int(port.Port)] = nextGatewayPort()
+			}
+		}
+	}
 }
 
 // schedule finds the Node for the pods of a Deployment; one without a nodeSelector needs none.
@@ -271,6 +303,8 @@ func (s *Scenario) createPod(d *appsv1.Deployment, name, ip string, ports []core
 	}
 	if node != nil {
 		pod.Spec.NodeName = node.Name
+	} else if s.follows {
+		pod.Spec.NodeName = nodeName
 	}
 	obj, err := typed("v1", "Pod", pod)
 	if err != nil {

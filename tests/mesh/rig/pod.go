@@ -23,6 +23,8 @@ type Pod struct {
 
 	owner string // the Deployment
 	ports []corev1.ContainerPort
+	run   func() ([]server, error) // starts what serves the ports; nil: a server in this process for each
+	log   *podLog                  // of a program
 
 	mu      sync.Mutex
 	state   podState
@@ -107,6 +109,11 @@ func (p *Pod) Revive() error { return p.listen() }
 func (p *Pod) listen() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.run != nil {
+		servers, err := p.run()
+		p.servers = servers
+		return err
+	}
 	for _, port := range p.ports {
 		listener, err := net.Listen("tcp", fmt.Sprintf("%s:%d", p.IP, port.ContainerPort))
 		if err != nil {

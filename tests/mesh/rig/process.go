@@ -3,6 +3,7 @@ package rig
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +23,7 @@ type Process struct {
 	argv []string
 	env  []string
 	log  string
+	out  io.Writer // takes the standard output; nil: the log does
 
 	mu       sync.Mutex
 	cmd      *exec.Cmd
@@ -51,7 +53,12 @@ var spawner = sync.OnceValue(func() chan<- func() {
 
 // start runs argv with the given environment, output going to <dir>/<name>.log.
 func start(dir, name string, env []string, argv ...string) (*Process, error) {
-	p := &Process{Name: name, argv: argv, env: env, log: filepath.Join(dir, name+".log")}
+	return startInto(nil, dir, name, env, argv...)
+}
+
+// startInto is start with the standard output going elsewhere than to the log.
+func startInto(out io.Writer, dir, name string, env []string, argv ...string) (*Process, error) {
+	p := &Process{Name: name, argv: argv, env: env, log: filepath.Join(dir, name+".log"), out: out}
 	processes.Lock()
 	processes.all = append(processes.all, p)
 	processes.Unlock()
@@ -68,6 +75,9 @@ func (p *Process) start() error {
 	defer log.Close()
 	cmd := exec.Command(p.argv[0], p.argv[1:]...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), p.env...), log, log
+	if p.out != nil {
+		cmd.Stdout = p.out
+	}
 	cmd.Dir = filepath.Dir(p.log)
 	// A group of its own, so that ^C in a terminal reaches only the test binary, which ends its children in
 	// order; and the kernel ends them if the test binary itself is killed or panics.

@@ -28,9 +28,11 @@ type Scenario struct {
 	services    map[string]*corev1.Service
 	nodes       []*corev1.Node
 	slices      map[string]map[string]bool // Service → names of its EndpointSlices
+	written     map[string]*Object         // EndpointSlices as last applied
 	pods        []*Pod
 	gateways    []*Gateway
 	generated   []*Object // what Mooring made, as last applied
+	follows     bool      // others apply the objects, in any order
 }
 
 type options struct {
@@ -316,8 +318,8 @@ func (s *Scenario) end() {
 	for _, g := range s.gateways {
 		if err := g.Envoy.Died(); err != nil {
 			s.t.Error(err)
-		} else if rejected, err := g.rejected(); err == nil && len(rejected) > 0 && !s.options.rejections {
-			s.t.Errorf("gateway %s refused configuration: %s", g.Name, strings.Join(rejected, ", "))
+		} else if err := g.healthy(); err != nil && !s.options.rejections {
+			s.t.Error(err)
 		}
 	}
 	if s.t.Failed() {
@@ -335,6 +337,17 @@ func (s *Scenario) end() {
 			s.t.Errorf("clean-up: %s: %v", describe(s.applied[i]), err)
 		}
 	}
+}
+
+// healthy is an error if Envoy died, or refused what istiod sent.
+func (g *Gateway) healthy() error {
+	if err := g.Envoy.Died(); err != nil {
+		return err
+	}
+	if rejected, err := g.rejected(); err == nil && len(rejected) > 0 {
+		return fmt.Errorf("gateway %s refused configuration: %s", g.Name, strings.Join(rejected, ", "))
+	}
+	return nil
 }
 
 func (s *Scenario) logs() string {

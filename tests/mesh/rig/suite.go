@@ -1,0 +1,87 @@
+package rig
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A SuiteRun is what a run of Gateway API's conformance suite showed.
+type SuiteRun struct {
+	// Results are PASS, FAIL or SKIP, by the names of the tests and of their subtests.
+	Results map[string]string
+	// Answered and Sessions are numbers of responses from pods, all and those that began a session of Mooring's, by the names of the
+	// tests.
+	Answered, Sessions map[string]int
+	// Unsettled is why the gateways did not come to serve by what Mooring generated, by the names of the tests.
+	Unsettled map[string]string
+	// Generated are numbers of objects that Mooring generated, by kind.
+	Generated map[string]int
+
+	log string
+}
+
+// Excerpt is what the suite wrote while a test ran.
+func (r SuiteRun) Excerpt(test string) string {
+	_, text, _ := strings.Cut(r.log, "=== RUN   TestGatewayAPI/"+test+"\n")
+	lines := strings.Split(text, "\n")
+	if next := slices.IndexFunc(lines, func(line string) bool { return runsTest.MatchString(line) }); next > 0 {
+		lines = lines[:next]
+	}
+	return strings.Join(lines[max(0, len(lines)-80):], "\n")
+}
+
+var (
+	runsTest = regexp.MustCompile(`^=== RUN   TestGatewayAPI/[^/]+$`)
+	resultOf = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestGatewayAPI/(\S+) `)
+)
+
+// RunSuite runs the suite on a control plane of its own, with the policies of suite/ and what Mooring makes of them, or without.
+func RunSuite(t *testing.T, name string, mooring bool, opts ...Option) SuiteRun {
+	t.Helper()
+	f := Follow(t, name, GatewayAPI16, opts...)
+	listener, err := net.Listen("tcp", f.Cluster.ip+":9000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: f.Settler(mooring)}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+	report, log := filepath.Join(f.Cluster.dir, "report.json"), filepath.Join(f.Cluster.dir, "suite.log")
+	cmd := exec.Command(filepath.Join(cache, "bin", "suite.test"), "-test.v", "-test.parallel=8")
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+f.Cluster.Kubeconfig,
+		"SUITE_SETTLER=http://"+listener.Addr().String(), "SUITE_REPORT="+report)
+	if mooring {
+		cmd.Env = append(cmd.Env, "SUITE_POLICIES=1")
+	}
+	out, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = out, out
+	failed := cmd.Run() // a test that fails is a result
+	out.Close()
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := SuiteRun{Results: map[string]string{}, Generated: f.Generated(), log: string(text)}
+	for _, line := range resultOf.FindAllStringSubmatch(run.log, -1) {
+		run.Results[line[2]] = line[1]
+	}
+	text, err = os.ReadFile(report)
+	if err == nil {
+		err = json.Unmarshal(text, &run)
+	}
+	if err != nil {
+		t.Fatalf("the suite did not come to its end: %v, %v", failed, err)
+	}
+	return run
+}
