@@ -8,9 +8,10 @@ pub const MAX_LENGTH: usize = 253;
 /// What stands behind the name and namespace of a Service in its full name.
 pub const CLUSTER_DOMAIN: &str = ".svc.cluster.local";
 
-/// The full name of a host: a name without dots is that of a Service in the same namespace.
+/// The full name of a host: a name without dots is that of a Service in the same namespace, unless it is an address or stands for
+/// every host (istiod: `ResolveShortnameToFQDN`).
 pub fn full_name(host: &str, namespace: &str) -> String {
-    if host.contains('.') {
+    if host.contains('.') || host == "*" || host.parse::<IpAddr>().is_ok() {
         host.to_owned()
     } else {
         format!("{host}.{namespace}{CLUSTER_DOMAIN}")
@@ -30,6 +31,18 @@ pub fn is_label_value(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let ends = text.bytes().next().into_iter().chain(text.bytes().next_back());
     text.len() <= 63 && text.bytes().all(inner) && ends.into_iter().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Whether a text can be a host of a `VirtualService`: labels between dots, in upper or lower case, of which the first may begin
+/// with `*`, or an address (istiod: `ValidateWildcardDomain`).
+pub fn is_istio_host(text: &str) -> bool {
+    let name = text.strip_prefix('*').unwrap_or(text);
+    let name = name.strip_prefix('.').unwrap_or(name);
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(inner);
+    text == "*"
+        || text.parse::<IpAddr>().is_ok()
+        || (text.len() <= 255 && name.trim_end_matches('.').split('.').all(label))
 }
 
 /// Whether a text can be the host name of a route or listener: a name, perhaps with `*` for its first label, and no

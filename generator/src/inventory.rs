@@ -343,10 +343,16 @@ impl Inventory {
         self.external_services.get(host)
     }
 
-    /// The rules for a host, which is named in full.
-    pub fn destination_rules_of(&self, host: &str) -> impl Iterator<Item = &Item<DestinationRuleSpec>> {
-        let ids = self.destinations.get(host).into_iter().flatten();
-        ids.filter_map(|id| self.destination_rules.by_id.get(id).map(Box::as_ref))
+    /// The rules for a host, which is named in full, and those for wildcards that cover it, each with the host that it names.
+    pub fn destination_rules_for(&self, host: &str) -> impl Iterator<Item = (&str, &Item<DestinationRuleSpec>)> {
+        let covers = |wildcard: &str| wildcard.strip_prefix('*').is_some_and(|suffix| host.ends_with(suffix));
+        let wildcards = self.destinations.range("*".to_owned().."+".to_owned());
+        let wildcards = wildcards.filter(move |(wildcard, _)| *wildcard != host && covers(wildcard));
+        let named = self.destinations.get_key_value(host).into_iter().chain(wildcards);
+        named.flat_map(|(host, ids)| {
+            let rules = ids.iter().filter_map(|id| self.destination_rules.get(id));
+            rules.map(|rule| (host.as_str(), rule))
+        })
     }
 
     fn insert(&mut self, origin: Origin, parsed: Parsed) -> Result<(), Box<Unread>> {

@@ -2,6 +2,18 @@
 
 use crate::similar;
 
+/// What people call the API group of Services, which has an empty name.
+pub const CORE_GROUP: &str = "core";
+
+/// What to do about the group `core`.
+pub const CORE_GROUP_HELP: &str = "the core group is written \"\"";
+
+/// How messages name a group.
+#[must_use]
+pub fn shown_group(group: &str) -> &str {
+    if group.is_empty() { CORE_GROUP } else { group }
+}
+
 /// The API group of Gateway API.
 pub const GATEWAY_API: &str = "gateway.networking.k8s.io";
 

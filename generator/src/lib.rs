@@ -49,5 +49,6 @@ mod similar;
 pub mod source;
 pub mod tally;
 pub mod validate;
+mod visibility;
 pub mod wire;
 mod yaml;

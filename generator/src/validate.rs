@@ -269,7 +269,7 @@ fn rule_status(rule: &Rule, index: &Index) -> Option<RuleStatus> {
     Some(RuleStatus {
         id: rule.id.clone(),
         route: (rule.route.spec.kind, rule.route.id.clone()),
-        place: rule.route.place_of(rule.wire),
+        place: rule.place_of(rule.wire),
         gateways: gateways.map(|gateway| (*gateway).clone()).collect(),
         canary: (rule.canary.as_ref().or(rule.refused.canary.as_ref())).map(|canary| canary.policy.clone()),
         session,

@@ -382,10 +382,23 @@ fn a_canary_policy_with_a_backend_that_one_rule_does_not_have() {
         "  - name: guests\n    matches: [{path: {value: /guests}}]\n    backendRefs: [{name: reviews-v1, port: 9080}]\n  - \
          name: everyone\n",
     );
-    let run = validated(&input);
-    let rules = &run["policies"][0]["targets"][0]["rules"];
-    assert_eq!(rules[0]["condition"], "Invalid");
-    assert_eq!(rules[1]["condition"], "Accepted");
+    let conditions = |input: &str| {
+        let run = validated(input);
+        let rules = run["policies"][0]["targets"][0]["rules"].as_array().unwrap().iter();
+        let conditions = rules.map(|rule| {
+            let id = rule["id"].as_str().unwrap().rsplit('/').next().unwrap();
+            format!("{id} {}", rule["condition"].as_str().unwrap())
+        });
+        conditions.collect::<Vec<String>>()
+    };
+    // Its sessions are those of both rules, its canary only that of one.
+    assert_eq!(conditions(&input), ["guests Accepted", "everyone Accepted"]);
+    // Without sessions and a split, nothing of it is left for the other one.
+    let (rest, _) = input.split_once("  split:").unwrap();
+    assert_eq!(conditions(rest), ["everyone Accepted"]);
+    let nowhere = input.replace("backendRef: {name: reviews-v2", "backendRef: {name: reviews-v9");
+    assert_ne!(nowhere, input);
+    assert_eq!(conditions(&nowhere), ["guests Invalid", "everyone Invalid"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dialect,
     inventory::{Id, Inventory, Item},
-    kind::{GATEWAY_API, Kind, NETWORKING_ISTIO},
+    kind::{GATEWAY_API, Kind, NETWORKING_ISTIO, shown_group},
     left_out::What,
     session::{Located, SessionPolicy},
     wire::canary::{CanaryPolicySpec, CanaryRule, Match, Source, ValueMatch},
@@ -84,10 +84,10 @@ fn target_kind(item: &Item<CanaryPolicySpec>, report: &mut Report) -> Option<Kin
     let found = targets.find(|(other, target)| *other == group && target.to_string() == kind);
     if found.is_none() {
         let allowed = TARGETS.map(|(group, kind)| format!("{kind} of {group}"));
-        let group = if group.is_empty() { "core" } else { group };
         let message = format!(
-            "a CanaryPolicy can target {}, and this is a {kind} of the group {group}",
-            allowed.join(" or ")
+            "a CanaryPolicy can target {}, and this is a {kind} of the group {}",
+            allowed.join(" or "),
+            shown_group(group)
         );
         report.add(Diagnostic::error(Code::Invalid, message).at(item.place_of(&target.kind)));
     }

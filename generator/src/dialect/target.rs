@@ -6,6 +6,7 @@ use super::located;
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::Item,
+    kind::{CORE_GROUP, CORE_GROUP_HELP, shown_group},
     session::Located,
     wire::{Field, policy::TargetRef},
 };
@@ -56,11 +57,14 @@ fn is_service<S>(target: &TargetRef, item: &Item<S>, report: &mut Report) -> boo
     if (group, target.kind.value.as_str()) == ("", "Service") {
         return true;
     }
-    let group = if group.is_empty() { "core" } else { group };
     let message = format!(
-        "a policy can target Services of the core group, and this is a {} of the group {group}",
-        target.kind.value
+        "a policy can target Services of the core group, and this is a {} of the group {}",
+        target.kind.value,
+        shown_group(group)
     );
-    report.add(Diagnostic::error(Code::Invalid, message).at(item.place_of(&target.kind)));
+    let diagnostic = Diagnostic::error(Code::Invalid, message).at(item.place_of(&target.kind));
+    let misnamed = (group, target.kind.value.as_str()) == (CORE_GROUP, "Service");
+    let help = misnamed.then_some(CORE_GROUP_HELP);
+    report.add(help.into_iter().fold(diagnostic, Diagnostic::help));
     false
 }

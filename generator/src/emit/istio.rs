@@ -271,7 +271,7 @@ fn envoy_filter(gateway: &Gateway, patches: Vec<Value>) -> Value {
 fn reference(backend: &Backend, version: IstioVersion) -> String {
     match version.references() {
         References::Host => backend.cluster_host(),
-        References::NamespaceAndHost => format!("{}/{}", backend.service.id.namespace, backend.cluster_host()),
+        References::NamespaceAndHost => format!("{}/{}", backend.cluster_namespace(), backend.cluster_host()),
     }
 }
 

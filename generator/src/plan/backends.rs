@@ -8,7 +8,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dns::CLUSTER_DOMAIN,
     inventory::{Found, Id, Inventory, Item},
-    kind::{GATEWAY_API, Kind},
+    kind::{CORE_GROUP, CORE_GROUP_HELP, GATEWAY_API, Kind, shown_group},
     wire::{
         Field, Port,
         istio::Subset,
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-use super::{Rule, destinations};
+use super::{Rule, aliases, destinations};
 
 /// The largest weight (Gateway API: `maximum`).
 const MAX_WEIGHT: u32 = 1_000_000;
@@ -33,6 +33,8 @@ const MAX_SHOWN: usize = 4;
 pub struct Backend<'a> {
     /// The Service.
     pub service: &'a Item<ServiceSpec>,
+    /// What has its endpoints: itself, or the Service that it stands for.
+    pub concrete: &'a Item<ServiceSpec>,
     /// Its port.
     pub port: &'a ServicePort,
     /// The part of its pods that is meant, if it is not all of them.
@@ -48,9 +50,13 @@ impl Backend<'_> {
     #[must_use]
     pub fn key(&self) -> String {
         let Id { namespace, name } = &self.service.id;
-        let host = match (&self.service.spec.external_host, self.alias()) {
+        let host = match (&self.service.spec.external_host, aliases::alias(self.service)) {
             (Some(host), _) => host.value.clone(),
-            (None, Some(host)) => host.strip_suffix(CLUSTER_DOMAIN).unwrap_or(host).to_owned(),
+            (None, Some(host)) => host
+                .value
+                .strip_suffix(CLUSTER_DOMAIN)
+                .unwrap_or(&host.value)
+                .to_owned(),
             (None, None) => format!("{name}.{namespace}"),
         };
         let subset = self
@@ -69,29 +75,19 @@ impl Backend<'_> {
     /// The host of that cluster.
     #[must_use]
     pub fn cluster_host(&self) -> String {
-        self.alias().map_or_else(|| self.host(), str::to_owned)
-    }
-
-    /// The host that a Service of the type `ExternalName` stands for: Istio has clusters for that one only.
-    fn alias(&self) -> Option<&str> {
-        let spec = &self.service.spec;
-        let alias = spec
-            .service_type
-            .as_ref()
-            .is_some_and(|kind| kind.value == "ExternalName");
-        let name = spec.external_name.as_ref().filter(|_| alias)?;
-        Some(&name.value)
+        aliases::cluster_host(self.service)
     }
 
     /// The host name of the Service.
     #[must_use]
     pub fn host(&self) -> String {
-        let Id { namespace, name } = &self.service.id;
-        let external = self.service.spec.external_host.as_ref();
-        external.map_or_else(
-            || format!("{name}.{namespace}{CLUSTER_DOMAIN}"),
-            |host| host.value.clone(),
-        )
+        aliases::host(self.service)
+    }
+
+    /// The namespace of what has that cluster.
+    #[must_use]
+    pub fn cluster_namespace(&self) -> String {
+        aliases::owner(self.service)
     }
 
     /// The Service, unless it is a host of a `ServiceEntry`.
@@ -129,12 +125,8 @@ pub fn resolve<'a>(
 
 /// Adds a backend, or its weight where it is there already.
 pub fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
-    let subset = |backend: &Backend<'a>| backend.subset.map(|subset| &subset.name.value);
-    let twin = backends.iter_mut().find(|other| {
-        std::ptr::eq(other.service, backend.service)
-            && std::ptr::eq(other.port, backend.port)
-            && subset(other) == subset(&backend)
-    });
+    let cluster = backend.cluster();
+    let twin = backends.iter_mut().find(|other| other.cluster() == cluster);
     match twin {
         Some(twin) => twin.weight = twin.weight.saturating_add(backend.weight),
         None => backends.push(backend),
@@ -144,7 +136,8 @@ pub fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
 /// The Services that a rule names, whether they are there or not.
 pub fn all_named(route: &Item<HttpRouteSpec>, rule: &route::Rule) -> Vec<Id> {
     let references = rule.backend_refs.iter().map(|reference| &reference.value);
-    let services = references.filter(|raw| is_service(raw)).map(|raw| named(route, raw));
+    let services = references.filter(|raw| is_service(raw) || is_misnamed_service(raw));
+    let services = services.map(|raw| named(route, raw));
     let hosts = rule.destinations.iter().map(|one| &one.value.destination.value.host);
     let destinations = hosts.filter_map(|host| destinations::service_of(&host.value, &route.id.namespace));
     services.chain(destinations).collect()
@@ -164,6 +157,11 @@ fn group_and_kind(raw: &BackendRef) -> (&str, &str) {
 
 fn is_service(raw: &BackendRef) -> bool {
     group_and_kind(raw) == ("", "Service")
+}
+
+/// Whether it names the core group as people call it, which Kubernetes does not know.
+fn is_misnamed_service(raw: &BackendRef) -> bool {
+    group_and_kind(raw) == (CORE_GROUP, "Service")
 }
 
 fn resolve_one<'a>(
@@ -210,7 +208,8 @@ fn resolve_one<'a>(
         report.miss(Kind::ReferenceGrant, &service.id);
         return None;
     }
-    let port = find_port(route, raw, service, report)?;
+    let concrete = aliases::concrete(service, &|| place, inventory, report)?;
+    let port = find_port(route, raw, concrete, report)?;
     if route.spec.kind == Kind::GrpcRoute && port.protocol() == Some(Protocol::Other) {
         let message = format!(
             "{} leads to port {} of the Service {id}, which says that it does not speak HTTP/2: calls will fail",
@@ -228,6 +227,7 @@ fn resolve_one<'a>(
     }
     Some(Backend {
         service,
+        concrete,
         subset: None,
         port,
         weight,
@@ -241,9 +241,14 @@ fn check_kind(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report
     }
     let (group, kind) = group_and_kind(raw);
     let field = raw.kind.as_ref().or(raw.group.as_ref()).unwrap_or(&raw.name);
-    let group = if group.is_empty() { "core" } else { group };
+    let (field, help) = match &raw.group {
+        Some(field) if is_misnamed_service(raw) => (field, Some(CORE_GROUP_HELP)),
+        _ => (field, None),
+    };
+    let group = shown_group(group);
     let message = format!("a backend can be a Service of the core group, and this is a {kind} of the group {group}");
-    report.add(Diagnostic::error(Code::Unsupported, message).at(route.place_of(field)));
+    let diagnostic = Diagnostic::error(Code::Unsupported, message).at(route.place_of(field));
+    report.add(help.into_iter().fold(diagnostic, Diagnostic::help));
     None
 }
 
@@ -337,7 +342,7 @@ pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
     if !rule.is_managed() {
         return;
     }
-    let place = rule.route.place_of(rule.wire);
+    let place = rule.place_of(rule.wire);
     if rule.wire.value.backend_refs.is_empty() && rule.wire.value.destinations.is_empty() {
         let message = match rule.session {
             Some(_) => "this rule has no backendRefs, so there is nothing to keep a session on",
@@ -373,8 +378,8 @@ pub fn note_draining<'a>(rules: impl Iterator<Item = &'a Rule<'a>>, report: &mut
         .filter(|rule| rule.pins_hosts().is_some())
         .flat_map(|rule| &rule.backends)
         .filter(|backend| backend.service_id().is_some())
-        .filter(|backend| backend.service.metadata.labels.get(DRAINING_LABEL).is_none())
-        .map(|backend| (&backend.service.id, backend.service))
+        .map(|backend| (&backend.concrete.id, backend.concrete))
+        .filter(|(_, service)| service.metadata.labels.get(DRAINING_LABEL).is_none())
         .collect();
     let mut services = services.into_values();
     let Some(first) = services.next() else { return };

@@ -190,7 +190,7 @@ fn too_large(gateway: &Gateway, first: &Placed, cut: &Cut) -> Diagnostic {
         cut.of,
         first.rule.id
     );
-    let place = first.rule.route.place_of(first.rule.wire);
+    let place = first.rule.place_of(first.rule.wire);
     Diagnostic::error(Code::TooLarge, message).at(place).help(help)
 }
 

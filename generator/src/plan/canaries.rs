@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mooring_policy::config;
 
-use super::{Backend, destinations};
+use super::{Backend, classic, destinations};
 use crate::{
     attachment::established,
     canary::{self, Canary},
@@ -21,6 +21,9 @@ use crate::{
         route::{self, HttpRouteSpec},
     },
 };
+
+/// What to do about a policy that is not meant for all rules.
+const SECTION_HELP: &str = "to mean one rule of the route, name it in the sectionName of targetRef";
 
 /// The canary policies of the input, by their targets.
 #[derive(Debug)]
@@ -63,6 +66,17 @@ pub struct Target<'a> {
     pub title: &'a str,
     /// Where it stands.
     pub place: Place,
+    /// Whether requests go to any backend.
+    pub leads_on: bool,
+}
+
+/// The backends of a rule, and those of all rules of its route.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice<'b, 'a> {
+    /// Of the rule.
+    pub own: &'b [Backend<'a>],
+    /// Of all of them, rule by rule.
+    pub all: &'b [Vec<Backend<'a>>],
 }
 
 impl<'a> Canaries<'a> {
@@ -91,10 +105,14 @@ impl<'a> Canaries<'a> {
         &self,
         target: Target,
         session: Option<&SessionPolicy>,
-        backends: &[Backend],
+        choice: Choice,
         report: &mut Report,
     ) -> Option<Applied> {
         let policy = self.of(target, report)?;
+        if !target.leads_on && policy.section.is_none() && choice.all.iter().any(|backends| !backends.is_empty()) {
+            report.add(passed_over(policy, target, "leads to no backend"));
+            return None;
+        }
         if let (Some(session), Some(sticky)) = (session, &policy.sticky) {
             let message = format!(
                 "sticky of {} adds nothing to {}, which has a session policy already: that one binds clients to a pod, and \
@@ -105,7 +123,11 @@ impl<'a> Canaries<'a> {
             let warning = Diagnostic::warning(Code::NoEffect, message).at(sticky.place);
             report.add(warning.with(session.place, "the session policy"));
         }
-        let (config, sound) = config(policy, target, backends, report);
+        let (config, sound) = config(policy, target, choice, report);
+        let spec = &policy.item.spec;
+        if sound && config.is_none() && !spec.rules.is_empty() && spec.sticky.is_none() && policy.section.is_none() {
+            return None;
+        }
         Some(Applied {
             policy: policy.item.id.clone(),
             of_section: policy.section.is_some(),
@@ -191,9 +213,11 @@ fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) -> 
 
 /// What becomes of the routes without a name of a `VirtualService` that is targeted as a whole. Whether any has a name.
 fn check_unnamed(policy: &Canary, route: &Item<HttpRouteSpec>, report: &mut Report) -> bool {
-    let unnamed = || route.spec.rules.iter().filter(|rule| rule.value.name.is_none());
+    let meant = |rule: &route::Rule| !classic::is_of_mesh(rule) && !rule.destinations.is_empty();
+    let rules = || route.spec.rules.iter().filter(|rule| meant(&rule.value));
+    let unnamed = || rules().filter(|rule| rule.value.name.is_none());
     let Some(first) = unnamed().next() else { return true };
-    let all = unnamed().count() == route.spec.rules.len();
+    let all = unnamed().count() == rules().count();
     let diagnostic = if all {
         let message = format!(
             "{} targets {}, and none of its http routes has a name: routes are found in Envoy by their names",
@@ -227,29 +251,42 @@ fn missing(policy: &Canary, similar: Option<&str>, report: &mut Report) {
     report.add(diagnostic.help_similar(similar));
 }
 
-/// What the filter is told about the canaries of a rule, and whether nothing is wrong with it. Backends that the rule does
-/// not have are reported.
-fn config(
-    policy: &Canary,
-    target: Target,
-    backends: &[Backend],
-    report: &mut Report,
-) -> (Option<config::Canary>, bool) {
+/// What is said of a rule for which a policy for the whole route does not hold, or not in full.
+fn passed_over(policy: &Canary, target: Target, reason: &str) -> Diagnostic {
+    let message = format!(
+        "{} targets the whole {} {} and passes over {}, which {reason}",
+        policy.title(),
+        target.kind,
+        target.route,
+        target.title
+    );
+    let note = Diagnostic::note(Code::NoEffect, message).at(target.place);
+    note.with(policy.target.place, "the policy").help(SECTION_HELP)
+}
+
+/// What the filter is told about the canaries of a rule, and whether nothing is wrong with it. Where a policy is for the whole
+/// route, some of its rules may lack a backend; one that no rule has is an error.
+fn config(policy: &Canary, target: Target, choice: Choice, report: &mut Report) -> (Option<config::Canary>, bool) {
     if !policy.sound {
         return (None, false);
     }
     let mut sound = true;
-    let config = policy.config(|rule| match find(policy, rule, backends) {
+    let config = policy.config(|rule| match find(policy, rule, choice.own) {
         Ok(backend) => Some(backend.key()),
         // Its own references lead nowhere, which has been reported.
-        Err(_) if backends.is_empty() => None,
+        Err(_) if choice.own.is_empty() => None,
+        Err((problem, _)) if policy.section.is_none() && any_has(policy, rule, choice.all) => {
+            let reason = format!("{problem}, with the canary rule `{}`", rule.name.value);
+            report.add(passed_over(policy, target, &reason));
+            None
+        }
         Err((problem, place)) => {
             let place = place.unwrap_or(policy.item.place_of(&rule.name));
             let diagnostic = Diagnostic::error(Code::BackendNotFound, format!("{} {problem}", target.title));
             let diagnostic = diagnostic.at(place).with(target.place, "the rule");
             sound = false;
             report.add(if policy.section.is_none() && target.section.is_some() {
-                diagnostic.help("to mean one rule of the route, name it in the sectionName of targetRef")
+                diagnostic.help(SECTION_HELP)
             } else {
                 diagnostic
             });
@@ -259,6 +296,11 @@ fn config(
     // A policy that only keeps sessions adds nothing here.
     let says = !config.rules.is_empty() || config.hash_on.is_some();
     (says.then_some(config), sound)
+}
+
+/// Whether some rule of the route has the backend that a canary rule means.
+fn any_has(policy: &Canary, rule: &CanaryRule, all: &[Vec<Backend>]) -> bool {
+    all.iter().any(|backends| find(policy, rule, backends).is_ok())
 }
 
 type NotFound = (String, Option<Place>);

@@ -98,8 +98,8 @@ pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
             );
             report.add(
                 Diagnostic::warning(Code::Conflicted, message)
-                    .at(placed.rule.route.place_of(placed.rule.wire))
-                    .with(other.rule.route.place_of(other.rule.wire), "the other rule")
+                    .at(placed.rule.place_of(placed.rule.wire))
+                    .with(other.rule.place_of(other.rule.wire), "the other rule")
                     .help("give them different session names, or none: then each rule gets a name of its own"),
             );
         }
@@ -114,7 +114,7 @@ fn age<'a>(placed: &'a Placed) -> (bool, Option<&'a str>) {
 
 fn place(placed: &Placed) -> Place {
     let name = placed.rule.wire.value.name.as_ref();
-    name.map_or(placed.rule.route.place(), |name| placed.rule.route.place_of(name))
+    name.map_or(placed.rule.route.place(), |name| placed.rule.place_of(name))
 }
 
 /// A rule without sessions that has the name of one with sessions.

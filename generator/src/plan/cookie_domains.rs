@@ -22,7 +22,7 @@ pub fn check(gateway: &mut Gateway, report: &mut Report) {
             continue;
         };
         let rule = &placed.rule;
-        let place = session.domain_place.unwrap_or(rule.route.place_of(rule.wire));
+        let place = session.domain_place.unwrap_or(rule.place_of(rule.wire));
         let any = |host: &&VirtualHost| host.hostname == "*";
         let named = placed.virtual_hosts.iter().filter(|host| !any(host));
         let outside = named.filter(|host| !domain::may_set(&host.hostname, domain));
@@ -36,7 +36,7 @@ pub fn check(gateway: &mut Gateway, report: &mut Report) {
                 rule = rule.id
             );
             let error = Diagnostic::error(Code::Invalid, message).at(place);
-            let error = error.with(rule.route.place_of(rule.wire), "the rule");
+            let error = error.with(rule.place_of(rule.wire), "the rule");
             report.add(error.help("name a domain that all host names of the rule are in, or none"));
             report.leave_out(What::Rule, format!("{} on {on}", rule.id));
             placed.refuse();

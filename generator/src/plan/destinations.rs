@@ -1,6 +1,12 @@
 //! The destinations of a `VirtualService`: hosts, ports and subsets, as Istio resolves them.
 
-use super::{Backend, backends};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Backend, Gateways, Workload, aliases, backends,
+    destination_rules::{self, ROOT_NAMESPACE},
+    listeners::Placements,
+};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dns::{CLUSTER_DOMAIN, full_name},
@@ -17,10 +23,37 @@ use crate::{
     },
 };
 
+/// Where the rules of a route are.
+pub struct Callers {
+    /// The ports of the listeners.
+    ports: BTreeSet<u16>,
+    /// The pods of the gateways. Where there is no gateway, pods in the namespace of the route.
+    pods: Vec<Workload>,
+}
+
+impl Callers {
+    /// Those of a route that is on these gateways.
+    pub fn new(route: &Item<HttpRouteSpec>, placements: &Placements, gateways: &Gateways) -> Self {
+        let found = placements.keys().filter_map(|id| gateways.find(true, id));
+        let mut pods: Vec<Workload> = found.filter_map(|(_, gateway)| gateway.workload.clone()).collect();
+        if pods.is_empty() {
+            pods.push(Workload {
+                namespace: route.id.namespace.clone(),
+                labels: BTreeMap::new(),
+            });
+        }
+        Self {
+            ports: placements.values().flatten().map(|host| host.port).collect(),
+            pods,
+        }
+    }
+}
+
 /// The backends of a rule. References that lead nowhere are reported.
 pub fn resolve<'a>(
     route: &'a Item<HttpRouteSpec>,
     rule: &'a route::Rule,
+    callers: &Callers,
     inventory: &'a Inventory,
     report: &mut Report,
 ) -> Vec<Backend<'a>> {
@@ -29,9 +62,27 @@ pub fn resolve<'a>(
     for (position, reference) in rule.destinations.iter().enumerate() {
         let weight = weight(&reference.value, several);
         let destination = &reference.value.destination.value;
-        if let Some(backend) = resolve_one(route, position, destination, weight, inventory, report) {
-            backends::merge(&mut backends, backend);
-        }
+        let Some(service) = find_service(route, &destination.host, inventory, report) else {
+            continue;
+        };
+        let Some(concrete) = aliases::concrete(service, &|| route.place_of(&destination.host), inventory, report)
+        else {
+            continue;
+        };
+        let port = find_port(route, destination, service, concrete, &callers.ports, report);
+        let subset = subset_of(route, destination, service, callers, inventory, report);
+        let (Some(port), Ok(subset)) = (port, subset) else {
+            continue;
+        };
+        let backend = Backend {
+            service,
+            concrete,
+            port,
+            subset,
+            weight,
+            reference: position,
+        };
+        backends::merge(&mut backends, backend);
     }
     backends
 }
@@ -43,28 +94,6 @@ fn weight(reference: &RouteDestination, several: bool) -> u32 {
         Some(weight) => weight.value,
         None => 0,
     }
-}
-
-fn resolve_one<'a>(
-    route: &Item<HttpRouteSpec>,
-    position: usize,
-    raw: &'a Destination,
-    weight: u32,
-    inventory: &'a Inventory,
-    report: &mut Report,
-) -> Option<Backend<'a>> {
-    let service = find_service(route, &raw.host, inventory, report)?;
-    let host = full_name(&raw.host.value, &route.id.namespace);
-    Some(Backend {
-        service,
-        port: find_port(route, raw, service, report)?,
-        subset: match &raw.subset {
-            Some(subset) => Some(find_subset(route, &host, subset, inventory, report)?),
-            None => None,
-        },
-        weight,
-        reference: position,
-    })
 }
 
 fn find_service<'a>(
@@ -115,32 +144,67 @@ pub fn service_of(host: &str, namespace: &str) -> Option<Id> {
     Some(Id::new(namespace, name))
 }
 
+/// The port of a destination: the one that it names, the only one, or that of the listener (istiod: `GetDestinationCluster`).
 fn find_port<'a>(
     route: &Item<HttpRouteSpec>,
     raw: &Destination,
     service: &'a Item<ServiceSpec>,
+    concrete: &'a Item<ServiceSpec>,
+    listeners: &BTreeSet<u16>,
     report: &mut Report,
 ) -> Option<&'a ServicePort> {
     if let Some(wanted) = &raw.port {
-        return backends::port(route, &wanted.value.number, service, report);
+        return backends::port(route, &wanted.value.number, concrete, report);
     }
-    if let [only] = service.spec.ports.as_slice() {
-        return Some(only);
+    let mut listeners = listeners.iter();
+    let number = match (service.spec.ports.as_slice(), listeners.next(), listeners.next()) {
+        ([only], ..) => Some(only.port.value.get()),
+        (_, Some(listener), None) => Some(*listener),
+        _ => None,
+    };
+    let mut ports = concrete.spec.ports.iter();
+    if let Some(port) = ports.find(|port| Some(port.port.value.get()) == number) {
+        return Some(port);
     }
     let problem = "does not have exactly one port, so the destination must name one";
-    report.add(backends::no_port(service, problem).at(route.place_of(&raw.host)));
+    report.add(backends::no_port(concrete, problem).at(route.place_of(&raw.host)));
     None
 }
 
-/// A subset of a host: of any of its `DestinationRule`s, since Istio merges them.
+/// The subset of a destination, if it names one. Where there is no such subset, that is reported.
+fn subset_of<'a>(
+    route: &Item<HttpRouteSpec>,
+    raw: &Destination,
+    service: &Item<ServiceSpec>,
+    callers: &Callers,
+    inventory: &'a Inventory,
+    report: &mut Report,
+) -> Result<Option<&'a Subset>, NotThere> {
+    let Some(wanted) = &raw.subset else { return Ok(None) };
+    let subset = find_subset(route, service, wanted, callers, inventory, report);
+    subset.map(Some).ok_or(NotThere)
+}
+
+/// Something that is named is not there, which has been reported.
+struct NotThere;
+
+/// A subset of a Service: of the `DestinationRule`s that count for one of the gateways, since Istio merges those.
 fn find_subset<'a>(
     route: &Item<HttpRouteSpec>,
-    host: &str,
+    service: &Item<ServiceSpec>,
     wanted: &Field<String>,
+    callers: &Callers,
     inventory: &'a Inventory,
     report: &mut Report,
 ) -> Option<&'a Subset> {
-    let rules: Vec<_> = inventory.destination_rules_of(host).collect();
+    let host = aliases::cluster_host(service);
+    let host = host.as_str();
+    let owner = aliases::owner(service);
+    let pods = callers.pods.iter();
+    let mut rules: Vec<_> = pods
+        .flat_map(|client| destination_rules::of_host(host, &owner, client, inventory))
+        .collect();
+    rules.dedup_by_key(|rule| &rule.id);
     let subsets = || rules.iter().flat_map(|rule| &rule.spec.subsets);
     if let Some(found) = subsets().find(|subset| subset.name.value == wanted.value) {
         return Some(found);
@@ -150,14 +214,20 @@ fn find_subset<'a>(
         return None;
     }
     let names: Vec<&str> = subsets().map(|subset| subset.name.value.as_str()).collect();
+    let unseen: Vec<_> = inventory.destination_rules_for(host).map(|(_, rule)| rule).collect();
     let known = match (rules.is_empty(), names.is_empty()) {
+        (true, _) if !unseen.is_empty() => format!(
+            "no DestinationRule for it counts for the gateway: those do that its own namespace has, or that the namespace {owner} or \
+             {ROOT_NAMESPACE} exports to it"
+        ),
         (true, _) => "the input has no DestinationRule for this host".to_owned(),
         (false, true) => "its DestinationRule has none".to_owned(),
         (false, false) => format!("there are {}", names.join(", ")),
     };
     let message = format!("the host `{host}` has no subset `{}`; {known}", wanted.value);
     let diagnostic = Diagnostic::error(Code::BackendNotFound, message).at(route.place_of(wanted));
-    let diagnostic = rules.iter().fold(diagnostic, |diagnostic, rule| {
+    let shown = if rules.is_empty() { &unseen } else { &rules };
+    let diagnostic = shown.iter().fold(diagnostic, |diagnostic, rule| {
         diagnostic.with(rule.place(), "the DestinationRule")
     });
     report.add(diagnostic.help_similar(similar::find(&wanted.value, names)));

@@ -7,7 +7,7 @@ use mooring_policy::{
     rule::{InvalidConfig, RouteTable},
 };
 
-use super::{Rule, backends, classic, names, session_matches, session_routes};
+use super::{Reach, Rule, backends, classic, names, session_matches, session_routes};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::Inventory,
@@ -19,6 +19,8 @@ use crate::{
 pub struct Draft<'a> {
     /// The rule.
     pub rule: Rule<'a>,
+    /// Where it is, if that is not everywhere its route is.
+    pub reach: Option<Reach>,
     /// What was found.
     pub found: Report,
     /// Whether it should keep sessions or has canaries.
@@ -28,30 +30,35 @@ pub struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// Reports what keeps the rule from having sessions and canaries.
     pub fn check(&mut self, on_gateway: bool, inventory: &Inventory) {
-        let Self { rule, found, .. } = self;
+        let Self { rule, reach, found, .. } = self;
         backends::check_for_sessions(rule, found);
         session_routes::check(rule, inventory, found);
         if rule.is_managed() {
             session_matches::check(rule, found);
         }
-        if on_gateway {
+        if on_gateway && !reach.as_ref().is_some_and(Reach::is_nowhere) {
             classic::check_name(rule, found);
+        }
+        if rule.is_managed()
+            && let Some(doubt) = reach.as_ref().and_then(|reach| reach.doubt(rule))
+        {
+            found.add(doubt);
         }
     }
 
     /// The rule as it can be generated: one with which something is wrong keeps no sessions and has no canaries. Where it was
     /// not to have any, nothing is wrong that would matter.
-    pub fn settle(mut self, report: &mut Report) -> Rule<'a> {
+    pub fn settle(mut self, report: &mut Report) -> (Rule<'a>, Option<Reach>) {
         if !self.concerns_us {
             report.extend_harmless(self.found);
-            return self.rule;
+            return (self.rule, self.reach);
         }
         if !self.found.forbids()
             && self.rule.is_managed()
             && let Err(refusal) = accepted(&self.rule.config(self.rule.name.clone(), vec!["any".to_owned()]))
         {
             let message = format!("the filter would refuse the rule {}: {refusal}", self.rule.id);
-            let place = self.rule.route.place_of(self.rule.wire);
+            let place = self.rule.place_of(self.rule.wire);
             self.found.add(Diagnostic::error(Code::Invalid, message).at(place));
         }
         if self.found.forbids() || self.rule.is_refused() {
@@ -59,7 +66,17 @@ impl<'a> Draft<'a> {
             self.rule.refuse();
         }
         report.extend(self.found);
-        self.rule
+        (self.rule, self.reach)
+    }
+
+    /// Whether Envoy could take it for another rule of its route with the same name. A route of a `VirtualService` that is on other
+    /// proxies has nothing to do with it.
+    fn meets(&self, other: &Self) -> bool {
+        match (&self.reach, &other.reach) {
+            (None, None) => true,
+            (Some(one), None) | (None, Some(one)) => !one.is_nowhere(),
+            (Some(one), Some(other)) => one.meets(other),
+        }
     }
 }
 
@@ -80,17 +97,17 @@ fn accepted(rule: &config::Rule) -> Result<(), InvalidConfig> {
 /// The names of rules are names of objects, and unique in a route (Gateway API: `SectionName`, CEL rule). Of two rules of one
 /// name the later one is left out, or the one that concerns us.
 pub fn check_names(drafts: &mut [Draft]) {
-    let mut first: BTreeMap<String, usize> = BTreeMap::new();
+    let mut seen: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for position in 0..drafts.len() {
-        let Some((rule, concerns_us)) = drafts.get(position).map(|draft| (&draft.rule, draft.concerns_us)) else {
-            continue;
-        };
+        let Some(this) = drafts.get(position) else { continue };
+        let (rule, concerns_us) = (&this.rule, this.concerns_us);
         let Some(name) = &rule.wire.value.name else { continue };
         // Where the filter has nothing to do, the names of a VirtualService are Istio's business.
         let counts = concerns_us || rule.route.spec.kind != Kind::VirtualService;
         let wrong = names::wrong_rule_name(rule).filter(|_| counts);
-        let other = first.get(&name.value).copied();
-        let twice = other.and_then(|other| Some((other, drafts.get(other)?)));
+        let namesakes = seen.get(&name.value).into_iter().flatten();
+        let mut namesakes = namesakes.filter_map(|other| Some((*other, drafts.get(*other)?)));
+        let twice = namesakes.find(|(_, draft)| draft.meets(this));
         let twice = twice.map(|(other, draft)| {
             let victim = if draft.concerns_us && !concerns_us {
                 other
@@ -99,7 +116,7 @@ pub fn check_names(drafts: &mut [Draft]) {
             };
             (victim, names::same_name(rule, &draft.rule), counts || draft.concerns_us)
         });
-        first.entry(name.value.clone()).or_insert(position);
+        seen.entry(name.value.clone()).or_default().push(position);
         if let (Some(diagnostic), Some(draft)) = (wrong, drafts.get_mut(position)) {
             draft.found.add(diagnostic);
         }

@@ -16,6 +16,7 @@ use crate::{
     inventory::{Id, Item},
     kind::Kind,
     left_out::What,
+    visibility,
     wire::gateway::GatewaySpec,
 };
 
@@ -149,6 +150,26 @@ impl<'a> Gateway<'a> {
         }
         report.extend(found);
         sound
+    }
+
+    /// Warns of backends that its pods do not see.
+    pub fn warn_of_hidden(&self, report: &mut Report) {
+        let workload = self.workload.as_ref();
+        let namespace = workload.map_or(&self.item.id.namespace, |workload| &workload.namespace);
+        for placed in self.managed_rules() {
+            for backend in &placed.rule.backends {
+                let Some(place) = visibility::hides(backend.concrete, namespace) else {
+                    continue;
+                };
+                let message = format!(
+                    "the Service {} is not exported to the namespace {namespace}, in which the pods of Gateway {} are: Istio has no \
+                     cluster for it there and answers 503",
+                    backend.concrete.id, self.item.id
+                );
+                let warning = Diagnostic::warning(Code::BackendNotFound, message).at(place);
+                report.add(warning.with(placed.rule.place_of(placed.rule.wire), "the rule"));
+            }
+        }
     }
 
     /// All its objects.

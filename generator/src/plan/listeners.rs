@@ -142,8 +142,7 @@ fn virtual_hosts(
     if named.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let http = |listener: &&Listener| ["HTTP", "HTTPS"].contains(&listener.protocol.value.as_str());
-    let http: Vec<&Listener> = named.into_iter().filter(http).collect();
+    let http: Vec<&Listener> = named.into_iter().filter(|listener| listener.speaks_http()).collect();
     if http.is_empty() {
         return Err("its listener is neither HTTP nor HTTPS");
     }
@@ -244,7 +243,7 @@ pub fn narrower<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
 /// Whether every name that `narrow` stands for is one that `wide` stands for.
 fn covers(wide: &str, narrow: &str) -> bool {
     match wide.strip_prefix('*') {
-        Some(suffix) => narrow == wide || (narrow.ends_with(suffix) && narrow.len() > suffix.len()),
+        Some(suffix) => narrow.ends_with(suffix),
         None => wide == narrow,
     }
 }

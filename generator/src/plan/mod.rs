@@ -11,18 +11,18 @@ use crate::{
     attachment::Attachments,
     diagnostic::{Code, Diagnostic, Report},
     dialect,
-    inventory::{Found, Id, Inventory, Item},
+    inventory::{Found, Id, Inventory},
     kind::Kind,
-    left_out::What,
-    wire::route::HttpRouteSpec,
 };
 
+mod aliases;
 mod backends;
 mod budget;
 mod canaries;
 mod classic;
 mod collisions;
 mod cookie_domains;
+mod destination_rules;
 mod destinations;
 mod draft;
 mod gateway;
@@ -30,22 +30,27 @@ mod listeners;
 mod matches;
 mod names;
 mod namespaces;
+mod reach;
 mod rule;
+mod rules;
 mod services;
 mod session_matches;
 mod session_routes;
 mod whole;
 
+pub use aliases::cluster_host;
 pub use backends::{Backend, DRAINING_LABEL};
 pub use classic::Workload;
+pub use destination_rules::of_host as destination_rules;
 pub use destinations::service_of;
 pub use gateway::{Gateway, HostFilters, Placed};
 pub use listeners::VirtualHost;
-pub use rule::{Refused, Rule, Session};
+pub use rule::{Rule, Session};
 
-use canaries::Target;
 pub use canaries::{Applied, Canaries};
-use draft::Draft;
+use listeners::Placements;
+use reach::Reach;
+use rules::Input;
 use whole::OfRoute;
 
 /// Everything that is to be generated.
@@ -79,23 +84,31 @@ impl<'a> Plan<'a> {
             let mut found = OfRoute::default();
             let placements = found.place(route, inventory);
             let on_gateway = !placements.is_empty();
-            let rules = rules(route, on_gateway, inventory, attachments, &canaries, report);
-            let concerns_us = rules.iter().any(Rule::concerns_us);
+            let input = Input {
+                inventory,
+                attachments,
+                canaries: &canaries,
+                gateways: &gateways,
+            };
+            let rules = rules::of_route(route, &placements, input, report);
+            let concerns_us = rules.iter().any(|(rule, _)| rule.concerns_us());
             let placed = found.report(route, concerns_us, on_gateway, report);
             if concerns_us {
-                needed.extend(whole::needs(route, &rules));
+                needed.extend(whole::needs(route, rules.iter().map(|(rule, _)| rule)));
             }
-            for mut rule in rules {
+            for (mut rule, reach) in rules {
                 routed.extend(backends::all_named(route, &rule.wire.value));
                 if !placed {
                     rule.refuse();
                 }
                 let rule = Arc::new(rule);
                 all_rules.push(rule.clone());
-                for (id, virtual_hosts) in placements.iter().filter(|_| placed && rule.routable) {
-                    if let Some(gateway) = gateways.get_mut(classic, id) {
-                        gateway.place(&rule, virtual_hosts);
-                    }
+                if !placed || !rule.routable {
+                    continue;
+                }
+                match reach {
+                    Some(reach) => gateways.place_parts(&rule, reach),
+                    None => gateways.place(&rule, classic, &placements),
                 }
             }
         }
@@ -112,6 +125,7 @@ impl<'a> Plan<'a> {
             budget::keep(gateway, report);
             collisions::warn_of_cookies(gateway, report);
             session_routes::warn_of_many(gateway, report);
+            gateway.warn_of_hidden(report);
         }
         let placed = gateways.iter().flat_map(|gateway| &gateway.rules);
         backends::note_draining(placed.map(|placed| &*placed.rule), report);
@@ -155,117 +169,33 @@ impl<'a> Gateways<'a> {
         Self { all, positions }
     }
 
-    fn get_mut(&mut self, classic: bool, id: &Id) -> Option<&mut Gateway<'a>> {
-        self.all.get_mut(*self.positions.get(&(classic, id))?)
+    /// A gateway and its position.
+    fn find(&self, classic: bool, id: &Id) -> Option<(usize, &Gateway<'a>)> {
+        let position = *self.positions.get(&(classic, id))?;
+        Some((position, self.all.get(position)?))
     }
-}
 
-/// The rules of a route.
-fn rules<'a>(
-    route: &'a Item<HttpRouteSpec>,
-    on_gateway: bool,
-    inventory: &'a Inventory,
-    attachments: &Attachments,
-    canaries: &Canaries,
-    report: &mut Report,
-) -> Vec<Rule<'a>> {
-    let before = report.errors();
-    let inline = dialect::inline(route, report);
-    if report.errors() > before && inline.iter().flatten().all(|inline| inline.sound) {
-        report.leave_out(What::Annotations, route.name(route.spec.kind));
-    }
-    let mut drafts = Vec::new();
-    for ((index, wire), inline) in route.spec.rules.iter().enumerate().zip(inline) {
-        let mut found = Report::default();
-        if route.spec.kind != Kind::VirtualService {
-            matches::check(route, &wire.value, &mut found);
+    /// Puts a rule wherever its route is.
+    fn place(&mut self, rule: &Arc<Rule<'a>>, classic: bool, placements: &Placements) {
+        for (id, virtual_hosts) in placements {
+            let position = self.positions.get(&(classic, id)).copied();
+            if let Some(gateway) = position.and_then(|position| self.all.get_mut(position)) {
+                gateway.place(rule, virtual_hosts);
+            }
         }
-        let routable = !found.has_errors();
-        let backends = match route.spec.kind {
-            Kind::VirtualService => destinations::resolve(route, &wire.value, inventory, &mut found),
-            _ => backends::resolve(route, &wire.value, inventory, &mut found),
-        };
-        let name = wire.value.name.as_ref().map(|name| name.value.as_str());
-        let id = names::route_id(route.spec.kind, &route.id, name, index);
-        let target = Target {
-            kind: route.spec.kind,
-            route: &route.id,
-            section: name,
-            title: &format!("the rule {id}"),
-            place: route.place_of(wire),
-        };
-        let attached = match &inline {
-            Some(_) => None,
-            None => services::attached(route, wire, &backends, attachments, &mut found),
-        };
-        // Also where the Service is not there, or must not be used.
-        let named = || backends::all_named(route, &wire.value);
-        let meant = inline.is_some() || named().iter().any(|service| attachments.of(service).is_some());
-        let own = match (&inline, &attached) {
-            (Some(inline), _) => Some(inline.policy.clone()),
-            (None, Some(attached)) => attached.session.clone(),
-            (None, None) => None,
-        };
-        let mut of_canary = Report::default();
-        let canary = canaries.apply(target, own.as_ref(), &backends, &mut of_canary);
-        let concerns_us = meant || canary.is_some();
-        // A canary with which something is wrong on this rule costs the rule no sessions of its own.
-        let (canary, wrong) = match canary {
-            Some(canary) if !canary.sound => {
-                of_canary.leave_out(
-                    What::Attachment,
-                    format!("{}/{} on {id}", Kind::CanaryPolicy, canary.policy),
-                );
-                (None, Some(canary))
-            }
-            canary => (canary, None),
-        };
-        report.extend(of_canary);
-        let sticky = canary
-            .as_ref()
-            .and_then(|canary| Some((canary.sticky.clone()?, canary)));
-        let (policy, from) = match (own, sticky) {
-            (None, Some((sticky, canary))) => {
-                let from = (Kind::CanaryPolicy, canary.policy.clone());
-                (Some(sticky), Some(from))
-            }
-            (own, _) => {
-                let from = attached.map(|attached| (attached.policy.kind, attached.policy.id.clone()));
-                (own, from)
-            }
-        };
-        let sound = inline.is_none_or(|inline| inline.sound);
-        let rule = Rule {
-            route,
-            index,
-            wire,
-            name: match route.spec.kind {
-                Kind::VirtualService => name.unwrap_or_default().to_owned(),
-                _ => names::route_name(&route.id, name, index),
-            },
-            session: policy.map(|policy| Session::new(&policy, from, &id, sound)),
-            id,
-            canary,
-            refused: Refused {
-                canary: wrong,
-                ..Refused::default()
-            },
-            routable,
-            backends,
-        };
-        let mut draft = Draft {
-            rule,
-            found,
-            concerns_us,
-        };
-        draft.check(on_gateway, inventory);
-        if !sound {
-            draft.rule.refuse();
-        }
-        drafts.push(draft);
     }
-    draft::check_names(&mut drafts);
-    drafts.into_iter().map(|draft| draft.settle(report)).collect()
+
+    /// Puts a rule where some of its matches are, with these.
+    fn place_parts(&mut self, rule: &Rule<'a>, reach: Reach) {
+        for part in reach.parts() {
+            if let Some(gateway) = self.all.get_mut(part.gateway) {
+                gateway.rules.push(Placed {
+                    rule: Arc::new(rule.with_matches(&part.matches)),
+                    virtual_hosts: part.virtual_hosts,
+                });
+            }
+        }
+    }
 }
 
 /// Policies for Services to which no route leads.

@@ -1,6 +1,6 @@
 //! The names of routes, as Istio makes them, and the names that are ours.
 
-use std::hash::Hasher as _;
+use std::{fmt::Write as _, hash::Hasher as _};
 
 use siphasher::sip::SipHasher24;
 
@@ -31,9 +31,24 @@ pub fn route_name(route: &Id, rule: Option<&str>, index: usize) -> String {
 /// rule has a name, when rules are added before it.
 pub fn route_id(kind: Kind, route: &Id, rule: Option<&str>, index: usize) -> String {
     match rule {
-        Some(name) => format!("{kind}/{route}/{name}"),
+        Some(name) => format!("{kind}/{route}/{}", encoded(name)),
         None => format!("{kind}/{route}#{index}"),
     }
+}
+
+/// A name as part of an identity, which goes into headers and labels: the route of a `VirtualService` may have any text for its
+/// name. Of a name of an object nothing is changed.
+fn encoded(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a text cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 /// How many hexadecimal digits of a hash tell session routes apart.
@@ -68,8 +83,11 @@ pub fn default_session(route_id: &str) -> String {
     format!("mooring-{}", hash(NAME_KEY, route_id))
 }
 
-/// What is to be said about the name of a rule.
+/// What is to be said about the name of a rule. That of a route of a `VirtualService` may be any text.
 pub fn wrong_rule_name(rule: &Rule) -> Option<Diagnostic> {
+    if rule.route.spec.kind == Kind::VirtualService {
+        return None;
+    }
     wrong_name(rule.wire.value.name.as_ref()?, rule.route.origin)
 }
 
@@ -77,7 +95,7 @@ pub fn wrong_rule_name(rule: &Rule) -> Option<Diagnostic> {
 pub fn same_name(rule: &Rule, first: &Rule) -> Diagnostic {
     let place = |rule: &Rule| {
         let name = rule.wire.value.name.as_ref();
-        name.map_or(rule.route.place_of(rule.wire), |name| rule.route.place_of(name))
+        name.map_or(rule.place_of(rule.wire), |name| rule.place_of(name))
     };
     let name = rule.wire.value.name.as_ref().map_or("", |name| &name.value);
     let message = format!("two rules of {} have the name `{name}`", rule.route.title());
@@ -112,6 +130,18 @@ mod tests {
             route_id(Kind::HttpRoute, &route, Some("1"), 0),
             "HTTPRoute/bookinfo/reviews/1"
         );
+    }
+
+    #[test]
+    fn an_id_has_visible_characters_whatever_a_rule_is_called() {
+        let route = Id::new("bookinfo", "reviews");
+        let id = |name| route_id(Kind::VirtualService, &route, Some(name), 0);
+        assert_eq!(id("Reviews_V2.a~b"), "VirtualService/bookinfo/reviews/Reviews_V2.a~b");
+        assert_eq!(
+            id("a b/ü#1;%"),
+            "VirtualService/bookinfo/reviews/a%20b%2F%C3%BC%231%3B%25"
+        );
+        assert_ne!(id("a b"), id("a%20b"));
     }
 
     #[test]

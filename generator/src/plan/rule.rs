@@ -21,10 +21,16 @@ use crate::{
 pub struct Rule<'a> {
     /// The route.
     pub route: &'a Item<HttpRouteSpec>,
-    /// The rule's position in the route.
+    /// The object in which it stands: the route, or a `VirtualService` to which the route delegates.
+    pub written: &'a Item<HttpRouteSpec>,
+    /// Its position there.
+    pub position: usize,
+    /// Its position in the route.
     pub index: usize,
     /// The rule as it is written.
     pub wire: &'a Field<route::Rule>,
+    /// Those of its matches that count: all that it has, or those that are on a gateway.
+    pub matches: Vec<&'a Field<route::Match>>,
     /// The name of the Envoy routes that it becomes.
     pub name: String,
     /// The identity that tokens are bound to.
@@ -80,10 +86,26 @@ impl Session {
 }
 
 impl Rule<'_> {
+    /// The place of something that is written in it.
+    #[must_use]
+    pub fn place_of<F>(&self, field: &Field<F>) -> Place {
+        self.written.place_of(field)
+    }
+
+    /// The same rule with the matches at these positions only.
+    #[must_use]
+    pub fn with_matches(&self, positions: &BTreeSet<usize>) -> Self {
+        let all = self.wire.value.matches.iter().enumerate();
+        let kept = all.filter(|(position, _)| positions.contains(position));
+        Self {
+            matches: kept.map(|(_, one)| one).collect(),
+            ..self.clone()
+        }
+    }
+
     /// The names of the Envoy routes that it becomes: one, or with names on the matches of a `VirtualService` several.
     pub fn envoy_names(&self) -> impl Iterator<Item = String> {
-        let matches = &self.wire.value.matches;
-        let names: BTreeSet<String> = match matches.as_slice() {
+        let names: BTreeSet<String> = match self.matches.as_slice() {
             [] => BTreeSet::from([self.name.clone()]),
             matches => matches.iter().map(|one| self.envoy_name(&one.value)).collect(),
         };
@@ -93,7 +115,7 @@ impl Rule<'_> {
     /// The name of the first of these routes.
     #[must_use]
     pub fn first_envoy_name(&self) -> String {
-        let first = self.wire.value.matches.first();
+        let first = self.matches.first();
         first.map_or_else(|| self.name.clone(), |one| self.envoy_name(&one.value))
     }
 
@@ -163,7 +185,7 @@ impl Rule<'_> {
     /// How many Envoy routes it is in a virtual host, without its session routes.
     #[must_use]
     pub fn route_count(&self) -> usize {
-        self.wire.value.matches.len().max(1)
+        self.matches.len().max(1)
     }
 
     /// How many Envoy routes its session routes are there.

@@ -31,7 +31,7 @@ const TOKEN: &str =
 
 /// Reports the matches of a managed rule with which it cannot keep sessions.
 pub fn check(rule: &Rule, report: &mut Report) {
-    for one in &rule.wire.value.matches {
+    for one in &rule.matches {
         for header in &one.value.headers {
             check_header(rule, header, report);
         }
@@ -41,10 +41,10 @@ pub fn check(rule: &Rule, report: &mut Report) {
 
 fn check_header(rule: &Rule, header: &ValueMatch, report: &mut Report) {
     let name = &header.name.value;
-    let place = rule.route.place_of(&header.name);
+    let place = rule.place_of(&header.name);
     let mut error = |message: String, place: Place, help: &str| {
         let error = Diagnostic::error(Code::Invalid, message).at(place);
-        let error = error.with(rule.route.place_of(rule.wire), "the rule");
+        let error = error.with(rule.place_of(rule.wire), "the rule");
         report.add(error.help(help));
     };
     if name.to_ascii_lowercase().starts_with(HEADER_PREFIX) {
@@ -71,7 +71,7 @@ fn check_header(rule: &Rule, header: &ValueMatch, report: &mut Report) {
                 ValueMatchType::Present => (format!("the header `{name}`"), place),
                 _ => (
                     format!("`{}` of the header `{name}`", header.value.value),
-                    rule.route.place_of(&header.value),
+                    rule.place_of(&header.value),
                 ),
             };
             let message = format!(
@@ -100,8 +100,8 @@ fn check_room(rule: &Rule, one: &Match, report: &mut Report) {
         one.headers.len(),
         MAX_HEADERS.saturating_sub(1)
     );
-    let error = Diagnostic::error(Code::Unsupported, message).at(rule.route.place_of(&last.name));
-    report.add(error.with(rule.route.place_of(rule.wire), "the rule"));
+    let error = Diagnostic::error(Code::Unsupported, message).at(rule.place_of(&last.name));
+    report.add(error.with(rule.place_of(rule.wire), "the rule"));
 }
 
 /// Whether it may depend on the session's cookie if a `cookie` header is matched.
@@ -145,7 +145,7 @@ pub fn forwarded(gateway: &Gateway, report: &mut Report) -> BTreeSet<String> {
     let mut matching: BTreeMap<(&VirtualHost, String), Vec<(&Placed, &ValueMatch)>> = BTreeMap::new();
     for placed in &gateway.rules {
         let mut seen = BTreeSet::new();
-        let matches = placed.rule.wire.value.matches.iter();
+        let matches = placed.rule.matches.iter();
         for header in matches.flat_map(|one| &one.value.headers) {
             let name = header.name.value.to_ascii_lowercase();
             if !seen.insert(name.clone()) {
@@ -179,8 +179,8 @@ pub fn forwarded(gateway: &Gateway, report: &mut Report) -> BTreeSet<String> {
              the header `{}`, and Envoy could choose it if the token were taken out",
             rule.id, other.rule.id, header.name.value
         );
-        let warning = Diagnostic::warning(Code::Accepted, message).at(rule.route.place_of(rule.wire));
-        report.add(warning.with(other.rule.route.place_of(&header.name), "this match"));
+        let warning = Diagnostic::warning(Code::Accepted, message).at(rule.place_of(rule.wire));
+        report.add(warning.with(other.rule.place_of(&header.name), "this match"));
         ids.insert(rule.id.clone());
     }
     ids

@@ -37,7 +37,7 @@ pub fn check(rule: &Rule, inventory: &Inventory, report: &mut Report) {
         "the {} {} has the name of the session routes of the rule {}, which would replace it",
         kind, other.id, rule.id
     );
-    let diagnostic = Diagnostic::error(Code::Duplicate, message).at(rule.route.place_of(rule.wire));
+    let diagnostic = Diagnostic::error(Code::Duplicate, message).at(rule.place_of(rule.wire));
     let diagnostic = diagnostic.with(other.place(), "the other route");
     report.add(diagnostic.help("give that route a name that does not begin with `mooring-`"));
 }

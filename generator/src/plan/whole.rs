@@ -60,13 +60,13 @@ impl OfRoute {
 }
 
 /// What a route with sessions or canaries needs.
-pub fn needs(route: &Item<HttpRouteSpec>, rules: &[Rule]) -> Vec<(Kind, Id)> {
+pub fn needs<'r>(route: &Item<HttpRouteSpec>, rules: impl Iterator<Item = &'r Rule<'r>>) -> Vec<(Kind, Id)> {
     let namespace = &route.id.namespace;
     let parents = route.spec.parent_refs.iter();
     let parents = parents.filter_map(|parent| listeners::gateway(&parent.value, namespace));
     let classic = route.spec.gateways.iter();
     let classic = classic.filter_map(|name| classic::gateway(&name.value, namespace));
-    let rules = rules.iter().filter(|rule| rule.concerns_us());
+    let rules = rules.filter(|rule| rule.concerns_us());
     let services = rules.flat_map(|rule| &rule.backends).filter_map(Backend::service_id);
     let mut needs = vec![(route.spec.kind, route.id.clone())];
     needs.extend(parents.map(|id| (Kind::Gateway, id)));

@@ -57,6 +57,11 @@ fn on_rules(policy: &Canary, index: &Index) -> Vec<(String, Condition)> {
 
 fn reaches(policy: &Canary, rule: &Rule) -> bool {
     let name = rule.wire.value.name.as_ref().map(|name| &name.value);
+    // A policy for the whole route passes over rules that lead to no backend, or to none of its own.
+    let applied = rule.canary.is_some() || rule.refused.canary.is_some();
+    if policy.section.is_none() && !applied {
+        return false;
+    }
     match &policy.section {
         Some(section) => name == Some(&section.value),
         // What has no name cannot be found in Envoy.

@@ -60,6 +60,12 @@ impl GatewaySpec {
 }
 
 impl Listener {
+    /// Whether a gateway routes what comes in on it as HTTP.
+    #[must_use]
+    pub fn speaks_http(&self) -> bool {
+        ["HTTP", "HTTPS"].contains(&self.protocol.value.as_str())
+    }
+
     /// A listener with these fields and no others.
     pub(super) fn new(
         name: Field<String>,

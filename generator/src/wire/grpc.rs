@@ -100,6 +100,7 @@ impl From<GrpcRouteSpec> for HttpRouteSpec {
             hostnames: spec.hostnames,
             rules: spec.rules.into_iter().map(|rule| map(rule, Rule::from)).collect(),
             gateways: Vec::new(),
+            export_to: Vec::new(),
         }
     }
 }
@@ -136,6 +137,7 @@ impl From<GrpcMatch> for Match {
             method: None,
             grpc: one.method,
             name: None,
+            scope: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    Any, Field, OptionalField, Pairs, Port,
+    Field, OptionalField, Pairs, Port,
     gateway::{GatewaySpec, Listener},
     list, nullable,
     service::{ServicePort, ServiceSpec},
@@ -39,7 +39,42 @@ pub struct Server {
     #[serde(default, deserialize_with = "list")]
     pub hosts: Vec<Field<String>>,
     /// `tls`.
-    pub tls: OptionalField<Any>,
+    pub tls: OptionalField<ServerTls>,
+}
+
+/// The protocols that are HTTP without TLS to Istio, in lower case (istiod: `protocol.Instance.IsHTTP`).
+const HTTP: [&str; 5] = ["grpc", "grpc-web", "http", "http_proxy", "http2"];
+
+impl Server {
+    /// Its protocol as a listener of Gateway API has it: `HTTP` is everything that Istio routes as HTTP, `HTTPS` what it routes as HTTP
+    /// behind TLS (istiod: `IsHTTPServer`).
+    fn protocol(&self) -> Field<String> {
+        let written = &self.port.protocol;
+        let lower = written.value.to_ascii_lowercase();
+        let mode = self.tls.as_ref().and_then(|tls| tls.value.passed_through());
+        match (lower.as_str(), mode) {
+            (lower, _) if HTTP.contains(&lower) => written.put("HTTP".to_owned()),
+            ("https", None) => written.put("HTTPS".to_owned()),
+            ("https", Some(mode)) => written.put(format!("HTTPS ({mode})")),
+            _ => written.clone(),
+        }
+    }
+}
+
+/// `tls` of a server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerTls {
+    /// `mode`.
+    pub mode: Option<String>,
+}
+
+impl ServerTls {
+    /// The mode, if the gateway sees no HTTP in it, since it leaves TLS to others (istiod: `IsPassThroughServer`).
+    fn passed_through(&self) -> Option<&str> {
+        let mode = self.mode.as_deref();
+        mode.filter(|mode| ["PASSTHROUGH", "AUTO_PASSTHROUGH"].contains(mode))
+    }
 }
 
 /// The port of a server.
@@ -61,6 +96,20 @@ pub struct DestinationRuleSpec {
     /// `subsets`.
     #[serde(default, deserialize_with = "list")]
     pub subsets: Vec<Subset>,
+    /// `exportTo`.
+    #[serde(default, deserialize_with = "list")]
+    pub export_to: Vec<Field<String>>,
+    /// `workloadSelector`: the pods for which it counts. None: all.
+    pub workload_selector: Option<WorkloadSelector>,
+}
+
+/// A selector of pods.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadSelector {
+    /// `matchLabels`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub match_labels: Pairs,
 }
 
 /// A subset: the pods with these labels.
@@ -84,6 +133,9 @@ pub struct ServiceEntrySpec {
     /// `ports`.
     #[serde(default, deserialize_with = "list")]
     pub ports: Vec<EntryPort>,
+    /// `exportTo`.
+    #[serde(default, deserialize_with = "list")]
+    pub export_to: Vec<Field<String>>,
 }
 
 /// A port of a `ServiceEntry`.
@@ -110,6 +162,7 @@ impl ServiceEntrySpec {
             external_name: None,
             session_affinity: None,
             external_host: Some(host.clone()),
+            export_to: self.export_to.clone(),
         })
     }
 }
@@ -121,13 +174,15 @@ impl From<IstioGatewaySpec> for GatewaySpec {
             .iter()
             .map(|(name, value)| (name.value.clone(), value.value.clone()));
         let selector: BTreeMap<String, String> = labels.collect();
-        let tls = spec.servers.iter().find_map(|server| server.tls.clone());
+        let tls = spec.servers.iter().find_map(|server| server.tls.as_ref());
+        let tls = tls.map(|tls| tls.put(serde::de::IgnoredAny));
         let listeners = spec.servers.into_iter().flat_map(|server| {
+            let protocol = server.protocol();
             let Server { name, port, hosts, .. } = server;
             hosts.into_iter().map(move |host| {
                 let name = name.clone().unwrap_or_else(|| host.put(String::new()));
                 let at = host.at;
-                let listener = Listener::new(name, host, port.number.clone(), port.protocol.clone());
+                let listener = Listener::new(name, host, port.number.clone(), protocol.clone());
                 Field { value: listener, at }
             })
         });

@@ -8,7 +8,7 @@ use super::{
     grpc::GrpcMethod,
     list, nullable,
     policy::SessionPersistence,
-    virtual_service::{OnlyIstio, RouteDestination},
+    virtual_service::{OnlyIstio, RouteDestination, Scope},
 };
 use crate::kind::Kind;
 
@@ -33,6 +33,9 @@ pub struct HttpRouteSpec {
     /// In a `VirtualService`: `gateways`.
     #[serde(skip)]
     pub gateways: Vec<Field<String>>,
+    /// In a `VirtualService`: `exportTo`.
+    #[serde(skip)]
+    pub export_to: Vec<Field<String>>,
 }
 
 fn http_route() -> Kind {
@@ -114,6 +117,9 @@ pub struct Match {
     /// In a `VirtualService`: `name`.
     #[serde(skip)]
     pub name: OptionalField<String>,
+    /// In a `VirtualService`: on which proxies it is.
+    #[serde(skip)]
+    pub scope: Option<Box<Scope>>,
 }
 
 impl Match {

@@ -24,6 +24,9 @@ pub struct ServiceSpec {
     /// The host that it stands for, if it is one of a `ServiceEntry`.
     #[serde(skip)]
     pub external_host: OptionalField<String>,
+    /// `exportTo` of that `ServiceEntry`.
+    #[serde(skip)]
+    pub export_to: Vec<Field<String>>,
 }
 
 /// One port of a Service.

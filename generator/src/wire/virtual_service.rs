@@ -7,7 +7,7 @@
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Any, Field, OptionalField,
+    Any, Field, OptionalField, Pairs,
     canary::Destination,
     list, nullable,
     route::{HttpRouteSpec, Match, Method, PathMatch, PathMatchType, Rule, ValueMatch, ValueMatchType},
@@ -33,9 +33,9 @@ pub struct VirtualServiceSpec {
     /// `tcp`: likewise.
     #[serde(rename = "tcp")]
     _tcp: Option<Any>,
-    /// `exportTo`: Istio's business.
-    #[serde(rename = "exportTo")]
-    _export_to: Option<Any>,
+    /// `exportTo`. Empty: every namespace.
+    #[serde(default, deserialize_with = "list")]
+    pub export_to: Vec<Field<String>>,
 }
 
 /// One http route.
@@ -90,13 +90,37 @@ pub struct HttpMatch {
     pub query_params: Matches,
     pub scheme: OptionalField<Any>,
     pub authority: OptionalField<Any>,
-    pub port: OptionalField<Any>,
-    pub source_labels: OptionalField<Any>,
-    pub gateways: OptionalField<Any>,
+    pub port: OptionalField<u32>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub source_labels: Pairs,
+    #[serde(default, deserialize_with = "list")]
+    pub gateways: Vec<Field<String>>,
     pub ignore_uri_case: OptionalField<Any>,
     pub without_headers: OptionalField<Any>,
-    pub source_namespace: OptionalField<Any>,
+    pub source_namespace: OptionalField<String>,
     pub stat_prefix: OptionalField<Any>,
+}
+
+/// On which proxies a match is (istiod: `sourceMatchHTTP`). Nothing: on all of them.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// `gateways`. Where there are any, the labels and the namespace do not count.
+    pub gateways: Vec<Field<String>>,
+    /// `sourceLabels`.
+    pub source_labels: Pairs,
+    /// `sourceNamespace`.
+    pub source_namespace: OptionalField<String>,
+    /// `port`.
+    pub port: OptionalField<u32>,
+}
+
+impl Scope {
+    fn is_everywhere(&self) -> bool {
+        self.gateways.is_empty()
+            && self.source_labels.iter().next().is_none()
+            && self.source_namespace.is_none()
+            && self.port.is_none()
+    }
 }
 
 /// How a text is compared. Nothing: it must be there.
@@ -159,6 +183,7 @@ impl From<VirtualServiceSpec> for HttpRouteSpec {
                 })
                 .collect(),
             gateways: spec.gateways,
+            export_to: spec.export_to,
         }
     }
 }
@@ -198,7 +223,8 @@ impl From<HttpRoute> for Rule {
             });
         }
         Self {
-            name: route.name,
+            // Istio takes an empty name for none.
+            name: route.name.filter(|name| !name.value.is_empty()),
             matches,
             filters: Vec::new(),
             backend_refs: Vec::new(),
@@ -216,12 +242,8 @@ impl HttpMatch {
         let others = [
             ("`scheme`", &self.scheme),
             ("`authority`", &self.authority),
-            ("`port`", &self.port),
-            ("`sourceLabels`", &self.source_labels),
-            ("`gateways`", &self.gateways),
             ("`ignoreUriCase`", &self.ignore_uri_case),
             ("`withoutHeaders`", &self.without_headers),
-            ("`sourceNamespace`", &self.source_namespace),
             ("`statPrefix`", &self.stat_prefix),
         ];
         let others = others.into_iter();
@@ -249,13 +271,20 @@ impl HttpMatch {
             }
             known
         });
+        let scope = Scope {
+            gateways: self.gateways,
+            source_labels: self.source_labels,
+            source_namespace: self.source_namespace.filter(|namespace| !namespace.value.is_empty()),
+            port: self.port.filter(|port| port.value != 0),
+        };
         let one = Match {
             path,
             headers: self.headers.convert(),
             query_params: self.query_params.convert(),
             method,
             grpc: None,
-            name: self.name,
+            name: self.name.filter(|name| !name.value.is_empty()),
+            scope: (!scope.is_everywhere()).then(|| Box::new(scope)),
         };
         (one, left)
     }

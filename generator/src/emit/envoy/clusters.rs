@@ -42,7 +42,7 @@ pub fn clusters(plan: &Plan, inventory: &Inventory, report: &mut Report) -> Vec<
     backends
         .iter()
         .map(|(name, backend)| {
-            let id = &backend.service.id;
+            let id = &backend.concrete.id;
             let slices = slices.get(&(id.namespace.as_str(), id.name.as_str()));
             // Where nobody says what is spoken, istiod lets Envoy find out: what a GRPCRoute leads to speaks HTTP/2.
             let http2 = match backend.port.protocol() {
@@ -85,14 +85,14 @@ fn cluster(
     inventory: &Inventory,
     report: &mut Report,
 ) -> Value {
-    let drains = backend.service.metadata.labels.get(DRAINING_LABEL).is_some();
+    let drains = backend.concrete.metadata.labels.get(DRAINING_LABEL).is_some();
     let endpoints = endpoints(backend, drains, slices, inventory, report);
     if endpoints.is_empty() && !report.has_errors() {
         let message = format!(
             "the Service {} has no endpoint on port {}: no EndpointSlice in the input has one that is ready",
-            backend.service.id, backend.port.port.value
+            backend.concrete.id, backend.port.port.value
         );
-        report.add(Diagnostic::warning(Code::BackendNotFound, message).at(backend.service.place()));
+        report.add(Diagnostic::warning(Code::BackendNotFound, message).at(backend.concrete.place()));
     }
     let lb_endpoints: Vec<Value> = endpoints.into_iter().map(lb_endpoint).collect();
     json!({

@@ -84,7 +84,7 @@ fn check_rule(rule: &Rule, report: &mut Report) {
             .spec
             .service_type
             .as_ref()
-            .filter(|kind| kind.value == "ExternalName")
+            .filter(|kind| kind.value == "ExternalName" && std::ptr::eq(backend.service, backend.concrete))
         {
             unsupported("a Service of type ExternalName", backend.service.place_of(kind));
         }

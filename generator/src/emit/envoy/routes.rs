@@ -53,8 +53,8 @@ pub fn virtual_hosts(gateway: &Gateway, port: u16) -> Vec<Value> {
 
 /// The routes of a rule: one for each match, and where it has session routes one for each backend as well.
 fn candidates<'a>(rule: &'a Rule<'a>, everything: &'a Match) -> Vec<Candidate<'a>> {
-    let matches = rule.wire.value.matches.iter().map(|one| &one.value);
-    let matches = matches.chain(rule.wire.value.matches.is_empty().then_some(everything));
+    let matches = rule.matches.iter().map(|one| &one.value);
+    let matches = matches.chain(rule.matches.is_empty().then_some(everything));
     let backends = rule.backends.iter().filter(|_| rule.has_session_routes());
     let targets: Vec<Option<&Backend>> = backends.map(Some).chain([None]).collect();
     let candidate = |one: &'a Match, backend: Option<&'a Backend<'a>>| Candidate {

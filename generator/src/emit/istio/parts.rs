@@ -20,7 +20,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
     left_out::What,
-    plan::{Gateway, Placed, VirtualHost},
+    plan::{Gateway, Placed, VirtualHost, Workload},
 };
 
 /// The key of the hash that spreads virtual hosts over parts. It is no secret; another one would only move patches.
@@ -50,7 +50,7 @@ pub fn split<'g>(gateway: &'g Gateway, routes: &Routes, options: &Options) -> Ve
         Piece::new(&host.name(), vec![patch], BTreeSet::new(), rules)
     });
     let with_routes = gateway.managed_rules().filter(|placed| has_raw_routes(placed));
-    let of_rules = with_routes.map(|placed| Piece::of_rule(placed, routes, options.version));
+    let of_rules = with_routes.map(|placed| Piece::of_rule(placed, gateway.workload.as_ref(), routes, options.version));
     let pieces: Vec<Piece> = of_hosts.chain(of_rules).collect();
     let count = count(&pieces);
     let mut parts: Vec<Vec<Piece>> = Vec::new();
@@ -111,11 +111,12 @@ fn count(pieces: &[Piece]) -> usize {
 
 impl<'a> Piece<'a> {
     /// The routes of a rule in all its virtual hosts.
-    fn of_rule(placed: &'a Placed, routes: &Routes, version: IstioVersion) -> Self {
+    fn of_rule(placed: &'a Placed, pods: Option<&Workload>, routes: &Routes, version: IstioVersion) -> Self {
         let patches = placed
             .virtual_hosts
             .iter()
-            .flat_map(|host| routes.patches(&placed.rule, host))
+            .filter_map(|host| pods.map(|pods| routes.patches(&placed.rule, host, pods)))
+            .flatten()
             .collect();
         let id = placed.rule.id.as_str();
         Self::new(id, patches, references(placed, version), BTreeSet::from([id]))
@@ -146,8 +147,9 @@ impl<'a> Piece<'a> {
 /// Takes sessions and canaries from rules whose patches cannot be stored, however they are split.
 pub fn keep(gateway: &mut Gateway, routes: &Routes, version: IstioVersion, report: &mut Report) {
     let on = gateway.item.name(Kind::Gateway);
+    let pods = gateway.workload.as_ref();
     for placed in gateway.rules.iter_mut().filter(|placed| has_raw_routes(placed)) {
-        let size = Piece::of_rule(placed, routes, version).size;
+        let size = Piece::of_rule(placed, pods, routes, version).size;
         if size <= size::STORABLE {
             continue;
         }
@@ -158,7 +160,7 @@ pub fn keep(gateway: &mut Gateway, routes: &Routes, version: IstioVersion, repor
             size::mebibytes(size),
             size::mebibytes(size::STORABLE)
         );
-        let diagnostic = Diagnostic::error(Code::TooLarge, message).at(rule.route.place_of(rule.wire));
+        let diagnostic = Diagnostic::error(Code::TooLarge, message).at(rule.place_of(rule.wire));
         report.add(diagnostic.help("give the rule fewer backends, host names or matches"));
         report.leave_out(What::Rule, format!("{} on {on}", rule.id));
         placed.refuse();

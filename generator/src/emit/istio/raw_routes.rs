@@ -13,7 +13,7 @@ use crate::{
     dns::full_name,
     document::RawObjects,
     inventory::Inventory,
-    plan::{Backend, Rule, VirtualHost, service_of},
+    plan::{Backend, Rule, VirtualHost, Workload, cluster_host, destination_rules, service_of},
 };
 
 mod filters;
@@ -24,6 +24,15 @@ mod retries;
 use filters::filters;
 use headers::{authority_of, headers_to_add, headers_to_remove};
 use retries::retry_policy;
+
+/// Where a route is written.
+#[derive(Clone, Copy)]
+struct At<'p> {
+    /// The port of the listener.
+    port: u16,
+    /// The pods of the gateway.
+    pods: &'p Workload,
+}
 
 /// What has to be looked up to write a route.
 pub struct Routes<'a, 's> {
@@ -37,8 +46,9 @@ impl<'a, 's> Routes<'a, 's> {
         Self { inventory, raw }
     }
 
-    /// The patches that insert the session routes of a rule into a virtual host.
-    pub fn patches(&self, rule: &Rule, host: &VirtualHost) -> Vec<Value> {
+    /// The patches that insert the session routes of a rule into a virtual host of these pods.
+    pub fn patches(&self, rule: &Rule, host: &VirtualHost, pods: &Workload) -> Vec<Value> {
+        let place = At { port: host.port, pods };
         let object = self.raw.find("VirtualService", rule.route);
         let user = object
             .pointer(&format!("/spec/http/{}", rule.index))
@@ -47,16 +57,16 @@ impl<'a, 's> Routes<'a, 's> {
         let routes = rule
             .backends
             .iter()
-            .flat_map(|backend| self.routes(rule, backend, user, host.port));
+            .flat_map(|backend| self.routes(rule, backend, user, place));
         routes
             .map(|route| route_patch("HTTP_ROUTE", "INSERT_BEFORE", &before, &route))
             .collect()
     }
 
     /// The routes to one backend: one, or where the path is rewritten one for each way to match it.
-    fn routes(&self, rule: &Rule, backend: &Backend, user: &Value, listener: u16) -> Vec<Value> {
+    fn routes(&self, rule: &Rule, backend: &Backend, user: &Value, place: At) -> Vec<Value> {
         let key = session_key(&rule.id, &backend.key());
-        let mut route = self.route(rule, backend, user, listener);
+        let mut route = self.route(rule, backend, user, place);
         let header = json!({ "name": BACKEND_HEADER, "string_match": { "exact": key } });
         let with_key = |mut one: matches::Match| {
             let headers = one.entry("headers").or_insert_with(|| json!([]));
@@ -79,7 +89,7 @@ impl<'a, 's> Routes<'a, 's> {
     }
 
     /// The route without what it matches.
-    fn route(&self, rule: &Rule, backend: &Backend, user: &Value, listener: u16) -> Value {
+    fn route(&self, rule: &Rule, backend: &Backend, user: &Value, place: At) -> Value {
         let destination = user
             .pointer(&format!("/route/{}", backend.reference))
             .unwrap_or(&Value::Null);
@@ -89,7 +99,7 @@ impl<'a, 's> Routes<'a, 's> {
         let authority = authority.or_else(|| levels.iter().flatten().find_map(|headers| authority_of(headers)));
         let timeout = text(user, "timeout").unwrap_or("0s");
         let port = destination.pointer("/destination/port/number").and_then(Value::as_u64);
-        let hash = self.hash_policy(backend, port);
+        let hash = self.hash_policy(backend, port, place.pods);
         let action = json!({
             "cluster": backend.cluster(),
             "hash_policy": hash.as_ref().map(|policy| [policy]),
@@ -100,7 +110,7 @@ impl<'a, 's> Routes<'a, 's> {
                 "pattern": { "regex": regex.get("match") },
                 "substitution": regex.get("rewrite"),
             })),
-            "request_mirror_policies": self.mirrors(rule, user, listener),
+            "request_mirror_policies": self.mirrors(rule, user, place.port),
             "retry_policy": retry_policy(user.get("retries"), hash.is_some()),
             "timeout": timeout,
         });
@@ -150,26 +160,24 @@ impl<'a, 's> Routes<'a, 's> {
         let host = full_name(text(destination, "host")?, &rule.route.id.namespace);
         let subset = text(destination, "subset").unwrap_or("");
         let named = destination.pointer("/port/number").and_then(Value::as_u64);
-        let port = named.or_else(|| self.only_port(&host)).unwrap_or(listener.into());
-        Some(format!("outbound|{port}|{subset}|{host}"))
-    }
-
-    /// The port of a Service that has one only.
-    fn only_port(&self, host: &str) -> Option<u64> {
         // A full name needs no namespace.
-        let internal = || self.inventory.services.get(&service_of(host, "")?);
-        let service = self.inventory.external_service(host).or_else(internal)?;
-        match service.spec.ports.as_slice() {
-            [only] => Some(only.port.value.get().into()),
+        let internal = || self.inventory.services.get(&service_of(&host, "")?);
+        let service = self.inventory.external_service(&host).or_else(internal);
+        let only = match service.map(|service| service.spec.ports.as_slice()) {
+            Some([only]) => Some(only.port.value.get().into()),
             _ => None,
-        }
+        };
+        let port = named.or(only).unwrap_or(listener.into());
+        let host = service.map_or(host, cluster_host);
+        Some(format!("outbound|{port}|{subset}|{host}"))
     }
 
     /// How the `DestinationRule`s of a backend balance by consistent hashing: those of its subset first, and those of its port
     /// before others. As in istiod, the port is one that the destination names.
-    fn hash_policy(&self, backend: &Backend, port: Option<u64>) -> Option<Value> {
+    fn hash_policy(&self, backend: &Backend, port: Option<u64>, pods: &Workload) -> Option<Value> {
         let host = backend.host();
-        self.inventory.destination_rules_of(&host).find_map(|item| {
+        let rules = destination_rules(&host, &backend.service.id.namespace, pods, self.inventory);
+        rules.into_iter().find_map(|item| {
             let rule = self.raw.find("DestinationRule", item);
             let subsets = rule
                 .pointer("/spec/subsets")

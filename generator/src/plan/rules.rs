@@ -1,0 +1,259 @@
+//! The rules of a route: what is read of each, and which sessions and canaries it has.
+
+use super::{
+    Backend, Canaries, Gateways, Rule, Session, backends,
+    canaries::{Applied, Choice, Target},
+    destinations::{self, Callers},
+    draft::{self, Draft},
+    listeners::Placements,
+    matches, names,
+    reach::Reach,
+    rule::Refused,
+    services,
+};
+use crate::{
+    attachment::Attachments,
+    diagnostic::Report,
+    dialect::{self, Inline},
+    inventory::{Id, Inventory, Item},
+    kind::Kind,
+    left_out::What,
+    session::SessionPolicy,
+    wire::{
+        Field,
+        route::{self, HttpRouteSpec},
+    },
+};
+
+/// What rules are made of.
+#[derive(Clone, Copy)]
+pub struct Input<'i, 'a> {
+    /// The objects.
+    pub inventory: &'a Inventory,
+    /// The policies of Services.
+    pub attachments: &'i Attachments<'i>,
+    /// The policies of routes.
+    pub canaries: &'i Canaries<'a>,
+    /// The gateways.
+    pub gateways: &'i Gateways<'a>,
+}
+
+/// A rule as it is written.
+struct Written<'a> {
+    /// The route.
+    route: &'a Item<HttpRouteSpec>,
+    /// The object in which it stands.
+    item: &'a Item<HttpRouteSpec>,
+    /// Its position there.
+    position: usize,
+    /// Its position in the route.
+    index: usize,
+    /// What is written.
+    wire: &'a Field<route::Rule>,
+    /// What identifies it.
+    id: String,
+}
+
+/// The rules of a route, each with where it is, if that is not everywhere the route is.
+pub fn of_route<'a>(
+    route: &'a Item<HttpRouteSpec>,
+    placements: &Placements,
+    input: Input<'_, 'a>,
+    report: &mut Report,
+) -> Vec<(Rule<'a>, Option<Reach>)> {
+    let before = report.errors();
+    let mut inline = dialect::inline(route, report).into_iter();
+    if report.errors() > before && inline.as_slice().iter().flatten().all(|inline| inline.sound) {
+        report.leave_out(What::Annotations, route.name(route.spec.kind));
+    }
+    let written = written(route);
+    let callers = Callers::new(route, placements, input.gateways);
+    let resolved: Vec<(Vec<Backend>, Report)> = written
+        .iter()
+        .map(|one| one.backends(&callers, input.inventory))
+        .collect();
+    let (all, reports): (Vec<Vec<Backend>>, Vec<Report>) = resolved.into_iter().unzip();
+    let mut drafts = Vec::new();
+    for ((one, backends), mut found) in written.into_iter().zip(&all).zip(reports) {
+        let choice = Choice {
+            own: backends,
+            all: &all,
+        };
+        let routable = one.is_routable(&mut found);
+        let mut policies = one.policies(inline.next().flatten(), choice, input, &mut found, report);
+        let concerns_us = policies.concern_us;
+        let sound = policies.sound;
+        let reach = match route.spec.kind {
+            Kind::VirtualService => Reach::new(&one.wire.value, one.item, placements, input.gateways, input.inventory),
+            _ => None,
+        };
+        let session = policies.session.take();
+        let session = session.map(|(policy, from)| Session::new(&policy, from, &one.id, sound));
+        let mut draft = Draft {
+            rule: one.rule(session, policies, routable, backends.clone()),
+            reach,
+            found,
+            concerns_us,
+        };
+        draft.check(!placements.is_empty(), input.inventory);
+        if !sound {
+            draft.rule.refuse();
+        }
+        drafts.push(draft);
+    }
+    draft::check_names(&mut drafts);
+    drafts.into_iter().map(|draft| draft.settle(report)).collect()
+}
+
+/// The rules of a route in their order.
+fn written(route: &Item<HttpRouteSpec>) -> Vec<Written<'_>> {
+    let rules = route.spec.rules.iter().enumerate();
+    rules
+        .map(|(index, wire)| {
+            let name = wire.value.name.as_ref().map(|name| name.value.as_str());
+            Written {
+                route,
+                item: route,
+                position: index,
+                index,
+                wire,
+                id: names::route_id(route.spec.kind, &route.id, name, index),
+            }
+        })
+        .collect()
+}
+
+/// The policies that hold for a rule.
+struct Policies {
+    /// How its sessions are kept, and the policy that says so, unless the rule itself does.
+    session: Option<(SessionPolicy, Option<(Kind, Id)>)>,
+    /// The canary policy.
+    canary: Option<Applied>,
+    /// The canary policy that would hold, were nothing wrong with it on this rule.
+    wrong: Option<Applied>,
+    /// Whether any policy is about the rule.
+    concern_us: bool,
+    /// Whether nothing is wrong with what the rule itself says.
+    sound: bool,
+}
+
+impl<'a> Written<'a> {
+    fn name(&self) -> Option<&'a str> {
+        self.wire.value.name.as_ref().map(|name| name.value.as_str())
+    }
+
+    /// Its backends, and what is wrong with the references to them.
+    fn backends(&self, callers: &Callers, inventory: &'a Inventory) -> (Vec<Backend<'a>>, Report) {
+        let mut found = Report::default();
+        let wire = &self.wire.value;
+        let backends = match self.route.spec.kind {
+            Kind::VirtualService => destinations::resolve(self.item, wire, callers, inventory, &mut found),
+            _ => backends::resolve(self.item, wire, inventory, &mut found),
+        };
+        (backends, found)
+    }
+
+    /// Whether Envoy takes its matches.
+    fn is_routable(&self, report: &mut Report) -> bool {
+        let mut found = Report::default();
+        if self.route.spec.kind != Kind::VirtualService {
+            matches::check(self.item, &self.wire.value, &mut found);
+        }
+        let routable = !found.has_errors();
+        report.extend(found);
+        routable
+    }
+
+    /// The policies that hold for it. `found` is what keeps it from having sessions and canaries.
+    fn policies(
+        &self,
+        inline: Option<Inline>,
+        choice: Choice,
+        input: Input<'_, 'a>,
+        found: &mut Report,
+        report: &mut Report,
+    ) -> Policies {
+        let Input { attachments, .. } = input;
+        let wire = &self.wire.value;
+        let attached = match &inline {
+            Some(_) => None,
+            None => services::attached(self.item, self.wire, choice.own, attachments, found),
+        };
+        // Also where the Service is not there, or must not be used.
+        let mut named = backends::all_named(self.item, wire).into_iter();
+        let meant = inline.is_some() || named.any(|service| attachments.of(&service).is_some());
+        let sound = inline.as_ref().is_none_or(|inline| inline.sound);
+        let (own, from) = match (inline, attached) {
+            (Some(inline), _) => (Some(inline.policy), None),
+            (None, Some(attached)) => {
+                let from = (attached.policy.kind, attached.policy.id.clone());
+                (attached.session, Some(from))
+            }
+            (None, None) => (None, None),
+        };
+        let target = Target {
+            kind: self.route.spec.kind,
+            route: &self.route.id,
+            section: self.name(),
+            title: &format!("the rule {}", self.id),
+            place: self.item.place_of(self.wire),
+            leads_on: !wire.backend_refs.is_empty() || !wire.destinations.is_empty(),
+        };
+        let mut of_canary = Report::default();
+        let canary = input.canaries.apply(target, own.as_ref(), choice, &mut of_canary);
+        let concern_us = meant || canary.is_some();
+        // A canary with which something is wrong on this rule costs the rule no sessions of its own.
+        let (canary, wrong) = match canary {
+            Some(canary) if !canary.sound => {
+                let name = format!("{}/{} on {}", Kind::CanaryPolicy, canary.policy, self.id);
+                of_canary.leave_out(What::Attachment, name);
+                (None, Some(canary))
+            }
+            canary => (canary, None),
+        };
+        report.extend(of_canary);
+        let sticky = canary.as_ref().and_then(|canary| {
+            Some((
+                canary.sticky.clone()?,
+                Some((Kind::CanaryPolicy, canary.policy.clone())),
+            ))
+        });
+        Policies {
+            session: own.map(|own| (own, from)).or(sticky),
+            canary,
+            wrong,
+            concern_us,
+            sound,
+        }
+    }
+
+    fn rule(
+        self,
+        session: Option<Session>,
+        policies: Policies,
+        routable: bool,
+        backends: Vec<Backend<'a>>,
+    ) -> Rule<'a> {
+        Rule {
+            route: self.route,
+            written: self.item,
+            position: self.position,
+            index: self.index,
+            wire: self.wire,
+            matches: self.wire.value.matches.iter().collect(),
+            name: match self.route.spec.kind {
+                Kind::VirtualService => self.name().unwrap_or_default().to_owned(),
+                _ => names::route_name(&self.route.id, self.name(), self.index),
+            },
+            session,
+            id: self.id,
+            canary: policies.canary,
+            refused: Refused {
+                canary: policies.wrong,
+                ..Refused::default()
+            },
+            routable,
+            backends,
+        }
+    }
+}
