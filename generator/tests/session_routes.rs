@@ -702,7 +702,7 @@ fn timeout_and_retries_are_those_of_the_route() {
     assert_eq!(retries("{attempts: 3}"), with(json!({ "num_retries": 3 })));
     assert_eq!(
         retries("{attempts: 3, perTryTimeout: 500ms, backoff: 20ms}"),
-        with(json!({ "num_retries": 3, "per_try_timeout": "500ms", "retry_back_off": { "base_interval": "20ms" } }))
+        with(json!({ "num_retries": 3, "per_try_timeout": "0.5s", "retry_back_off": { "base_interval": "0.02s" } }))
     );
     assert_eq!(
         retries("{attempts: 1, retryOn: '5xx, 503,reset,429'}"),

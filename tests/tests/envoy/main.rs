@@ -21,6 +21,7 @@ mod harness;
 mod headers;
 mod hostile;
 mod isolation;
+mod istio;
 mod keys;
 mod session_routes;
 mod sessions;

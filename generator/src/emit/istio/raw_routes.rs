@@ -16,6 +16,7 @@ use crate::{
     plan::{Backend, Rule, VirtualHost, Workload, cluster_host, destination_rules, service_of},
 };
 
+mod durations;
 mod filters;
 mod headers;
 mod matches;
@@ -97,7 +98,7 @@ impl<'a, 's> Routes<'a, 's> {
         let rewrite = user.get("rewrite");
         let authority = rewrite.and_then(|rewrite| text(rewrite, "authority"));
         let authority = authority.or_else(|| levels.iter().flatten().find_map(|headers| authority_of(headers)));
-        let timeout = text(user, "timeout").unwrap_or("0s");
+        let timeout = user.get("timeout").map_or_else(|| json!("0s"), durations::canonical);
         let port = destination.pointer("/destination/port/number").and_then(Value::as_u64);
         let hash = self.hash_policy(backend, port, place.pods);
         let action = json!({
@@ -227,9 +228,15 @@ fn to_hash_policy(hash: &Value) -> Option<Value> {
         return Some(json!({ "header": { "header_name": name } }));
     }
     if let Some(cookie) = hash.get("httpCookie") {
-        let fields = ["attributes", "name", "path", "ttl"].into_iter();
+        let fields = ["attributes", "name", "path"].into_iter();
         let fields = fields.filter_map(|field| Some((field.to_owned(), cookie.get(field)?.clone())));
-        return Some(json!({ "cookie": fields.collect::<Map<_, _>>() }));
+        let mut fields: Map<_, _> = fields.collect();
+        fields.extend(
+            cookie
+                .get("ttl")
+                .map(|ttl| ("ttl".to_owned(), durations::canonical(ttl))),
+        );
+        return Some(json!({ "cookie": fields }));
     }
     if let Some(name) = text(hash, "httpQueryParameterName") {
         return Some(json!({ "query_parameter": { "name": name } }));

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{super::pieces::type_url, fraction, text};
+use super::{super::pieces::type_url, durations, fraction, text};
 
 /// What the filters for faults and for CORS are told.
 pub fn filters(user: &Value) -> Option<Value> {
@@ -32,7 +32,7 @@ fn to_fault(fault: &Value) -> Value {
             "percentage": percentage(abort).map(fraction),
         })),
         "delay": delay.map(|delay| json!({
-            "fixed_delay": delay.get("fixedDelay"),
+            "fixed_delay": delay.get("fixedDelay").map(durations::canonical),
             "percentage": percentage(delay).or_else(|| whole(delay)).map(fraction),
         })),
     })
@@ -92,60 +92,13 @@ fn to_cors(policy: &Value) -> Value {
         "expose_headers": list("exposeHeaders"),
         "filter_enabled": { "default_value": fraction(100.0) },
         "forward_not_matching_preflights": forwards,
-        "max_age": text(policy, "maxAge").and_then(seconds).map(|seconds| seconds.to_string()),
+        "max_age": text(policy, "maxAge").and_then(durations::whole_seconds),
     })
-}
-
-/// The whole seconds of a duration as Istio reads it (Go: `time.ParseDuration`), for the one field of Envoy that is a number in a
-/// text. None: it is no duration.
-fn seconds(text: &str) -> Option<u64> {
-    let mut rest = text;
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let end = rest.find(|one: char| !one.is_ascii_digit() && one != '.')?;
-        let (number, tail) = rest.split_at_checked(end)?;
-        let end = tail.find(|one: char| one.is_ascii_digit() || one == '.');
-        let (unit, tail) = tail.split_at_checked(end.unwrap_or(tail.len()))?;
-        let factor = match unit {
-            "h" => 3_600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" | "μs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return None,
-        };
-        total += number.parse::<f64>().ok()? * factor;
-        rest = tail;
-    }
-    format!("{:.0}", f64::floor(total)).parse().ok()
 }
 
 fn to_string_match(matcher: &Value) -> Value {
     match matcher.get("regex") {
         Some(regex) => json!({ "safe_regex": { "regex": regex } }),
         None => matcher.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_duration_has_whole_seconds() {
-        for (text, expected) in [
-            ("24h", 86_400),
-            ("1h30m", 5_400),
-            ("1.5h", 5_400),
-            ("2m1.9s", 121),
-            ("900ms", 0),
-            ("0s", 0),
-        ] {
-            assert_eq!(seconds(text), Some(expected), "{text}");
-        }
-        for text in ["1", "s", "1d", "1h2", "-1s"] {
-            assert_eq!(seconds(text), None, "{text}");
-        }
     }
 }

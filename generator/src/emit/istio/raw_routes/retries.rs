@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::pieces::type_url;
+use super::{super::pieces::type_url, durations};
 
 /// What istiod writes where nothing is said about retries.
 const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
@@ -27,9 +27,9 @@ pub fn retry_policy(retries: Option<&Value>, hashed: bool) -> Option<Value> {
     Some(json!({
         "host_selection_retry_max_attempts": 5,
         "num_retries": attempts,
-        "per_try_timeout": field("perTryTimeout"),
+        "per_try_timeout": field("perTryTimeout").map(durations::canonical),
         "retriable_status_codes": Some(codes).filter(|codes| !codes.is_empty()),
-        "retry_back_off": field("backoff").map(|interval| json!({ "base_interval": interval })),
+        "retry_back_off": field("backoff").map(|interval| json!({ "base_interval": durations::canonical(interval) })),
         "retry_host_predicate": avoids.then(|| json!([{
             "name": "envoy.retry_host_predicates.previous_hosts",
             "typed_config": {
