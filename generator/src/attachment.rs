@@ -33,7 +33,7 @@ impl<'a> Attachments<'a> {
                 if let Found::Unknown = found {
                     report.miss(Kind::Service, &service);
                 }
-                if let Found::Nothing(similar) = found {
+                if let Found::Nothing(instead) = found {
                     let name = format!("{}/{} on Service/{service}", policy.kind, policy.id);
                     report.leave_out(What::Attachment, name);
                     let message = format!(
@@ -41,7 +41,7 @@ impl<'a> Attachments<'a> {
                         policy.title()
                     );
                     let diagnostic = Diagnostic::error(Code::TargetNotFound, message).at(target.place);
-                    report.add(diagnostic.help_similar(similar));
+                    report.add(diagnostic.instead(&instead));
                 }
                 // A policy that is wrong does not take part (GEP-713).
                 if policy.sound {

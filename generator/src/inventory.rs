@@ -9,7 +9,6 @@ use crate::{
     dns,
     document::{Broken, Origin, Outcome, Parsed, Wants},
     kind::Kind,
-    similar,
     source::Place,
     wire::{
         Field, Metadata, Object,
@@ -22,6 +21,10 @@ use crate::{
         service::{EndpointSlice, Namespace, Pod, ServiceSpec},
     },
 };
+
+mod instead;
+
+pub use instead::Instead;
 
 /// The namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -149,8 +152,8 @@ pub enum Found<'a, T> {
     Item(&'a Item<T>),
     /// It may be there, but a text could not be read. That is told already, so nothing more needs to be said.
     Unknown,
-    /// It is not there. Perhaps the user meant this name.
-    Nothing(Option<&'a str>),
+    /// It is not there. Perhaps the user meant one of these.
+    Nothing(Instead<'a>),
 }
 
 /// The objects of one kind.
@@ -184,6 +187,17 @@ impl<T> Items<T> {
         items.map_while(move |(id, item)| (id.namespace == namespace).then_some(&**item))
     }
 
+    /// Those of this name, in the order of their namespaces.
+    fn called(&self, name: &str) -> impl Iterator<Item = &Item<T>> {
+        let first_of = |next: &str| {
+            let mut items = self.by_id.range(Id::new(next, "")..);
+            items.next().map(|(id, _)| id.namespace.as_str())
+        };
+        // A zero makes the text that comes right after a namespace.
+        let namespaces = std::iter::successors(first_of(""), move |last| first_of(&format!("{last}\0")));
+        namespaces.filter_map(move |namespace| self.get(&Id::new(namespace, name)))
+    }
+
     /// An object that may well not be there.
     #[must_use]
     pub fn get(&self, id: &Id) -> Option<&Item<T>> {
@@ -199,8 +213,7 @@ impl<T> Items<T> {
         if self.any_unknown || self.broken.contains(id) {
             return Found::Unknown;
         }
-        let names = self.of_namespace(&id.namespace).map(|other| other.id.name.as_str());
-        Found::Nothing(similar::find(&id.name, names))
+        Found::Nothing(Instead::of(id, self))
     }
 
     /// Whether there may be objects of this kind that could not be read.

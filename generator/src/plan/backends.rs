@@ -11,6 +11,7 @@ use crate::{
     kind::{CORE_GROUP, CORE_GROUP_HELP, GATEWAY_API, Kind, shown_group},
     wire::{
         Field, Port,
+        grant::{self, ReferenceGrantSpec},
         istio::Subset,
         route::{self, BackendRef, HttpRouteSpec},
         service::{Protocol, ServicePort, ServiceSpec},
@@ -183,12 +184,12 @@ fn resolve_one<'a>(
             report.miss(Kind::Service, &id);
             return None;
         }
-        Found::Nothing(similar) => {
+        Found::Nothing(instead) => {
             let message = format!("the Service {id} is not in the input");
             report.add(
                 Diagnostic::error(Code::BackendNotFound, message)
                     .at(place)
-                    .help_similar(similar),
+                    .instead(&instead),
             );
             return None;
         }
@@ -203,7 +204,13 @@ fn resolve_one<'a>(
             "add a ReferenceGrant in the namespace {namespace} from {} in {} to Service",
             route.spec.kind, route.id.namespace
         );
-        report.add(Diagnostic::error(Code::RefNotPermitted, message).at(place).help(help));
+        let diagnostic = Diagnostic::error(Code::RefNotPermitted, message).at(place).help(help);
+        let mut grants = inventory.reference_grants.iter();
+        let elsewhere = grants.find(|grant| permits(&grant.spec, route, service));
+        report.add(elsewhere.into_iter().fold(diagnostic, |diagnostic, grant| {
+            let label = format!("this one permits it in the namespace {} only", grant.id.namespace);
+            diagnostic.with(grant.place(), label)
+        }));
         // The grant may be there, and could not be read: what is not known to be permitted is not.
         report.miss(Kind::ReferenceGrant, &service.id);
         return None;
@@ -320,21 +327,24 @@ fn weight(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) ->
     weight.value.min(MAX_WEIGHT)
 }
 
-/// Whether a `ReferenceGrant` in the Service's namespace lets the route refer to it (GEP-709).
+/// Whether a `ReferenceGrant` in the Service's namespace permits the reference (GEP-709).
 fn permitted(route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>, inventory: &Inventory) -> bool {
-    let grants = &inventory.reference_grants;
+    let mut grants = inventory.reference_grants.of_namespace(&service.id.namespace);
+    grants.any(|grant| permits(&grant.spec, route, service))
+}
+
+/// Whether a grant would permit the reference if it were in the Service's namespace.
+fn permits(grant: &ReferenceGrantSpec, route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>) -> bool {
     let kind = route.spec.kind.to_string();
-    let from_here = |from: &crate::wire::grant::From| {
+    let from_here = |from: &grant::From| {
         (from.group.value.as_str(), &from.kind.value) == (GATEWAY_API, &kind)
             && from.namespace.value == route.id.namespace
     };
-    let to_there = |to: &crate::wire::grant::To| {
+    let to_there = |to: &grant::To| {
         (to.group.value.as_str(), to.kind.value.as_str()) == ("", "Service")
             && to.name.as_ref().is_none_or(|name| name.value == service.id.name)
     };
-    grants
-        .of_namespace(&service.id.namespace)
-        .any(|grant| grant.spec.from.iter().any(from_here) && grant.spec.to.iter().any(to_there))
+    grant.from.iter().any(from_here) && grant.to.iter().any(to_there)
 }
 
 /// What a rule with sessions demands of its backends.

@@ -10,7 +10,7 @@ use crate::{
     canary::{self, Canary},
     diagnostic::{Code, Diagnostic, Report},
     dns::full_name,
-    inventory::{Found, Id, Inventory, Item},
+    inventory::{Found, Id, Instead, Inventory, Item},
     kind::Kind,
     left_out::What,
     session::SessionPolicy,
@@ -178,8 +178,8 @@ fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) -> 
             report.miss(policy.target_kind, &policy.target.value);
             return true;
         }
-        Found::Nothing(similar) => {
-            missing(policy, similar, report);
+        Found::Nothing(instead) => {
+            missing(policy, &instead, report);
             return false;
         }
     };
@@ -240,7 +240,7 @@ fn check_unnamed(policy: &Canary, route: &Item<HttpRouteSpec>, report: &mut Repo
     !all
 }
 
-fn missing(policy: &Canary, similar: Option<&str>, report: &mut Report) {
+fn missing(policy: &Canary, instead: &Instead, report: &mut Report) {
     let message = format!(
         "{} targets the {} {}, which is not in the input",
         policy.title(),
@@ -248,7 +248,7 @@ fn missing(policy: &Canary, similar: Option<&str>, report: &mut Report) {
         policy.target.value
     );
     let diagnostic = Diagnostic::error(Code::TargetNotFound, message).at(policy.target.place);
-    report.add(diagnostic.help_similar(similar));
+    report.add(diagnostic.instead(instead));
 }
 
 /// What is said of a rule for which a policy for the whole route does not hold, or not in full.

@@ -186,10 +186,10 @@ fn find<'a>(
             report.miss(Kind::IstioGateway, &id);
             None
         }
-        Found::Nothing(similar) => {
+        Found::Nothing(instead) => {
             let message = format!("the Gateway {id} of networking.istio.io is not in the input");
             let diagnostic = Diagnostic::error(Code::NoMatchingParent, message).at(route.place_of(name));
-            report.add(diagnostic.help_similar(similar));
+            report.add(diagnostic.instead(&instead));
             None
         }
     }

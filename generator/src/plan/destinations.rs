@@ -10,13 +10,13 @@ use super::{
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dns::{CLUSTER_DOMAIN, full_name},
-    inventory::{Found, Id, Inventory, Item},
+    inventory::{Found, Id, Instead, Inventory, Item},
     kind::Kind,
     similar,
     wire::{
         Field,
         canary::Destination,
-        istio::Subset,
+        istio::{DestinationRuleSpec, Subset},
         route::{self, HttpRouteSpec},
         service::{ServicePort, ServiceSpec},
         virtual_service::RouteDestination,
@@ -107,20 +107,21 @@ fn find_service<'a>(
         return Some(external);
     }
     // It may be a host of a ServiceEntry that could not be read.
-    let mut missing = |help: Option<String>| {
+    let mut missing = |instead: Option<&Instead>, help: Option<String>| {
         report.miss(Kind::ServiceEntry, &Id::new("", &full));
         let message = format!("no Service and no ServiceEntry of the input has the host `{full}`");
         let diagnostic = Diagnostic::error(Code::BackendNotFound, message).at(route.place_of(host));
+        let diagnostic = instead.into_iter().fold(diagnostic, Diagnostic::instead);
         report.add(help.into_iter().fold(diagnostic, Diagnostic::help));
+    };
+    let in_full = |id: &Id| {
+        let host = format!("{}.{}{CLUSTER_DOMAIN}", id.name, id.namespace);
+        format!("a Service in another namespace is named in full: `{host}`")
     };
     let Some(id) = service_of(&full, &route.id.namespace) else {
         let service = full.split_once('.').map(|(name, namespace)| Id::new(namespace, name));
         let service = service.filter(|id| matches!(inventory.services.find(id), Found::Item(_)));
-        let help = service.map(|id| {
-            let host = format!("{}.{}{CLUSTER_DOMAIN}", id.name, id.namespace);
-            format!("a Service in another namespace is named in full: `{host}`")
-        });
-        missing(help);
+        missing(None, service.as_ref().map(in_full));
         return None;
     };
     match inventory.services.find(&id) {
@@ -129,8 +130,8 @@ fn find_service<'a>(
             report.miss(Kind::Service, &id);
             None
         }
-        Found::Nothing(similar) => {
-            missing(similar.map(|name| format!("did you mean `{name}`?")));
+        Found::Nothing(instead) => {
+            missing(Some(&instead), instead.elsewhere().next().map(in_full));
             None
         }
     }
@@ -229,6 +230,15 @@ fn find_subset<'a>(
     let shown = if rules.is_empty() { &unseen } else { &rules };
     let diagnostic = shown.iter().fold(diagnostic, |diagnostic, rule| {
         diagnostic.with(rule.place(), "the DestinationRule")
+    });
+    let full = |rule: &Item<DestinationRuleSpec>| full_name(&rule.spec.host.value, &rule.id.namespace);
+    let meant = inventory.destination_rules.iter().find(|rule| {
+        let has_it = || rule.spec.subsets.iter().any(|subset| subset.name.value == wanted.value);
+        rules.is_empty() && full(rule).split('.').next() == host.split('.').next() && has_it()
+    });
+    let diagnostic = meant.into_iter().fold(diagnostic, |diagnostic, rule| {
+        let label = format!("this one is for the host `{}`", full(rule));
+        diagnostic.with(rule.place_of(&rule.spec.host), label)
     });
     report.add(diagnostic.help_similar(similar::find(&wanted.value, names)));
     None

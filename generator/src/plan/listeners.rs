@@ -104,10 +104,10 @@ fn find<'a>(
             report.miss(Kind::Gateway, &id);
             None
         }
-        Found::Nothing(similar) => {
+        Found::Nothing(instead) => {
             let message = format!("the Gateway {id} is not in the input");
             let diagnostic = Diagnostic::error(Code::NoMatchingParent, message).at(route.place_of(&raw.name));
-            report.add(diagnostic.help_similar(similar));
+            report.add(diagnostic.instead(&instead));
             None
         }
     }

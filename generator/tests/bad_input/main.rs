@@ -9,6 +9,7 @@
 mod common;
 
 mod annotations;
+mod elsewhere;
 mod envoy;
 mod fields;
 mod files;
