@@ -176,9 +176,10 @@ pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<
         Target::Envoy(_) => inventory.needs_endpoints = true,
     }
     let mut plan = Plan::new(&inventory, report);
+    let raw = RawObjects::new(sources);
     match target {
         Target::Istio(options) => {
-            let outputs = istio::emit(&mut plan, &inventory, &RawObjects::new(sources), options, report);
+            let outputs = istio::emit(&mut plan, &inventory, &raw, options, report);
             if !outputs.is_empty() {
                 warn_of_module(options, report);
                 options
@@ -189,7 +190,7 @@ pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<
             }
             outputs
         }
-        Target::Envoy(options) => envoy::emit(&plan, &inventory, options, report),
+        Target::Envoy(options) => envoy::emit(&plan, &inventory, &raw, options, report),
     }
 }
 

@@ -568,46 +568,26 @@ error[BackendNotFound]: whether this endpoint is in the subset `v3` cannot be to
 }
 
 #[test]
-fn a_local_envoy_does_not_do_what_istio_does() {
-    refused(generate_envoy(&classic_with("  - name: everyone\n", "  - name: everyone\n    timeout: 3s\n    mirror: {host: reviews}\n    retries: {attempts: 3}\n    rewrite: {uri: /}\n").replace("uri: {prefix: /reviews}", "uri: {prefix: /reviews}\n      ignoreUriCase: true").replace("{exact: GET}", "{prefix: G}")), str![[r#"
-error[Unsupported]: `timeout` of a VirtualService is not supported by --target envoy
-  --> <stdin>:23:14
+fn an_http_route_that_envoy_would_refuse() {
+    let input = classic_with("  - name: everyone\n", "  - name: everyone\n    timeout: soon\n");
+    refused(
+        generate_envoy(&input.replace("{exact: GET}", "{regex: '('}")),
+        str![[r#"
+error[Invalid]: `soon` is not a duration, such as 10s, 500ms or 1h30m: --target envoy answers the requests of this rule with 500
+  --> <stdin>:22:5
    |
-23 |     timeout: 3s
-   |              ^^
+22 |   - name: everyone
+   |     ^
 
-error[Unsupported]: `mirror` of a VirtualService is not supported by --target envoy
-  --> <stdin>:24:13
+error[Invalid]: `(` is not a regular expression that Envoy takes: unclosed group: with --target envoy this match never holds
+  --> <stdin>:25:7
    |
-24 |     mirror: {host: reviews}
-   |             ^
-
-error[Unsupported]: `retries` of a VirtualService is not supported by --target envoy
-  --> <stdin>:25:14
-   |
-25 |     retries: {attempts: 3}
-   |              ^
-
-error[Unsupported]: `rewrite` of a VirtualService is not supported by --target envoy
-  --> <stdin>:26:14
-   |
-26 |     rewrite: {uri: /}
-   |              ^
-
-error[Unsupported]: `ignoreUriCase` of a VirtualService is not supported by --target envoy
-  --> <stdin>:29:22
-   |
-29 |       ignoreUriCase: true
-   |                      ^^^^
-
-error[Unsupported]: a `method` that is not exactly one of the usual ones of a VirtualService is not supported by --target envoy
-  --> <stdin>:30:15
-   |
-30 |       method: {prefix: G}
-   |               ^
+25 |     - uri: {prefix: /reviews}
+   |       ^
 
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]

@@ -96,9 +96,9 @@ fn methods_become_paths_in_their_order() {
                 "headers": [{ "name": "tester", "string_match": { "exact": "yes" } }],
             }),
             &json!({ "path_separated_prefix": "/shop.Cart" }),
-            &json!({ "prefix": "/" }),
             &json!({ "safe_regex": { "regex": "/shop[.].+/.+" } }),
             &json!({ "safe_regex": { "regex": "/[^/]+/Get" } }),
+            &json!({ "prefix": "/" }),
         ]
     );
 }

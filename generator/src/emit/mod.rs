@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 pub mod envoy;
+mod http_route;
 pub mod istio;
 mod origin;
 mod pieces;

@@ -107,25 +107,30 @@ impl Backend<'_> {
     }
 }
 
-/// The backends of a rule. References that lead nowhere are reported; those that lead to one port of one Service are
-/// one backend, with the sum of their weights.
+/// Where each reference of a rule leads. Those that lead nowhere are reported.
 pub fn resolve<'a>(
-    route: &'a Item<HttpRouteSpec>,
-    rule: &'a route::Rule,
+    route: &Item<HttpRouteSpec>,
+    rule: &route::Rule,
     inventory: &'a Inventory,
     report: &mut Report,
-) -> Vec<Backend<'a>> {
+) -> Vec<Option<Backend<'a>>> {
+    let references = rule.backend_refs.iter().enumerate();
+    references
+        .map(|(position, reference)| resolve_one(route, position, reference, inventory, report))
+        .collect()
+}
+
+/// The backends of a rule: references that lead to one port of one Service are one backend, with the sum of their weights.
+pub fn merged<'a>(references: &[Option<Backend<'a>>]) -> Vec<Backend<'a>> {
     let mut backends: Vec<Backend> = Vec::new();
-    for (position, reference) in rule.backend_refs.iter().enumerate() {
-        if let Some(backend) = resolve_one(route, position, reference, inventory, report) {
-            merge(&mut backends, backend);
-        }
+    for backend in references.iter().flatten() {
+        merge(&mut backends, backend.clone());
     }
     backends
 }
 
 /// Adds a backend, or its weight where it is there already.
-pub fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
+fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
     let cluster = backend.cluster();
     let twin = backends.iter_mut().find(|other| other.cluster() == cluster);
     match twin {
@@ -165,10 +170,11 @@ fn is_misnamed_service(raw: &BackendRef) -> bool {
     group_and_kind(raw) == (CORE_GROUP, "Service")
 }
 
-fn resolve_one<'a>(
+/// Where a reference leads. If it leads nowhere, that is reported.
+pub fn resolve_one<'a>(
     route: &Item<HttpRouteSpec>,
     position: usize,
-    reference: &'a Field<BackendRef>,
+    reference: &Field<BackendRef>,
     inventory: &'a Inventory,
     report: &mut Report,
 ) -> Option<Backend<'a>> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Backend, Gateways, Workload, aliases, backends,
+    Backend, Gateway, Gateways, VirtualHost, Workload, aliases, backends,
     destination_rules::{self, ROOT_NAMESPACE},
     listeners::Placements,
 };
@@ -47,44 +47,37 @@ impl Callers {
             pods,
         }
     }
+
+    /// Those of a rule that is in these virtual hosts of a gateway.
+    pub fn on(gateway: &Gateway, virtual_hosts: &BTreeSet<VirtualHost>) -> Self {
+        Self {
+            ports: virtual_hosts.iter().map(|host| host.port).collect(),
+            pods: gateway.workload.iter().cloned().collect(),
+        }
+    }
 }
 
-/// The backends of a rule. References that lead nowhere are reported.
+/// Where each destination of a rule leads. Those that lead nowhere are reported.
 pub fn resolve<'a>(
-    route: &'a Item<HttpRouteSpec>,
-    rule: &'a route::Rule,
+    route: &Item<HttpRouteSpec>,
+    rule: &route::Rule,
     callers: &Callers,
     inventory: &'a Inventory,
     report: &mut Report,
-) -> Vec<Backend<'a>> {
+) -> Vec<Option<Backend<'a>>> {
     let several = rule.destinations.len() > 1;
-    let mut backends = Vec::new();
-    for (position, reference) in rule.destinations.iter().enumerate() {
-        let weight = weight(&reference.value, several);
-        let destination = &reference.value.destination.value;
-        let Some(service) = find_service(route, &destination.host, inventory, report) else {
-            continue;
-        };
-        let Some(concrete) = aliases::concrete(service, &|| route.place_of(&destination.host), inventory, report)
-        else {
-            continue;
-        };
-        let port = find_port(route, destination, service, concrete, &callers.ports, report);
-        let subset = subset_of(route, destination, service, callers, inventory, report);
-        let (Some(port), Ok(subset)) = (port, subset) else {
-            continue;
-        };
-        let backend = Backend {
-            service,
-            concrete,
-            port,
-            subset,
-            weight,
-            reference: position,
-        };
-        backends::merge(&mut backends, backend);
-    }
-    backends
+    let references = rule.destinations.iter().enumerate();
+    references
+        .map(|(position, reference)| {
+            let destination = &reference.value.destination.value;
+            let backend = resolve_one(route, destination, callers, inventory, report)?;
+            Some(Backend {
+                weight: weight(&reference.value, several),
+                reference: position,
+                ..backend
+            })
+        })
+        .collect()
 }
 
 /// What one destination gets: all where it is the only one, and nothing where others have weights and it has none.
@@ -94,6 +87,31 @@ fn weight(reference: &RouteDestination, several: bool) -> u32 {
         Some(weight) => weight.value,
         None => 0,
     }
+}
+
+/// Where a destination leads. If it leads nowhere, that is reported.
+pub fn resolve_one<'a>(
+    route: &Item<HttpRouteSpec>,
+    destination: &Destination,
+    callers: &Callers,
+    inventory: &'a Inventory,
+    report: &mut Report,
+) -> Option<Backend<'a>> {
+    let service = find_service(route, &destination.host, inventory, report)?;
+    let concrete = aliases::concrete(service, &|| route.place_of(&destination.host), inventory, report)?;
+    let port = find_port(route, destination, service, concrete, &callers.ports, report);
+    let subset = subset_of(route, destination, service, callers, inventory, report);
+    let (Some(port), Ok(subset)) = (port, subset) else {
+        return None;
+    };
+    Some(Backend {
+        service,
+        concrete,
+        port,
+        subset,
+        weight: 1,
+        reference: 0,
+    })
 }
 
 fn find_service<'a>(

@@ -43,7 +43,9 @@ pub struct Rule<'a> {
     pub refused: Refused,
     /// Whether Envoy takes its matches.
     pub routable: bool,
-    /// Its backends, in the order of the text.
+    /// Where each reference of it leads, in the order of the text. None: nowhere.
+    pub references: Vec<Option<Backend<'a>>>,
+    /// Its backends, in the order of the text: each once, however often it is referred to.
     pub backends: Vec<Backend<'a>>,
 }
 

@@ -68,13 +68,16 @@ pub fn of_route<'a>(
     }
     let written = written(route);
     let callers = Callers::new(route, placements, input.gateways);
-    let resolved: Vec<(Vec<Backend>, Report)> = written
+    let resolved: Vec<(Vec<Option<Backend>>, Report)> = written
         .iter()
-        .map(|one| one.backends(&callers, input.inventory))
+        .map(|one| one.references(&callers, input.inventory))
         .collect();
-    let (all, reports): (Vec<Vec<Backend>>, Vec<Report>) = resolved.into_iter().unzip();
+    let all: Vec<Vec<Backend>> = resolved
+        .iter()
+        .map(|(references, _)| backends::merged(references))
+        .collect();
     let mut drafts = Vec::new();
-    for ((one, backends), mut found) in written.into_iter().zip(&all).zip(reports) {
+    for ((one, backends), (references, mut found)) in written.into_iter().zip(&all).zip(resolved) {
         let choice = Choice {
             own: backends,
             all: &all,
@@ -90,7 +93,7 @@ pub fn of_route<'a>(
         let session = policies.session.take();
         let session = session.map(|(policy, from)| Session::new(&policy, from, &one.id, sound));
         let mut draft = Draft {
-            rule: one.rule(session, policies, routable, backends.clone()),
+            rule: one.rule(session, policies, routable, references),
             reach,
             found,
             concerns_us,
@@ -142,15 +145,15 @@ impl<'a> Written<'a> {
         self.wire.value.name.as_ref().map(|name| name.value.as_str())
     }
 
-    /// Its backends, and what is wrong with the references to them.
-    fn backends(&self, callers: &Callers, inventory: &'a Inventory) -> (Vec<Backend<'a>>, Report) {
+    /// Where its references lead, and what is wrong with them.
+    fn references(&self, callers: &Callers, inventory: &'a Inventory) -> (Vec<Option<Backend<'a>>>, Report) {
         let mut found = Report::default();
         let wire = &self.wire.value;
-        let backends = match self.route.spec.kind {
+        let references = match self.route.spec.kind {
             Kind::VirtualService => destinations::resolve(self.item, wire, callers, inventory, &mut found),
             _ => backends::resolve(self.item, wire, inventory, &mut found),
         };
-        (backends, found)
+        (references, found)
     }
 
     /// Whether Envoy takes its matches.
@@ -232,7 +235,7 @@ impl<'a> Written<'a> {
         session: Option<Session>,
         policies: Policies,
         routable: bool,
-        backends: Vec<Backend<'a>>,
+        references: Vec<Option<Backend<'a>>>,
     ) -> Rule<'a> {
         Rule {
             route: self.route,
@@ -253,7 +256,8 @@ impl<'a> Written<'a> {
                 ..Refused::default()
             },
             routable,
-            backends,
+            backends: backends::merged(&references),
+            references,
         }
     }
 }

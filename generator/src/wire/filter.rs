@@ -1,57 +1,148 @@
-//! The filters of `HTTPRoute`, of which `GRPCRoute` has some. Istio applies them; all that matters here is that none of their fields is misspelt.
+//! The filters of `HTTPRoute`, of which `GRPCRoute` has some. Istio applies them; a local Envoy gets what becomes of them. Of
+//! what it cannot serve, all that matters here is that no field is misspelt.
 
 use serde::Deserialize;
 
-use super::{Any, Port};
+use super::{Any, Field, OptionalField, Port, list, nullable, route::BackendRef};
+
+/// One filter.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Filter {
+    /// `type`, which names the one field that counts.
+    #[serde(rename = "type", default, deserialize_with = "nullable")]
+    pub kind: String,
+    /// `requestHeaderModifier`.
+    pub request_header_modifier: Option<HeaderModifier>,
+    /// `responseHeaderModifier`.
+    pub response_header_modifier: Option<HeaderModifier>,
+    /// `requestMirror`.
+    pub request_mirror: Option<RequestMirror>,
+    /// `requestRedirect`.
+    pub request_redirect: Option<RequestRedirect>,
+    /// `urlRewrite`.
+    pub url_rewrite: Option<UrlRewrite>,
+    /// `cors`.
+    pub cors: Option<Cors>,
+    /// `externalAuth` (1.4 and later).
+    #[serde(rename = "externalAuth")]
+    _external_auth: Option<ExternalAuth>,
+    /// `extensionRef`.
+    #[serde(rename = "extensionRef")]
+    _extension_ref: Option<ExtensionRef>,
+}
+
+/// `requestHeaderModifier` and `responseHeaderModifier`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HeaderModifier {
+    /// `set`.
+    #[serde(default, deserialize_with = "list")]
+    pub set: Vec<Header>,
+    /// `add`.
+    #[serde(default, deserialize_with = "list")]
+    pub add: Vec<Header>,
+    /// `remove`.
+    #[serde(default, deserialize_with = "list")]
+    pub remove: Vec<String>,
+}
+
+/// A header.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// `name`.
+    pub name: String,
+    /// `value`.
+    pub value: String,
+}
+
+/// `requestMirror`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestMirror {
+    /// `backendRef`: without weight and filters.
+    pub backend_ref: Field<BackendRef>,
+    /// `percent` (1.2 and later).
+    pub percent: Option<u32>,
+    /// `fraction` (1.2 and later).
+    pub fraction: Option<Fraction>,
+}
+
+/// `fraction`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fraction {
+    /// `numerator`.
+    pub numerator: u32,
+    /// `denominator`. None: 100.
+    pub denominator: Option<u32>,
+}
+
+/// `requestRedirect`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestRedirect {
+    /// `scheme`.
+    pub scheme: Option<String>,
+    /// `hostname`.
+    pub hostname: Option<String>,
+    /// `path`.
+    pub path: Option<PathModifier>,
+    /// `port`.
+    pub port: Option<Port>,
+    /// `statusCode`.
+    pub status_code: Option<u16>,
+}
+
+/// `urlRewrite`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UrlRewrite {
+    /// `hostname`.
+    pub hostname: Option<String>,
+    /// `path`.
+    pub path: Option<PathModifier>,
+}
+
+/// `path` of a redirect or rewrite.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PathModifier {
+    /// `type`.
+    #[serde(rename = "type")]
+    _kind: OptionalField<String>,
+    /// `replaceFullPath`.
+    pub replace_full_path: Option<String>,
+    /// `replacePrefixMatch`.
+    pub replace_prefix_match: Option<String>,
+}
+
+/// `cors` (1.3 and later).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Cors {
+    /// `allowOrigins`.
+    #[serde(default, deserialize_with = "list")]
+    pub allow_origins: Vec<String>,
+    /// `allowCredentials`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub allow_credentials: bool,
+    /// `allowMethods`.
+    #[serde(default, deserialize_with = "list")]
+    pub allow_methods: Vec<String>,
+    /// `allowHeaders`.
+    #[serde(default, deserialize_with = "list")]
+    pub allow_headers: Vec<String>,
+    /// `exposeHeaders`.
+    #[serde(default, deserialize_with = "list")]
+    pub expose_headers: Vec<String>,
+    /// `maxAge`, in seconds.
+    #[serde(default, deserialize_with = "nullable")]
+    pub max_age: u32,
+}
 
 known_fields! {
-    /// One filter.
-    Filter {
-        r#type: String,
-        request_header_modifier: HeaderModifier,
-        response_header_modifier: HeaderModifier,
-        request_mirror: RequestMirror,
-        request_redirect: RequestRedirect,
-        url_rewrite: UrlRewrite,
-        cors: Cors,
-        external_auth: ExternalAuth,
-        extension_ref: ExtensionRef,
-    }
-
-    /// `requestHeaderModifier` and `responseHeaderModifier`.
-    HeaderModifier { set: Vec<Header>, add: Vec<Header>, remove: Vec<String> }
-
-    /// A header.
-    Header { name: String, value: String }
-
-    /// `requestMirror`; `percent` and `fraction` since 1.2.
-    RequestMirror { backend_ref: BackendObjectReference, percent: Any, fraction: Fraction }
-
-    /// `fraction`.
-    Fraction { numerator: Any, denominator: Any }
-
-    /// A backend, without weight.
-    BackendObjectReference { group: String, kind: String, name: String, namespace: String, port: Port }
-
-    /// `requestRedirect`.
-    RequestRedirect { scheme: String, hostname: String, path: PathModifier, port: Port, status_code: Any }
-
-    /// `urlRewrite`.
-    UrlRewrite { hostname: String, path: PathModifier }
-
-    /// `path` of a redirect or rewrite.
-    PathModifier { r#type: String, replace_full_path: String, replace_prefix_match: String }
-
-    /// `cors` (1.3 and later).
-    Cors {
-        allow_origins: Vec<String>,
-        allow_credentials: Any,
-        allow_methods: Vec<String>,
-        allow_headers: Vec<String>,
-        expose_headers: Vec<String>,
-        max_age: Any,
-    }
-
     /// `externalAuth` (1.4 and later).
     ExternalAuth {
         protocol: String,
@@ -60,6 +151,9 @@ known_fields! {
         http: HttpAuth,
         forward_body: ForwardBody,
     }
+
+    /// A backend, without weight.
+    BackendObjectReference { group: String, kind: String, name: String, namespace: String, port: Port }
 
     /// `externalAuth.grpc`.
     GrpcAuth { allowed_headers: Vec<String> }

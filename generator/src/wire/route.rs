@@ -1,9 +1,9 @@
 //! `HTTPRoute` (`gateway.networking.k8s.io`, v1beta1 and v1). `GRPCRoute` becomes one in `super::grpc`.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Any, Field, OptionalField, Port,
+    At, Field, OptionalField, Port,
     filter::Filter,
     grpc::GrpcMethod,
     list, nullable,
@@ -27,8 +27,8 @@ pub struct HttpRouteSpec {
     /// `hostnames`. Empty: those of the listener.
     #[serde(default, deserialize_with = "list")]
     pub hostnames: Vec<Field<String>>,
-    /// `rules`. None: one rule without anything.
-    #[serde(default, deserialize_with = "list")]
+    /// `rules`. None: one rule without anything, which the API server puts there.
+    #[serde(default = "one_rule", deserialize_with = "rules")]
     pub rules: Vec<Field<Rule>>,
     /// In a `VirtualService`: `gateways`.
     #[serde(skip)]
@@ -40,6 +40,24 @@ pub struct HttpRouteSpec {
 
 fn http_route() -> Kind {
     Kind::HttpRoute
+}
+
+/// The rule of a route that has none (Gateway API: the default of `rules`).
+fn one_rule() -> Vec<Field<Rule>> {
+    let at = At {
+        line: 1,
+        column: 1,
+        length: 1,
+    };
+    vec![Field {
+        value: Rule::default(),
+        at,
+    }]
+}
+
+fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Field<Rule>>, D::Error> {
+    let rules: Option<Vec<Field<Rule>>> = Option::deserialize(deserializer)?;
+    Ok(rules.unwrap_or_else(one_rule))
 }
 
 /// A gateway or listener that a route wants to be on.
@@ -61,7 +79,7 @@ pub struct ParentRef {
 }
 
 /// One rule.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
     /// `name` (1.2 and later).
@@ -89,12 +107,27 @@ pub struct Rule {
     pub only_istio: Vec<OnlyIstio>,
 }
 
-known_fields! {
-    /// `timeouts`.
-    Timeouts { request: String, backend_request: String }
+/// `timeouts`: durations (GEP-2257).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Timeouts {
+    /// `request`.
+    pub request: Option<String>,
+    /// `backendRequest`.
+    pub backend_request: Option<String>,
+}
 
-    /// `retry`.
-    Retry { codes: Vec<Any>, attempts: Any, backoff: String }
+/// `retry`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// `codes`.
+    #[serde(default, deserialize_with = "list")]
+    pub codes: Vec<u16>,
+    /// `attempts`.
+    pub attempts: Option<u32>,
+    /// `backoff`: a duration.
+    pub backoff: Option<String>,
 }
 
 /// One match: all of its parts must hold.
@@ -123,6 +156,17 @@ pub struct Match {
 }
 
 impl Match {
+    /// A match that demands nothing.
+    pub const EVERYTHING: Self = Self {
+        path: None,
+        headers: Vec::new(),
+        query_params: Vec::new(),
+        method: None,
+        grpc: None,
+        name: None,
+        scope: None,
+    };
+
     /// How the path is compared.
     #[must_use]
     pub fn path_type(&self) -> PathMatchType {

@@ -23,30 +23,75 @@ error[Unsupported]: a listener with the protocol HTTPS is not supported by --tar
 }
 
 #[test]
-fn what_a_local_envoy_cannot_do() {
+fn a_filter_that_a_local_envoy_does_not_have() {
     refused(
         generate_envoy(&shop_with(
             "  - backendRefs:",
-            "  - filters:\n    - type: URLRewrite\n      urlRewrite: {hostname: a.example}\n    timeouts: {request: 5s}\n    retry: {attempts: 3}\n    backendRefs:",
+            "  - filters:\n    - type: ExtensionRef\n      extensionRef: {group: example.com, kind: Limit, name: a}\n    backendRefs:",
         )),
         str![[r#"
-error[Unsupported]: a filter of a rule is not supported by --target envoy
+error[Unsupported]: the filter ExtensionRef is not supported: --target envoy answers the requests of this rule with 500
   --> <stdin>:21:7
    |
-21 |     - type: URLRewrite
+21 |     - type: ExtensionRef
    |       ^
 
-error[Unsupported]: `timeouts` of a rule is not supported by --target envoy
-  --> <stdin>:23:15
-   |
-23 |     timeouts: {request: 5s}
-   |               ^
 
-error[Unsupported]: `retry` of a rule is not supported by --target envoy
-  --> <stdin>:24:12
+"#]],
+    );
+}
+
+#[test]
+fn a_filter_of_a_backend_that_a_local_envoy_does_not_have() {
+    refused(
+        generate_envoy(&shop_with(
+            "      port: 80\n---",
+            "      port: 80\n      filters:\n      - type: URLRewrite\n        urlRewrite: {hostname: a.example}\n---",
+        )),
+        str![[r#"
+error[Unsupported]: the filter URLRewrite of a backend is not supported: --target envoy answers the requests of this rule with 500
+  --> <stdin>:24:9
    |
-24 |     retry: {attempts: 3}
-   |            ^
+24 |       - type: URLRewrite
+   |         ^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn values_that_envoy_would_refuse() {
+    refused(
+        generate_envoy(&shop_with(
+            "  - backendRefs:",
+            "  - matches:\n    - path: {type: RegularExpression, value: '/a(?=b)'}\n    - path: {value: /c}\n    timeouts: {request: soon}\n    backendRefs:",
+        )),
+        str![[r#"
+error[Invalid]: `/a(?=b)` is not a regular expression that Envoy takes: look-around, including look-ahead and look-behind, is not supported: with --target envoy this match never holds
+  --> <stdin>:21:7
+   |
+21 |     - path: {type: RegularExpression, value: '/a(?=b)'}
+   |       ^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_value_of_a_header_that_envoy_would_refuse() {
+    refused(
+        generate_envoy(&shop_with(
+            "  - backendRefs:",
+            "  - filters:\n    - type: RequestHeaderModifier\n      requestHeaderModifier: {set: [{name: x-share, value: 100%}]}\n    backendRefs:",
+        )),
+        str![[r#"
+error[Invalid]: Envoy would take the `%` in `100%` for a command that it does not have; write `%%` for the character itself: --target envoy answers the requests of this rule with 500
+  --> <stdin>:20:5
+   |
+20 |   - filters:
+   |     ^
 
 
 "#]],

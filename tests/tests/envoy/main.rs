@@ -23,6 +23,7 @@ mod hostile;
 mod isolation;
 mod istio;
 mod keys;
+mod local;
 mod session_routes;
 mod sessions;
 mod shop;

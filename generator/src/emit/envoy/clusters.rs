@@ -7,13 +7,13 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{socket_address, subsets};
+use super::{served::Served, socket_address, subsets};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Inventory, Item},
     kind::Kind,
     left_out::What,
-    plan::{Backend, DRAINING_LABEL, Plan},
+    plan::{Backend, DRAINING_LABEL},
     wire::service::{AddressType, Conditions, Endpoint, EndpointSlice, Protocol},
 };
 
@@ -21,20 +21,24 @@ use crate::{
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
 /// The clusters of all rules, in the order of their names.
-pub fn clusters(plan: &Plan, inventory: &Inventory, report: &mut Report) -> Vec<Value> {
-    let rules = plan.gateways.iter().flat_map(|gateway| &gateway.rules);
+pub fn clusters<'a>(
+    rules: impl Iterator<Item = &'a Served<'a>>,
+    inventory: &Inventory,
+    report: &mut Report,
+) -> Vec<Value> {
     let mut backends: BTreeMap<String, &Backend> = BTreeMap::new();
     let mut grpc = BTreeSet::new();
     let mut ours = BTreeSet::new();
-    for placed in rules {
-        for backend in &placed.rule.backends {
-            if placed.rule.route.spec.kind == Kind::GrpcRoute {
+    for served in rules {
+        let rule = served.rule;
+        for backend in rule.backends.iter().chain(served.mirrors.iter().flatten()) {
+            if rule.route.spec.kind == Kind::GrpcRoute {
                 grpc.insert(backend.cluster());
             }
-            if placed.rule.concerns_us() {
-                ours.insert(backend.cluster());
-            }
             backends.insert(backend.cluster(), backend);
+        }
+        if rule.concerns_us() {
+            ours.extend(rule.backends.iter().map(Backend::cluster));
         }
     }
     let slices = by_service(inventory);

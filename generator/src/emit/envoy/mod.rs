@@ -10,9 +10,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{FailStrategy, OLDEST_ENVOY, Output, origin, pieces};
+use super::{FailStrategy, OLDEST_ENVOY, Output, http_route::values::MAX_BODY, origin, pieces};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    document::RawObjects,
     inventory::Inventory,
     kind::Kind,
     left_out::What,
@@ -21,10 +22,15 @@ use crate::{
 };
 
 mod clusters;
+mod gateway_api;
 mod limits;
 mod order;
 mod routes;
+mod served;
 mod subsets;
+
+use routes::Port;
+use served::Served;
 
 /// The name of our filter in the chain, by which routes turn it on.
 const FILTER: &str = "mooring";
@@ -34,6 +40,9 @@ const FIRST_FREE_PORT: u16 = 1_024;
 
 /// What is added to a port below that.
 const PORT_OFFSET: u16 = 10_000;
+
+/// How large a regular expression may be, in instructions of RE2 (istiod: `pkg/bootstrap`).
+const MAX_PROGRAM_SIZE: u32 = 32_768;
 
 /// The tags of the filter's metrics, whose names carry them as `;.NAME=.VALUE;.` (as Istio's `extraStatTags` have it).
 const METRIC_TAGS: [&str; 3] = ["mooring_route", "mooring_backend", "mooring_reason"];
@@ -52,11 +61,21 @@ pub struct Options {
 }
 
 /// The bootstrap. What this target cannot do is reported.
-pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut Report) -> Vec<Output> {
+pub fn emit(
+    plan: &Plan,
+    inventory: &Inventory,
+    raw: &RawObjects,
+    options: &Options,
+    report: &mut Report,
+) -> Vec<Output> {
     limits::check(plan, report);
+    let gateways = plan.gateways.iter();
+    let gateways: Vec<(&Gateway, Vec<Served>)> = gateways
+        .map(|gateway| (gateway, served::rules(gateway, inventory, raw, report)))
+        .collect();
     let mut listeners = Vec::new();
     let mut taken = BTreeMap::from([(options.admin, "the admin interface".to_owned())]);
-    for gateway in &plan.gateways {
+    for (gateway, rules) in &gateways {
         for (port, place) in ports(gateway) {
             let address = address(port, options);
             let what = format!("port {port} of Gateway {}", gateway.item.id);
@@ -71,7 +90,7 @@ pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut 
                 continue;
             }
             taken.insert(address, what);
-            listeners.push(listener(gateway, port, address, options, report));
+            listeners.push(listener(gateway, rules, port, address, options, report));
         }
     }
     if listeners.is_empty() {
@@ -84,13 +103,17 @@ pub fn emit(plan: &Plan, inventory: &Inventory, options: &Options, report: &mut 
     }
     let bootstrap = json!({
         "admin": { "address": socket_address(options.admin) },
+        "layered_runtime": { "layers": [{
+            "name": "mooring",
+            "static_layer": { "re2.max_program_size.error_level": MAX_PROGRAM_SIZE },
+        }] },
         "node": {
             "cluster": "mooring",
             "id": "mooring",
             "metadata": { origin::VERSION_ANNOTATION: origin::VERSION },
         },
         "static_resources": {
-            "clusters": clusters::clusters(plan, inventory, report),
+            "clusters": clusters::clusters(gateways.iter().flat_map(|(_, rules)| rules), inventory, report),
             "listeners": listeners,
         },
         "stats_config": { "stats_tags": METRIC_TAGS.map(stats_tag) },
@@ -128,7 +151,14 @@ fn address(port: u16, options: &Options) -> SocketAddr {
     options.listen.get(&port).copied().unwrap_or_else(default)
 }
 
-fn listener(gateway: &Gateway, port: u16, address: SocketAddr, options: &Options, report: &mut Report) -> Value {
+fn listener(
+    gateway: &Gateway,
+    rules: &[Served],
+    port: u16,
+    address: SocketAddr,
+    options: &Options,
+    report: &mut Report,
+) -> Value {
     let name = format!("{}.{}.{port}", gateway.item.id.namespace, gateway.item.id.name);
     json!({
         "name": name,
@@ -140,12 +170,15 @@ fn listener(gateway: &Gateway, port: u16, address: SocketAddr, options: &Options
                     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
                     "codec_type": "AUTO",
                     "early_header_mutation_extensions": gateway.is_managed().then(|| [pieces::sanitizer_of_requests()]),
-                    "http_filters": http_filters(gateway, options, report),
+                    "http_filters": http_filters(gateway, rules, options, report),
                     "normalize_path": true,
                     "route_config": {
                         "ignore_port_in_host_matching": true,
+                        "max_direct_response_body_size_bytes": MAX_BODY,
                         "name": format!("http.{port}"),
-                        "virtual_hosts": routes::virtual_hosts(gateway, port),
+                        // Clusters that are not there are meant so.
+                        "validate_clusters": false,
+                        "virtual_hosts": routes::virtual_hosts(gateway, rules, Port { number: port, tls: false }),
                     },
                     "stat_prefix": name,
                     "upgrade_configs": [{ "upgrade_type": "websocket" }],
@@ -156,18 +189,42 @@ fn listener(gateway: &Gateway, port: u16, address: SocketAddr, options: &Options
     })
 }
 
-fn http_filters(gateway: &Gateway, options: &Options, report: &mut Report) -> Vec<Value> {
-    let router = json!({
-        "name": "envoy.filters.http.router",
-        "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
-    });
-    if !gateway.is_managed() {
-        return vec![router];
+/// The HTTP filters in the order in which Istio has them.
+fn http_filters(gateway: &Gateway, rules: &[Served], options: &Options, report: &mut Report) -> Vec<Value> {
+    let managed = gateway.is_managed();
+    let mut filters = Vec::new();
+    if managed {
+        filters.extend([pieces::sanitizer_of_responses(), wasm(gateway, options, report)]);
     }
-    let mut filters = vec![pieces::sanitizer_of_responses(), wasm(gateway, options, report)];
-    filters.extend(pieces::before_router());
-    filters.push(router);
+    let used = [
+        (
+            "fault",
+            "envoy.filters.http.fault",
+            "envoy.extensions.filters.http.fault.v3.HTTPFault",
+        ),
+        (
+            "corsPolicy",
+            "envoy.filters.http.cors",
+            "envoy.extensions.filters.http.cors.v3.Cors",
+        ),
+    ];
+    let used = used
+        .iter()
+        .filter(|(field, ..)| rules.iter().any(|served| served.uses(field)));
+    filters.extend(used.map(|(_, name, config)| filter(name, config)));
+    if managed {
+        filters.extend(pieces::before_router());
+    }
+    filters.push(filter(
+        "envoy.filters.http.router",
+        "envoy.extensions.filters.http.router.v3.Router",
+    ));
     filters
+}
+
+/// A filter without anything to say to it.
+fn filter(name: &str, config: &str) -> Value {
+    json!({ "name": name, "typed_config": { "@type": pieces::type_url(config) } })
 }
 
 fn wasm(gateway: &Gateway, options: &Options, report: &mut Report) -> Value {

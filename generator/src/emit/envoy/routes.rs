@@ -1,160 +1,236 @@
 //! Virtual hosts and routes: one virtual host for each host name, one Envoy route for each match of a rule.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mooring_policy::handover::{BACKEND_HEADER, session_key};
 use serde_json::{Value, json};
 
-use super::{super::pieces, FILTER, order::Precedence};
-use crate::{
-    plan::{Backend, Gateway, Rule, VirtualHost},
-    wire::route::{Match, PathMatchType, ValueMatch, ValueMatchType},
+use super::{
+    super::{
+        http_route::{self, headers, matches, redirect, text},
+        pieces, with,
+    },
+    FILTER,
+    order::{Age, List, Precedence, age},
+    served::{Served, ServedMatch},
 };
+use crate::{
+    kind::Kind,
+    plan::{Backend, Gateway, HostFilters, VirtualHost},
+};
+
+/// A cluster that is not there, for a reference that leads nowhere.
+const NOWHERE: &str = "UnknownService";
 
 /// A route to be: where it stands, and what it is made of.
 struct Candidate<'a> {
+    list: List<'a>,
     precedence: Precedence<'a>,
-    rule: &'a Rule<'a>,
-    one: &'a Match,
+    served: &'a Served<'a>,
+    one: &'a ServedMatch<'a>,
     /// The backend of which it is the session route.
     backend: Option<&'a Backend<'a>>,
 }
 
+/// A port of a gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Port {
+    /// Its number.
+    pub number: u16,
+    /// Whether clients come to it by https.
+    pub tls: bool,
+}
+
 /// The virtual hosts of one port of a gateway.
-pub fn virtual_hosts(gateway: &Gateway, port: u16) -> Vec<Value> {
-    let everything = Match::default();
-    let mut hosts: BTreeMap<&VirtualHost, Vec<Candidate>> = BTreeMap::new();
-    for placed in &gateway.rules {
-        for host in placed.virtual_hosts.iter().filter(|host| host.port == port) {
-            hosts
-                .entry(host)
-                .or_default()
-                .extend(candidates(&placed.rule, &everything));
+pub fn virtual_hosts<'a>(gateway: &'a Gateway, rules: &'a [Served<'a>], port: Port) -> Vec<Value> {
+    let mut hosts: BTreeMap<&VirtualHost, Vec<&Served>> = BTreeMap::new();
+    for served in rules {
+        for host in served.virtual_hosts.iter().filter(|host| host.port == port.number) {
+            hosts.entry(host).or_default().push(served);
         }
     }
     let managed = gateway.managed_hosts();
     hosts
         .into_iter()
-        .map(|(host, mut routes)| {
-            // The sort is stable: the matches of a rule that are equal otherwise keep their order.
-            routes.sort_by(|left, right| left.precedence.cmp(&right.precedence));
-            let routes: Vec<Value> = routes.into_iter().map(route).collect();
-            let filters = managed.get(host);
-            json!({
-                "name": host.name(),
-                "domains": [host.hostname],
-                "request_headers_to_remove": filters.map(|_| pieces::internal_headers()),
-                "routes": routes,
-                "typed_per_filter_config": filters.map(|filters| pieces::of_host(FILTER, *filters)),
-            })
-        })
+        .map(|(host, rules)| virtual_host(host, &rules, port, managed.get(host)))
         .collect()
 }
 
-/// The routes of a rule: one for each match, and where it has session routes one for each backend as well.
-fn candidates<'a>(rule: &'a Rule<'a>, everything: &'a Match) -> Vec<Candidate<'a>> {
-    let matches = rule.matches.iter().map(|one| &one.value);
-    let matches = matches.chain(rule.matches.is_empty().then_some(everything));
+fn virtual_host(host: &VirtualHost, rules: &[&Served], port: Port, filters: Option<&HostFilters>) -> Value {
+    let mut oldest: BTreeMap<Kind, Age> = BTreeMap::new();
+    for served in rules {
+        let age = age(served.rule);
+        let known = oldest.entry(served.rule.route.spec.kind).or_insert(age);
+        *known = age.min(*known);
+    }
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for served in rules {
+        let oldest = oldest.get(&served.rule.route.spec.kind);
+        let list = List::new(served.rule, oldest.copied().unwrap_or_default());
+        candidates.extend(served.matches.iter().flat_map(|one| candidates_of(served, one, list)));
+    }
+    // The sort is stable: the matches of a rule that are equal otherwise keep their order.
+    candidates.sort_by(|left, right| (&left.list, &left.precedence).cmp(&(&right.list, &right.precedence)));
+    json!({
+        "domains": [host.hostname],
+        "name": host.name(),
+        "request_headers_to_remove": filters.map(|_| pieces::internal_headers()),
+        "routes": in_order(&candidates, port),
+        "typed_per_filter_config": filters.map(|filters| pieces::of_host(FILTER, *filters)),
+    })
+}
+
+/// The routes of a match: one, and where the rule has session routes one for each backend as well.
+fn candidates_of<'a>(served: &'a Served<'a>, one: &'a ServedMatch<'a>, list: List<'a>) -> Vec<Candidate<'a>> {
+    let rule = served.rule;
     let backends = rule.backends.iter().filter(|_| rule.has_session_routes());
-    let targets: Vec<Option<&Backend>> = backends.map(Some).chain([None]).collect();
-    let candidate = |one: &'a Match, backend: Option<&'a Backend<'a>>| Candidate {
-        precedence: Precedence::new(rule, one, backend.is_some()),
-        rule,
+    let targets = backends.map(Some).chain([None]);
+    let candidate = |backend: Option<&'a Backend<'a>>| Candidate {
+        list,
+        precedence: Precedence::new(rule, one.one, backend.is_some()),
+        served,
         one,
         backend,
     };
-    matches
-        .flat_map(|one| targets.iter().map(move |backend| candidate(one, *backend)))
-        .collect()
+    targets.map(candidate).collect()
 }
 
-fn route(Candidate { rule, one, backend, .. }: Candidate) -> Value {
+/// The routes as istiod has them: in each list none after one that takes everything (`BuildHTTPRoutesForVirtualService`), and
+/// those that take everything after all others (`SortVHostRoutes`).
+fn in_order(candidates: &[Candidate], port: Port) -> Vec<Value> {
+    let (mut routes, mut last) = (Vec::new(), Vec::new());
+    for list in candidates.chunk_by(|left, right| left.list == right.list) {
+        for candidate in list {
+            let route = route(candidate, port);
+            if takes_everything(&route) {
+                last.push(route);
+                break;
+            }
+            routes.push(route);
+        }
+    }
+    routes.extend(last);
+    routes
+}
+
+/// Whether a route takes every request (istiod: `IsCatchAllRoute`).
+fn takes_everything(route: &Value) -> bool {
+    let of_match = |pointer: &str| route.pointer(&format!("/match{pointer}"));
+    let path = of_match("/prefix") == Some(&json!("/")) || of_match("/safe_regex/regex") == Some(&json!(".*"));
+    path && of_match("/headers").is_none() && of_match("/query_parameters").is_none()
+}
+
+fn route(
+    Candidate {
+        served, one, backend, ..
+    }: &Candidate,
+    port: Port,
+) -> Value {
+    let rule = served.rule;
     let key = backend.map(|backend| session_key(&rule.id, &backend.key()));
-    let clusters: Vec<&Backend> = match backend {
-        Some(backend) => vec![backend],
-        None => rule.backends.iter().filter(|backend| backend.weight > 0).collect(),
-    };
-    let action = destination(&clusters);
-    json!({
-        "name": key.clone().unwrap_or_else(|| rule.envoy_name(one)),
-        "match": matcher(one, key.as_deref()),
-        // No backend, or none with a weight (Gateway API: 500).
-        "direct_response": action.is_none().then(|| json!({ "status": 500 })),
-        "route": action,
-    })
+    let route = with(does(served, one, *backend, port), "match", matcher(one, key.as_deref()));
+    with(route, "name", key.unwrap_or_else(|| rule.envoy_name(one.one)))
 }
 
-/// Where the requests go, by weight.
-fn destination(backends: &[&Backend]) -> Option<Value> {
-    let (cluster, clusters) = match backends {
-        [] => return None,
-        [only] => (Some(only.cluster()), None),
-        several => {
-            let weight = |backend: &&Backend| json!({ "name": backend.cluster(), "weight": backend.weight });
-            (None, Some(several.iter().map(weight).collect::<Vec<Value>>()))
+/// What a route does with a request.
+fn does(served: &Served, one: &ServedMatch, backend: Option<&Backend>, port: Port) -> Value {
+    let Some(user) = &served.user else {
+        return json!({ "direct_response": { "status": 500 } });
+    };
+    if let Some(elsewhere) = user.get("redirect") {
+        return http_route::answer(user, "redirect", redirect::redirect(elsewhere, port.number, port.tls));
+    }
+    if let Some(response) = user.get("directResponse") {
+        return http_route::answer(user, "direct_response", redirect::direct_response(response));
+    }
+    let positions: Vec<usize> = match backend {
+        Some(backend) => vec![backend.reference],
+        None => {
+            let references = served.references.iter().enumerate();
+            let shares = references.filter(|(_, reference)| reference.weight > 0);
+            shares.map(|(position, _)| position).collect()
         }
     };
-    // Timeout and retries as Istio has them where nobody says otherwise.
-    Some(json!({
-        "cluster": cluster,
-        "retry_policy": {
-            "host_selection_retry_max_attempts": 5,
-            "num_retries": 2,
-            "retriable_status_codes": [503],
-            "retry_host_predicate": [{
-                "name": "envoy.retry_host_predicates.previous_hosts",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
-                },
-            }],
-            "retry_on": "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
-        },
-        "timeout": "0s",
-        "weighted_clusters": clusters.map(|clusters| json!({ "clusters": clusters })),
-    }))
+    forward(served, user, one, &positions)
+}
+
+/// A route to these references, by their shares.
+fn forward(served: &Served, user: &Value, one: &ServedMatch, positions: &[usize]) -> Value {
+    let mut mirrors = served.mirrors.iter();
+    let mirrors = http_route::mirrors(user, |_| mirrors.next()?.as_ref().map(Backend::cluster));
+    let reference = |position: &usize| served.references.get(*position);
+    let cluster = |position: &usize| {
+        let backend = served.rule.references.get(*position).and_then(Option::as_ref);
+        backend.map_or_else(|| NOWHERE.to_owned(), Backend::cluster)
+    };
+    let (route, field, clusters) = match positions {
+        [] => return http_route::answer(user, "direct_response", json!({ "status": 500 })),
+        [only] => {
+            let destination = reference(only).map_or(&Value::Null, |reference| &reference.user);
+            (
+                http_route::forward(user, destination, mirrors, false),
+                "cluster",
+                json!(cluster(only)),
+            )
+        }
+        several => {
+            let weighted = several.iter().filter_map(|position| {
+                let reference = reference(position)?;
+                let levels = [reference.user.get("headers"), None];
+                let weighted = json!({
+                    "host_rewrite_literal": levels.iter().flatten().find_map(|level| headers::authority_of(level)),
+                    "name": cluster(position),
+                    "weight": reference.weight,
+                });
+                Some(headers::changed(weighted, &levels))
+            });
+            let weighted: Vec<Value> = weighted.collect();
+            (
+                http_route::forward(user, &Value::Null, mirrors, false),
+                "weighted_clusters",
+                json!({ "clusters": weighted }),
+            )
+        }
+    };
+    let mut route = route;
+    if let Some(action) = route.get_mut("route").and_then(Value::as_object_mut) {
+        action.insert(field.to_owned(), clusters);
+        if served.rule.route.spec.kind != Kind::VirtualService {
+            // Gateway API: a backend that is not there answers 500.
+            let nowhere = served.rule.references.iter().any(Option::is_none);
+            let code = nowhere.then(|| {
+                (
+                    "cluster_not_found_response_code".to_owned(),
+                    "INTERNAL_SERVER_ERROR".into(),
+                )
+            });
+            action.extend(code);
+            if text(user.get("rewrite").unwrap_or(&Value::Null), "uri") == Some("/") {
+                action.remove("prefix_rewrite");
+                action.insert("regex_rewrite".to_owned(), without_prefix(one));
+            }
+        }
+    }
+    route
+}
+
+/// Takes the prefix of a match away (istiod: `applyHTTPRouteDestination`).
+fn without_prefix(one: &ServedMatch) -> Value {
+    let prefix = one.user.pointer("/uri/pathSeparatedPrefix").and_then(Value::as_str);
+    let prefix = regex_lite::escape(prefix.unwrap_or(""));
+    json!({ "pattern": { "regex": format!("^{prefix}(/?)(.*)") }, "substitution": r"/\2" })
 }
 
 /// What a route matches; a session route demands the key as well.
-fn matcher(one: &Match, key: Option<&str>) -> Value {
-    let value = one.path_value();
-    let elements = value.trim_end_matches('/');
-    let of_type = |kind: PathMatchType| (one.path_type() == kind).then_some(value);
-    let prefix = of_type(PathMatchType::PathPrefix).map(|_| elements);
-    let text_prefix = of_type(PathMatchType::TextPrefix);
-    let method = one.method.as_ref();
-    let method = method.map(|method| json!({ "name": ":method", "string_match": { "exact": method.value } }));
-    let headers = distinct(&one.headers, str::to_ascii_lowercase);
-    let key = key.map(|key| json!({ "name": BACKEND_HEADER, "string_match": { "exact": key } }));
-    let query = distinct(&one.query_params, str::to_owned);
-    json!({
-        "path": of_type(PathMatchType::Exact),
-        "path_separated_prefix": prefix.filter(|elements| !elements.is_empty()),
-        "prefix": text_prefix.or(prefix.filter(|elements| elements.is_empty()).map(|_| "/")),
-        "safe_regex": of_type(PathMatchType::RegularExpression).map(|regex| json!({ "regex": regex })),
-        "headers": listed(method.into_iter().chain(headers.into_iter().map(string_match)).chain(key)),
-        "query_parameters": listed(query.into_iter().map(string_match)),
-    })
-}
-
-/// A list, or nothing at all where it would be empty.
-fn listed(values: impl Iterator<Item = Value>) -> Option<Vec<Value>> {
-    Some(values.collect()).filter(|values: &Vec<Value>| !values.is_empty())
-}
-
-/// The first match on each name: those that follow it are ignored (Gateway API).
-fn distinct(matches: &[ValueMatch], name_of: impl Fn(&str) -> String) -> Vec<(String, &ValueMatch)> {
-    let mut seen = BTreeSet::new();
-    let named = matches.iter().map(|one| (name_of(&one.name.value), one));
-    named.filter(|(name, _)| seen.insert(name.clone())).collect()
-}
-
-fn string_match((name, one): (String, &ValueMatch)) -> Value {
-    let value = &one.value.value;
-    let matcher = match one.kind {
-        ValueMatchType::Exact => json!({ "exact": value }),
-        ValueMatchType::RegularExpression => json!({ "safe_regex": { "regex": value } }),
-        ValueMatchType::Prefix => json!({ "prefix": value }),
-        ValueMatchType::Present => return json!({ "name": name, "present_match": true }),
-    };
-    json!({ "name": name, "string_match": matcher })
+fn matcher(one: &ServedMatch, key: Option<&str>) -> Value {
+    let mut fields = matches::whole(&one.user);
+    if let Some(key) = key {
+        let header = json!({ "name": BACKEND_HEADER, "string_match": { "exact": key } });
+        let headers = fields.entry("headers").or_insert_with(|| json!([]));
+        headers
+            .as_array_mut()
+            .into_iter()
+            .for_each(|headers| headers.push(header.clone()));
+    }
+    fields.into()
 }

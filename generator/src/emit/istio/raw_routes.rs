@@ -8,23 +8,16 @@
 use mooring_policy::handover::{BACKEND_HEADER, session_key};
 use serde_json::{Map, Value, json};
 
-use super::route_patch;
+use super::{
+    super::http_route::{self, durations, matches, text},
+    route_patch,
+};
 use crate::{
     dns::full_name,
     document::RawObjects,
     inventory::Inventory,
     plan::{Backend, Rule, VirtualHost, Workload, cluster_host, destination_rules, service_of},
 };
-
-mod durations;
-mod filters;
-mod headers;
-mod matches;
-mod retries;
-
-use filters::filters;
-use headers::{authority_of, headers_to_add, headers_to_remove};
-use retries::retry_policy;
 
 /// Where a route is written.
 #[derive(Clone, Copy)]
@@ -94,65 +87,16 @@ impl<'a, 's> Routes<'a, 's> {
         let destination = user
             .pointer(&format!("/route/{}", backend.reference))
             .unwrap_or(&Value::Null);
-        let levels = [user.get("headers"), destination.get("headers")];
-        let rewrite = user.get("rewrite");
-        let authority = rewrite.and_then(|rewrite| text(rewrite, "authority"));
-        let authority = authority.or_else(|| levels.iter().flatten().find_map(|headers| authority_of(headers)));
-        let timeout = user.get("timeout").map_or_else(|| json!("0s"), durations::canonical);
         let port = destination.pointer("/destination/port/number").and_then(Value::as_u64);
         let hash = self.hash_policy(backend, port, place.pods);
-        let action = json!({
-            "cluster": backend.cluster(),
-            "hash_policy": hash.as_ref().map(|policy| [policy]),
-            "host_rewrite_literal": authority,
-            "max_grpc_timeout": timeout,
-            "prefix_rewrite": rewrite.and_then(|rewrite| text(rewrite, "uri")),
-            "regex_rewrite": rewrite.and_then(|rewrite| rewrite.get("uriRegexRewrite")).map(|regex| json!({
-                "pattern": { "regex": regex.get("match") },
-                "substitution": regex.get("rewrite"),
-            })),
-            "request_mirror_policies": self.mirrors(rule, user, place.port),
-            "retry_policy": retry_policy(user.get("retries"), hash.is_some()),
-            "timeout": timeout,
-        });
-        json!({
-            "route": action,
-            "decorator": { "operation": format!("{}:{}/*", backend.host(), backend.port.port.value) },
-            "request_headers_to_add": headers_to_add(&levels, "request"),
-            "request_headers_to_remove": headers_to_remove(&levels, "request"),
-            "response_headers_to_add": headers_to_add(&levels, "response"),
-            "response_headers_to_remove": headers_to_remove(&levels, "response"),
-            "typed_per_filter_config": filters(user),
-        })
-    }
-
-    fn mirrors(&self, rule: &Rule, user: &Value, listener: u16) -> Option<Vec<Value>> {
-        let single = user.get("mirror").map(|mirror| {
-            let percent = user
-                .pointer("/mirrorPercentage/value")
-                .or_else(|| user.get("mirrorPercent"))
-                .or_else(|| user.get("mirror_percent"));
-            (mirror, percent)
-        });
-        let several = user.get("mirrors").and_then(Value::as_array).into_iter().flatten();
-        let several =
-            several.filter_map(|policy| Some((policy.get("destination")?, policy.pointer("/percentage/value"))));
-        let policies: Vec<Value> = single
-            .into_iter()
-            .chain(several)
-            .filter_map(|(destination, percent)| {
-                let percent = percent
-                    .map_or(Some(100.0), Value::as_f64)
-                    .filter(|percent| *percent > 0.0)?;
-                Some(json!({
-                    "cluster": self.cluster(rule, destination, listener)?,
-                    "disable_shadow_host_suffix_append": true,
-                    "runtime_fraction": { "default_value": fraction(percent) },
-                    "trace_sampled": false,
-                }))
-            })
-            .collect();
-        Some(policies).filter(|policies| !policies.is_empty())
+        let mirrors = http_route::mirrors(user, |destination| self.cluster(rule, destination, place.port));
+        let mut route = http_route::forward(user, destination, mirrors, hash.is_some());
+        if let Some(action) = route.get_mut("route").and_then(Value::as_object_mut) {
+            action.insert("cluster".to_owned(), backend.cluster().into());
+            action.extend(hash.map(|policy| ("hash_policy".to_owned(), json!([policy]))));
+        }
+        let operation = format!("{}:{}/*", backend.host(), backend.port.port.value);
+        super::with(route, "decorator", json!({ "operation": operation }))
     }
 
     /// The cluster of a destination. Where it names no port, it is the one of the Service, or else that of the listener (istiod:
@@ -197,16 +141,6 @@ impl<'a, 's> Routes<'a, 's> {
                 .find_map(|hash| to_hash_policy(&hash))
         })
     }
-}
-
-fn text<'v>(value: &'v Value, field: &str) -> Option<&'v str> {
-    value.get(field).and_then(Value::as_str)
-}
-
-/// A percentage in millionths, as istiod writes it.
-fn fraction(percent: f64) -> Value {
-    let millionths = format!("{:.0}", percent * 10_000.0);
-    json!({ "denominator": "MILLION", "numerator": millionths.parse::<u32>().unwrap_or(0) })
 }
 
 /// The ways of hashing that a traffic policy names, the one of the port first.

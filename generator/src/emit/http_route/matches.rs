@@ -1,7 +1,7 @@
-//! What the inserted routes match besides the key.
+//! What a route matches (istiod: `TranslateRouteMatch`), and what inserted routes match besides the key.
 //!
-//! The key is enough, since only requests that the user's route took have one. Where a rewrite replaces what was matched, each
-//! match of the user's must be told from the others, as it is there (istiod: `TranslateRouteMatch`). The port, the gateway and
+//! For those, the key is enough, since only requests that the user's route took have one. Where a rewrite replaces what was matched, each
+//! match of the user's must be told from the others, as it is there. The port, the gateway and
 //! the source of a request are the same as before; claims of a token are left to the user's route.
 
 use serde_json::{Map, Value, json};
@@ -42,6 +42,7 @@ fn path(one: &Value) -> Match {
         .map(|path| ("path", path))
         .or_else(|| uri("prefix").map(|prefix| ("prefix", prefix)))
         .or_else(|| uri("regex").map(|regex| ("safe_regex", json!({ "regex": regex }))))
+        .or_else(|| uri("pathSeparatedPrefix").map(|prefix| ("path_separated_prefix", prefix)))
         .unwrap_or(("prefix", json!("/")));
     let mut path = Map::from_iter([(field.to_owned(), value)]);
     if one.get("ignoreUriCase") == Some(&Value::Bool(true)) {
@@ -50,7 +51,8 @@ fn path(one: &Value) -> Match {
     path
 }
 
-fn whole(one: &Value) -> Match {
+/// Everything that a match demands, but for claims of tokens.
+pub fn whole(one: &Value) -> Match {
     let named = |field: &str| one.get(field).and_then(Value::as_object).into_iter().flatten();
     let with = named("headers").filter(|(name, _)| !is_claim(name));
     let without = named("withoutHeaders").filter(|(name, _)| !is_claim(name));

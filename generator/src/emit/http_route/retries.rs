@@ -1,4 +1,4 @@
-//! The retries of inserted routes (istiod: `ConvertPolicy`).
+//! Retries (istiod: `ConvertPolicy`).
 
 use serde_json::{Value, json};
 
@@ -7,6 +7,7 @@ use super::{super::pieces::type_url, durations};
 /// What istiod writes where nothing is said about retries.
 const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
 
+/// What is tried again, and how often. None: nothing is. `hashed` says whether the endpoint is chosen by a hash.
 pub fn retry_policy(retries: Option<&Value>, hashed: bool) -> Option<Value> {
     let field = |name: &str| {
         retries

@@ -1,45 +1,23 @@
-//! Durations of inserted routes. Istio reads them as Go does (`time.ParseDuration`), in which `500ms` and `1h30m` are durations; in the
+//! Durations. Istio reads them as Go does (`time.ParseDuration`), in which `500ms` and `1h30m` are durations; in the
 //! JSON of Envoy's messages a duration is a number of seconds, `0.5s`.
 
 use serde_json::Value;
 
+use super::values::Duration;
+
 /// A duration as every reader of Envoy's messages takes it. What is no duration stays what it is.
 pub fn canonical(duration: &Value) -> Value {
-    match duration.as_str().and_then(seconds) {
-        Some(seconds) => {
-            let number = format!("{seconds:.9}");
-            format!("{}s", number.trim_end_matches('0').trim_end_matches('.')).into()
-        }
-        None => duration.clone(),
-    }
+    let parsed = duration.as_str().and_then(parse);
+    parsed.map_or_else(|| duration.clone(), |parsed| String::from(parsed).into())
 }
 
 /// The whole seconds of a duration, for the one field of Envoy that is a number in a text. None: it is no duration.
 pub fn whole_seconds(duration: &str) -> Option<String> {
-    seconds(duration).map(|seconds| format!("{:.0}", seconds.floor()))
+    parse(duration).map(|parsed| parsed.seconds().to_string())
 }
 
-fn seconds(text: &str) -> Option<f64> {
-    let mut rest = text;
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let end = rest.find(|one: char| !one.is_ascii_digit() && one != '.')?;
-        let (number, tail) = rest.split_at_checked(end)?;
-        let end = tail.find(|one: char| one.is_ascii_digit() || one == '.');
-        let (unit, tail) = tail.split_at_checked(end.unwrap_or(tail.len()))?;
-        let factor = match unit {
-            "h" => 3_600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" | "μs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return None,
-        };
-        total += number.parse::<f64>().ok()? * factor;
-        rest = tail;
-    }
-    (!text.is_empty()).then_some(total)
+fn parse(text: &str) -> Option<Duration> {
+    Duration::try_from(text.to_owned()).ok()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Faults and CORS of inserted routes: what they say to Envoy's filters (istiod: `TranslateFault`, `TranslateCORSPolicy`).
+//! Faults and CORS: what a route says to Envoy's filters (istiod: `TranslateFault`, `TranslateCORSPolicy`).
 
 use serde_json::{Map, Value, json};
 
@@ -39,7 +39,7 @@ fn to_fault(fault: &Value) -> Value {
 }
 
 /// The number of a gRPC status (gRPC: "Status codes and their use in gRPC").
-fn grpc_status(name: &str) -> Option<usize> {
+pub fn grpc_status(name: &str) -> Option<usize> {
     let names = [
         "OK",
         "CANCELLED",

@@ -1,11 +1,28 @@
-//! The headers that inserted routes set, add and remove (istiod: `TranslateHeadersOperations`).
+//! The headers that a route sets, adds and removes (istiod: `TranslateHeadersOperations`).
 
 use serde_json::{Value, json};
 
+use super::super::with;
+
+/// `headers` of a route and of its destination, in this order.
 type Levels<'v> = [Option<&'v Value>; 2];
 
+/// A route, or one of its clusters, with what is done to headers.
+pub fn changed(object: Value, levels: &Levels) -> Value {
+    let mut object = object;
+    for (field, direction) in [("request_headers", "request"), ("response_headers", "response")] {
+        object = with(object, &format!("{field}_to_add"), headers_to_add(levels, direction));
+        object = with(
+            object,
+            &format!("{field}_to_remove"),
+            headers_to_remove(levels, direction),
+        );
+    }
+    object
+}
+
 /// The headers that are set and added, those of the route before those of the destination.
-pub fn headers_to_add(levels: &Levels, direction: &str) -> Option<Vec<Value>> {
+fn headers_to_add(levels: &Levels, direction: &str) -> Option<Vec<Value>> {
     let operations = [
         ("set", "OVERWRITE_IF_EXISTS_OR_ADD"),
         ("add", "APPEND_IF_EXISTS_OR_ADD"),
@@ -24,7 +41,7 @@ pub fn headers_to_add(levels: &Levels, direction: &str) -> Option<Vec<Value>> {
     Some(options).filter(|options| !options.is_empty())
 }
 
-pub fn headers_to_remove(levels: &Levels, direction: &str) -> Option<Vec<String>> {
+fn headers_to_remove(levels: &Levels, direction: &str) -> Option<Vec<String>> {
     let lists = levels.iter().flatten();
     let lists = lists.filter_map(|level| level.pointer(&format!("/{direction}/remove"))?.as_array());
     let names = lists

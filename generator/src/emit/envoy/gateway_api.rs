@@ -1,0 +1,250 @@
+//! Rules of an `HTTPRoute` or `GRPCRoute` as http routes of a `VirtualService`, which istiod makes of them before all else
+//! (`convertHTTPRoute`, `convertGRPCRoute`).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::super::http_route::values::Duration;
+use crate::{
+    kind::Kind,
+    plan::Rule,
+    wire::{
+        Field,
+        filter::{Cors, Filter, Header, HeaderModifier, PathModifier, RequestMirror, RequestRedirect, UrlRewrite},
+        route::{BackendRef, Match, PathMatchType, Retry, Timeouts, ValueMatch, ValueMatchType},
+    },
+};
+
+/// What is tried again where a rule says how often (istiod: `convertHTTPRoute`).
+const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled";
+
+/// How often, where it does not say.
+const RETRIES: u32 = 2;
+
+/// An origin of any host, for the origin `*` (istiod: `createCorsFilter`).
+const ANY_ORIGIN: &str = r"^[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s?#]+$";
+
+/// A filter that a local Envoy does not have.
+#[derive(Clone, Copy, Debug)]
+pub struct Unserved<'a>(pub &'a Field<Filter>);
+
+/// What a rule does, but for its matches.
+pub fn http_route<'a>(rule: &'a Rule) -> Result<Value, Unserved<'a>> {
+    let wire = &rule.wire.value;
+    let grpc = rule.route.spec.kind == Kind::GrpcRoute;
+    let mut fields = Map::new();
+    let mut mirrors = Vec::new();
+    for filter in &wire.filters {
+        let value = &filter.value;
+        match value.kind.as_str() {
+            "RequestHeaderModifier" | "ResponseHeaderModifier" => {}
+            "RequestMirror" => mirrors.extend(value.request_mirror.as_ref().map(mirror)),
+            "RequestRedirect" if !grpc => set(&mut fields, "redirect", value.request_redirect.as_ref().map(redirect)),
+            "URLRewrite" if !grpc => set(&mut fields, "rewrite", value.url_rewrite.as_ref().map(rewrite)),
+            "CORS" if !grpc => set(&mut fields, "corsPolicy", value.cors.as_ref().map(cors)),
+            _ => return Err(Unserved(filter)),
+        }
+    }
+    set(&mut fields, "headers", headers(&wire.filters));
+    set(&mut fields, "mirrors", Some(mirrors));
+    set(
+        &mut fields,
+        "retries",
+        wire.retry.as_ref().map(|retry| retries(&retry.value)),
+    );
+    if let Some(field) = &wire.timeouts {
+        timeouts(&field.value, &mut fields);
+    }
+    for filter in wire.backend_refs.iter().flat_map(|reference| &reference.value.filters) {
+        if !matches!(
+            filter.value.kind.as_str(),
+            "RequestHeaderModifier" | "ResponseHeaderModifier"
+        ) {
+            return Err(Unserved(filter));
+        }
+    }
+    if !fields.contains_key("redirect")
+        && wire
+            .backend_refs
+            .iter()
+            .all(|reference| reference_weight(reference) == 0)
+    {
+        set(&mut fields, "directResponse", Some(json!({ "status": 500 })));
+    }
+    Ok(fields.into())
+}
+
+/// The share of a reference.
+pub fn reference_weight(reference: &Field<BackendRef>) -> u32 {
+    reference.value.weight.as_ref().map_or(1, |weight| weight.value)
+}
+
+fn set(fields: &mut Map<String, Value>, field: &str, value: Option<impl Into<Value>>) {
+    fields.extend(value.map(|value| (field.to_owned(), value.into())));
+}
+
+/// What filters do with headers.
+pub fn headers(filters: &[Field<Filter>]) -> Option<Value> {
+    let last = |kind: &str, field: fn(&Filter) -> Option<&HeaderModifier>| {
+        let filters = filters.iter().rev();
+        let mut filters = filters.filter(|filter| filter.value.kind == kind);
+        filters.find_map(|filter| field(&filter.value)).map(operations)
+    };
+    let request = last("RequestHeaderModifier", |filter| {
+        filter.request_header_modifier.as_ref()
+    });
+    let response = last("ResponseHeaderModifier", |filter| {
+        filter.response_header_modifier.as_ref()
+    });
+    (request.is_some() || response.is_some()).then(|| json!({ "request": request, "response": response }))
+}
+
+fn operations(modifier: &HeaderModifier) -> Value {
+    // Of several entries for one header the first counts.
+    let map = |headers: &[Header]| {
+        let mut map = Map::new();
+        for header in headers {
+            map.entry(header.name.to_ascii_lowercase())
+                .or_insert_with(|| header.value.as_str().into());
+        }
+        map
+    };
+    json!({ "add": map(&modifier.add), "remove": modifier.remove, "set": map(&modifier.set) })
+}
+
+fn redirect(filter: &RequestRedirect) -> Value {
+    let path = filter.path.as_ref();
+    // Without a port it is that of the request, and with another scheme the one of that scheme.
+    let from_request = filter.port.is_none() && filter.scheme.is_none();
+    json!({
+        "authority": filter.hostname,
+        "derivePort": from_request.then_some("FROM_REQUEST_PORT"),
+        "port": filter.port,
+        "prefixRewrite": path.and_then(|path| path.replace_prefix_match.as_ref()),
+        "redirectCode": filter.status_code,
+        "scheme": filter.scheme,
+        "uri": path.and_then(|path| path.replace_full_path.as_ref()),
+    })
+}
+
+fn rewrite(filter: &UrlRewrite) -> Value {
+    let path = filter.path.as_ref();
+    let full = path.and_then(|path| path.replace_full_path.as_ref());
+    let prefix = |path: &PathModifier| {
+        let prefix = path.replace_prefix_match.as_ref()?;
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+        Some(if prefix.is_empty() { "/" } else { prefix }.to_owned())
+    };
+    json!({
+        "authority": filter.hostname,
+        "uri": path.and_then(prefix),
+        // What is left of a query stays: Envoy rewrites the path alone.
+        "uriRegexRewrite": full.map(|full| json!({ "match": "/.*", "rewrite": full.replace('\\', r"\\") })),
+    })
+}
+
+/// A mirror; where it leads is found out elsewhere.
+fn mirror(filter: &RequestMirror) -> Value {
+    let percent = match (&filter.fraction, filter.percent) {
+        (Some(fraction), _) => {
+            let denominator = fraction.denominator.unwrap_or(100);
+            Some(100.0 * f64::from(fraction.numerator) / f64::from(denominator.max(1)))
+        }
+        (None, percent) => percent.map(f64::from),
+    };
+    json!({
+        "destination": { "host": filter.backend_ref.value.name.value },
+        "percentage": percent.map(|percent| json!({ "value": percent })),
+    })
+}
+
+fn cors(filter: &Cors) -> Value {
+    let origins = filter.allow_origins.iter().filter(|origin| !origin.is_empty());
+    json!({
+        "allowCredentials": filter.allow_credentials.then_some(true),
+        "allowHeaders": filter.allow_headers,
+        "allowMethods": filter.allow_methods,
+        "allowOrigins": origins.map(|origin| to_origin(origin)).collect::<Vec<_>>(),
+        "exposeHeaders": filter.expose_headers,
+        "maxAge": (filter.max_age > 0).then(|| format!("{}s", filter.max_age)),
+        "unmatchedPreflights": "IGNORE",
+    })
+}
+
+fn to_origin(origin: &str) -> Value {
+    let stars = origin.matches('*').count();
+    match (stars, origin.strip_suffix('*')) {
+        (1, Some("")) => json!({ "regex": ANY_ORIGIN }),
+        (0, _) => json!({ "exact": origin }),
+        (1, Some(prefix)) => json!({ "prefix": prefix }),
+        _ => {
+            let parts: Vec<String> = origin.split('*').map(regex_lite::escape).collect();
+            json!({ "regex": format!("^{}$", parts.join(".*")) })
+        }
+    }
+}
+
+fn retries(retry: &Retry) -> Value {
+    let attempts = retry.attempts.unwrap_or(RETRIES);
+    let codes: String = retry.codes.iter().map(|code| format!(",{code}")).collect();
+    json!({
+        "attempts": attempts,
+        "backoff": retry.backoff,
+        "retryOn": (attempts > 0).then(|| format!("{RETRY_ON}{codes}")),
+    })
+}
+
+/// A timeout of nothing is none.
+fn timeouts(timeouts: &Timeouts, fields: &mut Map<String, Value>) {
+    let nothing = |text: &String| Duration::try_from(text.clone()).is_ok_and(Duration::is_zero);
+    let given = |text: &Option<String>| text.clone().filter(|text| !nothing(text));
+    set(fields, "timeout", given(&timeouts.request));
+    let Some(backend) = given(&timeouts.backend_request) else {
+        return;
+    };
+    match fields.get_mut("retries").and_then(Value::as_object_mut) {
+        Some(retries) => set(retries, "perTryTimeout", Some(backend)),
+        None => set(fields, "timeout", Some(backend)),
+    }
+}
+
+/// What one match demands.
+pub fn one_match(one: &Match) -> Value {
+    let value = one.path_value();
+    let elements = value.strip_suffix('/').filter(|_| value != "/").unwrap_or(value);
+    let uri = match one.path_type() {
+        PathMatchType::Exact => json!({ "exact": value }),
+        PathMatchType::PathPrefix if elements != "/" => json!({ "pathSeparatedPrefix": elements }),
+        PathMatchType::PathPrefix | PathMatchType::TextPrefix => json!({ "prefix": elements }),
+        PathMatchType::RegularExpression => json!({ "regex": value }),
+    };
+    json!({
+        "headers": conditions(&one.headers, str::to_ascii_lowercase),
+        "method": one.method.as_ref().map(|method| json!({ "exact": method.value })),
+        "queryParams": conditions(&one.query_params, str::to_owned),
+        "uri": uri,
+    })
+}
+
+/// Conditions by name, of which the first on each name counts (Gateway API).
+fn conditions(matches: &[ValueMatch], name_of: impl Fn(&str) -> String) -> Value {
+    let mut conditions = Map::new();
+    for one in matches {
+        let value = &one.value.value;
+        let condition = match one.kind {
+            ValueMatchType::Exact => json!({ "exact": value }),
+            ValueMatchType::RegularExpression => json!({ "regex": value }),
+            ValueMatchType::Prefix => json!({ "prefix": value }),
+            ValueMatchType::Present => json!({}),
+        };
+        conditions.entry(name_of(&one.name.value)).or_insert(condition);
+    }
+    conditions.into()
+}
+
+/// How many conditions there are.
+pub fn count(matches: &[ValueMatch]) -> usize {
+    let names: BTreeSet<String> = matches.iter().map(|one| one.name.value.to_ascii_lowercase()).collect();
+    names.len()
+}

@@ -1,0 +1,281 @@
+//! What becomes of the rules of a gateway: each as the http route of a `VirtualService`, in which every value is one that Envoy
+//! takes.
+//!
+//! A rule of which something cannot be served keeps its matches and answers 500: its requests must not go where another rule
+//! leads.
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use serde_json::{Value, json};
+
+use super::{super::http_route::checked, gateway_api};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    document::RawObjects,
+    inventory::Inventory,
+    kind::Kind,
+    left_out::What,
+    plan::{Backend, Callers, Gateway, Placed, Rule, VirtualHost, mirrors},
+    source::Place,
+    wire::route::Match,
+};
+
+/// A rule as it is served.
+pub struct Served<'a> {
+    /// The rule.
+    pub rule: &'a Rule<'a>,
+    /// Where it is.
+    pub virtual_hosts: &'a BTreeSet<VirtualHost>,
+    /// What it does. None: it answers 500.
+    pub user: Option<Value>,
+    /// Its matches: one at least.
+    pub matches: Vec<ServedMatch<'a>>,
+    /// Where its references lead: the share of each, and what it does with headers.
+    pub references: Vec<Reference>,
+    /// Where copies of its requests go.
+    pub mirrors: Vec<Option<Backend<'a>>>,
+}
+
+/// A match as it is served.
+pub struct ServedMatch<'a> {
+    /// As it is written.
+    pub one: &'a Match,
+    /// As that of a `VirtualService`.
+    pub user: Value,
+}
+
+/// A reference to a backend.
+pub struct Reference {
+    /// Its share.
+    pub weight: u32,
+    /// The object of which `headers` is a field, if it is.
+    pub user: Value,
+}
+
+/// A match on nothing.
+static EVERYTHING: Match = Match::EVERYTHING;
+
+/// The rules of a gateway. What cannot be served is reported; about rules without sessions and canaries that is no more than a
+/// warning.
+pub fn rules<'a>(
+    gateway: &'a Gateway<'a>,
+    inventory: &'a Inventory,
+    raw: &RawObjects,
+    report: &mut Report,
+) -> Vec<Served<'a>> {
+    let serve = |placed: &'a Placed<'a>| {
+        let mut found = Report::default();
+        let served = Served::new(gateway, placed, inventory, raw, &mut found);
+        if placed.rule.concerns_us() {
+            report.extend(found);
+        } else {
+            report.extend_harmless(found);
+        }
+        served
+    };
+    gateway.rules.iter().map(serve).collect()
+}
+
+impl<'a> Served<'a> {
+    fn new(
+        gateway: &Gateway,
+        placed: &'a Placed<'a>,
+        inventory: &'a Inventory,
+        raw: &RawObjects,
+        report: &mut Report,
+    ) -> Self {
+        let rule: &'a Rule = &placed.rule;
+        let classic = rule.route.spec.kind == Kind::VirtualService;
+        let object: Rc<Value> = if classic {
+            raw.find("VirtualService", rule.written)
+        } else {
+            Rc::default()
+        };
+        let written = object
+            .pointer(&format!("/spec/http/{}", rule.position))
+            .unwrap_or(&Value::Null);
+        let user = if classic {
+            of_virtual_service(rule, written, report)
+        } else {
+            of_gateway_api(rule, report)
+        };
+        let references = user.as_ref().and_then(|user| references(rule, user, report));
+        let mut nowhere = Report::default();
+        let callers = Callers::on(gateway, &placed.virtual_hosts);
+        let copied = user.as_ref().unwrap_or(&Value::Null);
+        let mirrors = mirrors(rule, copied, &callers, inventory, &mut nowhere);
+        report.extend_harmless(nowhere);
+        check_backends(rule, report);
+        Self {
+            rule,
+            virtual_hosts: &placed.virtual_hosts,
+            matches: matches(rule, written, report),
+            user: user.filter(|_| references.is_some()),
+            references: references.unwrap_or_default(),
+            mirrors,
+        }
+    }
+
+    /// Whether it uses one of Envoy's filters, by the field that is about it.
+    pub fn uses(&self, field: &str) -> bool {
+        self.user.as_ref().is_some_and(|user| user.get(field).is_some())
+    }
+}
+
+/// Why the requests of a rule are answered with 500.
+fn refuse(rule: &Rule, code: Code, problem: &str, place: Place, report: &mut Report) {
+    let message = format!("{problem}: --target envoy answers the requests of this rule with 500");
+    report.add(Diagnostic::error(code, message).at(place));
+    report.leave_out(What::Rule, &rule.id);
+}
+
+fn of_gateway_api(rule: &Rule, report: &mut Report) -> Option<Value> {
+    match gateway_api::http_route(rule) {
+        Ok(user) => check(rule, user, report),
+        Err(gateway_api::Unserved(filter)) => {
+            let of_backend = !rule.wire.value.filters.iter().any(|own| std::ptr::eq(own, filter));
+            let of = if of_backend { " of a backend" } else { "" };
+            let problem = format!("the filter {}{of} is not supported", filter.value.kind);
+            refuse(rule, Code::Unsupported, &problem, rule.place_of(filter), report);
+            None
+        }
+    }
+}
+
+fn of_virtual_service(rule: &Rule, written: &Value, report: &mut Report) -> Option<Value> {
+    let place = rule.place_of(rule.wire);
+    if written.get("delegate").is_some_and(|delegate| !delegate.is_null()) {
+        refuse(rule, Code::Unsupported, "`delegate` is not supported", place, report);
+        return None;
+    }
+    let user = check(rule, written.clone(), report)?;
+    let does = ["redirect", "directResponse", "route"];
+    if !does.iter().any(|field| user.get(field).is_some()) {
+        let problem = "this route has none of `route`, `redirect` and `directResponse`";
+        refuse(rule, Code::Invalid, problem, place, report);
+        return None;
+    }
+    let code = user.pointer("/redirect/redirectCode").and_then(Value::as_u64);
+    if let Some(code) = code.filter(|code| ![0, 301, 302, 303, 307, 308].contains(code)) {
+        let problem = format!("{code} is not the status of a redirect: 301, 302, 303, 307 and 308 are");
+        refuse(rule, Code::Invalid, &problem, place, report);
+        return None;
+    }
+    Some(user)
+}
+
+fn check(rule: &Rule, user: Value, report: &mut Report) -> Option<Value> {
+    let checked = checked::route(user);
+    checked
+        .inspect_err(|invalid| {
+            refuse(
+                rule,
+                Code::Invalid,
+                &invalid.to_string(),
+                rule.place_of(rule.wire),
+                report,
+            );
+        })
+        .ok()
+}
+
+/// The references of a rule. None: one of them does with headers what Envoy does not take.
+fn references(rule: &Rule, user: &Value, report: &mut Report) -> Option<Vec<Reference>> {
+    let wire = &rule.wire.value;
+    let several = wire.destinations.len() > 1;
+    let headers = |filters: &[_]| gateway_api::headers(filters).map(checked::headers).transpose();
+    let of_gateway_api = wire.backend_refs.iter().map(|reference| {
+        Ok(Reference {
+            weight: gateway_api::reference_weight(reference),
+            user: json!({ "headers": headers(&reference.value.filters)? }),
+        })
+    });
+    let destinations = wire.destinations.iter().enumerate().map(|(position, destination)| {
+        let weight = destination.value.weight.as_ref().map(|weight| weight.value);
+        Ok(Reference {
+            weight: if several { weight.unwrap_or(0) } else { 1 },
+            user: user.pointer(&format!("/route/{position}")).cloned().unwrap_or_default(),
+        })
+    });
+    let all: Result<Vec<Reference>, serde_json::Error> = of_gateway_api.chain(destinations).collect();
+    let place = rule.place_of(rule.wire);
+    let references = all
+        .inspect_err(|invalid| refuse(rule, Code::Invalid, &invalid.to_string(), place, report))
+        .ok()?;
+    let sum: u64 = references.iter().map(|reference| u64::from(reference.weight)).sum();
+    if u32::try_from(sum).is_err() {
+        refuse(
+            rule,
+            Code::Invalid,
+            "the weights are more than Envoy adds up",
+            place,
+            report,
+        );
+        return None;
+    }
+    Some(references)
+}
+
+/// The matches of a rule. One that Envoy would refuse, or that cannot hold, is left out.
+fn matches<'a>(rule: &'a Rule<'a>, written: &Value, report: &mut Report) -> Vec<ServedMatch<'a>> {
+    if rule.matches.is_empty() {
+        return vec![ServedMatch {
+            one: &EVERYTHING,
+            user: Value::Null,
+        }];
+    }
+    let classic = rule.route.spec.kind == Kind::VirtualService;
+    let mut served = Vec::new();
+    let all = rule.wire.value.matches.iter().enumerate();
+    let here = all.filter(|(_, field)| rule.matches.iter().any(|one| std::ptr::eq(*one, *field)));
+    for (position, field) in here {
+        let user = match written.pointer(&format!("/match/{position}")) {
+            Some(user) if classic => user.clone(),
+            _ => gateway_api::one_match(&field.value),
+        };
+        let place = rule.place_of(field);
+        match checked::one_match(user) {
+            Ok(user) if has_claims(&user) => {
+                let message = "claims of a token are not supported by --target envoy, so this match never holds";
+                report.add(Diagnostic::error(Code::Unsupported, message).at(place));
+            }
+            Ok(user) => served.push(ServedMatch {
+                one: &field.value,
+                user,
+            }),
+            Err(invalid) => {
+                let message = format!("{invalid}: with --target envoy this match never holds");
+                report.add(Diagnostic::error(Code::Invalid, message).at(place));
+                report.leave_out(What::Feature, format!("match {position} of {}", rule.id));
+            }
+        }
+    }
+    served
+}
+
+fn has_claims(user: &Value) -> bool {
+    let headers = user.get("headers").and_then(Value::as_object);
+    headers
+        .into_iter()
+        .flatten()
+        .any(|(name, _)| name.starts_with("@request.auth.claims"))
+}
+
+/// Reports backends that have no endpoints here.
+fn check_backends(rule: &Rule, report: &mut Report) {
+    let mut unsupported = |what: &str, place: Place| {
+        let message = format!("{what} is not supported by --target envoy, which answers 503 in its place");
+        report.add(Diagnostic::error(Code::Unsupported, message).at(place));
+        report.leave_out(What::Feature, format!("{what}: {}", rule.id));
+    };
+    for backend in &rule.backends {
+        let spec = &backend.service.spec;
+        if let Some(host) = &spec.external_host {
+            unsupported("a host of a ServiceEntry", backend.service.place_of(host));
+        }
+        let alias = spec.service_type.as_ref().filter(|kind| kind.value == "ExternalName");
+        if let Some(kind) = alias.filter(|_| std::ptr::eq(backend.service, backend.concrete)) {
+            unsupported("a Service of type ExternalName", backend.service.place_of(kind));
+        }
+    }
+}

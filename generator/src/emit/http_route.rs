@@ -1,0 +1,94 @@
+//! An http route of a `VirtualService` in Envoy's words, as istiod writes it (`TranslateRoute`): what both targets share.
+//!
+//! It is read as it is written in YAML. Not for where a route leads: whoever writes one adds its clusters.
+
+use serde_json::{Value, json};
+
+use super::with;
+
+pub mod checked;
+pub mod durations;
+pub mod filters;
+pub mod headers;
+pub mod matches;
+pub mod redirect;
+mod regex;
+pub mod retries;
+pub mod values;
+
+/// What an Envoy route does on the way to one destination, or to several where `destination` is null: everything but its name,
+/// what it matches, and its clusters. `hashed` says whether the endpoint is chosen by a hash.
+pub fn forward(user: &Value, destination: &Value, mirrors: Vec<Value>, hashed: bool) -> Value {
+    let levels = [user.get("headers"), destination.get("headers")];
+    let rewrite = user.get("rewrite");
+    let authority = rewrite.and_then(|rewrite| text(rewrite, "authority"));
+    let authority = authority.or_else(|| {
+        levels
+            .iter()
+            .flatten()
+            .find_map(|headers| headers::authority_of(headers))
+    });
+    let regex = rewrite.and_then(|rewrite| rewrite.get("uriRegexRewrite"));
+    let prefix = rewrite.and_then(|rewrite| text(rewrite, "uri"));
+    let timeout = user.get("timeout").map_or_else(|| json!("0s"), durations::canonical);
+    let action = json!({
+        "host_rewrite_literal": authority,
+        "max_grpc_timeout": timeout,
+        "prefix_rewrite": prefix.filter(|_| regex.is_none()),
+        "regex_rewrite": regex.map(|regex| json!({
+            "pattern": { "regex": regex.get("match") },
+            "substitution": regex.get("rewrite"),
+        })),
+        "request_mirror_policies": Some(mirrors).filter(|mirrors| !mirrors.is_empty()),
+        "retry_policy": retries::retry_policy(user.get("retries"), hashed),
+        "timeout": timeout,
+    });
+    headers::changed(
+        json!({ "route": action, "typed_per_filter_config": filters::filters(user) }),
+        &levels,
+    )
+}
+
+/// The same for a route that Envoy answers itself: `answer` is what it says, in this field.
+pub fn answer(user: &Value, field: &str, answer: Value) -> Value {
+    let route = json!({ "typed_per_filter_config": filters::filters(user) });
+    headers::changed(with(route, field, answer), &[user.get("headers"), None])
+}
+
+/// The policies that send copies of requests. `cluster` finds the one of a destination; where there is none, nothing is copied.
+pub fn mirrors(user: &Value, mut cluster: impl FnMut(&Value) -> Option<String>) -> Vec<Value> {
+    let single = user.get("mirror").map(|mirror| {
+        let percent = user
+            .pointer("/mirrorPercentage/value")
+            .or_else(|| user.get("mirrorPercent"))
+            .or_else(|| user.get("mirror_percent"));
+        (mirror, percent)
+    });
+    let several = user.get("mirrors").and_then(Value::as_array).into_iter().flatten();
+    let several = several.filter_map(|policy| Some((policy.get("destination")?, policy.pointer("/percentage/value"))));
+    let policies = single.into_iter().chain(several);
+    let policies = policies.filter_map(|(destination, percent)| {
+        let cluster = cluster(destination);
+        let percent = percent
+            .map_or(Some(100.0), Value::as_f64)
+            .filter(|percent| *percent > 0.0)?;
+        Some(json!({
+            "cluster": cluster?,
+            "disable_shadow_host_suffix_append": true,
+            "runtime_fraction": { "default_value": fraction(percent) },
+            "trace_sampled": false,
+        }))
+    });
+    policies.collect()
+}
+
+/// A field that is a text.
+pub fn text<'v>(value: &'v Value, field: &str) -> Option<&'v str> {
+    value.get(field).and_then(Value::as_str)
+}
+
+/// A percentage in millionths, as istiod writes it.
+fn fraction(percent: f64) -> Value {
+    let millionths = format!("{:.0}", percent * 10_000.0);
+    json!({ "denominator": "MILLION", "numerator": millionths.parse::<u32>().unwrap_or(0) })
+}

@@ -1,0 +1,402 @@
+//! The single values of an http route, each as Envoy takes it.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize};
+
+pub use super::regex::{Regex, ValueRegex};
+
+/// How many nanoseconds a second has.
+const SECOND: u64 = 1_000_000_000;
+
+/// The longest duration (protobuf: `Duration`), in seconds.
+const MAX_SECONDS: u64 = 315_576_000_000;
+
+/// The longest answer of Envoy's own, in bytes (istiod: `DefaultMaxDirectResponseBodySizeBytes`).
+pub const MAX_BODY: usize = 1_048_576;
+
+/// Why a value is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidValue {
+    /// Not a duration.
+    #[error("`{0}` is not a duration, such as 10s, 500ms or 1h30m")]
+    Duration(String),
+    /// A duration of nothing.
+    #[error("`{0}` must be longer than nothing")]
+    NoTime(String),
+    /// Not a text of a header.
+    #[error("`{0}` has a line break or another control character, which a header must not have")]
+    Control(String),
+    /// Not the name of a header.
+    #[error("`{0}` is not the name of a header")]
+    Name(String),
+    /// A `%` that Envoy takes for a command.
+    #[error(
+        "Envoy would take the `%` in `{0}` for a command that it does not have; write `%%` for the character itself"
+    )]
+    Format(String),
+    /// Not a status.
+    #[error("{0} is not a status that Envoy answers: 200 to 599 are")]
+    Status(u16),
+    /// Not a status of gRPC.
+    #[error("`{0}` is not the name of a gRPC status, such as UNAVAILABLE")]
+    GrpcStatus(String),
+    /// Not a percentage.
+    #[error("{0} is not a percentage: 0 to 100 is")]
+    Percent(String),
+    /// Too long, or no base64.
+    #[error("a body is `string` or `bytes` (base64), with at most {MAX_BODY} bytes")]
+    Body,
+}
+
+/// A duration as Istio writes it (Go: `time.ParseDuration`), which is also how Gateway API does (GEP-2257).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Duration(u64);
+
+impl Duration {
+    /// Whether it is none at all.
+    pub fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Its whole seconds.
+    pub fn seconds(self) -> u64 {
+        self.0 / SECOND
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut rest = text;
+        let mut total = 0_u64;
+        if rest == "0" {
+            return Some(Self(0));
+        }
+        if rest.is_empty() {
+            return None;
+        }
+        while !rest.is_empty() {
+            let end = rest.find(|one: char| !one.is_ascii_digit() && one != '.')?;
+            let (number, tail) = rest.split_at_checked(end)?;
+            let end = tail.find(|one: char| one.is_ascii_digit() || one == '.');
+            let (unit, tail) = tail.split_at_checked(end.unwrap_or(tail.len()))?;
+            let unit = match unit {
+                "h" => SECOND.checked_mul(3_600)?,
+                "m" => SECOND.checked_mul(60)?,
+                "s" => SECOND,
+                "ms" => 1_000_000,
+                "us" | "µs" | "μs" => 1_000,
+                "ns" => 1,
+                _ => return None,
+            };
+            total = total.checked_add(nanoseconds(number, unit)?)?;
+            rest = tail;
+        }
+        (total / SECOND <= MAX_SECONDS).then_some(Self(total))
+    }
+}
+
+/// A decimal number of a unit.
+fn nanoseconds(number: &str, unit: u64) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let digits = |text: &str| {
+        if text.is_empty() {
+            Some(0)
+        } else {
+            text.parse::<u64>().ok()
+        }
+    };
+    let mut total = digits(whole)?.checked_mul(unit)?;
+    let mut place = unit;
+    for digit in fraction.chars() {
+        place /= 10;
+        total = total.checked_add(u64::from(digit.to_digit(10)?).checked_mul(place)?)?;
+    }
+    Some(total)
+}
+
+impl TryFrom<String> for Duration {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        Self::parse(&text).ok_or(InvalidValue::Duration(text))
+    }
+}
+
+impl From<Duration> for String {
+    fn from(Duration(nanoseconds): Duration) -> Self {
+        let (seconds, rest) = (nanoseconds / SECOND, nanoseconds % SECOND);
+        let fraction = format!("{rest:09}");
+        match fraction.trim_end_matches('0') {
+            "" => format!("{seconds}s"),
+            fraction => format!("{seconds}.{fraction}s"),
+        }
+    }
+}
+
+/// A duration that is longer than nothing.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Interval(Duration);
+
+impl TryFrom<String> for Interval {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        let duration = Duration::try_from(text.clone())?;
+        if duration.is_zero() {
+            return Err(InvalidValue::NoTime(text));
+        }
+        Ok(Self(duration))
+    }
+}
+
+impl From<Interval> for String {
+    fn from(interval: Interval) -> Self {
+        interval.0.into()
+    }
+}
+
+/// A text that can stand in a header.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub struct Text(pub String);
+
+impl TryFrom<String> for Text {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        if text.contains(|one: char| one.is_ascii_control() && one != '\t') {
+            return Err(InvalidValue::Control(text));
+        }
+        Ok(Self(text))
+    }
+}
+
+/// The name of a header, or of a query parameter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub struct HeaderName(String);
+
+impl TryFrom<String> for HeaderName {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        if text.is_empty() || text.len() > 1_024 || text.contains(|one: char| one.is_ascii_control() || one == ' ') {
+            return Err(InvalidValue::Name(text));
+        }
+        Ok(Self(text))
+    }
+}
+
+/// The value of a header that is set or added, in which Envoy has commands between `%`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(try_from = "Text")]
+pub struct HeaderValue(String);
+
+/// Commands that stand alone, of those that Envoy has.
+const COMMANDS: [&str; 22] = [
+    "BYTES_RECEIVED",
+    "DOWNSTREAM_DIRECT_REMOTE_ADDRESS",
+    "DOWNSTREAM_LOCAL_ADDRESS",
+    "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
+    "DOWNSTREAM_LOCAL_PORT",
+    "DOWNSTREAM_PEER_CERT",
+    "DOWNSTREAM_PEER_SUBJECT",
+    "DOWNSTREAM_REMOTE_ADDRESS",
+    "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
+    "DOWNSTREAM_REMOTE_PORT",
+    "DOWNSTREAM_TLS_CIPHER",
+    "DOWNSTREAM_TLS_VERSION",
+    "HOSTNAME",
+    "PROTOCOL",
+    "REQUESTED_SERVER_NAME",
+    "RESPONSE_CODE",
+    "RESPONSE_CODE_DETAILS",
+    "RESPONSE_FLAGS",
+    "ROUTE_NAME",
+    "START_TIME",
+    "UPSTREAM_CLUSTER",
+    "UPSTREAM_REMOTE_ADDRESS",
+];
+
+/// Commands that name a header.
+const OF_HEADERS: [&str; 2] = ["REQ", "RESP"];
+
+impl TryFrom<Text> for HeaderValue {
+    type Error = InvalidValue;
+
+    fn try_from(Text(text): Text) -> Result<Self, InvalidValue> {
+        if has_only_commands(&text) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidValue::Format(text))
+        }
+    }
+}
+
+fn has_only_commands(text: &str) -> bool {
+    let mut pieces = text.split('%').skip(1);
+    while let Some(command) = pieces.next() {
+        // Each command ends with a `%`, after which ordinary text goes on.
+        if pieces.next().is_none() {
+            return false;
+        }
+        let named = |name: &&str| {
+            let header = command.strip_prefix(*name).and_then(|rest| rest.strip_prefix('('));
+            header.and_then(|rest| rest.strip_suffix(')')).is_some_and(|name| {
+                !name.is_empty()
+                    && name
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || b"-_:".contains(&byte))
+            })
+        };
+        if !(command.is_empty() || COMMANDS.contains(&command) || OF_HEADERS.iter().any(|name| named(name))) {
+            return false;
+        }
+    }
+    true
+}
+
+/// A status that Envoy can answer itself.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(try_from = "u16")]
+pub struct Status(u16);
+
+impl TryFrom<u16> for Status {
+    type Error = InvalidValue;
+
+    fn try_from(status: u16) -> Result<Self, InvalidValue> {
+        if (200..600).contains(&status) {
+            Ok(Self(status))
+        } else {
+            Err(InvalidValue::Status(status))
+        }
+    }
+}
+
+/// A status of gRPC by its name.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub struct GrpcStatus(String);
+
+impl TryFrom<String> for GrpcStatus {
+    type Error = InvalidValue;
+
+    fn try_from(name: String) -> Result<Self, InvalidValue> {
+        if super::filters::grpc_status(&name).is_none() {
+            return Err(InvalidValue::GrpcStatus(name));
+        }
+        Ok(Self(name))
+    }
+}
+
+/// A percentage.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(try_from = "f64")]
+pub struct Percent(f64);
+
+impl TryFrom<f64> for Percent {
+    type Error = InvalidValue;
+
+    fn try_from(percent: f64) -> Result<Self, InvalidValue> {
+        if (0.0..=100.0).contains(&percent) {
+            Ok(Self(percent))
+        } else {
+            Err(InvalidValue::Percent(percent.to_string()))
+        }
+    }
+}
+
+/// The body of an answer of Envoy's own.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(try_from = "RawBody")]
+pub struct Body {
+    string: Option<String>,
+    bytes: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawBody {
+    string: Option<String>,
+    bytes: Option<String>,
+}
+
+impl TryFrom<RawBody> for Body {
+    type Error = InvalidValue;
+
+    fn try_from(RawBody { string, bytes }: RawBody) -> Result<Self, InvalidValue> {
+        let length = match (&string, &bytes) {
+            (Some(text), None) => Some(text.len()),
+            (None, Some(text)) => BASE64_STANDARD.decode(text).ok().map(|bytes| bytes.len()),
+            (None, None) => Some(0),
+            (Some(_), Some(_)) => None,
+        };
+        if length.is_none_or(|length| length > MAX_BODY) {
+            return Err(InvalidValue::Body);
+        }
+        Ok(Self { string, bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn duration(text: &str) -> Result<String, InvalidValue> {
+        Duration::try_from(text.to_owned()).map(String::from)
+    }
+
+    #[test]
+    fn a_duration_is_written_in_seconds() {
+        for (text, expected) in [
+            ("10s", "10s"),
+            ("0s", "0s"),
+            ("0", "0s"),
+            ("1h30m", "5400s"),
+            ("1.5h", "5400s"),
+            ("500ms", "0.5s"),
+            ("2m1.9s", "121.9s"),
+            ("1h1ns", "3600.000000001s"),
+        ] {
+            assert_eq!(duration(text).as_deref(), Ok(expected), "{text}");
+        }
+        for text in ["", "1", "s", "1d", "1h2", "-1s", ".s", "1.2.3s", "99999999999h", "10 s"] {
+            assert_eq!(duration(text), Err(InvalidValue::Duration(text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_value_of_a_header_has_no_command_that_envoy_does_not_have() {
+        let value = |text: &str| HeaderValue::try_from(Text(text.to_owned()));
+        for text in ["", "a", "100%%", "%REQ(x-user)%", "a %PROTOCOL% b %START_TIME%"] {
+            assert!(value(text).is_ok(), "{text}");
+        }
+        for text in [
+            "%",
+            "100%",
+            "%20",
+            "a%PROTOCOL",
+            "%NONSENSE%",
+            "%REQ()%",
+            "%REQ(a%",
+            "50% of 10%",
+        ] {
+            assert!(value(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_not_longer_than_envoy_is_told() {
+        let body = |string: Option<String>, bytes: Option<&str>| {
+            let bytes = bytes.map(str::to_owned);
+            Body::try_from(RawBody { string, bytes })
+        };
+        assert!(body(Some("a".repeat(MAX_BODY)), None).is_ok());
+        assert!(body(Some("a".repeat(MAX_BODY + 1)), None).is_err());
+        assert!(body(None, Some("aGk=")).is_ok());
+        assert!(body(None, Some("not base64")).is_err());
+        assert!(body(Some(String::new()), Some("aGk=")).is_err());
+    }
+}
