@@ -33,7 +33,7 @@ pub struct Callers {
 
 impl Callers {
     /// Those of a route that is on these gateways.
-    pub fn new(route: &Item<HttpRouteSpec>, placements: &Placements, gateways: &Gateways) -> Self {
+    pub(super) fn new(route: &Item<HttpRouteSpec>, placements: &Placements, gateways: &Gateways) -> Self {
         let found = placements.keys().filter_map(|id| gateways.find(true, id));
         let mut pods: Vec<Workload> = found.filter_map(|(_, gateway)| gateway.workload.clone()).collect();
         if pods.is_empty() {
@@ -49,6 +49,7 @@ impl Callers {
     }
 
     /// Those of a rule that is in these virtual hosts of a gateway.
+    #[must_use]
     pub fn on(gateway: &Gateway, virtual_hosts: &BTreeSet<VirtualHost>) -> Self {
         Self {
             ports: virtual_hosts.iter().map(|host| host.port).collect(),

@@ -68,6 +68,12 @@ fn values_that_envoy_would_refuse() {
             "  - matches:\n    - path: {type: RegularExpression, value: '/a(?=b)'}\n    - path: {value: /c}\n    timeouts: {request: soon}\n    backendRefs:",
         )),
         str![[r#"
+error[Invalid]: `soon` is not a duration, such as 10s, 500ms or 1h30m: --target envoy answers the requests of this rule with 500
+  --> <stdin>:20:5
+   |
+20 |   - matches:
+   |     ^
+
 error[Invalid]: `/a(?=b)` is not a regular expression that Envoy takes: look-around, including look-ahead and look-behind, is not supported: with --target envoy this match never holds
   --> <stdin>:21:7
    |

@@ -7,7 +7,7 @@ use mooring_tests::{Client, Envoy, Manifests, NAMESPACE, Pod, Reply, Request, Se
 
 /// A Gateway, a Service `a` and a Service `b` with a pod each, and what a test adds.
 pub struct Local {
-    pub envoy: Envoy,
+    _envoy: Envoy,
     client: Client,
     pub a: Pod,
     pub b: Pod,
@@ -28,7 +28,7 @@ impl Local {
         let envoy = Envoy::serve(&services.yaml(documents)).await;
         Self {
             client: envoy.client(),
-            envoy,
+            _envoy: envoy,
             a,
             b,
         }

@@ -187,11 +187,12 @@ fn to_origin(origin: &str) -> Value {
 
 fn retries(retry: &Retry) -> Value {
     let attempts = retry.attempts.unwrap_or(RETRIES);
-    let codes: String = retry.codes.iter().map(|code| format!(",{code}")).collect();
+    let conditions = std::iter::once(RETRY_ON.to_owned()).chain(retry.codes.iter().map(u16::to_string));
+    let conditions: Vec<String> = conditions.collect();
     json!({
         "attempts": attempts,
         "backoff": retry.backoff,
-        "retryOn": (attempts > 0).then(|| format!("{RETRY_ON}{codes}")),
+        "retryOn": (attempts > 0).then(|| conditions.join(",")),
     })
 }
 

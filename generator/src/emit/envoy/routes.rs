@@ -143,14 +143,12 @@ fn does(served: &Served, one: &ServedMatch, backend: Option<&Backend>, port: Por
     if let Some(response) = user.get("directResponse") {
         return http_route::answer(user, "direct_response", redirect::direct_response(response));
     }
-    let positions: Vec<usize> = match backend {
-        Some(backend) => vec![backend.reference],
-        None => {
-            let references = served.references.iter().enumerate();
-            let shares = references.filter(|(_, reference)| reference.weight > 0);
-            shares.map(|(position, _)| position).collect()
-        }
-    };
+    let references = served.references.iter().enumerate();
+    let by_share = || references.filter(|(_, reference)| reference.weight > 0);
+    let positions: Vec<usize> = backend.map_or_else(
+        || by_share().map(|(position, _)| position).collect(),
+        |backend| vec![backend.reference],
+    );
     forward(served, user, one, &positions)
 }
 

@@ -3,6 +3,8 @@
 //!
 //! What comes out is the same route, with durations in seconds, as Envoy reads them.
 
+#![expect(clippy::struct_field_names, reason = "the names are Istio's")]
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};

@@ -252,7 +252,7 @@ fn has_only_commands(text: &str) -> bool {
                         .all(|byte| byte.is_ascii_alphanumeric() || b"-_:".contains(&byte))
             })
         };
-        if !(command.is_empty() || COMMANDS.contains(&command) || OF_HEADERS.iter().any(|name| named(name))) {
+        if !(command.is_empty() || COMMANDS.contains(&command) || OF_HEADERS.iter().any(named)) {
             return false;
         }
     }

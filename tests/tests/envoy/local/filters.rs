@@ -8,7 +8,7 @@ use super::{Local, header, sent};
 
 #[tokio::test]
 async fn a_redirect_names_the_place_that_its_rule_names() {
-    let rules: String = [
+    let rules = [
         ("/scheme", "scheme: https, statusCode: 301"),
         ("/host", "hostname: other.example"),
         ("/port", "port: 8443"),
@@ -22,8 +22,8 @@ async fn a_redirect_names_the_place_that_its_rule_names() {
     .map(|(path, redirect)| {
         format!("  - {{matches: [{{path: {{value: {path}}}}}], filters: [{{type: RequestRedirect, requestRedirect: {{{redirect}}}}}]}}\n")
     })
-    .collect();
-    let local = Local::rules(&rules).await;
+    .collect::<Vec<_>>();
+    let local = Local::rules(&rules.concat()).await;
     for (path, status, location) in [
         ("/scheme/a?q=1", 301, "https://shop.example.com/scheme/a?q=1"),
         ("/host", 301, "http://other.example/host"),
@@ -47,7 +47,7 @@ async fn a_redirect_names_the_place_that_its_rule_names() {
 
 #[tokio::test]
 async fn a_rewrite_changes_what_the_pod_is_asked_for() {
-    let rules: String = [
+    let rules = [
         ("/host", "hostname: inside.example"),
         ("/full", "path: {type: ReplaceFullPath, replaceFullPath: /there}"),
         ("/prefix", "path: {type: ReplacePrefixMatch, replacePrefixMatch: /instead/}"),
@@ -59,8 +59,8 @@ async fn a_rewrite_changes_what_the_pod_is_asked_for() {
     .map(|(path, rewrite)| {
         format!("  - {{matches: [{{path: {{value: {path}}}}}], filters: [{{type: URLRewrite, urlRewrite: {{{rewrite}}}}}], backendRefs: [{{name: a, port: 80}}]}}\n")
     })
-    .collect();
-    let local = Local::rules(&rules).await;
+    .collect::<Vec<_>>();
+    let local = Local::rules(&rules.concat()).await;
     for (path, host, target) in [
         ("/host/a", "inside.example", "/host/a"),
         ("/full/a?q=1", "shop.example.com", "/there?q=1"),
@@ -229,7 +229,7 @@ async fn a_rule_without_an_answer_in_time_is_answered_with_504() {
 ";
     let local = Local::serve(&format!("{service}{}", super::http_route("web", "", rules))).await;
     for path in ["/request", "/backend"] {
-        let started = std::time::Instant::now();
+        let started = tokio::time::Instant::now();
         let reply = local.get(path).await;
         assert_eq!(reply.status(), 504, "{path}: {reply:?}");
         assert!(

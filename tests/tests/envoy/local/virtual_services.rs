@@ -130,13 +130,13 @@ async fn every_condition_of_a_match_counts() {
         ),
         ("foreign", "uri: {prefix: /labels}, sourceLabels: {app: other}"),
     ];
-    let routes: String = conditions
+    let routes = conditions
         .iter()
         .map(|(name, condition)| {
             format!("  - {{match: [{{{condition}}}], route: [{{destination: {{host: a}}, headers: {{response: {{set: {{x-match: {name}}}}}}}}}]}}\n")
         })
-        .collect();
-    let local = serve(&routes).await;
+        .collect::<Vec<_>>();
+    let local = serve(&routes.concat()).await;
     let ask = |path: &'static str| local.request(path);
     for (request, expected) in [
         (ask("/").host("admin.example"), Some("authority")),
@@ -173,7 +173,7 @@ async fn faults_delay_and_abort() {
     .await;
     assert_eq!(local.get("/abort").await.status(), 418);
     assert_eq!(local.get("/never").await.status(), 200);
-    let started = std::time::Instant::now();
+    let started = tokio::time::Instant::now();
     assert_eq!(local.get("/delay").await.status(), 200);
     assert!(
         started.elapsed() >= Duration::from_millis(300),
