@@ -20,6 +20,9 @@ type SuiteRun struct {
 	// Answered and Sessions are numbers of responses from pods, all and those that began a session of Mooring's, by the names of the
 	// tests.
 	Answered, Sessions map[string]int
+	// Repeated are numbers of those that were sent once more with their session, and Strayed is what was not as before then.
+	Repeated map[string]int
+	Strayed  map[string][]string
 	// Unsettled is why the gateways did not come to serve by what Mooring generated, by the names of the tests.
 	Unsettled map[string]string
 	// Generated are numbers of objects that Mooring generated, by kind.

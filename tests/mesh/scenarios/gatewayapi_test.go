@@ -32,6 +32,7 @@ func TestGatewayAPI(t *testing.T) {
 	t.Run("no result changes", func(t *testing.T) { noResultChanges(t, alone, mooring) })
 	t.Run("the results are as listed", func(t *testing.T) { asListed(t, alone) })
 	t.Run("every request begins a session", func(t *testing.T) { everyRequestBeginsASession(t, alone, mooring) })
+	t.Run("a session changes nothing else", func(t *testing.T) { aSessionChangesNothingElse(t, mooring) })
 }
 
 func noResultChanges(t *testing.T, alone, mooring rig.SuiteRun) {
@@ -122,6 +123,18 @@ func everyRequestBeginsASession(t *testing.T, alone, mooring rig.SuiteRun) {
 	for name, reason := range mooring.Unsettled {
 		t.Logf("the gateways did not come to rest (%s): %s", name, reason)
 	}
+}
+
+// aSessionChangesNothingElse is about requests sent once more, with the session that they began: they reach the same pod, or for a
+// canary the same backend, which gets the same request as before.
+func aSessionChangesNothingElse(t *testing.T, mooring rig.SuiteRun) {
+	if total(mooring.Repeated) == 0 {
+		t.Error("no request was sent again")
+	}
+	for name, differences := range mooring.Strayed {
+		t.Errorf("%s:\n%s", name, strings.Join(differences, "\n"))
+	}
+	t.Logf("%d requests were sent again", total(mooring.Repeated))
 }
 
 func total(counts map[string]int) int {

@@ -2,9 +2,12 @@ package suite
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,15 +32,17 @@ type settler struct {
 
 // A report is what a run of the suite has to say besides its results, by the name of the test.
 type report struct {
-	Answered  map[string]int
-	Sessions  map[string]int
+	Answered  map[string]int      // requests that pods answered
+	Sessions  map[string]int      // those of them that began a session
+	Repeated  map[string]int      // those that were sent once more with their session
+	Strayed   map[string][]string // what was not as before then
 	Unsettled map[string]string
 }
 
 func newSettler(t *testing.T) *settler {
 	s := &settler{
 		url: os.Getenv("SUITE_SETTLER"), report: os.Getenv("SUITE_REPORT"),
-		seen: report{map[string]int{}, map[string]int{}, map[string]string{}},
+		seen: report{map[string]int{}, map[string]int{}, map[string]int{}, map[string][]string{}, map[string]string{}},
 	}
 	if s.url == "" || s.report == "" {
 		t.Fatal("SUITE_SETTLER and SUITE_REPORT are not set; run the suite with `tests/mesh/run -run TestGatewayAPI`")
@@ -109,17 +114,50 @@ func (s *settler) settle(test string) {
 	}
 }
 
-// count is for a request that a pod has answered.
-func (s *settler) count(test string, cookies []string) {
+// repeats is how many requests of a test are sent a second time.
+const repeats = 20
+
+// answered takes the cookies of an answer from a pod. It returns the session among them if the request is to be sent once more with it.
+func (s *settler) answered(test string, cookies []string) (session string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seen.Answered[test]++
 	for _, cookie := range cookies {
-		if strings.HasPrefix(cookie, "mooring") {
-			s.seen.Sessions[test]++
-			break
+		if strings.HasPrefix(cookie, "mooring-") {
+			session, _, _ = strings.Cut(cookie, ";")
 		}
 	}
+	if session == "" {
+		return ""
+	}
+	s.seen.Sessions[test]++
+	// It counts what reaches the pods.
+	if s.seen.Repeated[test] == repeats || test == "HTTPRouteRequestPercentageMirror" {
+		return ""
+	}
+	s.seen.Repeated[test]++
+	return session
+}
+
+// repeated notes what differs, if anything.
+func (s *settler) repeated(test string, differences []string) {
+	if len(differences) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.seen.Strayed[test]) < 5 { // more would be more of the same
+		s.seen.Strayed[test] = append(s.seen.Strayed[test], differences...)
+	}
+}
+
+// home is what a session is bound to: a pod, or for that of a CanaryPolicy the Deployment.
+func home(session, pod string) string {
+	if !strings.HasPrefix(session, canaryCookie+"=") {
+		return pod
+	}
+	deployment, _, _ := strings.Cut(pod, "-rig-")
+	return deployment
 }
 
 // nameOf is the name of the suite's test that a subtest belongs to.
@@ -137,26 +175,112 @@ type httpClient struct {
 }
 
 func (c *httpClient) CaptureRoundTrip(r roundtripper.Request) (*roundtripper.CapturedRequest, *roundtripper.CapturedResponse, error) {
-	c.settler.settle(nameOf(r.T))
+	test := nameOf(r.T)
+	c.settler.settle(test)
 	request, response, err := c.DefaultRoundTripper.CaptureRoundTrip(r)
 	if err == nil && request.Pod != "" {
-		c.settler.count(nameOf(r.T), response.Headers["Set-Cookie"])
+		if session := c.settler.answered(test, response.Headers["Set-Cookie"]); session != "" {
+			c.settler.repeated(test, c.repeat(r, session, request, response))
+		}
 	}
 	return request, response, err
+}
+
+// repeat sends a request once more, with its session, and says what is not as it was.
+func (c *httpClient) repeat(r roundtripper.Request, session string, request *roundtripper.CapturedRequest, response *roundtripper.CapturedResponse) []string {
+	r.Headers = maps.Clone(r.Headers)
+	if r.Headers == nil {
+		r.Headers = map[string][]string{}
+	}
+	r.Headers["Cookie"] = []string{session}
+	again, answer, err := c.DefaultRoundTripper.CaptureRoundTrip(r)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return differences(map[string][2]any{
+		"status":           {response.StatusCode, answer.StatusCode},
+		"home":             {home(session, request.Pod), home(session, again.Pod)},
+		"path":             {request.Path, again.Path},
+		"host":             {request.Host, again.Host},
+		"method":           {request.Method, again.Method},
+		"request headers":  {lasting(request.Headers), lasting(again.Headers)},
+		"response headers": {lasting(response.Headers), lasting(answer.Headers)},
+	})
+}
+
+// fleeting headers differ from request to request: those of Envoy's that count or name something, and those that come with the first
+// answer of a session. A decorator operation is Istio's name for a route in traces; that of a session route is its backend.
+var fleeting = []string{
+	"X-Request-Id", "X-Envoy-Attempt-Count", "X-Envoy-Decorator-Operation", "X-Envoy-Upstream-Service-Time", "Date", "Content-Length",
+	"Set-Cookie", "Cache-Control",
+}
+
+func lasting(headers map[string][]string) map[string][]string {
+	headers = maps.Clone(headers)
+	for _, name := range fleeting {
+		delete(headers, name)
+	}
+	return headers
+}
+
+func differences(values map[string][2]any) []string {
+	var found []string
+	for _, what := range slices.Sorted(maps.Keys(values)) {
+		if before, after := fmt.Sprint(values[what][0]), fmt.Sprint(values[what][1]); before != after {
+			found = append(found, fmt.Sprintf("%s: %s without the session, %s with it", what, before, after))
+		}
+	}
+	return found
 }
 
 // A grpcClient has a connection for each call, so that the host name of one is not that of the next.
 type grpcClient struct{ settler *settler }
 
 func (c *grpcClient) SendRPC(t *testing.T, address string, expected grpc.ExpectedResponse, timeout time.Duration) (*grpc.Response, error) {
-	c.settler.settle(nameOf(t))
-	client := &grpc.DefaultClient{}
-	defer client.Close()
-	response, err := client.SendRPC(t, address, expected, timeout)
-	if err == nil && response.Response.GetAssertions().GetContext().GetPod() != "" {
-		c.settler.count(nameOf(t), response.Headers.Get("set-cookie"))
+	test := nameOf(t)
+	c.settler.settle(test)
+	response, err := call(t, address, expected, timeout)
+	if err == nil && podOf(response) != "" {
+		if session := c.settler.answered(test, response.Headers.Get("set-cookie")); session != "" {
+			c.settler.repeated(test, repeatCall(t, address, expected, timeout, session, response))
+		}
 	}
 	return response, err
+}
+
+func call(t *testing.T, address string, expected grpc.ExpectedResponse, timeout time.Duration) (*grpc.Response, error) {
+	client := &grpc.DefaultClient{}
+	defer client.Close()
+	return client.SendRPC(t, address, expected, timeout)
+}
+
+func podOf(response *grpc.Response) string {
+	return response.Response.GetAssertions().GetContext().GetPod()
+}
+
+// repeatCall makes a call once more, with its session, and says what is not as it was.
+func repeatCall(t *testing.T, address string, expected grpc.ExpectedResponse, timeout time.Duration, session string, response *grpc.Response) []string {
+	metadata := grpc.RequestMetadata{}
+	if expected.RequestMetadata != nil {
+		metadata = *expected.RequestMetadata
+	}
+	metadata.Metadata = maps.Clone(metadata.Metadata)
+	if metadata.Metadata == nil {
+		metadata.Metadata = map[string]string{}
+	}
+	metadata.Metadata["cookie"] = session
+	expected.RequestMetadata = &metadata
+	again, err := call(t, address, expected, timeout)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return differences(map[string][2]any{
+		"code": {response.Code, again.Code},
+		"home": {home(session, podOf(response)), home(session, podOf(again))},
+		"method": {
+			response.Response.GetAssertions().GetFullyQualifiedMethod(), again.Response.GetAssertions().GetFullyQualifiedMethod(),
+		},
+	})
 }
 
 func (c *grpcClient) Close() {}

@@ -42,6 +42,9 @@ func (w withPolicies) ReadFile(name string) ([]byte, error) {
 
 type object = map[string]any
 
+// canaryCookie is the cookie of the CanaryPolicies; those of session policies have their default names.
+const canaryCookie = "mooring-canary"
+
 func addPolicies(document string) ([]string, error) {
 	var obj object
 	if err := yaml.Unmarshal([]byte(document), &obj); err != nil {
@@ -59,7 +62,7 @@ func addPolicies(document string) ([]string, error) {
 			"metadata": object{"name": strings.ToLower(kind) + "-" + name, "namespace": metadata["namespace"]},
 			"spec": object{
 				"targetRef": object{"group": "gateway.networking.k8s.io", "kind": kind, "name": name},
-				"sticky":    object{"type": "Cookie"},
+				"sticky":    object{"type": "Cookie", "cookie": object{"name": canaryCookie}},
 			},
 		})
 	case "Service":
