@@ -123,6 +123,11 @@ test-oldest-envoy: test-envoy-$(firstword $(ENVOYS)) ## The same on the oldest o
 test-envoy-%:
 	$(MAKE) test-envoy ENVOY_VERSION=$*
 
+.PHONY: test-conformance
+test-conformance: build envoy ## Gateway API's own tests against a local Envoy; ARGS='-only Redirect' selects
+	cd tests/conformance && MOORING=$(CURDIR)/$(COMMAND) MOORING_WASM=$(CURDIR)/$(MODULE) ENVOY=$$(command -v "$(ENVOY)") \
+		go test -count=1 -timeout 20m ./... $(ARGS)
+
 .PHONY: test-mesh
 test-mesh: ## The same against a real istiod and kube-apiserver; ARGS='-run NAME -v' selects
 	$(MAKE) --jobs=2 build envoy mesh-programs
