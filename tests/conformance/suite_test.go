@@ -45,6 +45,7 @@ func TestSuite(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
+	visitor := NewVisitor(cluster, &roundtripper.DefaultRoundTripper{TimeoutConfig: timeouts()})
 	s, err := suite.NewConformanceTestSuite(suite.ConformanceOptions{
 		ConfigurableOptions: suite.ConfigurableOptions{
 			GatewayClassName:     class,
@@ -55,7 +56,8 @@ func TestSuite(t *testing.T) {
 		},
 		Client:       cluster.Client,
 		Clientset:    cluster.Clientset,
-		RoundTripper: NewVisitor(cluster, &roundtripper.DefaultRoundTripper{TimeoutConfig: timeouts()}),
+		RoundTripper: visitor,
+		GRPCClient:   visitor,
 		ManifestFS:   []fs.FS{&conformance.Manifests},
 	})
 	if err != nil {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/http"
 	"strings"
 	"sync"
+	"testing"
+	"time"
 
+	"sigs.k8s.io/gateway-api/conformance/utils/grpc"
 	"sigs.k8s.io/gateway-api/conformance/utils/roundtripper"
 )
 
@@ -15,8 +17,8 @@ import (
 // a request that is repeated carries the cookie of the first, so that the suite's expectations are held against new sessions and
 // live ones, and it must reach the same pod.
 type Visitor struct {
-	roundtripper.RoundTripper
 	cluster *Cluster
+	http    roundtripper.RoundTripper
 
 	mu       sync.Mutex
 	sessions map[string]session
@@ -24,33 +26,63 @@ type Visitor struct {
 
 type session struct{ cookie, pod string }
 
-// NewVisitor sends requests to a cluster by another round tripper.
-func NewVisitor(cluster *Cluster, next roundtripper.RoundTripper) *Visitor {
-	return &Visitor{RoundTripper: next, cluster: cluster, sessions: map[string]session{}}
+// NewVisitor sends HTTP requests by a round tripper, and calls by new connections.
+func NewVisitor(cluster *Cluster, http roundtripper.RoundTripper) *Visitor {
+	return &Visitor{cluster: cluster, http: http, sessions: map[string]session{}}
 }
 
-// CaptureRoundTrip fails where a session does not begin or is not kept.
+// CaptureRoundTrip sends a request, and fails where a session does not begin or is not kept.
 func (v *Visitor) CaptureRoundTrip(request roundtripper.Request) (*roundtripper.CapturedRequest, *roundtripper.CapturedResponse, error) {
 	if err := v.cluster.settle(context.Background()); err != nil {
 		return nil, nil, err
 	}
-	if !v.cluster.Sessions {
-		return v.RoundTripper.CaptureRoundTrip(request)
-	}
-	name := v.cluster.Test + request.String()
+	name := request.String()
 	current := v.session(name)
 	if current.cookie != "" {
-		request.Headers = maps.Clone(request.Headers)
-		if request.Headers == nil {
-			request.Headers = map[string][]string{}
-		}
-		request.Headers["Cookie"] = []string{current.cookie}
+		request.Headers = with(request.Headers, "Cookie", []string{current.cookie})
 	}
-	captured, response, err := v.RoundTripper.CaptureRoundTrip(request)
-	if err != nil || captured.Pod == "" {
-		return captured, response, err
+	captured, response, err := v.http.CaptureRoundTrip(request)
+	if err == nil {
+		err = v.keep(name, current, captured.Pod, response.Headers["Set-Cookie"])
 	}
-	return captured, response, v.keep(name, current, captured.Pod, response.Headers)
+	return captured, response, err
+}
+
+// SendRPC calls on a new connection, and fails where a session does not begin or is not kept.
+func (v *Visitor) SendRPC(t *testing.T, address string, expected grpc.ExpectedResponse, timeout time.Duration) (*grpc.Response, error) {
+	if err := v.cluster.settle(t.Context()); err != nil {
+		return nil, err
+	}
+	metadata := grpc.RequestMetadata{}
+	if expected.RequestMetadata != nil {
+		metadata = *expected.RequestMetadata
+	}
+	name := fmt.Sprintf("%s %s %v", address, expected.GetTestCaseName(0), metadata)
+	current := v.session(name)
+	if current.cookie != "" {
+		metadata.Metadata = with(metadata.Metadata, "cookie", current.cookie)
+	}
+	expected.RequestMetadata = &metadata
+	client := grpc.DefaultClient{}
+	defer client.Close()
+	response, err := client.SendRPC(t, address, expected, timeout)
+	if err == nil {
+		err = v.keep(name, current, response.Response.GetAssertions().GetContext().GetPod(), response.Headers.Get("set-cookie"))
+	}
+	return response, err
+}
+
+// Close has nothing to do: each call has a connection of its own.
+func (v *Visitor) Close() {}
+
+// with is a map with one entry more. The map itself is the test's own.
+func with[V any](headers map[string]V, name string, value V) map[string]V {
+	headers = maps.Clone(headers)
+	if headers == nil {
+		headers = map[string]V{}
+	}
+	headers[name] = value
+	return headers
 }
 
 // session is the one that a request continues. Where shares are counted, every request begins one.
@@ -60,12 +92,14 @@ func (v *Visitor) session(name string) session {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.sessions[name]
+	return v.sessions[v.cluster.Test+name]
 }
 
-func (v *Visitor) keep(name string, current session, pod string, headers http.Header) error {
-	cookies := headers["Set-Cookie"]
+// keep remembers the session that began with an answer, or checks that a live one has not moved. No pod: Envoy answered.
+func (v *Visitor) keep(name string, current session, pod string, cookies []string) error {
 	switch {
+	case !v.cluster.Sessions || pod == "":
+		return nil
 	case current.cookie != "" && current.pod != pod:
 		return fmt.Errorf("the session of %s moved to %s", current.pod, pod)
 	case current.cookie != "":
@@ -76,6 +110,6 @@ func (v *Visitor) keep(name string, current session, pod string, headers http.He
 	cookie, _, _ := strings.Cut(cookies[0], ";")
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.sessions[name] = session{cookie: cookie, pod: pod}
+	v.sessions[v.cluster.Test+name] = session{cookie: cookie, pod: pod}
 	return nil
 }
