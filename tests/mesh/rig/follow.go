@@ -43,8 +43,8 @@ type Follower struct {
 
 	settling sync.Mutex       // of what follows
 	mooring  []*Object        // what Mooring has generated, as last applied
-	ever     map[string]bool  // names of all that it ever was
-	left     map[missing]bool // what has been waited for in vain
+	ever     map[string]bool  // names of everything that Mooring has generated
+	left     map[missing]bool // what the gateways did not take in time
 }
 
 // followed are the objects that the Follower has something to do for.
@@ -107,11 +107,15 @@ func (f *Follower) watch(ctx context.Context, resource schema.GroupVersionResour
 			continue
 		}
 		for range w.ResultChan() {
-			select {
-			case f.kick <- struct{}{}:
-			default: // a look is due already
-			}
+			f.wake()
 		}
+	}
+}
+
+func (f *Follower) wake() {
+	select {
+	case f.kick <- struct{}{}:
+	default: // a look is due already
 	}
 }
 
@@ -122,14 +126,9 @@ func (f *Follower) run(ctx context.Context) {
 			return
 		case <-f.kick:
 		}
-		// What waits for something else, such as a namespace that is still to come, is tried again.
+		// A failed look is repeated: some objects need others that do not exist yet, such as a pod's Secrets.
 		if f.look() != nil {
-			time.AfterFunc(pollLast, func() {
-				select {
-				case f.kick <- struct{}{}:
-				default:
-				}
-			})
+			time.AfterFunc(pollLast, f.wake)
 		}
 	}
 }
@@ -185,12 +184,14 @@ func (f *Follower) playGateways() error {
 			wanted[describe(obj)] = obj
 		}
 	}
+	var failed []error
 	for name, obj := range wanted {
 		if old := f.made[name]; old != nil && reflect.DeepEqual(old.Object, obj.Object) {
 			continue
 		}
 		if _, err := f.Cluster.kube.apply(obj); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			failed = append(failed, fmt.Errorf("%s: %w", name, err))
+			continue
 		}
 		f.made[name] = obj
 	}
@@ -199,11 +200,12 @@ func (f *Follower) playGateways() error {
 			continue
 		}
 		if err := f.Cluster.kube.delete(obj); err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("%s: %w", name, err)
+			failed = append(failed, fmt.Errorf("%s: %w", name, err))
+			continue
 		}
 		delete(f.made, name)
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // setsOf are the ListenerSets that name the Gateway.
@@ -276,7 +278,7 @@ func (f *Follower) playDeployments() error {
 	return errors.Join(failed...)
 }
 
-// playServices takes the endpoints of Services that are gone away.
+// playServices deletes the endpoints of Services that no longer exist.
 func (f *Follower) playServices() error {
 	objects, err := f.list(followed.services)
 	if err != nil {

@@ -15,12 +15,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// settling is how long the gateways may take to serve by what has been generated. What istiod leaves out never comes: it is waited
-// for once, and then the tests go on without it.
+// settling is how long the gateways may take to serve by what has been generated. Some of it istiod leaves out, such as what is for
+// a listener that it does not accept: the tests go on without that, and it is not waited for again.
 const settling = 10 * time.Second
 
-// Settle brings the cluster to rest: every Gateway has its Envoy and, if Mooring is to take part, what it generates from the
-// objects as they are now is applied, what it no longer generates is gone, and the gateways serve by it.
+// Settle brings the cluster to rest: every Gateway has its Envoy. With Mooring, what it generates from the objects of this moment is
+// applied, what it no longer generates is deleted, and the gateways serve by it.
 func (f *Follower) Settle(mooring bool) error {
 	f.settling.Lock()
 	defer f.settling.Unlock()
@@ -52,7 +52,7 @@ func (f *Follower) generate() error {
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+f.Cluster.Kubeconfig)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	// 3 is for routes of which something was left out, as a conformance suite has many.
+	// Something was left out: a conformance suite has many objects in which something is wrong.
 	const restGenerated = 3
 	if err := cmd.Run(); err != nil && (cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != restGenerated) {
 		return fmt.Errorf("mooring generate: %w\n%s", err, errs.String())
@@ -93,7 +93,7 @@ type missing struct {
 	object  *Object
 }
 
-// missing is what the gateways lack of what is generated, without what has been waited for in vain.
+// missing is what the gateways lack of what is generated, without what they did not take in time before.
 func (f *Follower) missing() map[missing]error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -125,7 +125,7 @@ func (f *Follower) lacks(g *Gateway, obj *Object) error {
 	}
 }
 
-// Settler settles the cluster for whoever posts to it.
+// Settler answers a request when the cluster is at rest, or with the reason why it is not.
 func (f *Follower) Settler(mooring bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if err := f.Settle(mooring); err != nil {

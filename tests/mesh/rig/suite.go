@@ -8,8 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -17,15 +19,14 @@ import (
 type SuiteRun struct {
 	// Results are PASS, FAIL or SKIP, by the names of the tests and of their subtests.
 	Results map[string]string
-	// Answered and Sessions are numbers of responses from pods, all and those that began a session of Mooring's, by the names of the
-	// tests.
-	Answered, Sessions map[string]int
-	// Repeated are numbers of those that were sent once more with their session, and Strayed is what was not as before then.
-	Repeated map[string]int
-	Strayed  map[string][]string
-	// Unsettled is why the gateways did not come to serve by what Mooring generated, by the names of the tests.
+	// Answered counts the responses from pods, Sessions those of them that began a session of Mooring's, and Repeated the requests
+	// that were sent again with their session. All are by the names of the tests.
+	Answered, Sessions, Repeated map[string]int
+	// Strayed is what differed when a request was sent again, by the names of the tests.
+	Strayed map[string][]string
+	// Unsettled is why the gateways did not serve by what Mooring generated, by the names of the tests.
 	Unsettled map[string]string
-	// Generated are numbers of objects that Mooring generated, by kind.
+	// Generated counts the objects that Mooring generated, by kind.
 	Generated map[string]int
 
 	log string
@@ -69,6 +70,10 @@ func RunSuite(t *testing.T, name string, mooring bool, opts ...Option) SuiteRun 
 		t.Fatal(err)
 	}
 	cmd.Stdout, cmd.Stderr = out, out
+	// As with the rig's other programs, the kernel ends it if the rig is killed; that goes by the thread, not the process.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	failed := cmd.Run() // a test that fails is a result
 	out.Close()
 	text, err := os.ReadFile(log)

@@ -12,8 +12,8 @@ import (
 	"mooring.dev/tests/mesh/rig"
 )
 
-// Gateway API's own conformance suite gives the same results with Istio alone as with sessions and sticky canaries on every route: for
-// every test, and for every subtest.
+// Gateway API's own conformance suite has the same results with sessions and sticky canaries on every route as with Istio alone, for
+// every test and every subtest. SUITE_TESTS names the tests to run instead of all.
 func TestGatewayAPI(t *testing.T) {
 	var alone, mooring rig.SuiteRun
 	t.Run("runs", func(t *testing.T) {
@@ -90,7 +90,7 @@ func asListed(t *testing.T, alone rig.SuiteRun) {
 	}
 	for _, names := range []map[string]string{list.Failed, list.Skipped, list.WithoutSessions} {
 		for name := range names {
-			if alone.Results[name] == "" {
+			if alone.Results[name] == "" && !someTests() {
 				t.Errorf("%s is listed, and no test has this name", name)
 			}
 		}
@@ -104,7 +104,7 @@ func everyRequestBeginsASession(t *testing.T, alone, mooring rig.SuiteRun) {
 		t.Errorf("%d sessions with Istio alone", n)
 	}
 	for _, kind := range []string{"EnvoyFilter", "WasmPlugin", "HTTPRoute", "GRPCRoute"} {
-		if mooring.Generated[kind] == 0 {
+		if mooring.Generated[kind] == 0 && !someTests() {
 			t.Errorf("no %s was ever generated: %v", kind, mooring.Generated)
 		}
 	}
@@ -136,6 +136,8 @@ func aSessionChangesNothingElse(t *testing.T, mooring rig.SuiteRun) {
 	}
 	t.Logf("%d requests were sent again", total(mooring.Repeated))
 }
+
+func someTests() bool { return os.Getenv("SUITE_TESTS") != "" }
 
 func total(counts map[string]int) int {
 	sum := 0

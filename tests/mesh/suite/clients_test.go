@@ -18,8 +18,8 @@ import (
 	"sigs.k8s.io/gateway-api/conformance/utils/roundtripper"
 )
 
-// A settler has the rig bring the cluster to rest before requests are sent, if a test has changed anything since the last time. It
-// keeps what the rig had to say, and counts the sessions that responses began.
+// A settler has the rig bring the cluster to rest before a request is sent, if a test has changed anything since the last time. It
+// keeps the rig's complaints, and counts the sessions that responses began.
 type settler struct {
 	url, report string
 
@@ -30,7 +30,7 @@ type settler struct {
 	seen     report
 }
 
-// A report is what a run of the suite has to say besides its results, by the name of the test.
+// A report is what a run of the suite shows besides its results, by the name of the test.
 type report struct {
 	Answered  map[string]int      // requests that pods answered
 	Sessions  map[string]int      // those of them that began a session
