@@ -70,6 +70,7 @@ fn istio_newest() -> Target {
         gateway_namespace: None,
         fail_strategy: FailStrategy::Open,
         version: istio::IstioVersion::default(),
+        prunes: false,
     })
 }
 

@@ -45,8 +45,9 @@ skipped, and so is what Mooring has generated.
 For Istio it writes, in this order, the EnvoyFilters of the gateways, the session routes (an HTTPRoute or GRPCRoute beside each \
 rule with several backends that has sessions or canaries) and the WasmPlugins. Weights stay in the routes: a change of them \
 needs no new generation, except with hashOn and optIn of a CanaryPolicy. EnvoyFilter and WasmPlugin hold the rules of all teams \
-on a gateway, so give one run the input of all: two teams must not generate for one Gateway from partial input, because they \
-overwrite each other's EnvoyFilter and WasmPlugin.
+on a gateway, so the input must have all routes and policies of a Gateway: two teams that generate for one Gateway from partial \
+input overwrite each other's EnvoyFilter and WasmPlugin. Where that can be told, it is warned of (PartialInput): from what is in \
+the directory of --output-dir or --check, from the status of Gateways, and in a cluster.
 
 --output-dir leaves files alone that are as they should be, removes those of an earlier run that are no longer generated, and says \
 what it has created, changed and removed. It never removes a file with anything in it that Mooring has not generated, and removes nothing \

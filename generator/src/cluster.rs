@@ -12,9 +12,22 @@ use kube::{
     core::{Request, Status},
 };
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::{cli::Input, kind::KnownKind, source::Sources};
+use crate::{
+    cli::Input,
+    document::WASM_PLUGIN,
+    kind::KnownKind,
+    source::{Coverage, Home, Sources},
+    wire::MANAGED_BY,
+};
+
+/// What holds the rules of a gateway. Those of earlier runs are read, and they are no input.
+const PLUGINS: KnownKind = KnownKind {
+    name: WASM_PLUGIN,
+    group: "extensions.istio.io",
+    versions: &["v1alpha1"],
+};
 
 /// How many objects are asked for at a time.
 const PAGE: u32 = 500;
@@ -118,7 +131,12 @@ impl Cluster {
             for kind in KnownKind::all() {
                 reader.kind(&kind, sources).await?;
             }
-            Ok(())
+            sources.coverage = if self.namespaces.is_empty() {
+                Coverage::Everything
+            } else {
+                Coverage::Namespaces(self.namespaces.iter().cloned().collect())
+            };
+            reader.earlier(sources).await
         })
     }
 
@@ -218,6 +236,24 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// What earlier runs have generated and this one would replace, wherever it may be listed. It only tells what this run lacks,
+    /// so it is no fault where it may not.
+    async fn earlier(&self, sources: &mut Sources) -> Result<(), Unreadable> {
+        let Some(served) = self.served(&PLUGINS).await? else {
+            return Ok(());
+        };
+        let mut scopes = vec![None];
+        scopes.extend(self.namespaces.iter().map(|namespace| Some(namespace.as_str())));
+        for namespace in scopes {
+            match self.list(&PLUGINS, &served, namespace, sources).await {
+                Ok(()) if namespace.is_none() => return Ok(()),
+                Ok(()) | Err(Unreadable::Forbidden { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// The first version of a kind that the server has.
     async fn served(&self, kind: &KnownKind) -> Result<Option<Served>, Unreadable> {
         for version in kind.versions {
@@ -268,6 +304,10 @@ impl<'a> Reader<'a> {
         };
         let request = Request::new(format!("/{root}/{api_version}/{path}"));
         let mut params = ListParams::default().limit(PAGE);
+        if kind.name == WASM_PLUGIN {
+            let (label, value) = MANAGED_BY;
+            params = params.labels(&format!("{label}={value}"));
+        }
         loop {
             let unreadable = |error| self.unreadable(error, &resource, &scope);
             let built = request.list(&params);
@@ -324,7 +364,14 @@ fn add(kind: &KnownKind, api_version: &str, mut object: Map<String, Value>, sour
     // The items of a list of a built-in kind do not say what they are.
     object.insert("apiVersion".to_owned(), api_version.into());
     object.insert("kind".to_owned(), kind.name.into());
-    object.remove("status");
+    let status = object.remove("status");
+    if kind.name == "Gateway" {
+        object.extend(
+            status
+                .and_then(attached_routes)
+                .map(|status| ("status".to_owned(), status)),
+        );
+    }
     let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
     let mut names = Vec::new();
     if let Some(metadata) = metadata {
@@ -333,7 +380,22 @@ fn add(kind: &KnownKind, api_version: &str, mut object: Map<String, Value>, sour
         names.extend(["namespace", "name"].into_iter().filter_map(name));
     }
     let name = format!("cluster: {} {}", kind.name, names.join("/"));
-    sources.add(&name, format!("{:#}\n", Value::Object(object)));
+    let text = format!("{:#}\n", Value::Object(object));
+    if kind.name == WASM_PLUGIN {
+        sources.add_earlier(&name, text, Home::Cluster);
+    } else {
+        sources.add(&name, text);
+    }
+}
+
+/// The numbers of routes in the status of a Gateway.
+fn attached_routes(mut status: Value) -> Option<Value> {
+    let listeners = status.get_mut("listeners").map(Value::take)?;
+    let counted = listeners.as_array()?.iter().map(|listener| {
+        let field = |name: &str| listener.get(name).cloned().unwrap_or_default();
+        json!({ "name": field("name"), "attachedRoutes": field("attachedRoutes") })
+    });
+    Some(json!({ "listeners": counted.collect::<Vec<Value>>() }))
 }
 
 /// An error and what it comes from, without what is said twice.

@@ -44,6 +44,10 @@ pub enum Code {
     NoEffect,
     /// Sessions leave a pod as soon as it terminates.
     Draining,
+    /// A rule is known by its position, since it has no name.
+    Unnamed,
+    /// The input does not have all routes of a gateway.
+    PartialInput,
     /// Nothing checks that the module is the one that is meant.
     Unverified,
     /// No test has seen the version of Istio that it is for.
@@ -406,6 +410,12 @@ impl Report {
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.errors > 0
+    }
+
+    /// Whether nothing is left out.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        !self.has_errors() && self.left_out.is_empty()
     }
 
     /// How many findings are errors.

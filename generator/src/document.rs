@@ -18,7 +18,7 @@ use crate::{
     wire::{
         Any, Field, Metadata, Object,
         canary::CanaryPolicySpec,
-        gateway::GatewaySpec,
+        gateway::{GatewaySpec, GatewayStatus},
         grant::ReferenceGrantSpec,
         grpc::GrpcRouteSpec,
         istio::{DestinationRuleSpec, IstioGatewaySpec, ServiceEntrySpec},
@@ -31,6 +31,7 @@ use crate::{
 };
 
 mod broken;
+mod earlier;
 mod foreign;
 mod header;
 mod kustomize;
@@ -48,6 +49,8 @@ use split::{is_blank, split};
 pub use raw::RawObjects;
 
 pub use broken::{Broken, Wants};
+
+pub use earlier::{Earlier, WASM_PLUGIN};
 
 /// How many wrong items of a `List` are told: each costs another look at the whole of it.
 const MAX_WRONG_ITEMS: usize = 20;
@@ -100,7 +103,7 @@ pub enum Parsed {
     /// A `CanaryPolicy`.
     CanaryPolicy(Box<Object<CanaryPolicySpec>>),
     /// A `Gateway` of Gateway API.
-    Gateway(Object<GatewaySpec>),
+    Gateway(Object<GatewaySpec, GatewayStatus>),
     /// An `HTTPRoute`.
     HttpRoute(Object<HttpRouteSpec>),
     /// A `GRPCRoute`.
@@ -182,6 +185,8 @@ pub enum Outcome {
     /// There is an object of this kind, but its text is wrong. That is yet to be reported: how bad it is depends on what is
     /// touched by it.
     Broken(Box<Broken>),
+    /// An earlier run has generated this: an object of this kind with these metadata. It is no input.
+    Generated(Kind, Box<Metadata>),
     /// There may be any object here: the text is not even YAML. That has been reported.
     Unknown,
 }
@@ -236,6 +241,7 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
         match outcome {
             Outcome::Object(_, parsed) => report.tally_mut().read(parsed.kind()),
             Outcome::Broken(_) | Outcome::Unknown => report.tally_mut().fail(),
+            Outcome::Generated(..) => {}
         }
     }
     // Where nothing can be read, an output without anything is not what is wanted.
@@ -341,7 +347,8 @@ impl<'a> Document<'a> {
     /// An object that is read, unless an earlier run has generated it, which is not input, or it is not finished.
     fn found(&self, parsed: Box<Parsed>, outcomes: &mut Vec<Outcome>, report: &mut Report) {
         if parsed.is_generated() {
-            return report.tally_mut().skip_generated(parsed.kind());
+            report.tally_mut().skip_generated(parsed.kind());
+            return outcomes.push(Outcome::Generated(parsed.kind(), Box::new(parsed.metadata().clone())));
         }
         if let Some(foreign) = self.unfinished(&parsed) {
             return self.skip(&foreign, report);

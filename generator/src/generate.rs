@@ -8,7 +8,7 @@ use crate::{
     document::{self, RawObjects},
     emit::{Output, envoy, istio},
     inventory::Inventory,
-    plan::Plan,
+    plan::{self, Plan},
     source::Sources,
 };
 
@@ -101,6 +101,7 @@ fn istio_options(flags: &cli::Recipe) -> Result<istio::Options, InvalidFlags> {
         gateway_namespace: flags.gateway_namespace.clone(),
         fail_strategy: flags.fail_strategy.unwrap_or(FailStrategy::Open),
         version: flags.istio_version.unwrap_or_default(),
+        prunes: flags.prunes(),
     })
 }
 
@@ -171,6 +172,7 @@ fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
 /// be used.
 pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<Output> {
     let mut inventory = Inventory::new(document::read(sources, report));
+    inventory.learn(sources);
     match target {
         Target::Istio(options) => inventory.gateway_namespace.clone_from(&options.gateway_namespace),
         Target::Envoy(_) => inventory.needs_endpoints = true,
@@ -188,6 +190,8 @@ pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<
                     .into_iter()
                     .for_each(|warning| report.add(warning));
             }
+            let prunes = options.prunes && report.is_complete();
+            plan::check_earlier(&plan, &inventory, prunes, report);
             outputs
         }
         Target::Envoy(options) => envoy::emit(&plan, &inventory, &raw, options, report),

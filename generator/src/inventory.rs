@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     diagnostic::{Code, Diagnostic},
     dns,
-    document::{Broken, Origin, Outcome, Parsed, Wants},
+    document::{Broken, Earlier, Origin, Outcome, Parsed, Wants},
     kind::Kind,
-    source::Place,
+    source::{Coverage, Place, Sources},
     wire::{
-        Field, Metadata, Object,
+        Field, Metadata, Object, RULE_ANNOTATION,
         canary::CanaryPolicySpec,
         gateway::GatewaySpec,
         grant::ReferenceGrantSpec,
@@ -70,12 +70,8 @@ pub struct Item<T> {
 
 impl<T> Item<T> {
     fn new(origin: Origin, metadata: Metadata, spec: T) -> Self {
-        let namespace = metadata
-            .namespace
-            .as_ref()
-            .map_or(DEFAULT_NAMESPACE, |field| &field.value);
         Self {
-            id: Id::new(namespace, &metadata.name.value),
+            id: metadata.id(),
             origin,
             metadata,
             spec,
@@ -290,6 +286,12 @@ pub struct Inventory {
     pub unread: Vec<Unread>,
     /// The namespace of the pods of Istio's own gateways. None: that of the gateway.
     pub gateway_namespace: Option<String>,
+    /// How much of what there is it has.
+    pub coverage: Coverage,
+    /// The session routes of earlier runs that are in the input, with the rules that they are for.
+    pub generated: BTreeMap<(Kind, Id), String>,
+    /// What earlier runs have generated, and where it is about to be replaced.
+    pub earlier: Vec<Earlier>,
     /// Whether endpoints and pods are needed.
     pub needs_endpoints: bool,
     /// The gRPC routes.
@@ -318,6 +320,7 @@ impl Inventory {
                     inventory.unread.extend(inserted.err().map(|unread| *unread));
                 }
                 Outcome::Broken(broken) => inventory.insert_broken(*broken),
+                Outcome::Generated(kind, metadata) => inventory.insert_generated(kind, &metadata),
                 Outcome::Unknown => {
                     for kind in MARKED {
                         inventory.mark(kind, None);
@@ -380,7 +383,12 @@ impl Inventory {
                 .x_backend_traffic_policies
                 .insert(Kind::XBackendTrafficPolicy, item(origin, object)),
             Parsed::CanaryPolicy(object) => self.canary_policies.insert(Kind::CanaryPolicy, item(origin, *object)),
-            Parsed::Gateway(object) => self.gateways.insert(Kind::Gateway, item(origin, object)),
+            Parsed::Gateway(object) => {
+                let mut gateway = Item::new(origin, object.metadata, object.spec);
+                let status = object.status.unwrap_or_default();
+                gateway.spec.attached_routes = status.attached_routes();
+                self.gateways.insert(Kind::Gateway, gateway)
+            }
             Parsed::HttpRoute(object) => self.http_routes.insert(Kind::HttpRoute, item(origin, object)),
             Parsed::GrpcRoute(object) => {
                 let item = Item::new(origin, object.metadata, object.spec.into());
@@ -424,6 +432,19 @@ impl Inventory {
             }
             Parsed::ReferenceGrant(object) => self.reference_grants.insert(Kind::ReferenceGrant, item(origin, object)),
         }
+    }
+
+    /// What an earlier run has generated.
+    fn insert_generated(&mut self, kind: Kind, metadata: &Metadata) {
+        if let Some(rule) = metadata.annotations.get(RULE_ANNOTATION) {
+            self.generated.insert((kind, metadata.id()), rule.to_owned());
+        }
+    }
+
+    /// What the sources tell beside the objects of the input.
+    pub fn learn(&mut self, sources: &Sources) {
+        self.coverage.clone_from(&sources.coverage);
+        self.earlier = Earlier::read(sources);
     }
 
     /// An object that cannot be read.

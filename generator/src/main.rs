@@ -21,7 +21,7 @@ use mooring_generator::{
     emit::Output,
     generate::{self, Target},
     keygen, output,
-    source::Sources,
+    source::{Home, Sources},
     validate,
 };
 
@@ -67,7 +67,7 @@ fn generate(flags: &Generate) -> anyhow::Result<ExitCode> {
     }
     let run = Run::read(recipe, "generate")?;
     let directory = flags.output_dir.as_deref().map(Directory::read_if_there).transpose()?;
-    let Some(made) = run.make() else {
+    let Some(made) = run.make(directory.as_ref()) else {
         return Ok(ExitCode::FAILURE);
     };
     match &directory {
@@ -87,7 +87,7 @@ fn generate(flags: &Generate) -> anyhow::Result<ExitCode> {
 fn check(recipe: &Recipe, command: &str, directory: &Path) -> anyhow::Result<ExitCode> {
     let run = Run::read(recipe, command)?;
     let directory = Directory::read(directory)?;
-    let Some(made) = run.make() else {
+    let Some(made) = run.make(Some(&directory)) else {
         return Ok(ExitCode::from(TROUBLE));
     };
     let diff = drift::diff(&made.outputs, recipe.output, &directory, made.prunes)?;
@@ -157,13 +157,16 @@ impl<'a> Run<'a> {
     }
 
     /// What is generated. None: nothing can be, and the user has been told.
-    fn make(self) -> Option<Made> {
+    fn make(self, directory: Option<&Directory>) -> Option<Made> {
         let Self {
             recipe,
             target,
-            sources,
+            mut sources,
             mut report,
         } = self;
+        for (path, text) in directory.into_iter().flat_map(Directory::generated) {
+            sources.add_earlier(&path.display().to_string(), text.to_owned(), Home::Directory);
+        }
         let outputs = generate::generate(&sources, &target, &mut report);
         if recipe.strict {
             report.forbid_skipping(Severity::Warning);
@@ -176,7 +179,7 @@ impl<'a> Run<'a> {
             // Whoever does not listen still gets the exit status.
             let _ = writeln!(stderr, "{}\n", diagnostic.render(&sources));
         }
-        let complete = !report.has_errors() && report.left_out().is_empty();
+        let complete = report.is_complete();
         let refused = report.is_fatal() || (recipe.strict && !complete);
         if !refused && !report.left_out().is_empty() {
             let _ = writeln!(stderr, "left out because of errors: {}", report.left_out());

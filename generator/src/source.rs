@@ -49,12 +49,57 @@ pub struct Place {
 #[derive(Debug, Default)]
 pub struct Sources {
     files: Vec<File>,
+    /// How much of what there is the input has.
+    pub coverage: Coverage,
+}
+
+/// How much of what there is an input has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Coverage {
+    /// That cannot be told.
+    #[default]
+    Unknown,
+    /// Everything in these namespaces of a cluster.
+    Namespaces(BTreeSet<String>),
+    /// Everything in a cluster.
+    Everything,
+}
+
+impl Coverage {
+    /// Whether there may be something in a namespace that the input does not have.
+    #[must_use]
+    pub fn may_lack(&self, namespace: &str) -> bool {
+        match self {
+            Self::Unknown => true,
+            Self::Namespaces(read) => !read.contains(namespace),
+            Self::Everything => false,
+        }
+    }
+}
+
+/// What a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It is input.
+    Input,
+    /// An earlier run has generated it.
+    Earlier(Home),
+}
+
+/// Where something is that an earlier run has generated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// In the directory that is written or compared.
+    Directory,
+    /// In the cluster.
+    Cluster,
 }
 
 #[derive(Debug)]
 struct File {
     name: String,
     text: String,
+    role: Role,
     /// Where each line begins; found out when first asked for.
     lines: OnceCell<Vec<usize>>,
 }
@@ -87,6 +132,15 @@ impl Sources {
     /// Adds a text under a name. Byte order marks go: one begins each file that Windows tools write, also where several files have
     /// become one.
     pub fn add(&mut self, name: &str, text: String) {
+        self.push(name, text, Role::Input);
+    }
+
+    /// Adds what an earlier run has generated. It is no input: it tells what this run would replace.
+    pub fn add_earlier(&mut self, name: &str, text: String, home: Home) {
+        self.push(name, text, Role::Earlier(home));
+    }
+
+    fn push(&mut self, name: &str, text: String, role: Role) {
         let text = if text.contains('\u{feff}') {
             text.trim_start_matches('\u{feff}').replace("\n\u{feff}", "\n")
         } else {
@@ -95,16 +149,25 @@ impl Sources {
         self.files.push(File {
             name: name.to_owned(),
             text,
+            role,
             lines: OnceCell::new(),
         });
     }
 
-    /// Every file's id and text.
+    /// Every input file's id and text.
     pub fn texts(&self) -> impl Iterator<Item = (FileId, &str)> {
-        self.files
-            .iter()
-            .enumerate()
-            .map(|(index, file)| (FileId(index), file.text.as_str()))
+        let files = self.files.iter().enumerate();
+        let files = files.filter(|(_, file)| file.role == Role::Input);
+        files.map(|(index, file)| (FileId(index), file.text.as_str()))
+    }
+
+    /// The id and text of everything that an earlier run has generated, and where it is.
+    pub fn earlier(&self) -> impl Iterator<Item = (FileId, &str, Home)> {
+        let files = self.files.iter().enumerate();
+        files.filter_map(|(index, file)| match file.role {
+            Role::Earlier(home) => Some((FileId(index), file.text.as_str(), home)),
+            Role::Input => None,
+        })
     }
 
     /// The name of a file as the user gave it.

@@ -12,7 +12,7 @@ use crate::{
     document::{self, Outcome},
     inventory::{DEFAULT_NAMESPACE, Found, Id, Inventory},
     kind::Kind,
-    plan::{Plan, Rule, Session},
+    plan::{self, Plan, Rule, Session},
     source::{Place, Sources},
 };
 
@@ -114,13 +114,15 @@ pub struct RuleStatus {
 pub fn validate(sources: &Sources, report: &mut Report) -> Validation {
     let outcomes = document::read(sources, report);
     let unread: Vec<PolicyStatus> = outcomes.iter().filter_map(unread).collect();
-    let inventory = Inventory::new(outcomes);
+    let mut inventory = Inventory::new(outcomes);
+    inventory.learn(sources);
     let policies = dialect::policies(&inventory, report);
     let attachments = Attachments::new(&policies, &inventory.services, report);
     let plan = Plan::with(&inventory, &attachments, report);
     for gateway in plan.gateways.iter().filter(|gateway| gateway.is_managed()) {
         gateway.config(report);
     }
+    plan::check_earlier(&plan, &inventory, false, report);
     let index = Index::new(&plan);
     let status = |policy: &Policy| PolicyStatus {
         kind: policy.kind,

@@ -92,6 +92,7 @@ fn extensions(input: &Path, version: &str) -> BTreeSet<String> {
         gateway_namespace: None,
         fail_strategy: FailStrategy::Reload,
         version: version.parse().unwrap(),
+        prunes: false,
     });
     let mut report = Report::default();
     let sources = Sources::read(&[input.to_owned()], &[], &mut io::empty(), &mut report);

@@ -46,6 +46,7 @@ fn targets() -> [(&'static str, Target); 2] {
         gateway_namespace: None,
         fail_strategy: FailStrategy::Open,
         version: istio::IstioVersion::default(),
+        prunes: false,
     };
     let envoy = envoy::Options {
         wasm: "target/mooring.wasm".to_owned(),

@@ -125,7 +125,10 @@ fn each_rule_without_a_name_gets_a_session_name_of_its_own() {
     let input = with_persistence("    type: Cookie\n").replace("  - backendRefs:", rules);
     let run = Generated::istio(&input);
     assert_ne!(run.session(0).pointer("/name"), run.session(1).pointer("/name"));
-    assert_eq!(run.findings, [""; 0]);
+    let [finding] = run.findings.as_slice() else {
+        panic!("{:?}", run.findings)
+    };
+    assert!(finding.starts_with("note[Unnamed]: 2 rules "), "{finding}");
 }
 
 #[test]
@@ -341,11 +344,15 @@ fn cookies_that_replace_each_other_are_reported() {
     let rules =
         "  - name: a\n    matches: [{path: {value: /a}}]\n    backendRefs: [{name: web, port: 80}]\n  - backendRefs:";
     let run = Generated::istio(&shop_with("  - backendRefs:", rules));
-    assert_eq!(run.findings.len(), 1, "{:?}", run.findings);
+    let [conflict, unnamed] = run.findings.as_slice() else {
+        panic!("{:?}", run.findings)
+    };
     assert!(
-        run.findings[0]
-            .starts_with("warning[Conflicted]: the rules HTTPRoute/default/web/a and HTTPRoute/default/web#1")
+        unnamed.starts_with("note[Unnamed]: the rule HTTPRoute/default/web#1 "),
+        "{unnamed}"
     );
+    let message = "warning[Conflicted]: the rules HTTPRoute/default/web/a and HTTPRoute/default/web#1";
+    assert!(conflict.starts_with(message), "{conflict}");
 }
 
 #[test]

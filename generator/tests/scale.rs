@@ -179,7 +179,11 @@ fn a_plugin_that_plain_apply_does_not_take_is_noted() {
         "{:?}",
         run.findings
     );
-    assert_eq!(Generated::istio(&shop(160)).findings, Vec::<String>::new());
+    let small = Generated::istio(&shop(160)).findings;
+    assert!(
+        !small.iter().any(|found| found.starts_with("note[TooLarge]")),
+        "{small:?}"
+    );
 }
 
 #[test]

@@ -91,6 +91,14 @@ RULE                     GATEWAY        SESSION       LASTS      IDLE
 HTTPRoute/default/web#0  default/front  header x-api  unlimited  unlimited
 HTTPRoute/default/web#1  default/front  cookie shop   1h         10m
 
+note[Unnamed]: 2 rules (this and 1 more) have no name and are known by their positions: their sessions end when a rule is put before them
+  --> <stdin>:20:5
+   |
+20 |   - matches: [{path: {value: /api}}]
+   |     ^
+   |
+   = help: give a rule a `name`; the sessions that it has then begin again, once
+
 warning[Conflicted]: BackendLBPolicy default/later is not accepted: BackendLBPolicy default/sticky targets the Service default/web too and is older
   --> <stdin>:76:18
    |
@@ -125,7 +133,7 @@ error[Invalid]: unknown field `sesionName`; allowed here: absoluteTimeout, cooki
     |
     = help: did you mean `sessionName`?
 
-2 rules keep sessions; 2 errors, 2 warnings, 0 notes; what is wrong would be left out
+2 rules keep sessions; 2 errors, 2 warnings, 1 note; what is wrong would be left out
 
 "#]]
         .raw(),

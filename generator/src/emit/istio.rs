@@ -12,12 +12,11 @@ use super::{FailStrategy, MANAGED_BY, Output, origin, pieces, with};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
-    inventory::Inventory,
+    inventory::{Id, Inventory},
     kind::Kind,
     left_out::What,
     plan::{Backend, Gateway, HostFilters, Plan, VirtualHost},
     source::Place,
-    wire::NAME_PREFIX,
 };
 
 mod parts;
@@ -57,6 +56,8 @@ pub struct Options {
     pub fail_strategy: FailStrategy,
     /// For which Istio the objects are.
     pub version: IstioVersion,
+    /// Whether files of the output directory are removed that are no longer generated.
+    pub prunes: bool,
 }
 
 /// For each gateway that keeps sessions an `EnvoyFilter`, or several where one would be too large, and a `WasmPlugin`; between
@@ -130,18 +131,9 @@ fn annotations(version: IstioVersion) -> Value {
     json!({ ISTIO_VERSION_ANNOTATION: version.to_string(), origin::VERSION_ANNOTATION: origin::VERSION })
 }
 
-/// Namespace and name of what is generated for a gateway.
-fn object_id(gateway: &Gateway) -> (String, String) {
-    let (namespace, name) = match &gateway.workload {
-        Some(workload) => (&workload.namespace, workload.name()),
-        None => (&gateway.item.id.namespace, gateway.item.id.name.clone()),
-    };
-    (namespace.clone(), format!("{NAME_PREFIX}{name}"))
-}
-
 /// The name of our HTTP filter on a gateway.
 fn filter_name(gateway: &Gateway, version: IstioVersion) -> String {
-    let (namespace, name) = object_id(gateway);
+    let Id { namespace, name } = gateway.object_id();
     version.filter_name(&namespace, &name)
 }
 
@@ -160,7 +152,7 @@ struct Object<'a> {
 impl Object<'_> {
     /// An object for a gateway. The name is that of the gateway, with this behind it.
     fn new(gateway: &Gateway, kind: &'static str, suffix: &str, spec: Value) -> Self {
-        let (namespace, name) = object_id(gateway);
+        let Id { namespace, name } = gateway.object_id();
         Self {
             kind,
             namespace,

@@ -17,7 +17,7 @@ use crate::{
     kind::Kind,
     left_out::What,
     visibility,
-    wire::gateway::GatewaySpec,
+    wire::{NAME_PREFIX, gateway::GatewaySpec},
 };
 
 /// From how many routes on it takes longer to look for the route of a request once more than to avoid it.
@@ -169,6 +169,15 @@ impl<'a> Gateway<'a> {
                 let warning = Diagnostic::warning(Code::BackendNotFound, message).at(place);
                 report.add(warning.with(placed.rule.place_of(placed.rule.wire), "the rule"));
             }
+        }
+    }
+
+    /// Namespace and name of the `WasmPlugin` that is generated for it; the names of its other objects begin so.
+    #[must_use]
+    pub fn object_id(&self) -> Id {
+        match &self.workload {
+            Some(workload) => Id::new(&workload.namespace, &format!("{NAME_PREFIX}{}", workload.name())),
+            None => Id::new(&self.item.id.namespace, &format!("{NAME_PREFIX}{}", self.item.id.name)),
         }
     }
 

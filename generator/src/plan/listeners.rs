@@ -121,18 +121,8 @@ fn virtual_hosts(
     inventory: &Inventory,
     report: &mut Report,
 ) -> Result<BTreeSet<VirtualHost>, &'static str> {
-    let named = |listener: &&Listener| {
-        parent
-            .section_name
-            .as_ref()
-            .is_none_or(|name| name.value == listener.name.value)
-            && parent
-                .port
-                .as_ref()
-                .is_none_or(|port| port.value == listener.port.value)
-    };
     let listeners = gateway.spec.listeners.iter().map(|listener| &listener.value);
-    let named: Vec<&Listener> = listeners.filter(named).collect();
+    let named: Vec<&Listener> = listeners.filter(|listener| names(parent, listener)).collect();
     if named.is_empty() {
         return Err("it has no listener of this sectionName or port");
     }
@@ -168,6 +158,28 @@ fn virtual_hosts(
         return Err("they have no hostname in common");
     }
     Ok(hosts)
+}
+
+/// Whether a parent means this listener.
+fn names(parent: &ParentRef, listener: &Listener) -> bool {
+    let section = parent.section_name.as_ref();
+    let port = parent.port.as_ref();
+    section.is_none_or(|name| name.value == listener.name.value)
+        && port.is_none_or(|port| port.value == listener.port.value)
+}
+
+/// Whether a route is on a listener of a gateway, as the `attachedRoutes` of its status count it.
+pub fn is_on(
+    route: &Item<HttpRouteSpec>,
+    listener: &Listener,
+    gateway: &Item<GatewaySpec>,
+    inventory: &Inventory,
+) -> bool {
+    let mut parents = route.spec.parent_refs.iter().map(|parent| &parent.value);
+    parents.any(|parent| {
+        self::gateway(parent, &route.id.namespace).is_some_and(|id| id == gateway.id) && names(parent, listener)
+    }) && allows(listener, route, gateway, inventory, &mut Report::default())
+        && !common_hostnames(listener, route).is_empty()
 }
 
 fn allows(

@@ -31,6 +31,7 @@ mod matches;
 mod mirrors;
 mod names;
 mod namespaces;
+mod partial;
 mod reach;
 mod rule;
 mod rules;
@@ -47,6 +48,8 @@ pub use destinations::{Callers, service_of};
 pub use gateway::{Gateway, HostFilters, Placed};
 pub use listeners::VirtualHost;
 pub use mirrors::mirrors;
+pub use names::route_of;
+pub use partial::check_earlier;
 pub use rule::{Rule, Session};
 
 pub use canaries::{Applied, Canaries};
@@ -128,9 +131,12 @@ impl<'a> Plan<'a> {
             collisions::warn_of_cookies(gateway, report);
             session_routes::warn_of_many(gateway, report);
             gateway.warn_of_hidden(report);
+            partial::check(gateway, inventory, report);
         }
         let placed = gateways.iter().flat_map(|gateway| &gateway.rules);
-        backends::note_draining(placed.map(|placed| &*placed.rule), report);
+        let placed: Vec<&Rule> = placed.map(|placed| &*placed.rule).collect();
+        backends::note_draining(placed.iter().copied(), report);
+        names::note_unnamed(&placed, report);
         whole::judge_unread(inventory, attachments, &needed, report);
         Self {
             gateways,

@@ -1,12 +1,12 @@
 //! The names of routes, as Istio makes them, and the names that are ours.
 
-use std::{fmt::Write as _, hash::Hasher as _};
+use std::{collections::BTreeMap, fmt::Write as _, hash::Hasher as _};
 
 use siphasher::sip::SipHasher24;
 
 use super::Rule;
 use crate::{
-    diagnostic::{Code, Diagnostic},
+    diagnostic::{Code, Diagnostic, Report},
     dns::MAX_LENGTH,
     inventory::{Id, wrong_name},
     kind::Kind,
@@ -51,6 +51,17 @@ fn encoded(name: &str) -> String {
     encoded
 }
 
+/// The route of the rule with this identity. None: the text is no such identity.
+#[must_use]
+pub fn route_of(rule_id: &str) -> Option<(Kind, Id)> {
+    let (kind, rest) = rule_id.split_once('/')?;
+    let (namespace, rest) = rest.split_once('/')?;
+    let name = rest.split(['/', '#']).next()?;
+    let kinds = [Kind::HttpRoute, Kind::GrpcRoute, Kind::VirtualService];
+    let kind = kinds.into_iter().find(|known| known.to_string() == kind)?;
+    Some((kind, Id::new(namespace, name)))
+}
+
 /// How many hexadecimal digits of a hash tell session routes apart.
 const HASH_DIGITS: usize = 8;
 
@@ -81,6 +92,30 @@ fn hash(key: [u8; 16], text: &str) -> String {
 /// The session name of a rule that names none: another one for each rule, since rules share no sessions (GEP-1619).
 pub fn default_session(route_id: &str) -> String {
     format!("mooring-{}", hash(NAME_KEY, route_id))
+}
+
+/// Notes the rules without a name in routes with several rules: those are the routes in which rules come and go.
+pub fn note_unnamed(rules: &[&Rule], report: &mut Report) {
+    let unnamed: BTreeMap<&str, &Rule> = rules
+        .iter()
+        .filter(|rule| rule.is_managed() && rule.is_known_by_position())
+        .map(|rule| (rule.id.as_str(), *rule))
+        .collect();
+    let mut rules = unnamed.into_values();
+    let Some(first) = rules.next() else { return };
+    let message = match rules.len() {
+        0 => format!(
+            "the rule {} has no name and is known by its position: its sessions end when a rule is put before it",
+            first.id
+        ),
+        more => format!(
+            "{} rules (this and {more} more) have no name and are known by their positions: their sessions end when a rule is put \
+             before them",
+            more.saturating_add(1)
+        ),
+    };
+    let note = Diagnostic::note(Code::Unnamed, message).at(first.place_of(first.wire));
+    report.add(note.help("give a rule a `name`; the sessions that it has then begin again, once"));
 }
 
 /// What is to be said about the name of a rule. That of a route of a `VirtualService` may be any text.
@@ -142,6 +177,20 @@ mod tests {
             "VirtualService/bookinfo/reviews/a%20b%2F%C3%BC%231%3B%25"
         );
         assert_ne!(id("a b"), id("a%20b"));
+    }
+
+    #[test]
+    fn the_route_of_an_id_is_found_again() {
+        let route = Id::new("bookinfo", "reviews.v1");
+        for kind in [Kind::HttpRoute, Kind::GrpcRoute, Kind::VirtualService] {
+            for name in [None, Some("testers"), Some("a/b#1"), Some("#")] {
+                let id = route_id(kind, &route, name, 7);
+                assert_eq!(route_of(&id), Some((kind, route.clone())), "{id}");
+            }
+        }
+        for wrong in ["", "HTTPRoute", "HTTPRoute/shop", "TCPRoute/shop/cart#0", "shop/cart"] {
+            assert_eq!(route_of(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

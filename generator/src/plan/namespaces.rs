@@ -35,6 +35,19 @@ pub fn selects(selector: Option<&LabelSelector>, namespace: &str, inventory: &In
     verdicts.into_iter().collect::<Option<Vec<bool>>>().map(|_| true)
 }
 
+/// The names of all namespaces that a selector may select. None: it does not go by names, so there may be any.
+pub fn names(selector: &LabelSelector) -> Option<Vec<&str>> {
+    let mut pairs = selector.match_labels.iter();
+    let by_pair = pairs.find(|(name, _)| name.value == NAME_LABEL);
+    let mut requirements = selector.match_expressions.iter();
+    let by_requirement = requirements.find(|one| one.key == NAME_LABEL && one.operator == LabelOperator::In);
+    match (by_pair, by_requirement) {
+        (Some((_, value)), _) => Some(vec![value.value.as_str()]),
+        (None, Some(one)) => Some(one.values.iter().map(String::as_str).collect()),
+        (None, None) => None,
+    }
+}
+
 /// What is known of a label of a namespace.
 enum Label<'a> {
     /// Its value, if it is there.

@@ -16,6 +16,10 @@ use crate::{
     },
 };
 
+/// How many rules a route may have, and how many matches they may have together (Gateway API: `maxItems`, and a CEL rule).
+const MAX_RULES: usize = 16;
+const MAX_MATCHES: usize = 128;
+
 /// A rule of a route.
 #[derive(Clone, Debug)]
 pub struct Rule<'a> {
@@ -181,6 +185,30 @@ impl Rule<'_> {
         match number {
             1 => first,
             _ => format!("{first}-{number}"),
+        }
+    }
+
+    /// Whether its identity is its position among other rules. The rules of a `VirtualService` with sessions have names.
+    #[must_use]
+    pub fn is_known_by_position(&self) -> bool {
+        let named = self.wire.value.name.is_some() || self.route.spec.kind == Kind::VirtualService;
+        !named && self.route.spec.rules.len() > 1
+    }
+
+    /// How many of its session routes are in one object.
+    #[must_use]
+    pub fn session_routes_per_object(&self) -> usize {
+        let room = MAX_MATCHES.checked_div(self.route_count());
+        room.unwrap_or(MAX_RULES).clamp(1, MAX_RULES)
+    }
+
+    /// How many objects its session routes are.
+    #[must_use]
+    pub fn session_route_objects(&self) -> usize {
+        if self.has_session_routes() && self.route.spec.kind != Kind::VirtualService {
+            self.backends.len().div_ceil(self.session_routes_per_object())
+        } else {
+            0
         }
     }
 

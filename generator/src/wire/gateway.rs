@@ -36,6 +36,36 @@ pub struct GatewaySpec {
     /// The labels of the pods that are the gateway, if it is one of Istio's own API.
     #[serde(skip)]
     pub selector: Option<BTreeMap<String, String>>,
+    /// `status.listeners[].attachedRoutes`, by the names of the listeners.
+    #[serde(skip)]
+    pub attached_routes: BTreeMap<String, Field<u32>>,
+}
+
+/// `status`, as far as it is read.
+#[derive(Debug, Default, Deserialize)]
+pub struct GatewayStatus {
+    /// `listeners`.
+    #[serde(default, deserialize_with = "list")]
+    listeners: Vec<ListenerStatus>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListenerStatus {
+    #[serde(default, deserialize_with = "nullable")]
+    name: String,
+    attached_routes: OptionalField<u32>,
+}
+
+impl GatewayStatus {
+    /// `attachedRoutes` of each listener, by its name.
+    #[must_use]
+    pub fn attached_routes(self) -> BTreeMap<String, Field<u32>> {
+        let counted = self.listeners.into_iter();
+        counted
+            .filter_map(|listener| Some((listener.name, listener.attached_routes?)))
+            .collect()
+    }
 }
 
 impl GatewaySpec {
@@ -55,6 +85,7 @@ impl GatewaySpec {
             tls,
             _default_scope: None,
             selector: Some(selector),
+            attached_routes: BTreeMap::new(),
         }
     }
 }

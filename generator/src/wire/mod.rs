@@ -6,6 +6,8 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_saphyr::{Location, Spanned};
 
+use crate::inventory::{DEFAULT_NAMESPACE, Id};
+
 /// Types of which only the names of the fields count: whoever carries the policy out reads them, we only want no typo.
 macro_rules! known_fields {
     ($($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? })*) => {$(
@@ -19,6 +21,9 @@ macro_rules! known_fields {
 
 /// The label of every object that is generated, and its value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "mooring");
+
+/// The annotation of a session route that names its rule.
+pub const RULE_ANNOTATION: &str = "mooring.dev/rule";
 
 /// What the name of every object that is generated begins with.
 pub const NAME_PREFIX: &str = "mooring-";
@@ -116,6 +121,13 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// Namespace and name of the object.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        let namespace = self.namespace.as_ref().map(|field| field.value.as_str());
+        Id::new(namespace.unwrap_or(DEFAULT_NAMESPACE), &self.name.value)
+    }
+
     /// Whether Mooring has generated the object: it has the label and a name of ours.
     #[must_use]
     pub fn is_generated(&self) -> bool {
@@ -127,7 +139,7 @@ impl Metadata {
 /// An object with a `spec`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Object<S> {
+pub struct Object<S, T = Any> {
     /// `apiVersion`, unless whoever looked for the kind has taken it out.
     #[serde(rename = "apiVersion")]
     _api_version: Option<Any>,
@@ -138,9 +150,13 @@ pub struct Object<S> {
     pub metadata: Metadata,
     /// `spec`.
     pub spec: S,
-    /// `status`: ignored.
-    #[serde(rename = "status")]
-    _status: Option<Any>,
+    /// `status`: ignored nearly everywhere.
+    #[serde(default = "none")]
+    pub status: Option<T>,
+}
+
+fn none<T>() -> Option<T> {
+    None
 }
 
 /// The text of a scalar, whatever YAML takes it for. For values that are texts of a form of their own: that `0` is no

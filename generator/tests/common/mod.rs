@@ -8,8 +8,10 @@
     reason = "that is how a test fails"
 )]
 
+pub mod api_server;
 pub mod canary;
 pub mod classic;
+pub mod teams;
 
 use snapbox::{
     IntoData as _, assert_data_eq,

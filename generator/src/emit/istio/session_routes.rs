@@ -15,17 +15,11 @@ use crate::{
     emit::origin,
     kind::{GATEWAY_API, Kind},
     plan::{Gateway, Rule},
+    wire::RULE_ANNOTATION,
 };
-
-/// The annotation that names the rule.
-const RULE_ANNOTATION: &str = "mooring.dev/rule";
 
 /// The label by which an object belongs to a revision of Istio. A session route belongs where the user's route does.
 const REVISION_LABEL: &str = "istio.io/rev";
-
-/// How many rules a route may have, and how many matches they may have together (Gateway API: `maxItems`, and a CEL rule).
-const MAX_RULES: usize = 16;
-const MAX_MATCHES: usize = 128;
 
 /// The session routes of all rules on these gateways, each once.
 pub fn objects(gateways: &[&Gateway], raw: &RawObjects, version: IstioVersion) -> Vec<Output> {
@@ -49,13 +43,8 @@ fn of_rule(rule: &Rule, route: &Value, version: IstioVersion) -> Vec<Output> {
         .iter()
         .map(|backend| session_route(user, backend.reference, &session_key(&rule.id, &backend.key())))
         .collect();
-    let matches = user.get("matches").and_then(Value::as_array).map_or(1, Vec::len);
-    let room = MAX_MATCHES
-        .checked_div(matches)
-        .unwrap_or(MAX_RULES)
-        .clamp(1, MAX_RULES);
     (1_usize..)
-        .zip(rules.chunks(room))
+        .zip(rules.chunks(rule.session_routes_per_object()))
         .map(|(number, rules)| object(rule, route, number, rules, version))
         .collect()
 }
