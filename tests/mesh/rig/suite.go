@@ -26,15 +26,17 @@ type SuiteRun struct {
 	Strayed map[string][]string
 	// Unsettled is why the gateways did not serve by what Mooring generated, by the names of the tests.
 	Unsettled map[string]string
+	// Again are the tests, and their subtests, that failed once and were run a second time.
+	Again []string
 	// Generated counts the objects that Mooring generated, by kind.
 	Generated map[string]int
 
 	log string
 }
 
-// Excerpt is what the suite wrote while a test ran.
+// Excerpt is what the suite wrote while a test failed for the second time.
 func (r SuiteRun) Excerpt(test string) string {
-	_, text, _ := strings.Cut(r.log, "=== RUN   TestGatewayAPI/"+test+"\n")
+	_, text, _ := strings.Cut(r.log, "=== RUN   TestGatewayAPI/again/"+test+"\n")
 	lines := strings.Split(text, "\n")
 	if next := slices.IndexFunc(lines, func(line string) bool { return runsTest.MatchString(line) }); next > 0 {
 		lines = lines[:next]
@@ -43,8 +45,8 @@ func (r SuiteRun) Excerpt(test string) string {
 }
 
 var (
-	runsTest = regexp.MustCompile(`^=== RUN   TestGatewayAPI/[^/]+$`)
-	resultOf = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestGatewayAPI/(\S+) `)
+	runsTest = regexp.MustCompile(`^=== RUN   TestGatewayAPI/[^/]+/[^/]+$`)
+	resultOf = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestGatewayAPI/(first|again)/(\S+) `)
 )
 
 // RunSuite runs the suite on a control plane of its own, with the policies of suite/ and what Mooring makes of them, or without.
@@ -82,7 +84,11 @@ func RunSuite(t *testing.T, name string, mooring bool, opts ...Option) SuiteRun 
 	}
 	run := SuiteRun{Results: map[string]string{}, Generated: f.Generated(), log: string(text)}
 	for _, line := range resultOf.FindAllStringSubmatch(run.log, -1) {
-		run.Results[line[2]] = line[1]
+		result, group, name := line[1], line[2], line[3]
+		if group == "again" { // which is reported after the first time
+			run.Again = append(run.Again, name)
+		}
+		run.Results[name] = result
 	}
 	text, err = os.ReadFile(report)
 	if err == nil {

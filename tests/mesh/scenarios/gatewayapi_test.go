@@ -95,6 +95,7 @@ func asListed(t *testing.T, alone rig.SuiteRun) {
 			}
 		}
 	}
+	t.Logf("run a second time: %q", alone.Again)
 	t.Logf("%d tests passed, with %d subtests", passed, len(alone.Results)-passed-len(list.Failed)-len(list.Skipped))
 }
 
@@ -120,6 +121,7 @@ func everyRequestBeginsASession(t *testing.T, alone, mooring rig.SuiteRun) {
 		}
 	}
 	t.Logf("%d sessions began in %d answers; generated were %v", total(mooring.Sessions), total(mooring.Answered), mooring.Generated)
+	t.Logf("run a second time: %q", mooring.Again)
 	for name, reason := range mooring.Unsettled {
 		t.Logf("the gateways did not come to rest (%s): %s", name, reason)
 	}

@@ -165,8 +165,8 @@ func nameOf(t *testing.T) string {
 	if t == nil {
 		return ""
 	}
-	parts := strings.Split(t.Name(), "/")
-	return parts[min(1, len(parts)-1)]
+	parts := strings.Split(t.Name(), "/") // of this test, of the group and of the suite's test
+	return parts[min(2, len(parts)-1)]
 }
 
 type httpClient struct {
