@@ -76,6 +76,21 @@ fn a_timeout_has_changed() {
 "#]]);
 }
 
+/// Each object names the minor version of Istio that it is for.
+#[test]
+fn the_istio_has_changed() {
+    let directory = generated("the_istio_has_changed");
+    let diff = |version: &str| {
+        let diff = mooring().arg("diff").arg(&directory).args(["-f", "-"]).args(WASM);
+        diff.args(["--istio-version", version]).stdin(SHOP).assert()
+    };
+    diff("v1.31.4").code(0).stdout_eq("");
+    let run = diff("1.30").code(1);
+    let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+    let lines = "-    mooring.dev/istio-version: \"1.31\"\n+    mooring.dev/istio-version: \"1.30\"\n";
+    assert_eq!(stdout.matches(lines).count(), 2, "{stdout}");
+}
+
 #[test]
 fn a_file_is_missing() {
     let directory = generated("a_file_is_missing");
