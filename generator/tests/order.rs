@@ -2,8 +2,6 @@
 //!
 //! Without the `EnvoyFilter` a client could name a session route itself, and the module asks for session routes.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "that is how a test fails")]
-
 mod common;
 
 use std::{fs, path::PathBuf};
