@@ -2,6 +2,8 @@
 //!
 //! Without the `EnvoyFilter` a client could name a session route itself, and the module asks for session routes.
 
+#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+
 mod common;
 
 use std::{fs, path::PathBuf};
