@@ -9,7 +9,13 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr as _};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{dns, emit::istio::IstioVersion, source::IgnoredGlob};
+use crate::{
+    dns::{self, ClusterDomain},
+    emit::istio::IstioVersion,
+    inventory::Id,
+    mesh::{self, PodNamespace},
+    source::IgnoredGlob,
+};
 
 /// Session persistence and sticky canary routing for stock Envoy, driven by Gateway API policies.
 #[derive(Debug, Parser)]
@@ -38,8 +44,8 @@ pub enum Command {
 /// `mooring generate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, HTTPRoute, GRPCRoute, Service, EndpointSlice, \
-Namespace and ReferenceGrant, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are \
+Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, GatewayClass, HTTPRoute, GRPCRoute, Service, EndpointSlice, \
+Namespace, ReferenceGrant, Pod, Deployment, DaemonSet and StatefulSet, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are \
 skipped, and so is what Mooring has generated.
 
 For Istio it writes, in this order, the EnvoyFilters of the gateways, the session routes (an HTTPRoute or GRPCRoute beside each \
@@ -114,6 +120,10 @@ pub struct Validate {
     #[command(flatten)]
     pub input: Input,
 
+    /// What the input does not say about gateways and their cluster.
+    #[command(flatten)]
+    pub surroundings: Surroundings,
+
     /// How to say it
     #[arg(short, long, value_enum, default_value_t = Telling::Text)]
     pub output: Telling,
@@ -166,6 +176,31 @@ pub struct Input {
     pub quiet: bool,
 }
 
+/// What the input does not say about gateways and their cluster.
+#[derive(Debug, Args)]
+pub struct Surroundings {
+    /// A Gateway to generate for; may be repeated. Gateways with the same pods belong together, and files of others are left
+    /// alone. Default: all
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = mesh::gateway_id)]
+    pub gateway: Vec<Id>,
+
+    /// The name of a GatewayClass that is Istio's, although its GatewayClass is not in the input or has a controllerName
+    /// other than istio.io/gateway-controller; may be repeated (only for Istio)
+    #[arg(long, value_name = "NAME", value_parser = class_name)]
+    pub gateway_class: Vec<String>,
+
+    /// The namespace of the pods of Istio's own gateways (networking.istio.io), such as istio-system: of one Gateway or of all
+    /// that are not named; may be repeated (only for Istio). Default: the namespaces of the pods and Deployments in the input
+    /// that have the labels of the selector, else the namespace of the Gateway
+    #[arg(long, value_name = "[NAMESPACE/NAME=]NAMESPACE")]
+    pub gateway_namespace: Vec<PodNamespace>,
+
+    /// The domain of the cluster, as in web.shop.svc.DOMAIN. Default: what istiod in the input has as --domain, with
+    /// --from-cluster also the zone of CoreDNS, else cluster.local
+    #[arg(long, value_name = "DOMAIN")]
+    pub cluster_domain: Option<ClusterDomain>,
+}
+
 /// What is generated, and from what.
 #[derive(Debug, Args)]
 pub struct Recipe {
@@ -201,10 +236,9 @@ pub struct Recipe {
     #[arg(long, value_enum)]
     pub fail_strategy: Option<FailStrategy>,
 
-    /// The namespace of the pods of Istio's own gateways (networking.istio.io), such as istio-system. Default: the
-    /// namespace of the Gateway object
-    #[arg(long, value_name = "NAMESPACE")]
-    pub gateway_namespace: Option<String>,
+    /// What the input does not say about gateways and their cluster.
+    #[command(flatten)]
+    pub surroundings: Surroundings,
 
     /// Write nothing when anything is wrong in the input, instead of leaving that out
     #[arg(long)]
@@ -214,8 +248,8 @@ pub struct Recipe {
     #[arg(long)]
     pub fail_on_empty: bool,
 
-    /// Leave files of the directory alone that are no longer generated, as for several runs that write into one directory.
-    /// Default: with --output-dir they are removed, with --check and diff they are a difference
+    /// Leave files of the directory alone that are no longer generated, as for several runs that write into one directory, and
+    /// always with --gateway. Default: with --output-dir they are removed, with --check and diff they are a difference
     #[arg(long)]
     pub no_prune: bool,
 
@@ -231,10 +265,10 @@ pub struct Recipe {
 
 impl Recipe {
     /// Whether files are removed that are no longer generated. What is generated for a local Envoy is one file, and other files
-    /// are not its business.
+    /// are not its business; where gateways are chosen, other files may be those of the others.
     #[must_use]
     pub fn prunes(&self) -> bool {
-        self.target == TargetName::Istio && !self.no_prune
+        self.target == TargetName::Istio && !self.no_prune && self.surroundings.gateway.is_empty()
     }
 }
 
@@ -299,6 +333,14 @@ pub(crate) fn sha256(text: &str) -> Result<String, &'static str> {
         Ok(text.to_owned())
     } else {
         Err("a SHA-256 is 64 lower-case hexadecimal digits")
+    }
+}
+
+fn class_name(text: &str) -> Result<String, &'static str> {
+    if dns::is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a GatewayClass has a name of lower-case letters, digits, - and .")
     }
 }
 

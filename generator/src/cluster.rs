@@ -16,8 +16,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     cli::Input,
+    dns::ClusterDomain,
     document::WASM_PLUGIN,
-    kind::KnownKind,
+    kind::{Kind, KnownKind},
     source::{Coverage, Home, Sources},
     wire::MANAGED_BY,
 };
@@ -31,6 +32,9 @@ const PLUGINS: KnownKind = KnownKind {
 
 /// How many objects are asked for at a time.
 const PAGE: u32 = 500;
+
+/// Namespace and name of the `ConfigMap` with the configuration of `CoreDNS`.
+const COREDNS: (&str, &str) = ("kube-system", "coredns");
 
 /// Which cluster to read, and what of it.
 #[derive(Clone, Debug, Default)]
@@ -120,8 +124,8 @@ fn advice(scope: &str) -> &'static str {
 }
 
 impl Cluster {
-    /// Reads everything that concerns us.
-    pub fn read(&self, sources: &mut Sources) -> Result<(), Unreadable> {
+    /// Reads everything that concerns us, and in which domain the cluster's DNS has Services, if that can be read.
+    pub fn read(&self, sources: &mut Sources) -> Result<Option<ClusterDomain>, Unreadable> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let reader = Reader::connect(self).await?;
@@ -136,7 +140,8 @@ impl Cluster {
             } else {
                 Coverage::Namespaces(self.namespaces.iter().cloned().collect())
             };
-            reader.earlier(sources).await
+            reader.earlier(sources).await?;
+            Ok(reader.dns_domain().await)
         })
     }
 
@@ -220,18 +225,21 @@ impl<'a> Reader<'a> {
         let Some(served) = self.served(kind).await? else {
             return Ok(());
         };
-        if self.namespaces.is_empty() {
-            return match self.list(kind, &served, None, sources).await {
-                // Nothing but selectors of listeners needs them, and those that cannot be evaluated are told.
-                Err(Unreadable::Forbidden { .. }) if kind.is_cluster_wide() => Ok(()),
-                result => result,
-            };
+        // Where they are needed and not there, that is told.
+        let known = kind.kind();
+        let may_be_forbidden = known.is_some_and(|kind| kind.is_cluster_wide() || kind.only_helps());
+        let may = |result| match result {
+            Err(Unreadable::Forbidden { .. }) if may_be_forbidden => Ok(()),
+            result => result,
+        };
+        if self.namespaces.is_empty() || known == Some(Kind::GatewayClass) {
+            return may(self.list(kind, &served, None, sources).await);
         }
-        if kind.is_cluster_wide() {
+        if known.is_some_and(Kind::is_cluster_wide) {
             return Ok(());
         }
         for namespace in self.namespaces {
-            self.list(kind, &served, Some(namespace), sources).await?;
+            may(self.list(kind, &served, Some(namespace), sources).await)?;
         }
         Ok(())
     }
@@ -252,6 +260,15 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The domain for which `CoreDNS` answers, where its configuration is in the usual place and may be read.
+    async fn dns_domain(&self) -> Option<ClusterDomain> {
+        let (namespace, name) = COREDNS;
+        let request = Request::new(format!("/api/v1/namespaces/{namespace}/configmaps"));
+        let request = request.get(name, &GetParams::default()).ok()?;
+        let config: Value = self.client.request(request).await.ok()?;
+        dns_domain_in(config.pointer("/data/Corefile")?.as_str()?)
     }
 
     /// The first version of a kind that the server has.
@@ -359,6 +376,19 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The first zone of the plugin `kubernetes` that is no zone of addresses.
+fn dns_domain_in(corefile: &str) -> Option<ClusterDomain> {
+    let zones = corefile.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next() == Some("kubernetes")).then_some(words)
+    })?;
+    zones
+        .take_while(|zone| !zone.starts_with(['{', '#']))
+        .map(|zone| zone.trim_end_matches('.'))
+        .filter(|zone| zone.rsplit('.').next() != Some("arpa"))
+        .find_map(|zone| zone.parse().ok())
+}
+
 /// Adds an object as a text of its own.
 fn add(kind: &KnownKind, api_version: &str, mut object: Map<String, Value>, sources: &mut Sources) {
     // The items of a list of a built-in kind do not say what they are.
@@ -371,6 +401,9 @@ fn add(kind: &KnownKind, api_version: &str, mut object: Map<String, Value>, sour
                 .and_then(attached_routes)
                 .map(|status| ("status".to_owned(), status)),
         );
+    }
+    if kind.group == "apps" {
+        keep_pods(&mut object);
     }
     let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
     let mut names = Vec::new();
@@ -396,6 +429,22 @@ fn attached_routes(mut status: Value) -> Option<Value> {
         json!({ "name": field("name"), "attachedRoutes": field("attachedRoutes") })
     });
     Some(json!({ "listeners": counted.collect::<Vec<Value>>() }))
+}
+
+/// Leaves nothing of a `Deployment` or the like but what its pods are: the rest is long, and not looked at.
+fn keep_pods(object: &mut Map<String, Value>) {
+    let spec = object.remove("spec").unwrap_or_default();
+    let labels = spec.pointer("/template/metadata/labels");
+    let containers = spec.pointer("/template/spec/containers").and_then(Value::as_array);
+    let arguments = containers
+        .into_iter()
+        .flatten()
+        .map(|one| json!({ "args": one.get("args") }));
+    let template = json!({
+        "metadata": { "labels": labels },
+        "spec": { "containers": arguments.collect::<Vec<_>>() },
+    });
+    object.insert("spec".to_owned(), json!({ "template": template }));
 }
 
 /// An error and what it comes from, without what is said twice.

@@ -11,6 +11,7 @@ use crate::{
     inventory::Id,
     kind::Kind,
     left_out::{LeftOut, What},
+    shorten::shortened,
     source::{Place, Sources},
     tally::Tally,
 };
@@ -100,7 +101,7 @@ impl Diagnostic {
         Self {
             severity,
             code,
-            message,
+            message: shortened(message),
             place: None,
             related: Vec::new(),
             help: None,
@@ -111,7 +112,7 @@ impl Diagnostic {
     /// The same finding in other words.
     #[must_use]
     pub fn reworded(mut self, message: impl Into<String>) -> Self {
-        self.message = message.into();
+        self.message = shortened(message.into());
         self
     }
 
@@ -145,14 +146,14 @@ impl Diagnostic {
     /// Another place that belongs to it, and what is there.
     #[must_use]
     pub fn with(mut self, place: Place, label: impl Into<String>) -> Self {
-        self.related.push((place, label.into()));
+        self.related.push((place, shortened(label.into())));
         self
     }
 
     /// What to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(shortened(help.into()));
         self
     }
 

@@ -1,24 +1,95 @@
 //! Names as DNS and Kubernetes have them.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr, str::FromStr};
 
 /// The longest name (RFC 1123).
 pub const MAX_LENGTH: usize = 253;
 
-/// What stands behind the name and namespace of a Service in its full name.
-pub const CLUSTER_DOMAIN: &str = ".svc.cluster.local";
+/// The longest label of a name (RFC 1123), and the longest value of a label (Kubernetes).
+pub const MAX_LABEL_LENGTH: usize = 63;
 
-/// The full name of a host: a name without dots is that of a Service in the same namespace, unless it is an address or stands for
-/// every host (istiod: `ResolveShortnameToFQDN`).
-pub fn full_name(host: &str, namespace: &str) -> String {
-    if host.contains('.') || host == "*" || host.parse::<IpAddr>().is_ok() {
-        host.to_owned()
-    } else {
-        format!("{host}.{namespace}{CLUSTER_DOMAIN}")
+/// The domain of a cluster, in which every Service has its full name: `NAME.NAMESPACE.svc.DOMAIN`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterDomain {
+    /// What stands behind the name and namespace of a Service.
+    suffix: String,
+}
+
+/// A text that is no cluster domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDomain {
+    /// It has other characters, or an empty label.
+    #[error("a domain has lower-case labels between dots, such as cluster.local, and no dot at either end")]
+    NoName,
+    /// It is an address.
+    #[error("this is an address: a domain is a name, such as cluster.local")]
+    Address,
+    /// It begins with what stands before every domain.
+    #[error("name the domain alone, without `svc.`: cluster.local for web.shop.svc.cluster.local")]
+    Svc,
+}
+
+impl Default for ClusterDomain {
+    /// The domain of a cluster that is not given another one.
+    fn default() -> Self {
+        Self {
+            suffix: ".svc.cluster.local".to_owned(),
+        }
+    }
+}
+
+impl FromStr for ClusterDomain {
+    type Err = InvalidDomain;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDomain> {
+        if !is_name(text) {
+            return Err(InvalidDomain::NoName);
+        }
+        if text.parse::<IpAddr>().is_ok() {
+            return Err(InvalidDomain::Address);
+        }
+        if text == "svc" || text.starts_with("svc.") {
+            return Err(InvalidDomain::Svc);
+        }
+        Ok(Self {
+            suffix: format!(".svc.{text}"),
+        })
+    }
+}
+
+impl fmt::Display for ClusterDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.suffix.strip_prefix(".svc.").unwrap_or(&self.suffix))
+    }
+}
+
+impl ClusterDomain {
+    /// The full name of a Service.
+    #[must_use]
+    pub fn host(&self, name: &str, namespace: &str) -> String {
+        format!("{name}.{namespace}{}", self.suffix)
+    }
+
+    /// The full name of a host: a name without dots is that of a Service in the same namespace, unless it is an address or stands
+    /// for every host (istiod: `ResolveShortnameToFQDN`).
+    #[must_use]
+    pub fn full_name(&self, host: &str, namespace: &str) -> String {
+        if host.contains('.') || host == "*" || host.parse::<IpAddr>().is_ok() {
+            host.to_owned()
+        } else {
+            self.host(host, namespace)
+        }
+    }
+
+    /// What stands before the domain in the full name of a Service: its name and namespace.
+    #[must_use]
+    pub fn strip<'h>(&self, host: &'h str) -> Option<&'h str> {
+        host.strip_suffix(&self.suffix)
     }
 }
 
 /// Whether a text can be the name of an object: an RFC 1123 subdomain, in lower case.
+#[must_use]
 pub fn is_name(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let label =
@@ -26,15 +97,25 @@ pub fn is_name(text: &str) -> bool {
     text.len() <= MAX_LENGTH && text.split('.').all(label)
 }
 
+/// Whether a text can be the name of a namespace: an RFC 1123 label, in lower case.
+#[must_use]
+pub fn is_label(text: &str) -> bool {
+    text.len() <= MAX_LABEL_LENGTH && !text.contains('.') && is_name(text)
+}
+
 /// Whether a text can be the value of a label (Kubernetes: `IsValidLabelValue`).
+#[must_use]
 pub fn is_label_value(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let ends = text.bytes().next().into_iter().chain(text.bytes().next_back());
-    text.len() <= 63 && text.bytes().all(inner) && ends.into_iter().all(|byte| byte.is_ascii_alphanumeric())
+    text.len() <= MAX_LABEL_LENGTH
+        && text.bytes().all(inner)
+        && ends.into_iter().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Whether a text can be a host of a `VirtualService`: labels between dots, in upper or lower case, of which the first may begin
 /// with `*`, or an address (istiod: `ValidateWildcardDomain`).
+#[must_use]
 pub fn is_istio_host(text: &str) -> bool {
     let name = text.strip_prefix('*').unwrap_or(text);
     let name = name.strip_prefix('.').unwrap_or(name);
@@ -47,6 +128,7 @@ pub fn is_istio_host(text: &str) -> bool {
 
 /// Whether a text can be the host name of a route or listener: a name, perhaps with `*` for its first label, and no
 /// address (Gateway API: `Hostname`).
+#[must_use]
 pub fn is_hostname(text: &str) -> bool {
     let name = text.strip_prefix("*.").unwrap_or(text);
     text.len() <= MAX_LENGTH && is_name(name) && name.parse::<IpAddr>().is_err()
@@ -76,6 +158,32 @@ mod tests {
         ] {
             assert!(!is_name(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_cluster_domain_is_a_name_alone() {
+        for domain in ["cluster.local", "corp", "k8s.prod-1.example.com", "svcs.example"] {
+            let parsed: ClusterDomain = domain.parse().unwrap();
+            assert_eq!(parsed.to_string(), domain);
+            assert_eq!(parsed.host("web", "shop"), format!("web.shop.svc.{domain}"));
+            assert_eq!(parsed.strip(&parsed.host("web", "shop")), Some("web.shop"));
+        }
+        for domain in [
+            "",
+            ".",
+            "cluster.local.",
+            ".cluster.local",
+            "Cluster.Local",
+            "a_b",
+            "*.local",
+            "10.0.0.1",
+        ] {
+            assert!(domain.parse::<ClusterDomain>().is_err(), "{domain}");
+        }
+        for domain in ["svc", "svc.cluster.local"] {
+            assert_eq!(domain.parse::<ClusterDomain>(), Err(InvalidDomain::Svc), "{domain}");
+        }
+        assert_eq!(ClusterDomain::default().to_string(), "cluster.local");
     }
 
     #[test]

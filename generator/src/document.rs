@@ -18,13 +18,13 @@ use crate::{
     wire::{
         Any, Field, Metadata, Object,
         canary::CanaryPolicySpec,
-        gateway::{GatewaySpec, GatewayStatus},
+        gateway::{GatewayClassSpec, GatewaySpec, GatewayStatus},
         grant::ReferenceGrantSpec,
         grpc::GrpcRouteSpec,
         istio::{DestinationRuleSpec, IstioGatewaySpec, ServiceEntrySpec},
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
         route::HttpRouteSpec,
-        service::{EndpointSlice, Namespace, Pod, ServiceSpec},
+        service::{EndpointSlice, Namespace, Pod, PodController, ServiceSpec},
         virtual_service::VirtualServiceSpec,
     },
     yaml,
@@ -126,6 +126,10 @@ pub enum Parsed {
     EndpointSlice(EndpointSlice),
     /// A `ReferenceGrant`.
     ReferenceGrant(Object<ReferenceGrantSpec>),
+    /// A `GatewayClass`.
+    GatewayClass(Object<GatewayClassSpec>),
+    /// A `Deployment`, `DaemonSet` or `StatefulSet`.
+    PodController(Kind, PodController),
 }
 
 impl Parsed {
@@ -148,6 +152,8 @@ impl Parsed {
             Self::Namespace(_) => Kind::Namespace,
             Self::EndpointSlice(_) => Kind::EndpointSlice,
             Self::ReferenceGrant(_) => Kind::ReferenceGrant,
+            Self::GatewayClass(_) => Kind::GatewayClass,
+            Self::PodController(kind, _) => *kind,
         }
     }
 
@@ -173,6 +179,8 @@ impl Parsed {
             Self::Namespace(object) => &object.metadata,
             Self::EndpointSlice(object) => &object.metadata,
             Self::ReferenceGrant(object) => &object.metadata,
+            Self::GatewayClass(object) => &object.metadata,
+            Self::PodController(_, controller) => &controller.metadata,
         }
     }
 }
@@ -493,6 +501,10 @@ impl Kind {
             Self::Namespace => Parsed::Namespace(Namespace::deserialize(deserializer)?),
             Self::EndpointSlice => Parsed::EndpointSlice(EndpointSlice::deserialize(deserializer)?),
             Self::ReferenceGrant => Parsed::ReferenceGrant(Object::deserialize(deserializer)?),
+            Self::GatewayClass => Parsed::GatewayClass(Object::deserialize(deserializer)?),
+            Self::Deployment | Self::DaemonSet | Self::StatefulSet => {
+                Parsed::PodController(self, PodController::deserialize(deserializer)?)
+            }
         })
     }
 }

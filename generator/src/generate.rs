@@ -8,6 +8,7 @@ use crate::{
     document::{self, RawObjects},
     emit::{Output, envoy, istio},
     inventory::Inventory,
+    mesh::Mesh,
     plan::{self, Plan},
     source::Sources,
 };
@@ -98,7 +99,6 @@ fn istio_options(flags: &cli::Recipe) -> Result<istio::Options, InvalidFlags> {
     Ok(istio::Options {
         url: flags.wasm.clone(),
         sha256,
-        gateway_namespace: flags.gateway_namespace.clone(),
         fail_strategy: flags.fail_strategy.unwrap_or(FailStrategy::Open),
         version: flags.istio_version.unwrap_or_default(),
         prunes: flags.prunes(),
@@ -140,15 +140,11 @@ fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
     let of_istio = [
         ("--wasm-sha256", flags.wasm_sha256.is_some()),
         ("--istio-version", flags.istio_version.is_some()),
+        ("--gateway-namespace", !flags.surroundings.gateway_namespace.is_empty()),
+        ("--gateway-class", !flags.surroundings.gateway_class.is_empty()),
     ];
     if let Some((flag, _)) = of_istio.into_iter().find(|(_, given)| *given) {
         return Err(InvalidFlags::OtherTarget { flag, target: "istio" });
-    }
-    if flags.gateway_namespace.is_some() {
-        return Err(InvalidFlags::OtherTarget {
-            flag: "--gateway-namespace",
-            target: "istio",
-        });
     }
     let path = flags.wasm.strip_prefix("file://").unwrap_or(&flags.wasm);
     if path.is_empty() || path.contains("://") {
@@ -170,13 +166,12 @@ fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
 
 /// Generates. What is wrong is left out, and the report names it; when the report is fatal afterwards, what comes back must not
 /// be used.
-pub fn generate(sources: &Sources, target: &Target, report: &mut Report) -> Vec<Output> {
-    let mut inventory = Inventory::new(document::read(sources, report));
+pub fn generate(sources: &Sources, target: &Target, mesh: &Mesh, report: &mut Report) -> Vec<Output> {
+    let local = matches!(target, Target::Envoy(_));
+    let mesh = Mesh { local, ..mesh.clone() };
+    let mut inventory = Inventory::new(document::read(sources, report), mesh);
+    inventory.needs_endpoints = local;
     inventory.learn(sources);
-    match target {
-        Target::Istio(options) => inventory.gateway_namespace.clone_from(&options.gateway_namespace),
-        Target::Envoy(_) => inventory.needs_endpoints = true,
-    }
     let mut plan = Plan::new(&inventory, report);
     let raw = RawObjects::new(sources);
     match target {

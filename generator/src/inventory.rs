@@ -5,15 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    diagnostic::{Code, Diagnostic},
-    dns,
+    diagnostic::{Code, Diagnostic, Report},
+    dns::{self, ClusterDomain},
     document::{Broken, Earlier, Origin, Outcome, Parsed, Wants},
     kind::Kind,
+    mesh::{Domain, Mesh},
     source::{Coverage, Place, Sources},
     wire::{
-        Field, Metadata, Object, RULE_ANNOTATION,
+        Field, Metadata, Object, Pairs, RULE_ANNOTATION,
         canary::CanaryPolicySpec,
-        gateway::GatewaySpec,
+        gateway::{GatewayClassSpec, GatewaySpec},
         grant::ReferenceGrantSpec,
         istio::DestinationRuleSpec,
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
@@ -284,8 +285,12 @@ pub struct Inventory {
     destinations: BTreeMap<String, BTreeSet<Id>>,
     /// What is not in all this, though it is in the input.
     pub unread: Vec<Unread>,
-    /// The namespace of the pods of Istio's own gateways. None: that of the gateway.
-    pub gateway_namespace: Option<String>,
+    /// What the command line says about the mesh.
+    pub mesh: Mesh,
+    /// The cluster domain.
+    pub domain: ClusterDomain,
+    /// Why it may be another one.
+    doubt_of_domain: Option<Diagnostic>,
     /// How much of what there is it has.
     pub coverage: Coverage,
     /// The session routes of earlier runs that are in the input, with the rules that they are for.
@@ -302,6 +307,10 @@ pub struct Inventory {
     pub endpoint_slices: Items<EndpointSlice>,
     /// Pods, whose labels select subsets.
     pub pods: Items<Pod>,
+    /// The classes of gateways, which are in no namespace: that of their ids is empty.
+    pub gateway_classes: Items<GatewayClassSpec>,
+    /// What the pods of Deployments and the like are: namespaces and labels.
+    pub pod_templates: Vec<(String, Pairs)>,
     /// The namespaces, which are in none themselves: that of their ids is empty.
     pub namespaces: Items<Namespace>,
     /// The permissions to refer to other namespaces.
@@ -311,8 +320,14 @@ pub struct Inventory {
 impl Inventory {
     /// Sorts what was read. What cannot be used is in `unread`.
     #[must_use]
-    pub fn new(outcomes: Vec<Outcome>) -> Self {
-        let mut inventory = Self::default();
+    pub fn new(outcomes: Vec<Outcome>, mesh: Mesh) -> Self {
+        let Domain { name, doubt } = Domain::new(&mesh, &outcomes);
+        let mut inventory = Self {
+            mesh,
+            domain: name,
+            doubt_of_domain: doubt,
+            ..Self::default()
+        };
         for outcome in outcomes {
             match outcome {
                 Outcome::Object(origin, parsed) => {
@@ -329,6 +344,16 @@ impl Inventory {
             }
         }
         inventory
+    }
+
+    /// Why the cluster domain may be another one, where it counts.
+    #[must_use]
+    pub fn doubt_of_domain(&self, counts: bool) -> Report {
+        let mut found = Report::default();
+        if let Some(doubt) = self.doubt_of_domain.as_ref().filter(|_| counts) {
+            found.add(doubt.clone());
+        }
+        found
     }
 
     /// The routes of all kinds.
@@ -404,7 +429,7 @@ impl Inventory {
             }
             Parsed::DestinationRule(object) => {
                 let rule = item(origin, object);
-                let host = dns::full_name(&rule.spec.host.value, &rule.id.namespace);
+                let host = self.domain.full_name(&rule.spec.host.value, &rule.id.namespace);
                 let id = rule.id.clone();
                 self.destination_rules.insert(Kind::DestinationRule, rule)?;
                 self.destinations.entry(host).or_default().insert(id);
@@ -425,6 +450,17 @@ impl Inventory {
                 let mut item = Item::new(origin, namespace.metadata.clone(), namespace);
                 item.id.namespace.clear();
                 self.namespaces.insert(Kind::Namespace, item)
+            }
+            Parsed::GatewayClass(object) => {
+                let mut item = item(origin, object);
+                item.id.namespace.clear();
+                self.gateway_classes.insert(Kind::GatewayClass, item)
+            }
+            Parsed::PodController(_, controller) => {
+                let namespace = controller.metadata.namespace();
+                let labels = controller.spec.template.metadata.labels;
+                self.pod_templates.push((namespace.to_owned(), labels));
+                Ok(())
             }
             Parsed::EndpointSlice(slice) => {
                 let item = Item::new(origin, slice.metadata.clone(), slice);
@@ -457,7 +493,7 @@ impl Inventory {
             diagnostic,
         } = broken;
         let id = name.map(|name| match kind {
-            Kind::Namespace => Id::new("", &name.name),
+            kind if kind.is_cluster_wide() => Id::new("", &name.name),
             _ => Id::new(name.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE), &name.name),
         });
         self.mark(kind, id.as_ref());

@@ -59,6 +59,14 @@ pub enum Kind {
     EndpointSlice,
     /// `ReferenceGrant`.
     ReferenceGrant,
+    /// `GatewayClass`.
+    GatewayClass,
+    /// `Deployment`.
+    Deployment,
+    /// `DaemonSet`.
+    DaemonSet,
+    /// `StatefulSet`.
+    StatefulSet,
 }
 
 /// A kind, its group, and the versions of it that are read.
@@ -66,7 +74,7 @@ type Row = (Kind, &'static str, &'static str, &'static [&'static str]);
 
 const ISTIO_VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha3"];
 
-const KINDS: [Row; 15] = [
+const KINDS: [Row; 19] = [
     (Kind::BackendLbPolicy, "BackendLBPolicy", GATEWAY_API, &["v1alpha2"]),
     (
         Kind::XBackendTrafficPolicy,
@@ -102,12 +110,16 @@ const KINDS: [Row; 15] = [
         GATEWAY_API,
         &["v1", "v1beta1", "v1alpha2"],
     ),
+    (Kind::GatewayClass, "GatewayClass", GATEWAY_API, &["v1", "v1beta1"]),
+    (Kind::Deployment, "Deployment", "apps", &["v1"]),
+    (Kind::DaemonSet, "DaemonSet", "apps", &["v1"]),
+    (Kind::StatefulSet, "StatefulSet", "apps", &["v1"]),
 ];
 
 /// A kind that is read, by its names.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownKind {
-    /// The kind.
+    /// Its name.
     pub name: &'static str,
     /// Its group; empty: the core group.
     pub group: &'static str,
@@ -123,10 +135,11 @@ impl KnownKind {
             .map(|(_, name, group, versions)| Self { name, group, versions })
     }
 
-    /// Whether its objects are in no namespace.
+    /// The kind, if its objects are input.
     #[must_use]
-    pub fn is_cluster_wide(&self) -> bool {
-        self.name == "Namespace"
+    pub fn kind(&self) -> Option<Kind> {
+        let mut rows = KINDS.into_iter();
+        rows.find_map(|(kind, name, group, _)| ((name, group) == (self.name, self.group)).then_some(kind))
     }
 
     /// `apiVersion` of an object in one of its versions.
@@ -226,7 +239,15 @@ impl Recognized {
         let named = || KINDS.into_iter().filter(|(_, name, ..)| *name == item);
         let in_group = named().find(|(_, _, other, _)| *other == group);
         // Other APIs have a Gateway or a Service of their own. The names of the policies are nobody else's.
-        let meant = || named().find(|(known, _, other, _)| known.is_policy() || is_meant(group, other));
+        if let Some((known, name, _, versions)) = in_group
+            && known.only_helps()
+        {
+            let is_read = kind == name && versions.contains(&version);
+            return Ok(if is_read { Self::Known(known) } else { Self::Unrelated });
+        }
+        let meant = || {
+            named().find(|(known, _, other, _)| !known.only_helps() && (known.is_policy() || is_meant(group, other)))
+        };
         let Some((known, name, known_group, versions)) = in_group.or_else(meant) else {
             return mistyped(group, kind).map_or(Ok(Self::Unrelated), Err);
         };
@@ -271,7 +292,9 @@ fn mistyped(group: &str, kind: &str) -> Option<NotRead> {
         return None;
     }
     let is_close = |name: &str| similar::is_typo(kind, name, MAX_TYPOS.min(name.len() / 3));
-    let mut rows = KINDS.into_iter().filter(|(_, _, other, _)| is_meant(group, other));
+    let mut rows = KINDS
+        .into_iter()
+        .filter(|(known, _, other, _)| !known.only_helps() && is_meant(group, other));
     let (meant, _, group, _) = rows.find(|(_, name, other, _)| {
         let own = *other == MOORING && group == MOORING;
         own || is_close(name)
@@ -294,6 +317,21 @@ impl Kind {
     #[must_use]
     pub fn is_route(self) -> bool {
         matches!(self, Self::HttpRoute | Self::GrpcRoute | Self::VirtualService)
+    }
+
+    /// Whether its objects are in no namespace.
+    #[must_use]
+    pub fn is_cluster_wide(self) -> bool {
+        matches!(self, Self::Namespace | Self::GatewayClass)
+    }
+
+    /// Whether its objects only say more about gateways: without them, something is assumed and told.
+    #[must_use]
+    pub fn only_helps(self) -> bool {
+        matches!(
+            self,
+            Self::GatewayClass | Self::Deployment | Self::DaemonSet | Self::StatefulSet
+        )
     }
 
     /// Whether it is one of the policies.
@@ -329,6 +367,7 @@ mod tests {
             read("gateway.networking.k8s.io/v1beta1", "HTTPRoute"),
             known(Kind::HttpRoute)
         );
+        assert_eq!(read("apps/v1", "Deployment"), known(Kind::Deployment));
         assert_eq!(read("v1", "List"), Some(Recognized::List));
         for (api_version, kind) in [
             ("serving.knative.dev/v1", "Service"),
@@ -337,7 +376,6 @@ mod tests {
             ("gateway.networking.k8s.io/v1", "TLSRoute"),
             ("gateway.networking.k8s.io/v1", "TCPRoute"),
             ("gateway.networking.k8s.io/v1alpha3", "BackendTLSPolicy"),
-            ("gateway.networking.k8s.io/v1", "GatewayClass"),
             ("networking.istio.io/v1", "WorkloadEntry"),
             ("networking.istio.io/v1", "Sidecar"),
             ("gateway.solo.io/v1", "VirtualService"),
@@ -348,6 +386,11 @@ mod tests {
             ("batch/v1", "Job"),
             ("v1", "Node"),
             ("v1", "Endpoints"),
+            ("apps/v1beta1", "Deployment"),
+            ("apps/v1", "DeploymentList"),
+            ("gateway.networking.k8s.io/v1alpha2", "GatewayClass"),
+            ("extensions/v1beta1", "Deployment"),
+            ("apps/v1", "Deploymnt"),
         ] {
             assert_eq!(
                 read(api_version, kind),

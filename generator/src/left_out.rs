@@ -6,6 +6,8 @@ use std::{
     fmt,
 };
 
+use crate::shorten::shortened;
+
 /// What kind of thing is left out, in the order in which they are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
@@ -91,7 +93,7 @@ impl fmt::Display for LeftOut {
             if position > 0 {
                 f.write_str(", ")?;
             }
-            let listed: Vec<&str> = names.iter().map(String::as_str).collect();
+            let listed: Vec<String> = names.iter().cloned().map(shortened).collect();
             write!(f, "{} ({})", what.counted(names.len()), listed.join(", "))?;
         }
         Ok(())

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use mooring_generator::{
-    cli::{Cli, Command, Diff, Format, Generate, Input, Keygen, Recipe, Telling, Validate},
+    cli::{Cli, Command, Diff, Format, Generate, Input, Keygen, Recipe, Surroundings, Telling, Validate},
     cluster::Cluster,
     crds,
     diagnostic::{Report, Severity},
@@ -20,7 +20,9 @@ use mooring_generator::{
     drift,
     emit::Output,
     generate::{self, Target},
-    keygen, output,
+    keygen,
+    mesh::Mesh,
+    output,
     source::{Home, Sources},
     validate,
 };
@@ -140,6 +142,7 @@ struct Run<'a> {
     recipe: &'a Recipe,
     target: Target,
     sources: Sources,
+    mesh: Mesh,
     report: Report,
 }
 
@@ -147,11 +150,12 @@ impl<'a> Run<'a> {
     fn read(recipe: &'a Recipe, command: &str) -> anyhow::Result<Self> {
         let target = Target::try_from(recipe).unwrap_or_else(|invalid| refuse(command, invalid));
         let mut report = Report::default();
-        let sources = read(&recipe.input, &mut report)?;
+        let (sources, mesh) = read(&recipe.input, &recipe.surroundings, &mut report)?;
         Ok(Self {
             recipe,
             target,
             sources,
+            mesh,
             report,
         })
     }
@@ -162,12 +166,13 @@ impl<'a> Run<'a> {
             recipe,
             target,
             mut sources,
+            mesh,
             mut report,
         } = self;
         for (path, text) in directory.into_iter().flat_map(Directory::generated) {
             sources.add_earlier(&path.display().to_string(), text.to_owned(), Home::Directory);
         }
-        let outputs = generate::generate(&sources, &target, &mut report);
+        let outputs = generate::generate(&sources, &target, &mesh, &mut report);
         if recipe.strict {
             report.forbid_skipping(Severity::Warning);
         }
@@ -208,8 +213,8 @@ fn tell_tally(input: &Input, report: &Report, stderr: &mut impl io::Write) {
 
 fn validate(flags: &Validate) -> anyhow::Result<ExitCode> {
     let mut report = Report::default();
-    let sources = read(&flags.input, &mut report)?;
-    let validation = validate::validate(&sources, &mut report);
+    let (sources, mesh) = read(&flags.input, &flags.surroundings, &mut report)?;
+    let validation = validate::validate(&sources, &mesh, &mut report);
     if flags.input.quiet {
         report.forget_notes();
     }
@@ -222,18 +227,15 @@ fn validate(flags: &Validate) -> anyhow::Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn read(input: &Input, report: &mut Report) -> anyhow::Result<Sources> {
+fn read(input: &Input, surroundings: &Surroundings, report: &mut Report) -> anyhow::Result<(Sources, Mesh)> {
+    let mut mesh = Mesh::from(surroundings);
     if !input.from_cluster {
-        return Ok(Sources::read(
-            &input.files,
-            &input.ignore,
-            &mut io::stdin().lock(),
-            report,
-        ));
+        let sources = Sources::read(&input.files, &input.ignore, &mut io::stdin().lock(), report);
+        return Ok((sources, mesh));
     }
     let mut sources = Sources::default();
-    Cluster::from(input).read(&mut sources)?;
-    Ok(sources)
+    mesh.dns_domain = Some(Cluster::from(input).read(&mut sources)?);
+    Ok((sources, mesh))
 }
 
 fn keygen(flags: &Keygen) -> anyhow::Result<ExitCode> {

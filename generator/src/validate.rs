@@ -12,6 +12,7 @@ use crate::{
     document::{self, Outcome},
     inventory::{DEFAULT_NAMESPACE, Found, Id, Inventory},
     kind::Kind,
+    mesh::Mesh,
     plan::{self, Plan, Rule, Session},
     source::{Place, Sources},
 };
@@ -111,10 +112,10 @@ pub struct RuleStatus {
 }
 
 /// Finds out what becomes of every policy.
-pub fn validate(sources: &Sources, report: &mut Report) -> Validation {
+pub fn validate(sources: &Sources, mesh: &Mesh, report: &mut Report) -> Validation {
     let outcomes = document::read(sources, report);
     let unread: Vec<PolicyStatus> = outcomes.iter().filter_map(unread).collect();
-    let mut inventory = Inventory::new(outcomes);
+    let mut inventory = Inventory::new(outcomes, mesh.clone());
     inventory.learn(sources);
     let policies = dialect::policies(&inventory, report);
     let attachments = Attachments::new(&policies, &inventory.services, report);
@@ -173,11 +174,11 @@ impl<'a> Index<'a> {
             // A rule that is left out on this gateway keeps no sessions there.
             let left_out = |rule: &Rule| managed.contains(rule.id.as_str()) && !rule.is_managed();
             for placed in gateway.rules.iter().filter(|placed| !left_out(&placed.rule)) {
-                index
-                    .gateways
-                    .entry(&placed.rule.id)
-                    .or_default()
-                    .push(&gateway.item.id);
+                let gateways = index.gateways.entry(&placed.rule.id).or_default();
+                // One whose pods are in several places is there several times.
+                if !gateways.contains(&&gateway.item.id) {
+                    gateways.push(&gateway.item.id);
+                }
             }
         }
         index

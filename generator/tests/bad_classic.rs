@@ -16,9 +16,10 @@ use serde_json::json;
 use snapbox::str;
 
 fn with_session_policy(input: &str) -> String {
-    let (rest, _) = input.split_once("---\napiVersion: mooring.dev").unwrap();
+    let (rest, policy) = input.split_once("---\napiVersion: mooring.dev").unwrap();
+    let (_, pod) = policy.split_once("---\n").unwrap();
     format!(
-        "{rest}---\napiVersion: gateway.networking.k8s.io/v1alpha2\nkind: BackendLBPolicy\nmetadata: {{name: pods, namespace: \
+        "{rest}---\n{pod}---\napiVersion: gateway.networking.k8s.io/v1alpha2\nkind: BackendLBPolicy\nmetadata: {{name: pods, namespace: \
          bookinfo}}\nspec:\n  targetRefs: [{{group: \"\", kind: Service, name: reviews}}]\n  sessionPersistence: {{type: Cookie}}\n"
     )
 }
@@ -392,11 +393,13 @@ fn a_gateway_for_every_pod() {
     refused(
         generate(&classic_with("  selector: {istio: ingressgateway}\n", "")),
         str![[r#"
-error[Unsupported]: Gateway bookinfo/front has no selector, so it would be every pod of the mesh
+error[Unsupported]: Gateway bookinfo/front has no selector, so it would be every gateway of the mesh
  --> <stdin>:3:18
   |
 3 | metadata: {name: front, namespace: bookinfo}
   |                  ^^^^^
+  |
+  = help: select its pods by their labels, such as `selector: {istio: ingressgateway}`
 
 
 "#]],
@@ -409,26 +412,26 @@ fn a_route_without_sessions_that_is_called_like_one_with_sessions() {
         generate(&with_namesake(CLASSIC)),
         str![[r#"
 warning[Duplicate]: the rule VirtualService/bookinfo/others/everyone has the name `everyone` of VirtualService/bookinfo/reviews/everyone in the virtual host `reviews.example.com:80`, so its requests are looked at for sessions of that one
-  --> <stdin>:98:11
-   |
-22 |   - name: everyone
-   |           -------- the other one
+   --> <stdin>:103:11
+    |
+ 22 |   - name: everyone
+    |           -------- the other one
 ...
-98 |   - name: everyone
-   |           ^^^^^^^^
-   |
-   = help: give one of them another name
+103 |   - name: everyone
+    |           ^^^^^^^^
+    |
+    = help: give one of them another name
 
 warning[Duplicate]: the rule VirtualService/bookinfo/others/everyone has the name `everyone.bee` of VirtualService/bookinfo/reviews/everyone in the virtual host `reviews.example.com:80`, so its requests are looked at for sessions of that one
-  --> <stdin>:98:11
-   |
-22 |   - name: everyone
-   |           -------- the other one
+   --> <stdin>:103:11
+    |
+ 22 |   - name: everyone
+    |           -------- the other one
 ...
-98 |   - name: everyone
-   |           ^^^^^^^^
-   |
-   = help: give one of them another name
+103 |   - name: everyone
+    |           ^^^^^^^^
+    |
+    = help: give one of them another name
 
 
 "#]],
@@ -446,7 +449,7 @@ error[Duplicate]: two rules with the name `home` are in the virtual host `review
 17 |   - name: home
    |           ^^^^
 ...
-89 |   - name: home
+94 |   - name: home
    |           ---- the other one
    |
    = help: give one of them another name
@@ -457,7 +460,7 @@ error[Duplicate]: two rules with the name `everyone` are in the virtual host `re
 22 |   - name: everyone
    |           ^^^^^^^^
 ...
-94 |   - name: everyone
+99 |   - name: everyone
    |           -------- the other one
    |
    = help: give one of them another name
@@ -468,7 +471,7 @@ error[Duplicate]: two rules with the name `everyone.bee` are in the virtual host
 22 |   - name: everyone
    |           ^^^^^^^^
 ...
-94 |   - name: everyone
+99 |   - name: everyone
    |           -------- the other one
    |
    = help: give one of them another name

@@ -17,6 +17,7 @@ use mooring_generator::{
     diagnostic::Report,
     emit::istio,
     generate::{Target, generate},
+    mesh::Mesh,
     source::Sources,
 };
 use serde_json::Value;
@@ -89,7 +90,6 @@ fn extensions(input: &Path, version: &str) -> BTreeSet<String> {
     let target = Target::Istio(istio::Options {
         url: "https://registry.example/mooring.wasm".to_owned(),
         sha256: None,
-        gateway_namespace: None,
         fail_strategy: FailStrategy::Reload,
         version: version.parse().unwrap(),
         prunes: false,
@@ -97,7 +97,7 @@ fn extensions(input: &Path, version: &str) -> BTreeSet<String> {
     let mut report = Report::default();
     let sources = Sources::read(&[input.to_owned()], &[], &mut io::empty(), &mut report);
     let mut found = BTreeSet::new();
-    for output in generate(&sources, &target, &mut report) {
+    for output in generate(&sources, &target, &Mesh::default(), &mut report) {
         collect(&output.value, &mut found);
         // istiod makes a filter of a WasmPlugin, with this runtime.
         if output.value.get("kind").is_some_and(|kind| kind == "WasmPlugin") {

@@ -16,6 +16,7 @@ use mooring_generator::{
     diagnostic::Report,
     emit::{envoy, istio},
     generate::{Target, generate},
+    mesh::Mesh,
     output,
     source::Sources,
 };
@@ -43,7 +44,6 @@ fn targets() -> [(&'static str, Target); 2] {
     let istio = istio::Options {
         url: "oci://registry.example/mooring:0.1.0".to_owned(),
         sha256: None,
-        gateway_namespace: None,
         fail_strategy: FailStrategy::Open,
         version: istio::IstioVersion::default(),
         prunes: false,
@@ -67,7 +67,7 @@ fn generated() -> BTreeMap<PathBuf, String> {
             }
             let mut report = Report::default();
             let sources = Sources::read(&[examples().join(example)], &[], &mut io::empty(), &mut report);
-            let outputs = generate(&sources, &target, &mut report);
+            let outputs = generate(&sources, &target, &Mesh::default(), &mut report);
             let findings = report.sorted();
             let findings: Vec<&str> = findings.iter().map(|finding| finding.message()).collect();
             assert!(!report.has_errors(), "{example}: {findings:#?}");

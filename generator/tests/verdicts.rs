@@ -12,6 +12,7 @@ use std::{
 
 use mooring_generator::{
     diagnostic::{Diagnostic, Report, Severity},
+    mesh::Mesh,
     source::Sources,
     validate::validate,
 };
@@ -57,7 +58,7 @@ fn judge(path: &Path, text: &str, expected: &str) -> Option<String> {
     let mut report = Report::default();
     let names = [verdicts().join("shop.yaml"), path.to_owned()];
     let sources = Sources::read(&names, &[], &mut io::empty(), &mut report);
-    validate(&sources, &mut report);
+    validate(&sources, &Mesh::default(), &mut report);
     let findings = report.sorted();
     let errors: Vec<&&Diagnostic> = findings
         .iter()

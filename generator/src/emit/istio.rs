@@ -15,7 +15,7 @@ use crate::{
     inventory::{Id, Inventory},
     kind::Kind,
     left_out::What,
-    plan::{Backend, Gateway, HostFilters, Plan, VirtualHost},
+    plan::{Backend, GATEWAY_LABEL, Gateway, HostFilters, Plan, VirtualHost},
     source::Place,
 };
 
@@ -34,9 +34,6 @@ const ISTIO_VERSION_ANNOTATION: &str = "mooring.dev/istio-version";
 /// The annotation that names the Services to whose clusters the inserted routes lead.
 const REFERENCES_ANNOTATION: &str = "envoyfilter.istio.io/referenced-services";
 
-/// The label by which istiod finds the pods of a Gateway.
-const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
-
 /// Where our patches stand among those of others. Not 0: istioctl warns (IST0151) of relative patches without an order.
 const PRIORITY: u32 = 100;
 
@@ -50,8 +47,6 @@ pub struct Options {
     pub url: String,
     /// Its checksum.
     pub sha256: Option<String>,
-    /// The namespace of the pods of Istio's own gateways. None: that of the Gateway.
-    pub gateway_namespace: Option<String>,
     /// What happens when it cannot run.
     pub fail_strategy: FailStrategy,
     /// For which Istio the objects are.

@@ -4,7 +4,7 @@
 use super::destinations::service_of;
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    dns::CLUSTER_DOMAIN,
+    dns::ClusterDomain,
     inventory::{Found, Id, Inventory, Item},
     source::Place,
     wire::{Field, service::ServiceSpec},
@@ -20,23 +20,20 @@ pub fn alias(service: &Item<ServiceSpec>) -> Option<&Field<String>> {
 
 /// The host in the names of the clusters of a Service.
 #[must_use]
-pub fn cluster_host(service: &Item<ServiceSpec>) -> String {
-    alias(service).map_or_else(|| host(service), |alias| alias.value.clone())
+pub fn cluster_host(service: &Item<ServiceSpec>, domain: &ClusterDomain) -> String {
+    alias(service).map_or_else(|| host(service, domain), |alias| alias.value.clone())
 }
 
 /// The host name of a Service.
-pub fn host(service: &Item<ServiceSpec>) -> String {
+pub fn host(service: &Item<ServiceSpec>, domain: &ClusterDomain) -> String {
     let Id { namespace, name } = &service.id;
     let external = service.spec.external_host.as_ref();
-    external.map_or_else(
-        || format!("{name}.{namespace}{CLUSTER_DOMAIN}"),
-        |host| host.value.clone(),
-    )
+    external.map_or_else(|| domain.host(name, namespace), |host| host.value.clone())
 }
 
 /// The namespace of what has the clusters of a Service.
-pub fn owner(service: &Item<ServiceSpec>) -> String {
-    let target = alias(service).and_then(|alias| service_of(&alias.value, ""));
+pub fn owner(service: &Item<ServiceSpec>, domain: &ClusterDomain) -> String {
+    let target = alias(service).and_then(|alias| service_of(&alias.value, "", domain));
     target.map_or_else(|| service.id.namespace.clone(), |target| target.namespace)
 }
 
@@ -52,7 +49,7 @@ pub fn concrete<'a>(
         return Some(service);
     };
     let target = inventory.external_service(&name.value).or_else(|| {
-        let id = service_of(&name.value, "").filter(|_| name.value.contains('.'))?;
+        let id = service_of(&name.value, "", &inventory.domain).filter(|_| name.value.contains('.'))?;
         match inventory.services.find(&id) {
             Found::Item(target) => Some(target),
             _ => None,

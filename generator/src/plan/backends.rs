@@ -6,7 +6,7 @@ use mooring_policy::config;
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    dns::CLUSTER_DOMAIN,
+    dns::ClusterDomain,
     inventory::{Found, Id, Inventory, Item},
     kind::{CORE_GROUP, CORE_GROUP_HELP, GATEWAY_API, Kind, shown_group},
     wire::{
@@ -44,6 +44,8 @@ pub struct Backend<'a> {
     pub weight: u32,
     /// The position of the reference to it in the rule; of several, the first.
     pub reference: usize,
+    /// The domain in which the Service has its full name.
+    pub domain: &'a ClusterDomain,
 }
 
 impl Backend<'_> {
@@ -53,11 +55,7 @@ impl Backend<'_> {
         let Id { namespace, name } = &self.service.id;
         let host = match (&self.service.spec.external_host, aliases::alias(self.service)) {
             (Some(host), _) => host.value.clone(),
-            (None, Some(host)) => host
-                .value
-                .strip_suffix(CLUSTER_DOMAIN)
-                .unwrap_or(&host.value)
-                .to_owned(),
+            (None, Some(host)) => self.domain.strip(&host.value).unwrap_or(&host.value).to_owned(),
             (None, None) => format!("{name}.{namespace}"),
         };
         let subset = self
@@ -76,19 +74,19 @@ impl Backend<'_> {
     /// The host of that cluster.
     #[must_use]
     pub fn cluster_host(&self) -> String {
-        aliases::cluster_host(self.service)
+        aliases::cluster_host(self.service, self.domain)
     }
 
     /// The host name of the Service.
     #[must_use]
     pub fn host(&self) -> String {
-        aliases::host(self.service)
+        aliases::host(self.service, self.domain)
     }
 
     /// The namespace of what has that cluster.
     #[must_use]
     pub fn cluster_namespace(&self) -> String {
-        aliases::owner(self.service)
+        aliases::owner(self.service, self.domain)
     }
 
     /// The Service, unless it is a host of a `ServiceEntry`.
@@ -140,12 +138,12 @@ fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
 }
 
 /// The Services that a rule names, whether they are there or not.
-pub fn all_named(route: &Item<HttpRouteSpec>, rule: &route::Rule) -> Vec<Id> {
+pub fn all_named(route: &Item<HttpRouteSpec>, rule: &route::Rule, domain: &ClusterDomain) -> Vec<Id> {
     let references = rule.backend_refs.iter().map(|reference| &reference.value);
     let services = references.filter(|raw| is_service(raw) || is_misnamed_service(raw));
     let services = services.map(|raw| named(route, raw));
     let hosts = rule.destinations.iter().map(|one| &one.value.destination.value.host);
-    let destinations = hosts.filter_map(|host| destinations::service_of(&host.value, &route.id.namespace));
+    let destinations = hosts.filter_map(|host| destinations::service_of(&host.value, &route.id.namespace, domain));
     services.chain(destinations).collect()
 }
 
@@ -245,6 +243,7 @@ pub fn resolve_one<'a>(
         port,
         weight,
         reference: position,
+        domain: &inventory.domain,
     })
 }
 

@@ -9,7 +9,6 @@ use crate::{
     attachment::established,
     canary::{self, Canary},
     diagnostic::{Code, Diagnostic, Report},
-    dns::full_name,
     inventory::{Found, Id, Instead, Inventory, Item},
     kind::Kind,
     left_out::What,
@@ -359,7 +358,8 @@ fn find_destination<'b, 'a>(
     let subset = subset.map_or(String::new(), |subset| format!(" with the subset {}", subset.value));
     let port = raw.port.as_ref();
     let port = port.map_or(String::new(), |port| format!(" on port {}", port.value.number.value));
-    let host = full_name(&raw.host.value, &policy.item.id.namespace);
+    let full_name = |backend: &Backend| backend.domain.full_name(&raw.host.value, &policy.item.id.namespace);
+    let host = backends.first().map_or_else(|| raw.host.value.clone(), full_name);
     let place = Some(policy.item.place_of(raw.subset.as_ref().unwrap_or(&raw.host)));
     match meant.as_slice() {
         [one] => Ok(one),

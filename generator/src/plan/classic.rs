@@ -1,9 +1,7 @@
-//! Istio's own gateways: which of them a `VirtualService` is on, under which host names, and which pods they are.
-
-use std::collections::BTreeMap;
+//! Istio's own gateways: which of them a `VirtualService` is on, and under which host names.
 
 use super::{
-    Rule,
+    Gateways, Rule,
     listeners::{Placements, VirtualHost, narrower},
 };
 use crate::{
@@ -13,7 +11,7 @@ use crate::{
     kind::Kind,
     visibility,
     wire::{
-        Field, NAME_PREFIX, Pairs,
+        Field,
         gateway::{GatewaySpec, Listener},
         route::{self, HttpRouteSpec},
         virtual_service::Scope,
@@ -23,120 +21,26 @@ use crate::{
 /// How `gateways` names the sidecars.
 const MESH: &str = "mesh";
 
-/// The longest name that is made of a selector: names of objects have more before and behind it.
-const MAX_NAME_LENGTH: usize = 200;
-
-/// The pods that are a gateway: Istio's own gateways with one selector share them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Workload {
-    /// Their namespace.
-    pub namespace: String,
-    /// Their labels.
-    pub labels: BTreeMap<String, String>,
-}
-
-impl Workload {
-    /// The pods of a gateway. None: it is not one of Istio's own API.
-    #[must_use]
-    pub fn of(item: &Item<GatewaySpec>, inventory: &Inventory) -> Option<Self> {
-        let labels = item.spec.selector.clone()?;
-        let namespace = inventory.gateway_namespace.as_ref();
-        Some(Self {
-            namespace: namespace.unwrap_or(&item.id.namespace).clone(),
-            labels,
-        })
-    }
-
-    /// Whether the pods have these labels. None: they may have them, and none of the pods is in the input.
-    #[must_use]
-    pub fn has_labels(&self, wanted: &Pairs, inventory: &Inventory) -> Option<bool> {
-        let selected = |name: &str| self.labels.get(name).map(String::as_str);
-        let mut unknown = false;
-        for (name, value) in wanted.iter() {
-            match selected(&name.value) {
-                Some(known) if known != value.value => return Some(false),
-                Some(_) => {}
-                None => unknown = true,
-            }
-        }
-        if !unknown {
-            return Some(true);
-        }
-        let pods = inventory
-            .pods
-            .of_namespace(&self.namespace)
-            .map(|pod| &pod.metadata.labels);
-        let own = pods.filter(|labels| self.labels.iter().all(|(name, value)| labels.get(name) == Some(value)));
-        let has = |labels: &Pairs| {
-            wanted
-                .iter()
-                .all(|(name, value)| labels.get(&name.value) == Some(&value.value))
-        };
-        own.map(has).reduce(|one, other| one || other)
-    }
-
-    /// A name for what is generated for them: the values of their labels. It has no characters but those of a DNS label,
-    /// whatever the values are.
-    #[must_use]
-    pub fn name(&self) -> String {
-        let values: Vec<&str> = self.labels.values().map(String::as_str).collect();
-        let allowed = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
-        values
-            .join("-")
-            .to_ascii_lowercase()
-            .replace(|character| !allowed(character), "-")
-    }
-}
-
-/// What is to be said about the selector of a gateway that would be every pod, or of which no name of an object can be made.
-pub fn check_selector(item: &Item<GatewaySpec>) -> Option<Diagnostic> {
-    let labels = item.spec.selector.as_ref()?;
-    if labels.is_empty() {
-        let message = format!(
-            "Gateway {} has no selector, so it would be every pod of the mesh",
-            item.id
-        );
-        return Some(Diagnostic::error(Code::Unsupported, message).at(item.place()));
-    }
-    let workload = Workload {
-        namespace: String::new(),
-        labels: labels.clone(),
-    };
-    let name = workload.name();
-    let wrong = labels.iter().find(|(_, value)| !dns::is_label_value(value));
-    let problem = if let Some((label, value)) = wrong {
-        format!(
-            "`{value}` of `{label}` is not the value of a label: at most 63 letters, digits, `-`, `_` and `.` are, with a letter \
-             or digit at both ends"
-        )
-    } else if name.len() > MAX_NAME_LENGTH || !dns::is_name(&format!("{NAME_PREFIX}{name}")) {
-        format!(
-            "the name of what is generated for it is made of the values, which are {} characters and may be 1 to \
-             {MAX_NAME_LENGTH}, with a letter or digit at the end",
-            name.len()
-        )
-    } else {
-        return None;
-    };
-    let message = format!("the selector of Gateway {}: {problem}", item.id);
-    Some(Diagnostic::error(Code::Invalid, message).at(item.place()))
-}
-
 /// The gateways that a `VirtualService` is on. References that lead nowhere are reported.
-pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Report) -> Placements {
+pub fn place(
+    route: &Item<HttpRouteSpec>,
+    inventory: &Inventory,
+    gateways: &Gateways,
+    report: &mut Report,
+) -> Placements {
     check_hosts(route, report);
     let mut placements = Placements::new();
     for name in &route.spec.gateways {
         let Some(gateway) = find(route, name, inventory, report) else {
             continue;
         };
-        if let Some(diagnostic) = hidden(route, gateway, inventory) {
+        if let Some(diagnostic) = hidden(route, gateway, gateways) {
             report.add(diagnostic);
             continue;
         }
         let hosts = placements.entry(gateway.id.clone()).or_default();
         for listener in &gateway.spec.listeners {
-            hosts.extend(virtual_hosts(route, gateway, &listener.value));
+            hosts.extend(virtual_hosts(route, gateway, &listener.value, inventory));
         }
         if hosts.is_empty() {
             placements.remove(&gateway.id);
@@ -196,7 +100,12 @@ fn find<'a>(
 }
 
 /// The virtual hosts of a `VirtualService` on a server.
-fn virtual_hosts(route: &Item<HttpRouteSpec>, gateway: &Item<GatewaySpec>, server: &Listener) -> Vec<VirtualHost> {
+fn virtual_hosts(
+    route: &Item<HttpRouteSpec>,
+    gateway: &Item<GatewaySpec>,
+    server: &Listener,
+    inventory: &Inventory,
+) -> Vec<VirtualHost> {
     if !server.speaks_http() {
         return Vec::new();
     }
@@ -216,7 +125,7 @@ fn virtual_hosts(route: &Item<HttpRouteSpec>, gateway: &Item<GatewaySpec>, serve
         .iter()
         .filter(|name| dns::is_istio_host(&name.value));
     let names: Vec<String> = names
-        .map(|name| dns::full_name(&name.value, &route.id.namespace))
+        .map(|name| inventory.domain.full_name(&name.value, &route.id.namespace))
         .collect();
     let common = names.iter().filter_map(|name| narrower(host, name));
     common
@@ -229,12 +138,15 @@ fn virtual_hosts(route: &Item<HttpRouteSpec>, gateway: &Item<GatewaySpec>, serve
 }
 
 /// What is to be said where the pods of a gateway do not see a `VirtualService`.
-fn hidden(route: &Item<HttpRouteSpec>, gateway: &Item<GatewaySpec>, inventory: &Inventory) -> Option<Diagnostic> {
+fn hidden(route: &Item<HttpRouteSpec>, gateway: &Item<GatewaySpec>, gateways: &Gateways) -> Option<Diagnostic> {
     let exported = &route.spec.export_to;
-    let Workload { namespace, .. } = Workload::of(gateway, inventory)?;
-    if visibility::is_seen(visibility::texts(exported), &route.id.namespace, &namespace) {
+    let is_seen = |to: &str| visibility::is_seen(visibility::texts(exported), &route.id.namespace, to);
+    let pods = gateways.find(Kind::IstioGateway, &gateway.id);
+    let mut namespaces: Vec<&str> = pods.map(|(_, pods)| pods.namespace()).collect();
+    if namespaces.iter().any(|namespace| is_seen(namespace)) {
         return None;
     }
+    let namespace = namespaces.pop()?;
     let message = format!(
         "{} is not exported to the namespace {namespace}, in which the pods of Gateway {} are, so it is not on that gateway",
         route.title(),

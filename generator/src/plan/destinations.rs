@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    dns::{CLUSTER_DOMAIN, full_name},
+    dns::ClusterDomain,
     inventory::{Found, Id, Instead, Inventory, Item},
     kind::Kind,
     similar,
@@ -34,7 +34,7 @@ pub struct Callers {
 impl Callers {
     /// Those of a route that is on these gateways.
     pub(super) fn new(route: &Item<HttpRouteSpec>, placements: &Placements, gateways: &Gateways) -> Self {
-        let found = placements.keys().filter_map(|id| gateways.find(true, id));
+        let found = placements.keys().flat_map(|id| gateways.find(Kind::IstioGateway, id));
         let mut pods: Vec<Workload> = found.filter_map(|(_, gateway)| gateway.workload.clone()).collect();
         if pods.is_empty() {
             pods.push(Workload {
@@ -112,6 +112,7 @@ pub fn resolve_one<'a>(
         subset,
         weight: 1,
         reference: 0,
+        domain: &inventory.domain,
     })
 }
 
@@ -121,7 +122,7 @@ fn find_service<'a>(
     inventory: &'a Inventory,
     report: &mut Report,
 ) -> Option<&'a Item<ServiceSpec>> {
-    let full = full_name(&host.value, &route.id.namespace);
+    let full = inventory.domain.full_name(&host.value, &route.id.namespace);
     if let Some(external) = inventory.external_service(&full) {
         return Some(external);
     }
@@ -134,10 +135,10 @@ fn find_service<'a>(
         report.add(help.into_iter().fold(diagnostic, Diagnostic::help));
     };
     let in_full = |id: &Id| {
-        let host = format!("{}.{}{CLUSTER_DOMAIN}", id.name, id.namespace);
+        let host = inventory.domain.host(&id.name, &id.namespace);
         format!("a Service in another namespace is named in full: `{host}`")
     };
-    let Some(id) = service_of(&full, &route.id.namespace) else {
+    let Some(id) = service_of(&full, &route.id.namespace, &inventory.domain) else {
         let service = full.split_once('.').map(|(name, namespace)| Id::new(namespace, name));
         let service = service.filter(|id| matches!(inventory.services.find(id), Found::Item(_)));
         missing(None, service.as_ref().map(in_full));
@@ -158,9 +159,9 @@ fn find_service<'a>(
 
 /// The Service that a host stands for, if it is the name of one.
 #[must_use]
-pub fn service_of(host: &str, namespace: &str) -> Option<Id> {
-    let full = full_name(host, namespace);
-    let (name, namespace) = full.strip_suffix(CLUSTER_DOMAIN)?.split_once('.')?;
+pub fn service_of(host: &str, namespace: &str, domain: &ClusterDomain) -> Option<Id> {
+    let full = domain.full_name(host, namespace);
+    let (name, namespace) = domain.strip(&full)?.split_once('.')?;
     Some(Id::new(namespace, name))
 }
 
@@ -217,9 +218,9 @@ fn find_subset<'a>(
     inventory: &'a Inventory,
     report: &mut Report,
 ) -> Option<&'a Subset> {
-    let host = aliases::cluster_host(service);
+    let host = aliases::cluster_host(service, &inventory.domain);
     let host = host.as_str();
-    let owner = aliases::owner(service);
+    let owner = aliases::owner(service, &inventory.domain);
     let pods = callers.pods.iter();
     let mut rules: Vec<_> = pods
         .flat_map(|client| destination_rules::of_host(host, &owner, client, inventory))
@@ -250,7 +251,7 @@ fn find_subset<'a>(
     let diagnostic = shown.iter().fold(diagnostic, |diagnostic, rule| {
         diagnostic.with(rule.place(), "the DestinationRule")
     });
-    let full = |rule: &Item<DestinationRuleSpec>| full_name(&rule.spec.host.value, &rule.id.namespace);
+    let full = |rule: &Item<DestinationRuleSpec>| inventory.domain.full_name(&rule.spec.host.value, &rule.id.namespace);
     let meant = inventory.destination_rules.iter().find(|rule| {
         let has_it = || rule.spec.subsets.iter().any(|subset| subset.name.value == wanted.value);
         rules.is_empty() && full(rule).split('.').next() == host.split('.').next() && has_it()
@@ -266,7 +267,7 @@ fn find_subset<'a>(
 /// The place of a destination's host in a canary policy, and whether a backend is what it means.
 pub fn means(raw: &Destination, namespace: &str, backend: &Backend) -> bool {
     let subset = |name: &Option<Field<String>>| name.as_ref().map(|name| name.value.clone());
-    full_name(&raw.host.value, namespace) == backend.host()
+    backend.domain.full_name(&raw.host.value, namespace) == backend.host()
         && subset(&raw.subset) == backend.subset.map(|subset| subset.name.value.clone())
         && raw
             .port

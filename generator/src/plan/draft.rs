@@ -7,7 +7,7 @@ use mooring_policy::{
     rule::{InvalidConfig, RouteTable},
 };
 
-use super::{Reach, Rule, backends, classic, names, session_matches, session_routes};
+use super::{Rule, backends, classic, names, reach::Reach, session_matches, session_routes};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::Inventory,

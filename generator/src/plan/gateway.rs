@@ -10,12 +10,11 @@ use mooring_policy::{
     rule::RouteTable,
 };
 
-use super::{Rule, Session, VirtualHost, Workload, classic, listeners, session_matches};
+use super::{Rule, Session, VirtualHost, Workload, listeners, session_matches};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Id, Item},
     kind::Kind,
-    left_out::What,
     visibility,
     wire::{NAME_PREFIX, gateway::GatewaySpec},
 };
@@ -30,7 +29,7 @@ pub struct Gateway<'a> {
     pub item: &'a Item<GatewaySpec>,
     /// The others.
     pub others: Vec<&'a Item<GatewaySpec>>,
-    /// The pods, if the gateway is one of Istio's own API.
+    /// The pods, if they are found by other labels than the one with the name of the Gateway.
     pub workload: Option<Workload>,
     /// The rules on it, in the order of the routes' ids and of the rules.
     pub rules: Vec<Placed<'a>>,
@@ -127,35 +126,23 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// Whether it can be generated: one that would be every pod cannot. `needed` is what sessions and canaries need.
-    pub fn check(&self, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) -> bool {
-        let kind = match &self.workload {
-            Some(_) => Kind::IstioGateway,
-            None => Kind::Gateway,
-        };
+    /// Reports what is wrong with its listeners, which take no routes then. `needed` is what sessions and canaries need.
+    pub fn check(&self, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) {
         let mut found = Report::default();
-        for diagnostic in self.items().filter_map(classic::check_selector) {
-            found.add(diagnostic);
+        for item in self.items().filter(|item| item.spec.kind() == Kind::Gateway) {
+            listeners::check(item, &mut found);
         }
-        let sound = !found.has_errors();
-        if kind == Kind::Gateway {
-            listeners::check(self.item, &mut found);
-        }
-        if !self.items().any(|item| needed.contains(&(kind, item.id.clone()))) {
+        let is_needed = |item: &Item<GatewaySpec>| needed.contains(&(item.spec.kind(), item.id.clone()));
+        if self.items().any(is_needed) {
+            report.extend(found);
+        } else {
             report.extend_harmless(found);
-            return true;
         }
-        if !sound {
-            found.leave_out(What::Gateway, self.item.name(Kind::Gateway));
-        }
-        report.extend(found);
-        sound
     }
 
     /// Warns of backends that its pods do not see.
     pub fn warn_of_hidden(&self, report: &mut Report) {
-        let workload = self.workload.as_ref();
-        let namespace = workload.map_or(&self.item.id.namespace, |workload| &workload.namespace);
+        let namespace = self.namespace();
         for placed in self.managed_rules() {
             for backend in &placed.rule.backends {
                 let Some(place) = visibility::hides(backend.concrete, namespace) else {
@@ -179,6 +166,13 @@ impl<'a> Gateway<'a> {
             Some(workload) => Id::new(&workload.namespace, &format!("{NAME_PREFIX}{}", workload.name())),
             None => Id::new(&self.item.id.namespace, &format!("{NAME_PREFIX}{}", self.item.id.name)),
         }
+    }
+
+    /// The namespace of its pods.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        let workload = self.workload.as_ref();
+        workload.map_or(&self.item.id.namespace, |workload| &workload.namespace)
     }
 
     /// All its objects.

@@ -2,10 +2,7 @@
 //!
 //! Not for output: the targets read a [`Plan`] and write their own formats.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     attachment::Attachments,
@@ -19,6 +16,7 @@ mod aliases;
 mod backends;
 mod budget;
 mod canaries;
+mod classes;
 mod classic;
 mod collisions;
 mod cookie_domains;
@@ -26,12 +24,14 @@ mod destination_rules;
 mod destinations;
 mod draft;
 mod gateway;
+mod gateways;
 mod listeners;
 mod matches;
 mod mirrors;
 mod names;
 mod namespaces;
 mod partial;
+mod pods;
 mod reach;
 mod rule;
 mod rules;
@@ -42,7 +42,6 @@ mod whole;
 
 pub use aliases::cluster_host;
 pub use backends::{Backend, DRAINING_LABEL};
-pub use classic::Workload;
 pub use destination_rules::of_host as destination_rules;
 pub use destinations::{Callers, service_of};
 pub use gateway::{Gateway, HostFilters, Placed};
@@ -50,11 +49,11 @@ pub use listeners::VirtualHost;
 pub use mirrors::mirrors;
 pub use names::route_of;
 pub use partial::check_earlier;
+pub use pods::{GATEWAY_LABEL, Workload};
 pub use rule::{Rule, Session};
 
 pub use canaries::{Applied, Canaries};
-use listeners::Placements;
-use reach::Reach;
+use gateways::Gateways;
 use rules::Input;
 use whole::OfRoute;
 
@@ -84,16 +83,27 @@ impl<'a> Plan<'a> {
         let mut all_rules = Vec::new();
         let mut routed = BTreeSet::new();
         let mut needed = BTreeSet::new();
+        let mut needs_domain = false;
+        gateways::check_named(inventory, report);
         for route in inventory.routes() {
-            let classic = route.spec.kind == Kind::VirtualService;
+            let kind = match route.spec.kind {
+                Kind::VirtualService => Kind::IstioGateway,
+                _ => Kind::Gateway,
+            };
             let mut found = OfRoute::default();
-            let placements = found.place(route, inventory);
+            let mut placements = found.place(route, inventory, &gateways);
+            let Some(part) = gateways.keep(kind, &mut placements) else {
+                let rules = route.spec.rules.iter();
+                routed.extend(rules.flat_map(|rule| backends::all_named(route, &rule.value, &inventory.domain)));
+                continue;
+            };
             let on_gateway = !placements.is_empty();
             let input = Input {
                 inventory,
                 attachments,
                 canaries: &canaries,
                 gateways: &gateways,
+                part: &part,
             };
             let rules = rules::of_route(route, &placements, input, report);
             let concerns_us = rules.iter().any(|(rule, _)| rule.concerns_us());
@@ -101,8 +111,9 @@ impl<'a> Plan<'a> {
             if concerns_us {
                 needed.extend(whole::needs(route, rules.iter().map(|(rule, _)| rule)));
             }
+            needs_domain |= concerns_us && kind == Kind::IstioGateway;
             for (mut rule, reach) in rules {
-                routed.extend(backends::all_named(route, &rule.wire.value));
+                routed.extend(backends::all_named(route, &rule.wire.value, &inventory.domain));
                 if !placed {
                     rule.refuse();
                 }
@@ -113,7 +124,7 @@ impl<'a> Plan<'a> {
                 }
                 match reach {
                     Some(reach) => gateways.place_parts(&rule, reach),
-                    None => gateways.place(&rule, classic, &placements),
+                    None => gateways.place(&rule, kind, &placements),
                 }
             }
         }
@@ -121,8 +132,8 @@ impl<'a> Plan<'a> {
         if !inventory.any_route_unread() {
             report_unused(attachments, &routed, inventory, report);
         }
-        let mut gateways = gateways.all;
-        gateways.retain(|gateway| gateway.check(&needed, report));
+        let mut gateways = gateways.settle(&needed, report);
+        report.extend(inventory.doubt_of_domain(needs_domain));
         for gateway in &mut gateways {
             cookie_domains::check(gateway, report);
             collisions::resolve(gateway, report);
@@ -142,66 +153,6 @@ impl<'a> Plan<'a> {
             gateways,
             rules: all_rules,
             canaries,
-        }
-    }
-}
-
-/// The gateways, found by their ids.
-struct Gateways<'a> {
-    all: Vec<Gateway<'a>>,
-    positions: BTreeMap<(bool, &'a Id), usize>,
-}
-
-impl<'a> Gateways<'a> {
-    fn new(inventory: &'a Inventory) -> Self {
-        let mut all: Vec<Gateway> = Vec::new();
-        let mut positions = BTreeMap::new();
-        for item in inventory.gateways.iter().chain(inventory.istio_gateways.iter()) {
-            let workload = Workload::of(item, inventory);
-            positions.insert((workload.is_some(), &item.id), all.len());
-            let shared = all
-                .iter()
-                .position(|other| workload.is_some() && other.workload == workload);
-            if let Some(gateway) = shared.and_then(|position| all.get_mut(position)) {
-                gateway.others.push(item);
-                positions.extend(shared.map(|position| ((true, &item.id), position)));
-                continue;
-            }
-            all.push(Gateway {
-                item,
-                others: Vec::new(),
-                workload,
-                rules: Vec::new(),
-            });
-        }
-        Self { all, positions }
-    }
-
-    /// A gateway and its position.
-    fn find(&self, classic: bool, id: &Id) -> Option<(usize, &Gateway<'a>)> {
-        let position = *self.positions.get(&(classic, id))?;
-        Some((position, self.all.get(position)?))
-    }
-
-    /// Puts a rule wherever its route is.
-    fn place(&mut self, rule: &Arc<Rule<'a>>, classic: bool, placements: &Placements) {
-        for (id, virtual_hosts) in placements {
-            let position = self.positions.get(&(classic, id)).copied();
-            if let Some(gateway) = position.and_then(|position| self.all.get_mut(position)) {
-                gateway.place(rule, virtual_hosts);
-            }
-        }
-    }
-
-    /// Puts a rule where some of its matches are, with these.
-    fn place_parts(&mut self, rule: &Rule<'a>, reach: Reach) {
-        for part in reach.parts() {
-            if let Some(gateway) = self.all.get_mut(part.gateway) {
-                gateway.rules.push(Placed {
-                    rule: Arc::new(rule.with_matches(&part.matches)),
-                    virtual_hosts: part.virtual_hosts,
-                });
-            }
         }
     }
 }

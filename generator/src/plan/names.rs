@@ -69,15 +69,20 @@ const HASH_DIGITS: usize = 8;
 const RESERVED: usize = 6;
 
 /// The name of the object with the session routes of a rule. The hash of the rule's identity tells it from others, whatever
-/// characters the names of routes and rules have.
-pub fn session_routes(route: &Id, rule_id: &str) -> String {
+/// characters the names of routes and rules have. `part`: the gateways for which it is, where there are others.
+pub fn session_routes(route: &Id, rule_id: &str, part: Option<&str>) -> String {
     let fixed = NAME_PREFIX.len().saturating_add(HASH_DIGITS).saturating_add(RESERVED);
     let name = route
         .name
         .get(..MAX_LENGTH.saturating_sub(fixed))
         .unwrap_or(&route.name);
     let name = name.trim_end_matches(['.', '-']);
-    format!("{NAME_PREFIX}{name}-{}", hash(ROUTE_KEY, rule_id))
+    let hash = match part {
+        None => hash(ROUTE_KEY, rule_id),
+        // No name has this character.
+        Some(part) => hash(ROUTE_KEY, &format!("{rule_id} {part}")),
+    };
+    format!("{NAME_PREFIX}{name}-{hash}")
 }
 
 /// Hexadecimal digits for a text.
@@ -197,7 +202,7 @@ mod tests {
     fn session_routes_have_a_name_of_their_own_that_never_changes() {
         let name = |route: &str, rule: &str| {
             let id = Id::new("shop", route);
-            session_routes(&id, &route_id(Kind::HttpRoute, &id, Some(rule), 0))
+            session_routes(&id, &route_id(Kind::HttpRoute, &id, Some(rule), 0), None)
         };
         assert_eq!(name("cart", "main"), "mooring-cart-a43a9214");
         assert_ne!(name("a.b", "c"), name("a", "b.c"));

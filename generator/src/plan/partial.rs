@@ -62,7 +62,7 @@ pub fn check_earlier(plan: &Plan, inventory: &Inventory, prunes: bool, report: &
 pub fn check(gateway: &Gateway, inventory: &Inventory, report: &mut Report) {
     // What could not be read is told already.
     let complete = inventory.coverage == Coverage::Everything || inventory.any_route_unread();
-    if complete || gateway.workload.is_some() || !gateway.is_managed() {
+    if complete || gateway.item.spec.kind() == Kind::IstioGateway || !gateway.is_managed() {
         return;
     }
     let listeners = gateway.item.spec.listeners.iter().map(|listener| &listener.value);

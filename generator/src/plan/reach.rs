@@ -7,6 +7,7 @@ use super::{Gateways, Rule, VirtualHost, Workload, classic, listeners::Placement
 use crate::{
     diagnostic::{Code, Diagnostic},
     inventory::{Id, Inventory, Item},
+    kind::Kind,
     wire::{
         route::{self, HttpRouteSpec},
         virtual_service::Scope,
@@ -50,10 +51,11 @@ impl Reach {
             hosts: BTreeMap::new(),
             unsure: false,
         };
-        for (id, virtual_hosts) in placements {
-            let Some((position, gateway)) = gateways.find(true, id) else {
-                continue;
-            };
+        let everywhere = placements.iter().flat_map(|(id, virtual_hosts)| {
+            let found = gateways.find(Kind::IstioGateway, id);
+            found.map(move |(position, gateway)| (id, position, gateway, virtual_hosts))
+        });
+        for (id, position, gateway, virtual_hosts) in everywhere {
             let hosts = reach.hosts.entry(position).or_default();
             for host in virtual_hosts {
                 for (index, one) in rule.matches.iter().enumerate() {

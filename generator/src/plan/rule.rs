@@ -47,6 +47,8 @@ pub struct Rule<'a> {
     pub refused: Refused,
     /// Whether Envoy takes its matches.
     pub routable: bool,
+    /// The gateways that are generated for, where the command line leaves out others of the route.
+    pub part: Option<String>,
     /// Where each reference of it leads, in the order of the text. None: nowhere.
     pub references: Vec<Option<Backend<'a>>>,
     /// Its backends, in the order of the text: each once, however often it is referred to.
@@ -181,7 +183,7 @@ impl Rule<'_> {
     /// The name of one of the objects with its session routes, which are numbered from 1 on.
     #[must_use]
     pub fn session_routes(&self, number: usize) -> String {
-        let first = names::session_routes(&self.route.id, &self.id);
+        let first = names::session_routes(&self.route.id, &self.id, self.part.as_deref());
         match number {
             1 => first,
             _ => format!("{first}-{number}"),

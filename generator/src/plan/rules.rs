@@ -5,6 +5,7 @@ use super::{
     canaries::{Applied, Choice, Target},
     destinations::{self, Callers},
     draft::{self, Draft},
+    gateways::Part,
     listeners::Placements,
     matches, names,
     reach::Reach,
@@ -36,6 +37,8 @@ pub struct Input<'i, 'a> {
     pub canaries: &'i Canaries<'a>,
     /// The gateways.
     pub gateways: &'i Gateways<'a>,
+    /// For which of them the route is generated.
+    pub part: &'i Part,
 }
 
 /// A rule as it is written.
@@ -93,7 +96,7 @@ pub fn of_route<'a>(
         let session = policies.session.take();
         let session = session.map(|(policy, from)| Session::new(&policy, from, &one.id, sound));
         let mut draft = Draft {
-            rule: one.rule(session, policies, routable, references),
+            rule: one.rule(session, policies, routable, input.part, references),
             reach,
             found,
             concerns_us,
@@ -183,7 +186,7 @@ impl<'a> Written<'a> {
             None => services::attached(self.item, self.wire, choice.own, attachments, found),
         };
         // Also where the Service is not there, or must not be used.
-        let mut named = backends::all_named(self.item, wire).into_iter();
+        let mut named = backends::all_named(self.item, wire, &input.inventory.domain).into_iter();
         let meant = inline.is_some() || named.any(|service| attachments.of(&service).is_some());
         let sound = inline.as_ref().is_none_or(|inline| inline.sound);
         let (own, from) = match (inline, attached) {
@@ -235,6 +238,7 @@ impl<'a> Written<'a> {
         session: Option<Session>,
         policies: Policies,
         routable: bool,
+        part: &Part,
         references: Vec<Option<Backend<'a>>>,
     ) -> Rule<'a> {
         Rule {
@@ -255,6 +259,7 @@ impl<'a> Written<'a> {
                 canary: policies.wrong,
                 ..Refused::default()
             },
+            part: part.0.clone(),
             routable,
             backends: backends::merged(&references),
             references,

@@ -189,7 +189,7 @@ pub fn forwarded(gateway: &Gateway, report: &mut Report) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{document, inventory::Inventory, plan::Plan, source::Sources};
+    use crate::{document, inventory::Inventory, mesh::Mesh, plan::Plan, source::Sources};
 
     /// Two rules of one host: one with a session, and one with this match.
     fn input(session: &str, header: &str, hosts: [&str; 2]) -> String {
@@ -214,7 +214,7 @@ mod tests {
         let mut sources = Sources::default();
         sources.add("input.yaml", text);
         let mut report = Report::default();
-        let inventory = Inventory::new(document::read(&sources, &mut report));
+        let inventory = Inventory::new(document::read(&sources, &mut report), Mesh::default());
         let plan = Plan::new(&inventory, &mut report);
         assert_eq!(report.errors(), 0);
         let sessions = plan.gateways.iter().flat_map(Gateway::session_rules);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Backend, Rule, classic, destinations,
+    Backend, Gateways, Rule, classic, destinations,
     listeners::{self, Placements},
 };
 use crate::{
@@ -27,9 +27,9 @@ pub struct OfRoute {
 
 impl OfRoute {
     /// Finds the gateways that a route is on.
-    pub fn place(&mut self, route: &Item<HttpRouteSpec>, inventory: &Inventory) -> Placements {
+    pub fn place(&mut self, route: &Item<HttpRouteSpec>, inventory: &Inventory, gateways: &Gateways) -> Placements {
         if route.spec.kind == Kind::VirtualService {
-            return classic::place(route, inventory, &mut self.parents);
+            return classic::place(route, inventory, gateways, &mut self.parents);
         }
         listeners::check_route(route, &mut self.whole);
         listeners::place(route, inventory, &mut self.parents)
@@ -131,7 +131,7 @@ fn wants_us(unread: &Unread, inventory: &Inventory, attachments: &Attachments) -
     wants.persistence
         || wants.backends.iter().any(|(namespace, name)| {
             let service = match unread.kind {
-                Kind::VirtualService => destinations::service_of(name, &id.namespace),
+                Kind::VirtualService => destinations::service_of(name, &id.namespace, &inventory.domain),
                 _ => Some(Id::new(namespace.as_deref().unwrap_or(&id.namespace), name)),
             };
             service.is_some_and(|service| attachments.of(&service).is_some())

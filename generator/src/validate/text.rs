@@ -5,6 +5,7 @@ use mooring_policy::{config, duration::Duration};
 use super::{Condition, PolicyStatus, RuleStatus, Validation};
 use crate::{
     diagnostic::{Report, Severity},
+    shorten::shortened,
     source::Sources,
 };
 
@@ -109,7 +110,7 @@ fn summary(validation: &Validation, report: &Report) -> String {
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
-    cells.map(str::to_owned).to_vec()
+    cells.map(|cell| shortened(cell.to_owned())).to_vec()
 }
 
 /// Rows of cells in columns. Cells that are those of the row above stay empty, from the left up to the first other one.

@@ -1,8 +1,10 @@
-//! `Gateway` (`gateway.networking.k8s.io`, v1beta1 and v1).
+//! `Gateway` and `GatewayClass` (`gateway.networking.k8s.io`, v1beta1 and v1).
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+
+use crate::kind::Kind;
 
 use super::{Any, Field, OptionalField, Pairs, Port, list, nullable};
 
@@ -10,16 +12,16 @@ use super::{Any, Field, OptionalField, Pairs, Port, list, nullable};
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewaySpec {
-    /// `gatewayClassName`: whoever implements the gateway reads it.
-    #[serde(rename = "gatewayClassName")]
-    _gateway_class_name: Any,
+    /// `gatewayClassName`. None: it is a gateway of Istio's own API, which has no class.
+    #[serde(deserialize_with = "required")]
+    pub gateway_class_name: OptionalField<String>,
     /// `listeners`.
     #[serde(default, deserialize_with = "list")]
     pub listeners: Vec<Field<Listener>>,
-    /// `addresses`: where the gateway can be reached, not what it does.
-    #[serde(rename = "addresses")]
-    _addresses: Option<Any>,
-    /// `infrastructure`: likewise.
+    /// `addresses`.
+    #[serde(default, deserialize_with = "list")]
+    pub addresses: Vec<Field<Address>>,
+    /// `infrastructure`: how the gateway is deployed, not what it does.
     #[serde(rename = "infrastructure")]
     _infrastructure: Option<Any>,
     /// `allowedListeners` (1.3 and later).
@@ -69,6 +71,15 @@ impl GatewayStatus {
 }
 
 impl GatewaySpec {
+    /// Of which of the two APIs it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match &self.selector {
+            Some(_) => Kind::IstioGateway,
+            None => Kind::Gateway,
+        }
+    }
+
     /// A gateway of Istio's own API.
     pub(super) fn classic(
         selector: BTreeMap<String, String>,
@@ -76,9 +87,9 @@ impl GatewaySpec {
         tls: OptionalField<Any>,
     ) -> Self {
         Self {
-            _gateway_class_name: serde::de::IgnoredAny,
+            gateway_class_name: None,
             listeners,
-            _addresses: None,
+            addresses: Vec::new(),
             _infrastructure: None,
             _allowed_listeners: None,
             backend_tls: None,
@@ -113,6 +124,30 @@ impl Listener {
             allowed_routes: None,
         }
     }
+}
+
+/// A field that must be there, although it is optional in the type.
+fn required<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// One address: with a host name it is the Service of a gateway that istiod does not deploy.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Address {
+    /// `type`. None: `IPAddress`.
+    #[serde(rename = "type")]
+    pub address_type: OptionalField<String>,
+    /// `value`. None: any (1.3 and later).
+    pub value: OptionalField<String>,
+}
+
+/// `spec` of a `GatewayClass`, as far as it says whose class it is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayClassSpec {
+    /// `controllerName`.
+    pub controller_name: Field<String>,
 }
 
 /// One listener.

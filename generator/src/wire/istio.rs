@@ -4,8 +4,6 @@
 //! Past this module an Istio Gateway is a [`GatewaySpec`] with a selector, and a host of a `ServiceEntry` is a
 //! [`ServiceSpec`] with a host name of its own.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 use super::{
@@ -161,6 +159,7 @@ impl ServiceEntrySpec {
             service_type: None,
             external_name: None,
             session_affinity: None,
+            selector: Pairs::default(),
             external_host: Some(host.clone()),
             export_to: self.export_to.clone(),
         })
@@ -169,11 +168,7 @@ impl ServiceEntrySpec {
 
 impl From<IstioGatewaySpec> for GatewaySpec {
     fn from(spec: IstioGatewaySpec) -> Self {
-        let labels = spec
-            .selector
-            .iter()
-            .map(|(name, value)| (name.value.clone(), value.value.clone()));
-        let selector: BTreeMap<String, String> = labels.collect();
+        let selector = spec.selector.to_map();
         let tls = spec.servers.iter().find_map(|server| server.tls.as_ref());
         let tls = tls.map(|tls| tls.put(serde::de::IgnoredAny));
         let listeners = spec.servers.into_iter().flat_map(|server| {

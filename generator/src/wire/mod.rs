@@ -3,6 +3,8 @@
 //! Below `spec` an unknown field is an error, so every type lists all the fields that Gateway API has had there from 1.1
 //! on, also those that are left to Envoy or Istio. What a value means is decided by those who read it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_saphyr::{Location, Spanned};
 
@@ -124,8 +126,13 @@ impl Metadata {
     /// Namespace and name of the object.
     #[must_use]
     pub fn id(&self) -> Id {
-        let namespace = self.namespace.as_ref().map(|field| field.value.as_str());
-        Id::new(namespace.unwrap_or(DEFAULT_NAMESPACE), &self.name.value)
+        Id::new(self.namespace(), &self.name.value)
+    }
+
+    /// The namespace of the object.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.namespace.as_ref().map_or(DEFAULT_NAMESPACE, |field| &field.value)
     }
 
     /// Whether Mooring has generated the object: it has the label and a name of ours.
@@ -206,6 +213,21 @@ impl Pairs {
     /// Every name with its value.
     pub fn iter(&self) -> impl Iterator<Item = &(Field<String>, Field<String>)> {
         self.0.iter()
+    }
+
+    /// Every name with its value, sorted, without their places.
+    #[must_use]
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        let pairs = self.iter();
+        pairs
+            .map(|(name, value)| (name.value.clone(), value.value.clone()))
+            .collect()
+    }
+
+    /// Whether these labels are among them, each with its value.
+    #[must_use]
+    pub fn include(&self, labels: &BTreeMap<String, String>) -> bool {
+        labels.iter().all(|(name, value)| self.get(name) == Some(value))
     }
 
     /// The value under a name.

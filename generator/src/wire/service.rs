@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::{Field, Metadata, OptionalField, Port, list, nullable};
+use super::{Field, Metadata, OptionalField, Pairs, Port, Text, list, nullable};
 
 /// `Service`.
 #[derive(Debug, Deserialize)]
@@ -21,6 +21,9 @@ pub struct ServiceSpec {
     pub external_name: OptionalField<String>,
     /// `sessionAffinity`.
     pub session_affinity: OptionalField<String>,
+    /// `selector`: the labels of its pods.
+    #[serde(default, deserialize_with = "nullable")]
+    pub selector: Pairs,
     /// The host that it stands for, if it is one of a `ServiceEntry`.
     #[serde(skip)]
     pub external_host: OptionalField<String>,
@@ -83,11 +86,67 @@ impl Protocol {
     }
 }
 
-/// `Pod`, as far as subsets are made of it.
+/// `Pod`: its labels make subsets and gateways, and istiod's arguments name the cluster domain.
 #[derive(Debug, Deserialize)]
 pub struct Pod {
     /// `metadata`.
     pub metadata: Metadata,
+    /// `spec`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub spec: PodSpec,
+}
+
+/// `spec` of a pod.
+#[derive(Debug, Default, Deserialize)]
+pub struct PodSpec {
+    /// `containers`.
+    #[serde(default, deserialize_with = "list")]
+    pub containers: Vec<Container>,
+}
+
+/// A container of a pod.
+#[derive(Debug, Deserialize)]
+pub struct Container {
+    /// `args`.
+    #[serde(default, deserialize_with = "list")]
+    pub args: Vec<Text>,
+}
+
+/// `Deployment`, `DaemonSet` and `StatefulSet`: the pods that they make.
+#[derive(Debug, Deserialize)]
+pub struct PodController {
+    /// `metadata`.
+    pub metadata: Metadata,
+    /// `spec`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub spec: PodControllerSpec,
+}
+
+/// `spec` of a `Deployment` and the like.
+#[derive(Debug, Default, Deserialize)]
+pub struct PodControllerSpec {
+    /// `template`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub template: PodTemplate,
+}
+
+/// What such pods are.
+#[derive(Debug, Default, Deserialize)]
+pub struct PodTemplate {
+    /// `metadata`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub metadata: TemplateMetadata,
+    /// `spec`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub spec: PodSpec,
+}
+
+/// `metadata` of a template, which has no name.
+#[derive(Debug, Default, Deserialize)]
+pub struct TemplateMetadata {
+    /// `labels`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub labels: Pairs,
 }
 
 /// `Namespace`, whose labels are selected.

@@ -149,7 +149,7 @@ error[Unsupported]: port 80 of Gateway default/side and port 80 of Gateway defau
 72 |     port: 80
    |           ^^
    |
-   = help: move one of them, with --listen 80=ADDRESS:PORT or --admin ADDRESS:PORT; of two Gateways with one port, leave one out
+   = help: move one of them, with --listen 80=ADDRESS:PORT or --admin ADDRESS:PORT; of two Gateways with one port, choose one with --gateway default/side
 
 
 "#]],

@@ -1,4 +1,4 @@
-//! Istio's own objects: bookinfo behind a Gateway with a selector, in three subsets. Tests change a line of it.
+//! Istio's own objects: bookinfo behind a Gateway with a selector, whose pod is there, in three subsets. Tests change a line of it.
 
 /// The objects.
 pub const CLASSIC: &str = "\
@@ -86,6 +86,11 @@ spec:
     matches: [{cookie: {name: usertype, value: tester}}]
     destination: {host: reviews, subset: v2}
   sticky: {cookie: {name: version}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: front-1, namespace: bookinfo, labels: {istio: ingressgateway}}
+spec: {}
 ";
 
 /// The same with one text in place of another, which must be there.

@@ -2,7 +2,7 @@
 
 use crate::{
     common::Generated,
-    shop::{managed, said, shop, sticky, virtual_service},
+    shop::{in_namespace, managed, said, shop, sticky, virtual_service},
 };
 
 /// A gateway in `istio-ingress`, a `VirtualService` with two subsets of `web`, and these rules.
@@ -11,7 +11,7 @@ fn with(rules: &[&str]) -> String {
                 50}]";
     let virtual_service = virtual_service("web", "[web.example.com]", http).replacen("[gw]", "[istio-ingress/gw]", 1);
     let rules = rules.join("---\n");
-    shop(&[&virtual_service, &sticky("web"), &rules]).replacen("{name: gw}", "{name: gw, namespace: istio-ingress}", 1)
+    in_namespace(&shop(&[&virtual_service, &sticky("web"), &rules]), "istio-ingress")
 }
 
 /// A rule with these subsets that hashes by a header of its own name.

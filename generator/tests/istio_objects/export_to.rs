@@ -2,7 +2,7 @@
 
 use crate::{
     common::{Generated, WASM, mooring},
-    shop::{SPLIT, inserted_before, managed, said, shop, sticky, virtual_service},
+    shop::{SPLIT, in_namespace, inserted_before, managed, said, shop, sticky, virtual_service},
 };
 
 /// The gateway in `istio-system`, and a `VirtualService` in `default` with this `exportTo`.
@@ -13,7 +13,7 @@ fn exported_to(list: &str) -> String {
         &format!("exportTo: {list}\n  gateways: [istio-system/gw]"),
         1,
     );
-    shop(&[&virtual_service, &sticky("web")]).replacen("{name: gw}", "{name: gw, namespace: istio-system}", 1)
+    in_namespace(&shop(&[&virtual_service, &sticky("web")]), "istio-system")
 }
 
 #[test]

@@ -57,6 +57,16 @@ spec:
 ---
 ";
 
+/// What runs the gateway's pods, so that it is known where they are.
+const DEPLOYMENT: &str = "\
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: gateway}
+spec: {template: {metadata: {labels: {istio: ingressgateway}}}}
+---
+";
+
 /// The gateway, the Services and these objects.
 #[must_use]
 pub fn shop(objects: &[&str]) -> String {
@@ -64,7 +74,19 @@ pub fn shop(objects: &[&str]) -> String {
     [GATEWAY, &services]
         .into_iter()
         .chain(objects.iter().copied())
+        .chain([DEPLOYMENT])
         .collect()
+}
+
+/// The same with the gateway and its pods in another namespace.
+#[must_use]
+pub fn in_namespace(shop: &str, namespace: &str) -> String {
+    let shop = shop.replacen("{name: gw}", &format!("{{name: gw, namespace: {namespace}}}"), 1);
+    shop.replacen(
+        "{name: gateway}",
+        &format!("{{name: gateway, namespace: {namespace}}}"),
+        1,
+    )
 }
 
 /// The Envoy routes that the module looks for: `virtual host/route`, sorted.

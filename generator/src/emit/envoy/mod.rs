@@ -24,6 +24,7 @@ use crate::{
 mod clusters;
 mod gateway_api;
 mod limits;
+mod listen;
 mod order;
 mod routes;
 mod served;
@@ -69,6 +70,7 @@ pub fn emit(
     report: &mut Report,
 ) -> Vec<Output> {
     limits::check(plan, report);
+    listen::check(plan, options, report);
     let gateways = plan.gateways.iter();
     let gateways: Vec<(&Gateway, Vec<Served>)> = gateways
         .map(|gateway| (gateway, served::rules(gateway, inventory, raw, report)))
@@ -83,7 +85,8 @@ pub fn emit(
                 let message = format!("{what} and {other} would both listen on {address}");
                 let help = format!(
                     "move one of them, with --listen {port}=ADDRESS:PORT or --admin ADDRESS:PORT; of two Gateways with one \
-                     port, leave one out"
+                     port, choose one with --gateway {}",
+                    gateway.item.id
                 );
                 report.add(Diagnostic::error(Code::Unsupported, message).at(place).help(help));
                 report.leave_out(What::Listener, format!("{}:{port}", gateway.item.name(Kind::Gateway)));

@@ -13,7 +13,6 @@ use super::{
     route_patch,
 };
 use crate::{
-    dns::full_name,
     document::RawObjects,
     inventory::Inventory,
     plan::{Backend, Rule, VirtualHost, Workload, cluster_host, destination_rules, service_of},
@@ -102,18 +101,25 @@ impl<'a, 's> Routes<'a, 's> {
     /// The cluster of a destination. Where it names no port, it is the one of the Service, or else that of the listener (istiod:
     /// `GetDestinationCluster`). None: it has no host.
     fn cluster(&self, rule: &Rule, destination: &Value, listener: u16) -> Option<String> {
-        let host = full_name(text(destination, "host")?, &rule.route.id.namespace);
+        let host = self
+            .inventory
+            .domain
+            .full_name(text(destination, "host")?, &rule.route.id.namespace);
         let subset = text(destination, "subset").unwrap_or("");
         let named = destination.pointer("/port/number").and_then(Value::as_u64);
         // A full name needs no namespace.
-        let internal = || self.inventory.services.get(&service_of(&host, "")?);
+        let internal = || {
+            self.inventory
+                .services
+                .get(&service_of(&host, "", &self.inventory.domain)?)
+        };
         let service = self.inventory.external_service(&host).or_else(internal);
         let only = match service.map(|service| service.spec.ports.as_slice()) {
             Some([only]) => Some(only.port.value.get().into()),
             _ => None,
         };
         let port = named.or(only).unwrap_or(listener.into());
-        let host = service.map_or(host, cluster_host);
+        let host = service.map_or(host, |service| cluster_host(service, &self.inventory.domain));
         Some(format!("outbound|{port}|{subset}|{host}"))
     }
 

@@ -4,7 +4,7 @@
 //! A session route is a copy of the user's rule with one header match more. So it stands before the rule, whatever other routes
 //! there are (Gateway API: "the largest number of header matches"), and it takes no request that the rule would not take.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mooring_policy::handover::{BACKEND_HEADER, session_key};
 use serde_json::{Map, Value, json};
@@ -13,6 +13,7 @@ use super::{IstioVersion, MANAGED_BY, Output, annotations};
 use crate::{
     document::RawObjects,
     emit::origin,
+    inventory::Id,
     kind::{GATEWAY_API, Kind},
     plan::{Gateway, Rule},
     wire::RULE_ANNOTATION,
@@ -21,20 +22,31 @@ use crate::{
 /// The label by which an object belongs to a revision of Istio. A session route belongs where the user's route does.
 const REVISION_LABEL: &str = "istio.io/rev";
 
-/// The session routes of all rules on these gateways, each once.
+/// The session routes of all rules on these gateways, each once, and with those parents only that can set and take out the header.
 pub fn objects(gateways: &[&Gateway], raw: &RawObjects, version: IstioVersion) -> Vec<Output> {
-    let mut seen = BTreeSet::new();
-    let rules = gateways.iter().flat_map(|gateway| gateway.managed_rules());
-    let rules = rules.map(|placed| placed.rule.as_ref());
-    let rules = rules.filter(|rule| rule.has_session_routes() && rule.route.spec.kind != Kind::VirtualService);
+    let mut parents: BTreeMap<&str, BTreeSet<&Id>> = BTreeMap::new();
+    let mut rules: Vec<&Rule> = Vec::new();
+    for gateway in gateways {
+        let placed = gateway.managed_rules().map(|placed| placed.rule.as_ref());
+        for rule in placed.filter(|rule| rule.has_session_routes() && rule.route.spec.kind != Kind::VirtualService) {
+            let ids = parents.entry(&rule.id).or_default();
+            if ids.is_empty() {
+                rules.push(rule);
+            }
+            ids.extend(gateway.items().map(|item| &item.id));
+        }
+    }
+    let none = BTreeSet::new();
+    let of = |rule: &Rule| parents.get(rule.id.as_str()).unwrap_or(&none);
+    let object = |rule: &Rule| raw.find(&rule.route.spec.kind.to_string(), rule.route);
     rules
-        .filter(|rule| seen.insert(&rule.id))
-        .flat_map(|rule| of_rule(rule, &raw.find(&rule.route.spec.kind.to_string(), rule.route), version))
+        .into_iter()
+        .flat_map(|rule| of_rule(rule, &object(rule), of(rule), version))
         .collect()
 }
 
 /// The objects of one rule of a route: one, or as many as the limits of the API demand.
-fn of_rule(rule: &Rule, route: &Value, version: IstioVersion) -> Vec<Output> {
+fn of_rule(rule: &Rule, route: &Value, parents: &BTreeSet<&Id>, version: IstioVersion) -> Vec<Output> {
     let user = route
         .pointer(&format!("/spec/rules/{}", rule.index))
         .unwrap_or(&Value::Null);
@@ -45,11 +57,17 @@ fn of_rule(rule: &Rule, route: &Value, version: IstioVersion) -> Vec<Output> {
         .collect();
     (1_usize..)
         .zip(rules.chunks(rule.session_routes_per_object()))
-        .map(|(number, rules)| object(rule, route, number, rules, version))
+        .map(|(number, rules)| object(rule, route, parents, (number, rules), version))
         .collect()
 }
 
-fn object(rule: &Rule, route: &Value, number: usize, rules: &[Value], version: IstioVersion) -> Output {
+fn object(
+    rule: &Rule,
+    route: &Value,
+    parents: &BTreeSet<&Id>,
+    (number, rules): (usize, &[Value]),
+    version: IstioVersion,
+) -> Output {
     let name = rule.session_routes(number);
     let (kind, namespace) = (rule.route.spec.kind.to_string(), &rule.route.id.namespace);
     let (label, value) = MANAGED_BY;
@@ -62,8 +80,8 @@ fn object(rule: &Rule, route: &Value, number: usize, rules: &[Value], version: I
     }
     let mut spec = route.get("spec").cloned().unwrap_or_default();
     if let Some(spec) = spec.as_object_mut() {
-        if let Some(parents) = spec.get_mut("parentRefs").and_then(Value::as_array_mut) {
-            parents.retain(is_gateway);
+        if let Some(all) = spec.get_mut("parentRefs").and_then(Value::as_array_mut) {
+            all.retain(|parent| gateway(parent, namespace).is_some_and(|id| parents.contains(&id)));
         }
         spec.insert("rules".to_owned(), rules.into());
     }
@@ -82,10 +100,17 @@ fn object(rule: &Rule, route: &Value, number: usize, rules: &[Value], version: I
     Output::new(stem, object).under(origin::comment(&format_args!("Istio {version}"), [rule.id.as_str()]))
 }
 
-/// Whether a parent is a Gateway: there is nothing that could set the header on the way to others.
-fn is_gateway(parent: &Value) -> bool {
+/// The Gateway that a parent is. None: it is something else.
+fn gateway(parent: &Value, namespace: &str) -> Option<Id> {
     let field = |name: &str| parent.get(name).and_then(Value::as_str);
-    field("kind").is_none_or(|kind| kind == "Gateway") && field("group").is_none_or(|group| group == GATEWAY_API)
+    let is_gateway =
+        (field("kind").is_none_or(|kind| kind == "Gateway")) && field("group").is_none_or(|group| group == GATEWAY_API);
+    is_gateway.then(|| {
+        Id::new(
+            field("namespace").unwrap_or(namespace),
+            field("name").unwrap_or_default(),
+        )
+    })
 }
 
 /// The user's rule, for requests with this key and to one of its backends.

@@ -1,0 +1,28 @@
+//! The ports that the command line moves elsewhere.
+
+use std::collections::BTreeSet;
+
+use super::{Options, ports};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    plan::Plan,
+};
+
+/// Reports each `--listen` for a port that no Gateway has: Envoy would listen somewhere else without a word.
+pub fn check(plan: &Plan, options: &Options, report: &mut Report) {
+    let all: BTreeSet<u16> = plan
+        .gateways
+        .iter()
+        .flat_map(|gateway| ports(gateway).into_keys())
+        .collect();
+    for (port, address) in options.listen.iter().filter(|(port, _)| !all.contains(port)) {
+        let known: Vec<String> = all.iter().map(u16::to_string).collect();
+        let known = match known.as_slice() {
+            [] => "there is no Gateway with an HTTP listener".to_owned(),
+            [only] => format!("there is {only}"),
+            _ => format!("there are {}", known.join(", ")),
+        };
+        let message = format!("--listen {port}={address}: no Gateway has an HTTP listener on port {port}; {known}");
+        report.add(Diagnostic::error(Code::NoMatchingParent, message));
+    }
+}
