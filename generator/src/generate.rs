@@ -179,11 +179,9 @@ pub fn generate(sources: &Sources, target: &Target, mesh: &Mesh, report: &mut Re
             let outputs = istio::emit(&mut plan, &inventory, &raw, options, report);
             if !outputs.is_empty() {
                 warn_of_module(options, report);
-                options
-                    .version
-                    .warning()
-                    .into_iter()
-                    .for_each(|warning| report.add(warning));
+                if let Some(warning) = options.version.warning() {
+                    report.add(warning);
+                }
             }
             let prunes = options.prunes && report.is_complete();
             plan::check_earlier(&plan, &inventory, prunes, report);
