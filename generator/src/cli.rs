@@ -43,7 +43,7 @@ pub enum Command {
 
 /// `mooring generate`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, GatewayClass, HTTPRoute, GRPCRoute, Service, EndpointSlice, \
 Namespace, ReferenceGrant, Pod, Deployment, DaemonSet and StatefulSet, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are \
 skipped, and so is what Mooring has generated.
@@ -85,7 +85,7 @@ pub struct Generate {
 /// `mooring diff`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "\
+    after_long_help = "\
 The same as mooring generate --check DIR. A file there that Mooring has generated and would not generate any more is a difference \
 too, unless something is left out or --no-prune is given; other files are left alone. Exit status: 0 when the directory is current, \
 1 when it is not, 2 when nothing can be compared (with --strict also when anything is wrong in the input, with --fail-on-empty when \
@@ -107,7 +107,7 @@ pub struct Diff {
 
 /// `mooring validate`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Conditions are those of GEP-713: Accepted, Conflicted, Overridden, Invalid, TargetNotFound. Exit status: 0 when nothing is \
 wrong, 1 when there is an error (with --strict also a warning), 2 when the flags are wrong.
 
@@ -274,7 +274,7 @@ impl Recipe {
 
 /// `mooring keygen`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 A key ring is a list of such entries, separated by commas or white space, in the environment variable MOORING_KEYS of every \
 gateway. The first entry seals new tokens, all of them open tokens. To replace a key: append the new entry everywhere, \
 move it to the front, and drop the old one when the last session that it sealed has expired.")]

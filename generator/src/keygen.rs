@@ -5,6 +5,32 @@ use serde_json::json;
 
 use crate::emit::Output;
 
+/// Whether the standard output was closed when the program began: then what is written there is lost. Rust opens `/dev/null` in its
+/// place, for reading and writing, where `>/dev/null` opens it for writing only.
+#[cfg(unix)]
+#[must_use]
+pub fn output_is_lost() -> bool {
+    use std::{
+        fs::{self, File},
+        io::{self, Read as _},
+        os::{fd::AsFd as _, unix::fs::MetadataExt as _},
+    };
+
+    let is_lost = || -> io::Result<bool> {
+        let mut output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let is_null = output.metadata()?.rdev() == fs::metadata("/dev/null")?.rdev();
+        Ok(is_null && output.read(&mut [0]).is_ok())
+    };
+    is_lost().unwrap_or(false)
+}
+
+/// Whether the standard output was closed when the program began, which cannot be told here.
+#[cfg(not(unix))]
+#[must_use]
+pub fn output_is_lost() -> bool {
+    false
+}
+
 /// A new entry with random bytes from the operating system. `id` is random too unless it is given.
 pub fn entry(id: Option<u8>) -> Result<Entry, getrandom::Error> {
     let (mut secret, mut random_id) = ([0; SECRET_LENGTH], [0]);

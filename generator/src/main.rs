@@ -239,6 +239,9 @@ fn read(input: &Input, surroundings: &Surroundings, report: &mut Report) -> anyh
 }
 
 fn keygen(flags: &Keygen) -> anyhow::Result<ExitCode> {
+    if keygen::output_is_lost() {
+        anyhow::bail!("the standard output is closed, so the key would be lost");
+    }
     let entry = keygen::entry(flags.id).context("the operating system gives no random bytes")?;
     match &flags.secret {
         None => print(&format!("{}\n", entry.reveal().as_str()))?,

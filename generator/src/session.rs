@@ -105,6 +105,9 @@ impl SessionPolicy {
             problems.extend(self.combined_problem());
         }
         let sound = problems.is_empty();
+        if sound {
+            self.warn_of_long_idle(report);
+        }
         for (message, place) in problems {
             report.add(Diagnostic::error(Code::Invalid, message).at(place));
         }
@@ -123,6 +126,22 @@ impl SessionPolicy {
         );
         let help = "choose another session name, or none: then each rule gets a name of its own";
         report.add(Diagnostic::warning(Code::Conflicted, message).at(name.place).help(help));
+    }
+
+    /// A session that has come to its end cannot be silent any longer.
+    fn warn_of_long_idle(&self, report: &mut Report) {
+        let (Some(idle), Some(absolute)) = (&self.idle_timeout, &self.absolute_timeout) else {
+            return;
+        };
+        if idle.value <= absolute.value {
+            return;
+        }
+        let message = format!(
+            "an idleTimeout of {} has no effect: the absoluteTimeout of {} ends each session before",
+            idle.value, absolute.value
+        );
+        let warning = Diagnostic::warning(Code::NoEffect, message).at(idle.place);
+        report.add(warning.with(absolute.place, "the absoluteTimeout"));
     }
 
     /// What is wrong with a value whatever the others are.

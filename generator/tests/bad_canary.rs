@@ -561,3 +561,92 @@ error[Invalid]: bookinfo/canary says nothing: it needs at least one of rules, sp
 "#]],
     );
 }
+
+/// The policy with a third rule after its two.
+fn with_rule(rule: &str) -> String {
+    canary_with(
+        "  split:\n",
+        &format!("  - name: third\n    {rule}\n    backendRef: {{name: reviews-v1, port: 9080}}\n  split:\n"),
+    )
+}
+
+#[test]
+fn a_rule_that_comes_too_late() {
+    passed_over(
+        generate(&with_rule("optIn: {header: X-Canary}")),
+        str![[r#"
+warning[NoEffect]: canary rule `third` has no effect: rule `by-choice` comes first and takes every request that this one matches
+  --> <stdin>:52:11
+   |
+49 |   - name: by-choice
+   |           --------- this one comes first
+...
+52 |   - name: third
+   |           ^^^^^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_rule_has_an_effect_unless_an_earlier_one_takes_all_that_it_matches() {
+    let has_no_effect = |first: &str, second: &str| {
+        let input = canary_with(
+            "    matches:\n    - header: {name: end-user, value: vijay}\n    - cookie: {name: beta, type: Present}\n",
+            &format!("    {first}\n"),
+        );
+        let third =
+            format!("  - name: third\n    {second}\n    backendRef: {{name: reviews-v1, port: 9080}}\n  split:\n");
+        let run = generate(&input.replacen("  split:\n", &third, 1)).code(0);
+        common::said(&run).contains("canary rule `third` has no effect: rule `testers` comes first")
+    };
+    let one = |on: &str| format!("matches: [{on}]");
+    let header = |test: &str| format!("{{header: {{name: a, {test}}}}}");
+    for (first, second) in [
+        ("value: x", "value: x"),
+        ("type: Present", "value: x"),
+        ("type: Present", "type: RegularExpression, value: x+"),
+        ("type: Present", "type: Contains, value: x"),
+        ("type: Prefix, value: x", "value: xz"),
+        ("type: Prefix, value: x", "type: Prefix, value: xz"),
+        ("type: Suffix, value: z", "type: Suffix, value: xz"),
+        ("type: Contains, value: z", "type: Prefix, value: xzq"),
+        ("type: Absent", "type: Absent"),
+    ] {
+        assert!(
+            has_no_effect(&one(&header(first)), &one(&header(second))),
+            "{first} {second}"
+        );
+    }
+    for (first, second) in [
+        ("value: x", "type: Present"),
+        ("value: x", "value: z"),
+        ("type: Prefix, value: xz", "type: Prefix, value: x"),
+        ("type: Prefix, value: x", "type: Contains, value: x"),
+        ("type: Suffix, value: x", "type: Prefix, value: x"),
+        ("type: Absent", "type: Present"),
+        ("type: Present", "type: Absent"),
+        ("type: RegularExpression, value: x", "value: x"),
+    ] {
+        assert!(
+            !has_no_effect(&one(&header(first)), &one(&header(second))),
+            "{first} {second}"
+        );
+    }
+    // More conditions match less; other names are other headers, and names of headers have no case.
+    let (a, b) = (header("value: x"), "{header: {name: b, value: x}}");
+    assert!(has_no_effect(&one(&a), &one(&format!("{b}, {a}"))));
+    assert!(!has_no_effect(&one(&format!("{b}, {a}")), &one(&a)));
+    assert!(!has_no_effect(&one(&a), &one(b)));
+    assert!(has_no_effect(&one(&a), &one(&a.replace("name: a", "name: A"))));
+    let cookie = a.replace("header", "cookie");
+    assert!(!has_no_effect(&one(&a), &one(&cookie)));
+    assert!(!has_no_effect(
+        &one(&cookie),
+        &one(&cookie.replace("name: a", "name: A"))
+    ));
+    assert!(has_no_effect(&one(&header("type: Present")), "optIn: {header: a}"));
+    assert!(!has_no_effect(&one(&header("value: always")), "optIn: {header: a}"));
+    assert!(!has_no_effect("optIn: {header: a}", &one(&header("value: always"))));
+}

@@ -391,6 +391,46 @@ type: Opaque
         .stdout_eq("");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_key_is_not_lost() {
+    let keygen = |redirection: &str| {
+        let mooring = cargo_bin("mooring");
+        let command = format!("exec '{}' keygen {redirection}", mooring.display());
+        process::Command::new("sh").args(["-c", &command]).output().unwrap()
+    };
+    for closed in [">&-", "<&- >&-", "--secret a/b >&-"] {
+        let output = keygen(closed);
+        assert_eq!(output.status.code(), Some(1), "{closed}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            stderr,
+            "error: the standard output is closed, so the key would be lost\n"
+        );
+    }
+    for open in ["", ">/dev/null", ">/dev/full"] {
+        let code = if open == ">/dev/full" { 1 } else { 0 };
+        assert_eq!(keygen(open).status.code(), Some(code), "{open}");
+    }
+}
+
+#[test]
+fn the_short_help_is_a_summary() {
+    for command in ["generate", "validate", "diff", "keygen"] {
+        let help = |flag: &str| {
+            let run = mooring().args([command, flag]).assert().code(0);
+            String::from_utf8(run.get_output().stdout.clone()).unwrap()
+        };
+        let (short, long) = (help("-h"), help("--help"));
+        let words = |text: &str| text.split_whitespace().count();
+        assert!(words(&short) < words(&long), "{command}");
+        assert!(
+            !short.contains("Exit status") && short.contains("see more with '--help'"),
+            "{short}"
+        );
+    }
+}
+
 #[test]
 fn a_gateway_without_sessions_needs_nothing_on_istio() {
     let without = without_policy(SHOP);

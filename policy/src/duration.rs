@@ -3,7 +3,7 @@
 //! One to four components of one to five digits each, with the units `h`, `m`, `s` and `ms`, in any order, repeated
 //! or not. No signs, no fractions, no days.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -53,14 +53,14 @@ pub struct NotWholeSeconds(Duration);
 )]
 pub struct InvalidDuration {
     found: String,
-    reason: &'static str,
+    reason: Cow<'static, str>,
 }
 
 impl FromStr for Duration {
     type Err = InvalidDuration;
 
     fn from_str(text: &str) -> Result<Self, InvalidDuration> {
-        let invalid = |reason| InvalidDuration {
+        let invalid = |reason: Cow<'static, str>| InvalidDuration {
             found: text.to_owned(),
             reason,
         };
@@ -75,43 +75,85 @@ impl FromStr for Duration {
             }
         }
         if !rest.is_empty() {
-            return Err(invalid("it has more than four components"));
+            return Err(invalid("it has more than four components".into()));
         }
         if total > MAX_MS {
-            return Err(invalid("it is longer than 99999h"));
+            return Err(invalid("it is longer than 99999h".into()));
         }
         Ok(Self { ms: total })
     }
 }
 
+/// The units and their milliseconds.
+const UNITS: [(&str, u64); 4] = [
+    ("ms", 1),
+    ("h", MS_PER_HOUR),
+    ("m", MS_PER_MINUTE),
+    ("s", MS_PER_SECOND),
+];
+
+/// Units that people write all the same.
+const DAYS: [(&str, u64); 2] = [("d", 24), ("w", 7 * 24)];
+
 /// Takes one number with its unit off the front: its milliseconds and what comes after it.
-fn take_component(text: &str) -> Result<(u64, &str), &'static str> {
+fn take_component(text: &str) -> Result<(u64, &str), Cow<'static, str>> {
     if text.is_empty() {
-        return Err("it is empty");
+        return Err("it is empty".into());
     }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, rest) = text.split_at_checked(digits).unwrap_or((text, ""));
     match digits {
-        0 => return Err("a number is missing"),
+        0 if text.starts_with(['+', '-']) => return Err("it has a sign".into()),
+        0 => return Err("a number is missing".into()),
         1..=5 => {}
-        _ => return Err("a number has more than five digits"),
+        _ => return Err("a number has more than five digits".into()),
     }
     let number: u64 = number.parse().map_err(|_| "a number is missing")?;
-    // `ms` before `m`: the longer unit wins.
-    let units = [
-        ("ms", 1),
-        ("h", MS_PER_HOUR),
-        ("m", MS_PER_MINUTE),
-        ("s", MS_PER_SECOND),
-    ];
-    units
-        .into_iter()
-        .find_map(|(unit, ms)| Some((number.saturating_mul(ms), rest.strip_prefix(unit)?)))
-        .ok_or(if rest.is_empty() {
-            "a number has no unit"
-        } else {
-            "a unit is unknown"
-        })
+    let letters = rest.find(|letter: char| !letter.is_alphabetic()).unwrap_or(rest.len());
+    let (unit, after) = rest.split_at_checked(letters).unwrap_or((rest, ""));
+    match UNITS.into_iter().find(|(name, _)| *name == unit) {
+        Some((_, ms)) => Ok((number.saturating_mul(ms), after)),
+        None => Err(wrong_unit(number, unit, after)),
+    }
+}
+
+/// What is wrong with what comes after a number: letters, and the rest.
+fn wrong_unit(number: u64, unit: &str, after: &str) -> Cow<'static, str> {
+    let lower = unit.to_lowercase();
+    let hours = DAYS.into_iter().find(|(name, _)| *name == lower);
+    if let Some((_, hours)) = hours {
+        return format!("there is no unit {unit}: write {}h", number.saturating_mul(hours)).into();
+    }
+    if let Some((known, _)) = UNITS.into_iter().find(|(name, _)| *name == lower) {
+        return format!("there is no unit {unit}: write {number}{known}").into();
+    }
+    match after.chars().next() {
+        _ if !unit.is_empty() => format!("there is no unit {unit}").into(),
+        None => "a number has no unit".into(),
+        Some('.' | ',') => fraction(number, after),
+        Some(_) => "a number has no unit right after it".into(),
+    }
+}
+
+/// What to write in place of a number with a fraction.
+fn fraction(number: u64, rest: &str) -> Cow<'static, str> {
+    const NO_FRACTION: &str = "a number has a fraction";
+    let rest = rest.get(1..).unwrap_or("");
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (fraction, unit) = rest.split_at_checked(digits).unwrap_or((rest, ""));
+    let unit = UNITS.into_iter().find(|(name, _)| *name == unit);
+    let (Some((_, unit)), Ok(numerator), 1..=5) = (unit, fraction.parse::<u64>(), digits) else {
+        return NO_FRACTION.into();
+    };
+    let denominator = 10_u64.saturating_pow(u32::try_from(digits).unwrap_or(0));
+    let part = numerator.saturating_mul(unit);
+    match (part.checked_div(denominator), part.checked_rem(denominator)) {
+        (Some(part), Some(0)) => {
+            let ms = number.saturating_mul(unit).saturating_add(part).min(MAX_MS);
+            format!("{NO_FRACTION}: write {}", Duration { ms }).into()
+        }
+        _ => NO_FRACTION.into(),
+    }
 }
 
 impl fmt::Display for Duration {
@@ -194,7 +236,27 @@ mod tests {
     #[wasm_bindgen_test]
     fn says_what_is_wrong() {
         let message = |text: &str| text.parse::<Duration>().unwrap_err().to_string();
-        assert!(message("1d").starts_with("`1d` is not a duration: a unit is unknown; write"));
+        for (text, reason) in [
+            ("1d", "there is no unit d: write 24h"),
+            ("2w", "there is no unit w: write 336h"),
+            ("1D12h", "there is no unit D: write 24h"),
+            ("10M", "there is no unit M: write 10m"),
+            ("1H", "there is no unit H: write 1h"),
+            ("5min", "there is no unit min"),
+            ("1µs", "there is no unit µs"),
+            ("1.5h", "a number has a fraction: write 1h30m"),
+            ("0.25s", "a number has a fraction: write 250ms"),
+            ("1,5m", "a number has a fraction: write 1m30s"),
+            ("0.3333333333h", "a number has a fraction"),
+            ("1.5ms", "a number has a fraction"),
+            ("1.h", "a number has a fraction"),
+            ("1.5", "a number has a fraction"),
+            ("-5m", "it has a sign"),
+            ("5 m", "a number has no unit right after it"),
+        ] {
+            let start = format!("`{text}` is not a duration: {reason}; write");
+            assert!(message(text).starts_with(&start), "{}", message(text));
+        }
         assert!(message("0").starts_with("`0` is not a duration: a number has no unit; write"));
         assert!(message("").starts_with("`` is not a duration: it is empty; write"));
         assert!(message("99999h99999h").contains("longer than 99999h"));

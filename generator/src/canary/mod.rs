@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod check;
+mod shadow;
 
 /// What the target of a policy can be.
 const TARGETS: [(&str, Kind); 3] = [
@@ -55,7 +56,9 @@ pub fn policies<'a>(inventory: &'a Inventory, report: &mut Report) -> Vec<Canary
         let kind = target_kind(item, report);
         let sound = check::check(item, kind, report);
         let valid = report.errors() == errors;
-        if !valid {
+        if valid {
+            shadow::warn(item, report);
+        } else {
             report.leave_out(What::Policy, item.name(Kind::CanaryPolicy));
         }
         let target = &item.spec.target_ref.value;

@@ -201,7 +201,7 @@ error[Invalid]: `a b` is not a session name: ' ' is not allowed; letters, digits
 59 |     sessionName: a b
    |                  ^^^
 
-error[Invalid]: `1d` is not a duration: a unit is unknown; write one to four numbers of up to five digits, each with its unit h, m, s or ms, such as 30s, 1h30m or 500ms
+error[Invalid]: `1d` is not a duration: there is no unit d: write 24h; write one to four numbers of up to five digits, each with its unit h, m, s or ms, such as 30s, 1h30m or 500ms
   --> <stdin>:60:22
    |
 60 |     absoluteTimeout: 1d
@@ -231,7 +231,7 @@ error[Invalid]: a port is needed here: a number from 1 to 65535
 33 |     port: 0
    |     ^^^^
 
-error[Invalid]: `1d` is not a duration: a unit is unknown; write one to four numbers of up to five digits, each with its unit h, m, s or ms, such as 30s, 1h30m or 500ms
+error[Invalid]: `1d` is not a duration: there is no unit d: write 24h; write one to four numbers of up to five digits, each with its unit h, m, s or ms, such as 30s, 1h30m or 500ms
   --> <stdin>:59:22
    |
 59 |     absoluteTimeout: 1d

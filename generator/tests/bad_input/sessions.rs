@@ -2,7 +2,7 @@
 
 use snapbox::str;
 
-use super::common::{generate, refused, shop_with};
+use super::common::{generate, passed_over, refused, shop_with};
 
 #[test]
 fn permanent_without_absolute_timeout() {
@@ -25,7 +25,7 @@ fn a_duration_in_days() {
     refused(
         generate(&shop_with("1h", "1d")),
         str![[r#"
-error[Invalid]: `1d` is not a duration: a unit is unknown; write one to four numbers of up to five digits, each with its unit h, m, s or ms, such as 30s, 1h30m or 500ms
+error[Invalid]: `1d` is not a duration: there is no unit d: write 24h; write one to four numbers of up to five digits, each with its unit h, m, s or ms, such as 30s, 1h30m or 500ms
   --> <stdin>:59:22
    |
 59 |     absoluteTimeout: 1d
@@ -353,4 +353,24 @@ fn headers_of_http_proxies_and_tracing_carry_no_session() {
         let expected = format!("error[Invalid]: `{name}` cannot carry a session: this header has a meaning of its own");
         assert!(stderr.starts_with(&expected), "{stderr}");
     }
+}
+
+#[test]
+fn an_idle_timeout_that_comes_after_the_end() {
+    passed_over(
+        generate(&shop_with("idleTimeout: 10m", "idleTimeout: 2h")),
+        str![[r#"
+warning[NoEffect]: an idleTimeout of 2h has no effect: the absoluteTimeout of 1h ends each session before
+  --> <stdin>:60:18
+   |
+59 |     absoluteTimeout: 1h
+   |                      -- the absoluteTimeout
+60 |     idleTimeout: 2h
+   |                  ^^
+
+
+"#]],
+    );
+    // As long as the session itself: it says the same twice.
+    passed_over(generate(&shop_with("idleTimeout: 10m", "idleTimeout: 60m")), str![""]);
 }
