@@ -408,8 +408,7 @@ fn a_key_is_not_lost() {
             "error: the standard output is closed, so the key would be lost\n"
         );
     }
-    for open in ["", ">/dev/null", ">/dev/full"] {
-        let code = if open == ">/dev/full" { 1 } else { 0 };
+    for (open, code) in [("", 0), (">/dev/null", 0), (">/dev/full", 1)] {
         assert_eq!(keygen(open).status.code(), Some(code), "{open}");
     }
 }
