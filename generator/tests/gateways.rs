@@ -366,3 +366,33 @@ fn validate_takes_the_same_flags() {
     let accepted = run("validate", &["--strict", "--gateway-class", "edge"], &of_class("edge")).code(0);
     assert!(String::from_utf8_lossy(&accepted.get_output().stdout).contains("1 rule keeps sessions"));
 }
+
+#[test]
+fn files_of_gateways_that_are_not_chosen_stay() {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("gateways-chosen");
+    let _ = std::fs::remove_dir_all(&directory);
+    let path = directory.to_str().unwrap();
+    let input = split_on_two("istio");
+    let files = || {
+        let names = std::fs::read_dir(&directory).unwrap();
+        let mut names: Vec<String> = names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let choose = |name: &str| {
+        let flags = ["--output-dir", path, "--gateway", &format!("default/{name}")];
+        run("generate", &flags, &input).code(0);
+    };
+    choose("front");
+    let of_front = files();
+    choose("side");
+    let both = files();
+    assert_eq!((of_front.len(), both.len()), (3, 6));
+    assert!(of_front.iter().all(|file| both.contains(file)));
+    // Each is current for its own flags, whatever else is there.
+    let check = ["--check", path, "--gateway", "default/front"];
+    run("generate", &check, &input).code(0);
+    run("generate", &["--check", path], &input).code(1);
+}

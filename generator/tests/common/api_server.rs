@@ -128,13 +128,19 @@ pub fn kubeconfig(name: &str, port: u16) -> PathBuf {
 }
 
 /// Where the objects of each kind are. `XBackendTrafficPolicy` is not installed.
-const PLURALS: [(&str, &str); 7] = [
+const PLURALS: [(&str, &str); 13] = [
     ("BackendLBPolicy", "backendlbpolicies"),
+    ("CanaryPolicy", "canarypolicies"),
+    ("Deployment", "deployments"),
+    ("DestinationRule", "destinationrules"),
     ("EndpointSlice", "endpointslices"),
     ("Gateway", "gateways"),
+    ("GatewayClass", "gatewayclasses"),
     ("HTTPRoute", "httproutes"),
+    ("Pod", "pods"),
     ("ReferenceGrant", "referencegrants"),
     ("Service", "services"),
+    ("VirtualService", "virtualservices"),
     ("WasmPlugin", "wasmplugins"),
 ];
 
