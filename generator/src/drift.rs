@@ -61,6 +61,10 @@ pub fn diff(outputs: &[Output], format: Format, directory: &Directory, prunes: b
 fn unified(path: &Path, there: Option<&str>, wanted: Option<&str>) -> String {
     let path = path.display().to_string();
     let name = |text: Option<&str>| if text.is_some() { path.as_str() } else { NO_FILE };
+    if [there, wanted].into_iter().flatten().any(output::holds_key) {
+        let (there, wanted) = (name(there), name(wanted));
+        return format!("--- {there}\n+++ {wanted}\n(not shown: a private key is in it)\n");
+    }
     let diff = TextDiff::from_lines(there.unwrap_or(""), wanted.unwrap_or(""));
     diff.unified_diff().header(name(there), name(wanted)).to_string()
 }

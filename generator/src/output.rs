@@ -158,6 +158,12 @@ pub fn write(outputs: &[Output], format: Format, directory: &Directory, prunes: 
     Ok(written)
 }
 
+/// Whether a text has a private key in it: the configuration of a local Envoy whose listeners have certificates.
+#[must_use]
+pub fn holds_key(text: &str) -> bool {
+    text.contains("private_key")
+}
+
 /// Files under temporary names, which are removed unless all of them get their own names.
 #[derive(Default)]
 struct Renames {
@@ -170,7 +176,7 @@ impl Renames {
             // Found out now, before any file has taken its place.
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        let (temporary, mut file) = create_temporary(path)?;
+        let (temporary, mut file) = create_temporary(path, holds_key(text))?;
         self.pending.push((temporary, path.to_owned()));
         file.write_all(text.as_bytes())
     }
@@ -188,14 +194,22 @@ impl Renames {
 }
 
 /// A new file beside another, and its name. Others may write into the directory too: the name cannot be guessed, and what is
-/// there already, a link for example, is neither opened nor replaced.
-fn create_temporary(path: &Path) -> io::Result<(PathBuf, fs::File)> {
+/// there already, a link for example, is neither opened nor replaced. One that is `private` can be read by its owner only.
+fn create_temporary(path: &Path, private: bool) -> io::Result<(PathBuf, fs::File)> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{:016x}.tmp", u64::from_ne_bytes(random)));
     let name = PathBuf::from(name);
-    let file = fs::OpenOptions::new().write(true).create_new(true).open(&name)?;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if private {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = private;
+    let file = options.open(&name)?;
     Ok((name, file))
 }
 

@@ -177,6 +177,11 @@ impl Envoy {
         self.site.listen
     }
 
+    /// Where it listens for another port of the Gateway than 80.
+    pub fn address_of(&self, port: u16) -> SocketAddr {
+        self.site.port(port)
+    }
+
     /// Where its admin interface is.
     pub fn admin(&self) -> SocketAddr {
         self.site.admin

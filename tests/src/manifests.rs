@@ -17,7 +17,10 @@ pub const NAMESPACE: &str = "shop";
 
 /// The objects of a scenario.
 #[derive(Clone, Debug)]
-pub struct Manifests(Vec<String>);
+pub struct Manifests {
+    documents: Vec<String>,
+    ports: Vec<u16>,
+}
 
 /// Where a generated configuration listens.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +41,14 @@ impl Site {
     }
 }
 
+impl Site {
+    /// What stands for a port of the Gateway.
+    pub fn port(&self, port: u16) -> SocketAddr {
+        let base = self.listen.port() - 80;
+        SocketAddr::new(self.listen.ip(), base + port)
+    }
+}
+
 impl Default for Manifests {
     fn default() -> Self {
         Self::new()
@@ -47,7 +58,7 @@ impl Default for Manifests {
 impl Manifests {
     /// A Gateway `web` with a listener on port 80.
     pub fn new() -> Self {
-        Self(vec![format!(
+        Self::of(&format!(
             "apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata:
@@ -60,12 +71,21 @@ spec:
     port: 80
     protocol: HTTP
 "
-        )])
+        ))
     }
 
     /// These documents and no others.
     pub fn of(documents: &str) -> Self {
-        Self(vec![documents.to_owned()])
+        Self {
+            documents: vec![documents.to_owned()],
+            ports: vec![80],
+        }
+    }
+
+    /// With Gateways that listen on these ports, instead of on port 80.
+    pub fn ports(mut self, ports: &[u16]) -> Self {
+        self.ports = ports.to_vec();
+        self
     }
 
     /// With a Service and its endpoints.
@@ -90,13 +110,13 @@ spec:
 
     /// With anything else.
     pub fn yaml(mut self, document: &str) -> Self {
-        self.0.push(document.to_owned());
+        self.documents.push(document.to_owned());
         self
     }
 
     /// All documents, as one file.
     pub fn text(&self) -> String {
-        self.0.join("---\n")
+        self.documents.join("---\n")
     }
 
     /// Runs `mooring generate --target envoy` on them.
@@ -109,7 +129,11 @@ spec:
             .arg("--wasm")
             .arg(settings::wasm())
             .args(["--admin", &site.admin.to_string()])
-            .args(["--listen", &format!("80={}", site.listen)])
+            .args(
+                self.ports
+                    .iter()
+                    .flat_map(|port| ["--listen".to_owned(), format!("{port}={}", site.port(*port))]),
+            )
             .output()
             .expect("the command starts");
         Generated {

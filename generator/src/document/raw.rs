@@ -47,16 +47,34 @@ impl<'a> RawObjects<'a> {
         object.map(Rc::clone).unwrap_or_default()
     }
 
+    /// A Secret. None of the other types has any, so that nothing that is said about an object can show one.
+    #[must_use]
+    pub fn secret(&self, id: &Id) -> Option<Rc<Value>> {
+        let kind = "Secret";
+        let documents = self.documents().values();
+        let origins = documents
+            .filter(|document| document.text.contains(kind))
+            .map(|document| document.origin);
+        let key = (kind.to_owned(), id.clone());
+        origins
+            .collect::<Vec<_>>()
+            .into_iter()
+            .find_map(|origin| self.objects(origin).get(&key).map(Rc::clone))
+    }
+
+    fn documents(&self) -> &BTreeMap<Origin, Document<'a>> {
+        self.documents.get_or_init(|| {
+            let texts = self.sources.texts();
+            let documents = texts.flat_map(|(file, text)| split(file, self.sources.name(file), text));
+            documents.map(|document| (document.origin, document)).collect()
+        })
+    }
+
     fn objects(&self, origin: Origin) -> Rc<Objects> {
         if let Some(objects) = self.read.borrow().get(&origin) {
             return Rc::clone(objects);
         }
-        let documents = self.documents.get_or_init(|| {
-            let texts = self.sources.texts();
-            let documents = texts.flat_map(|(file, text)| split(file, self.sources.name(file), text));
-            documents.map(|document| (document.origin, document)).collect()
-        });
-        let document = documents.get(&origin);
+        let document = self.documents().get(&origin);
         let value = document.and_then(|document| document.parse(yaml::lenient()).ok());
         let objects = Rc::new(by_id(value.unwrap_or_default()));
         self.read.borrow_mut().insert(origin, Rc::clone(&objects));

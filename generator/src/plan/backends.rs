@@ -8,10 +8,10 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dns::ClusterDomain,
     inventory::{Found, Id, Inventory, Item},
-    kind::{CORE_GROUP, CORE_GROUP_HELP, GATEWAY_API, Kind, shown_group},
+    kind::{CORE_GROUP, CORE_GROUP_HELP, Kind, shown_group},
     wire::{
         Field, Port,
-        grant::{self, ReferenceGrantSpec},
+        grant::ReferenceGrantSpec,
         istio::Subset,
         route::{self, BackendRef, HttpRouteSpec},
         service::{Protocol, ServicePort, ServiceSpec},
@@ -341,15 +341,7 @@ fn permitted(route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>, inventory
 /// Whether a grant would permit the reference if it were in the Service's namespace.
 fn permits(grant: &ReferenceGrantSpec, route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>) -> bool {
     let kind = route.spec.kind.to_string();
-    let from_here = |from: &grant::From| {
-        (from.group.value.as_str(), &from.kind.value) == (GATEWAY_API, &kind)
-            && from.namespace.value == route.id.namespace
-    };
-    let to_there = |to: &grant::To| {
-        (to.group.value.as_str(), to.kind.value.as_str()) == ("", "Service")
-            && to.name.as_ref().is_none_or(|name| name.value == service.id.name)
-    };
-    grant.from.iter().any(from_here) && grant.to.iter().any(to_there)
+    grant.permits((&kind, &route.id.namespace), ("Service", &service.id.name))
 }
 
 /// What a rule with sessions demands of its backends.

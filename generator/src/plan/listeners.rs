@@ -143,19 +143,25 @@ fn virtual_hosts(
     if allowing.is_empty() {
         return Err("the allowedRoutes of its listeners exclude it");
     }
-    let hosts: BTreeSet<VirtualHost> = allowing
+    let common = allowing.into_iter().flat_map(|listener| {
+        let hostnames = common_hostnames(listener, route).into_iter();
+        hostnames.map(move |hostname| (listener, hostname))
+    });
+    let common: Vec<(&Listener, String)> = common.collect();
+    if common.is_empty() {
+        return Err("they have no hostname in common");
+    }
+    let own = common
         .into_iter()
-        .flat_map(|listener| {
-            common_hostnames(listener, route)
-                .into_iter()
-                .map(|hostname| VirtualHost {
-                    port: listener.port.value.get(),
-                    hostname,
-                })
+        .filter(|(listener, hostname)| !is_of_another(hostname, listener, gateway));
+    let hosts: BTreeSet<VirtualHost> = own
+        .map(|(listener, hostname)| VirtualHost {
+            port: listener.port.value.get(),
+            hostname,
         })
         .collect();
     if hosts.is_empty() {
-        return Err("they have no hostname in common");
+        return Err("more specific listeners take all requests for its hostnames");
     }
     Ok(hosts)
 }
@@ -180,6 +186,15 @@ pub fn is_on(
         self::gateway(parent, &route.id.namespace).is_some_and(|id| id == gateway.id) && names(parent, listener)
     }) && allows(listener, route, gateway, inventory, &mut Report::default())
         && !common_hostnames(listener, route).is_empty()
+}
+
+/// Whether a more specific listener takes the requests for a host name (Gateway API: listener isolation; istiod:
+/// `hostnameAllowedByIsolation`).
+fn is_of_another(hostname: &str, listener: &Listener, gateway: &Item<GatewaySpec>) -> bool {
+    let others = gateway.spec.listeners.iter().map(|other| &other.value);
+    let mut others = others.filter(|other| other.port.value == listener.port.value && other.speaks_http());
+    let own = listener.host();
+    others.any(|other| other.host() != own && covers(own, other.host()) && covers(other.host(), hostname))
 }
 
 fn allows(
@@ -231,12 +246,7 @@ fn allows(
 /// The host names that a listener and a route have in common; of two that overlap, the narrower.
 fn common_hostnames(listener: &Listener, route: &Item<HttpRouteSpec>) -> BTreeSet<String> {
     let everything = "*";
-    let of_listener = listener.hostname.as_ref().map_or("", |hostname| &hostname.value);
-    let of_listener = if of_listener.is_empty() {
-        everything
-    } else {
-        of_listener
-    };
+    let of_listener = listener.host();
     let of_route = route.spec.hostnames.iter().map(|hostname| hostname.value.as_str());
     let of_route = of_route.chain(route.spec.hostnames.is_empty().then_some(everything));
     let common = of_route.filter_map(|hostname| narrower(of_listener, hostname));
@@ -253,7 +263,8 @@ pub fn narrower<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
 }
 
 /// Whether every name that `narrow` stands for is one that `wide` stands for.
-fn covers(wide: &str, narrow: &str) -> bool {
+#[must_use]
+pub fn covers(wide: &str, narrow: &str) -> bool {
     match wide.strip_prefix('*') {
         Some(suffix) => narrow.ends_with(suffix),
         None => wide == narrow,

@@ -45,7 +45,7 @@ pub use backends::{Backend, DRAINING_LABEL};
 pub use destination_rules::of_host as destination_rules;
 pub use destinations::{Callers, service_of};
 pub use gateway::{Gateway, HostFilters, Placed};
-pub use listeners::VirtualHost;
+pub use listeners::{VirtualHost, covers};
 pub use mirrors::mirrors;
 pub use names::route_of;
 pub use partial::check_earlier;

@@ -81,11 +81,7 @@ impl GatewaySpec {
     }
 
     /// A gateway of Istio's own API.
-    pub(super) fn classic(
-        selector: BTreeMap<String, String>,
-        listeners: Vec<Field<Listener>>,
-        tls: OptionalField<Any>,
-    ) -> Self {
+    pub(super) fn classic(selector: BTreeMap<String, String>, listeners: Vec<Field<Listener>>) -> Self {
         Self {
             gateway_class_name: None,
             listeners,
@@ -93,7 +89,7 @@ impl GatewaySpec {
             _infrastructure: None,
             _allowed_listeners: None,
             backend_tls: None,
-            tls,
+            tls: None,
             _default_scope: None,
             selector: Some(selector),
             attached_routes: BTreeMap::new(),
@@ -102,6 +98,13 @@ impl GatewaySpec {
 }
 
 impl Listener {
+    /// Its host name; `*` is every one. One of Istio's may have a namespace before it.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let hostname = self.hostname.as_ref().map_or("", |hostname| &hostname.value);
+        if hostname.is_empty() { "*" } else { hostname }
+    }
+
     /// Whether a gateway routes what comes in on it as HTTP.
     #[must_use]
     pub fn speaks_http(&self) -> bool {
@@ -114,13 +117,14 @@ impl Listener {
         hostname: Field<String>,
         port: Field<Port>,
         protocol: Field<String>,
+        tls: OptionalField<ListenerTls>,
     ) -> Self {
         Self {
             name,
             hostname: Some(hostname),
             port,
             protocol,
-            _tls: None,
+            tls,
             allowed_routes: None,
         }
     }
@@ -163,10 +167,37 @@ pub struct Listener {
     /// `protocol`.
     pub protocol: Field<String>,
     /// `tls`.
-    #[serde(rename = "tls")]
-    _tls: Option<Any>,
+    pub tls: OptionalField<ListenerTls>,
     /// `allowedRoutes`.
     pub allowed_routes: Option<AllowedRoutes>,
+}
+
+/// `tls` of a listener, as far as it says which certificate a gateway shows.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerTls {
+    /// `certificateRefs`.
+    #[serde(default, deserialize_with = "list")]
+    pub certificate_refs: Vec<Field<CertificateRef>>,
+    /// Of a server of Istio: whether clients are asked for certificates.
+    #[serde(skip)]
+    pub mutual: bool,
+    /// Of a server of Istio: whether clients that come without TLS are sent away to it.
+    #[serde(skip)]
+    pub https_redirect: bool,
+}
+
+/// A certificate: a Secret, where nothing else is said.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CertificateRef {
+    /// `group`. None or empty: the core group.
+    pub group: Option<String>,
+    /// `kind`. None: `Secret`.
+    pub kind: Option<String>,
+    /// `name`.
+    pub name: String,
+    /// `namespace`. None: that of the gateway.
+    pub namespace: Option<String>,
 }
 
 /// `allowedRoutes`.

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{Field, list};
+use crate::kind::GATEWAY_API;
 
 /// `spec`.
 #[derive(Debug, Deserialize)]
@@ -38,4 +39,20 @@ pub struct To {
     pub kind: Field<String>,
     /// `name`. None: everything of this kind.
     pub name: Option<Field<String>>,
+}
+
+impl ReferenceGrantSpec {
+    /// Whether it permits objects of this kind of Gateway API and namespace to refer to an object of this kind of the core group.
+    #[must_use]
+    pub fn permits(&self, (kind, namespace): (&str, &str), (to_kind, name): (&str, &str)) -> bool {
+        let from_here = |from: &From| {
+            (from.group.value.as_str(), from.kind.value.as_str()) == (GATEWAY_API, kind)
+                && from.namespace.value == namespace
+        };
+        let to_there = |to: &To| {
+            (to.group.value.as_str(), to.kind.value.as_str()) == ("", to_kind)
+                && to.name.as_ref().is_none_or(|wanted| wanted.value == name)
+        };
+        self.from.iter().any(from_here) && self.to.iter().any(to_there)
+    }
 }

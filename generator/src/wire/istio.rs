@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{
     Field, OptionalField, Pairs, Port,
-    gateway::{GatewaySpec, Listener},
+    gateway::{CertificateRef, GatewaySpec, Listener, ListenerTls},
     list, nullable,
     service::{ServicePort, ServiceSpec},
 };
@@ -65,9 +65,35 @@ impl Server {
 pub struct ServerTls {
     /// `mode`.
     pub mode: Option<String>,
+    /// `credentialName`: the Secret with the certificate, in the namespace of the pods.
+    pub credential_name: OptionalField<String>,
+    /// `credentialNames`: several.
+    #[serde(default, deserialize_with = "list")]
+    pub credential_names: Vec<Field<String>>,
+    /// `httpsRedirect`.
+    #[serde(default, deserialize_with = "nullable")]
+    pub https_redirect: bool,
 }
 
 impl ServerTls {
+    /// The same as a listener of Gateway API has it.
+    fn of_listener(&self) -> ListenerTls {
+        let names = self.credential_name.iter().chain(&self.credential_names);
+        let reference = |name: &Field<String>| {
+            name.put(CertificateRef {
+                group: None,
+                kind: None,
+                name: name.value.clone(),
+                namespace: None,
+            })
+        };
+        ListenerTls {
+            certificate_refs: names.map(reference).collect(),
+            mutual: self.mode.as_deref().is_some_and(|mode| mode.contains("MUTUAL")),
+            https_redirect: self.https_redirect,
+        }
+    }
+
     /// The mode, if the gateway sees no HTTP in it, since it leaves TLS to others (istiod: `IsPassThroughServer`).
     fn passed_through(&self) -> Option<&str> {
         let mode = self.mode.as_deref();
@@ -169,18 +195,17 @@ impl ServiceEntrySpec {
 impl From<IstioGatewaySpec> for GatewaySpec {
     fn from(spec: IstioGatewaySpec) -> Self {
         let selector = spec.selector.to_map();
-        let tls = spec.servers.iter().find_map(|server| server.tls.as_ref());
-        let tls = tls.map(|tls| tls.put(serde::de::IgnoredAny));
         let listeners = spec.servers.into_iter().flat_map(|server| {
             let protocol = server.protocol();
+            let tls = server.tls.as_ref().map(|tls| tls.put(tls.value.of_listener()));
             let Server { name, port, hosts, .. } = server;
             hosts.into_iter().map(move |host| {
                 let name = name.clone().unwrap_or_else(|| host.put(String::new()));
                 let at = host.at;
-                let listener = Listener::new(name, host, port.number.clone(), protocol.clone());
+                let listener = Listener::new(name, host, port.number.clone(), protocol.clone(), tls.clone());
                 Field { value: listener, at }
             })
         });
-        Self::classic(selector, listeners.collect(), tls)
+        Self::classic(selector, listeners.collect())
     }
 }

@@ -2,20 +2,104 @@
 
 use snapbox::str;
 
-use super::common::{SHOP, generate_envoy, nothing_written, refused, shop_with};
+use super::common::{SHOP, generate_envoy, nothing_written, passed_over, refused, shop_with};
 
 #[test]
-fn an_https_listener_for_a_local_envoy() {
-    nothing_written(
+fn an_https_listener_without_a_certificate() {
+    passed_over(
         generate_envoy(&shop_with("protocol: HTTP", "protocol: HTTPS")),
         str![[r#"
-error[Unsupported]: a listener with the protocol HTTPS is not supported by --target envoy
+warning[Unsupported]: the listener http of Gateway default/front is served without TLS, since it names no certificate
   --> <stdin>:10:15
    |
 10 |     protocol: HTTPS
    |               ^^^^^
    |
-   = help: a local Envoy serves listeners with the protocol HTTP
+   = help: add the Secret (kubernetes.io/tls) to the input
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_certificate_that_is_not_in_the_input() {
+    passed_over(
+        generate_envoy(&shop_with(
+            "    protocol: HTTP\n",
+            "    protocol: HTTPS\n    tls: {certificateRefs: [{name: shop-tls, namespace: certs}]}\n",
+        )),
+        str![[r#"
+warning[Unsupported]: the listener http of Gateway default/front is served without TLS, since no ReferenceGrant in the namespace of the Secret certs/shop-tls permits the Gateway to refer to it
+  --> <stdin>:11:29
+   |
+11 |     tls: {certificateRefs: [{name: shop-tls, namespace: certs}]}
+   |                             ^
+   |
+   = help: add the Secret (kubernetes.io/tls) to the input
+
+
+"#]],
+    );
+}
+
+#[test]
+fn nothing_in_a_secret_is_ever_shown() {
+    let gateway = shop_with(
+        "    protocol: HTTP\n",
+        "    protocol: HTTPS\n    tls: {certificateRefs: [{name: shop-tls}]}\n",
+    );
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: shop-tls}\ntype: kubernetes.io/tls\nstringData:\n  tls.crt: \
+                  hidden-certificate\n  tls.key: hidden-key\n";
+    let run = generate_envoy(&format!("{gateway}{secret}")).code(0);
+    let output = run.get_output();
+    let all = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(all.contains("the Secret default/shop-tls has no certificate"), "{all}");
+    assert!(!all.contains("hidden"), "{all}");
+}
+
+#[test]
+fn listeners_that_speak_no_http() {
+    passed_over(
+        generate_envoy(&shop_with(
+            "    protocol: HTTP\n",
+            "    protocol: HTTP\n  - {name: tls, port: 8443, protocol: TLS, tls: {mode: Passthrough}}\n",
+        )),
+        str![[r#"
+note[Unsupported]: a listener with the protocol TLS is not served by --target envoy
+  --> <stdin>:11:39
+   |
+11 |   - {name: tls, port: 8443, protocol: TLS, tls: {mode: Passthrough}}
+   |                                       ^^^
+   |
+   = help: a local Envoy serves listeners with the protocol HTTP or HTTPS
+
+
+"#]],
+    );
+    nothing_written(
+        generate_envoy(&shop_with("protocol: HTTP", "protocol: TCP")),
+        str![[r#"
+note[Unsupported]: a listener with the protocol TCP is not served by --target envoy
+  --> <stdin>:10:15
+   |
+10 |     protocol: TCP
+   |               ^^^
+   |
+   = help: a local Envoy serves listeners with the protocol HTTP or HTTPS
+
+error[NoMatchingParent]: Gateway default/front does not take HTTPRoute default/web: its listener is neither HTTP nor HTTPS
+  --> <stdin>:18:11
+   |
+ 4 |   name: front
+   |         ----- the Gateway
+...
+18 |   - name: front
+   |           ^^^^^
 
 
 "#]],

@@ -1,13 +1,17 @@
 //! What a local Envoy serves besides sessions, as Istio serves it: each test looks at what arrives.
 
+mod backends;
+mod bootstraps;
 mod filters;
+mod listeners;
+mod precedence;
 mod virtual_services;
 
 use mooring_tests::{Client, Envoy, Manifests, NAMESPACE, Pod, Reply, Request, Service};
 
 /// A Gateway, a Service `a` and a Service `b` with a pod each, and what a test adds.
 pub struct Local {
-    _envoy: Envoy,
+    pub envoy: Envoy,
     client: Client,
     pub a: Pod,
     pub b: Pod,
@@ -28,7 +32,7 @@ impl Local {
         let envoy = Envoy::serve(&services.yaml(documents)).await;
         Self {
             client: envoy.client(),
-            _envoy: envoy,
+            envoy,
             a,
             b,
         }

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{FailStrategy, OLDEST_ENVOY, Output, http_route::values::MAX_BODY, origin, pieces};
+use super::{FailStrategy, OLDEST_ENVOY, Output, origin, pieces};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
@@ -21,16 +21,18 @@ use crate::{
     source::Place,
 };
 
+mod certificates;
 mod clusters;
 mod gateway_api;
 mod limits;
 mod listen;
+mod listeners;
 mod order;
 mod routes;
 mod served;
 mod subsets;
 
-use routes::Port;
+use certificates::Store;
 use served::Served;
 
 /// The name of our filter in the chain, by which routes turn it on.
@@ -75,6 +77,7 @@ pub fn emit(
     let gateways: Vec<(&Gateway, Vec<Served>)> = gateways
         .map(|gateway| (gateway, served::rules(gateway, inventory, raw, report)))
         .collect();
+    let store = Store { inventory, raw };
     let mut listeners = Vec::new();
     let mut taken = BTreeMap::from([(options.admin, "the admin interface".to_owned())]);
     for (gateway, rules) in &gateways {
@@ -93,13 +96,24 @@ pub fn emit(
                 continue;
             }
             taken.insert(address, what);
-            listeners.push(listener(gateway, rules, port, address, options, report));
+            listeners.push(listeners::listener(
+                gateway,
+                rules,
+                (port, address),
+                store,
+                options,
+                report,
+            ));
         }
     }
     if listeners.is_empty() {
         // Where something is wrong with a Gateway, it is told.
         if !report.has_errors() {
-            let message = "there is no Gateway in the input, so Envoy would listen nowhere";
+            let message = if gateways.is_empty() {
+                "there is no Gateway in the input, so Envoy would listen nowhere"
+            } else {
+                "no Gateway of the input has a listener with the protocol HTTP or HTTPS, so Envoy would listen nowhere"
+            };
             report.add(Diagnostic::error(Code::NoMatchingParent, message));
         }
         report.abort();
@@ -152,44 +166,6 @@ fn address(port: u16, options: &Options) -> SocketAddr {
     };
     let default = || SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), free);
     options.listen.get(&port).copied().unwrap_or_else(default)
-}
-
-fn listener(
-    gateway: &Gateway,
-    rules: &[Served],
-    port: u16,
-    address: SocketAddr,
-    options: &Options,
-    report: &mut Report,
-) -> Value {
-    let name = format!("{}.{}.{port}", gateway.item.id.namespace, gateway.item.id.name);
-    json!({
-        "name": name,
-        "address": socket_address(address),
-        "filter_chains": [{
-            "filters": [{
-                "name": "envoy.filters.network.http_connection_manager",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-                    "codec_type": "AUTO",
-                    "early_header_mutation_extensions": gateway.is_managed().then(|| [pieces::sanitizer_of_requests()]),
-                    "http_filters": http_filters(gateway, rules, options, report),
-                    "normalize_path": true,
-                    "route_config": {
-                        "ignore_port_in_host_matching": true,
-                        "max_direct_response_body_size_bytes": MAX_BODY,
-                        "name": format!("http.{port}"),
-                        // Clusters that are not there are meant so.
-                        "validate_clusters": false,
-                        "virtual_hosts": routes::virtual_hosts(gateway, rules, Port { number: port, tls: false }),
-                    },
-                    "stat_prefix": name,
-                    "upgrade_configs": [{ "upgrade_type": "websocket" }],
-                    "use_remote_address": true,
-                },
-            }],
-        }],
-    })
 }
 
 /// The HTTP filters in the order in which Istio has them.

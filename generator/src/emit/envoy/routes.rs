@@ -42,7 +42,7 @@ pub struct Port {
 }
 
 /// The virtual hosts of one port of a gateway.
-pub fn virtual_hosts<'a>(gateway: &'a Gateway, rules: &'a [Served<'a>], port: Port) -> Vec<Value> {
+pub fn virtual_hosts<'a>(gateway: &'a Gateway, rules: &'a [Served<'a>], port: Port) -> Vec<(&'a VirtualHost, Value)> {
     let mut hosts: BTreeMap<&VirtualHost, Vec<&Served>> = BTreeMap::new();
     for served in rules {
         for host in served.virtual_hosts.iter().filter(|host| host.port == port.number) {
@@ -52,7 +52,7 @@ pub fn virtual_hosts<'a>(gateway: &'a Gateway, rules: &'a [Served<'a>], port: Po
     let managed = gateway.managed_hosts();
     hosts
         .into_iter()
-        .map(|(host, rules)| virtual_host(host, &rules, port, managed.get(host)))
+        .map(|(host, rules)| (host, virtual_host(host, &rules, port, managed.get(host))))
         .collect()
 }
 

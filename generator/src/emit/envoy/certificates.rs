@@ -1,0 +1,177 @@
+//! The certificate that a listener shows: that of a Secret of the input.
+//!
+//! A Secret is never named with its place, and nothing in it is ever part of a message.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use rustls::{
+    SignatureAlgorithm,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    sign::CertifiedKey,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    document::RawObjects,
+    inventory::{Id, Inventory, Item},
+    kind::Kind,
+    wire::{
+        Field,
+        gateway::{CertificateRef, GatewaySpec, Listener},
+    },
+};
+
+/// The names of certificate and key in a Secret; Istio looks for the first pair first.
+const PAIRS: [(&str, &str); 2] = [("cert", "key"), ("tls.crt", "tls.key")];
+
+/// A certificate with its key, as PEM.
+pub struct Certificate {
+    chain: String,
+    key: String,
+}
+
+/// Where certificates are looked for.
+#[derive(Clone, Copy)]
+pub struct Store<'s, 'a> {
+    /// The permissions to refer to another namespace.
+    pub inventory: &'s Inventory,
+    /// The Secrets.
+    pub raw: &'s RawObjects<'a>,
+}
+
+/// Why a listener shows no certificate.
+#[derive(Debug, thiserror::Error)]
+enum NoCertificate {
+    #[error("it names no certificate")]
+    Unnamed,
+    #[error("a certificate can only be a Secret, and it names a {0}")]
+    NotASecret(String),
+    #[error("the Secret {0} is not in the input")]
+    NotThere(Id),
+    #[error("no ReferenceGrant in the namespace of the Secret {0} permits the Gateway to refer to it")]
+    NotPermitted(Id),
+    #[error("the Secret {0} has no certificate in `tls.crt` with its key in `tls.key` that Envoy would take")]
+    NotUsable(Id),
+}
+
+impl Certificate {
+    /// The certificate of a listener. `namespace` is where its Secrets are unless they say otherwise. None: it has none, which is
+    /// reported.
+    pub fn of(
+        listener: &Field<Listener>,
+        gateway: &Item<GatewaySpec>,
+        namespace: &str,
+        store: Store,
+        report: &mut Report,
+    ) -> Option<Self> {
+        let tls = listener.value.tls.as_ref();
+        let references = tls.map_or(&[][..], |tls| &tls.value.certificate_refs);
+        let found = references
+            .iter()
+            .map(|reference| Self::find(&reference.value, gateway, namespace, store));
+        // Of several the first that can be used; otherwise what is wrong with the first counts.
+        let mut problem = None;
+        for certificate in found {
+            match certificate {
+                Ok(certificate) => return Some(certificate),
+                Err(wrong) => problem = problem.or(Some(wrong)),
+            }
+        }
+        let problem = problem.unwrap_or(NoCertificate::Unnamed);
+        let message = format!(
+            "the listener {} of Gateway {} is served without TLS, since {problem}",
+            listener.value.name.value, gateway.id
+        );
+        let place = references.first().map_or_else(
+            || gateway.place_of(&listener.value.protocol),
+            |first| gateway.place_of(first),
+        );
+        let warning = Diagnostic::warning(Code::Unsupported, message).at(place);
+        report.add(warning.help("add the Secret (kubernetes.io/tls) to the input"));
+        None
+    }
+
+    fn find(
+        reference: &CertificateRef,
+        gateway: &Item<GatewaySpec>,
+        namespace: &str,
+        Store { inventory, raw }: Store,
+    ) -> Result<Self, NoCertificate> {
+        let group = reference.group.as_deref().unwrap_or("");
+        let kind = reference.kind.as_deref().unwrap_or("Secret");
+        if (group, kind) != ("", "Secret") {
+            return Err(NoCertificate::NotASecret(kind.to_owned()));
+        }
+        let id = Id::new(reference.namespace.as_deref().unwrap_or(namespace), &reference.name);
+        let permitted = reference.namespace.is_none() || is_permitted(gateway, &id, inventory);
+        if !permitted {
+            return Err(NoCertificate::NotPermitted(id));
+        }
+        let Some(secret) = raw.secret(&id) else {
+            return Err(NoCertificate::NotThere(id));
+        };
+        let pairs = PAIRS.iter().filter_map(|(certificate, key)| {
+            Some(Self {
+                chain: text(&secret, certificate)?,
+                key: text(&secret, key)?,
+            })
+        });
+        let mut usable = pairs.filter(Self::is_usable);
+        usable.next().ok_or(NoCertificate::NotUsable(id))
+    }
+
+    /// Whether Envoy takes it: the key must be that of the certificate.
+    fn is_usable(&self) -> bool {
+        let chain: Result<Vec<CertificateDer>, _> = CertificateDer::pem_slice_iter(self.chain.as_bytes()).collect();
+        let (Ok(chain), Ok(key)) = (chain, PrivateKeyDer::from_pem_slice(self.key.as_bytes())) else {
+            return false;
+        };
+        let certified = CertifiedKey::from_der(chain, key, &ring::default_provider());
+        certified.is_ok_and(|certified| {
+            let known = [SignatureAlgorithm::RSA, SignatureAlgorithm::ECDSA];
+            known.contains(&certified.key.algorithm())
+        })
+    }
+
+    /// What the connections of a filter chain are encrypted with.
+    pub fn transport_socket(&self) -> Value {
+        json!({
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "common_tls_context": {
+                    "alpn_protocols": ["h2", "http/1.1"],
+                    "tls_certificates": [{
+                        "certificate_chain": { "inline_string": self.chain },
+                        "private_key": { "inline_string": self.key },
+                    }],
+                    "tls_params": { "tls_minimum_protocol_version": "TLSv1_2" },
+                },
+            },
+        })
+    }
+}
+
+/// Whether a Gateway may refer to a Secret (GEP-709).
+fn is_permitted(gateway: &Item<GatewaySpec>, secret: &Id, inventory: &Inventory) -> bool {
+    let kind = Kind::Gateway.to_string();
+    let from = (kind.as_str(), gateway.id.namespace.as_str());
+    let mut grants = inventory.reference_grants.of_namespace(&secret.namespace);
+    secret.namespace == gateway.id.namespace || grants.any(|grant| grant.spec.permits(from, ("Secret", &secret.name)))
+}
+
+/// A text in a Secret.
+fn text(secret: &Value, name: &str) -> Option<String> {
+    let field = |field: &str| {
+        secret
+            .get(field)
+            .and_then(|data| data.get(name))
+            .and_then(Value::as_str)
+    };
+    if let Some(plain) = field("stringData") {
+        return Some(plain.to_owned());
+    }
+    let encoded: String = field("data")?.split_ascii_whitespace().collect();
+    String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()
+}

@@ -1,0 +1,224 @@
+//! Listeners: one for each port of a gateway. What comes without TLS has one filter chain, and each host name with a certificate has
+//! one of its own, which its clients name (SNI).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{http_route::values::MAX_BODY, pieces},
+    Options,
+    certificates::{Certificate, Store},
+    http_filters, limits,
+    routes::{self, Port},
+    served::Served,
+    socket_address,
+};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::Item,
+    plan::{Gateway, VirtualHost, covers},
+    wire::{
+        Field,
+        gateway::{GatewaySpec, Listener},
+    },
+};
+
+/// A listener of a gateway, on one of its ports.
+struct Entry {
+    hostname: String,
+    tls: bool,
+    https_redirect: bool,
+    certificate: Option<Certificate>,
+}
+
+/// The connections that a filter chain is for.
+struct Chain<'e> {
+    /// The host name that clients name, with its certificate. None: those that come without TLS.
+    tls: Option<(&'e str, &'e Certificate)>,
+    /// The virtual hosts.
+    hosts: Vec<Value>,
+}
+
+/// The Envoy listener of a port.
+pub fn listener(
+    gateway: &Gateway,
+    rules: &[Served],
+    (port, address): (u16, SocketAddr),
+    store: Store,
+    options: &Options,
+    report: &mut Report,
+) -> Value {
+    let entries = entries(gateway, port, store, report);
+    let port = Port {
+        number: port,
+        tls: entries.iter().any(|entry| entry.tls),
+    };
+    let name = format!("{}.{}.{}", gateway.item.id.namespace, gateway.item.id.name, port.number);
+    let chains = chains(gateway, rules, port, &entries);
+    let inspects = chains.iter().any(|chain| chain.tls.is_some());
+    let chains = chains.into_iter().map(|Chain { tls, hosts }| {
+        let (of_tls, of_plain) = (
+            json!({ "server_names": tls.map(|(hostname, _)| hostname).filter(|name| *name != "*").map(|name| [name]), "transport_protocol": "tls" }),
+            json!({ "transport_protocol": "raw_buffer" }),
+        );
+        json!({
+            "filter_chain_match": inspects.then_some(if tls.is_some() { of_tls } else { of_plain }),
+            "filters": [connection_manager(gateway, rules, &name, port, &hosts, options, report)],
+            "transport_socket": tls.map(|(_, certificate)| certificate.transport_socket()),
+        })
+    });
+    let chains: Vec<Value> = chains.collect();
+    json!({
+        "name": name,
+        "address": socket_address(address),
+        "filter_chains": chains,
+        "listener_filters": inspects.then(|| json!([{
+            "name": "envoy.filters.listener.tls_inspector",
+            "typed_config": {
+                "@type": pieces::type_url("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"),
+            },
+        }])),
+    })
+}
+
+fn connection_manager(
+    gateway: &Gateway,
+    rules: &[Served],
+    name: &str,
+    port: Port,
+    hosts: &[Value],
+    options: &Options,
+    report: &mut Report,
+) -> Value {
+    json!({
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": {
+            "@type": pieces::type_url("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+            "codec_type": "AUTO",
+            "early_header_mutation_extensions": gateway.is_managed().then(|| [pieces::sanitizer_of_requests()]),
+            "http_filters": http_filters(gateway, rules, options, report),
+            "normalize_path": true,
+            "route_config": {
+                "ignore_port_in_host_matching": true,
+                "max_direct_response_body_size_bytes": MAX_BODY,
+                "name": format!("http.{}", port.number),
+                // Clusters that are not there are meant so.
+                "validate_clusters": false,
+                "virtual_hosts": hosts,
+            },
+            "stat_prefix": name,
+            "upgrade_configs": [{ "upgrade_type": "websocket" }],
+            "use_remote_address": true,
+        },
+    })
+}
+
+/// The listeners of a gateway on a port, those of one host name once.
+fn entries(gateway: &Gateway, port: u16, store: Store, report: &mut Report) -> Vec<Entry> {
+    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+    for item in gateway.items() {
+        for listener in &item.spec.listeners {
+            let wire = &listener.value;
+            if wire.port.value.get() != port || !limits::serves(wire) {
+                continue;
+            }
+            // One of Istio's may have a namespace before its host.
+            let hostname = wire.host();
+            let hostname = hostname.split_once('/').map_or(hostname, |(_, host)| host);
+            if !entries.contains_key(hostname) {
+                entries.insert(
+                    hostname.to_owned(),
+                    entry(hostname, listener, item, gateway, store, report),
+                );
+            }
+        }
+    }
+    entries.into_values().collect()
+}
+
+fn entry(
+    hostname: &str,
+    listener: &Field<Listener>,
+    item: &Item<GatewaySpec>,
+    gateway: &Gateway,
+    store: Store,
+    report: &mut Report,
+) -> Entry {
+    let wire = &listener.value;
+    let tls = wire.protocol.value == "HTTPS";
+    let pods = gateway.workload.as_ref();
+    let namespace = pods.map_or(&item.id.namespace, |pods| &pods.namespace);
+    let field = wire.tls.as_ref();
+    if let Some(field) = field.filter(|field| tls && field.value.mutual) {
+        let message = "clients are not asked for a certificate by --target envoy";
+        report.add(Diagnostic::warning(Code::Unsupported, message).at(item.place_of(field)));
+    }
+    Entry {
+        hostname: hostname.to_ascii_lowercase(),
+        tls,
+        https_redirect: field.is_some_and(|field| field.value.https_redirect),
+        certificate: tls
+            .then(|| Certificate::of(listener, item, namespace, store, report))
+            .flatten(),
+    }
+}
+
+/// The filter chains of a port: one for everything that comes without TLS, and one for each host name with a certificate.
+fn chains<'e>(gateway: &Gateway, rules: &[Served], port: Port, entries: &'e [Entry]) -> Vec<Chain<'e>> {
+    let hosts = routes::virtual_hosts(gateway, rules, port);
+    let entry_of = |host: &VirtualHost| {
+        let covering = entries.iter().filter(|entry| covers(&entry.hostname, &host.hostname));
+        covering.max_by_key(|entry| entry.hostname.len())
+    };
+    let mut plain = Vec::new();
+    let mut chains: Vec<Chain> = Vec::new();
+    for entry in entries {
+        let own = hosts
+            .iter()
+            .filter(|(host, _)| entry_of(host).is_some_and(|other| std::ptr::eq(other, entry)));
+        let mut own: Vec<Value> = own.map(|(_, value)| value.clone()).collect();
+        let names: BTreeSet<&str> = hosts.iter().map(|(host, _)| host.hostname.as_str()).collect();
+        let reached = names.iter().any(|name| covers(name, &entry.hostname));
+        let wanted = entry.https_redirect || (gateway.workload.is_none() && reached);
+        if wanted && !names.contains(entry.hostname.as_str()) {
+            // Its requests are not those of a less specific listener.
+            own.push(json!({
+                "domains": [entry.hostname],
+                "name": format!("{}:{}", entry.hostname, port.number),
+                "routes": [],
+            }));
+        }
+        if entry.https_redirect {
+            own = own
+                .into_iter()
+                .map(|host| super::super::with(host, "require_tls", "ALL"))
+                .collect();
+        }
+        match &entry.certificate {
+            Some(certificate) => chains.push(Chain {
+                tls: Some((&entry.hostname, certificate)),
+                hosts: own,
+            }),
+            None => plain.extend(own),
+        }
+    }
+    if chains.is_empty() || entries.iter().any(|entry| entry.certificate.is_none()) {
+        plain.sort_by(|left, right| {
+            left.get("name")
+                .map(Value::to_string)
+                .cmp(&right.get("name").map(Value::to_string))
+        });
+        chains.insert(
+            0,
+            Chain {
+                tls: None,
+                hosts: plain,
+            },
+        );
+    }
+    chains
+}
