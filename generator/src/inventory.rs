@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    delegation::{Delegations, MergedRoute},
     diagnostic::{Code, Diagnostic, Report},
     dns::{self, ClusterDomain},
     document::{Broken, Earlier, Origin, Outcome, Parsed, Wants},
@@ -18,7 +19,7 @@ use crate::{
         grant::ReferenceGrantSpec,
         istio::DestinationRuleSpec,
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
-        route::HttpRouteSpec,
+        route::{HttpRouteSpec, Rule},
         service::{EndpointSlice, Namespace, Pod, ServiceSpec},
     },
 };
@@ -48,6 +49,24 @@ impl Id {
             name: name.to_owned(),
         }
     }
+}
+
+/// How `gateways` names the sidecars.
+pub const MESH: &str = "mesh";
+
+/// The gateway that a `VirtualService` in `namespace` names. None: the sidecars (istiod: `resolveGatewayName`).
+#[must_use]
+pub fn istio_gateway(name: &str, namespace: &str) -> Option<Id> {
+    if name == MESH {
+        return None;
+    }
+    Some(match (name.split_once('/'), name.split_once('.')) {
+        (Some((".", name)), _) => Id::new(namespace, name),
+        (Some((namespace, name)), _) => Id::new(namespace, name),
+        // An old way: the name and the namespace as in the full name of a Service.
+        (None, Some((name, rest))) => Id::new(rest.split_once('.').map_or(rest, |(namespace, _)| namespace), name),
+        (None, None) => Id::new(namespace, name),
+    })
 }
 
 impl std::fmt::Display for Id {
@@ -260,6 +279,19 @@ const MARKED: [Kind; 9] = [
     Kind::ReferenceGrant,
 ];
 
+/// A rule as it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct WrittenRule<'i> {
+    /// The object in which it stands: the route, or a delegate.
+    pub item: &'i Item<HttpRouteSpec>,
+    /// Its position there.
+    pub position: usize,
+    /// How the delegate and the route came together, if it stands in a delegate.
+    pub delegated: Option<&'i MergedRoute>,
+    /// What is written.
+    pub rule: &'i Field<Rule>,
+}
+
 /// All objects of the input.
 #[derive(Debug, Default)]
 pub struct Inventory {
@@ -283,6 +315,8 @@ pub struct Inventory {
     external_services: BTreeMap<String, Item<ServiceSpec>>,
     /// The rules for destinations by the full names of their hosts.
     destinations: BTreeMap<String, BTreeSet<Id>>,
+    /// The `VirtualService`s that delegate routes to others.
+    pub delegations: Delegations,
     /// What is not in all this, though it is in the input.
     pub unread: Vec<Unread>,
     /// What the command line says about the mesh.
@@ -343,6 +377,7 @@ impl Inventory {
                 }
             }
         }
+        inventory.delegations.merge(&inventory.virtual_services);
         inventory
     }
 
@@ -376,6 +411,33 @@ impl Inventory {
             Kind::GrpcRoute => &self.grpc_routes,
             _ => &self.http_routes,
         }
+    }
+
+    /// The rules of a route, as they are written; of a `VirtualService` that delegates those of its delegates too.
+    #[must_use]
+    pub fn rules_of<'i>(&'i self, route: &'i Item<HttpRouteSpec>) -> Vec<WrittenRule<'i>> {
+        let own = |position: usize| {
+            Some(WrittenRule {
+                item: route,
+                position,
+                delegated: None,
+                rule: route.spec.rules.get(position)?,
+            })
+        };
+        let merged = self.delegations.of_root(&route.id);
+        let Some(merged) = merged.filter(|_| route.spec.kind == Kind::VirtualService) else {
+            return (0..route.spec.rules.len()).filter_map(own).collect();
+        };
+        let rules = merged.routes.iter().map(|merged| match &merged.delegated {
+            None => own(merged.root),
+            Some(delegated) => Some(WrittenRule {
+                item: self.virtual_services.get(&delegated.delegate)?,
+                position: delegated.position,
+                delegated: Some(merged),
+                rule: &delegated.rule,
+            }),
+        });
+        rules.flatten().collect()
     }
 
     /// The host of a service entry.
@@ -420,6 +482,11 @@ impl Inventory {
                 self.grpc_routes.insert(Kind::GrpcRoute, item)
             }
             Parsed::VirtualService(object) => {
+                let spec = &object.spec;
+                let id = object.metadata.id();
+                if self.virtual_services.get(&id).is_none() {
+                    self.delegations.note(&id, spec);
+                }
                 let item = Item::new(origin, object.metadata, object.spec.into());
                 self.virtual_services.insert(Kind::VirtualService, item)
             }

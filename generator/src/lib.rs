@@ -30,6 +30,7 @@ pub mod cli;
 pub mod cluster;
 #[cfg(feature = "cluster")]
 pub mod crds;
+pub mod delegation;
 pub mod diagnostic;
 pub mod dialect;
 pub mod directory;

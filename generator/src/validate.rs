@@ -167,6 +167,10 @@ impl<'a> Index<'a> {
             }
             let route = (rule.route.spec.kind, &rule.route.id);
             index.by_route.entry(route).or_default().push(rule);
+            if rule.delegated.is_some() {
+                let delegate = (rule.route.spec.kind, &rule.written.id);
+                index.by_route.entry(delegate).or_default().push(rule);
+            }
         }
         let managed = plan.rules.iter().filter(|rule| rule.is_managed());
         let managed: BTreeSet<&str> = managed.map(|rule| rule.id.as_str()).collect();

@@ -5,8 +5,15 @@
 use serde_json::{Value, json};
 
 use super::with;
+use crate::{
+    document::RawObjects,
+    inventory::{Inventory, Item},
+    plan::Rule,
+    wire::route::HttpRouteSpec,
+};
 
 pub mod checked;
+mod delegates;
 pub mod durations;
 pub mod filters;
 pub mod headers;
@@ -15,6 +22,22 @@ pub mod redirect;
 mod regex;
 pub mod retries;
 pub mod values;
+
+/// A rule of a `VirtualService` as it is written, and merged with the route that delegates to it.
+pub fn written(rule: &Rule, inventory: &Inventory, raw: &RawObjects) -> Value {
+    let http = |item: &Item<HttpRouteSpec>, position: usize| {
+        let object = raw.find("VirtualService", item);
+        let route = object.pointer(&format!("/spec/http/{position}"));
+        route.cloned().unwrap_or_default()
+    };
+    let own = http(rule.written, rule.position);
+    let Some(merged) = rule.delegated else { return own };
+    let root = http(rule.route, merged.root);
+    let delegated = merged.delegated.as_ref();
+    let pairs = delegated.map_or(&[][..], |delegated| &delegated.matches);
+    let namespace = &rule.route.id.namespace;
+    delegates::merged(&root, own, pairs, |host| inventory.domain.full_name(host, namespace))
+}
 
 /// What an Envoy route does on the way to one destination, or to several where `destination` is null: everything but its name,
 /// what it matches, and its clusters. `hashed` says whether the endpoint is chosen by a hash.

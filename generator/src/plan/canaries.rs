@@ -44,6 +44,8 @@ pub struct Applied {
     pub policy: Id,
     /// Whether it is about this rule alone.
     pub of_section: bool,
+    /// The object that it targets.
+    pub target: Id,
     /// The session that it keeps.
     pub sticky: Option<SessionPolicy>,
     /// What the filter is told, if it is told anything.
@@ -57,10 +59,10 @@ pub struct Applied {
 pub struct Target<'a> {
     /// What the route is.
     pub kind: Kind,
-    /// The route.
-    pub route: &'a Id,
-    /// The rule's name, if it has one.
-    pub section: Option<&'a str>,
+    /// The objects that it belongs to, with its name in each, if it has one; the most specific first, the route last.
+    pub sections: &'a [(&'a Id, Option<&'a str>)],
+    /// Whether it has a name in Envoy that is not its position.
+    pub named: bool,
     /// What messages call the rule.
     pub title: &'a str,
     /// Where it stands.
@@ -130,6 +132,7 @@ impl<'a> Canaries<'a> {
         Some(Applied {
             policy: policy.item.id.clone(),
             of_section: policy.section.is_some(),
+            target: policy.target.value.clone(),
             sticky: policy.sticky.clone().filter(|_| session.is_none()),
             config,
             sound,
@@ -138,35 +141,57 @@ impl<'a> Canaries<'a> {
 
     /// The policy that holds for a rule. Those that give way are reported.
     fn of(&self, target: Target, report: &mut Report) -> Option<&Canary<'a>> {
-        let on_route = self.by_route.get(&(target.kind, target.route.clone()))?;
-        // A policy that is wrong does not take part (GEP-713).
-        let valid = on_route.iter().filter(|entry| entry.policy.valid);
-        let on_route = || valid.clone().map(|entry| &entry.policy);
         // What has no name cannot be found in Envoy: of a VirtualService only the named routes are meant.
-        let reached = target.kind != Kind::VirtualService || target.section.is_some();
-        let whole = on_route().filter(|policy| policy.section.is_none() && reached);
-        let whole: Vec<&Canary> = whole.collect();
-        let section = on_route().filter(|policy| {
-            let section = policy.section.as_ref();
-            section.is_some_and(|section| Some(section.value.as_str()) == target.section)
-        });
-        let whole = established(whole, &format!("targets {} {} too", target.kind, target.route), report);
-        let about = format!("targets {} too", target.title);
-        let Some(special) = established(section.collect(), &about, report) else {
-            return whole;
-        };
-        if let Some(general) = whole {
-            let message = format!(
-                "for {} {} holds and not {}: a policy with a sectionName is more specific than one for the whole route",
-                target.title,
-                special.title(),
-                general.title()
+        let reached = target.kind != Kind::VirtualService || target.named;
+        let mut holding: Option<&Canary> = None;
+        for (object, section) in target.sections {
+            let Some(on_object) = self.by_route.get(&(target.kind, (*object).clone())) else {
+                continue;
+            };
+            // A policy that is wrong does not take part (GEP-713).
+            let valid = || {
+                on_object
+                    .iter()
+                    .filter(|entry| entry.policy.valid)
+                    .map(|entry| &entry.policy)
+            };
+            let of_section = valid().filter(|policy| {
+                let wanted = policy.section.as_ref();
+                wanted.is_some_and(|wanted| Some(wanted.value.as_str()) == *section)
+            });
+            let whole = valid().filter(|policy| policy.section.is_none() && reached);
+            let of_section = established(of_section.collect(), &format!("targets {} too", target.title), report);
+            let whole = established(
+                whole.collect(),
+                &format!("targets {} {object} too", target.kind),
+                report,
             );
-            let note = Diagnostic::note(Code::Accepted, message).at(special.item.place());
-            report.add(note.with(general.item.place(), "this one holds for the other rules"));
+            for policy in [of_section, whole].into_iter().flatten() {
+                match holding {
+                    None => holding = Some(policy),
+                    Some(special) => report.add(more_specific(target, special, policy)),
+                }
+            }
         }
-        Some(special)
+        holding
     }
+}
+
+/// What is said where one policy is more specific than another.
+fn more_specific(target: Target, special: &Canary, general: &Canary) -> Diagnostic {
+    let reason = if special.target.value == general.target.value {
+        "a policy with a sectionName is more specific than one for the whole route"
+    } else {
+        "a policy for a delegate is more specific than one for a VirtualService that delegates to it"
+    };
+    let message = format!(
+        "for {} {} holds and not {}: {reason}",
+        target.title,
+        special.title(),
+        general.title()
+    );
+    let note = Diagnostic::note(Code::Accepted, message).at(special.item.place());
+    note.with(general.item.place(), "this one holds for the other rules")
 }
 
 /// Whether what a policy targets is there, as far as can be known. What is not is reported.
@@ -185,7 +210,7 @@ fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) -> 
     let name = |rule: &'_ route::Rule| Some(rule.name.as_ref()?.value.clone());
     let names: Vec<String> = route.spec.rules.iter().filter_map(|rule| name(&rule.value)).collect();
     if policy.section.is_none() && policy.target_kind == Kind::VirtualService {
-        return check_unnamed(policy, route, report);
+        return check_unnamed(policy, route, inventory, report);
     }
     let Some(section) = policy
         .section
@@ -211,12 +236,23 @@ fn check_target(policy: &Canary, inventory: &Inventory, report: &mut Report) -> 
 }
 
 /// What becomes of the routes without a name of a `VirtualService` that is targeted as a whole. Whether any has a name.
-fn check_unnamed(policy: &Canary, route: &Item<HttpRouteSpec>, report: &mut Report) -> bool {
+fn check_unnamed(policy: &Canary, route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Report) -> bool {
+    // The names of a delegate's routes are made of those of the routes that delegate to it.
+    let all: Vec<&Field<route::Rule>> = if inventory.delegations.is_used(&route.id) {
+        inventory.delegations.of_delegate(&route.id).collect()
+    } else {
+        let own = inventory
+            .rules_of(route)
+            .into_iter()
+            .filter(|rule| rule.delegated.is_none());
+        own.map(|rule| rule.rule).collect()
+    };
     let meant = |rule: &route::Rule| !classic::is_of_mesh(rule) && !rule.destinations.is_empty();
-    let rules = || route.spec.rules.iter().filter(|rule| meant(&rule.value));
+    let rules = || all.iter().filter(|rule| meant(&rule.value));
     let unnamed = || rules().filter(|rule| rule.value.name.is_none());
     let Some(first) = unnamed().next() else { return true };
-    let all = unnamed().count() == rules().count();
+    let delegates = inventory.rules_of(route).iter().any(|rule| rule.delegated.is_some());
+    let all = unnamed().count() == rules().count() && !delegates;
     let diagnostic = if all {
         let message = format!(
             "{} targets {}, and none of its http routes has a name: routes are found in Envoy by their names",
@@ -256,7 +292,7 @@ fn passed_over(policy: &Canary, target: Target, reason: &str) -> Diagnostic {
         "{} targets the whole {} {} and passes over {}, which {reason}",
         policy.title(),
         target.kind,
-        target.route,
+        policy.target.value,
         target.title
     );
     let note = Diagnostic::note(Code::NoEffect, message).at(target.place);
@@ -284,7 +320,7 @@ fn config(policy: &Canary, target: Target, choice: Choice, report: &mut Report) 
             let diagnostic = Diagnostic::error(Code::BackendNotFound, format!("{} {problem}", target.title));
             let diagnostic = diagnostic.at(place).with(target.place, "the rule");
             sound = false;
-            report.add(if policy.section.is_none() && target.section.is_some() {
+            report.add(if policy.section.is_none() && target.named {
                 diagnostic.help(SECTION_HELP)
             } else {
                 diagnostic

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dns,
-    inventory::{Found, Id, Inventory, Item},
+    inventory::{Found, Inventory, Item, MESH, istio_gateway},
     kind::Kind,
     visibility,
     wire::{
@@ -17,9 +17,6 @@ use crate::{
         virtual_service::Scope,
     },
 };
-
-/// How `gateways` names the sidecars.
-const MESH: &str = "mesh";
 
 /// The gateways that a `VirtualService` is on. References that lead nowhere are reported.
 pub fn place(
@@ -56,20 +53,6 @@ pub fn place(
     placements
 }
 
-/// The gateway that a `VirtualService` in `namespace` names. None: the sidecars (istiod: `resolveGatewayName`).
-pub fn gateway(name: &str, namespace: &str) -> Option<Id> {
-    if name == MESH {
-        return None;
-    }
-    Some(match (name.split_once('/'), name.split_once('.')) {
-        (Some((".", name)), _) => Id::new(namespace, name),
-        (Some((namespace, name)), _) => Id::new(namespace, name),
-        // An old way: the name and the namespace as in the full name of a Service.
-        (None, Some((name, rest))) => Id::new(rest.split_once('.').map_or(rest, |(namespace, _)| namespace), name),
-        (None, None) => Id::new(namespace, name),
-    })
-}
-
 /// Whether an http route is for the sidecars only.
 pub fn is_of_mesh(rule: &route::Rule) -> bool {
     let of_mesh = |scope: &Scope| !scope.gateways.is_empty() && scope.gateways.iter().all(|name| name.value == MESH);
@@ -83,7 +66,7 @@ fn find<'a>(
     inventory: &'a Inventory,
     report: &mut Report,
 ) -> Option<&'a Item<GatewaySpec>> {
-    let id = gateway(&name.value, &route.id.namespace)?;
+    let id = istio_gateway(&name.value, &route.id.namespace)?;
     match inventory.istio_gateways.find(&id) {
         Found::Item(gateway) => Some(gateway),
         Found::Unknown => {

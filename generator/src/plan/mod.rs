@@ -90,6 +90,10 @@ impl<'a> Plan<'a> {
                 Kind::VirtualService => Kind::IstioGateway,
                 _ => Kind::Gateway,
             };
+            // Its rules are those of the route that delegates to it.
+            if kind == Kind::IstioGateway && inventory.delegations.is_used(&route.id) {
+                continue;
+            }
             let mut found = OfRoute::default();
             let mut placements = found.place(route, inventory, &gateways);
             let Some(part) = gateways.keep(kind, &mut placements) else {
@@ -112,8 +116,9 @@ impl<'a> Plan<'a> {
                 needed.extend(whole::needs(route, rules.iter().map(|(rule, _)| rule)));
             }
             needs_domain |= concerns_us && kind == Kind::IstioGateway;
+            whole::report_delegates(route, concerns_us, inventory, report);
             for (mut rule, reach) in rules {
-                routed.extend(backends::all_named(route, &rule.wire.value, &inventory.domain));
+                routed.extend(backends::all_named(rule.written, &rule.wire.value, &inventory.domain));
                 if !placed {
                     rule.refuse();
                 }

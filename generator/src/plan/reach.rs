@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Gateways, Rule, VirtualHost, Workload, classic, listeners::Placements};
+use super::{Gateways, Rule, VirtualHost, Workload, listeners::Placements};
 use crate::{
     diagnostic::{Code, Diagnostic},
-    inventory::{Id, Inventory, Item},
+    inventory::{Id, Inventory, Item, istio_gateway},
     kind::Kind,
     wire::{
         route::{self, HttpRouteSpec},
@@ -136,7 +136,7 @@ fn is_on(
     }
     if !scope.gateways.is_empty() {
         let mut named = scope.gateways.iter();
-        let is_named = named.any(|name| classic::gateway(&name.value, &written.id.namespace).as_ref() == Some(gateway));
+        let is_named = named.any(|name| istio_gateway(&name.value, &written.id.namespace).as_ref() == Some(gateway));
         return Some(is_named);
     }
     let workload = workload?;

@@ -6,6 +6,7 @@ use mooring_policy::config::{self, Pin};
 
 use super::{Applied, Backend, names};
 use crate::{
+    delegation::MergedRoute,
     inventory::{Id, Item},
     kind::Kind,
     session::SessionPolicy,
@@ -31,6 +32,8 @@ pub struct Rule<'a> {
     pub position: usize,
     /// Its position in the route.
     pub index: usize,
+    /// How the delegate and the route came together, if it stands in a delegate.
+    pub delegated: Option<&'a MergedRoute>,
     /// The rule as it is written.
     pub wire: &'a Field<route::Rule>,
     /// Those of its matches that count: all that it has, or those that are on a gateway.
@@ -79,6 +82,22 @@ pub struct Session {
     pub sound: bool,
 }
 
+/// The objects that a rule belongs to and its name in each, the one in which it stands first.
+pub fn sections<'a>(
+    route: &'a Item<HttpRouteSpec>,
+    written: &'a Item<HttpRouteSpec>,
+    position: usize,
+    delegated: Option<&MergedRoute>,
+) -> Vec<(&'a Id, Option<&'a str>)> {
+    let name = |item: &'a Item<HttpRouteSpec>, position: usize| {
+        let rule = item.spec.rules.get(position)?;
+        Some(rule.value.name.as_ref()?.value.as_str())
+    };
+    let mut sections = vec![(&written.id, name(written, position))];
+    sections.extend(delegated.map(|merged| (&route.id, name(route, merged.root))));
+    sections
+}
+
 impl Session {
     /// What a policy makes of the sessions of the rule with this id.
     #[must_use]
@@ -94,6 +113,14 @@ impl Session {
 }
 
 impl Rule<'_> {
+    /// Its name in an object: in the route, in a delegate, or that of the route that delegates.
+    #[must_use]
+    pub fn section_in(&self, object: &Id) -> Option<&str> {
+        let sections = sections(self.route, self.written, self.position, self.delegated);
+        let mut own = sections.into_iter().filter(|(id, _)| *id == object);
+        own.find_map(|(_, section)| section)
+    }
+
     /// The place of something that is written in it.
     #[must_use]
     pub fn place_of<F>(&self, field: &Field<F>) -> Place {

@@ -9,11 +9,12 @@ use super::{
     listeners::Placements,
     matches, names,
     reach::Reach,
-    rule::Refused,
+    rule::{Refused, sections},
     services,
 };
 use crate::{
     attachment::Attachments,
+    delegation::MergedRoute,
     diagnostic::Report,
     dialect::{self, Inline},
     inventory::{Id, Inventory, Item},
@@ -51,6 +52,8 @@ struct Written<'a> {
     position: usize,
     /// Its position in the route.
     index: usize,
+    /// How the delegate and the route came together, if it stands in a delegate.
+    delegated: Option<&'a MergedRoute>,
     /// What is written.
     wire: &'a Field<route::Rule>,
     /// What identifies it.
@@ -69,7 +72,7 @@ pub fn of_route<'a>(
     if report.errors() > before && inline.as_slice().iter().flatten().all(|inline| inline.sound) {
         report.leave_out(What::Annotations, route.name(route.spec.kind));
     }
-    let written = written(route);
+    let written = written(route, input.inventory);
     let callers = Callers::new(route, placements, input.gateways);
     let resolved: Vec<(Vec<Option<Backend>>, Report)> = written
         .iter()
@@ -111,18 +114,19 @@ pub fn of_route<'a>(
     drafts.into_iter().map(|draft| draft.settle(report)).collect()
 }
 
-/// The rules of a route in their order.
-fn written(route: &Item<HttpRouteSpec>) -> Vec<Written<'_>> {
-    let rules = route.spec.rules.iter().enumerate();
+/// The rules of a route in their order, with those of its delegates.
+fn written<'a>(route: &'a Item<HttpRouteSpec>, inventory: &'a Inventory) -> Vec<Written<'a>> {
+    let rules = inventory.rules_of(route).into_iter().enumerate();
     rules
-        .map(|(index, wire)| {
-            let name = wire.value.name.as_ref().map(|name| name.value.as_str());
+        .map(|(index, rule)| {
+            let name = rule.rule.value.name.as_ref().map(|name| name.value.as_str());
             Written {
                 route,
-                item: route,
-                position: index,
+                item: rule.item,
+                position: rule.position,
                 index,
-                wire,
+                delegated: rule.delegated,
+                wire: rule.rule,
                 id: names::route_id(route.spec.kind, &route.id, name, index),
             }
         })
@@ -197,10 +201,11 @@ impl<'a> Written<'a> {
             }
             (None, None) => (None, None),
         };
+        let sections = sections(self.route, self.item, self.position, self.delegated);
         let target = Target {
             kind: self.route.spec.kind,
-            route: &self.route.id,
-            section: self.name(),
+            sections: &sections,
+            named: self.name().is_some(),
             title: &format!("the rule {}", self.id),
             place: self.item.place_of(self.wire),
             leads_on: !wire.backend_refs.is_empty() || !wire.destinations.is_empty(),
@@ -246,6 +251,7 @@ impl<'a> Written<'a> {
             written: self.item,
             position: self.position,
             index: self.index,
+            delegated: self.delegated,
             wire: self.wire,
             matches: self.wire.value.matches.iter().collect(),
             name: match self.route.spec.kind {

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     attachment::Attachments,
-    diagnostic::Report,
-    inventory::{Id, Inventory, Item, Unread},
+    diagnostic::{Code, Diagnostic, Report},
+    inventory::{Id, Inventory, Item, Unread, istio_gateway},
     kind::Kind,
     left_out::What,
     wire::route::HttpRouteSpec,
@@ -59,16 +59,41 @@ impl OfRoute {
     }
 }
 
+/// Reports the delegates of a `VirtualService` that istiod leaves out, or that nothing delegates to it.
+pub fn report_delegates(route: &Item<HttpRouteSpec>, concerns_us: bool, inventory: &Inventory, report: &mut Report) {
+    if let Some(merged) = inventory.delegations.of_root(&route.id)
+        && route.spec.kind == Kind::VirtualService
+    {
+        for finding in &merged.findings {
+            report.add(finding.clone());
+        }
+        for delegate in merged.unread.iter().filter(|_| concerns_us) {
+            report.miss(Kind::VirtualService, delegate);
+        }
+    }
+    if concerns_us && route.spec.kind == Kind::VirtualService && route.spec.hostnames.is_empty() {
+        let message = format!(
+            "{} has no hosts, so it is a delegate, and no VirtualService of the input delegates to it",
+            route.title()
+        );
+        report.add(Diagnostic::warning(Code::NoEffect, message).at(route.place()));
+    }
+}
+
 /// What a route with sessions or canaries needs.
 pub fn needs<'r>(route: &Item<HttpRouteSpec>, rules: impl Iterator<Item = &'r Rule<'r>>) -> Vec<(Kind, Id)> {
     let namespace = &route.id.namespace;
     let parents = route.spec.parent_refs.iter();
     let parents = parents.filter_map(|parent| listeners::gateway(&parent.value, namespace));
     let classic = route.spec.gateways.iter();
-    let classic = classic.filter_map(|name| classic::gateway(&name.value, namespace));
-    let rules = rules.filter(|rule| rule.concerns_us());
-    let services = rules.flat_map(|rule| &rule.backends).filter_map(Backend::service_id);
+    let classic = classic.filter_map(|name| istio_gateway(&name.value, namespace));
+    let rules: Vec<&Rule> = rules.filter(|rule| rule.concerns_us()).collect();
+    let services = rules
+        .iter()
+        .flat_map(|rule| &rule.backends)
+        .filter_map(Backend::service_id);
     let mut needs = vec![(route.spec.kind, route.id.clone())];
+    needs.extend(rules.iter().map(|rule| (route.spec.kind, rule.written.id.clone())));
     needs.extend(parents.map(|id| (Kind::Gateway, id)));
     needs.extend(classic.map(|id| (Kind::IstioGateway, id)));
     needs.extend(services.map(|id| (Kind::Service, id.clone())));

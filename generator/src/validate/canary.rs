@@ -56,16 +56,15 @@ fn on_rules(policy: &Canary, index: &Index) -> Vec<(String, Condition)> {
 }
 
 fn reaches(policy: &Canary, rule: &Rule) -> bool {
-    let name = rule.wire.value.name.as_ref().map(|name| &name.value);
     // A policy for the whole route passes over rules that lead to no backend, or to none of its own.
     let applied = rule.canary.is_some() || rule.refused.canary.is_some();
     if policy.section.is_none() && !applied {
         return false;
     }
     match &policy.section {
-        Some(section) => name == Some(&section.value),
+        Some(section) => rule.section_in(&policy.target.value) == Some(&section.value),
         // What has no name cannot be found in Envoy.
-        None => name.is_some() || policy.target_kind != Kind::VirtualService,
+        None => rule.wire.value.name.is_some() || policy.target_kind != Kind::VirtualService,
     }
 }
 
@@ -81,7 +80,7 @@ fn on_rule(policy: &Canary, rule: &Rule) -> Condition {
         };
     }
     let other = Some(format!("{} {}", Kind::CanaryPolicy, canary.policy));
-    if policy.section.is_none() && canary.of_section {
+    if (policy.section.is_none() && canary.of_section) || canary.target != policy.target.value {
         Condition::Overridden(other)
     } else {
         Condition::Conflicted(other)

@@ -41,6 +41,10 @@ pub mod route;
 pub mod service;
 pub mod virtual_service;
 
+mod delegation;
+
+pub use delegation::{MatchPair, merge_routes};
+
 /// A value with its place in the document. There are many of them, so the place is no larger than it must be.
 #[derive(Clone, Debug)]
 pub struct Field<T> {
@@ -72,6 +76,14 @@ impl From<Location> for At {
             column: number(location.column()),
             length: number(location.span().len()),
         }
+    }
+}
+
+impl<T: Clone> Field<T> {
+    /// The same value in another place.
+    pub(crate) fn moved(&self, at: At) -> Self {
+        let value = self.value.clone();
+        Self { value, at }
     }
 }
 
@@ -210,6 +222,24 @@ impl<'de> Deserialize<'de> for Text {
 pub struct Pairs(Vec<(Field<String>, Field<String>)>);
 
 impl Pairs {
+    /// These, and of others those whose names are not here, as if they stood in this place.
+    pub(crate) fn with(&self, others: &Self, at: At) -> Self {
+        let missing = others.iter().filter(|(name, _)| self.get(&name.value).is_none());
+        let missing = missing.map(|(name, value)| {
+            (
+                Field {
+                    value: name.value.clone(),
+                    at,
+                },
+                Field {
+                    value: value.value.clone(),
+                    at,
+                },
+            )
+        });
+        Self(self.0.iter().cloned().chain(missing).collect())
+    }
+
     /// Every name with its value.
     pub fn iter(&self) -> impl Iterator<Item = &(Field<String>, Field<String>)> {
         self.0.iter()

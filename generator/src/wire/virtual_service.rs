@@ -39,7 +39,7 @@ pub struct VirtualServiceSpec {
 }
 
 /// One http route.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(missing_docs, reason = "Istio: HTTPRoute")]
 pub struct HttpRoute {
@@ -50,7 +50,7 @@ pub struct HttpRoute {
     pub route: Vec<Field<RouteDestination>>,
     pub redirect: OptionalField<Any>,
     pub direct_response: OptionalField<Any>,
-    pub delegate: OptionalField<Any>,
+    pub delegate: OptionalField<Delegate>,
     pub rewrite: OptionalField<Any>,
     pub timeout: OptionalField<Any>,
     pub retries: OptionalField<Any>,
@@ -62,6 +62,16 @@ pub struct HttpRoute {
     pub mirror_percentage: OptionalField<Any>,
     pub cors_policy: OptionalField<Any>,
     pub headers: OptionalField<Any>,
+}
+
+/// The `VirtualService` that has the routes in place of this one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Delegate {
+    /// `name`.
+    pub name: Field<String>,
+    /// `namespace`. None or empty: that of the route.
+    pub namespace: OptionalField<String>,
 }
 
 /// A destination with its weight.
@@ -77,7 +87,7 @@ pub struct RouteDestination {
 }
 
 /// One match: all of its parts must hold.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(missing_docs, reason = "Istio: HTTPMatchRequest")]
 pub struct HttpMatch {
@@ -88,15 +98,16 @@ pub struct HttpMatch {
     pub headers: Matches,
     #[serde(default, deserialize_with = "nullable")]
     pub query_params: Matches,
-    pub scheme: OptionalField<Any>,
-    pub authority: OptionalField<Any>,
+    pub scheme: OptionalField<StringMatch>,
+    pub authority: OptionalField<StringMatch>,
     pub port: OptionalField<u32>,
     #[serde(default, deserialize_with = "nullable")]
     pub source_labels: Pairs,
     #[serde(default, deserialize_with = "list")]
     pub gateways: Vec<Field<String>>,
-    pub ignore_uri_case: OptionalField<Any>,
-    pub without_headers: OptionalField<Any>,
+    pub ignore_uri_case: OptionalField<bool>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub without_headers: Matches,
     pub source_namespace: OptionalField<String>,
     pub stat_prefix: OptionalField<Any>,
 }
@@ -136,8 +147,8 @@ pub struct StringMatch {
 }
 
 /// Names, each with what its value must be.
-#[derive(Debug, Default)]
-pub struct Matches(Vec<(Field<String>, Field<StringMatch>)>);
+#[derive(Clone, Debug, Default)]
+pub struct Matches(pub(super) Vec<(Field<String>, Field<StringMatch>)>);
 
 impl<'de> Deserialize<'de> for Matches {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -193,7 +204,6 @@ impl HttpRoute {
         let others = [
             ("`redirect`", &self.redirect),
             ("`directResponse`", &self.direct_response),
-            ("`delegate`", &self.delegate),
             ("`rewrite`", &self.rewrite),
             ("`timeout`", &self.timeout),
             ("`retries`", &self.retries),
@@ -206,7 +216,8 @@ impl HttpRoute {
             ("`headers`", &self.headers),
         ];
         let others = others.into_iter();
-        others.filter_map(|(what, field)| Some(only_istio(what, field.as_ref()?)))
+        let others = others.filter_map(|(what, field)| Some(only_istio(what, field.as_ref()?)));
+        others.chain(self.delegate.as_ref().map(|field| only_istio("`delegate`", field)))
     }
 }
 
@@ -239,15 +250,16 @@ impl From<HttpRoute> for Rule {
 
 impl HttpMatch {
     fn others(&self) -> impl Iterator<Item = OnlyIstio> {
-        let others = [
-            ("`scheme`", &self.scheme),
-            ("`authority`", &self.authority),
-            ("`ignoreUriCase`", &self.ignore_uri_case),
-            ("`withoutHeaders`", &self.without_headers),
-            ("`statPrefix`", &self.stat_prefix),
-        ];
-        let others = others.into_iter();
-        others.filter_map(|(what, field)| Some(only_istio(what, field.as_ref()?)))
+        let texts = [("`scheme`", &self.scheme), ("`authority`", &self.authority)].into_iter();
+        let texts = texts.filter_map(|(what, field)| Some(only_istio(what, field.as_ref()?)));
+        let case = self
+            .ignore_uri_case
+            .as_ref()
+            .map(|field| only_istio("`ignoreUriCase`", field));
+        let without = self.without_headers.0.first();
+        let without = without.map(|(name, _)| only_istio("`withoutHeaders`", name));
+        let prefix = self.stat_prefix.as_ref().map(|field| only_istio("`statPrefix`", field));
+        texts.chain(case).chain(without).chain(prefix)
     }
 
     /// The match, and what is left over.

@@ -8,6 +8,7 @@ mod common;
 mod shop;
 
 mod canaries;
+mod delegates;
 mod destination_rules;
 mod export_to;
 mod external_names;

@@ -4,11 +4,14 @@
 //! A rule of which something cannot be served keeps its matches and answers 500: its requests must not go where another rule
 //! leads.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{super::http_route::checked, gateway_api};
+use super::{
+    super::http_route::{self, checked},
+    gateway_api,
+};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
@@ -86,16 +89,13 @@ impl<'a> Served<'a> {
     ) -> Self {
         let rule: &'a Rule = &placed.rule;
         let classic = rule.route.spec.kind == Kind::VirtualService;
-        let object: Rc<Value> = if classic {
-            raw.find("VirtualService", rule.written)
+        let written = if classic {
+            http_route::written(rule, inventory, raw)
         } else {
-            Rc::default()
+            Value::Null
         };
-        let written = object
-            .pointer(&format!("/spec/http/{}", rule.position))
-            .unwrap_or(&Value::Null);
         let user = if classic {
-            of_virtual_service(rule, written, report)
+            of_virtual_service(rule, &written, report)
         } else {
             of_gateway_api(rule, report)
         };
@@ -109,7 +109,7 @@ impl<'a> Served<'a> {
         Self {
             rule,
             virtual_hosts: &placed.virtual_hosts,
-            matches: matches(rule, written, report),
+            matches: matches(rule, &written, report),
             user: user.filter(|_| references.is_some()),
             references: references.unwrap_or_default(),
             mirrors,

@@ -42,10 +42,7 @@ impl<'a, 's> Routes<'a, 's> {
     /// The patches that insert the session routes of a rule into a virtual host of these pods.
     pub fn patches(&self, rule: &Rule, host: &VirtualHost, pods: &Workload) -> Vec<Value> {
         let place = At { port: host.port, pods };
-        let object = self.raw.find("VirtualService", rule.route);
-        let user = object
-            .pointer(&format!("/spec/http/{}", rule.index))
-            .unwrap_or(&Value::Null);
+        let user = &http_route::written(rule, self.inventory, self.raw);
         let before = json!({ "vhost": { "name": host.name(), "route": { "name": rule.first_envoy_name() } } });
         let routes = rule
             .backends
@@ -104,7 +101,7 @@ impl<'a, 's> Routes<'a, 's> {
         let host = self
             .inventory
             .domain
-            .full_name(text(destination, "host")?, &rule.route.id.namespace);
+            .full_name(text(destination, "host")?, &rule.written.id.namespace);
         let subset = text(destination, "subset").unwrap_or("");
         let named = destination.pointer("/port/number").and_then(Value::as_u64);
         // A full name needs no namespace.
