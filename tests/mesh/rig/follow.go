@@ -240,6 +240,11 @@ func (f *Follower) expose(service *Object) error {
 	if err := unstructured.SetNestedSlice(service.Object, ports, "spec", "ports"); err != nil {
 		return err
 	}
+	// As Istio's has: istiod then expects endpoints for a new port. Else it writes that the Gateway's address is not usable, and may
+	// leave it at that, since endpoints alone do not have it look at the Gateway again.
+	labels := service.GetLabels()
+	labels["gateway.istio.io/managed"] = "istio.io-gateway-controller"
+	service.SetLabels(labels)
 	return unstructured.SetNestedField(service.Object, string(corev1.ServiceTypeLoadBalancer), "spec", "type")
 }
 

@@ -100,7 +100,9 @@ func (f *Follower) missing() map[missing]error {
 	found := map[missing]error{}
 	for _, g := range f.scenario.gateways {
 		if _, err := g.admin("/ready"); err != nil {
-			found[missing{g, nil}] = err
+			if what := (missing{g, nil}); !f.left[what] {
+				found[what] = fmt.Errorf("gateway %s: %w", g.Name, err)
+			}
 			continue
 		}
 		for _, obj := range f.mooring {

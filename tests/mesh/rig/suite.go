@@ -61,7 +61,7 @@ func RunSuite(t *testing.T, name string, mooring bool, opts ...Option) SuiteRun 
 	go func() { _ = server.Serve(listener) }()
 	defer server.Close()
 	report, log := filepath.Join(f.Cluster.dir, "report.json"), filepath.Join(f.Cluster.dir, "suite.log")
-	cmd := exec.Command(filepath.Join(cache, "bin", "suite.test"), "-test.v", "-test.parallel=8")
+	cmd := exec.Command(filepath.Join(cache, "bin", "suite.test"), "-test.v", "-test.parallel=8", "-test.timeout=10m")
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+f.Cluster.Kubeconfig,
 		"SUITE_SETTLER=http://"+listener.Addr().String(), "SUITE_REPORT="+report)
 	if mooring {

@@ -56,7 +56,9 @@ func TestGatewayAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	timeouts := config.DefaultTimeoutConfig()
-	timeouts.MaxTimeToConsistency *= 2 // what the rig plays shares the machine with much else
+	timeouts.MaxTimeToConsistency *= 2     // what the rig plays shares the machine with much else
+	timeouts.NamespacesMustBeReady /= 3    // and there are no machines or images to wait for
+	timeouts.GatewayMustHaveCondition /= 2 // likewise
 	s, err := suite.NewConformanceTestSuite(suite.ConformanceOptions{
 		ConfigurableOptions: suite.ConfigurableOptions{
 			GatewayClassName:     "istio",
