@@ -113,6 +113,7 @@ wrong, 1 when there is an error (with --strict also a warning), 2 when the flags
 
 Examples:
   mooring validate -f manifests/
+  mooring validate -f manifests/ --target envoy
   mooring validate -f manifests/ -o json | jq '.findings[].code'
   mooring validate --from-cluster --context staging --namespace shop")]
 pub struct Validate {
@@ -123,6 +124,10 @@ pub struct Validate {
     /// What the input does not say about gateways and their cluster.
     #[command(flatten)]
     pub surroundings: Surroundings,
+
+    /// For whom it would be generated: what the target cannot do is reported too
+    #[arg(long, value_enum, default_value_t = TargetName::Istio)]
+    pub target: TargetName,
 
     /// How to say it
     #[arg(short, long, value_enum, default_value_t = Telling::Text)]

@@ -1,7 +1,5 @@
 //! `mooring generate` and `mooring diff`: from sources to the objects of a target.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use crate::{
     cli::{self, FailStrategy, TargetName},
     diagnostic::{Code, Diagnostic, Report},
@@ -12,9 +10,6 @@ use crate::{
     plan::{self, Plan},
     source::Sources,
 };
-
-/// Where Envoy's admin interface listens unless the command line says otherwise.
-const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
 /// For whom to generate, and what the command line says about it.
 #[derive(Debug)]
@@ -136,16 +131,27 @@ fn checksum(url: &str, flag: Option<&str>) -> Result<Option<String>, InvalidFlag
     }
 }
 
+/// Refuses flags about the pods of gateways, of which a local Envoy has none.
+pub fn check_local(flags: &cli::Surroundings) -> Result<(), InvalidFlags> {
+    of_istio([
+        ("--gateway-namespace", !flags.gateway_namespace.is_empty()),
+        ("--gateway-class", !flags.gateway_class.is_empty()),
+    ])
+}
+
+fn of_istio(flags: [(&'static str, bool); 2]) -> Result<(), InvalidFlags> {
+    match flags.into_iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(InvalidFlags::OtherTarget { flag, target: "istio" }),
+        None => Ok(()),
+    }
+}
+
 fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
-    let of_istio = [
+    of_istio([
         ("--wasm-sha256", flags.wasm_sha256.is_some()),
         ("--istio-version", flags.istio_version.is_some()),
-        ("--gateway-namespace", !flags.surroundings.gateway_namespace.is_empty()),
-        ("--gateway-class", !flags.surroundings.gateway_class.is_empty()),
-    ];
-    if let Some((flag, _)) = of_istio.into_iter().find(|(_, given)| *given) {
-        return Err(InvalidFlags::OtherTarget { flag, target: "istio" });
-    }
+    ])?;
+    check_local(&flags.surroundings)?;
     let path = flags.wasm.strip_prefix("file://").unwrap_or(&flags.wasm);
     if path.is_empty() || path.contains("://") {
         return Err(InvalidFlags::NotAPath);
@@ -156,10 +162,11 @@ fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
             return Err(InvalidFlags::ListenTwice(*port));
         }
     }
+    let unsaid = envoy::Options::default();
     Ok(envoy::Options {
         wasm: path.to_owned(),
-        fail_strategy: flags.fail_strategy.unwrap_or(FailStrategy::Reload),
-        admin: flags.admin.unwrap_or(ADMIN),
+        fail_strategy: flags.fail_strategy.unwrap_or(unsaid.fail_strategy),
+        admin: flags.admin.unwrap_or(unsaid.admin),
         listen,
     })
 }

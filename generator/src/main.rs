@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use mooring_generator::{
-    cli::{Cli, Command, Diff, Format, Generate, Input, Keygen, Recipe, Surroundings, Telling, Validate},
+    cli::{Cli, Command, Diff, Format, Generate, Input, Keygen, Recipe, Surroundings, TargetName, Telling, Validate},
     cluster::Cluster,
     crds,
     diagnostic::{Report, Severity},
@@ -212,9 +212,12 @@ fn tell_tally(input: &Input, report: &Report, stderr: &mut impl io::Write) {
 }
 
 fn validate(flags: &Validate) -> anyhow::Result<ExitCode> {
+    if flags.target == TargetName::Envoy {
+        generate::check_local(&flags.surroundings).unwrap_or_else(|invalid| refuse("validate", invalid));
+    }
     let mut report = Report::default();
     let (sources, mesh) = read(&flags.input, &flags.surroundings, &mut report)?;
-    let validation = validate::validate(&sources, &mesh, &mut report);
+    let validation = validate::validate(&sources, flags.target, &mesh, &mut report);
     if flags.input.quiet {
         report.forget_notes();
     }

@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     attachment::Attachments,
+    cli::TargetName,
     diagnostic::Report,
     dialect::{self, Policy},
-    document::{self, Outcome},
+    document::{self, Outcome, RawObjects},
+    emit::envoy,
     inventory::{DEFAULT_NAMESPACE, Found, Id, Inventory},
     kind::Kind,
     mesh::Mesh,
@@ -111,19 +113,31 @@ pub struct RuleStatus {
     pub own: Option<Condition>,
 }
 
-/// Finds out what becomes of every policy.
-pub fn validate(sources: &Sources, mesh: &Mesh, report: &mut Report) -> Validation {
+/// Finds out what becomes of every policy, and what the target cannot do.
+pub fn validate(sources: &Sources, target: TargetName, mesh: &Mesh, report: &mut Report) -> Validation {
+    let local = target == TargetName::Envoy;
+    let mesh = Mesh { local, ..mesh.clone() };
     let outcomes = document::read(sources, report);
     let unread: Vec<PolicyStatus> = outcomes.iter().filter_map(unread).collect();
-    let mut inventory = Inventory::new(outcomes, mesh.clone());
+    let mut inventory = Inventory::new(outcomes, mesh);
+    inventory.needs_endpoints = local;
     inventory.learn(sources);
     let policies = dialect::policies(&inventory, report);
     let attachments = Attachments::new(&policies, &inventory.services, report);
     let plan = Plan::with(&inventory, &attachments, report);
-    for gateway in plan.gateways.iter().filter(|gateway| gateway.is_managed()) {
-        gateway.config(report);
+    match target {
+        TargetName::Istio => {
+            for gateway in plan.gateways.iter().filter(|gateway| gateway.is_managed()) {
+                gateway.config(report);
+            }
+            plan::check_earlier(&plan, &inventory, false, report);
+        }
+        TargetName::Envoy => {
+            // What comes of it is of no interest here, and what is said about it is.
+            let raw = RawObjects::new(sources);
+            let _bootstrap = envoy::emit(&plan, &inventory, &raw, &envoy::Options::default(), report);
+        }
     }
-    plan::check_earlier(&plan, &inventory, false, report);
     let index = Index::new(&plan);
     let status = |policy: &Policy| PolicyStatus {
         kind: policy.kind,

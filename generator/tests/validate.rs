@@ -430,3 +430,62 @@ fn a_rule_that_is_left_out_on_a_gateway_keeps_no_sessions_there() {
         [("HTTPRoute/default/a/all", 1), ("HTTPRoute/default/b/all", 0)]
     );
 }
+
+/// What a run of `generate --target envoy` says, as `validate` says it.
+fn generated_findings(input: &str) -> Vec<String> {
+    let run = mooring()
+        .args(["generate", "-f", "-", "--target", "envoy", "--wasm", "mooring.wasm"])
+        .stdin(input)
+        .assert();
+    let stderr = String::from_utf8(run.get_output().stderr.clone()).unwrap();
+    let kinds = ["error[", "warning[", "note["];
+    let first_lines = stderr
+        .lines()
+        .filter(|line| kinds.iter().any(|kind| line.starts_with(kind)));
+    first_lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn with_a_target_it_says_what_generate_says() {
+    let filter = "  - filters: [{type: ExtensionRef, extensionRef: {group: a, kind: B, name: c}}]\n    timeouts: {request: 1s}\n    backendRefs:";
+    let inputs = [
+        SHOP.to_owned(),
+        shop_with("  - backendRefs:", filter),
+        without_policy(&shop_with("  - backendRefs:", filter)),
+        shop_with("protocol: HTTP", "protocol: HTTPS"),
+        shop_with("addressType: IPv4", "addressType: FQDN"),
+        shop_with("- addresses: [127.0.9.1]\n", "[]\n"),
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {}\n".to_owned(),
+    ];
+    for input in inputs {
+        let run = validate(&["--target", "envoy", "-o", "json"], &input);
+        let told: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+        let text = |finding: &Value, field: &str| finding.get(field).and_then(Value::as_str).unwrap().to_owned();
+        let findings = told.get("findings").and_then(Value::as_array).unwrap().iter();
+        let findings: Vec<String> = findings
+            .map(|one| {
+                format!(
+                    "{}[{}]: {}",
+                    text(one, "severity"),
+                    text(one, "code"),
+                    text(one, "message")
+                )
+            })
+            .collect();
+        let generated = generated_findings(&input);
+        assert_eq!(findings, generated);
+        run.code(i32::from(generated.iter().any(|line| line.starts_with("error"))));
+    }
+    // Istio serves the filter.
+    validate(&["--strict"], &shop_with("  - backendRefs:", filter)).code(0);
+}
+
+#[test]
+fn a_flag_about_pods_of_gateways_is_not_for_a_local_envoy() {
+    let run = validate(&["--target", "envoy", "--gateway-class", "istio"], SHOP).code(2);
+    let stderr = String::from_utf8(run.get_output().stderr.clone()).unwrap();
+    assert!(
+        stderr.contains("--gateway-class can only be used with --target istio"),
+        "{stderr}"
+    );
+}

@@ -11,6 +11,7 @@ use std::{
 };
 
 use mooring_generator::{
+    cli::TargetName,
     diagnostic::{Diagnostic, Report, Severity},
     mesh::Mesh,
     source::Sources,
@@ -58,7 +59,7 @@ fn judge(path: &Path, text: &str, expected: &str) -> Option<String> {
     let mut report = Report::default();
     let names = [verdicts().join("shop.yaml"), path.to_owned()];
     let sources = Sources::read(&names, &[], &mut io::empty(), &mut report);
-    validate(&sources, &Mesh::default(), &mut report);
+    validate(&sources, TargetName::Istio, &Mesh::default(), &mut report);
     let findings = report.sorted();
     let errors: Vec<&&Diagnostic> = findings
         .iter()

@@ -38,6 +38,9 @@ use served::Served;
 /// The name of our filter in the chain, by which routes turn it on.
 const FILTER: &str = "mooring";
 
+/// Where the admin interface listens unless the command line says otherwise.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
 /// Below this port only root may listen.
 const FIRST_FREE_PORT: u16 = 1_024;
 
@@ -61,6 +64,18 @@ pub struct Options {
     pub admin: SocketAddr,
     /// Where Envoy listens for ports of Gateways.
     pub listen: BTreeMap<u16, SocketAddr>,
+}
+
+/// Without a word about anything; there is no module then.
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            wasm: String::new(),
+            fail_strategy: FailStrategy::Reload,
+            admin: ADMIN,
+            listen: BTreeMap::new(),
+        }
+    }
 }
 
 /// The bootstrap. What this target cannot do is reported.
