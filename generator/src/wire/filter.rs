@@ -91,7 +91,7 @@ pub struct RequestRedirect {
     pub path: Option<PathModifier>,
     /// `port`.
     pub port: Option<Port>,
-    /// `statusCode`.
+    /// `statusCode`. None: 302.
     pub status_code: Option<u16>,
 }
 
@@ -137,9 +137,8 @@ pub struct Cors {
     /// `exposeHeaders`.
     #[serde(default, deserialize_with = "list")]
     pub expose_headers: Vec<String>,
-    /// `maxAge`, in seconds.
-    #[serde(default, deserialize_with = "nullable")]
-    pub max_age: u32,
+    /// `maxAge`, in seconds. None: 5.
+    pub max_age: Option<u32>,
 }
 
 known_fields! {

@@ -22,6 +22,12 @@ const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled";
 /// How often, where it does not say.
 const RETRIES: u32 = 2;
 
+/// The status of a redirect that names none: the default of the CRD, which the API server would have filled in.
+const DEFAULT_REDIRECT: u16 = 302;
+
+/// The `maxAge` of a CORS filter that has none: the default of the CRD.
+const DEFAULT_MAX_AGE: u32 = 5;
+
 /// An origin of any host, for the origin `*` (istiod: `createCorsFilter`).
 const ANY_ORIGIN: &str = r"^[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s?#]+$";
 
@@ -122,7 +128,7 @@ fn redirect(filter: &RequestRedirect) -> Value {
         "derivePort": from_request.then_some("FROM_REQUEST_PORT"),
         "port": filter.port,
         "prefixRewrite": path.and_then(|path| path.replace_prefix_match.as_ref()),
-        "redirectCode": filter.status_code,
+        "redirectCode": filter.status_code.unwrap_or(DEFAULT_REDIRECT),
         "scheme": filter.scheme,
         "uri": path.and_then(|path| path.replace_full_path.as_ref()),
     })
@@ -167,7 +173,7 @@ fn cors(filter: &Cors) -> Value {
         "allowMethods": filter.allow_methods,
         "allowOrigins": origins.map(|origin| to_origin(origin)).collect::<Vec<_>>(),
         "exposeHeaders": filter.expose_headers,
-        "maxAge": (filter.max_age > 0).then(|| format!("{}s", filter.max_age)),
+        "maxAge": format!("{}s", filter.max_age.unwrap_or(DEFAULT_MAX_AGE)),
         "unmatchedPreflights": "IGNORE",
     })
 }

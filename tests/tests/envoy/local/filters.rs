@@ -26,14 +26,14 @@ async fn a_redirect_names_the_place_that_its_rule_names() {
     let local = Local::rules(&rules.concat()).await;
     for (path, status, location) in [
         ("/scheme/a?q=1", 301, "https://shop.example.com/scheme/a?q=1"),
-        ("/host", 301, "http://other.example/host"),
-        ("/port", 301, "http://shop.example.com:8443/port"),
-        ("/full/a", 301, "http://shop.example.com/there"),
-        ("/prefix/a/b", 301, "http://shop.example.com/instead/a/b"),
-        ("/prefix", 301, "http://shop.example.com/instead"),
+        ("/host", 302, "http://other.example/host"),
+        ("/port", 302, "http://shop.example.com:8443/port"),
+        ("/full/a", 302, "http://shop.example.com/there"),
+        ("/prefix/a/b", 302, "http://shop.example.com/instead/a/b"),
+        ("/prefix", 302, "http://shop.example.com/instead"),
         ("/status", 308, "http://shop.example.com/s"),
-        ("/all/a", 301, "https://other.example:444/x"),
-        ("/default-port", 301, "https://other.example/default-port"),
+        ("/all/a", 302, "https://other.example:444/x"),
+        ("/default-port", 302, "https://other.example/default-port"),
     ] {
         let reply = local.get(path).await;
         assert_eq!(
@@ -172,13 +172,17 @@ async fn a_preflight_is_answered_for_the_origins_that_the_rule_names() {
         allowCredentials: true
         maxAge: 60
     backendRefs: [{name: a, port: 80}]
+  - matches: [{path: {value: /defaults}}]
+    filters: [{type: CORS, cors: {allowOrigins: ['*']}}]
+    backendRefs: [{name: a, port: 80}]
 ",
     )
     .await;
-    let preflight = |origin: &str| {
-        let request = local.request("/").method("OPTIONS").header("origin", origin);
+    let preflight_of = |path: &str, origin: &str| {
+        let request = local.request(path).method("OPTIONS").header("origin", origin);
         request.header("access-control-request-method", "PUT").send()
     };
+    let preflight = |origin: &str| preflight_of("/", origin);
     for origin in ["https://one.example", "https://a.two.example", "http://any.example"] {
         let reply = preflight(origin).await.ok();
         assert_eq!(header(&reply, "access-control-allow-origin").as_deref(), Some(origin));
@@ -192,6 +196,8 @@ async fn a_preflight_is_answered_for_the_origins_that_the_rule_names() {
             Some("true")
         );
     }
+    let brief = preflight_of("/defaults", "https://one.example").await.ok();
+    assert_eq!(header(&brief, "access-control-max-age").as_deref(), Some("5"));
     assert!(local.a.echoes().is_empty());
     let other = preflight("https://three.example").await;
     assert_eq!(other.header("access-control-allow-origin"), None, "{other:?}");
