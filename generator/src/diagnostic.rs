@@ -419,6 +419,13 @@ impl Report {
         !self.has_errors() && self.left_out.is_empty()
     }
 
+    /// Whether what is not generated may be removed where an earlier run has written it. What an error has taken out of this run is
+    /// not, nor what may be in a part of the input that was skipped: the sessions of a whole gateway may depend on it.
+    #[must_use]
+    pub fn allows_pruning(&self) -> bool {
+        self.is_complete() && !self.skips_any()
+    }
+
     /// How many findings are errors.
     #[must_use]
     pub fn errors(&self) -> usize {

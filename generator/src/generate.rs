@@ -190,7 +190,7 @@ pub fn generate(sources: &Sources, target: &Target, mesh: &Mesh, report: &mut Re
                     report.add(warning);
                 }
             }
-            let prunes = options.prunes && report.is_complete();
+            let prunes = options.prunes && report.allows_pruning();
             plan::check_earlier(&plan, &inventory, prunes, report);
             outputs
         }

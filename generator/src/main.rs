@@ -108,8 +108,7 @@ fn check(recipe: &Recipe, command: &str, directory: &Path) -> anyhow::Result<Exi
 struct Made {
     outputs: Vec<Output>,
     complete: bool,
-    /// Whether generated files that are stale are removed. What an error has taken out of this run is not removed: the sessions
-    /// of a whole gateway may depend on it.
+    /// Whether generated files that are stale are removed.
     prunes: bool,
 }
 
@@ -123,7 +122,7 @@ impl Made {
         let stale: Vec<&Path> = stale.into_iter().map(|(path, _)| path).collect();
         if !stale.is_empty() {
             let kept = Listed("kept", &stale);
-            let why = "files that are no longer generated are kept as long as something is left out";
+            let why = "files that are no longer generated are kept as long as something is left out or skipped";
             let _ = writeln!(io::stderr(), "{kept}{why}");
         }
     }
@@ -197,7 +196,7 @@ impl<'a> Run<'a> {
         let made = Made {
             outputs,
             complete,
-            prunes: complete && !report.skips_any() && recipe.prunes(),
+            prunes: report.allows_pruning() && recipe.prunes(),
         };
         (!refused && !empty).then_some(made)
     }

@@ -227,7 +227,7 @@ fn nothing_is_removed_while_something_is_left_out() {
     let root = generated("nothing_is_removed_while_something_is_left_out");
     let kept = format!(
         "kept out/{ENVOY_FILTER}\nkept out/{WASM_PLUGIN}\n\
-         files that are no longer generated are kept as long as something is left out\n"
+         files that are no longer generated are kept as long as something is left out or skipped\n"
     );
     // The only policy of the gateway is wrong, so that nothing is generated.
     let run = generate(&root, &[], &wrong_policy()).code(3);
@@ -251,6 +251,23 @@ fn nothing_is_removed_while_something_is_left_out() {
     // Once nothing is wrong, what is stale goes.
     let run = generate(&root, &[], &(without_policy(SHOP) + &other_shop())).code(0);
     assert!(stderr(&run).ends_with("files: 0 created, 0 changed, 2 unchanged, 2 removed\n"));
+}
+
+#[test]
+fn nothing_is_removed_while_something_is_skipped() {
+    let root = generated("nothing_is_removed_while_something_is_skipped");
+    // What is left of a file that could not be written may have been the policy.
+    fs::write(root.join("policy.yaml"), "").unwrap();
+    let input = without_policy(SHOP);
+    let run = generate(&root, &["-f", "policy.yaml"], &input).code(0);
+    let kept = format!("kept out/{ENVOY_FILTER}\nkept out/{WASM_PLUGIN}\nfiles that are no longer generated are kept");
+    assert!(stderr(&run).contains(&kept), "{}", stderr(&run));
+    assert_eq!(names(&root), [ENVOY_FILTER, WASM_PLUGIN]);
+    diff(&root, &["-f", "policy.yaml"], &input).code(0).stdout_eq("");
+    // A comment says that it is empty on purpose.
+    fs::write(root.join("policy.yaml"), "# none\n").unwrap();
+    generate(&root, &["-f", "policy.yaml"], &input).code(0);
+    assert!(names(&root).is_empty());
 }
 
 /// A second shop, on a Gateway of its own.
