@@ -213,7 +213,9 @@ impl SessionPolicy {
         self.attribute_place(name).unwrap_or(self.place)
     }
 
-    fn attribute_place(&self, name: &str) -> Option<Place> {
+    /// The place of a cookie attribute or of `strict`, if it has one.
+    #[must_use]
+    pub fn attribute_place(&self, name: &str) -> Option<Place> {
         let (_, place) = self.attribute_places.iter().find(|(attribute, _)| *attribute == name)?;
         Some(*place)
     }

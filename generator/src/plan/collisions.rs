@@ -12,6 +12,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
     left_out::What,
+    session::domain,
     source::Place,
 };
 
@@ -79,12 +80,14 @@ pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
             continue;
         }
         for host in &placed.virtual_hosts {
-            let cookie = (
-                &host.hostname,
-                &session.name,
-                &session.cookie.path,
-                &session.cookie.domain,
+            // RFC 6265, section 5.3, step 11.
+            let domain = session.cookie.domain.as_deref().map(domain::canonical);
+            let on = domain.as_ref().map_or_else(
+                || "on the same host".to_owned(),
+                |domain| format!("for the cookie Domain `{domain}`"),
             );
+            let scope = domain.unwrap_or_else(|| host.hostname.to_ascii_lowercase());
+            let cookie = (scope, &session.name, &session.cookie.path);
             let Some(other) = seen.insert(cookie, placed) else {
                 continue;
             };
@@ -92,7 +95,7 @@ pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
                 continue;
             }
             let message = format!(
-                "the rules {} and {} have the session name `{}` on the same host: they do not share sessions, and each \
+                "the rules {} and {} have the session name `{}` {on}: they do not share sessions, and each \
                  replaces the other's cookie",
                 other.rule.id, placed.rule.id, session.name
             );

@@ -20,6 +20,7 @@ mod classes;
 mod classic;
 mod collisions;
 mod cookie_domains;
+mod cookie_paths;
 mod destination_rules;
 mod destinations;
 mod draft;
@@ -151,6 +152,9 @@ impl<'a> Plan<'a> {
         }
         let placed = gateways.iter().flat_map(|gateway| &gateway.rules);
         let placed: Vec<&Rule> = placed.map(|placed| &*placed.rule).collect();
+        for rule in &placed {
+            cookie_paths::warn(rule, report);
+        }
         backends::note_draining(placed.iter().copied(), report);
         names::note_unnamed(&placed, report);
         whole::judge_unread(inventory, attachments, &needed, report);

@@ -78,6 +78,8 @@ pub struct Session {
     pub policy: Option<(Kind, Id)>,
     /// Where the `Domain` of its cookie was written.
     pub domain_place: Option<Place>,
+    /// Where the `Path` of its cookie was written.
+    pub path_place: Option<Place>,
     /// Whether nothing is wrong with that.
     pub sound: bool,
 }
@@ -107,6 +109,7 @@ impl Session {
             config: policy.session(&names::default_session(rule_id)),
             policy: from,
             domain_place: domain.map(|_| policy.place_of_attribute("Domain")),
+            path_place: policy.attribute_place("Path"),
             sound,
         }
     }

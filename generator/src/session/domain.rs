@@ -46,7 +46,7 @@ pub fn may_set(host: &str, domain: &str) -> bool {
 }
 
 /// A domain as browsers compare it: in lower case, and without the dot that older specifications have before it.
-fn canonical(domain: &str) -> String {
+pub fn canonical(domain: &str) -> String {
     domain.strip_prefix('.').unwrap_or(domain).to_ascii_lowercase()
 }
 

@@ -9,6 +9,7 @@
 mod common;
 
 mod annotations;
+mod cookies;
 mod elsewhere;
 mod envoy;
 mod fields;
