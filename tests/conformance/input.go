@@ -15,7 +15,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// kinds are those that somebody who serves routes would read. EndpointSlices are added apart.
+// kinds are those that are written for Mooring to read. EndpointSlices are added apart.
 var kinds = []schema.GroupVersionKind{
 	corev1.SchemeGroupVersion.WithKind("Namespace"),
 	corev1.SchemeGroupVersion.WithKind("Service"),
@@ -71,7 +71,7 @@ func (c *Cluster) input(ctx context.Context) (input, error) {
 	return in, err
 }
 
-// add takes an object as somebody would have written it.
+// add takes an object without what a cluster adds to it.
 func (in *input) add(object *unstructured.Unstructured) {
 	unstructured.RemoveNestedField(object.Object, "status")
 	unstructured.RemoveNestedField(object.Object, "metadata", "resourceVersion")

@@ -11,8 +11,8 @@ import (
 	"sigs.k8s.io/gateway-api/conformance/utils/suite"
 )
 
-// questions are requests to the manifests of tests that ask only for status: who says that a route is not accepted must not
-// serve it.
+// questions are requests for the manifests of tests that ask only for status: a route that is not accepted must not be served,
+// and one that is accepted must be.
 var questions = map[string][]question{
 	"GatewayWithAttachedRoutes": {
 		{gateway: "gateway-with-one-attached-route", backend: "infra-backend-v1"},
