@@ -108,7 +108,8 @@ pub struct Diff {
 /// `mooring validate`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Conditions are those of GEP-713: Accepted, Conflicted, Overridden, Invalid, TargetNotFound. Exit status: 0 when nothing is \
+Conditions are those of GEP-713: Accepted, Conflicted, Overridden, Invalid, TargetNotFound; and NoEffect for a policy without \
+sessionPersistence. Exit status: 0 when nothing is \
 wrong, 1 when there is an error (with --strict also a warning), 2 when the flags are wrong.
 
 Examples:

@@ -39,6 +39,8 @@ pub enum Condition {
     Invalid,
     /// There is no such target.
     TargetNotFound,
+    /// It asks for no session.
+    NoEffect,
 }
 
 impl Condition {
@@ -51,6 +53,7 @@ impl Condition {
             Self::Overridden(_) => "Overridden",
             Self::Invalid => "Invalid",
             Self::TargetNotFound => "TargetNotFound",
+            Self::NoEffect => "NoEffect",
         }
     }
 }
@@ -234,7 +237,7 @@ fn target_status(
     } else if let Found::Nothing(_) = inventory.services.find(&service) {
         Condition::TargetNotFound
     } else if policy.session.is_none() {
-        Condition::Accepted
+        Condition::NoEffect
     } else {
         match attachments.of(&service) {
             Some(established) if std::ptr::eq(established, policy) => {

@@ -489,3 +489,28 @@ fn a_flag_about_pods_of_gateways_is_not_for_a_local_envoy() {
         "{stderr}"
     );
 }
+
+#[test]
+fn a_policy_without_a_session_has_no_effect() {
+    let (before, _) = SHOP.split_once("  sessionPersistence:").unwrap();
+    let run = validate(&[], before).code(0);
+    let text = String::from_utf8(run.get_output().stdout.clone()).unwrap();
+    let row = "BackendLBPolicy default/sticky  Service default/web  NoEffect   -\n";
+    assert!(text.contains(row), "{text}");
+    assert!(!text.contains("SESSION"), "{text}");
+}
+
+#[test]
+fn a_session_with_which_something_is_wrong_is_not_listed() {
+    let own = "  - sessionPersistence: {sessionName: a, absoluteTimeout: 1x}\n    backendRefs:";
+    let run = validate(&[], &without_policy(&shop_with("  - backendRefs:", own))).code(1);
+    let text = String::from_utf8(run.get_output().stdout.clone()).unwrap();
+    assert!(
+        text.contains("sessionPersistence  HTTPRoute default/web  Invalid"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("SESSION") && text.contains("0 rules keep sessions"),
+        "{text}"
+    );
+}

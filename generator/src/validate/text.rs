@@ -22,7 +22,9 @@ pub fn text(validation: &Validation, report: &Report, sources: &Sources) -> Stri
     policies.rows.extend(own);
     parts.extend(policies.render());
     let mut sessions = Table::new(["RULE", "GATEWAY", "SESSION", "LASTS", "IDLE"]);
-    sessions.rows.extend(validation.rules.iter().flat_map(session_rows));
+    // A session with which something is wrong is not kept; the table above says so.
+    let sound = validation.rules.iter().filter(|rule| rule.session.sound);
+    sessions.rows.extend(sound.flat_map(session_rows));
     parts.extend(sessions.render());
     let findings = report.sorted();
     parts.extend(findings.iter().map(|finding| format!("{}\n", finding.render(sources))));
@@ -90,7 +92,10 @@ fn summary(validation: &Validation, report: &Report) -> String {
         1 => format!("1 {what}"),
         _ => format!("{number} {what}s"),
     };
-    let serving = validation.rules.iter().filter(|rule| !rule.gateways.is_empty());
+    let serving = validation
+        .rules
+        .iter()
+        .filter(|rule| rule.session.sound && !rule.gateways.is_empty());
     let keep = match serving.count() {
         1 => "1 rule keeps sessions".to_owned(),
         number => format!("{number} rules keep sessions"),
