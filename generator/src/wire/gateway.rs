@@ -31,7 +31,7 @@ pub struct GatewaySpec {
     #[serde(rename = "backendTLS")]
     pub backend_tls: OptionalField<Any>,
     /// `tls` (1.4 and later).
-    pub tls: OptionalField<Any>,
+    pub tls: OptionalField<GatewayTls>,
     /// `defaultScope` (1.4 and later).
     #[serde(rename = "defaultScope")]
     _default_scope: Option<Any>,
@@ -170,6 +170,52 @@ pub struct Listener {
     pub tls: OptionalField<ListenerTls>,
     /// `allowedRoutes`.
     pub allowed_routes: Option<AllowedRoutes>,
+}
+
+/// `tls` of a Gateway, as far as it says of which clients a certificate is demanded.
+#[derive(Debug, Deserialize)]
+pub struct GatewayTls {
+    /// `frontend`.
+    frontend: Option<Frontend>,
+}
+
+/// `tls.frontend`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Frontend {
+    default: Option<FrontendTls>,
+    #[serde(default, deserialize_with = "list")]
+    per_port: Vec<FrontendPort>,
+}
+
+/// `tls.frontend.perPort`.
+#[derive(Debug, Deserialize)]
+struct FrontendPort {
+    port: Port,
+    tls: Option<FrontendTls>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FrontendTls {
+    validation: Option<Validation>,
+}
+
+/// How the certificates of clients are checked.
+#[derive(Debug, Deserialize)]
+struct Validation {
+    mode: Option<String>,
+}
+
+impl GatewayTls {
+    /// Whether clients on this port get nothing without a certificate.
+    #[must_use]
+    pub fn demands_certificates(&self, port: Port) -> bool {
+        let Some(frontend) = &self.frontend else { return false };
+        let own = frontend.per_port.iter().find(|one| one.port == port);
+        let tls = own.map_or(frontend.default.as_ref(), |own| own.tls.as_ref());
+        let validation = tls.and_then(|tls| tls.validation.as_ref());
+        validation.is_some_and(|validation| validation.mode.as_deref() != Some("AllowInsecureFallback"))
+    }
 }
 
 /// `tls` of a listener, as far as it says which certificate a gateway shows.

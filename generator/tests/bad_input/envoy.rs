@@ -63,6 +63,27 @@ fn nothing_in_a_secret_is_ever_shown() {
 }
 
 #[test]
+fn a_listener_that_demands_certificates_of_its_clients() {
+    let frontend = "spec:\n  tls: {frontend: {default: {validation: {caCertificateRefs: []}}, perPort: [{port: 444, tls: {}}, {port: 445, tls: \
+                    {validation: {mode: AllowInsecureFallback}}}]}}\n  gatewayClassName: istio\n";
+    let listeners = "    protocol: HTTP\n  - {name: a, port: 443, protocol: HTTPS}\n  - {name: b, port: 444, protocol: HTTPS}\n  - {name: c, port: \
+                     445, protocol: HTTPS}\n";
+    let input =
+        shop_with("    protocol: HTTP\n", listeners).replacen("spec:\n  gatewayClassName: istio\n", frontend, 1);
+    let run = generate_envoy(&input).code(0);
+    let stderr = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    let notes: Vec<&str> = stderr
+        .lines()
+        .filter(|line| line.starts_with("note[Unsupported]"))
+        .collect();
+    let expected = "note[Unsupported]: a listener that demands certificates of its clients (`tls.frontend`) is not served by --target envoy";
+    assert_eq!(notes, [expected], "{stderr}");
+    let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
+    let served = [443, 444, 445].map(|port| stdout.contains(&format!("name: default.front.{port}")));
+    assert_eq!(served, [false, true, true]);
+}
+
+#[test]
 fn listeners_that_speak_no_http() {
     passed_over(
         generate_envoy(&shop_with(

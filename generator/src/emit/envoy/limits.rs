@@ -15,25 +15,35 @@ pub fn check(plan: &Plan, report: &mut Report) {
     }
 }
 
-/// Whether this target serves a listener.
-pub fn serves(listener: &Listener) -> bool {
-    listener.speaks_http()
+/// Whether this target serves a listener of a Gateway.
+pub fn serves(item: &Item<GatewaySpec>, listener: &Listener) -> bool {
+    listener.speaks_http() && !demands_certificates(item, listener)
+}
+
+/// Whether clients get nothing there without a certificate, for which this target does not ask.
+fn demands_certificates(item: &Item<GatewaySpec>, listener: &Listener) -> bool {
+    let tls = item.spec.tls.as_ref().filter(|_| listener.protocol.value == "HTTPS");
+    tls.is_some_and(|tls| tls.value.demands_certificates(listener.port.value))
 }
 
 fn check_gateway(item: &Item<GatewaySpec>, report: &mut Report) {
-    for listener in item.spec.listeners.iter().filter(|listener| !serves(&listener.value)) {
+    for listener in item
+        .spec
+        .listeners
+        .iter()
+        .filter(|listener| !serves(item, &listener.value))
+    {
         let protocol = &listener.value.protocol;
-        let what = format!("a listener with the protocol {}", protocol.value);
+        let what = if demands_certificates(item, &listener.value) {
+            "a listener that demands certificates of its clients (`tls.frontend`)".to_owned()
+        } else {
+            format!("a listener with the protocol {}", protocol.value)
+        };
         let note = note(&what, item.place_of(protocol));
         report.add(note.help("a local Envoy serves listeners with the protocol HTTP or HTTPS"));
     }
-    for (what, field) in [
-        ("`tls` of a Gateway", &item.spec.tls),
-        ("`backendTLS` of a Gateway", &item.spec.backend_tls),
-    ] {
-        if let Some(field) = field {
-            report.add(note(what, item.place_of(field)));
-        }
+    if let Some(field) = &item.spec.backend_tls {
+        report.add(note("`backendTLS` of a Gateway", item.place_of(field)));
     }
 }
 

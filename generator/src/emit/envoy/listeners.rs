@@ -123,7 +123,7 @@ fn entries(gateway: &Gateway, port: u16, store: Store, report: &mut Report) -> V
     for item in gateway.items() {
         for listener in &item.spec.listeners {
             let wire = &listener.value;
-            if wire.port.value.get() != port || !limits::serves(wire) {
+            if wire.port.value.get() != port || !limits::serves(item, wire) {
                 continue;
             }
             // One of Istio's may have a namespace before its host.

@@ -164,7 +164,7 @@ fn ports(gateway: &Gateway) -> BTreeMap<u16, Place> {
             .spec
             .listeners
             .iter()
-            .filter(|listener| limits::serves(&listener.value))
+            .filter(|listener| limits::serves(item, &listener.value))
         {
             let port = &listener.value.port;
             ports.entry(port.value.get()).or_insert_with(|| item.place_of(port));
