@@ -396,3 +396,29 @@ fn files_of_gateways_that_are_not_chosen_stay() {
     run("generate", &check, &input).code(0);
     run("generate", &["--check", path], &input).code(1);
 }
+
+#[test]
+fn names_that_are_as_long_as_they_may_be_make_files() {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("gateways-long");
+    let _ = std::fs::remove_dir_all(&directory);
+    let path = directory.to_str().unwrap();
+    let (route, gateway) = ("r".repeat(253), "g".repeat(63));
+    let input = split_on_two("istio")
+        .replacen(
+            "  name: web\nspec:\n  parentRefs",
+            &format!("  name: {route}\nspec:\n  parentRefs"),
+            1,
+        )
+        .replace("name: front", &format!("name: {gateway}"));
+    run("generate", &["--output-dir", path], &input).code(0);
+    let files = std::fs::read_dir(&directory).unwrap();
+    let names: Vec<String> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(
+        names.len() == 5 && names.iter().any(|name| name.starts_with("httproute-")),
+        "{names:?}"
+    );
+    // The name is the same in the next run.
+    run("generate", &["--check", path], &input).code(0);
+}

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::plan::hash;
+
 pub mod envoy;
 mod http_route;
 pub mod istio;
@@ -32,7 +34,7 @@ impl Output {
         prune(&mut value);
         value.sort_all_objects();
         Self {
-            file_stem,
+            file_stem: fitting(file_stem),
             value,
             comment: String::new(),
         }
@@ -43,6 +45,23 @@ impl Output {
     fn under(self, comment: String) -> Self {
         Self { comment, ..self }
     }
+}
+
+/// The longest name of a file without its ending: file systems take 255 bytes, and a file has more in its name until it is complete.
+const LONGEST_STEM: usize = 200;
+
+/// The key of the hash in such names. It must never change, or old files would stay behind.
+const STEM_KEY: [u8; 16] = *b"mooring filename";
+
+/// A name that file systems take. A longer one ends with a hash of the whole.
+fn fitting(stem: String) -> String {
+    if stem.len() <= LONGEST_STEM {
+        return stem;
+    }
+    let hash = hash(STEM_KEY, &stem);
+    let room = LONGEST_STEM.saturating_sub(hash.len().saturating_add(1));
+    let first: String = stem.chars().take(room).collect();
+    format!("{}-{hash}", first.trim_end_matches(['.', '-']))
 }
 
 /// An object with one more field. In `json!`, a value that is there already would be copied as a whole.

@@ -48,6 +48,7 @@ pub use destinations::{Callers, service_of};
 pub use gateway::{Gateway, HostFilters, Placed};
 pub use listeners::{VirtualHost, covers};
 pub use mirrors::mirrors;
+pub(crate) use names::hash;
 pub use names::route_of;
 pub use partial::check_earlier;
 pub use pods::{GATEWAY_LABEL, Workload};

@@ -86,7 +86,7 @@ pub fn session_routes(route: &Id, rule_id: &str, part: Option<&str>) -> String {
 }
 
 /// Hexadecimal digits for a text.
-fn hash(key: [u8; 16], text: &str) -> String {
+pub fn hash(key: [u8; 16], text: &str) -> String {
     let mut hasher = SipHasher24::new_with_key(&key);
     hasher.write(text.as_bytes());
     let mut digits = format!("{:016x}", hasher.finish());
