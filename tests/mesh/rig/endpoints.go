@@ -91,7 +91,7 @@ func (s *Scenario) publishService(service *corev1.Service) error {
 		return nil
 	}
 	for _, p := range s.pods {
-		// One without ports is not played: its program is none that the rig has.
+		// A pod without ports serves nothing: the rig has no program for its image.
 		if p.Namespace == service.Namespace && selects(service, p.Labels) && len(p.ports) > 0 {
 			if err := add(p.Name, p.IP, p.ports, p.getState()); err != nil {
 				return err
