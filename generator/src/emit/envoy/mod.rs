@@ -1,7 +1,7 @@
 //! `--target envoy`: the bootstrap of one local Envoy that does what the gateways would do, to try policies with.
 //!
-//! Not for production: what Istio does besides (TLS, filters, telemetry) is not there, and an input that needs it is
-//! refused.
+//! It routes as the gateways of the newest Istio do (`served`, `routes`), and says what of the input it cannot serve. Not for
+//! production: policies of Istio and Kubernetes other than routes, telemetry and scaling are not there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
