@@ -44,7 +44,7 @@ pub enum Command {
 /// `mooring generate`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, GatewayClass, HTTPRoute, GRPCRoute, Service, EndpointSlice, \
+Reads BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, GatewayClass, ListenerSet, HTTPRoute, GRPCRoute, Service, EndpointSlice, \
 Namespace, ReferenceGrant, Pod, Deployment, DaemonSet and StatefulSet, and of Istio VirtualService, DestinationRule, ServiceEntry and Gateway; other kinds are \
 skipped, and so is what Mooring has generated.
 

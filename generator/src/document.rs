@@ -18,7 +18,7 @@ use crate::{
     wire::{
         Any, Field, Metadata, Object,
         canary::CanaryPolicySpec,
-        gateway::{GatewayClassSpec, GatewaySpec, GatewayStatus},
+        gateway::{GatewayClassSpec, GatewaySpec, GatewayStatus, ListenerSetSpec},
         grant::ReferenceGrantSpec,
         grpc::GrpcRouteSpec,
         istio::{DestinationRuleSpec, IstioGatewaySpec, ServiceEntrySpec},
@@ -124,6 +124,10 @@ pub enum Parsed {
     Namespace(Namespace),
     /// An `EndpointSlice`.
     EndpointSlice(EndpointSlice),
+    /// A `ListenerSet`.
+    ListenerSet(Object<ListenerSetSpec>),
+    /// An `XListenerSet`.
+    XListenerSet(Object<ListenerSetSpec>),
     /// A `ReferenceGrant`.
     ReferenceGrant(Object<ReferenceGrantSpec>),
     /// A `GatewayClass`.
@@ -151,6 +155,8 @@ impl Parsed {
             Self::Pod(_) => Kind::Pod,
             Self::Namespace(_) => Kind::Namespace,
             Self::EndpointSlice(_) => Kind::EndpointSlice,
+            Self::ListenerSet(_) => Kind::ListenerSet,
+            Self::XListenerSet(_) => Kind::XListenerSet,
             Self::ReferenceGrant(_) => Kind::ReferenceGrant,
             Self::GatewayClass(_) => Kind::GatewayClass,
             Self::PodController(kind, _) => *kind,
@@ -178,6 +184,7 @@ impl Parsed {
             Self::Pod(object) => &object.metadata,
             Self::Namespace(object) => &object.metadata,
             Self::EndpointSlice(object) => &object.metadata,
+            Self::ListenerSet(object) | Self::XListenerSet(object) => &object.metadata,
             Self::ReferenceGrant(object) => &object.metadata,
             Self::GatewayClass(object) => &object.metadata,
             Self::PodController(_, controller) => &controller.metadata,
@@ -500,6 +507,8 @@ impl Kind {
             Self::Pod => Parsed::Pod(Pod::deserialize(deserializer)?),
             Self::Namespace => Parsed::Namespace(Namespace::deserialize(deserializer)?),
             Self::EndpointSlice => Parsed::EndpointSlice(EndpointSlice::deserialize(deserializer)?),
+            Self::ListenerSet => Parsed::ListenerSet(Object::deserialize(deserializer)?),
+            Self::XListenerSet => Parsed::XListenerSet(Object::deserialize(deserializer)?),
             Self::ReferenceGrant => Parsed::ReferenceGrant(Object::deserialize(deserializer)?),
             Self::GatewayClass => Parsed::GatewayClass(Object::deserialize(deserializer)?),
             Self::Deployment | Self::DaemonSet | Self::StatefulSet => {

@@ -15,7 +15,7 @@ use crate::{
     wire::{
         Field, Metadata, Object, Pairs, RULE_ANNOTATION,
         canary::CanaryPolicySpec,
-        gateway::{GatewayClassSpec, GatewaySpec},
+        gateway::{GatewayClassSpec, GatewaySpec, ListenerSetSpec},
         grant::ReferenceGrantSpec,
         istio::DestinationRuleSpec,
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
@@ -267,7 +267,7 @@ impl<T> Items<T> {
 }
 
 /// The kinds of objects of which it matters that one may be there and cannot be read.
-const MARKED: [Kind; 9] = [
+const MARKED: [Kind; 11] = [
     Kind::Gateway,
     Kind::HttpRoute,
     Kind::GrpcRoute,
@@ -276,6 +276,8 @@ const MARKED: [Kind; 9] = [
     Kind::DestinationRule,
     Kind::Service,
     Kind::Namespace,
+    Kind::ListenerSet,
+    Kind::XListenerSet,
     Kind::ReferenceGrant,
 ];
 
@@ -347,6 +349,10 @@ pub struct Inventory {
     pub pod_templates: Vec<(String, Pairs)>,
     /// The namespaces, which are in none themselves: that of their ids is empty.
     pub namespaces: Items<Namespace>,
+    /// Listeners beside those of their Gateways.
+    pub listener_sets: Items<ListenerSetSpec>,
+    /// The same in Gateway API 1.3 and 1.4.
+    pub x_listener_sets: Items<ListenerSetSpec>,
     /// The permissions to refer to other namespaces.
     pub reference_grants: Items<ReferenceGrantSpec>,
 }
@@ -438,6 +444,15 @@ impl Inventory {
             }),
         });
         rules.flatten().collect()
+    }
+
+    /// The listener sets of a kind.
+    #[must_use]
+    pub fn listener_sets_of(&self, kind: Kind) -> &Items<ListenerSetSpec> {
+        match kind {
+            Kind::XListenerSet => &self.x_listener_sets,
+            _ => &self.listener_sets,
+        }
     }
 
     /// The host of a service entry.
@@ -533,6 +548,8 @@ impl Inventory {
                 let item = Item::new(origin, slice.metadata.clone(), slice);
                 self.endpoint_slices.insert(Kind::EndpointSlice, item)
             }
+            Parsed::ListenerSet(object) => self.listener_sets.insert(Kind::ListenerSet, item(origin, object)),
+            Parsed::XListenerSet(object) => self.x_listener_sets.insert(Kind::XListenerSet, item(origin, object)),
             Parsed::ReferenceGrant(object) => self.reference_grants.insert(Kind::ReferenceGrant, item(origin, object)),
         }
     }
@@ -620,6 +637,8 @@ impl Inventory {
             ),
             Kind::Service => (&mut self.services.broken, &mut self.services.any_unknown),
             Kind::Namespace => (&mut self.namespaces.broken, &mut self.namespaces.any_unknown),
+            Kind::ListenerSet => (&mut self.listener_sets.broken, &mut self.listener_sets.any_unknown),
+            Kind::XListenerSet => (&mut self.x_listener_sets.broken, &mut self.x_listener_sets.any_unknown),
             Kind::ReferenceGrant => (
                 &mut self.reference_grants.broken,
                 &mut self.reference_grants.any_unknown,

@@ -37,6 +37,10 @@ pub enum Kind {
     CanaryPolicy,
     /// `Gateway` of Gateway API.
     Gateway,
+    /// `ListenerSet`.
+    ListenerSet,
+    /// `XListenerSet`.
+    XListenerSet,
     /// `HTTPRoute`.
     HttpRoute,
     /// `GRPCRoute`.
@@ -74,7 +78,7 @@ type Row = (Kind, &'static str, &'static str, &'static [&'static str]);
 
 const ISTIO_VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha3"];
 
-const KINDS: [Row; 19] = [
+const KINDS: [Row; 21] = [
     (Kind::BackendLbPolicy, "BackendLBPolicy", GATEWAY_API, &["v1alpha2"]),
     (
         Kind::XBackendTrafficPolicy,
@@ -84,6 +88,8 @@ const KINDS: [Row; 19] = [
     ),
     (Kind::CanaryPolicy, "CanaryPolicy", MOORING, &["v1alpha1"]),
     (Kind::Gateway, "Gateway", GATEWAY_API, &["v1", "v1beta1"]),
+    (Kind::ListenerSet, "ListenerSet", GATEWAY_API, &["v1"]),
+    (Kind::XListenerSet, "XListenerSet", GATEWAY_API_X, &["v1alpha1"]),
     (Kind::HttpRoute, "HTTPRoute", GATEWAY_API, &["v1", "v1beta1"]),
     (Kind::GrpcRoute, "GRPCRoute", GATEWAY_API, &["v1", "v1alpha2"]),
     (

@@ -216,6 +216,8 @@ pub fn warn_elsewhere(inventory: &Inventory, report: &mut Report) {
         }
     }
     warn(Kind::Gateway, &inventory.gateways, report);
+    warn(Kind::ListenerSet, &inventory.listener_sets, report);
+    warn(Kind::XListenerSet, &inventory.x_listener_sets, report);
     warn(Kind::Service, &inventory.services, report);
     warn(Kind::EndpointSlice, &inventory.endpoint_slices, report);
     warn(Kind::ReferenceGrant, &inventory.reference_grants, report);

@@ -13,10 +13,14 @@ use mooring_policy::{
 use super::{Rule, Session, VirtualHost, Workload, listeners, session_matches};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    document::Origin,
     inventory::{Id, Item},
     kind::Kind,
     visibility,
-    wire::{NAME_PREFIX, gateway::GatewaySpec},
+    wire::{
+        Field, NAME_PREFIX,
+        gateway::{GatewaySpec, Listener, ListenerSetSpec},
+    },
 };
 
 /// From how many routes on it takes longer to look for the route of a request once more than to avoid it.
@@ -31,6 +35,8 @@ pub struct Gateway<'a> {
     pub others: Vec<&'a Item<GatewaySpec>>,
     /// The pods, if they are found by other labels than the one with the name of the Gateway.
     pub workload: Option<Workload>,
+    /// The listener sets that it allows, each with those of its listeners that count.
+    pub sets: Vec<(&'a Item<ListenerSetSpec>, Vec<&'a Field<Listener>>)>,
     /// The rules on it, in the order of the routes' ids and of the rules.
     pub rules: Vec<Placed<'a>>,
 }
@@ -173,6 +179,12 @@ impl<'a> Gateway<'a> {
     pub fn namespace(&self) -> &str {
         let workload = self.workload.as_ref();
         workload.map_or(&self.item.id.namespace, |workload| &workload.namespace)
+    }
+
+    /// The listeners of its listener sets, each with the document in which it stands.
+    pub fn set_listeners(&self) -> impl Iterator<Item = (Origin, &Listener)> {
+        let sets = self.sets.iter();
+        sets.flat_map(|(set, listeners)| listeners.iter().map(|listener| (set.origin, &listener.value)))
     }
 
     /// All its objects.

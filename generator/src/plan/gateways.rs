@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Gateway, Placed, Rule, Workload, classes, listeners::Placements, pods::Pods, reach::Reach};
+use super::{Gateway, Placed, Rule, Workload, classes, listener_sets, listeners::Placements, pods::Pods, reach::Reach};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Found, Id, Instead, Inventory, Item},
@@ -56,6 +56,11 @@ impl<'a> Gateways<'a> {
                 gateways.insert(item, pods);
             }
         }
+        for gateway in &mut gateways.all {
+            let sets = gateway.items().filter(|item| item.spec.allowed_listeners.is_some());
+            let sets = sets.flat_map(|item| listener_sets::of_gateway(item, inventory));
+            gateway.sets = sets.map(|attached| (attached.set, attached.listeners)).collect();
+        }
         gateways
     }
 
@@ -75,6 +80,7 @@ impl<'a> Gateways<'a> {
                 item,
                 others: Vec::new(),
                 workload,
+                sets: Vec::new(),
                 rules: Vec::new(),
             }),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::namespaces as selection;
+use super::{listener_sets, namespaces as selection};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dns,
@@ -10,6 +10,7 @@ use crate::{
     inventory::{Found, Id, Inventory, Item},
     kind::{GATEWAY_API, Kind},
     left_out::What,
+    source::Place,
     wire::{
         Field,
         gateway::{AllowedRoutes, FromNamespaces, GatewaySpec, Listener},
@@ -54,19 +55,19 @@ pub fn place(route: &Item<HttpRouteSpec>, inventory: &Inventory, report: &mut Re
     }
     let mut placements = Placements::new();
     for parent in &route.spec.parent_refs {
-        let Some(gateway) = find(route, parent, inventory, report) else {
+        let Some(owner) = Owner::find(route, parent, inventory, report) else {
             continue;
         };
-        match virtual_hosts(route, &parent.value, gateway, inventory, report) {
-            Ok(hosts) if hosts.is_empty() => report.miss(Kind::Gateway, &gateway.id),
-            Ok(hosts) => placements.entry(gateway.id.clone()).or_default().extend(hosts),
+        match virtual_hosts(route, &parent.value, &owner, inventory, report) {
+            Ok(hosts) if hosts.is_empty() => report.miss(Kind::Gateway, owner.gateway),
+            Ok(hosts) => placements.entry(owner.gateway.clone()).or_default().extend(hosts),
             Err(reason) => {
-                let message = format!("Gateway {} does not take {}: {reason}", gateway.id, route.title());
+                let message = format!("{} {} does not take {}: {reason}", owner.kind, owner.id, route.title());
                 let place = route.place_of(&parent.value.name);
                 report.add(
                     Diagnostic::error(Code::NoMatchingParent, message)
                         .at(place)
-                        .with(gateway.place(), "the Gateway"),
+                        .with(owner.place, format!("the {}", owner.kind)),
                 );
             }
         }
@@ -80,6 +81,53 @@ pub fn gateway(parent: &ParentRef, namespace: &str) -> Option<Id> {
     let kind = parent.kind.as_ref().map_or("Gateway", |kind| &kind.value);
     let own = parent.namespace.as_ref().map(|namespace| namespace.value.as_str());
     ((group, kind) == (GATEWAY_API, "Gateway")).then(|| Id::new(own.unwrap_or(namespace), &parent.name.value))
+}
+
+/// What has the listeners that a route may be on: a Gateway, or a listener set of one.
+struct Owner<'a> {
+    kind: Kind,
+    id: &'a Id,
+    origin: Origin,
+    place: Place,
+    /// The Gateway on which the listeners are.
+    gateway: &'a Id,
+    listeners: Vec<&'a Listener>,
+}
+
+impl<'a> Owner<'a> {
+    fn of_gateway(gateway: &'a Item<GatewaySpec>) -> Self {
+        Self {
+            kind: Kind::Gateway,
+            id: &gateway.id,
+            origin: gateway.origin,
+            place: gateway.place(),
+            gateway: &gateway.id,
+            listeners: gateway.spec.listeners.iter().map(|listener| &listener.value).collect(),
+        }
+    }
+
+    /// The one that a route names. References that lead nowhere are reported.
+    fn find(
+        route: &Item<HttpRouteSpec>,
+        parent: &Field<ParentRef>,
+        inventory: &'a Inventory,
+        report: &mut Report,
+    ) -> Option<Self> {
+        let Some(named) = listener_sets::named(&parent.value, &route.id.namespace) else {
+            return find(route, parent, inventory, report).map(Self::of_gateway);
+        };
+        let attached = listener_sets::find(route, parent, named, inventory, report)?;
+        let set = attached.set;
+        let listeners = attached.listeners.into_iter().map(|listener| &listener.value);
+        Some(Self {
+            kind: attached.kind,
+            id: &set.id,
+            origin: set.origin,
+            place: set.place(),
+            gateway: &attached.gateway.id,
+            listeners: listeners.collect(),
+        })
+    }
 }
 
 fn find<'a>(
@@ -113,16 +161,20 @@ fn find<'a>(
     }
 }
 
-/// The virtual hosts that a route gets on a gateway, or why it gets none.
+/// The virtual hosts that a route gets on these listeners, or why it gets none.
 fn virtual_hosts(
     route: &Item<HttpRouteSpec>,
     parent: &ParentRef,
-    gateway: &Item<GatewaySpec>,
+    owner: &Owner,
     inventory: &Inventory,
     report: &mut Report,
 ) -> Result<BTreeSet<VirtualHost>, &'static str> {
-    let listeners = gateway.spec.listeners.iter().map(|listener| &listener.value);
-    let named: Vec<&Listener> = listeners.filter(|listener| names(parent, listener)).collect();
+    let named: Vec<&Listener> = owner
+        .listeners
+        .iter()
+        .copied()
+        .filter(|listener| names(parent, listener))
+        .collect();
     if named.is_empty() {
         return Err("it has no listener of this sectionName or port");
     }
@@ -138,7 +190,7 @@ fn virtual_hosts(
     }
     let allowing: Vec<&Listener> = http
         .into_iter()
-        .filter(|listener| allows(listener, route, gateway, inventory, report))
+        .filter(|listener| allows(listener, route, owner, inventory, report))
         .collect();
     if allowing.is_empty() {
         return Err("the allowedRoutes of its listeners exclude it");
@@ -153,7 +205,7 @@ fn virtual_hosts(
     }
     let own = common
         .into_iter()
-        .filter(|(listener, hostname)| !is_of_another(hostname, listener, gateway));
+        .filter(|(listener, hostname)| !is_of_another(hostname, listener, owner));
     let hosts: BTreeSet<VirtualHost> = own
         .map(|(listener, hostname)| VirtualHost {
             port: listener.port.value.get(),
@@ -184,15 +236,22 @@ pub fn is_on(
     let mut parents = route.spec.parent_refs.iter().map(|parent| &parent.value);
     parents.any(|parent| {
         self::gateway(parent, &route.id.namespace).is_some_and(|id| id == gateway.id) && names(parent, listener)
-    }) && allows(listener, route, gateway, inventory, &mut Report::default())
-        && !common_hostnames(listener, route).is_empty()
+    }) && allows(
+        listener,
+        route,
+        &Owner::of_gateway(gateway),
+        inventory,
+        &mut Report::default(),
+    ) && !common_hostnames(listener, route).is_empty()
 }
 
 /// Whether a more specific listener takes the requests for a host name (Gateway API: listener isolation; istiod:
 /// `hostnameAllowedByIsolation`).
-fn is_of_another(hostname: &str, listener: &Listener, gateway: &Item<GatewaySpec>) -> bool {
-    let others = gateway.spec.listeners.iter().map(|other| &other.value);
-    let mut others = others.filter(|other| other.port.value == listener.port.value && other.speaks_http());
+fn is_of_another(hostname: &str, listener: &Listener, owner: &Owner) -> bool {
+    let mut others = owner
+        .listeners
+        .iter()
+        .filter(|other| other.port.value == listener.port.value && other.speaks_http());
     let own = listener.host();
     others.any(|other| other.host() != own && covers(own, other.host()) && covers(other.host(), hostname))
 }
@@ -200,11 +259,11 @@ fn is_of_another(hostname: &str, listener: &Listener, gateway: &Item<GatewaySpec
 fn allows(
     listener: &Listener,
     route: &Item<HttpRouteSpec>,
-    gateway: &Item<GatewaySpec>,
+    owner: &Owner,
     inventory: &Inventory,
     report: &mut Report,
 ) -> bool {
-    let same = route.id.namespace == gateway.id.namespace;
+    let same = route.id.namespace == owner.id.namespace;
     let Some(AllowedRoutes { namespaces, kinds }) = &listener.allowed_routes else {
         return same;
     };
@@ -234,7 +293,7 @@ fn allows(
                     "whether this listener takes routes from the namespace `{namespace}` cannot be told, since the selector \
                      needs the labels of the Namespace, which is not in the input: it is taken for selected"
                 );
-                let place = from.map_or(gateway.place(), |from| gateway.place_of(from));
+                let place = from.map_or(owner.place, |from| owner.origin.place(from));
                 let warning = Diagnostic::warning(Code::NoMatchingParent, message).at(place);
                 report.add(warning.help("add the Namespace to the input, with its labels"));
             }

@@ -26,6 +26,7 @@ mod destinations;
 mod draft;
 mod gateway;
 mod gateways;
+mod listener_sets;
 mod listeners;
 mod matches;
 mod mirrors;
@@ -115,7 +116,7 @@ impl<'a> Plan<'a> {
             let concerns_us = rules.iter().any(|(rule, _)| rule.concerns_us());
             let placed = found.report(route, concerns_us, on_gateway, report);
             if concerns_us {
-                needed.extend(whole::needs(route, rules.iter().map(|(rule, _)| rule)));
+                needed.extend(whole::needs(route, rules.iter().map(|(rule, _)| rule), inventory));
             }
             needs_domain |= concerns_us && kind == Kind::IstioGateway;
             whole::report_delegates(route, concerns_us, inventory, report);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Backend, Gateways, Rule, classic, destinations,
+    Backend, Gateways, Rule, classic, destinations, listener_sets,
     listeners::{self, Placements},
 };
 use crate::{
@@ -81,10 +81,22 @@ pub fn report_delegates(route: &Item<HttpRouteSpec>, concerns_us: bool, inventor
 }
 
 /// What a route with sessions or canaries needs.
-pub fn needs<'r>(route: &Item<HttpRouteSpec>, rules: impl Iterator<Item = &'r Rule<'r>>) -> Vec<(Kind, Id)> {
+pub fn needs<'r>(
+    route: &Item<HttpRouteSpec>,
+    rules: impl Iterator<Item = &'r Rule<'r>>,
+    inventory: &Inventory,
+) -> Vec<(Kind, Id)> {
     let namespace = &route.id.namespace;
     let parents = route.spec.parent_refs.iter();
     let parents = parents.filter_map(|parent| listeners::gateway(&parent.value, namespace));
+    let sets = route.spec.parent_refs.iter();
+    let sets: Vec<(Kind, Id)> = sets
+        .filter_map(|parent| listener_sets::named(&parent.value, namespace))
+        .collect();
+    let of_sets = sets
+        .iter()
+        .filter_map(|(kind, id)| inventory.listener_sets_of(*kind).get(id));
+    let of_sets: Vec<Id> = of_sets.filter_map(listener_sets::gateway).collect();
     let classic = route.spec.gateways.iter();
     let classic = classic.filter_map(|name| istio_gateway(&name.value, namespace));
     let rules: Vec<&Rule> = rules.filter(|rule| rule.concerns_us()).collect();
@@ -94,7 +106,8 @@ pub fn needs<'r>(route: &Item<HttpRouteSpec>, rules: impl Iterator<Item = &'r Ru
         .filter_map(Backend::service_id);
     let mut needs = vec![(route.spec.kind, route.id.clone())];
     needs.extend(rules.iter().map(|rule| (route.spec.kind, rule.written.id.clone())));
-    needs.extend(parents.map(|id| (Kind::Gateway, id)));
+    needs.extend(parents.chain(of_sets).map(|id| (Kind::Gateway, id)));
+    needs.extend(sets);
     needs.extend(classic.map(|id| (Kind::IstioGateway, id)));
     needs.extend(services.map(|id| (Kind::Service, id.clone())));
     needs

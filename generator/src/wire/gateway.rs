@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de};
 
 use crate::kind::Kind;
 
@@ -24,9 +24,8 @@ pub struct GatewaySpec {
     /// `infrastructure`: how the gateway is deployed, not what it does.
     #[serde(rename = "infrastructure")]
     _infrastructure: Option<Any>,
-    /// `allowedListeners` (1.3 and later).
-    #[serde(rename = "allowedListeners")]
-    _allowed_listeners: Option<Any>,
+    /// `allowedListeners` (1.3 and later). None: no listener sets.
+    pub allowed_listeners: Option<AllowedListeners>,
     /// `backendTLS` (1.1 to 1.3).
     #[serde(rename = "backendTLS")]
     pub backend_tls: OptionalField<Any>,
@@ -87,7 +86,7 @@ impl GatewaySpec {
             listeners,
             addresses: Vec::new(),
             _infrastructure: None,
-            _allowed_listeners: None,
+            allowed_listeners: None,
             backend_tls: None,
             tls: None,
             _default_scope: None,
@@ -244,6 +243,86 @@ pub struct CertificateRef {
     pub name: String,
     /// `namespace`. None: that of the gateway.
     pub namespace: Option<String>,
+}
+
+/// `allowedListeners`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AllowedListeners {
+    /// `namespaces`. None: none.
+    pub namespaces: Option<RouteNamespaces>,
+}
+
+/// `spec` of a `ListenerSet` (v1, 1.5 and later) or an `XListenerSet` (v1alpha1, 1.3 and later).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListenerSetSpec {
+    /// `parentRef`: the Gateway.
+    pub parent_ref: SetParent,
+    /// `listeners`.
+    #[serde(default, deserialize_with = "entries")]
+    pub listeners: Vec<Field<Listener>>,
+}
+
+/// The Gateway of a `ListenerSet`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetParent {
+    /// `group`. None: Gateway API's own.
+    pub group: OptionalField<String>,
+    /// `kind`. None: `Gateway`.
+    pub kind: OptionalField<String>,
+    /// `namespace`. None: that of the `ListenerSet`.
+    pub namespace: OptionalField<String>,
+    /// `name`.
+    pub name: Field<String>,
+}
+
+/// A listener that may have no port: then it is that of the protocol (istiod: `ListenerEntryPortNumber`).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ListenerEntry {
+    name: Field<String>,
+    hostname: OptionalField<String>,
+    port: OptionalField<u16>,
+    protocol: Field<String>,
+    tls: OptionalField<ListenerTls>,
+    allowed_routes: Option<AllowedRoutes>,
+    #[serde(rename = "filters")]
+    _filters: Option<Any>,
+}
+
+fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Field<Listener>>, D::Error> {
+    let entries: Vec<Field<ListenerEntry>> = list(deserializer)?;
+    let listeners = entries.into_iter().map(|entry| {
+        let at = entry.at;
+        let listener = entry
+            .value
+            .into_listener()
+            .ok_or_else(|| de::Error::custom("a listener with another protocol than HTTP or HTTPS needs a `port`"))?;
+        Ok(Field { value: listener, at })
+    });
+    listeners.collect()
+}
+
+impl ListenerEntry {
+    fn into_listener(self) -> Option<Listener> {
+        let written = self.port.filter(|port| port.value != 0);
+        let of_protocol = match self.protocol.value.as_str() {
+            "HTTP" => Some(self.protocol.put(80)),
+            "HTTPS" => Some(self.protocol.put(443)),
+            _ => None,
+        };
+        let port = written.or(of_protocol)?;
+        Some(Listener {
+            name: self.name,
+            hostname: self.hostname,
+            port: port.put(Port::new(port.value)?),
+            protocol: self.protocol,
+            tls: self.tls,
+            allowed_routes: self.allowed_routes,
+        })
+    }
 }
 
 /// `allowedRoutes`.

@@ -15,5 +15,6 @@ mod external_names;
 mod gateways_of_matches;
 mod groups;
 mod hosts;
+mod listener_sets;
 mod route_names;
 mod servers;

@@ -13,6 +13,15 @@ pub fn check(plan: &Plan, report: &mut Report) {
     for item in plan.gateways.iter().flat_map(Gateway::items) {
         check_gateway(item, report);
     }
+    let of_sets = plan.gateways.iter().flat_map(Gateway::set_listeners);
+    for (origin, listener) in of_sets.filter(|(_, listener)| !serves_of_set(listener)) {
+        let what = format!(
+            "a listener of a listener set with the protocol {}",
+            listener.protocol.value
+        );
+        let note = note(&what, origin.place(&listener.protocol));
+        report.add(note.help("of listener sets, a local Envoy serves listeners with the protocol HTTP"));
+    }
 }
 
 /// Whether this target serves a listener of a Gateway.
@@ -24,6 +33,11 @@ pub fn serves(item: &Item<GatewaySpec>, listener: &Listener) -> bool {
 fn demands_certificates(item: &Item<GatewaySpec>, listener: &Listener) -> bool {
     let tls = item.spec.tls.as_ref().filter(|_| listener.protocol.value == "HTTPS");
     tls.is_some_and(|tls| tls.value.demands_certificates(listener.port.value))
+}
+
+/// Whether it serves a listener of a listener set.
+pub fn serves_of_set(listener: &Listener) -> bool {
+    listener.protocol.value == "HTTP"
 }
 
 fn check_gateway(item: &Item<GatewaySpec>, report: &mut Report) {

@@ -137,6 +137,15 @@ fn entries(gateway: &Gateway, port: u16, store: Store, report: &mut Report) -> V
             }
         }
     }
+    let of_sets = gateway.set_listeners().map(|(_, listener)| listener);
+    for listener in of_sets.filter(|listener| listener.port.value.get() == port && limits::serves_of_set(listener)) {
+        entries.entry(listener.host().to_owned()).or_insert_with(|| Entry {
+            hostname: listener.host().to_ascii_lowercase(),
+            tls: false,
+            https_redirect: false,
+            certificate: None,
+        });
+    }
     entries.into_values().collect()
 }
 

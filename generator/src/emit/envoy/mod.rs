@@ -170,6 +170,11 @@ fn ports(gateway: &Gateway) -> BTreeMap<u16, Place> {
             ports.entry(port.value.get()).or_insert_with(|| item.place_of(port));
         }
     }
+    let of_sets = gateway.set_listeners();
+    for (origin, listener) in of_sets.filter(|(_, listener)| limits::serves_of_set(listener)) {
+        let port = &listener.port;
+        ports.entry(port.value.get()).or_insert_with(|| origin.place(port));
+    }
     ports
 }
 

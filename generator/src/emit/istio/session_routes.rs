@@ -14,7 +14,7 @@ use crate::{
     document::RawObjects,
     emit::origin,
     inventory::Id,
-    kind::{GATEWAY_API, Kind},
+    kind::{GATEWAY_API, GATEWAY_API_X, Kind},
     plan::{Gateway, Rule},
     wire::RULE_ANNOTATION,
 };
@@ -24,7 +24,7 @@ const REVISION_LABEL: &str = "istio.io/rev";
 
 /// The session routes of all rules on these gateways, each once, and with those parents only that can set and take out the header.
 pub fn objects(gateways: &[&Gateway], raw: &RawObjects, version: IstioVersion) -> Vec<Output> {
-    let mut parents: BTreeMap<&str, BTreeSet<&Id>> = BTreeMap::new();
+    let mut parents: BTreeMap<&str, BTreeSet<Parent>> = BTreeMap::new();
     let mut rules: Vec<&Rule> = Vec::new();
     for gateway in gateways {
         let placed = gateway.managed_rules().map(|placed| placed.rule.as_ref());
@@ -33,7 +33,8 @@ pub fn objects(gateways: &[&Gateway], raw: &RawObjects, version: IstioVersion) -
             if ids.is_empty() {
                 rules.push(rule);
             }
-            ids.extend(gateway.items().map(|item| &item.id));
+            ids.extend(gateway.items().map(|item| Parent::Gateway(item.id.clone())));
+            ids.extend(gateway.sets.iter().map(|(set, _)| Parent::ListenerSet(set.id.clone())));
         }
     }
     let none = BTreeSet::new();
@@ -46,7 +47,7 @@ pub fn objects(gateways: &[&Gateway], raw: &RawObjects, version: IstioVersion) -
 }
 
 /// The objects of one rule of a route: one, or as many as the limits of the API demand.
-fn of_rule(rule: &Rule, route: &Value, parents: &BTreeSet<&Id>, version: IstioVersion) -> Vec<Output> {
+fn of_rule(rule: &Rule, route: &Value, parents: &BTreeSet<Parent>, version: IstioVersion) -> Vec<Output> {
     let user = route
         .pointer(&format!("/spec/rules/{}", rule.index))
         .unwrap_or(&Value::Null);
@@ -64,7 +65,7 @@ fn of_rule(rule: &Rule, route: &Value, parents: &BTreeSet<&Id>, version: IstioVe
 fn object(
     rule: &Rule,
     route: &Value,
-    parents: &BTreeSet<&Id>,
+    parents: &BTreeSet<Parent>,
     (number, rules): (usize, &[Value]),
     version: IstioVersion,
 ) -> Output {
@@ -81,7 +82,7 @@ fn object(
     let mut spec = route.get("spec").cloned().unwrap_or_default();
     if let Some(spec) = spec.as_object_mut() {
         if let Some(all) = spec.get_mut("parentRefs").and_then(Value::as_array_mut) {
-            all.retain(|parent| gateway(parent, namespace).is_some_and(|id| parents.contains(&id)));
+            all.retain(|parent| Parent::new(parent, namespace).is_some_and(|parent| parents.contains(&parent)));
         }
         spec.insert("rules".to_owned(), rules.into());
     }
@@ -100,17 +101,28 @@ fn object(
     Output::new(stem, object).under(origin::comment(&format_args!("Istio {version}"), [rule.id.as_str()]))
 }
 
-/// The Gateway that a parent is. None: it is something else.
-fn gateway(parent: &Value, namespace: &str) -> Option<Id> {
-    let field = |name: &str| parent.get(name).and_then(Value::as_str);
-    let is_gateway =
-        (field("kind").is_none_or(|kind| kind == "Gateway")) && field("group").is_none_or(|group| group == GATEWAY_API);
-    is_gateway.then(|| {
-        Id::new(
+/// A parent of a route that has listeners.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Parent {
+    Gateway(Id),
+    ListenerSet(Id),
+}
+
+impl Parent {
+    /// None: it is something else.
+    fn new(parent: &Value, namespace: &str) -> Option<Self> {
+        let field = |name: &str| parent.get(name).and_then(Value::as_str);
+        let id = Id::new(
             field("namespace").unwrap_or(namespace),
             field("name").unwrap_or_default(),
-        )
-    })
+        );
+        let group = field("group").unwrap_or(GATEWAY_API);
+        match (group, field("kind").unwrap_or("Gateway")) {
+            (GATEWAY_API, "Gateway") => Some(Self::Gateway(id)),
+            (GATEWAY_API, "ListenerSet") | (GATEWAY_API_X, "XListenerSet") => Some(Self::ListenerSet(id)),
+            _ => None,
+        }
+    }
 }
 
 /// The user's rule, for requests with this key and to one of its backends.
