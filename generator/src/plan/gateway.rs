@@ -174,6 +174,14 @@ impl<'a> Gateway<'a> {
         }
     }
 
+    /// Its pods.
+    #[must_use]
+    pub fn pods(&self) -> Workload {
+        self.workload
+            .clone()
+            .unwrap_or_else(|| Workload::of_gateway(&self.item.id))
+    }
+
     /// The namespace of its pods.
     #[must_use]
     pub fn namespace(&self) -> &str {

@@ -26,6 +26,7 @@ mod destinations;
 mod draft;
 mod gateway;
 mod gateways;
+mod hashes;
 mod listener_sets;
 mod listeners;
 mod matches;
@@ -159,6 +160,7 @@ impl<'a> Plan<'a> {
         }
         backends::note_draining(placed.iter().copied(), report);
         names::note_unnamed(&placed, report);
+        hashes::note(&gateways, inventory, report);
         whole::judge_unread(inventory, attachments, &needed, report);
         Self {
             gateways,

@@ -36,6 +36,15 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// The pods that istiod deploys for a Gateway.
+    #[must_use]
+    pub fn of_gateway(id: &Id) -> Self {
+        Self {
+            namespace: id.namespace.clone(),
+            labels: BTreeMap::from([(GATEWAY_LABEL.to_owned(), id.name.clone())]),
+        }
+    }
+
     /// Whether the pods have these labels. None: they may have them, and none of the pods is in the input.
     #[must_use]
     pub fn has_labels(&self, wanted: &Pairs, inventory: &Inventory) -> Option<bool> {

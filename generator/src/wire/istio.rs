@@ -7,7 +7,7 @@
 use serde::Deserialize;
 
 use super::{
-    Field, OptionalField, Pairs, Port,
+    Any, Field, OptionalField, Pairs, Port,
     gateway::{CertificateRef, GatewaySpec, Listener, ListenerTls},
     list, nullable,
     service::{ServicePort, ServiceSpec},
@@ -125,6 +125,55 @@ pub struct DestinationRuleSpec {
     pub export_to: Vec<Field<String>>,
     /// `workloadSelector`: the pods for which it counts. None: all.
     pub workload_selector: Option<WorkloadSelector>,
+    /// `trafficPolicy`.
+    pub traffic_policy: Option<TrafficPolicy>,
+}
+
+impl DestinationRuleSpec {
+    /// Where it says that a subset, or the host as a whole, is balanced by consistent hashing.
+    #[must_use]
+    pub fn consistent_hash(&self, subset: Option<&str>) -> Option<&Field<Any>> {
+        let subsets = self
+            .subsets
+            .iter()
+            .filter(|one| Some(one.name.value.as_str()) == subset);
+        let of_subset = subsets.filter_map(|subset| subset.traffic_policy.as_ref());
+        of_subset
+            .chain(&self.traffic_policy)
+            .find_map(TrafficPolicy::consistent_hash)
+    }
+}
+
+/// How traffic is balanced; of that, only what is looked at.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrafficPolicy {
+    load_balancer: Option<LoadBalancer>,
+    #[serde(default, deserialize_with = "list")]
+    port_level_settings: Vec<PortTrafficPolicy>,
+}
+
+impl TrafficPolicy {
+    fn consistent_hash(&self) -> Option<&Field<Any>> {
+        let of_ports = self
+            .port_level_settings
+            .iter()
+            .filter_map(|port| port.load_balancer.as_ref());
+        let mut balancers = of_ports.chain(&self.load_balancer);
+        balancers.find_map(|balancer| balancer.consistent_hash.as_ref())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PortTrafficPolicy {
+    load_balancer: Option<LoadBalancer>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LoadBalancer {
+    consistent_hash: OptionalField<Any>,
 }
 
 /// A selector of pods.
@@ -145,6 +194,8 @@ pub struct Subset {
     /// `labels`. Empty: all pods of the host.
     #[serde(default, deserialize_with = "nullable")]
     pub labels: Pairs,
+    /// `trafficPolicy`, which counts before that of the whole host.
+    pub traffic_policy: Option<TrafficPolicy>,
 }
 
 /// `spec` of a `ServiceEntry`.

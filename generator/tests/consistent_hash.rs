@@ -1,0 +1,84 @@
+//! A `DestinationRule` with `consistentHash` beside sessions.
+
+mod common;
+
+use common::{Generated, SHOP, mooring, said, without_policy};
+use snapbox::{IntoData as _, str};
+
+/// A shop whose Service is balanced by this `trafficPolicy`.
+fn balanced(policy: &str) -> String {
+    format!("{SHOP}---\n{}", rule(policy))
+}
+
+fn rule(policy: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: web}}\nspec:\n  host: \
+         web.default.svc.cluster.local\n  trafficPolicy: {policy}\n"
+    )
+}
+
+const HASH: &str = "{loadBalancer: {consistentHash: {httpHeaderName: x-user}}}";
+
+fn is_told(run: &Generated) -> bool {
+    run.findings.iter().any(|finding| finding.contains("consistentHash"))
+}
+
+#[test]
+fn the_session_wins_over_the_hash() {
+    let run = mooring()
+        .args(["generate", "-f", "-", "--wasm", common::WASM])
+        .stdin(balanced(HASH))
+        .assert()
+        .code(0);
+    snapbox::assert_data_eq!(
+        said(&run),
+        str![[r#"
+note[NoEffect]: the consistentHash of the DestinationRule default/web chooses the pod of a new session only: a live session stays on its pod, whatever the hash says
+  --> <stdin>:69:50
+   |
+69 |   trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}
+   |                                                  ^
+
+
+"#]].raw()
+    );
+}
+
+#[test]
+fn it_counts_where_the_hash_counts() {
+    for (policy, told) in [
+        (HASH, true),
+        (
+            "{portLevelSettings: [{port: {number: 80}, loadBalancer: {consistentHash: {useSourceIp: true}}}]}",
+            true,
+        ),
+        ("{loadBalancer: {simple: ROUND_ROBIN}}", false),
+        ("{connectionPool: {tcp: {maxConnections: 1}}}", false),
+        ("null", false),
+    ] {
+        assert_eq!(is_told(&Generated::istio(&balanced(policy))), told, "{policy}");
+    }
+    let of_another = balanced(HASH).replace("host: web.default", "host: api.default");
+    assert!(!is_told(&Generated::istio(&of_another)));
+    let private = balanced(HASH).replace("spec:\n  host", "spec:\n  exportTo: [other]\n  host");
+    assert!(!is_told(&Generated::istio(&private)));
+    let without_session = format!("{}---\n{}", without_policy(SHOP), rule(HASH));
+    assert!(!is_told(&Generated::istio(&without_session)));
+    // It does not hash.
+    assert!(!is_told(&Generated::envoy(&balanced(HASH))));
+}
+
+#[test]
+fn several_are_counted() {
+    let one = format!("{}---\n{}", SHOP, rule(HASH));
+    let other = one.replace("web", "api").replace("name: sticky", "name: sticky-api");
+    let (_, other) = other.split_once("---\n").unwrap();
+    let run = Generated::istio(&format!("{one}---\n{other}"));
+    let told = run.findings.iter().filter(|finding| finding.contains("consistentHash"));
+    let told: Vec<&String> = told.collect();
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].contains("DestinationRule default/api (this and 1 more)"),
+        "{told:?}"
+    );
+}
