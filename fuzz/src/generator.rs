@@ -6,7 +6,7 @@ use std::{
 };
 
 use mooring_generator::{
-    cli::Format,
+    cli::{Format, TargetName},
     diagnostic::{Diagnostic, Report},
     emit::{FailStrategy, Output, envoy, istio},
     generate::{Target, generate},
@@ -86,7 +86,7 @@ fn local_envoy() -> Target {
 /// What `mooring validate` tells.
 fn validate(sources: &Sources) -> Value {
     let mut report = Report::default();
-    let validation = validate::validate(sources, &Mesh::default(), &mut report);
+    let validation = validate::validate(sources, TargetName::Istio, &Mesh::default(), &mut report);
     assert!(!validate::text(&validation, &report, sources).is_empty());
     let json = validate::json(&validation, &report, sources);
     let told: Value = serde_json::from_str(&json).expect("it is JSON");

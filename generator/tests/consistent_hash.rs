@@ -32,7 +32,7 @@ fn the_session_wins_over_the_hash() {
         .code(0);
     snapbox::assert_data_eq!(
         said(&run),
-        str![[r#"
+        str![[r"
 note[NoEffect]: the consistentHash of the DestinationRule default/web chooses the pod of a new session only: a live session stays on its pod, whatever the hash says
   --> <stdin>:69:50
    |
@@ -40,7 +40,7 @@ note[NoEffect]: the consistentHash of the DestinationRule default/web chooses th
    |                                                  ^
 
 
-"#]].raw()
+"]].raw()
     );
 }
 
