@@ -15,7 +15,7 @@ warning[Unsupported]: the listener http of Gateway default/front is served witho
 10 |     protocol: HTTPS
    |               ^^^^^
    |
-   = help: add the Secret (kubernetes.io/tls) to the input
+   = help: name a Secret: in tls.certificateRefs, or for a Gateway of Istio's own in tls.credentialName
 
 
 "#]],
@@ -36,7 +36,7 @@ warning[Unsupported]: the listener http of Gateway default/front is served witho
 11 |     tls: {certificateRefs: [{name: shop-tls, namespace: certs}]}
    |                             ^
    |
-   = help: add the Secret (kubernetes.io/tls) to the input
+   = help: add the ReferenceGrant to the input, or use a Secret of the Gateway's namespace
 
 
 "#]],

@@ -55,6 +55,22 @@ enum NoCertificate {
     NotUsable(Id),
 }
 
+impl NoCertificate {
+    /// What to do about it.
+    fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Unnamed => {
+                Some("name a Secret: in tls.certificateRefs, or for a Gateway of Istio's own in tls.credentialName")
+            }
+            Self::NotThere(_) => Some("add the Secret (kubernetes.io/tls) to the input"),
+            Self::NotPermitted(_) => {
+                Some("add the ReferenceGrant to the input, or use a Secret of the Gateway's namespace")
+            }
+            Self::NotASecret(_) | Self::NotUsable(_) => None,
+        }
+    }
+}
+
 impl Certificate {
     /// The certificate of a listener. `namespace` is where its Secrets are unless they say otherwise. None: it has none, which is
     /// reported.
@@ -88,7 +104,7 @@ impl Certificate {
             |first| gateway.place_of(first),
         );
         let warning = Diagnostic::warning(Code::Unsupported, message).at(place);
-        report.add(warning.help("add the Secret (kubernetes.io/tls) to the input"));
+        report.add(problem.help().into_iter().fold(warning, Diagnostic::help));
         None
     }
 
