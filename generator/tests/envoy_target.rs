@@ -101,6 +101,17 @@ fn a_virtual_host_without_sessions_turns_nothing_on() {
 }
 
 #[test]
+fn a_rule_that_is_closed_keeps_its_live_sessions() {
+    let services = "---\napiVersion: v1\nkind: Service\nmetadata: {name: beta}\nspec: {ports: [{port: 80}]}\n";
+    let rules = "  - backendRefs: [{name: web, port: 80, weight: 0}, {name: beta, port: 80, weight: 0}]\n";
+    let routes = routes(&Generated::envoy(&format!("{}{services}", with_rules(rules))));
+    let clusters: Vec<_> = routes.iter().map(|route| route["route"]["cluster"].clone()).collect();
+    let of = |name: &str| json!(format!("outbound|80||{name}.default.svc.cluster.local"));
+    assert_eq!(clusters, [of("web"), of("beta"), Value::Null]);
+    assert_eq!(routes[2]["direct_response"]["status"], 500);
+}
+
+#[test]
 fn session_routes_stand_before_their_rule() {
     let services = "---\napiVersion: v1\nkind: Service\nmetadata: {name: beta}\nspec: {ports: [{port: 80}]}\n";
     let rules = "  - matches:\n    - path: {value: /a}\n    - path: {type: Exact, value: /b}\n      headers: [{name: x, value: \

@@ -16,5 +16,6 @@ mod gateways_of_matches;
 mod groups;
 mod hosts;
 mod listener_sets;
+mod ports;
 mod route_names;
 mod servers;

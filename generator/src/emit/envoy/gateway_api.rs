@@ -70,14 +70,6 @@ pub fn http_route<'a>(rule: &'a Rule) -> Result<Value, Unserved<'a>> {
             return Err(Unserved(filter));
         }
     }
-    if !fields.contains_key("redirect")
-        && wire
-            .backend_refs
-            .iter()
-            .all(|reference| reference_weight(reference) == 0)
-    {
-        set(&mut fields, "directResponse", Some(json!({ "status": 500 })));
-    }
     Ok(fields.into())
 }
 
