@@ -76,7 +76,7 @@ fn generate(flags: &Generate) -> anyhow::Result<ExitCode> {
         Some(directory) => {
             let written = output::write(&made.outputs, recipe.output, directory, made.prunes)?;
             if !recipe.input.quiet {
-                // Nobody may be listening; the files are written all the same.
+                // The files are written even if stderr is closed.
                 let _ = write!(io::stderr(), "{written}");
             }
             made.tell_of_kept(recipe, directory);
@@ -97,7 +97,7 @@ fn check(recipe: &Recipe, command: &str, directory: &Path) -> anyhow::Result<Exi
     if diff.is_empty() {
         return Ok(made.status());
     }
-    // Whoever does not read the differences to the end still wants to know that there are some.
+    // A reader that stops early still learns that there are differences.
     match print(&diff) {
         Err(error) if !is_broken_pipe(&error) => Err(error),
         _ => Ok(ExitCode::from(DIFFERENT)),
@@ -180,7 +180,7 @@ impl<'a> Run<'a> {
         }
         let mut stderr = io::stderr().lock();
         for diagnostic in report.sorted() {
-            // Whoever does not listen still gets the exit status.
+            // The exit status tells it even if stderr is closed.
             let _ = writeln!(stderr, "{}\n", diagnostic.render(&sources));
         }
         let complete = report.is_complete();

@@ -29,7 +29,7 @@ pub struct Earlier {
 }
 
 impl Earlier {
-    /// Every `WasmPlugin` of the texts that are no input. What cannot be read is none of ours.
+    /// Every `WasmPlugin` of the texts that are no input. A text that cannot be read has none.
     #[must_use]
     pub fn read(sources: &Sources) -> Vec<Self> {
         let texts = sources.earlier().filter(|(_, text, _)| text.contains(WASM_PLUGIN));

@@ -117,11 +117,11 @@ mod tests {
     #[test]
     fn patches_are_those_of_the_kustomizations_beside_them() {
         let mut sources = Sources::default();
-        let text = "patches:\n- path: a.yaml\n- patch: '- op: remove'\npatchesStrategicMerge:\n- ../shared/b.yaml\n- |\n  kind: Service\n\
+        let text = "patches:\n- path: a.yaml\n- patch: '- op: remove'\npatchesStrategicMerge:\n- ../base/b.yaml\n- |\n  kind: Service\n\
                     resources: [c.yaml]\nreplacements: [{path: d.yaml}]\n";
         sources.add("./deploy/prod/kustomization.yaml", text.to_owned());
         let patches = Patches::new(&sources);
-        for name in ["deploy/prod/a.yaml", "./deploy/shared/b.yaml", "deploy/prod/d.yaml"] {
+        for name in ["deploy/prod/a.yaml", "./deploy/base/b.yaml", "deploy/prod/d.yaml"] {
             assert!(patches.contain(name), "{name}");
         }
         for name in ["deploy/prod/c.yaml", "a.yaml", "deploy/prod/kustomization.yaml"] {

@@ -1,6 +1,6 @@
 //! An http route of a `VirtualService` in Envoy's words, as istiod writes it (`TranslateRoute`): what both targets share.
 //!
-//! It is read as it is written in YAML. Not for where a route leads: whoever writes one adds its clusters.
+//! It is read as it is written in YAML. Not for where a route leads: its writer adds the clusters.
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Whether the input has all routes of a gateway.
 //!
-//! What is generated for a gateway holds the rules of all its routes, whoever owns them. From a part of the routes it takes the
+//! What is generated for a gateway holds the rules of all its routes, of every team. From a part of the routes it takes the
 //! sessions and canaries of the others away, which nothing in the input shows. These do: the number of routes in the status of a
 //! Gateway, the namespaces that a listener takes routes from, and the objects that are about to be replaced.
 

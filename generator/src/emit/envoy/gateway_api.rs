@@ -194,7 +194,7 @@ fn retries(retry: &Retry) -> Value {
     })
 }
 
-/// A timeout of nothing is none.
+/// A timeout of 0 means no timeout.
 fn timeouts(timeouts: &Timeouts, fields: &mut Map<String, Value>) {
     let nothing = |text: &String| Duration::try_from(text.clone()).is_ok_and(Duration::is_zero);
     let given = |text: &Option<String>| text.clone().filter(|text| !nothing(text));

@@ -54,7 +54,7 @@ pub enum InvalidValue {
 pub struct Duration(u64);
 
 impl Duration {
-    /// Whether it is none at all.
+    /// Whether it is 0.
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }
