@@ -15,7 +15,7 @@ use crate::{
     inventory::{Id, Inventory},
     kind::Kind,
     left_out::What,
-    plan::{Backend, GATEWAY_LABEL, Gateway, HostFilters, Plan, VirtualHost},
+    plan::{Backend, Gateway, HostFilters, Plan, VirtualHost},
     source::Place,
 };
 
@@ -246,10 +246,7 @@ fn host_patch(host: &VirtualHost, filters: HostFilters, module: &str) -> Value {
 fn envoy_filter(gateway: &Gateway, patches: Vec<Value>) -> Value {
     let spec = json!({
         "priority": PRIORITY,
-        "workloadSelector": { "labels": match &gateway.workload {
-            Some(workload) => json!(workload.labels),
-            None => json!({ GATEWAY_LABEL: gateway.item.id.name }),
-        } },
+        "workloadSelector": { "labels": gateway.pods().labels },
     });
     with(spec, "configPatches", patches)
 }

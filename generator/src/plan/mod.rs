@@ -53,7 +53,7 @@ pub use mirrors::mirrors;
 pub(crate) use names::hash;
 pub use names::route_of;
 pub use partial::check_earlier;
-pub use pods::{GATEWAY_LABEL, Workload};
+pub use pods::Workload;
 pub use rule::{Rule, Session};
 
 pub use canaries::{Applied, Canaries};

@@ -21,7 +21,7 @@ use crate::{
 use super::{destination_rules::ROOT_NAMESPACE, destinations::service_of};
 
 /// The label by which istiod finds the pods of a Gateway.
-pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
+const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// The longest name that is made of a selector: names of objects have more before and behind it.
 const MAX_NAME_LENGTH: usize = 200;
