@@ -12,7 +12,7 @@
 //! - [`cookie`]: our cookie in a `Cookie` header of bytes, and the `Set-Cookie` that we send.
 //! - [`canary`]: who is sent to which backend regardless of the weights.
 //! - [`handover`]: the names of what the filter and Envoy's filters hand to each other.
-//! - [`outage`]: backends that their sessions cannot reach.
+//! - [`outage`], [`chosen`]: backends that their sessions cannot reach, and backends that a route still chooses.
 //! - [`decision`]: all of it together, for a request and for its response.
 
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@
 #![cfg_attr(test, allow(clippy::needless_pass_by_value))]
 
 pub mod canary;
+pub mod chosen;
 pub mod config;
 pub mod cookie;
 pub mod decision;

@@ -1,0 +1,132 @@
+//! Backends that the route of a rule has been seen to choose lately.
+//!
+//! The weights of a split are the route's own, and may have changed since the configuration was written. What the module
+//! knows for certain is which backend the route chose for a request for which the module asked for none: the request's cluster
+//! tells. A backend may take requests that the route would send elsewhere only while it is remembered here, so that a backend
+//! that its owner has taken out of the split gets none.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+/// For how many seconds a choice is remembered: long enough for a backend with a small share to be chosen again, short enough
+/// for weights that have changed.
+const MEMORY: u64 = 60;
+
+/// What the routes of all rules chose, as far as one worker has seen it.
+#[derive(Debug, Default)]
+pub struct Chosen {
+    /// For each rule's position the backends' positions and when each was chosen last, the latest choice at the end.
+    by_rule: RefCell<BTreeMap<usize, Vec<(usize, u64)>>>,
+}
+
+impl Chosen {
+    /// Remembers that the route of a rule chose a backend, each by its position, at `now` seconds since the Unix epoch.
+    pub fn note(&self, rule: usize, backend: usize, now: u64) {
+        let mut by_rule = self.by_rule.borrow_mut();
+        let choices = by_rule.entry(rule).or_default();
+        match choices.last_mut() {
+            Some((last, at)) if *last == backend => *at = now,
+            _ => {
+                choices.retain(|(other, _)| *other != backend);
+                choices.push((backend, now));
+            }
+        }
+    }
+
+    /// Whether the route of the rule has chosen this backend lately.
+    #[must_use]
+    pub fn lately(&self, rule: usize, backend: usize, now: u64) -> bool {
+        self.latest(rule, now, |other| other == backend).is_some()
+    }
+
+    /// The backend that the route of the rule chose last, among those that it has chosen lately and that will `do`.
+    #[must_use]
+    pub fn latest(&self, rule: usize, now: u64, will_do: impl Fn(usize) -> bool) -> Option<usize> {
+        let by_rule = self.by_rule.borrow();
+        let mut choices = by_rule.get(&rule)?.iter().rev();
+        // A request may be some seconds behind what others have noted. A choice from far in the future is one from before the
+        // clock was set back.
+        let lately = |at: u64| now.abs_diff(at) <= MEMORY;
+        let (backend, _) = choices.find(|(backend, at)| lately(*at) && will_do(*backend))?;
+        Some(*backend)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000;
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_choice_is_remembered_for_a_minute_and_concerns_one_backend_of_one_rule() {
+        let chosen = Chosen::default();
+        assert!(!chosen.lately(3, 1, NOW));
+        chosen.note(3, 1, NOW);
+        assert!(chosen.lately(3, 1, NOW) && chosen.lately(3, 1, NOW + MEMORY));
+        assert!(!chosen.lately(3, 1, NOW + MEMORY + 1));
+        assert!(!chosen.lately(3, 0, NOW) && !chosen.lately(2, 1, NOW));
+        chosen.note(3, 1, NOW + MEMORY);
+        assert!(chosen.lately(3, 1, NOW + MEMORY + 1));
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_clock_that_is_set_back_makes_no_choice_last() {
+        let chosen = Chosen::default();
+        chosen.note(0, 0, NOW);
+        assert!(chosen.lately(0, 0, NOW - MEMORY));
+        assert!(!chosen.lately(0, 0, NOW - MEMORY - 1));
+        chosen.note(0, 0, NOW - 3_600);
+        assert!(chosen.lately(0, 0, NOW - 3_600));
+        assert!(!chosen.lately(0, 0, NOW));
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn the_latest_choice_that_will_do_comes_first() {
+        let chosen = Chosen::default();
+        for (backend, at) in [(0, NOW), (1, NOW), (2, NOW + 1), (1, NOW + 2), (1, NOW + 2)] {
+            chosen.note(0, backend, at);
+        }
+        let latest = |at, not: &[usize]| chosen.latest(0, at, |backend| !not.contains(&backend));
+        assert_eq!(latest(NOW + 2, &[]), Some(1));
+        assert_eq!(latest(NOW + 2, &[1]), Some(2));
+        assert_eq!(latest(NOW + 2, &[1, 2]), Some(0));
+        assert_eq!(latest(NOW + 2, &[0, 1, 2]), None);
+        assert_eq!(latest(NOW + 2 + MEMORY, &[1]), None);
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            /// The same as a list of all choices that is searched from its end, whatever the clock does.
+            #[test]
+            fn the_memory_is_a_list_of_all_choices(
+                choices in proptest::collection::vec((0..3_usize, 0..4_usize, 0..200_u64), 0..40),
+                at in 0..200_u64,
+                refused in 0..4_usize,
+            ) {
+                let chosen = Chosen::default();
+                for (rule, backend, now) in &choices {
+                    chosen.note(*rule, *backend, *now);
+                }
+                for rule in 0..3 {
+                    let last = |backend: usize| choices.iter().rposition(|(r, b, _)| (*r, *b) == (rule, backend));
+                    let lately = |backend| last(backend).filter(|position| choices[*position].2.abs_diff(at) <= MEMORY);
+                    for backend in 0..4 {
+                        prop_assert_eq!(chosen.lately(rule, backend, at), lately(backend).is_some());
+                    }
+                    let latest = (0..4).filter(|backend| *backend != refused).filter_map(|b| Some((lately(b)?, b))).max();
+                    prop_assert_eq!(chosen.latest(rule, at, |b| b != refused), latest.map(|(_, backend)| backend));
+                }
+            }
+        }
+    }
+}
