@@ -50,7 +50,7 @@ impl Headers {
         abi::header(self.0, name.as_bytes()).map_err(at("reading a header"))
     }
 
-    /// All header lines, for [`lines`] to read. No dearer than one of them.
+    /// All header lines, as the ABI writes them. It costs no more than reading one of them.
     pub(crate) fn pairs(self) -> Result<Vec<u8>, HostError> {
         let pairs = abi::header_pairs(self.0).map_err(at("reading the headers"))?;
         Ok(pairs.unwrap_or_default())
@@ -70,41 +70,6 @@ impl Headers {
     pub(crate) fn remove(self, name: &str) -> Result<(), HostError> {
         abi::remove_header(self.0, name.as_bytes()).map_err(at("removing a header"))
     }
-}
-
-/// A header line: its name and its value.
-pub(crate) type Line<'a> = (&'a [u8], &'a [u8]);
-
-/// Reads header lines as the ABI writes them, in their order.
-pub(crate) fn lines(pairs: &[u8]) -> Result<Vec<Line<'_>>, HostError> {
-    read_pairs(pairs).ok_or(HostError::named("reading the headers"))
-}
-
-fn read_pairs(bytes: &[u8]) -> Option<Vec<Line<'_>>> {
-    fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
-        let (number, rest) = bytes.split_first_chunk()?;
-        Some((usize::try_from(u32::from_le_bytes(*number)).ok()?, rest))
-    }
-    fn text(bytes: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
-        let (text, rest) = bytes.split_at_checked(length)?;
-        Some((text, rest.strip_prefix(b"\0")?))
-    }
-    if bytes.is_empty() {
-        return Some(Vec::new());
-    }
-    let (count, mut lengths) = number(bytes)?;
-    let mut texts = lengths.get(count.checked_mul(8)?..)?;
-    let mut lines = Vec::with_capacity(count);
-    for _ in 0..count {
-        let (name_length, rest) = number(lengths)?;
-        let (value_length, rest) = number(rest)?;
-        lengths = rest;
-        let (name, rest) = text(texts, name_length)?;
-        let (value, rest) = text(rest, value_length)?;
-        texts = rest;
-        lines.push((name, value));
-    }
-    Some(lines)
 }
 
 /// A property of the stream: one of Envoy's attributes, with NUL between the parts of its path.

@@ -7,16 +7,16 @@
 use std::{iter, rc::Rc};
 
 use mooring_policy::{
-    canary::Headers,
     cookie::{self, Remainder},
     decision::{self, Decision, Outcome},
     handover::{BACKEND_HEADER, COOKIE_STATE, HOST_HEADER, HOST_STATE, RELAYED, STRICT_HOST_HEADER, STRICT_HOST_STATE},
+    headers::Headers,
     outage,
     rule::{Pin, Rule, Session, Transport},
 };
 
 use crate::{
-    host::{self, HostError, Line, REQUEST, RESPONSE},
+    host::{self, HostError, REQUEST, RESPONSE},
     metrics,
     plugin::Plugin,
 };
@@ -68,7 +68,7 @@ impl Stream {
             return Ok(());
         };
         let pairs = REQUEST.pairs()?;
-        let headers = host::lines(&pairs)?;
+        let headers = Headers::parse(&pairs).ok_or(HostError::named("reading the headers"))?;
         let decision = match rule.session() {
             None => self.decide(&rule, iter::empty(), &headers)?,
             Some(session) => match session.transport() {
@@ -127,7 +127,7 @@ impl Stream {
     }
 
     /// Decides by the token in the session header, and takes it out of the request.
-    fn read_header(&self, rule: &Rule, session: &Session, headers: &[Line<'_>]) -> Result<Decision, HostError> {
+    fn read_header(&self, rule: &Rule, session: &Session, headers: &Headers) -> Result<Decision, HostError> {
         let value = headers.values(session.name()).next();
         let decision = self.decide(rule, value.into_iter(), headers)?;
         if value.is_some() && !session.forward_token() {
@@ -137,7 +137,7 @@ impl Stream {
     }
 
     /// Decides by the tokens in the cookies, and takes them out of the request. HTTP/1.1 clients may send several lines.
-    fn read_cookies(&self, rule: &Rule, session: &Session, headers: &[Line<'_>]) -> Result<Decision, HostError> {
+    fn read_cookies(&self, rule: &Rule, session: &Session, headers: &Headers) -> Result<Decision, HostError> {
         let name = session.name();
         let lines = || headers.values("cookie");
         let decision = self.decide(rule, lines().flat_map(|line| cookie::values(line, name)), headers)?;
@@ -167,7 +167,7 @@ impl Stream {
         &self,
         rule: &Rule,
         tokens: impl Iterator<Item = &'a [u8]>,
-        headers: &[Line<'_>],
+        headers: &Headers,
     ) -> Result<Decision, HostError> {
         // Without randomness the first backend of weight must do: better than none.
         let random = || {
@@ -276,7 +276,7 @@ fn ask_for_host(header: &str, state: &str, host: &str, relayed: bool) -> Result<
 }
 
 /// Whether the route has a relay.
-fn is_relayed(headers: &[Line<'_>]) -> bool {
+fn is_relayed(headers: &Headers) -> bool {
     headers.values(HOST_HEADER).next() == Some(RELAYED.as_bytes())
 }
 

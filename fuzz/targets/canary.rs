@@ -64,7 +64,7 @@ fn check_rules(canary: config::Canary, backends: Vec<config::Backend>, requests:
     let rule = only(&table);
     let compiled = rule.canary().expect("it has canary routing");
     for shape::Headers(lines) in requests {
-        let verdict = compiled.judge(lines.as_slice());
+        let verdict = compiled.judge(&lines.as_slice().into());
         assert_eq!(
             verdict,
             reference::judge(&canary, &backends, lines),
@@ -73,7 +73,7 @@ fn check_rules(canary: config::Canary, backends: Vec<config::Backend>, requests:
         if let Verdict::To { rule, .. } | Verdict::Not { rule, .. } = verdict {
             assert_eq!(compiled.rule_name(rule), Some(canary.rules[rule].name.as_str()));
         }
-        let hash = compiled.client_hash(lines.as_slice());
+        let hash = compiled.client_hash(&lines.as_slice().into());
         let source = canary.hash_on.as_ref();
         let client = source.and_then(|source| {
             reference::values(lines, source)
@@ -122,7 +122,7 @@ fn matches(expression: &str, value: &[u8]) -> Option<bool> {
     };
     let table = accept(canary, backends(&[1]))?;
     let lines = [("X-Text", value)];
-    Some(only(&table).canary()?.judge(lines.as_slice()) != Verdict::Free)
+    Some(only(&table).canary()?.judge(&lines.as_slice().into()) != Verdict::Free)
 }
 
 /// A change of weights moves clients only to backends that gain on the one they leave.
@@ -155,7 +155,9 @@ fn place(client: &[u8], weights: &[u32]) -> Option<usize> {
     let table = accept(canary, backends(weights)).expect("there is nothing wrong with it");
     let rule = only(&table);
     let lines = [("x-client", client)];
-    let hash = rule.canary().and_then(|canary| canary.client_hash(lines.as_slice()));
+    let hash = rule
+        .canary()
+        .and_then(|canary| canary.client_hash(&lines.as_slice().into()));
     let backends: &[Backend] = rule.backends();
     hash.expect("there is a client").place(backends)
 }

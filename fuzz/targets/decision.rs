@@ -11,6 +11,7 @@ use mooring_policy::{
     config::{self, Override, Pin, Transport},
     cookie,
     decision::{Decision, Issue, IssuedHeader, MAX_TOKENS, Outcome, Reason, decide},
+    headers::Headers,
     keys::KeyRing,
     outage::Outages,
     rule::{RouteTable, Rule, SameSite},
@@ -157,7 +158,7 @@ impl Client<'_> {
         let tokens = self.carry(&texts, &mut headers);
         let random = || request.random;
         let tokens_sent = tokens.iter().map(Vec::as_slice);
-        let headers_sent = headers.as_slice();
+        let headers_sent = &headers.as_slice().into();
         let decision = decide(
             self.rule,
             self.keys,
@@ -538,7 +539,15 @@ impl Client<'_> {
     fn check_next(&self, text: &str, token: &Token) {
         let raw = self.raw.session.as_ref().expect("it has a token");
         let tokens = [text.as_bytes()].into_iter();
-        let next = decide(self.rule, self.keys, tokens, &(), &self.outages, self.now, || 0);
+        let next = decide(
+            self.rule,
+            self.keys,
+            tokens,
+            &Headers::default(),
+            &self.outages,
+            self.now,
+            || 0,
+        );
         match reference::standing(raw, token, self.now) {
             Standing::Live { refresh_due } => {
                 assert!(!refresh_due, "it is due to be renewed at once");

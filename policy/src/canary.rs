@@ -9,31 +9,10 @@ use siphasher::sip::SipHasher24;
 use crate::{
     config::{self, MatchType, Override},
     cookie,
+    headers::Headers,
     name::{self, InvalidName},
     rule::Backend,
 };
-
-/// The values of a request's headers.
-pub trait Headers {
-    /// The value of each header line called `name`, in their order, in any case of letters.
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
-}
-
-/// No headers at all.
-impl Headers for () {
-    fn values<'a>(&'a self, _name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        std::iter::empty()
-    }
-}
-
-/// Headers in the order in which they came.
-impl<N: AsRef<[u8]>, V: AsRef<[u8]>> Headers for [(N, V)] {
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |(key, _)| key.as_ref().eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value.as_ref())
-    }
-}
 
 /// Canary routing of a rule, ready for requests.
 #[derive(Debug)]
@@ -191,7 +170,8 @@ impl Canary {
     }
 
     /// What the forcing rules say of a request.
-    pub fn judge(&self, headers: &(impl Headers + ?Sized)) -> Verdict {
+    #[must_use]
+    pub fn judge(&self, headers: &Headers) -> Verdict {
         let verdicts = (0..)
             .zip(&self.rules)
             .map(|(rule, forcing)| forcing.judge(rule, headers));
@@ -202,7 +182,8 @@ impl Canary {
     }
 
     /// The same number for the same client, wherever it comes in. None where the request does not say who it is.
-    pub fn client_hash<'a>(&'a self, headers: &'a (impl Headers + ?Sized)) -> Option<ClientHash<'a>> {
+    #[must_use]
+    pub fn client_hash<'a>(&self, headers: &Headers<'a>) -> Option<ClientHash<'a>> {
         let source = self.hash_on.as_ref()?;
         let value = source.values(headers).find(|value| !value.is_empty())?;
         Some(ClientHash(value))
@@ -265,7 +246,7 @@ impl ForcingRule {
         })
     }
 
-    fn judge(&self, rule: usize, headers: &(impl Headers + ?Sized)) -> Verdict {
+    fn judge(&self, rule: usize, headers: &Headers) -> Verdict {
         let backend = self.backend;
         match &self.condition {
             Condition::All(matches) if matches.iter().all(|one| one.holds(headers)) => Verdict::To { rule, backend },
@@ -327,7 +308,7 @@ impl Match {
         })
     }
 
-    fn holds(&self, headers: &(impl Headers + ?Sized)) -> bool {
+    fn holds(&self, headers: &Headers) -> bool {
         let mut values = self.on.values(headers);
         match &self.test {
             Test::Absent => values.next().is_none(),
@@ -384,7 +365,7 @@ impl Test {
 }
 
 impl Source {
-    fn values<'a>(&'a self, headers: &'a (impl Headers + ?Sized)) -> Box<dyn Iterator<Item = &'a [u8]> + 'a> {
+    fn values<'a, 'b>(&'b self, headers: &'b Headers<'a>) -> Box<dyn Iterator<Item = &'a [u8]> + 'b> {
         match self {
             Self::Header(name) => Box::new(headers.values(name)),
             Self::Cookie(name) => Box::new(headers.values("cookie").flat_map(|line| cookie::values(line, name))),

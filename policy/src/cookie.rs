@@ -10,7 +10,7 @@ use memchr::memchr_iter;
 use crate::rule::{CookieAttributes, SameSite};
 
 /// The values of the cookies called `name` in one `Cookie` line, in their order.
-pub fn values<'a>(line: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+pub fn values<'a>(line: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
     pairs(line).filter_map(move |pair| value_of(pair, name))
 }
 

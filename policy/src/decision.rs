@@ -8,8 +8,9 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
-    canary::{Headers, Verdict},
+    canary::Verdict,
     cookie,
+    headers::Headers,
     keys::KeyRing,
     outage::Outages,
     rule::{Backend, Pin, Rule, Session, Transport},
@@ -102,7 +103,7 @@ pub fn decide<'a>(
     rule: &Rule,
     keys: Option<&KeyRing>,
     tokens: impl Iterator<Item = &'a [u8]>,
-    headers: &(impl Headers + ?Sized),
+    headers: &Headers,
     outages: &Outages,
     now: u64,
     random: impl FnOnce() -> u64,
@@ -133,7 +134,7 @@ pub fn decide<'a>(
 /// The backend of a request: forced, else that of the live session, else by who the client is. None: the route decides.
 fn choose(
     rule: &Rule,
-    headers: &(impl Headers + ?Sized),
+    headers: &Headers,
     bound: Option<usize>,
     random: impl FnOnce() -> u64,
 ) -> (Option<usize>, Reason) {

@@ -9,6 +9,7 @@
 //! - [`duration`], [`name`]: the small values of the Gateway API that a configuration is made of.
 //! - [`keys`], [`token`]: the key ring and the sealed value that a client carries.
 //! - [`session`]: what a token is worth at a given time.
+//! - [`headers`]: the header lines of a request or a response.
 //! - [`cookie`]: our cookie in a `Cookie` header of bytes, and the `Set-Cookie` that we send.
 //! - [`canary`]: who is sent to which backend regardless of the weights.
 //! - [`handover`]: the names of what the filter and Envoy's filters hand to each other.
@@ -28,6 +29,7 @@ pub mod cookie;
 pub mod decision;
 pub mod duration;
 pub mod handover;
+pub mod headers;
 pub mod keys;
 pub mod name;
 pub mod outage;

@@ -12,6 +12,7 @@ use std::{hint::black_box, rc::Rc};
 use mooring_policy::{
     cookie,
     decision::{self, Decision, Outcome},
+    headers::Headers,
     keys::{Entry, KeyRing},
     outage::Outages,
     rule::{RouteTable, Rule},
@@ -132,13 +133,12 @@ fn configuration(name: &'static str, rules: usize) -> Case {
 }
 
 fn decide(rule: &Rule, keys: &KeyRing, line: &[u8]) -> Decision {
-    let none: &[(String, Vec<u8>)] = &[];
     let outages = Outages::default();
     decision::decide(
         rule,
         Some(keys),
         cookie::values(line, NAME),
-        none,
+        &Headers::default(),
         &outages,
         NOW,
         || 0x9e37_79b9_7f4a_7c15,

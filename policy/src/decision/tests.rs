@@ -49,24 +49,18 @@ fn raw_rule(weights: &[(&str, u32)], session: Option<config::Session>) -> config
 }
 
 /// A request with these tokens and headers.
-fn request(rule: &Rule, tokens: &[&str], headers: &(impl Headers + ?Sized), at: u64) -> Decision {
+fn request(rule: &Rule, tokens: &[&str], headers: &Headers, at: u64) -> Decision {
     request_with(rule, tokens, headers, &Outages::default(), at)
 }
 
-fn request_with(
-    rule: &Rule,
-    tokens: &[&str],
-    headers: &(impl Headers + ?Sized),
-    outages: &Outages,
-    at: u64,
-) -> Decision {
+fn request_with(rule: &Rule, tokens: &[&str], headers: &Headers, outages: &Outages, at: u64) -> Decision {
     let tokens = tokens.iter().map(|text| text.as_bytes());
     decide(rule, Some(&keys()), tokens, headers, outages, at, || 0)
 }
 
 /// A first visit that was answered by `host` of the rule's first backend: the token that the client gets.
 fn visit(rule: &Rule, host: &[u8], at: u64) -> String {
-    let first = request(rule, &[], &(), at);
+    let first = request(rule, &[], &Headers::default(), at);
     assert_eq!(first.outcome(), Outcome::New);
     assert_eq!(first.host_header(rule), None);
     token_of(rule, &first.due(rule, Some(0), Some(host), false, at).unwrap(), at)
@@ -79,7 +73,7 @@ fn token_of(rule: &Rule, due: &Due, at: u64) -> String {
 }
 
 fn again(rule: &Rule, token: &str, at: u64) -> Decision {
-    request(rule, &[token], &(), at)
+    request(rule, &[token], &Headers::default(), at)
 }
 
 #[test]
@@ -161,7 +155,7 @@ fn a_live_session_beats_the_weights_even_at_zero() {
 #[wasm_bindgen_test]
 fn a_new_session_is_left_to_the_route_and_bound_to_what_answered() {
     let rule = rule(&[("a", 1), ("b", 0)], Some(session()));
-    let first = request(&rule, &[], &(), NOW);
+    let first = request(&rule, &[], &Headers::default(), NOW);
     assert_eq!((first.backend(), first.reason()), (None, Reason::Split));
     assert_eq!(first.backend_header(&rule), None);
     assert!(first.needs_cluster(&rule, true));
@@ -176,13 +170,13 @@ fn a_new_session_is_left_to_the_route_and_bound_to_what_answered() {
 fn what_is_no_backend_of_the_rule_begins_no_session() {
     let split = rule(&[("a", 1), ("b", 1)], Some(session()));
     assert_eq!(
-        request(&split, &[], &(), NOW).due(&split, None, Some(HOST), false, NOW),
+        request(&split, &[], &Headers::default(), NOW).due(&split, None, Some(HOST), false, NOW),
         None
     );
     let single = rule(&[("a", 1)], Some(session()));
-    assert!(request(&single, &[], &(), NOW).needs_cluster(&single, true));
+    assert!(request(&single, &[], &Headers::default(), NOW).needs_cluster(&single, true));
     assert_eq!(
-        request(&single, &[], &(), NOW).due(&single, None, Some(HOST), false, NOW),
+        request(&single, &[], &Headers::default(), NOW).due(&single, None, Some(HOST), false, NOW),
         None
     );
 }
@@ -229,13 +223,19 @@ fn while_its_backend_cannot_be_reached_a_session_goes_on_elsewhere() {
     let token = visit(&rule, HOST, NOW);
     let outages = Outages::default();
     outages.note(rule.position(), 0, NOW);
-    let moved = request_with(&rule, &[&token], &(), &outages, NOW + 1);
+    let moved = request_with(&rule, &[&token], &Headers::default(), &outages, NOW + 1);
     assert_eq!((moved.outcome(), moved.backend()), (Outcome::BackendGone, None));
     let due = moved.due(&rule, Some(1), Some(OTHER), false, NOW + 1).unwrap();
     assert_eq!(due.issue, Issue::Repinned);
-    let back = request_with(&rule, &[&token_of(&rule, &due, NOW + 1)], &(), &outages, NOW + 2);
+    let back = request_with(
+        &rule,
+        &[&token_of(&rule, &due, NOW + 1)],
+        &Headers::default(),
+        &outages,
+        NOW + 2,
+    );
     assert_eq!(back.backend_header(&rule), Some("HTTPRoute/shop/store#0/b"));
-    let later = request_with(&rule, &[&token], &(), &outages, NOW + 5);
+    let later = request_with(&rule, &[&token], &Headers::default(), &outages, NOW + 5);
     assert_eq!(later.backend(), Some(0));
 }
 
@@ -245,7 +245,7 @@ fn a_forced_client_goes_where_the_route_sends_it_while_the_canary_cannot_be_reac
     let rule = canary_rule(config::Override::Always, None);
     let outages = Outages::default();
     outages.note(rule.position(), 1, NOW);
-    let forced = request_with(&rule, &[], FORCED.as_slice(), &outages, NOW);
+    let forced = request_with(&rule, &[], &FORCED.as_slice().into(), &outages, NOW);
     assert_eq!((forced.backend(), forced.reason()), (None, Reason::Split));
 }
 
@@ -255,7 +255,7 @@ fn the_first_token_that_lives_wins() {
     let rule = rule(&[("a", 1)], Some(session()));
     let old = visit(&rule, OTHER, NOW - 3_600);
     let live = visit(&rule, HOST, NOW);
-    let decide = |tokens: &[&str]| request(&rule, tokens, &(), NOW);
+    let decide = |tokens: &[&str]| request(&rule, tokens, &Headers::default(), NOW);
     assert_eq!(decide(&["junk", &old, &live]).outcome(), Outcome::Resumed);
     assert_eq!(decide(&["junk", "junk", "junk", &live]).outcome(), Outcome::Resumed);
     assert_eq!(decide(&[&old, "junk"]).outcome(), Outcome::ExpiredAbsolute);
@@ -269,7 +269,7 @@ fn without_keys_the_route_decides() {
     let rule = rule(&[("a", 1), ("b", 3)], Some(session()));
     let token = visit(&rule, HOST, NOW);
     let tokens = std::iter::once(token.as_bytes());
-    let off = decide(&rule, None, tokens, &(), &Outages::default(), NOW, || 1);
+    let off = decide(&rule, None, tokens, &Headers::default(), &Outages::default(), NOW, || 1);
     assert_eq!((off.outcome(), off.backend_header(&rule)), (Outcome::Stateless, None));
     assert_eq!(off.host_header(&rule), None);
     assert_eq!(off.due(&rule, Some(0), Some(HOST), false, NOW), None);
@@ -290,7 +290,7 @@ fn who_opts_out_is_drawn_by_the_weights_of_the_others() {
 #[wasm_bindgen_test]
 fn secure_follows_the_scheme_and_stays_what_it_was() {
     let rule = rule(&[("a", 1)], Some(session()));
-    let first = request(&rule, &[], &(), NOW);
+    let first = request(&rule, &[], &Headers::default(), NOW);
     let due = first.due(&rule, Some(0), Some(HOST), true, NOW).unwrap();
     let secure = |due: &Due| {
         let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap();
@@ -340,7 +340,7 @@ fn a_header_session_carries_the_bare_token() {
         ..session()
     };
     let rule = rule(&[("a", 1)], Some(by_header));
-    let first = request(&rule, &[], &(), NOW);
+    let first = request(&rule, &[], &Headers::default(), NOW);
     let due = first.due(&rule, Some(0), Some(HOST), false, NOW).unwrap();
     let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap();
     assert_eq!(header.name, "x-cart");
@@ -375,7 +375,7 @@ fn canary_rule(override_session: config::Override, session: Option<config::Sessi
 const FORCED: [(&str, &[u8]); 1] = [("X-Canary", b"yes")];
 
 fn forced(rule: &Rule, tokens: &[&str]) -> Decision {
-    request(rule, tokens, FORCED.as_slice(), NOW)
+    request(rule, tokens, &FORCED.as_slice().into(), NOW)
 }
 
 #[test]
@@ -445,7 +445,7 @@ fn a_sticky_split_binds_the_backend_and_any_host_of_it() {
         ..session()
     };
     let rule = canary_rule(config::Override::Always, Some(sticky));
-    let first = request(&rule, &[], &(), NOW);
+    let first = request(&rule, &[], &Headers::default(), NOW);
     assert!(first.needs_cluster(&rule, false));
     let due = first.due(&rule, Some(1), None, false, NOW).unwrap();
     let back = again(&rule, &token_of(&rule, &due, NOW), NOW + 1);
@@ -480,7 +480,7 @@ mod properties {
             let named: Vec<(&str, u32)> = keyed.iter().map(|(key, weight)| (key.as_str(), *weight)).collect();
             let rule = rule(&named, Some(session()));
             let tokens = tokens.iter().map(Vec::as_slice);
-            let decision = decide(&rule, Some(&keys()), tokens, &(), &Outages::default(), now, || random);
+            let decision = decide(&rule, Some(&keys()), tokens, &Headers::default(), &Outages::default(), now, || random);
             prop_assert_eq!(decision.backend(), (rule.backends().len() == 1).then_some(0));
             prop_assert_eq!(decision.host_header(&rule), None);
         }
