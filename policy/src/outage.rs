@@ -1,22 +1,37 @@
 //! Backends that their sessions cannot reach, as Envoy's own answers tell.
 //!
-//! A session route is generated, so it can lead to a Service that is gone: then Envoy answers the requests of its sessions
-//! itself. The first such answer is remembered for a short time, which grows while nothing changes. Meanwhile those sessions
-//! go on elsewhere, so that at most one request for each worker and pause fails.
+//! A session leads to one backend, whatever the weights say, so it can lead to one that is gone: scaled to zero at the end of a
+//! rollout, restarted with all pods at once, or a Service that was deleted. Envoy answers such a request itself. The first
+//! such answer is remembered for a short time, and meanwhile the sessions of that backend go on elsewhere. Then one request
+//! finds out whether the backend is back. If it is not, the next pause is longer. So at most one request for each worker and
+//! pause fails.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-/// The first pause, in seconds.
+use crate::chosen::Chosen;
+
+/// The first pause, in seconds, and the time that one request has to find out whether the backend is back.
 const FIRST_PAUSE: u64 = 1;
 
-/// The longest pause, in seconds.
-const LONGEST_PAUSE: u64 = 30;
+/// Why a backend cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It has no healthy host. It is back when it answers any request.
+    NoHost,
+    /// The session route is missing or leads nowhere: what istiod makes of a route to a Service that does not exist, what Envoy
+    /// answers for a cluster that is not there, and where no route matches. Only an answer by way of the session route ends that.
+    NoRoute,
+}
 
-/// Whether an answer of Envoy's own (`response.code_details`) says that a route leads nowhere: what istiod makes of a route to
-/// a Service that does not exist, and what Envoy answers for a cluster that is not there.
-#[must_use]
-pub fn is_outage(code_details: &[u8]) -> bool {
-    matches!(code_details, b"direct_response" | b"cluster_not_found")
+/// Whether a request may go to a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nothing speaks against it.
+    Open,
+    /// A pause is over: one request may, to find out.
+    Probe,
+    /// It would fail.
+    Closed(Cause),
 }
 
 /// The backends that cannot be reached, each by the positions of its rule and of itself there.
@@ -27,92 +42,123 @@ pub struct Outages {
 
 #[derive(Clone, Copy, Debug)]
 struct Outage {
+    cause: Cause,
     until: u64,
     pause: u64,
+    /// A request is finding out.
+    probed: bool,
+}
+
+impl Cause {
+    /// Reads an answer of Envoy's own (`response.code_details`). None: it says nothing about the backend.
+    #[must_use]
+    pub fn of(code_details: &[u8]) -> Option<Self> {
+        match code_details {
+            b"no_healthy_upstream" => Some(Self::NoHost),
+            b"direct_response" | b"cluster_not_found" | b"route_not_found" => Some(Self::NoRoute),
+            _ => None,
+        }
+    }
+
+    /// The longest pause, in seconds. A canary that was scaled to zero can stay so for days, while its sessions come back one
+    /// by one; should its hosts come back, the requests that its route sends there tell sooner. Nothing else tells that a
+    /// session route is back.
+    fn longest_pause(self) -> u64 {
+        match self {
+            Self::NoHost => 300,
+            Self::NoRoute => 30,
+        }
+    }
+}
+
+impl Outage {
+    fn lasts(&self, now: u64) -> bool {
+        // A clock that has been set back ends a pause: it must not become as long as the step.
+        now <= self.until && self.until.saturating_sub(now) <= self.pause
+    }
+
+    /// Whether a pause has ended so long ago that nothing is known.
+    fn is_forgotten(&self, now: u64) -> bool {
+        now > self.until.saturating_add(self.cause.longest_pause())
+    }
 }
 
 impl Outages {
-    /// Whether a backend is taken for unreachable at `now` seconds since the Unix epoch.
+    /// Whether a request may go to a backend at `now` seconds since the Unix epoch.
+    #[must_use]
+    pub fn reach(&self, rule: usize, backend: usize, now: u64) -> Reach {
+        match self.by_backend.borrow().get(&(rule, backend)) {
+            Some(outage) if outage.lasts(now) => Reach::Closed(outage.cause),
+            Some(outage) if !outage.is_forgotten(now) => Reach::Probe,
+            _ => Reach::Open,
+        }
+    }
+
+    /// A request goes there to find out. Others wait for what it finds, but not for long.
+    pub fn probe(&self, rule: usize, backend: usize, now: u64) {
+        if let Some(outage) = self.by_backend.borrow_mut().get_mut(&(rule, backend)) {
+            outage.until = now.saturating_add(FIRST_PAUSE);
+            outage.probed = true;
+        }
+    }
+
+    /// Remembers that a request to the backend failed.
+    pub fn fail(&self, rule: usize, backend: usize, cause: Cause, now: u64) {
+        let mut outages = self.by_backend.borrow_mut();
+        let before = outages.get(&(rule, backend)).filter(|outage| !outage.is_forgotten(now));
+        // Requests that were under way when the pause began say nothing new.
+        if before.is_some_and(|outage| outage.lasts(now) && !outage.probed) {
+            return;
+        }
+        let longer = |outage: &Outage| outage.pause.saturating_mul(2).min(cause.longest_pause());
+        let pause = before.map_or(FIRST_PAUSE, longer);
+        let outage = Outage {
+            cause,
+            until: now.saturating_add(pause),
+            pause,
+            probed: false,
+        };
+        outages.insert((rule, backend), outage);
+    }
+
+    /// The backend has answered a request, which came by its session route or by the rule's own.
+    pub fn answered(&self, rule: usize, backend: usize, by_session_route: bool) {
+        let mut outages = self.by_backend.borrow_mut();
+        let ended = |outage: &Outage| by_session_route || outage.cause == Cause::NoHost;
+        if outages.get(&(rule, backend)).is_some_and(ended) {
+            outages.remove(&(rule, backend));
+        }
+    }
+
+    /// The backend to which a request goes whose own one cannot be reached, where the route itself would send it to one that
+    /// cannot be reached either: the one that the route chose last for another request. None: the request is left to the
+    /// route.
+    #[must_use]
+    pub fn detour(&self, rule: usize, picked: Option<usize>, chosen: &Chosen, now: u64) -> Option<usize> {
+        let is_closed = |backend| matches!(self.reach(rule, backend, now), Reach::Closed(_));
+        picked.filter(|picked| is_closed(*picked))?;
+        chosen.latest(rule, now, |backend| self.reach(rule, backend, now) == Reach::Open)
+    }
+}
+
+/// Whether an answer of Envoy's own says that a session route leads nowhere.
+#[must_use]
+pub fn is_outage(code_details: &[u8]) -> bool {
+    matches!(code_details, b"direct_response" | b"cluster_not_found")
+}
+
+impl Outages {
+    /// Whether a backend is taken for unreachable.
     #[must_use]
     pub fn has(&self, rule: usize, backend: usize, now: u64) -> bool {
-        let outages = self.by_backend.borrow();
-        // A clock that has been set back ends a pause: it must not become as long as the step.
-        let lasts = |outage: &Outage| now <= outage.until && outage.until.saturating_sub(now) <= outage.pause;
-        outages.get(&(rule, backend)).is_some_and(lasts)
+        matches!(self.reach(rule, backend, now), Reach::Closed(_))
     }
 
     /// Remembers an answer of Envoy's own.
     pub fn note(&self, rule: usize, backend: usize, now: u64) {
-        let mut outages = self.by_backend.borrow_mut();
-        let before = outages.get(&(rule, backend));
-        // An outage soon after the last one is the same one.
-        let again = before.filter(|outage| now <= outage.until.saturating_add(LONGEST_PAUSE));
-        let pause = again.map_or(FIRST_PAUSE, |outage| outage.pause.saturating_mul(2).min(LONGEST_PAUSE));
-        let until = now.saturating_add(pause);
-        outages.insert((rule, backend), Outage { until, pause });
+        self.fail(rule, backend, Cause::NoRoute, now);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use wasm_bindgen_test::wasm_bindgen_test;
-
-    use super::*;
-
-    const NOW: u64 = 1_700_000_000;
-
-    #[test]
-    #[wasm_bindgen_test]
-    fn only_answers_about_the_route_are_outages() {
-        assert!(is_outage(b"direct_response"));
-        assert!(is_outage(b"cluster_not_found"));
-        for details in [
-            "via_upstream",
-            "no_healthy_upstream",
-            "route_not_found",
-            "direct_response_",
-            "",
-        ] {
-            assert!(!is_outage(details.as_bytes()), "{details}");
-        }
-    }
-
-    #[test]
-    #[wasm_bindgen_test]
-    fn an_outage_ends_and_concerns_one_backend_of_one_rule() {
-        let outages = Outages::default();
-        outages.note(3, 1, NOW);
-        assert!(outages.has(3, 1, NOW + FIRST_PAUSE));
-        assert!(!outages.has(3, 1, NOW + FIRST_PAUSE + 1));
-        assert!(!outages.has(3, 0, NOW));
-        assert!(!outages.has(2, 1, NOW));
-    }
-
-    #[test]
-    #[wasm_bindgen_test]
-    fn an_outage_ends_where_the_clock_is_set_back() {
-        let outages = Outages::default();
-        outages.note(0, 0, NOW);
-        assert!(!outages.has(0, 0, NOW - 3_600));
-        outages.note(0, 0, NOW - 3_600);
-        assert!(outages.has(0, 0, NOW - 3_600));
-    }
-
-    #[test]
-    #[wasm_bindgen_test]
-    fn pauses_grow_up_to_a_limit_and_start_over_after_a_quiet_time() {
-        let outages = Outages::default();
-        let mut now = NOW;
-        let mut pauses = Vec::new();
-        for _ in 0..8 {
-            outages.note(0, 0, now);
-            let end = (now..now + 60).find(|at| !outages.has(0, 0, *at)).unwrap();
-            pauses.push(end - now - 1);
-            now = end;
-        }
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
-        now += LONGEST_PAUSE;
-        outages.note(0, 0, now);
-        assert!(!outages.has(0, 0, now + FIRST_PAUSE + 1));
-    }
-}
+mod tests;
