@@ -109,7 +109,9 @@ fn take_component(text: &str) -> Result<(u64, &str), Cow<'static, str>> {
         _ => return Err("a number has more than five digits".into()),
     }
     let number: u64 = number.parse().map_err(|_| "a number is missing")?;
-    let letters = rest.find(|letter: char| !letter.is_alphabetic()).unwrap_or(rest.len());
+    // The tables that tell all letters of Unicode would be 20 KB of the module.
+    let is_letter = |letter: char| letter.is_ascii_alphabetic() || !letter.is_ascii();
+    let letters = rest.find(|letter| !is_letter(letter)).unwrap_or(rest.len());
     let (unit, after) = rest.split_at_checked(letters).unwrap_or((rest, ""));
     match UNITS.into_iter().find(|(name, _)| *name == unit) {
         Some((_, ms)) => Ok((number.saturating_mul(ms), after)),
@@ -119,7 +121,7 @@ fn take_component(text: &str) -> Result<(u64, &str), Cow<'static, str>> {
 
 /// What is wrong with what comes after a number: letters, and the rest.
 fn wrong_unit(number: u64, unit: &str, after: &str) -> Cow<'static, str> {
-    let lower = unit.to_lowercase();
+    let lower = unit.to_ascii_lowercase();
     let hours = DAYS.into_iter().find(|(name, _)| *name == lower);
     if let Some((_, hours)) = hours {
         return format!("there is no unit {unit}: write {}h", number.saturating_mul(hours)).into();
