@@ -4,15 +4,23 @@
 //! 32 random bytes in base64url without padding. The first entry seals, all of them open. So a key is replaced without
 //! losing a session in three steps: append the new one everywhere, move it to the front, drop the old one when the
 //! last token that it sealed has expired.
+//!
+//! An entry that is wrong costs that entry: the others count, and the first of them seals.
 
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305};
+use chacha20poly1305::{AeadInOut as _, KeyInit as _, XChaCha20Poly1305, XNonce};
+use siphasher::sip::SipHasher24;
 use zeroize::Zeroizing;
 
-/// How many bytes a secret has (XChaCha20-Poly1305).
-pub const SECRET_LENGTH: usize = 32;
+mod secret;
+
+pub use self::secret::SECRET_LENGTH;
+
+/// The nonce under which the key of the hints is made. The nonces of tokens are random, so that the chance for one of them to be
+/// this one is 1 in 2^192.
+const HINT_NONCE: &[u8; 24] = b"mooring: key of the hint";
 
 /// One key of a ring, as it is written down.
 pub struct Entry {
@@ -37,25 +45,35 @@ impl Entry {
         Zeroizing::new(format!("{:02x}:{}", self.id, secret.as_str()))
     }
 
-    fn parse(position: usize, text: &str) -> Result<Self, InvalidKeys> {
-        let shape = InvalidKeys::Shape { position };
+    /// The id by which tokens name the key.
+    #[must_use]
+    pub fn id(&self) -> u8 {
+        self.id
+    }
+
+    fn parse(position: usize, text: &str) -> Result<Self, InvalidKey> {
+        let shape = InvalidKey::Shape { position };
         let Some((id, secret)) = text.split_once(':') else {
             return Err(shape);
         };
         if id.len() != 2 || !id.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(shape);
         }
-        let id = u8::from_str_radix(id, 16).map_err(|_| InvalidKeys::Shape { position })?;
+        let id = u8::from_str_radix(id, 16).map_err(|_| InvalidKey::Shape { position })?;
         let decoded = Zeroizing::new(
             URL_SAFE_NO_PAD
                 .decode(secret)
-                .map_err(|_| InvalidKeys::Encoding { position })?,
+                .map_err(|_| InvalidKey::Encoding { position })?,
         );
-        let secret = <[u8; SECRET_LENGTH]>::try_from(decoded.as_slice()).map_err(|_| InvalidKeys::Length {
+        let secret = <[u8; SECRET_LENGTH]>::try_from(decoded.as_slice()).map_err(|_| InvalidKey::Length {
             position,
             length: decoded.len(),
         })?;
-        Ok(Self::new(id, secret))
+        let entry = Self::new(id, secret);
+        if secret::is_guessable(&entry.secret) {
+            return Err(InvalidKey::Guessable { position });
+        }
+        Ok(entry)
     }
 }
 
@@ -65,25 +83,22 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Why a text is no key ring. The messages name positions, never contents.
+/// Why an entry of a ring does not count. The messages name positions, never contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidKeys {
-    /// There is no entry at all.
-    #[error("the key ring is empty; it needs at least one entry `ID:SECRET`, as `mooring keygen` prints it")]
-    Empty,
-    /// An entry is not of the form `ID:SECRET`.
+pub enum InvalidKey {
+    /// It is not of the form `ID:SECRET`.
     #[error("key {position} of the ring is not `ID:SECRET` with an ID of two hexadecimal digits")]
     Shape {
         /// Which entry, counted from 1.
         position: usize,
     },
-    /// A secret is not base64url.
+    /// Its secret is not base64url.
     #[error("the secret of key {position} of the ring is not base64url without padding")]
     Encoding {
         /// Which entry, counted from 1.
         position: usize,
     },
-    /// A secret is too short or too long.
+    /// Its secret is too short or too long.
     #[error("the secret of key {position} of the ring has {length} bytes instead of {SECRET_LENGTH}")]
     Length {
         /// Which entry, counted from 1.
@@ -91,7 +106,13 @@ pub enum InvalidKeys {
         /// How many bytes it has.
         length: usize,
     },
-    /// Two entries have one id, so that a token could not say which one sealed it.
+    /// Its secret can be guessed.
+    #[error("the secret of key {position} of the ring is not random: take one that `mooring keygen` prints")]
+    Guessable {
+        /// Which entry, counted from 1.
+        position: usize,
+    },
+    /// An earlier entry has its id, so that a token could not say which one sealed it.
     #[error("key {position} of the ring has the ID {id:02x} of an earlier one; IDs must differ")]
     Duplicate {
         /// Which entry, counted from 1.
@@ -101,41 +122,100 @@ pub enum InvalidKeys {
     },
 }
 
+/// Why a text is no key ring as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKeys {
+    /// There is no entry at all.
+    #[error("the key ring is empty; it needs at least one entry `ID:SECRET`, as `mooring keygen` prints it")]
+    Empty,
+    /// An entry does not count.
+    #[error(transparent)]
+    Key(#[from] InvalidKey),
+}
+
+/// The entries of a text, and those of its entries that do not count. Of two with one id the first that is sound counts.
+#[must_use]
+pub fn entries(text: &str) -> (Vec<Entry>, Vec<InvalidKey>) {
+    let (mut good, mut bad): (Vec<Entry>, Vec<InvalidKey>) = Default::default();
+    let texts = text
+        .split(|character: char| character == ',' || character.is_ascii_whitespace())
+        .filter(|entry| !entry.is_empty());
+    for (position, text) in (1..).zip(texts) {
+        match Entry::parse(position, text) {
+            Ok(entry) if good.iter().any(|other| other.id == entry.id) => {
+                bad.push(InvalidKey::Duplicate { position, id: entry.id });
+            }
+            Ok(entry) => good.push(entry),
+            Err(invalid) => bad.push(invalid),
+        }
+    }
+    (good, bad)
+}
+
 /// The keys of a gateway, ready for use.
 pub struct KeyRing {
     sealing: Key,
     others: Vec<Key>,
 }
 
+/// What a text was read as.
+#[derive(Debug)]
+pub struct Reading {
+    /// The ring of the entries that count. None: there is no such entry.
+    pub ring: Option<KeyRing>,
+    /// The entries that do not count, in their order.
+    pub rejected: Vec<InvalidKey>,
+}
+
 pub(crate) struct Key {
     pub(crate) id: u8,
     pub(crate) cipher: XChaCha20Poly1305,
+    hints: SipHasher24,
+}
+
+impl Key {
+    fn new(entry: &Entry) -> Self {
+        let secret: &[u8; SECRET_LENGTH] = &entry.secret;
+        let cipher = XChaCha20Poly1305::new(secret.into());
+        let mut hint_key = Zeroizing::new([0; 16]);
+        // What zeros are encrypted to is the key stream of this nonce, and tells nothing of any other. So short a text cannot be
+        // refused; if it were, hints would have a key that is known, and tokens would be as safe as before.
+        let _ = cipher.encrypt_inout_detached(&XNonce::from(*HINT_NONCE), b"", hint_key.as_mut_slice().into());
+        Self {
+            id: entry.id,
+            cipher,
+            hints: SipHasher24::new_with_key(&hint_key),
+        }
+    }
+
+    /// What tokens under this key show of what they are bound to. Without the key it cannot be found out for which binding a hint
+    /// stands.
+    pub(crate) fn hint(&self, context: &[u8]) -> [u8; 2] {
+        let [first, second, ..] = self.hints.hash(context).to_be_bytes();
+        [first, second]
+    }
 }
 
 impl KeyRing {
-    /// Reads a ring from the text of `MOORING_KEYS`.
+    /// Reads the entries of a text of which nothing may be wrong.
     pub fn parse(text: &str) -> Result<Self, InvalidKeys> {
-        let mut keys: Vec<Key> = Vec::new();
-        let entries = text
-            .split(|character: char| character == ',' || character.is_ascii_whitespace())
-            .filter(|entry| !entry.is_empty());
-        for (position, entry) in (1..).zip(entries) {
-            let entry = Entry::parse(position, entry)?;
-            if keys.iter().any(|key| key.id == entry.id) {
-                return Err(InvalidKeys::Duplicate { position, id: entry.id });
-            }
-            let secret: &[u8; SECRET_LENGTH] = &entry.secret;
-            keys.push(Key {
-                id: entry.id,
-                cipher: XChaCha20Poly1305::new(secret.into()),
-            });
+        let Reading { ring, rejected } = Self::read(text);
+        match rejected.into_iter().next() {
+            Some(invalid) => Err(invalid.into()),
+            None => ring.ok_or(InvalidKeys::Empty),
         }
-        let mut keys = keys.into_iter();
-        let sealing = keys.next().ok_or(InvalidKeys::Empty)?;
-        Ok(Self {
+    }
+
+    /// Reads a ring from the text of `MOORING_KEYS`, as far as its entries are sound.
+    #[must_use]
+    pub fn read(text: &str) -> Reading {
+        let (good, rejected) = entries(text);
+        let mut keys = good.iter().map(Key::new);
+        let ring = keys.next().map(|sealing| Self {
             sealing,
             others: keys.collect(),
-        })
+        });
+        Reading { ring, rejected }
     }
 
     /// The key that seals new tokens.
@@ -145,9 +225,12 @@ impl KeyRing {
 
     /// The key with this id.
     pub(crate) fn find(&self, id: u8) -> Option<&Key> {
-        std::iter::once(&self.sealing)
-            .chain(&self.others)
-            .find(|key| key.id == id)
+        self.keys().find(|key| key.id == id)
+    }
+
+    /// All keys, the one that seals first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.sealing).chain(&self.others)
     }
 }
 
@@ -159,6 +242,15 @@ impl fmt::Debug for KeyRing {
     }
 }
 
+/// A secret for tests, which nothing refuses; each number has its own.
+#[cfg(test)]
+pub(crate) fn test_secret(number: u8) -> [u8; SECRET_LENGTH] {
+    std::array::from_fn(|position| {
+        let position = u8::try_from(position).unwrap();
+        number ^ position.wrapping_mul(position).wrapping_mul(7)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
@@ -166,7 +258,11 @@ mod tests {
     use super::*;
 
     fn entry(id: u8) -> String {
-        Entry::new(id, [id; 32]).reveal().to_string()
+        Entry::new(id, test_secret(id)).reveal().to_string()
+    }
+
+    fn ids(ring: &KeyRing) -> Vec<u8> {
+        ring.keys().map(|key| key.id).collect()
     }
 
     #[test]
@@ -185,18 +281,72 @@ mod tests {
     fn a_bad_ring_is_refused_without_showing_it() {
         let parse = |text: &str| KeyRing::parse(text).unwrap_err();
         assert_eq!(parse(" ,\n"), InvalidKeys::Empty);
-        assert_eq!(parse("secret"), InvalidKeys::Shape { position: 1 });
-        assert_eq!(parse("123:abcd"), InvalidKeys::Shape { position: 1 });
-        assert_eq!(parse("+1:abcd"), InvalidKeys::Shape { position: 1 });
+        assert_eq!(parse("secret"), InvalidKey::Shape { position: 1 }.into());
+        assert_eq!(parse("123:abcd"), InvalidKey::Shape { position: 1 }.into());
+        assert_eq!(parse("+1:abcd"), InvalidKey::Shape { position: 1 }.into());
         assert_eq!(
             parse(&format!("{},02:!!", entry(1))),
-            InvalidKeys::Encoding { position: 2 }
+            InvalidKey::Encoding { position: 2 }.into()
         );
-        assert_eq!(parse("01:AAAA"), InvalidKeys::Length { position: 1, length: 3 });
+        assert_eq!(parse("01:AAAA"), InvalidKey::Length { position: 1, length: 3 }.into());
+        let zeros = Entry::new(1, [0; SECRET_LENGTH]).reveal();
+        assert_eq!(parse(&zeros), InvalidKey::Guessable { position: 1 }.into());
         assert_eq!(
             parse(&format!("{},{}", entry(3), entry(3))),
-            InvalidKeys::Duplicate { position: 2, id: 3 }
+            InvalidKey::Duplicate { position: 2, id: 3 }.into()
         );
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn good_entries_count_beside_bad_ones() {
+        let same_id = Entry::new(3, test_secret(4)).reveal().to_string();
+        let zeros = Entry::new(8, [0; SECRET_LENGTH]).reveal().to_string();
+        let text = ["junk", &entry(3), "05:AAAA", &same_id, &entry(6), "06:!!", &zeros].join(",");
+        let Reading { ring, rejected } = KeyRing::read(&text);
+        let ring = ring.unwrap();
+        // The first entry is bad, so the first good one seals.
+        assert_eq!((ring.sealing().id, ids(&ring)), (3, vec![3, 6]));
+        assert_eq!(
+            rejected,
+            [
+                InvalidKey::Shape { position: 1 },
+                InvalidKey::Length { position: 3, length: 3 },
+                InvalidKey::Duplicate { position: 4, id: 3 },
+                InvalidKey::Encoding { position: 6 },
+                InvalidKey::Guessable { position: 7 },
+            ]
+        );
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn an_id_that_only_a_bad_entry_has_is_free() {
+        let Reading { ring, rejected } = KeyRing::read(&format!("03:AAAA {}", entry(3)));
+        assert_eq!(ids(&ring.unwrap()), [3]);
+        assert_eq!(rejected, [InvalidKey::Length { position: 1, length: 3 }]);
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn without_a_good_entry_there_is_no_ring() {
+        for text in ["", " ,\n", "junk", "01:AAAA,02"] {
+            assert!(KeyRing::read(text).ring.is_none(), "{text}");
+        }
+        assert_eq!(KeyRing::read("").rejected, []);
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_hint_cannot_be_told_without_the_key() {
+        let hint = |id: u8| {
+            let ring = KeyRing::parse(&entry(id)).unwrap();
+            ring.sealing().hint(b"HTTPRoute/shop/store#0\0cart")
+        };
+        assert_eq!(hint(1), hint(1));
+        let hints: std::collections::BTreeSet<[u8; 2]> = (0..=u8::MAX).map(hint).collect();
+        // Of 256 random ones, two are the same in every other set.
+        assert!(hints.len() >= 250, "{}", hints.len());
     }
 
     #[test]
@@ -204,8 +354,28 @@ mod tests {
     fn secrets_are_never_printed_for_debugging() {
         let secret = entry(0x5a);
         let ring = KeyRing::parse(&secret).unwrap();
-        let printed = format!("{ring:?} {:?}", Entry::new(0x5a, [0x5a; 32]));
-        assert!(!printed.contains("WlpaWl"), "{printed}");
-        assert!(secret.contains("WlpaWl"));
+        let printed = format!("{ring:?} {:?}", Entry::new(0x5a, test_secret(0x5a)));
+        let beginning: String = secret.chars().skip(3).take(8).collect();
+        assert!(!printed.contains(&beginning), "{printed}");
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn one_bad_entry_takes_nothing_but_itself(ids in proptest::sample::subsequence((0..=u8::MAX).collect::<Vec<_>>(), 1..5),
+                bad in "[0-9a-z:_-]{1,50}", at in any::<prop::sample::Index>()) {
+                let mut texts: Vec<String> = ids.iter().map(|id| entry(*id)).collect();
+                let at = at.index(texts.len() + 1);
+                texts.insert(at, bad);
+                let reading = KeyRing::read(&texts.join(","));
+                prop_assert_eq!(super::ids(&reading.ring.unwrap()), ids);
+                prop_assert_eq!(reading.rejected.len(), 1);
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ const HOST: &[u8] = b"10.244.0.11:8080";
 const OTHER: &[u8] = b"10.244.0.12:8080";
 
 fn keys() -> KeyRing {
-    KeyRing::parse(&Entry::new(1, [1; 32]).reveal()).unwrap()
+    KeyRing::parse(&Entry::new(1, crate::keys::test_secret(1)).reveal()).unwrap()
 }
 
 fn session() -> config::Session {

@@ -22,7 +22,7 @@ async fn a_session_is_valid_on_every_gateway_with_the_key_and_on_no_other() {
 
     // Another key, once with an id of its own and once with the same id.
     let same_id = keys::key(2).replacen("02:", "01:", 1);
-    for (key, kind) in [(keys::key(2), "unknown_key"), (same_id, "tampered")] {
+    for (key, kind) in [(keys::key(2), "unknown_key"), (same_id, "foreign")] {
         let other = Envoy::builder().keys(&key).start(&manifests).await;
         let sent = browser.cookie_header().unwrap();
         let reply = other.client().request("/").cookie(sent).send().await.ok();
