@@ -14,6 +14,7 @@
 //! - [`canary`]: who is sent to which backend regardless of the weights.
 //! - [`handover`]: the names of what the filter and Envoy's filters hand to each other.
 //! - [`outage`], [`chosen`]: backends that their sessions cannot reach, and backends that a route still chooses.
+//! - [`watch`]: when a request that needs no close look gets one.
 //! - [`decision`]: all of it together, for a request and for its response.
 
 #![forbid(unsafe_code)]
@@ -36,3 +37,4 @@ pub mod outage;
 pub mod rule;
 pub mod session;
 pub mod token;
+pub mod watch;

@@ -126,11 +126,17 @@ func (k *kube) get(gvk schema.GroupVersionKind, namespace, name string) (*Object
 }
 
 func (k *kube) patch(gvk schema.GroupVersionKind, namespace, name string, as types.PatchType, patch string) (*Object, error) {
+	return k.patchAs("", gvk, namespace, name, as, patch)
+}
+
+func (k *kube) patchAs(
+	manager string, gvk schema.GroupVersionKind, namespace, name string, as types.PatchType, patch string,
+) (*Object, error) {
 	res, err := k.resource(gvk, namespace)
 	if err != nil {
 		return nil, err
 	}
-	return res.Patch(context.Background(), name, as, []byte(patch), metav1.PatchOptions{})
+	return res.Patch(context.Background(), name, as, []byte(patch), metav1.PatchOptions{FieldManager: manager})
 }
 
 func (k *kube) delete(obj *Object) error {

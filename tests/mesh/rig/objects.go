@@ -44,9 +44,15 @@ func (s *Scenario) Patch(apiVersion, kind, name, jsonMerge string) {
 // PatchJSON changes an object as `kubectl patch --type json` does: here and there, and nothing else. It is for what concerns no pod.
 func (s *Scenario) PatchJSON(apiVersion, kind, name, operations string) {
 	s.t.Helper()
+	s.PatchJSONAs("", apiVersion, kind, name, operations)
+}
+
+// PatchJSONAs is PatchJSON by a field manager, as a controller does it.
+func (s *Scenario) PatchJSONAs(manager, apiVersion, kind, name, operations string) {
+	s.t.Helper()
 	namespace, name := s.locate(name)
 	gvk := schema.FromAPIVersionAndKind(apiVersion, kind)
-	if _, err := s.Cluster.kube.patch(gvk, namespace, name, types.JSONPatchType, operations); err != nil {
+	if _, err := s.Cluster.kube.patchAs(manager, gvk, namespace, name, types.JSONPatchType, operations); err != nil {
 		s.t.Fatal(err)
 	}
 }
