@@ -120,6 +120,11 @@ impl<'a> Arbitrary<'a> for Canary {
             rules,
             override_session: *u.choose(&[config::Override::Always, config::Override::Never])?,
             hash_on: if u.ratio(1, 3)? { Some(source(u)?) } else { None },
+            seed: if u.ratio(1, 4)? {
+                Some(word(u, &KEYS)?.to_owned())
+            } else {
+                None
+            },
         }))
     }
 }

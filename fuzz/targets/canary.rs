@@ -22,8 +22,8 @@ enum Input {
     Pattern(Pattern, Vec<Letter>),
     /// Any text as a regular expression, and any value.
     Text(shape::Question),
-    /// A split by this, before and after a change of weights.
-    Split(Vec<u8>, [u16; 4], [u16; 4]),
+    /// A split by this, before and after a change of weights, under one of these seeds.
+    Split(Vec<u8>, [u16; 4], [u16; 4], u8),
 }
 
 fuzz_target!(|input: Input| {
@@ -53,7 +53,10 @@ fuzz_target!(|input: Input| {
                 (None, _) => {}
             }
         }
-        Input::Split(client, before, after) => check_split(&client, before, after),
+        Input::Split(client, before, after, seed) => {
+            let seed = (seed > 0).then(|| seed.to_string());
+            check_split(&client, before, after, seed.as_deref());
+        }
     }
 });
 
@@ -84,7 +87,7 @@ fn check_rules(canary: config::Canary, backends: Vec<config::Backend>, requests:
         if let (Some(hash), Some(client)) = (hash, client) {
             // The same client by another way.
             let weights = weights(&backends);
-            let other = place(&client, &weights);
+            let other = place(&client, &weights, canary.seed.as_deref());
             assert_eq!(other.is_some(), weights.iter().any(|weight| *weight > 0));
             assert!(other.is_none_or(|other| weights[other] > 0));
             assert_eq!(hash.place(rule.backends()), other);
@@ -119,6 +122,7 @@ fn matches(expression: &str, value: &[u8]) -> Option<bool> {
         rules: vec![rule],
         override_session: config::Override::Always,
         hash_on: None,
+        seed: None,
     };
     let table = accept(canary, backends(&[1]))?;
     let lines = [("X-Text", value)];
@@ -126,13 +130,13 @@ fn matches(expression: &str, value: &[u8]) -> Option<bool> {
 }
 
 /// A change of weights moves clients only to backends that gain on the one they leave.
-fn check_split(client: &[u8], before: [u16; 4], after: [u16; 4]) {
+fn check_split(client: &[u8], before: [u16; 4], after: [u16; 4], seed: Option<&str>) {
     let positive = |weights: [u16; 4]| weights.iter().any(|weight| *weight > 0);
     if client.is_empty() || !positive(before) || !positive(after) {
         return;
     }
     let [before, after] = [before, after].map(|weights| weights.map(u32::from));
-    let [old, new] = [&before, &after].map(|weights| place(client, weights).expect("one has a weight"));
+    let [old, new] = [&before, &after].map(|weights| place(client, weights, seed).expect("one has a weight"));
     assert!(before[old] > 0 && after[new] > 0, "{before:?} {after:?}");
     if old != new {
         let [old_before, new_before, old_after, new_after] =
@@ -145,12 +149,13 @@ fn check_split(client: &[u8], before: [u16; 4], after: [u16; 4]) {
 }
 
 /// The place of a client, found by a header. None where no backend has a weight.
-fn place(client: &[u8], weights: &[u32]) -> Option<usize> {
+fn place(client: &[u8], weights: &[u32], seed: Option<&str>) -> Option<usize> {
     let source = config::Source::Header("x-client".to_owned());
     let canary = config::Canary {
         rules: Vec::new(),
         override_session: config::Override::Never,
         hash_on: Some(source),
+        seed: seed.map(str::to_owned),
     };
     let table = accept(canary, backends(weights)).expect("there is nothing wrong with it");
     let rule = only(&table);

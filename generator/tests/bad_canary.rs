@@ -173,9 +173,9 @@ fn a_session_name_that_is_no_token() {
         &canary_with("cookie: {name: version,", "cookie: {name: \"ver sion\","),
         str![[r#"
 error[Invalid]: `ver sion` is not a session name: ' ' is not allowed; letters, digits and !#$%&'*+-.^_`|~ are
-  --> <stdin>:57:20
+  --> <stdin>:58:20
    |
-57 |     cookie: {name: "ver sion", path: /, lifetimeType: Permanent}
+58 |     cookie: {name: "ver sion", path: /, lifetimeType: Permanent}
    |                    ^^^^^^^^^^
 
 
@@ -216,9 +216,54 @@ error[Invalid]: exactly one of header and cookie is needed here
 }
 
 #[test]
+fn a_seed_without_hash_on() {
+    refused(
+        &canary_with("    hashOn: {header: user}\n", ""),
+        str![[r#"
+error[Invalid]: seed has no effect without hashOn, by which clients are told apart
+  --> <stdin>:53:11
+   |
+53 |     seed: 2026-03
+   |           ^^^^^^^
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_seed_that_is_empty_or_too_long() {
+    refused(
+        &canary_with("seed: 2026-03", "seed: ''"),
+        str![[r#"
+error[Invalid]: the seed of a split has 1 to 64 characters, and this one has 0
+  --> <stdin>:54:11
+   |
+54 |     seed: ''
+   |           ^^
+
+
+"#]],
+    );
+    let long = format!("seed: {}", "x".repeat(65));
+    refused(
+        &canary_with("seed: 2026-03", &long),
+        str![[r#"
+error[Invalid]: the seed of a split has 1 to 64 characters, and this one has 65
+  --> <stdin>:54:11
+   |
+54 |     seed: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+   |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+
+"#]],
+    );
+}
+
+#[test]
 fn a_split_without_anything() {
     refused(
-        &canary_with("  split:\n    hashOn: {header: user}", "  split: {}"),
+        &canary_with("  split:\n    hashOn: {header: user}\n    seed: 2026-03", "  split: {}"),
         str![[r#"
 error[Invalid]: the field `hashOn` is missing
   --> <stdin>:52:10
@@ -467,9 +512,9 @@ fn a_header_for_a_cookie_session() {
         ),
         str![[r#"
 error[Invalid]: header can only be set with type Header
-  --> <stdin>:57:13
+  --> <stdin>:58:13
    |
-57 |     header: {name: version}
+58 |     header: {name: version}
    |             ^
 
 
@@ -483,9 +528,9 @@ fn a_permanent_cookie_without_end() {
         &canary_with("    absoluteTimeout: 1h\n", ""),
         str![[r#"
 error[Invalid]: absoluteTimeout must be specified when cookie lifetimeType is Permanent
-  --> <stdin>:56:52
+  --> <stdin>:57:52
    |
-56 |     cookie: {name: version, path: /, lifetimeType: Permanent}
+57 |     cookie: {name: version, path: /, lifetimeType: Permanent}
    |                                                    ^^^^^^^^^
 
 
@@ -499,9 +544,9 @@ fn an_unknown_field() {
         &canary_with("  override: Never", "  overide: Never"),
         str![[r#"
 error[Invalid]: unknown field `overide`; allowed here: override, rules, split, sticky, targetRef
-  --> <stdin>:58:3
+  --> <stdin>:59:3
    |
-58 |   overide: Never
+59 |   overide: Never
    |   ^^^^^^^
    |
    = help: did you mean `override`?

@@ -43,6 +43,7 @@ fn everything_that_a_policy_can_say_reaches_the_filter() {
                 ],
                 "override": "Never",
                 "hashOn": { "header": "user" },
+                "seed": "2026-03",
             },
             "session": {
                 "name": "version",
@@ -135,7 +136,7 @@ fn forcing_rules_and_splits_need_no_session() {
 
 #[test]
 fn weights_reach_the_filter_where_it_places_clients_only() {
-    let split = "  split:\n    hashOn: {header: user}\n";
+    let split = "  split:\n    hashOn: {header: user}\n    seed: 2026-03\n";
     let opt_in = "  - name: by-choice\n    optIn: {header: x-canary}\n    backendRef: {name: reviews-v3, port: 9080}\n";
     let weights = |input: &str| {
         let run = Generated::istio(input);

@@ -4,7 +4,6 @@
 //! header or cookie that is there several times matches if one of its values does.
 
 use regex_lite::{Regex, RegexBuilder};
-use siphasher::sip::SipHasher24;
 
 use crate::{
     config::{self, MatchType, Override},
@@ -14,12 +13,18 @@ use crate::{
     rule::Backend,
 };
 
+mod hash;
+
+use self::hash::Seed;
+pub use self::hash::{ClientHash, MAX_SEED_LENGTH};
+
 /// Canary routing of a rule, ready for requests.
 #[derive(Debug)]
 pub struct Canary {
     rules: Box<[ForcingRule]>,
     override_session: Override,
     hash_on: Option<Source>,
+    seed: Seed,
 }
 
 #[derive(Debug)]
@@ -129,6 +134,9 @@ pub enum InvalidCanary {
         /// Which conditions, and why.
         reason: String,
     },
+    /// The seed of the split is too long, or empty.
+    #[error("the seed of a split has 1 to {MAX_SEED_LENGTH} characters, and this one has {0}")]
+    Seed(usize),
     /// The name of a header or cookie is none.
     #[error("canary: {0}")]
     Source(#[from] InvalidName),
@@ -148,6 +156,7 @@ impl Canary {
             rules: rules.into(),
             override_session: raw.override_session,
             hash_on: raw.hash_on.map(Source::try_from).transpose()?,
+            seed: Seed::new(raw.seed.as_deref())?,
         })
     }
 
@@ -186,33 +195,7 @@ impl Canary {
     pub fn client_hash<'a>(&self, headers: &Headers<'a>) -> Option<ClientHash<'a>> {
         let source = self.hash_on.as_ref()?;
         let value = source.values(headers).find(|value| !value.is_empty())?;
-        Some(ClientHash(value))
-    }
-}
-
-/// Who a client is, for a split that is the same each time.
-#[derive(Clone, Copy, Debug)]
-pub struct ClientHash<'a>(&'a [u8]);
-
-impl ClientHash<'_> {
-    /// The position of this client's backend: weighted rendezvous hashing (Schindelhauer and Schomaker, 2005). Each
-    /// backend scores by its weight and the hash of itself with the client, and the highest score wins. So a change of
-    /// weights moves only clients of backends that lose, to backends that gain. None where no backend has a weight.
-    #[must_use]
-    pub fn place(self, backends: &[Backend]) -> Option<usize> {
-        let weighted = (0..).zip(backends).filter(|(_, backend)| backend.weight() > 0);
-        let scores = weighted.map(|(position, backend)| (position, self.score(backend)));
-        scores
-            .max_by(|(_, a), (_, b)| f64::total_cmp(a, b))
-            .map(|(position, _)| position)
-    }
-
-    fn score(self, backend: &Backend) -> f64 {
-        let hash = SipHasher24::new().hash(&[backend.key().as_bytes(), b"\0", self.0].concat());
-        let [a, b, c, d, ..] = hash.to_be_bytes();
-        // Strictly between 0 and 1, so that the logarithm is finite and below 0.
-        let uniform = (f64::from(u32::from_be_bytes([a, b, c, d])) + 0.5) / 4_294_967_296.0;
-        -f64::from(backend.weight()) / uniform.ln()
+        Some(self.seed.client(value))
     }
 }
 

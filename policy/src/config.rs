@@ -42,7 +42,7 @@ pub struct Rule {
 }
 
 /// Canary routing of a rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Canary {
     /// The forcing rules. The first one that matches wins.
@@ -54,6 +54,9 @@ pub struct Canary {
     /// What new sessions are split by. None: chance. Requests without it are split by chance as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash_on: Option<Source>,
+    /// What the split by `hashOn` is drawn with, so that another seed draws other clients. Of no account without `hashOn`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<String>,
 }
 
 /// One forcing rule: who is sent to which backend.

@@ -98,6 +98,11 @@ impl Canary {
         self.field("split", json!({"hashOn": source.json()}))
     }
 
+    /// The same, drawn with a seed.
+    pub fn hash_on_with_seed(self, source: Source<'_>, seed: &str) -> Self {
+        self.field("split", json!({"hashOn": source.json(), "seed": seed}))
+    }
+
     /// With sessions in a cookie that bind to the Service alone.
     pub fn sticky(self, cookie: &str) -> Self {
         self.field("sticky", json!({"cookie": {"name": cookie}}))

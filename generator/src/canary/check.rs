@@ -17,7 +17,7 @@ use crate::{
     source::Place,
     wire::{
         Field,
-        canary::{CanaryPolicySpec, CanaryRule, Match, Source},
+        canary::{CanaryPolicySpec, CanaryRule, Match, Source, Split},
     },
 };
 
@@ -56,7 +56,7 @@ pub fn check(item: &Item<CanaryPolicySpec>, kind: Option<Kind>, report: &mut Rep
         checker.rule(&rule.value);
     }
     if let Some(split) = &spec.split {
-        checker.hash_on(&split.value.hash_on);
+        checker.split(split);
     }
     checker.problems == 0
 }
@@ -126,7 +126,7 @@ impl Checker<'_> {
         if self.problems != before {
             return;
         }
-        if let Some(refusal) = probe(vec![rule_config(rule, PROBE.to_owned())], None) {
+        if let Some(refusal) = probe_rule(rule_config(rule, PROBE.to_owned())) {
             let place = match (&refusal, &rule.opt_in) {
                 (InvalidCanary::Both(_), Some(source)) => self.item.place_of(source),
                 (InvalidCanary::Source(_), Some(source)) => self.source_name(source).1,
@@ -154,7 +154,7 @@ impl Checker<'_> {
             matches: match_config(&one.value).into_iter().collect(),
             opt_in: None,
         };
-        let Some(refusal) = probe(vec![alone], None) else {
+        let Some(refusal) = probe_rule(alone) else {
             return;
         };
         let raw = &value.value;
@@ -171,11 +171,38 @@ impl Checker<'_> {
         self.invalid(message(&refusal, what), place.unwrap_or(self.item.place_of(&raw.name)));
     }
 
+    fn split(&mut self, split: &Field<Split>) {
+        let Split { hash_on, seed } = &split.value;
+        match (hash_on, seed) {
+            (Some(source), _) => self.hash_on(source),
+            (None, Some(seed)) => {
+                let message = "seed has no effect without hashOn, by which clients are told apart";
+                self.invalid(message, self.item.place_of(seed));
+            }
+            (None, None) => self.invalid("the field `hashOn` is missing", self.item.place_of(split)),
+        }
+        let refusal = |seed: &String| {
+            probe(config::Canary {
+                seed: Some(seed.clone()),
+                ..config::Canary::default()
+            })
+        };
+        if let Some(seed) = seed
+            && let Some(refusal) = refusal(&seed.value)
+        {
+            self.invalid(refusal.to_string(), self.item.place_of(seed));
+        }
+    }
+
     fn hash_on(&mut self, source: &Field<Source>) {
         if !self.source(source) {
             return;
         }
-        if let Some(refusal) = probe(Vec::new(), source_config(&source.value)) {
+        let refusal = probe(config::Canary {
+            hash_on: source_config(&source.value),
+            ..config::Canary::default()
+        });
+        if let Some(refusal) = refusal {
             let (what, place) = self.source_name(source);
             self.invalid(message(&refusal, what), place);
         }
@@ -202,8 +229,16 @@ impl Checker<'_> {
     }
 }
 
+/// What the filter would say of a rule alone.
+fn probe_rule(rule: config::CanaryRule) -> Option<InvalidCanary> {
+    probe(config::Canary {
+        rules: vec![rule],
+        ..config::Canary::default()
+    })
+}
+
 /// What the filter would say.
-fn probe(rules: Vec<config::CanaryRule>, hash_on: Option<config::Source>) -> Option<InvalidCanary> {
+fn probe(canary: config::Canary) -> Option<InvalidCanary> {
     let rule = config::Rule {
         route: PROBE.to_owned(),
         virtual_hosts: vec![PROBE.to_owned()],
@@ -213,11 +248,7 @@ fn probe(rules: Vec<config::CanaryRule>, hash_on: Option<config::Source>) -> Opt
             key: PROBE.to_owned(),
             weight: None,
         }],
-        canary: Some(config::Canary {
-            rules,
-            override_session: config::Override::default(),
-            hash_on,
-        }),
+        canary: Some(canary),
     };
     let config = config::Config {
         version: config::VERSION,

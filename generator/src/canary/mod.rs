@@ -111,7 +111,9 @@ impl Canary<'_> {
             .rules
             .iter()
             .filter_map(|rule| Some(rule_config(&rule.value, backend(&rule.value)?)));
-        let hash_on = spec.split.as_ref().map(|split| &split.value.hash_on);
+        let split = spec.split.as_ref().map(|split| &split.value);
+        let hash_on = split.and_then(|split| split.hash_on.as_ref());
+        let seed = split.and_then(|split| split.seed.as_ref());
         config::Canary {
             rules: rules.collect(),
             override_session: spec
@@ -119,6 +121,7 @@ impl Canary<'_> {
                 .as_ref()
                 .map_or_else(Default::default, |f| f.value),
             hash_on: hash_on.and_then(|source| source_config(&source.value)),
+            seed: seed.map(|seed| seed.value.clone()),
         }
     }
 }

@@ -236,8 +236,14 @@ pub struct PortSelector {
 pub struct Split {
     /// What tells who a client is: the same client always gets the same backend, and a change of weights moves no more
     /// clients than it must. Clients without it are split by chance, as all are by default.
-    #[schemars(with = "Source")]
-    pub hash_on: Field<Source>,
+    #[schemars(with = "Source", required)]
+    pub hash_on: OptionalField<Source>,
+    /// What the clients are drawn with. Under one seed, the same clients are the first to get the canary of every release;
+    /// a seed for each release, such as its version, draws other clients each time. Change it between two releases: a new
+    /// seed draws all clients again. Live sessions stay where they are. Default: no seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", length(min = 1, max = 64))]
+    pub seed: OptionalField<String>,
 }
 
 /// A session that binds a client to a backend.

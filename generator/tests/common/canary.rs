@@ -55,6 +55,7 @@ spec:
     backendRef: {name: reviews-v3, port: 9080}
   split:
     hashOn: {header: user}
+    seed: 2026-03
   sticky:
     absoluteTimeout: 1h
     idleTimeout: 10m

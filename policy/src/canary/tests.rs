@@ -199,6 +199,8 @@ fn what_cannot_work_is_refused() {
             "can never match: header `x` cannot be `1` and pass another condition at once",
         ),
         (json!({"hashOn": {"header": ""}}), "a session name is empty"),
+        (json!({"seed": ""}), "has 1 to 64 characters, and this one has 0"),
+        (json!({"seed": "ä".repeat(65)}), "and this one has 65"),
     ] {
         let found = refusal(canary.clone());
         assert!(found.contains(message), "{canary}: {found}");
@@ -206,10 +208,35 @@ fn what_cannot_work_is_refused() {
 }
 
 fn placed(weights: &[(&str, u32)], client: &str) -> Option<usize> {
-    let rule = rule(weights, json!({"hashOn": {"header": "user"}})).unwrap();
+    placed_by(&split(weights, None), client)
+}
+
+fn split(weights: &[(&str, u32)], seed: Option<&str>) -> std::rc::Rc<Rule> {
+    let mut canary = json!({"hashOn": {"header": "user"}});
+    if let Some(seed) = seed {
+        canary["seed"] = json!(seed);
+    }
+    rule(weights, canary).unwrap()
+}
+
+fn placed_by(rule: &Rule, client: &str) -> Option<usize> {
     let headers = [("user", client)];
     let hash = rule.canary().unwrap().client_hash(&headers.as_slice().into()).unwrap();
     hash.place(rule.backends())
+}
+
+/// How many clients a statistical test asks.
+const CLIENTS: u32 = 20_000;
+
+/// The backends of all clients.
+fn drawn(weights: &[(&str, u32)], seed: Option<&str>) -> Vec<Option<usize>> {
+    let rule = split(weights, seed);
+    (0..CLIENTS).map(|i| placed_by(&rule, &format!("user-{i}"))).collect()
+}
+
+/// How many clients are on a backend.
+fn count(places: &[Option<usize>], wanted: usize) -> usize {
+    places.iter().filter(|place| **place == Some(wanted)).count()
 }
 
 #[test]
@@ -243,37 +270,59 @@ fn a_request_that_does_not_say_who_it_is_has_no_hash() {
 #[test]
 #[wasm_bindgen_test]
 fn a_change_of_weights_moves_as_few_clients_as_it_must() {
-    const CLIENTS: u32 = 20_000;
-    let share = |weights: &[(&str, u32)]| {
-        let rule = rule(weights, json!({"hashOn": {"header": "user"}})).unwrap();
-        let place = |i: u32| {
-            let headers = [("user", format!("user-{i}"))];
-            let canary = rule.canary().unwrap();
-            canary
-                .client_hash(&headers.as_slice().into())
-                .unwrap()
-                .place(rule.backends())
-        };
-        (0..CLIENTS).map(place).collect::<Vec<_>>()
-    };
-    let before = share(&[("a", 90), ("b", 10)]);
-    let after = share(&[("a", 80), ("b", 20)]);
-    let count = |places: &[Option<usize>], wanted| places.iter().filter(|place| **place == Some(wanted)).count();
-    // Five standard deviations around the expected share of 10 % and 20 %.
-    assert!((1_788..=2_212).contains(&count(&before, 1)), "{}", count(&before, 1));
-    assert!((3_717..=4_283).contains(&count(&after, 1)), "{}", count(&after, 1));
-    let moved = before
-        .iter()
-        .zip(&after)
-        .filter(|(before, after)| before != after)
-        .count();
-    let back = before
-        .iter()
-        .zip(&after)
-        .filter(|(before, after)| **before == Some(1) && **after == Some(0))
-        .count();
-    assert_eq!(back, 0, "nobody leaves the backend that gains");
-    assert_eq!(moved, count(&after, 1) - count(&before, 1), "only those move that must");
+    for seed in [None, Some("2026-03"), Some("2026-04")] {
+        let before = drawn(&[("a", 90), ("b", 10)], seed);
+        let after = drawn(&[("a", 80), ("b", 20)], seed);
+        // Five standard deviations around the expected share of 10 % and 20 %.
+        assert!((1_788..=2_212).contains(&count(&before, 1)), "{}", count(&before, 1));
+        assert!((3_717..=4_283).contains(&count(&after, 1)), "{}", count(&after, 1));
+        let moved = before
+            .iter()
+            .zip(&after)
+            .filter(|(before, after)| before != after)
+            .count();
+        let back = before
+            .iter()
+            .zip(&after)
+            .filter(|(before, after)| **before == Some(1) && **after == Some(0))
+            .count();
+        assert_eq!(back, 0, "no client leaves the backend that gains");
+        assert_eq!(moved, count(&after, 1) - count(&before, 1), "only those move that must");
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn another_seed_draws_other_clients() {
+    let weights = [("a", 80), ("b", 20)];
+    let seeds = [None, Some("1"), Some("2"), Some("2026-03"), Some("01"), Some("ä")];
+    let drawings = seeds.map(|seed| drawn(&weights, seed));
+    for (position, one) in drawings.iter().enumerate() {
+        assert!((3_717..=4_283).contains(&count(one, 1)), "{}", count(one, 1));
+        for (other_position, other) in drawings.iter().enumerate().skip(position + 1) {
+            let both = one.iter().zip(other).filter(|pair| *pair == (&Some(1), &Some(1)));
+            let both = both.count();
+            // Five standard deviations around a fifth of a fifth. A seed that does nothing would give 4,000, one that turns the
+            // order of clients round 0.
+            assert!(
+                (661..=939).contains(&both),
+                "{:?} and {:?}: {both}",
+                seeds[position],
+                seeds[other_position]
+            );
+        }
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_seed_places_the_same_client_the_same_everywhere() {
+    // Fixed for good, as without a seed.
+    let rule = split(&[("a", 90), ("b", 10)], Some("2026-03"));
+    let on_canary: Vec<u32> = (0..24)
+        .filter(|i| placed_by(&rule, &format!("user-{i}")) == Some(1))
+        .collect();
+    assert_eq!(on_canary, [8, 10]);
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -366,6 +366,7 @@ fn canary_rule(override_session: config::Override, session: Option<config::Sessi
             rules: vec![forcing],
             override_session,
             hash_on: None,
+            seed: None,
         }),
         ..raw_rule(&[("a", 90), ("b", 10)], session)
     };

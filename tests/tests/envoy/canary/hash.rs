@@ -14,10 +14,18 @@ enum Identity {
 
 impl Identity {
     fn policy(self) -> Canary {
-        Canary::on("shop").hash_on(match self {
+        Canary::on("shop").hash_on(self.source())
+    }
+
+    fn seeded(self, seed: &str) -> Canary {
+        Canary::on("shop").hash_on_with_seed(self.source(), seed)
+    }
+
+    fn source(self) -> Source<'static> {
+        match self {
             Self::Header => Source::Header("x-user"),
             Self::Cookie => Source::Cookie("user"),
-        })
+        }
     }
 
     /// Which of so many users get the canary.
@@ -101,6 +109,51 @@ async fn a_change_of_weights_moves_no_more_users_than_it_must() {
         assert_eq!(u32::try_from(moved).unwrap(), least);
         before = after;
     }
+}
+
+#[tokio::test]
+async fn another_seed_draws_other_users() {
+    const USERS: u32 = 400;
+    let versions = Versions::start().await;
+    let shop = |policy: &Canary| versions.split(70, 30).canary(policy);
+    let mut envoy = Envoy::builder()
+        .dynamic()
+        .start(&shop(&Identity::Header.policy()))
+        .await;
+    let client = envoy.client();
+    let mut drawings = vec![("none", Identity::Header.on_canary(&client, USERS).await)];
+    for seed in ["2026-03", "2026-04"] {
+        assert_eq!(envoy.apply(&shop(&Identity::Header.seeded(seed))).await, Update::Taken);
+        drawings.push((seed, Identity::Header.on_canary(&client, USERS).await));
+    }
+    for (seed, drawing) in &drawings {
+        println!("seed {seed}, 70/30: {} of {USERS} users on the canary", count(drawing));
+        assert!(within_five_sigma(count(drawing), USERS, 0.3), "{seed}");
+    }
+    for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+        let ((seed, one), (other_seed, other)) = (&drawings[one], &drawings[other]);
+        let both: Vec<bool> = one.iter().zip(other).map(|(one, other)| *one && *other).collect();
+        println!(
+            "seeds {seed} and {other_seed}: {} of {USERS} users on the canary of both",
+            count(&both)
+        );
+        // A seed without effect would leave all of them, some 30 %.
+        assert!(
+            within_five_sigma(count(&both), USERS, 0.3 * 0.3),
+            "{seed}, {other_seed}"
+        );
+    }
+    // The seed says who comes first, and a change of weights still moves no more users than it must.
+    let before = &drawings[2].1;
+    let wider = versions.split(50, 50).canary(&Identity::Header.seeded("2026-04"));
+    assert_eq!(envoy.apply(&wider).await, Update::Taken);
+    let after = Identity::Header.on_canary(&client, USERS).await;
+    println!("seed 2026-04, 50/50: {} of {USERS} users on the canary", count(&after));
+    assert!(within_five_sigma(count(&after), USERS, 0.5));
+    assert!(
+        before.iter().zip(&after).all(|(before, after)| *after || !*before),
+        "no user leaves the canary"
+    );
 }
 
 #[tokio::test]
