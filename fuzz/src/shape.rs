@@ -94,6 +94,7 @@ impl<'a> Arbitrary<'a> for Backends {
             Ok(config::Backend {
                 key: (*key).to_owned(),
                 weight,
+                released: u.ratio(1, 8)?,
             })
         };
         keys.map(backend).collect::<Result<_>>().map(Self)

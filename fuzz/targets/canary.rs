@@ -173,6 +173,7 @@ fn backends(weights: &[u32]) -> Vec<config::Backend> {
         .map(|(key, weight)| config::Backend {
             key: key.to_owned(),
             weight: Some(*weight),
+            released: false,
         })
         .collect()
 }

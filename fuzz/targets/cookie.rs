@@ -124,6 +124,7 @@ fn accept(session: config::Session) -> Option<RouteTable> {
         backends: vec![config::Backend {
             key: "a".to_owned(),
             weight: None,
+            released: false,
         }],
         canary: None,
     };

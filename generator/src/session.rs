@@ -184,6 +184,7 @@ impl SessionPolicy {
             backends: vec![config::Backend {
                 key: "probe".to_owned(),
                 weight: None,
+                released: false,
             }],
             canary: None,
         };

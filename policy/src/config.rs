@@ -141,6 +141,10 @@ pub struct Backend {
     /// because they opted out of a backend. Everyone else follows the weights of the route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// Whether its live sessions are released: its weight in the route was 0 when this was written, and the rule has another
+    /// backend to go to. It counts until the route is seen to choose the backend.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub released: bool,
 }
 
 /// How the sessions of a rule are kept (GEP-1619).

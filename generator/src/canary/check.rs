@@ -36,9 +36,10 @@ pub fn check(item: &Item<CanaryPolicySpec>, kind: Option<Kind>, report: &mut Rep
         report,
     };
     let spec = &item.spec;
-    if spec.rules.is_empty() && spec.split.is_none() && spec.sticky.is_none() {
+    let about_sessions = spec.sticky.is_some() || spec.when_weight_zero.is_some();
+    if spec.rules.is_empty() && spec.split.is_none() && !about_sessions {
         let message = format!(
-            "{} says nothing: it needs at least one of rules, split and sticky",
+            "{} says nothing: it needs at least one of rules, split, sticky and whenWeightZero",
             item.id
         );
         checker.invalid(message, item.place());
@@ -247,6 +248,7 @@ fn probe(canary: config::Canary) -> Option<InvalidCanary> {
         backends: vec![config::Backend {
             key: PROBE.to_owned(),
             weight: None,
+            released: false,
         }],
         canary: Some(canary),
     };

@@ -95,12 +95,14 @@ impl Backend<'_> {
         Some(&self.service.id).filter(|_| self.service.spec.external_host.is_none())
     }
 
-    /// What the filter is told. Weights are the route's, unless the filter itself places clients by them.
+    /// What the filter is told. Weights are the route's, unless the filter itself places clients by them. `releases` says
+    /// whether sessions leave a backend of weight 0.
     #[must_use]
-    pub fn config(&self, places_clients: bool) -> config::Backend {
+    pub fn config(&self, places_clients: bool, releases: bool) -> config::Backend {
         config::Backend {
             key: self.key(),
             weight: places_clients.then_some(self.weight),
+            released: releases && self.weight == 0,
         }
     }
 }

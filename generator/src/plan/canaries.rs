@@ -16,7 +16,7 @@ use crate::{
     source::Place,
     wire::{
         Field,
-        canary::{CanaryRule, Destination},
+        canary::{CanaryRule, Destination, WhenWeightZero},
         route::{self, HttpRouteSpec},
     },
 };
@@ -48,6 +48,8 @@ pub struct Applied {
     pub target: Id,
     /// The session that it keeps.
     pub sticky: Option<SessionPolicy>,
+    /// Whether sessions leave a backend of weight 0.
+    pub releases: bool,
     /// What the filter is told, if it is told anything.
     pub config: Option<config::Canary>,
     /// Whether nothing is wrong with it on this rule.
@@ -125,8 +127,10 @@ impl<'a> Canaries<'a> {
             report.add(warning.with(session.place, "the session policy"));
         }
         let (config, sound) = config(policy, target, choice, report);
-        let spec = &policy.item.spec;
-        if sound && config.is_none() && !spec.rules.is_empty() && spec.sticky.is_none() && policy.section.is_none() {
+        let keeps_sessions = session.is_some() || policy.sticky.is_some();
+        let when_weight_zero = when_weight_zero(policy, target, keeps_sessions, report);
+        let about_sessions = policy.sticky.is_some() || when_weight_zero.is_some();
+        if sound && config.is_none() && !about_sessions && policy.section.is_none() {
             return None;
         }
         Some(Applied {
@@ -134,6 +138,7 @@ impl<'a> Canaries<'a> {
             of_section: policy.section.is_some(),
             target: policy.target.value.clone(),
             sticky: policy.sticky.clone().filter(|_| session.is_none()),
+            releases: when_weight_zero == Some(WhenWeightZero::Release),
             config,
             sound,
         })
@@ -297,6 +302,32 @@ fn passed_over(policy: &Canary, target: Target, reason: &str) -> Diagnostic {
     );
     let note = Diagnostic::note(Code::NoEffect, message).at(target.place);
     note.with(policy.target.place, "the policy").help(SECTION_HELP)
+}
+
+/// What becomes of the sessions on a backend of weight 0, if the policy says so. Where the rule keeps no sessions, that is
+/// reported.
+fn when_weight_zero(
+    policy: &Canary,
+    target: Target,
+    keeps_sessions: bool,
+    report: &mut Report,
+) -> Option<WhenWeightZero> {
+    let field = policy.item.spec.when_weight_zero.as_ref()?;
+    if keeps_sessions {
+        return Some(field.value);
+    }
+    if policy.section.is_none() {
+        report.add(passed_over(policy, target, "keeps no sessions, with whenWeightZero"));
+    } else {
+        let message = format!(
+            "whenWeightZero of {} has no effect on {}, which keeps no sessions",
+            policy.title(),
+            target.title
+        );
+        let warning = Diagnostic::warning(Code::NoEffect, message).at(policy.item.place_of(field));
+        report.add(warning.with(target.place, "the rule"));
+    }
+    None
 }
 
 /// What the filter is told about the canaries of a rule, and whether nothing is wrong with it. Where a policy is for the whole

@@ -274,8 +274,17 @@ impl Rule<'_> {
         let places_clients = self
             .canary()
             .is_some_and(|canary| canary.hash_on.is_some() || canary.rules.iter().any(|rule| rule.opt_in.is_some()));
+        let releases = self.releases();
         let backends = self.backends.iter();
-        backends.map(|backend| backend.config(places_clients)).collect()
+        backends
+            .map(|backend| backend.config(places_clients, releases))
+            .collect()
+    }
+
+    /// Whether its sessions leave a backend of weight 0. Where no backend has a weight, they have nowhere to go.
+    fn releases(&self) -> bool {
+        let wanted = self.session.is_some() && self.canary.as_ref().is_some_and(|canary| canary.releases);
+        wanted && self.backends.iter().any(|backend| backend.weight > 0)
     }
 
     /// Its sessions, if they are bound to hosts.

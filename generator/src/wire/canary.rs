@@ -30,8 +30,9 @@ use super::{Field, OptionalField, Port, Text, list};
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "(has(self.rules) && size(self.rules) > 0) || has(self.split) || has(self.sticky)",
-    "message": "at least one of rules, split and sticky must be specified",
+    "rule": "(has(self.rules) && size(self.rules) > 0) || has(self.split) || has(self.sticky) || \
+             has(self.whenWeightZero)",
+    "message": "at least one of rules, split, sticky and whenWeightZero must be specified",
 }]))]
 pub struct CanaryPolicySpec {
     /// The route that the policy is about, in the policy's namespace.
@@ -55,6 +56,21 @@ pub struct CanaryPolicySpec {
     #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Override>")]
     pub override_session: OptionalField<Override>,
+    /// What becomes of the live sessions on a backend whose weight is 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<WhenWeightZero>")]
+    pub when_weight_zero: OptionalField<WhenWeightZero>,
+}
+
+/// What becomes of the live sessions on a backend whose weight is 0, whichever policy keeps them. `Keep`: they stay, and
+/// only new sessions avoid it (GEP-1619). `Release`: they leave it with their next request, as soon as the gateway has what
+/// was generated for that weight; where the weights of all backends are 0, they stay. Default: `Keep`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum WhenWeightZero {
+    /// They stay.
+    Keep,
+    /// They leave it.
+    Release,
 }
 
 /// The route that a policy is about.

@@ -36,6 +36,7 @@ fn raw_rule(weights: &[(&str, u32)], session: Option<config::Session>) -> config
         .map(|&(key, weight)| config::Backend {
             key: key.to_owned(),
             weight: Some(weight),
+            released: false,
         })
         .collect();
     config::Rule {
