@@ -52,6 +52,7 @@ pub struct Backend {
     key: Box<str>,
     session_key: Box<str>,
     weight: u32,
+    released: bool,
 }
 
 /// Why a configuration is refused.
@@ -364,6 +365,7 @@ impl Backend {
             session_key: session_key(rule, &raw.key).into(),
             key: raw.key.into(),
             weight: raw.weight.unwrap_or(0),
+            released: raw.released,
         })
     }
 
@@ -383,6 +385,12 @@ impl Backend {
     #[must_use]
     pub fn weight(&self) -> u32 {
         self.weight
+    }
+
+    /// Whether its sessions are released: its weight in the route was 0 when the configuration was written.
+    #[must_use]
+    pub fn is_released(&self) -> bool {
+        self.released
     }
 }
 
