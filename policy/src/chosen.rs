@@ -11,11 +11,32 @@ use std::{cell::RefCell, collections::BTreeMap};
 /// for weights that have changed.
 const MEMORY: u64 = 60;
 
+/// For how many seconds at least a backend counts as still chosen. A route and the configuration of the module are two updates: a
+/// route that is a moment behind may choose a backend that its owner has just taken out of the split.
+const FIRST_TRUST: u64 = 3;
+
 /// What the routes of all rules chose, as far as one worker has seen it.
 #[derive(Debug, Default)]
 pub struct Chosen {
-    /// For each rule's position the backends' positions and when each was chosen last, the latest choice at the end.
-    by_rule: RefCell<BTreeMap<usize, Vec<(usize, u64)>>>,
+    /// For each rule's position its backends, the latest choice at the end.
+    by_rule: RefCell<BTreeMap<usize, Vec<Choice>>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    backend: usize,
+    /// Since when it has been chosen without a pause that is longer than the memory.
+    since: u64,
+    /// When it was chosen last.
+    at: u64,
+}
+
+impl Choice {
+    // A request may be some seconds behind what others have noted. A choice from far in the future is one from before the clock
+    // was set back.
+    fn is_within(&self, seconds: u64, now: u64) -> bool {
+        now.abs_diff(self.at) <= seconds
+    }
 }
 
 impl Chosen {
@@ -23,13 +44,15 @@ impl Chosen {
     pub fn note(&self, rule: usize, backend: usize, now: u64) {
         let mut by_rule = self.by_rule.borrow_mut();
         let choices = by_rule.entry(rule).or_default();
-        match choices.last_mut() {
-            Some((last, at)) if *last == backend => *at = now,
-            _ => {
-                choices.retain(|(other, _)| *other != backend);
-                choices.push((backend, now));
-            }
-        }
+        let before = choices.iter().position(|choice| choice.backend == backend);
+        let before = before.map(|position| choices.remove(position));
+        let before = before.filter(|choice| choice.is_within(MEMORY, now));
+        let since = before.map_or(now, |choice| choice.since);
+        choices.push(Choice {
+            backend,
+            since,
+            at: now,
+        });
     }
 
     /// Whether the route of the rule has chosen this backend lately.
@@ -43,11 +66,21 @@ impl Chosen {
     pub fn latest(&self, rule: usize, now: u64, will_do: impl Fn(usize) -> bool) -> Option<usize> {
         let by_rule = self.by_rule.borrow();
         let mut choices = by_rule.get(&rule)?.iter().rev();
-        // A request may be some seconds behind what others have noted. A choice from far in the future is one from before the
-        // clock was set back.
-        let lately = |at: u64| now.abs_diff(at) <= MEMORY;
-        let (backend, _) = choices.find(|(backend, at)| lately(*at) && will_do(*backend))?;
-        Some(*backend)
+        let choice = choices.find(|choice| choice.is_within(MEMORY, now) && will_do(choice.backend))?;
+        Some(choice.backend)
+    }
+
+    /// Whether the route of the rule can be taken to choose this backend still: it has been chosen lately, where the longer it
+    /// has been chosen, the longer ago that may be.
+    #[must_use]
+    pub fn still(&self, rule: usize, backend: usize, now: u64) -> bool {
+        let by_rule = self.by_rule.borrow();
+        let mut choices = by_rule.get(&rule).into_iter().flatten();
+        let choice = choices.find(|choice| choice.backend == backend);
+        choice.is_some_and(|choice| {
+            let trust = choice.at.saturating_sub(choice.since).clamp(FIRST_TRUST, MEMORY);
+            choice.is_within(trust, now)
+        })
     }
 }
 
@@ -82,6 +115,26 @@ mod tests {
         chosen.note(0, 0, NOW - 3_600);
         assert!(chosen.lately(0, 0, NOW - 3_600));
         assert!(!chosen.lately(0, 0, NOW));
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn the_longer_a_backend_has_been_chosen_the_longer_it_counts_as_still_chosen() {
+        let chosen = Chosen::default();
+        assert!(!chosen.still(0, 1, NOW));
+        let still_until = |from: u64| (from..from + 100).find(|at| !chosen.still(0, 1, *at)).unwrap() - 1;
+        chosen.note(0, 1, NOW);
+        assert_eq!(still_until(NOW), NOW + FIRST_TRUST);
+        assert!(!chosen.still(0, 0, NOW) && !chosen.still(1, 1, NOW));
+        for (at, until) in [(2, 5), (10, 20), (50, 100), (100, 160), (150, 210)] {
+            chosen.note(0, 1, NOW + at);
+            assert_eq!(still_until(NOW + at), NOW + until);
+        }
+        // After a pause it begins again, and so it does where the clock is set back.
+        for at in [NOW + 150 + MEMORY + 1, NOW - 3_600] {
+            chosen.note(0, 1, at);
+            assert_eq!(still_until(at), at + FIRST_TRUST);
+        }
     }
 
     #[test]
