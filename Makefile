@@ -48,6 +48,15 @@ help: ## List the targets
 .PHONY: build
 build: $(COMMAND) $(MODULE) ## Build the command (target/release/mooring) and the module (target/mooring.wasm)
 
+# $(call optimise,COMPILED,MODULE). The proxy-wasm crate exports a callback for everything that a module can do, and Envoy calls
+# those that are there: filter/exports.json names the ones that stay.
+define optimise
+	$(BINARYEN)/wasm-metadce $(WASM_FEATURES) $1 --graph-file filter/exports.json --output $2.dce >/dev/null
+	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Os $2.dce --output $2.new
+	mv $2.new $2
+	rm $2.dce
+endef
+
 # The module is the same wherever it is built: no path of this machine is in it.
 $(COMPILED_MODULE) $(TRAPPING_MODULE) $(BENCH_MODULES): export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = \
 	--remap-path-prefix=$(CURDIR)=mooring --remap-path-prefix=$(CARGO_DIRECTORY)=cargo
@@ -61,27 +70,20 @@ $(COMMAND):
 $(COMPILED_MODULE): always target-wasm32-wasip1
 	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter
 
-$(MODULE): $(COMPILED_MODULE) $(BINARYEN)/wasm-opt Makefile
-	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Os $(COMPILED_MODULE) --output $(MODULE).new
-	mv $(MODULE).new $(MODULE)
+$(MODULE): $(COMPILED_MODULE) $(BINARYEN)/wasm-opt filter/exports.json Makefile
+	$(call optimise,$(COMPILED_MODULE),$@)
 
 # The same with a trap that a request can spring, for tests of what Envoy does then. Nothing ships it.
 .PHONY: $(TRAPPING_MODULE)
-$(TRAPPING_MODULE): target-wasm32-wasip1
+$(TRAPPING_MODULE): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
 	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter --features trap --target-dir target/trap
-	cp target/trap/wasm32-wasip1/module/mooring_filter.wasm $@
+	$(call optimise,target/trap/wasm32-wasip1/module/mooring_filter.wasm,$@)
 
-# What is measured beside it is built on the proxy-wasm crate, which exports a callback for everything that a module can do.
-# Envoy calls those that are there: bench/exports.json names the ones that stay.
 target/mooring-bench-empty.wasm: PACKAGE := mooring-bench-empty
 target/mooring-bench-functions.wasm: PACKAGE := mooring-bench-functions
 $(BENCH_MODULES): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
 	cargo build --locked --profile module --target wasm32-wasip1 --package $(PACKAGE)
-	$(BINARYEN)/wasm-metadce $(WASM_FEATURES) target/wasm32-wasip1/module/$(subst -,_,$(PACKAGE)).wasm \
-		--graph-file bench/exports.json --output $@.dce >/dev/null
-	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Os $@.dce --output $@.new
-	mv $@.new $@
-	rm $@.dce
+	$(call optimise,target/wasm32-wasip1/module/$(subst -,_,$(PACKAGE)).wasm,$@)
 
 target-%:
 	@rustup target list --installed | grep -qx $* || rustup target add $*

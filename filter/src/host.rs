@@ -2,9 +2,17 @@
 //!
 //! A call that returns a value costs several times one that does not, because Envoy enters the module again to allocate it.
 
-use crate::abi::{self, Level, Map, Status};
+use std::time::SystemTime;
 
-/// A host call that Envoy refused.
+use mooring_policy::{change::Change, host::Host, token::SealError};
+use proxy_wasm::{
+    hostcalls,
+    types::{LogLevel, MapType, Status},
+};
+
+use crate::raw;
+
+/// A host call that Envoy refused, or a value that is not what it should be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HostError {
     call: &'static str,
@@ -18,10 +26,16 @@ impl HostError {
     }
 }
 
+impl From<SealError> for HostError {
+    fn from(_: SealError) -> Self {
+        Self::named("sealing a token")
+    }
+}
+
 impl std::fmt::Display for HostError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.status {
-            Some(status) => write!(f, "{} failed: {status}", self.call),
+            Some(status) => write!(f, "{} failed: {status:?}", self.call),
             None => write!(f, "{} failed", self.call),
         }
     }
@@ -35,77 +49,88 @@ fn at(call: &'static str) -> impl FnOnce(Status) -> HostError {
     }
 }
 
-/// The headers of a request or of a response.
-#[derive(Clone, Copy)]
-pub(crate) struct Headers(Map);
+/// Envoy.
+pub(crate) struct Envoy;
 
-/// The headers of the request, while it is on its way to the backend.
-pub(crate) const REQUEST: Headers = Headers(Map::Request);
-/// The headers of the response.
-pub(crate) const RESPONSE: Headers = Headers(Map::Response);
+impl Host for Envoy {
+    type Error = HostError;
 
-impl Headers {
-    /// The value of the first header line called `name`.
-    pub(crate) fn first(self, name: &str) -> Result<Option<Vec<u8>>, HostError> {
-        abi::header(self.0, name.as_bytes()).map_err(at("reading a header"))
+    fn now(&self) -> Result<u64, HostError> {
+        const CALL: &str = "reading the clock";
+        let time = hostcalls::get_current_time().map_err(at(CALL))?;
+        let since = time.duration_since(SystemTime::UNIX_EPOCH);
+        Ok(since.map_err(|_| HostError::named(CALL))?.as_secs())
     }
 
-    /// All header lines, as the ABI writes them. It costs no more than reading one of them.
-    pub(crate) fn pairs(self) -> Result<Vec<u8>, HostError> {
-        let pairs = abi::header_pairs(self.0).map_err(at("reading the headers"))?;
-        Ok(pairs.unwrap_or_default())
+    fn random<const N: usize>(&self) -> Result<[u8; N], HostError> {
+        let mut bytes = [0; N];
+        getrandom::fill(&mut bytes).map_err(|_| HostError::named("drawing random bytes"))?;
+        Ok(bytes)
     }
 
-    /// Puts one header line in the place of all that are called `name`.
-    pub(crate) fn set(self, name: &str, value: &[u8]) -> Result<(), HostError> {
-        abi::replace_header(self.0, name.as_bytes(), value).map_err(at("setting a header"))
+    fn route_name(&self) -> Result<Option<Vec<u8>>, HostError> {
+        property(["xds", "route_name"])
     }
 
-    /// Adds a header line.
-    pub(crate) fn add(self, name: &str, value: &[u8]) -> Result<(), HostError> {
-        abi::add_header(self.0, name.as_bytes(), value).map_err(at("adding a header"))
+    fn virtual_host_name(&self) -> Result<Option<Vec<u8>>, HostError> {
+        property(["xds", "virtual_host_name"])
     }
 
-    /// Removes all header lines called `name`.
-    pub(crate) fn remove(self, name: &str) -> Result<(), HostError> {
-        abi::remove_header(self.0, name.as_bytes()).map_err(at("removing a header"))
+    fn cluster_name(&self) -> Result<Option<Vec<u8>>, HostError> {
+        property(["xds", "cluster_name"])
+    }
+
+    fn code_details(&self) -> Result<Option<Vec<u8>>, HostError> {
+        property(["response", "code_details"])
+    }
+
+    fn upstream_address(&self) -> Result<Option<Vec<u8>>, HostError> {
+        property(["upstream", "address"])
+    }
+
+    fn response_header(&self, name: &str) -> Result<Option<Vec<u8>>, HostError> {
+        hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name).map_err(at("reading a header"))
     }
 }
 
-/// A property of the stream: one of Envoy's attributes, with NUL between the parts of its path.
-pub(crate) fn property(path: &str) -> Result<Option<Vec<u8>>, HostError> {
-    abi::property(path.as_bytes()).map_err(at("reading a property"))
+fn property<const N: usize>(path: [&str; N]) -> Result<Option<Vec<u8>>, HostError> {
+    hostcalls::get_property(path.into()).map_err(at("reading a property"))
 }
 
-/// Leaves a value in the filter state of the request, under the name `wasm.<name>`. Unlike a header that is set, it does not
-/// make Envoy look for the route again.
-pub(crate) fn leave(name: &str, value: &[u8]) -> Result<(), HostError> {
-    abi::set_property(name.as_bytes(), value).map_err(at("setting a property"))
+/// All header lines of the request, for `Headers::parse` to read. They cost no more than one of them.
+pub(crate) fn request_headers() -> Result<Vec<u8>, HostError> {
+    raw::header_pairs(MapType::HttpRequestHeaders).map_err(at("reading the headers"))
+}
+
+/// Changes the request.
+pub(crate) fn change_request(changes: &[Change]) -> Result<(), HostError> {
+    changes
+        .iter()
+        .try_for_each(|change| apply(MapType::HttpRequestHeaders, change))
+}
+
+/// Changes the response.
+pub(crate) fn change_response(changes: &[Change]) -> Result<(), HostError> {
+    changes
+        .iter()
+        .try_for_each(|change| apply(MapType::HttpResponseHeaders, change))
+}
+
+fn apply(map: MapType, change: &Change) -> Result<(), HostError> {
+    match change {
+        Change::Set(name, value) => {
+            hostcalls::set_map_value_bytes(map, name, Some(value)).map_err(at("setting a header"))
+        }
+        Change::Add(name, value) => hostcalls::add_map_value_bytes(map, name, value).map_err(at("adding a header")),
+        Change::Remove(name) => hostcalls::remove_map_value(map, name).map_err(at("removing a header")),
+        Change::Property(name, value) => raw::set_property(name, value).map_err(at("setting a property")),
+    }
 }
 
 /// The name that the configuration gives this plugin.
 pub(crate) fn plugin_name() -> String {
-    let name = abi::property(b"plugin_name").ok().flatten();
+    let name = property(["plugin_name"]).ok().flatten();
     String::from_utf8_lossy(&name.unwrap_or_default()).into_owned()
-}
-
-/// The plugin configuration as Envoy delivers it.
-pub(crate) fn configuration() -> Result<Vec<u8>, HostError> {
-    let bytes = abi::plugin_configuration().map_err(at("reading the plugin configuration"))?;
-    Ok(bytes.unwrap_or_default())
-}
-
-/// The wall clock, in seconds since the Unix epoch.
-pub(crate) fn now() -> Result<u64, HostError> {
-    const NANOSECONDS: u64 = 1_000_000_000;
-    Ok(abi::time().map_err(at("reading the clock"))? / NANOSECONDS)
-}
-
-/// Fills an array with random bytes.
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], HostError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| HostError::named("drawing random bytes"))?;
-    Ok(bytes)
 }
 
 /// A mark that all virtual machines of this plugin share. It survives a new configuration and a crash.
@@ -119,23 +144,23 @@ impl Mark {
 
     /// Whether the mark has been set.
     pub(crate) fn is_set(&self) -> bool {
-        matches!(abi::shared_data(&self.0), Ok(Some(_)))
+        matches!(hostcalls::get_shared_data(&self.0), Ok((Some(_), _)))
     }
 
     /// Sets the mark. A failure leaves it unset, which is never worse than logging once more.
     pub(crate) fn set(&self) {
-        let _ = abi::set_shared_data(&self.0, b"1");
+        let _ = hostcalls::set_shared_data(&self.0, Some(b"1"), None);
     }
 }
 
 /// Lets Envoy's log show a panic before the virtual machine ends.
 pub(crate) fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let _ = abi::log(Level::Critical, &format!("mooring: {panic}"));
+        let _ = hostcalls::log(LogLevel::Critical, &format!("mooring: {panic}"));
     }));
 }
 
-/// Writes a line to Envoy's log. There is nobody to tell if that fails.
+/// Writes a line to Envoy's log. Where that fails, there is nothing to tell it with.
 pub(crate) fn log_error(message: &str) {
-    let _ = abi::log(Level::Error, message);
+    let _ = hostcalls::log(LogLevel::Error, message);
 }

@@ -15,16 +15,16 @@ use mooring_policy::{
     token::Rejection,
 };
 
-use crate::abi::{self, Kind};
+use proxy_wasm::{hostcalls, types::MetricType};
 
 /// A counter or gauge that Envoy is told of when it is first used.
 pub(crate) struct Metric {
-    kind: Kind,
+    kind: MetricType,
     id: Cell<Option<u32>>,
 }
 
 impl Metric {
-    const fn new(kind: Kind) -> Self {
+    const fn new(kind: MetricType) -> Self {
         Self {
             kind,
             id: Cell::new(None),
@@ -33,7 +33,7 @@ impl Metric {
 
     fn id(&self, name: impl FnOnce() -> String) -> Option<u32> {
         if self.id.get().is_none() {
-            self.id.set(abi::define_metric(self.kind, &name()).ok());
+            self.id.set(hostcalls::define_metric(self.kind, &name()).ok());
         }
         self.id.get()
     }
@@ -41,7 +41,7 @@ impl Metric {
     /// Adds one. A metric that Envoy refuses is not worth a request.
     fn count(&self, name: impl FnOnce() -> String) {
         if let Some(id) = self.id(name) {
-            let _ = abi::increment_metric(id);
+            let _ = hostcalls::increment_metric(id, 1);
         }
     }
 }
@@ -53,7 +53,7 @@ macro_rules! metrics {
 
         impl Metrics {
             const fn new() -> Self {
-                Self { $($field: Metric::new(Kind::$kind),)+ }
+                Self { $($field: Metric::new(MetricType::$kind),)+ }
             }
 
             /// Tells Envoy of all of them, so that they are there before the first request.
@@ -103,7 +103,7 @@ pub(crate) fn gauges(sessions_off: bool, config_refused: bool) {
             (&metrics.config_refused, config_refused),
         ] {
             if let Some(id) = gauge.id.get() {
-                let _ = abi::record_metric(id, u64::from(on));
+                let _ = hostcalls::record_metric(id, u64::from(on));
             }
         }
     });
@@ -187,11 +187,11 @@ impl ByReason {
     fn new(rule: &Rule) -> Self {
         let forcing_rules = rule.canary().map_or(0, Canary::rule_count);
         Self {
-            session: Metric::new(Kind::Counter),
-            split: Metric::new(Kind::Counter),
-            hash: Metric::new(Kind::Counter),
-            single: Metric::new(Kind::Counter),
-            forced: (0..forcing_rules).map(|_| Metric::new(Kind::Counter)).collect(),
+            session: Metric::new(MetricType::Counter),
+            split: Metric::new(MetricType::Counter),
+            hash: Metric::new(MetricType::Counter),
+            single: Metric::new(MetricType::Counter),
+            forced: (0..forcing_rules).map(|_| Metric::new(MetricType::Counter)).collect(),
         }
     }
 }

@@ -2,13 +2,18 @@
 //!
 //! Envoy makes a new root context for each configuration and drops the old one after its last request.
 
-use std::cell::Cell;
+use std::{cell::Cell, rc::Rc};
 
-use mooring_policy::{keys::KeyRing, outage::Outages, rule::RouteTable};
+use mooring_policy::{gateway::Gateway, host::Host as _, keys::KeyRing, rule::RouteTable};
+use proxy_wasm::{
+    traits::{Context, HttpContext, RootContext},
+    types::ContextType,
+};
 
 use crate::{
-    host::{self, HostError, Mark},
+    host::{self, Envoy, HostError, Mark},
     metrics::{self, BackendMetrics},
+    stream::Stream,
 };
 
 /// The environment variable with the key ring.
@@ -17,26 +22,53 @@ const KEYS_VARIABLE: &str = "MOORING_KEYS";
 /// At most one line about failed requests goes to the log in this many seconds.
 const LOG_INTERVAL: u64 = 10;
 
+/// The context of one configuration.
+#[derive(Default)]
+pub(crate) struct Root {
+    plugin: Rc<Plugin>,
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    fn on_vm_start(&mut self, _configuration_size: usize) -> bool {
+        metrics::define();
+        true
+    }
+
+    fn on_configure(&mut self, _configuration_size: usize) -> bool {
+        let configuration = self.get_plugin_configuration().unwrap_or_default();
+        let Some(plugin) = Plugin::configure(&configuration) else {
+            return false;
+        };
+        self.plugin = Rc::new(plugin);
+        true
+    }
+
+    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(Rc::clone(&self.plugin))))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
 /// A configuration: what requests need of it. By default: nothing to do.
 #[derive(Default)]
 pub(crate) struct Plugin {
-    pub(crate) routes: RouteTable,
-    pub(crate) keys: Option<KeyRing>,
+    pub(crate) gateway: Gateway,
     pub(crate) backend_metrics: BackendMetrics,
-    pub(crate) outages: Outages,
     last_logged: Cell<u64>,
 }
 
 impl Plugin {
     /// Takes the configuration. Envoy exits, or never opens the listener, when a module refuses its first one: then the
     /// module lets everything pass. A later one that is no good is refused, and Envoy goes on with what it has.
-    pub(crate) fn configure() -> Option<Self> {
+    fn configure(json: &[u8]) -> Option<Self> {
         let plugin = host::plugin_name();
         let configured = Mark::new(&plugin, "configured");
-        let routes = host::configuration()
-            .map_err(|error| error.to_string())
-            .and_then(|json| RouteTable::parse(&json).map_err(|error| error.to_string()));
-        let routes = match routes {
+        let routes = match RouteTable::parse(json) {
             Ok(routes) => routes,
             Err(error) if configured.is_set() => {
                 host::log_error(&format!(
@@ -59,9 +91,11 @@ impl Plugin {
         metrics::gauges(keys.is_none(), false);
         Some(Self {
             backend_metrics: BackendMetrics::new(routes.len()),
-            routes,
-            keys,
-            outages: Outages::default(),
+            gateway: Gateway {
+                routes,
+                keys,
+                ..Gateway::default()
+            },
             last_logged: Cell::default(),
         })
     }
@@ -69,7 +103,7 @@ impl Plugin {
     /// Counts a request that passed because something went wrong, and logs it if there was no such line lately.
     pub(crate) fn report(&self, error: HostError) {
         metrics::count_error();
-        let now = host::now().unwrap_or_default();
+        let now = Envoy.now().unwrap_or_default();
         if now.saturating_sub(self.last_logged.get()) >= LOG_INTERVAL {
             self.last_logged.set(now);
             host::log_error(&format!("mooring: a request passed untouched: {error}"));

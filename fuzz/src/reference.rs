@@ -29,6 +29,19 @@ pub fn cookies(lines: &Lines, name: &str) -> Vec<Vec<u8>> {
     bare.map(<[u8]>::to_vec).collect()
 }
 
+/// The pairs in the `Cookie` lines of a request that are not of the cookie of this name.
+#[must_use]
+pub fn other_pairs(lines: &Lines, name: &str) -> Vec<Vec<u8>> {
+    let lines = lines.iter().filter(|(header, _)| header.eq_ignore_ascii_case("cookie"));
+    let pairs = lines.flat_map(|(_, line)| line.split(|byte| *byte == b';'));
+    let others = pairs.filter(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=');
+        equals.is_none_or(|equals| pair[..equals].trim_ascii() != name.as_bytes())
+    });
+    let others = others.map(|pair| pair.trim_ascii_start().to_vec());
+    others.filter(|pair| !pair.is_empty()).collect()
+}
+
 /// The values of a source.
 #[must_use]
 pub fn values(lines: &Lines, source: &Source) -> Vec<Vec<u8>> {

@@ -3,17 +3,21 @@
 
 #![no_main]
 
+use std::rc::Rc;
+
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use mooring_fuzz::{reference, ring, shape};
 use mooring_policy::{
     canary::Verdict,
+    change::Change,
     config::{self, Override, Pin, Transport},
     cookie,
-    decision::{Decision, Issue, IssuedHeader, MAX_TOKENS, Outcome, Reason, decide},
+    decision::{Decision, Issue, MAX_TOKENS, Outcome, Reason, Response, decide},
+    gateway::Gateway,
+    handover::{BACKEND_HEADER, HOST_HEADER},
     headers::Headers,
-    keys::KeyRing,
-    outage::Outages,
+    host::Memory,
     rule::{RouteTable, Rule, SameSite},
     session::Standing,
     token::{Binding, NONCE_LENGTH, Token},
@@ -126,10 +130,12 @@ fuzz_target!(|input: Input| {
     let mut client = Client {
         rule: table.rules().next().expect("there is one"),
         raw: &raw,
-        keys: keys.as_ref(),
+        gateway: Gateway {
+            keys,
+            ..Gateway::default()
+        },
         now: input.start.into(),
         own: None,
-        outages: Outages::default(),
         noted: vec![Vec::new(); raw.backends.len()],
     };
     for request in input.requests.iter().take(8) {
@@ -138,13 +144,12 @@ fuzz_target!(|input: Input| {
 });
 
 struct Client<'a> {
-    rule: &'a Rule,
+    rule: &'a Rc<Rule>,
     raw: &'a config::Rule,
-    keys: Option<&'a KeyRing>,
+    gateway: Gateway,
     now: u64,
     /// The text of the last token that it was given, and what is in it.
     own: Option<(String, Token)>,
-    outages: Outages,
     /// When Envoy answered for each backend.
     noted: Vec<Vec<u64>>,
 }
@@ -155,24 +160,29 @@ impl Client<'_> {
         self.now = self.now.saturating_add_signed(later);
         let texts: Vec<Vec<u8>> = request.tokens.iter().take(6).map(|sent| self.text(sent)).collect();
         let mut headers = request.headers.0.clone();
+        headers.push((
+            ":scheme".to_owned(),
+            if request.https { "https" } else { "http" }.into(),
+        ));
         let tokens = self.carry(&texts, &mut headers);
-        let random = || request.random;
-        let tokens_sent = tokens.iter().map(Vec::as_slice);
-        let headers_sent = &headers.as_slice().into();
-        let decision = decide(
-            self.rule,
-            self.keys,
-            tokens_sent,
-            headers_sent,
-            &self.outages,
-            self.now,
-            random,
-        );
+        let sent = Headers::from(headers.as_slice());
+        let decision = self.decide(&sent, request.random);
+        let changes = decision.request_changes(&sent);
 
         let session = self.check_outcome(&decision, &tokens);
-        self.check_backend(&decision, session.as_ref(), &headers);
-        self.check_host(&decision, session.as_ref());
+        self.check_backend(&decision, &changes, session.as_ref(), &headers);
+        self.check_host(&decision, &changes, session.as_ref());
+        self.check_cookies(&changes, &headers);
         self.answer(request, &decision, session.as_ref());
+    }
+
+    fn decide(&self, headers: &Headers, random: u64) -> Decision {
+        let host = Memory {
+            now: self.now,
+            random: random.to_ne_bytes().into(),
+            ..Memory::default()
+        };
+        decide(self.rule, &self.gateway, headers, &host).expect("the host answers")
     }
 
     /// The text of a token that is sent.
@@ -243,6 +253,8 @@ impl Client<'_> {
         };
         let name = session.name();
         if session.transport() == Transport::Header {
+            headers.retain(|(header, _)| !header.eq_ignore_ascii_case(name));
+            headers.extend(texts.iter().map(|text| (name.to_owned(), text.clone())));
             return texts.iter().take(1).cloned().collect();
         }
         for text in texts {
@@ -264,7 +276,7 @@ impl Client<'_> {
 
     /// What became of the tokens: the first that lives, else what the first came to. Returns the session that lives.
     fn check_outcome(&self, decision: &Decision, tokens: &[Vec<u8>]) -> Option<Token> {
-        let (Some(raw), Some(keys)) = (&self.raw.session, self.keys) else {
+        let (Some(raw), Some(keys)) = (&self.raw.session, &self.gateway.keys) else {
             assert_eq!(decision.outcome(), Outcome::Stateless);
             return None;
         };
@@ -308,13 +320,19 @@ impl Client<'_> {
     }
 
     /// A forcing rule first, else the session, else who the client is; else the route decides.
-    fn check_backend(&self, decision: &Decision, session: Option<&Token>, headers: &reference::Lines) {
+    fn check_backend(
+        &self,
+        decision: &Decision,
+        changes: &[Change],
+        session: Option<&Token>,
+        headers: &reference::Lines,
+    ) {
         let backends = &self.raw.backends;
         let chosen = (decision.backend(), decision.reason());
         let split = backends.len() > 1;
         let header = chosen.0.filter(|_| split);
         let header = header.map(|chosen| format!("{}/{}", self.raw.id, backends[chosen].key));
-        assert_eq!(decision.backend_header(self.rule), header.as_deref());
+        assert_eq!(set(changes, BACKEND_HEADER), header.as_deref().map(str::as_bytes));
 
         let bound = self.bound(session);
         let canary = self.raw.canary.as_ref();
@@ -380,19 +398,51 @@ impl Client<'_> {
     }
 
     /// A request is pinned to the host of its session, unless it goes to another backend.
-    fn check_host(&self, decision: &Decision, session: Option<&Token>) {
+    fn check_host(&self, decision: &Decision, changes: &[Change], session: Option<&Token>) {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
         let bound = self.bound(session);
         let stays = self.pins_hosts() && bound.is_some() && bound == decision.backend();
         let host = session
             .filter(|token| stays && !token.host.is_empty())
             .map(|token| &*token.host);
-        let header = decision.host_header(self.rule);
+        let header = set(changes, HOST_HEADER);
+        let decoded = header.map(|header| STANDARD.decode(header).expect("it is base64"));
+        assert_eq!(decoded.as_deref(), host);
+    }
+
+    /// The app gets the cookies of others byte for byte, and none of ours.
+    fn check_cookies(&self, changes: &[Change], headers: &reference::Lines) {
+        let Some(session) = self
+            .rule
+            .session()
+            .filter(|session| session.transport() == Transport::Cookie)
+        else {
+            return;
+        };
+        let lines = |headers: &reference::Lines| -> Vec<Vec<u8>> {
+            let lines = headers
+                .iter()
+                .filter(|(header, _)| header.eq_ignore_ascii_case("cookie"));
+            lines.map(|(_, line)| line.clone()).collect()
+        };
+        let mut left = lines(headers);
+        for change in changes {
+            match change {
+                Change::Remove("cookie") => left.clear(),
+                Change::Set("cookie", line) => left = vec![line.to_vec()],
+                Change::Add("cookie", line) => left.push(line.to_vec()),
+                _ => {}
+            }
+        }
+        if session.forward_token() {
+            assert_eq!(left, lines(headers));
+            return;
+        }
+        let left: Vec<(String, Vec<u8>)> = left.into_iter().map(|line| ("cookie".to_owned(), line)).collect();
+        assert!(reference::cookies(&left, session.name()).is_empty());
         assert_eq!(
-            header
-                .map(|header| STANDARD.decode(header).expect("it is base64"))
-                .as_deref(),
-            host
+            reference::other_pairs(&left, session.name()),
+            reference::other_pairs(headers, session.name())
         );
     }
 
@@ -401,24 +451,24 @@ impl Client<'_> {
         session.is_some_and(|session| session.pin == Pin::Host)
     }
 
-    /// The backend that answers, by the name of its cluster.
-    fn answered(&self, request: &Request, decision: &Decision) -> Option<usize> {
+    /// The backend that answers, with the name of its cluster.
+    fn answered(&self, request: &Request, decision: &Decision) -> (Option<usize>, String) {
         let backends = &self.raw.backends;
         let of_rule = |position: u8| usize::from(position) % backends.len();
         let position = match request.answer {
             Answer::Asked(other) => decision.backend().unwrap_or(of_rule(other)),
             Answer::Any(position) => of_rule(position),
             Answer::Foreign | Answer::Outage => {
-                let foreign = b"outbound|80||z.shop.svc.cluster.local";
-                assert_eq!(self.rule.backend_of_cluster(foreign), None);
-                return None;
+                let foreign = "outbound|80||z.shop.svc.cluster.local";
+                assert_eq!(self.rule.backend_of_cluster(foreign.as_bytes()), None);
+                return (None, foreign.to_owned());
             }
         };
         let clusters = reference::clusters(&backends[position].key).expect("it is a key of Istio's");
         let cluster = &clusters[usize::from(request.duration) % clusters.len()];
         let found = self.rule.backend_of_cluster(cluster.as_bytes());
         assert_eq!(found, Some(position), "{cluster}");
-        found
+        (found, cluster.clone())
     }
 
     /// The answer of the backend, and the token that comes with it.
@@ -428,59 +478,79 @@ impl Client<'_> {
         let asked = self.now;
         self.now = asked.saturating_add(request.duration.into());
         let asked_for = decision.backend().filter(|_| self.raw.backends.len() > 1);
-        if let (Answer::Outage, Some(backend)) = (request.answer, asked_for) {
-            self.outages.note(self.rule.position(), backend, self.now);
-            self.noted[backend].push(self.now);
+        let (answered, cluster) = self.answered(request, decision);
+        let host = request.host.map(Host::text);
+        let is_outage = matches!(request.answer, Answer::Outage);
+        let envoy = Memory {
+            now: self.now,
+            random: request.nonce.into(),
+            cluster_name: Some(cluster.into_bytes()),
+            code_details: Some(
+                if is_outage {
+                    b"direct_response"
+                } else {
+                    b"via_upstream" as &[u8]
+                }
+                .into(),
+            ),
+            upstream_address: host.map(Into::into),
+            response: host.iter().map(|_| (HOST_HEADER.to_owned(), b"x".to_vec())).collect(),
+            ..Memory::default()
+        };
+        let response = decision.respond(&self.gateway, if is_outage { 1 } else { 9 }, &envoy);
+        let response = response.expect("the host answers, and no token is too long");
+        if is_outage {
+            assert_eq!(response.missed, asked_for.is_some());
+            assert!(response.changes.is_empty());
+            if let Some(backend) = asked_for {
+                self.noted[backend].push(self.now);
+            }
             return;
         }
-        let answered = self.answered(request, decision);
-        let host = request.host.map(Host::text);
-        let due = decision.due(self.rule, answered, host, request.https, self.now);
-        self.check_look(request, decision, answered);
-        // The scheme counts where a session begins.
-        if old.is_some() {
-            assert_eq!(decision.due(self.rule, answered, host, !request.https, self.now), due);
-        }
+        self.check_counts(decision, &response, asked_for, answered);
         let missed = asked_for.is_some() && asked_for != answered;
-        assert_eq!(decision.missed(self.rule, answered), missed);
-        let minted = due.as_ref().is_some_and(|due| due.issue != Issue::Refreshed);
+        let minted = response.issue.is_some_and(|issue| issue != Issue::Refreshed);
         assert!(
             !minted || answered.is_some(),
-            "{due:?} for a backend that is not the rule's"
+            "{response:?} for a backend that is not the rule's"
         );
         // The next request may find the session route again.
         assert!(
             !minted || !missed || bound.is_none(),
-            "{due:?} of a session that missed its route"
+            "{response:?} of a session that missed its route"
         );
         if answered.is_some() && self.binds(request, decision) {
             let expected = match (old, bound) {
                 (None, _) => Some(Issue::New),
                 (Some(_), None) => Some(Issue::Repinned),
-                (Some(_), Some(_)) => due.as_ref().map(|due| due.issue),
+                (Some(_), Some(_)) => response.issue,
             };
-            assert_eq!(due.as_ref().map(|due| due.issue), expected);
+            assert_eq!(response.issue, expected);
         }
-        let Some(due) = due else {
+        let Some(issue) = response.issue else {
+            assert!(response.changes.is_empty());
             assert_ne!(decision.outcome(), Outcome::RefreshDue);
             return;
         };
-        let (Some(session), Some(raw), Some(keys)) = (self.rule.session(), &self.raw.session, self.keys) else {
+        let (Some(session), Some(raw), Some(keys)) = (self.rule.session(), &self.raw.session, &self.gateway.keys)
+        else {
             panic!("a token without a session or a key");
         };
-        let header = due.seal(session, keys, request.nonce, self.now).expect("it is short");
-        let (text, max_age) = unpack(&header, raw);
+        let (text, max_age) = unpack(&response, raw);
         let token = Token::open(text.as_bytes(), keys, session.binding()).expect("it was just sealed");
 
         assert_eq!(token.seen, self.now);
-        match (due.issue, old) {
-            (Issue::New, None) => assert_eq!(token.issued, self.now),
+        match (issue, old) {
+            (Issue::New, None) => {
+                let secure = raw.transport == Transport::Cookie && session.cookie().is_secure(request.https);
+                assert_eq!((token.issued, token.secure), (self.now, secure));
+            }
             (Issue::Repinned | Issue::Refreshed, Some(old)) => {
                 assert_eq!((token.issued, token.secure), (old.issued, old.secure));
             }
             (issue, old) => panic!("{issue:?} of {old:?}"),
         }
-        if due.issue == Issue::Refreshed {
+        if issue == Issue::Refreshed {
             let old = old.expect("it was there");
             assert_eq!((&token.backend, &token.host), (&old.backend, &old.host));
         } else {
@@ -521,33 +591,25 @@ impl Client<'_> {
         decision.outcome() != Outcome::Stateless && has_one
     }
 
-    /// The filter asks Envoy for what it needs only where that can make a difference.
-    fn check_look(&self, request: &Request, decision: &Decision, answered: Option<usize>) {
-        let host = request.host.map(Host::text).filter(|_| self.pins_hosts());
-        let due = |answered| decision.due(self.rule, answered, host, request.https, self.now);
-        let complete = due(answered);
-        if !decision.needs_response(self.rule, host.is_some()) {
-            assert_eq!(complete, None);
-        }
-        if !decision.needs_cluster(self.rule, host.is_some()) {
-            assert_eq!(due(decision.backend()), complete);
-            assert!(complete.is_none_or(|due| due.issue == Issue::Refreshed));
+    /// What is counted of a response is what happened.
+    fn check_counts(&self, decision: &Decision, response: &Response, asked: Option<usize>, answered: Option<usize>) {
+        let missed = asked.is_some() && asked != answered;
+        assert!(!response.missed || missed, "{response:?}");
+        assert!(!response.unknown_backend || answered.is_none(), "{response:?}");
+        assert_eq!(response.chosen, answered.filter(|_| decision.backend().is_none()));
+        if decision.backend().is_none() {
+            assert_eq!(response.unknown_backend, answered.is_none());
         }
     }
 
     /// The session goes on with the next request, unless it ended while the backend worked.
     fn check_next(&self, text: &str, token: &Token) {
         let raw = self.raw.session.as_ref().expect("it has a token");
-        let tokens = [text.as_bytes()].into_iter();
-        let next = decide(
-            self.rule,
-            self.keys,
-            tokens,
-            &Headers::default(),
-            &self.outages,
-            self.now,
-            || 0,
-        );
+        let line = match raw.transport {
+            Transport::Header => (raw.name.clone(), text.to_owned()),
+            Transport::Cookie => ("cookie".to_owned(), format!("{}={text}", raw.name)),
+        };
+        let next = self.decide(&[line].as_slice().into(), 0);
         match reference::standing(raw, token, self.now) {
             Standing::Live { refresh_due } => {
                 assert!(!refresh_due, "it is due to be renewed at once");
@@ -570,18 +632,32 @@ impl Client<'_> {
     }
 }
 
-/// The token in a response header, and its `Max-Age`.
-fn unpack(header: &IssuedHeader, session: &config::Session) -> (String, Option<u64>) {
+/// The value of a header that the request gets.
+fn set<'a>(changes: &'a [Change], name: &str) -> Option<&'a [u8]> {
+    changes.iter().find_map(|change| match change {
+        Change::Set(header, value) if *header == name => Some(&**value),
+        _ => None,
+    })
+}
+
+/// The token in the headers of a response, and its `Max-Age`.
+fn unpack(response: &Response, session: &config::Session) -> (String, Option<u64>) {
+    let Some((Change::Add(name, value), others)) = response.changes.split_first() else {
+        panic!("{response:?}");
+    };
+    let value = str::from_utf8(value).expect("it is text");
     if session.transport == Transport::Header {
-        assert_eq!(header.name, session.name);
-        return (header.value.clone(), None);
+        assert_eq!((*name, others), (session.name.as_str(), [].as_slice()));
+        return (value.to_owned(), None);
     }
-    assert_eq!(header.name, "set-cookie");
-    let parsed = ::cookie::Cookie::parse(header.value.as_str()).expect("it is a cookie");
+    assert_eq!(*name, "set-cookie");
+    let private = Change::Add("cache-control", b"private".as_slice().into());
+    assert_eq!(others.contains(&private), session.cookie.private_cache);
+    let parsed = ::cookie::Cookie::parse(value).expect("it is a cookie");
     // Browsers drop such a cookie without it.
     let attributes = &session.cookie;
     let demanded = attributes.partitioned || attributes.same_site == SameSite::None || is_prefixed(&session.name);
-    assert!(parsed.secure() == Some(true) || !demanded, "{}", header.value);
+    assert!(parsed.secure() == Some(true) || !demanded, "{value}");
     let max_age = parsed
         .max_age()
         .map(|age| u64::try_from(age.whole_seconds()).expect("it is not negative"));

@@ -24,13 +24,16 @@
 #![cfg_attr(test, allow(clippy::needless_pass_by_value))]
 
 pub mod canary;
+pub mod change;
 pub mod chosen;
 pub mod config;
 pub mod cookie;
 pub mod decision;
 pub mod duration;
+pub mod gateway;
 pub mod handover;
 pub mod headers;
+pub mod host;
 pub mod keys;
 pub mod name;
 pub mod outage;

@@ -187,15 +187,22 @@ impl RouteTable {
 
     /// The rule for a request on the route `route`. The name of the virtual host is only asked for where there is a rule for a
     /// route of this name.
-    pub fn find(&self, route: &[u8], virtual_host: impl FnOnce() -> Option<Vec<u8>>) -> Option<&Rc<Rule>> {
+    pub fn find<E>(
+        &self,
+        route: &[u8],
+        virtual_host: impl FnOnce() -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Option<&Rc<Rule>>, E> {
         let from = self.places.partition_point(|placed| placed.route() < route);
-        let places = self.places.get(from..)?.iter();
+        let places = self.places.get(from..).unwrap_or_default().iter();
         let mut places = places.take_while(|placed| placed.route() == route).peekable();
-        places.peek()?;
-        let virtual_host = virtual_host()?;
-        places
-            .find(|placed| placed.virtual_hosts.iter().any(|host| **host == *virtual_host))
-            .map(|placed| &placed.rule)
+        if places.peek().is_none() {
+            return Ok(None);
+        }
+        let Some(virtual_host) = virtual_host()? else {
+            return Ok(None);
+        };
+        let mut places = places.filter(|placed| placed.virtual_hosts.iter().any(|host| **host == *virtual_host));
+        Ok(places.next().map(|placed| &placed.rule))
     }
 }
 

@@ -12,9 +12,10 @@ use std::{hint::black_box, rc::Rc};
 use mooring_policy::{
     cookie,
     decision::{self, Decision, Outcome},
+    gateway::Gateway,
     headers::Headers,
+    host::Memory,
     keys::{Entry, KeyRing},
-    outage::Outages,
     rule::{RouteTable, Rule},
     token::{NONCE_LENGTH, Token},
 };
@@ -69,35 +70,38 @@ impl Case {
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    let keys = Rc::new(KeyRing::parse(&Entry::new(1, *b"a secret for figures of 32 bytes").reveal()).expect("a ring"));
+    let gateway = Rc::new(gateway());
     let rule = rule();
-    let text = Rc::new(token(&rule, &keys));
+    let text = Rc::new(token(&rule, &gateway));
     let line = |length| line(&text, length);
     vec![
-        case(&keys, &rule, {
+        case(&gateway, &rule, {
             let text = Rc::clone(&text);
-            ("unseal", move |keys: &KeyRing, rule: &Rule| {
+            ("unseal", move |gateway: &Gateway, rule: &Rc<Rule>| {
                 let session = rule.session().expect("a session");
-                Token::open(text.as_bytes(), keys, session.binding()).is_ok()
+                Token::open(text.as_bytes(), keys(gateway), session.binding()).is_ok()
             })
         }),
-        case(&keys, &rule, {
+        case(&gateway, &rule, {
             let line = line(0);
-            ("decide, live session", move |keys: &KeyRing, rule: &Rule| {
-                let decision = decide(rule, keys, &line);
-                (decision.host_header(rule), decision.backend())
+            ("decide, live session", move |gateway: &Gateway, rule: &Rc<Rule>| {
+                let lines = [(b"cookie".as_slice(), line.as_slice())];
+                let headers = lines.as_slice().into();
+                let decision = decide(rule, gateway, &headers);
+                decision.request_changes(&headers).len()
             })
         }),
         case(
-            &keys,
+            &gateway,
             &rule,
-            ("decide, new session", |keys: &KeyRing, rule: &Rule| {
-                decide(rule, keys, b"theme=dark; lang=en").backend()
+            ("decide, new session", |gateway: &Gateway, rule: &Rc<Rule>| {
+                let lines = [("cookie", "theme=dark; lang=en")];
+                decide(rule, gateway, &lines.as_slice().into()).backend()
             }),
         ),
-        case(&keys, &rule, {
-            let decision = decide(&rule, &keys, b"");
-            ("mint", move |keys: &KeyRing, rule: &Rule| mint(&decision, keys, rule))
+        case(&gateway, &rule, {
+            let decision = decide(&rule, &gateway, &Headers::default());
+            ("mint", move |gateway: &Gateway, _: &Rc<Rule>| mint(&decision, gateway))
         }),
         cookies("cookies, 100 B", line(0)),
         cookies("cookies, 1 KB", line(1_000)),
@@ -108,12 +112,12 @@ pub fn all() -> Vec<Case> {
 }
 
 fn case<T>(
-    keys: &Rc<KeyRing>,
+    gateway: &Rc<Gateway>,
     rule: &Rc<Rule>,
-    (name, run): (&'static str, impl Fn(&KeyRing, &Rule) -> T + 'static),
+    (name, run): (&'static str, impl Fn(&Gateway, &Rc<Rule>) -> T + 'static),
 ) -> Case {
-    let (keys, rule) = (Rc::clone(keys), Rc::clone(rule));
-    Case::new(name, move || run(&keys, &rule))
+    let (gateway, rule) = (Rc::clone(gateway), Rc::clone(rule));
+    Case::new(name, move || run(&gateway, &rule))
 }
 
 /// Finds our cookie in a line, and takes it out.
@@ -132,37 +136,48 @@ fn configuration(name: &'static str, rules: usize) -> Case {
     })
 }
 
-fn decide(rule: &Rule, keys: &KeyRing, line: &[u8]) -> Decision {
-    let outages = Outages::default();
-    decision::decide(
-        rule,
-        Some(keys),
-        cookie::values(line, NAME),
-        &Headers::default(),
-        &outages,
-        NOW,
-        || 0x9e37_79b9_7f4a_7c15,
-    )
+fn gateway() -> Gateway {
+    Gateway {
+        keys: Some(KeyRing::parse(&Entry::new(1, *b"a secret for figures of 32 bytes").reveal()).expect("a ring")),
+        ..Gateway::default()
+    }
 }
 
-fn mint(decision: &Decision, keys: &KeyRing, rule: &Rule) -> usize {
+fn keys(gateway: &Gateway) -> &KeyRing {
+    gateway.keys.as_ref().expect("a ring")
+}
+
+/// A response of the first backend, from a new host.
+fn host() -> Memory {
+    Memory {
+        now: NOW,
+        random: NONCE.into(),
+        cluster_name: Some(b"outbound|80||store.shop.svc.cluster.local".into()),
+        code_details: Some(b"via_upstream".into()),
+        upstream_address: Some(HOST.into()),
+        ..Memory::default()
+    }
+}
+
+fn decide(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers) -> Decision {
+    decision::decide(rule, gateway, headers, &host()).expect("the host answers")
+}
+
+fn mint(decision: &Decision, gateway: &Gateway) -> usize {
     assert_eq!(decision.outcome(), Outcome::New);
-    let due = decision
-        .due(rule, Some(0), Some(HOST), true, NOW)
-        .expect("a token is due");
-    let session = rule.session().expect("a session");
-    due.seal(session, keys, NONCE, NOW).expect("a token").value.len()
+    let response = decision.respond(gateway, 8, &host()).expect("the host answers");
+    response.changes.len()
 }
 
 /// A token of a live session.
-fn token(rule: &Rule, keys: &KeyRing) -> String {
+fn token(rule: &Rule, gateway: &Gateway) -> String {
     let token = Token {
         backend: b"store.shop:80".as_slice().into(),
         host: HOST.into(),
         ..Token::begin(NOW, true)
     };
     let session = rule.session().expect("a session");
-    token.seal(keys, session.binding(), NONCE).expect("a token")
+    token.seal(keys(gateway), session.binding(), NONCE).expect("a token")
 }
 
 /// A `Cookie` line with ours last, after others of about so many bytes.

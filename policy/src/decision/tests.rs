@@ -1,7 +1,10 @@
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use super::*;
-use crate::{config, duration::Duration, keys::Entry};
+use super::{response::Due, *};
+use crate::{change::Change, config, duration::Duration, host::Memory, keys::Entry, token::NONCE_LENGTH};
+
+mod changes;
+mod responses;
 
 const NOW: u64 = 1_700_000_000;
 const NONCE: [u8; NONCE_LENGTH] = [5; NONCE_LENGTH];
@@ -26,8 +29,8 @@ fn session() -> config::Session {
     }
 }
 
-fn rule(weights: &[(&str, u32)], session: Option<config::Session>) -> Rule {
-    Rule::new(0, raw_rule(weights, session)).unwrap()
+fn rule(weights: &[(&str, u32)], session: Option<config::Session>) -> Rc<Rule> {
+    Rc::new(Rule::new(0, raw_rule(weights, session)).unwrap())
 }
 
 fn raw_rule(weights: &[(&str, u32)], session: Option<config::Session>) -> config::Rule {
@@ -49,32 +52,74 @@ fn raw_rule(weights: &[(&str, u32)], session: Option<config::Session>) -> config
     }
 }
 
-/// A request with these tokens and headers.
-fn request(rule: &Rule, tokens: &[&str], headers: &Headers, at: u64) -> Decision {
-    request_with(rule, tokens, headers, &Outages::default(), at)
+/// A host at this time that says that a backend answered.
+fn host(now: u64) -> Memory {
+    Memory {
+        now,
+        code_details: Some(b"via_upstream".into()),
+        ..Memory::default()
+    }
 }
 
-fn request_with(rule: &Rule, tokens: &[&str], headers: &Headers, outages: &Outages, at: u64) -> Decision {
-    let tokens = tokens.iter().map(|text| text.as_bytes());
-    decide(rule, Some(&keys()), tokens, headers, outages, at, || 0)
+fn gateway() -> Gateway {
+    Gateway {
+        keys: Some(keys()),
+        ..Gateway::default()
+    }
+}
+
+/// A request with these tokens and headers.
+fn request(rule: &Rc<Rule>, tokens: &[&str], headers: &[(&str, &str)], at: u64) -> Decision {
+    request_with(rule, tokens, headers, &gateway(), at)
+}
+
+fn request_with(rule: &Rc<Rule>, tokens: &[&str], headers: &[(&str, &str)], gateway: &Gateway, at: u64) -> Decision {
+    let lines = carried(rule, tokens, headers);
+    decide(rule, gateway, &lines.as_slice().into(), &host(at)).unwrap()
+}
+
+/// The header lines of a request with these tokens.
+fn carried(rule: &Rule, tokens: &[&str], headers: &[(&str, &str)]) -> Vec<(String, String)> {
+    let session = rule.session();
+    let by_header = session.is_some_and(|session| session.transport() == Transport::Header);
+    let name = session.map_or("cart", Session::name);
+    let token_lines = tokens.iter().map(|token| {
+        if by_header {
+            (name.to_owned(), (*token).to_owned())
+        } else {
+            ("cookie".to_owned(), format!("{name}={token}"))
+        }
+    });
+    let others = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    token_lines.chain(others).collect()
 }
 
 /// A first visit that was answered by `host` of the rule's first backend: the token that the client gets.
-fn visit(rule: &Rule, host: &[u8], at: u64) -> String {
-    let first = request(rule, &[], &Headers::default(), at);
+fn visit(rule: &Rc<Rule>, host: &[u8], at: u64) -> String {
+    let first = request(rule, &[], &[], at);
     assert_eq!(first.outcome(), Outcome::New);
-    assert_eq!(first.host_header(rule), None);
-    token_of(rule, &first.due(rule, Some(0), Some(host), false, at).unwrap(), at)
+    assert_eq!(first.asked_host(), None);
+    token_of(rule, &first.due(Some(0), Some(host), at).unwrap(), at)
 }
 
 fn token_of(rule: &Rule, due: &Due, at: u64) -> String {
-    let header = due.seal(rule.session().unwrap(), &keys(), NONCE, at).unwrap();
-    let value = header.value.split(';').next().unwrap();
+    let value = sealed(rule, due, at);
+    let value = value.split(';').next().unwrap();
     value.strip_prefix("cart=").unwrap_or(value).to_owned()
 }
 
-fn again(rule: &Rule, token: &str, at: u64) -> Decision {
-    request(rule, &[token], &Headers::default(), at)
+/// The value of the header that carries a token.
+fn sealed(rule: &Rule, due: &Due, at: u64) -> String {
+    match due.seal(rule.session().unwrap(), &keys(), NONCE, at).unwrap() {
+        Change::Add(_, value) => String::from_utf8(value.into_owned()).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn again(rule: &Rc<Rule>, token: &str, at: u64) -> Decision {
+    request(rule, &[token], &[], at)
 }
 
 #[test]
@@ -83,10 +128,9 @@ fn a_session_returns_to_its_host() {
     let rule = rule(&[("a", 1)], Some(session()));
     let back = again(&rule, &visit(&rule, HOST, NOW), NOW + 1);
     assert_eq!((back.outcome(), back.reason()), (Outcome::Resumed, Reason::Session));
-    // "10.244.0.11:8080" in standard base64, with padding.
-    assert_eq!(back.host_header(&rule).as_deref(), Some("MTAuMjQ0LjAuMTE6ODA4MA=="));
-    assert_eq!(back.backend_header(&rule), None);
-    assert_eq!(back.due(&rule, Some(0), None, false, NOW + 1), None);
+    assert_eq!(back.asked_host(), Some(HOST));
+    assert_eq!(back.session_key(), None);
+    assert_eq!(back.due(Some(0), None, NOW + 1), None);
 }
 
 #[test]
@@ -94,11 +138,7 @@ fn a_session_returns_to_its_host() {
 fn a_token_is_due_only_when_something_changed() {
     let rule = rule(&[("a", 1)], Some(session()));
     let token = visit(&rule, HOST, NOW);
-    let issue = |at, host| {
-        again(&rule, &token, at)
-            .due(&rule, Some(0), host, false, at)
-            .map(|due| due.issue)
-    };
+    let issue = |at, host| again(&rule, &token, at).due(Some(0), host, at).map(|due| due.issue);
     assert_eq!(issue(NOW + 29, None), None);
     assert_eq!(issue(NOW + 30, None), Some(Issue::Refreshed));
     assert_eq!(issue(NOW + 1, Some(OTHER)), Some(Issue::Repinned));
@@ -123,17 +163,15 @@ fn refresh_and_repin_keep_the_issue_time() {
     let rule = rule(&[("a", 1)], Some(permanent));
     let token = visit(&rule, HOST, NOW);
     for (host, issue) in [(None, Issue::Refreshed), (Some(OTHER), Issue::Repinned)] {
-        let due = again(&rule, &token, NOW + 500)
-            .due(&rule, Some(0), host, false, NOW + 500)
-            .unwrap();
+        let due = again(&rule, &token, NOW + 500).due(Some(0), host, NOW + 500).unwrap();
         assert_eq!(due.issue, issue);
-        let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW + 500).unwrap();
-        assert!(header.value.ends_with("; Max-Age=3100"), "{}", header.value);
+        let cookie = sealed(&rule, &due, NOW + 500);
+        assert!(cookie.ends_with("; Max-Age=3100"), "{cookie}");
     }
     let mut token = token;
     for at in (NOW..NOW + 3_600).step_by(500) {
         let back = again(&rule, &token, at);
-        if let Some(due) = back.due(&rule, Some(0), None, false, at) {
+        if let Some(due) = back.due(Some(0), None, at) {
             token = token_of(&rule, &due, at);
         }
     }
@@ -148,38 +186,32 @@ fn a_live_session_beats_the_weights_even_at_zero() {
     let token = visit(&before, HOST, NOW);
     let after = rule(&[("a", 0), ("b", 100)], Some(session()));
     let back = again(&after, &token, NOW + 1);
-    assert_eq!(back.backend_header(&after), Some("HTTPRoute/shop/store#0/a"));
-    assert!(back.host_header(&after).is_some());
+    assert_eq!(back.session_key(), Some("HTTPRoute/shop/store#0/a"));
+    assert!(back.asked_host().is_some());
 }
 
 #[test]
 #[wasm_bindgen_test]
 fn a_new_session_is_left_to_the_route_and_bound_to_what_answered() {
     let rule = rule(&[("a", 1), ("b", 0)], Some(session()));
-    let first = request(&rule, &[], &Headers::default(), NOW);
+    let first = request(&rule, &[], &[], NOW);
     assert_eq!((first.backend(), first.reason()), (None, Reason::Split));
-    assert_eq!(first.backend_header(&rule), None);
-    assert!(first.needs_cluster(&rule, true));
-    let due = first.due(&rule, Some(1), Some(HOST), false, NOW).unwrap();
+    assert_eq!(first.session_key(), None);
+    assert!(first.needs_cluster(true));
+    let due = first.due(Some(1), Some(HOST), NOW).unwrap();
     assert_eq!(due.issue, Issue::New);
     let back = again(&rule, &token_of(&rule, &due, NOW), NOW + 1);
-    assert_eq!(back.backend_header(&rule), Some("HTTPRoute/shop/store#0/b"));
+    assert_eq!(back.session_key(), Some("HTTPRoute/shop/store#0/b"));
 }
 
 #[test]
 #[wasm_bindgen_test]
 fn what_is_no_backend_of_the_rule_begins_no_session() {
     let split = rule(&[("a", 1), ("b", 1)], Some(session()));
-    assert_eq!(
-        request(&split, &[], &Headers::default(), NOW).due(&split, None, Some(HOST), false, NOW),
-        None
-    );
+    assert_eq!(request(&split, &[], &[], NOW).due(None, Some(HOST), NOW), None);
     let single = rule(&[("a", 1)], Some(session()));
-    assert!(request(&single, &[], &Headers::default(), NOW).needs_cluster(&single, true));
-    assert_eq!(
-        request(&single, &[], &Headers::default(), NOW).due(&single, None, Some(HOST), false, NOW),
-        None
-    );
+    assert!(request(&single, &[], &[], NOW).needs_cluster(true));
+    assert_eq!(request(&single, &[], &[], NOW).due(None, Some(HOST), NOW), None);
 }
 
 #[test]
@@ -190,9 +222,9 @@ fn a_session_whose_backend_is_gone_moves() {
     let after = rule(&[("b", 1), ("c", 0)], Some(session()));
     let moved = again(&after, &token, NOW + 1);
     assert_eq!(moved.outcome(), Outcome::BackendGone);
-    assert_eq!(moved.host_header(&after), None);
-    assert_eq!(moved.backend_header(&after), None);
-    let due = moved.due(&after, Some(0), Some(OTHER), false, NOW + 1).unwrap();
+    assert_eq!(moved.asked_host(), None);
+    assert_eq!(moved.session_key(), None);
+    let due = moved.due(Some(0), Some(OTHER), NOW + 1).unwrap();
     assert_eq!(due.issue, Issue::Repinned);
     let token = token_of(&after, &due, NOW + 1);
     assert_eq!(again(&after, &token, NOW + 2).outcome(), Outcome::Resumed);
@@ -204,16 +236,16 @@ fn a_session_that_missed_its_session_route_stays_what_it_is() {
     let rule = rule(&[("a", 1), ("b", 1)], Some(session()));
     let token = visit(&rule, HOST, NOW);
     let back = again(&rule, &token, NOW + 1);
-    assert!(back.needs_cluster(&rule, true));
-    assert!(back.missed(&rule, Some(1)));
-    assert_eq!(back.due(&rule, Some(1), Some(OTHER), false, NOW + 1), None);
-    assert!(back.missed(&rule, None));
-    assert_eq!(back.due(&rule, None, Some(OTHER), false, NOW + 1), None);
-    assert!(!back.missed(&rule, Some(0)));
-    let moved = back.due(&rule, Some(0), Some(OTHER), false, NOW + 1).unwrap();
+    assert!(back.needs_cluster(true));
+    assert!(back.missed(Some(1)));
+    assert_eq!(back.due(Some(1), Some(OTHER), NOW + 1), None);
+    assert!(back.missed(None));
+    assert_eq!(back.due(None, Some(OTHER), NOW + 1), None);
+    assert!(!back.missed(Some(0)));
+    let moved = back.due(Some(0), Some(OTHER), NOW + 1).unwrap();
     assert_eq!(moved.issue, Issue::Repinned);
     // It is still kept from idling out.
-    let renewed = again(&rule, &token, NOW + 30).due(&rule, Some(1), Some(OTHER), false, NOW + 30);
+    let renewed = again(&rule, &token, NOW + 30).due(Some(1), Some(OTHER), NOW + 30);
     assert_eq!(renewed.map(|due| due.issue), Some(Issue::Refreshed));
 }
 
@@ -222,21 +254,15 @@ fn a_session_that_missed_its_session_route_stays_what_it_is() {
 fn while_its_backend_cannot_be_reached_a_session_goes_on_elsewhere() {
     let rule = rule(&[("a", 1), ("b", 1)], Some(session()));
     let token = visit(&rule, HOST, NOW);
-    let outages = Outages::default();
-    outages.note(rule.position(), 0, NOW);
-    let moved = request_with(&rule, &[&token], &Headers::default(), &outages, NOW + 1);
+    let gateway = gateway();
+    gateway.outages.note(rule.position(), 0, NOW);
+    let moved = request_with(&rule, &[&token], &[], &gateway, NOW + 1);
     assert_eq!((moved.outcome(), moved.backend()), (Outcome::BackendGone, None));
-    let due = moved.due(&rule, Some(1), Some(OTHER), false, NOW + 1).unwrap();
+    let due = moved.due(Some(1), Some(OTHER), NOW + 1).unwrap();
     assert_eq!(due.issue, Issue::Repinned);
-    let back = request_with(
-        &rule,
-        &[&token_of(&rule, &due, NOW + 1)],
-        &Headers::default(),
-        &outages,
-        NOW + 2,
-    );
-    assert_eq!(back.backend_header(&rule), Some("HTTPRoute/shop/store#0/b"));
-    let later = request_with(&rule, &[&token], &Headers::default(), &outages, NOW + 5);
+    let back = request_with(&rule, &[&token_of(&rule, &due, NOW + 1)], &[], &gateway, NOW + 2);
+    assert_eq!(back.session_key(), Some("HTTPRoute/shop/store#0/b"));
+    let later = request_with(&rule, &[&token], &[], &gateway, NOW + 5);
     assert_eq!(later.backend(), Some(0));
 }
 
@@ -244,9 +270,9 @@ fn while_its_backend_cannot_be_reached_a_session_goes_on_elsewhere() {
 #[wasm_bindgen_test]
 fn a_forced_client_goes_where_the_route_sends_it_while_the_canary_cannot_be_reached() {
     let rule = canary_rule(config::Override::Always, None);
-    let outages = Outages::default();
-    outages.note(rule.position(), 1, NOW);
-    let forced = request_with(&rule, &[], &FORCED.as_slice().into(), &outages, NOW);
+    let gateway = gateway();
+    gateway.outages.note(rule.position(), 1, NOW);
+    let forced = request_with(&rule, &[], &FORCED, &gateway, NOW);
     assert_eq!((forced.backend(), forced.reason()), (None, Reason::Split));
 }
 
@@ -256,7 +282,7 @@ fn the_first_token_that_lives_wins() {
     let rule = rule(&[("a", 1)], Some(session()));
     let old = visit(&rule, OTHER, NOW - 3_600);
     let live = visit(&rule, HOST, NOW);
-    let decide = |tokens: &[&str]| request(&rule, tokens, &Headers::default(), NOW);
+    let decide = |tokens: &[&str]| request(&rule, tokens, &[], NOW);
     assert_eq!(decide(&["junk", &old, &live]).outcome(), Outcome::Resumed);
     assert_eq!(decide(&["junk", "junk", "junk", &live]).outcome(), Outcome::Resumed);
     assert_eq!(decide(&[&old, "junk"]).outcome(), Outcome::ExpiredAbsolute);
@@ -269,11 +295,10 @@ fn the_first_token_that_lives_wins() {
 fn without_keys_the_route_decides() {
     let rule = rule(&[("a", 1), ("b", 3)], Some(session()));
     let token = visit(&rule, HOST, NOW);
-    let tokens = std::iter::once(token.as_bytes());
-    let off = decide(&rule, None, tokens, &Headers::default(), &Outages::default(), NOW, || 1);
-    assert_eq!((off.outcome(), off.backend_header(&rule)), (Outcome::Stateless, None));
-    assert_eq!(off.host_header(&rule), None);
-    assert_eq!(off.due(&rule, Some(0), Some(HOST), false, NOW), None);
+    let off = request_with(&rule, &[&token], &[], &Gateway::default(), NOW);
+    assert_eq!((off.outcome(), off.session_key()), (Outcome::Stateless, None));
+    assert_eq!(off.asked_host(), None);
+    assert_eq!(off.due(Some(0), Some(HOST), NOW), None);
 }
 
 #[test]
@@ -291,15 +316,12 @@ fn who_opts_out_is_drawn_by_the_weights_of_the_others() {
 #[wasm_bindgen_test]
 fn secure_follows_the_scheme_and_stays_what_it_was() {
     let rule = rule(&[("a", 1)], Some(session()));
-    let first = request(&rule, &[], &Headers::default(), NOW);
-    let due = first.due(&rule, Some(0), Some(HOST), true, NOW).unwrap();
-    let secure = |due: &Due| {
-        let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap();
-        header.value.contains("; Secure;")
-    };
+    let first = request(&rule, &[], &[(":scheme", "https")], NOW);
+    let due = first.due(Some(0), Some(HOST), NOW).unwrap();
+    let secure = |due: &Due| sealed(&rule, due, NOW).contains("; Secure;");
     assert!(secure(&due));
     let back = again(&rule, &token_of(&rule, &due, NOW), NOW + 1);
-    assert!(secure(&back.due(&rule, Some(0), Some(OTHER), false, NOW + 1).unwrap()));
+    assert!(secure(&back.due(Some(0), Some(OTHER), NOW + 1).unwrap()));
 }
 
 #[test]
@@ -311,11 +333,8 @@ fn a_session_from_before_gets_secure_where_new_attributes_demand_it() {
         ..config::Cookie::default()
     };
     let demanding = rule(&[("a", 1)], Some(config::Session { cookie, ..session() }));
-    let due = again(&demanding, &token, NOW + 30).due(&demanding, Some(0), None, false, NOW + 30);
-    let header = due
-        .unwrap()
-        .seal(demanding.session().unwrap(), &keys(), NONCE, NOW + 30);
-    assert!(header.unwrap().value.contains("; Secure"));
+    let due = again(&demanding, &token, NOW + 30).due(Some(0), None, NOW + 30);
+    assert!(sealed(&demanding, &due.unwrap(), NOW + 30).contains("; Secure"));
 }
 
 #[test]
@@ -328,8 +347,8 @@ fn a_session_from_before_on_a_host_does_not_move_where_none_is_pinned() {
     };
     let unpinned = rule(&[("a", 1)], Some(raw));
     let back = again(&unpinned, &token, NOW + 1);
-    assert!(!back.needs_response(&unpinned, false));
-    assert_eq!(back.due(&unpinned, Some(0), None, false, NOW + 1), None);
+    assert!(!back.needs_cluster(false));
+    assert_eq!(back.due(Some(0), None, NOW + 1), None);
 }
 
 #[test]
@@ -341,15 +360,17 @@ fn a_header_session_carries_the_bare_token() {
         ..session()
     };
     let rule = rule(&[("a", 1)], Some(by_header));
-    let first = request(&rule, &[], &Headers::default(), NOW);
-    let due = first.due(&rule, Some(0), Some(HOST), false, NOW).unwrap();
-    let header = due.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap();
-    assert_eq!(header.name, "x-cart");
-    assert_eq!(again(&rule, &header.value, NOW).outcome(), Outcome::Resumed);
+    let first = request(&rule, &[], &[], NOW);
+    let due = first.due(Some(0), Some(HOST), NOW).unwrap();
+    let token = match due.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap() {
+        Change::Add("x-cart", token) => String::from_utf8(token.into_owned()).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(again(&rule, &token, NOW).outcome(), Outcome::Resumed);
 }
 
 /// Backends `a` (90) and `b` (10), and `x-canary: yes` forces `b`.
-fn canary_rule(override_session: config::Override, session: Option<config::Session>) -> Rule {
+fn canary_rule(override_session: config::Override, session: Option<config::Session>) -> Rc<Rule> {
     let on = config::Source::Header("x-canary".to_owned());
     let matches = vec![config::Match {
         on,
@@ -371,13 +392,13 @@ fn canary_rule(override_session: config::Override, session: Option<config::Sessi
         }),
         ..raw_rule(&[("a", 90), ("b", 10)], session)
     };
-    Rule::new(0, raw).unwrap()
+    Rc::new(Rule::new(0, raw).unwrap())
 }
 
-const FORCED: [(&str, &[u8]); 1] = [("X-Canary", b"yes")];
+const FORCED: [(&str, &str); 1] = [("X-Canary", "yes")];
 
-fn forced(rule: &Rule, tokens: &[&str]) -> Decision {
-    request(rule, tokens, &FORCED.as_slice().into(), NOW)
+fn forced(rule: &Rc<Rule>, tokens: &[&str]) -> Decision {
+    request(rule, tokens, &FORCED, NOW)
 }
 
 #[test]
@@ -387,17 +408,17 @@ fn a_forced_canary_leaves_a_live_session_as_it_is() {
     let token = visit(&rule, HOST, NOW);
     let away = forced(&rule, &[&token]);
     assert_eq!(
-        (away.backend_header(&rule), away.reason()),
+        (away.session_key(), away.reason()),
         (Some("HTTPRoute/shop/store#0/b"), Reason::Forced(0))
     );
-    assert_eq!(away.host_header(&rule), None);
-    assert_eq!(away.due(&rule, Some(1), Some(OTHER), false, NOW), None);
+    assert_eq!(away.asked_host(), None);
+    assert_eq!(away.due(Some(1), Some(OTHER), NOW), None);
     let back = again(&rule, &token, NOW + 1);
     assert_eq!(
-        (back.backend_header(&rule), back.reason()),
+        (back.session_key(), back.reason()),
         (Some("HTTPRoute/shop/store#0/a"), Reason::Session)
     );
-    assert!(back.host_header(&rule).is_some());
+    assert!(back.asked_host().is_some());
 }
 
 #[test]
@@ -405,25 +426,19 @@ fn a_forced_canary_leaves_a_live_session_as_it_is() {
 fn override_never_keeps_live_sessions_from_forcing_rules() {
     let rule = canary_rule(config::Override::Never, Some(session()));
     let token = visit(&rule, HOST, NOW);
-    assert_eq!(
-        forced(&rule, &[&token]).backend_header(&rule),
-        Some("HTTPRoute/shop/store#0/a")
-    );
-    assert_eq!(
-        forced(&rule, &[]).backend_header(&rule),
-        Some("HTTPRoute/shop/store#0/b")
-    );
+    assert_eq!(forced(&rule, &[&token]).session_key(), Some("HTTPRoute/shop/store#0/a"));
+    assert_eq!(forced(&rule, &[]).session_key(), Some("HTTPRoute/shop/store#0/b"));
 }
 
 #[test]
 #[wasm_bindgen_test]
 fn a_forced_client_without_a_session_gets_one_on_the_canary() {
     let rule = canary_rule(config::Override::Always, Some(session()));
-    let due = forced(&rule, &[]).due(&rule, Some(1), Some(HOST), false, NOW).unwrap();
+    let due = forced(&rule, &[]).due(Some(1), Some(HOST), NOW).unwrap();
     let token = token_of(&rule, &due, NOW);
     let still = forced(&rule, &[&token]);
-    assert_eq!(still.backend_header(&rule), Some("HTTPRoute/shop/store#0/b"));
-    assert!(still.host_header(&rule).is_some());
+    assert_eq!(still.session_key(), Some("HTTPRoute/shop/store#0/b"));
+    assert!(still.asked_host().is_some());
 }
 
 #[test]
@@ -431,12 +446,10 @@ fn a_forced_client_without_a_session_gets_one_on_the_canary() {
 fn a_diverted_session_is_still_kept_from_idling_out() {
     let rule = canary_rule(config::Override::Always, Some(session()));
     let token = visit(&rule, HOST, NOW - 60);
-    let due = forced(&rule, &[&token])
-        .due(&rule, Some(1), Some(OTHER), false, NOW)
-        .unwrap();
+    let due = forced(&rule, &[&token]).due(Some(1), Some(OTHER), NOW).unwrap();
     assert_eq!(due.issue, Issue::Refreshed);
     let back = again(&rule, &token_of(&rule, &due, NOW), NOW);
-    assert_eq!(back.backend_header(&rule), Some("HTTPRoute/shop/store#0/a"));
+    assert_eq!(back.session_key(), Some("HTTPRoute/shop/store#0/a"));
 }
 
 #[test]
@@ -447,23 +460,23 @@ fn a_sticky_split_binds_the_backend_and_any_host_of_it() {
         ..session()
     };
     let rule = canary_rule(config::Override::Always, Some(sticky));
-    let first = request(&rule, &[], &Headers::default(), NOW);
-    assert!(first.needs_cluster(&rule, false));
-    let due = first.due(&rule, Some(1), None, false, NOW).unwrap();
+    let first = request(&rule, &[], &[], NOW);
+    assert!(first.needs_cluster(false));
+    let due = first.due(Some(1), None, NOW).unwrap();
     let back = again(&rule, &token_of(&rule, &due, NOW), NOW + 1);
     assert_eq!(
-        (back.backend_header(&rule), back.reason()),
+        (back.session_key(), back.reason()),
         (Some("HTTPRoute/shop/store#0/b"), Reason::Session)
     );
-    assert_eq!(back.host_header(&rule), None);
+    assert_eq!(back.asked_host(), None);
     // Only the cluster tells whether the session route was missed.
-    assert!(back.needs_cluster(&rule, false));
-    assert!(!back.missed(&rule, Some(1)));
-    assert_eq!(back.due(&rule, Some(1), None, false, NOW + 1), None);
-    assert!(back.missed(&rule, Some(0)));
-    assert_eq!(back.due(&rule, Some(0), None, false, NOW + 1), None);
+    assert!(back.needs_cluster(false));
+    assert!(!back.missed(Some(1)));
+    assert_eq!(back.due(Some(1), None, NOW + 1), None);
+    assert!(back.missed(Some(0)));
+    assert_eq!(back.due(Some(0), None, NOW + 1), None);
     // A forced visit draws nothing, so that the next one without the header is drawn.
-    assert_eq!(forced(&rule, &[]).due(&rule, Some(1), None, false, NOW), None);
+    assert_eq!(forced(&rule, &[]).due(Some(1), None, NOW), None);
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -481,10 +494,14 @@ mod properties {
             let keyed: Vec<(String, u32)> = (0..).zip(weights).map(|(i, weight)| (format!("b{i}"), weight)).collect();
             let named: Vec<(&str, u32)> = keyed.iter().map(|(key, weight)| (key.as_str(), *weight)).collect();
             let rule = rule(&named, Some(session()));
-            let tokens = tokens.iter().map(Vec::as_slice);
-            let decision = decide(&rule, Some(&keys()), tokens, &Headers::default(), &Outages::default(), now, || random);
+            let lines: Vec<(&[u8], Vec<u8>)> = tokens
+                .iter()
+                .map(|token| (b"cookie".as_slice(), [b"cart=".as_slice(), token].concat()))
+                .collect();
+            let host = Memory { random: random.to_ne_bytes().into(), ..host(now) };
+            let decision = decide(&rule, &gateway(), &lines.as_slice().into(), &host).unwrap();
             prop_assert_eq!(decision.backend(), (rule.backends().len() == 1).then_some(0));
-            prop_assert_eq!(decision.host_header(&rule), None);
+            prop_assert_eq!(decision.asked_host(), None);
         }
     }
 }

@@ -1,0 +1,216 @@
+//! What a decision makes of the response to its request: which backend and which host answered, whether a token is due to the
+//! client, and what else the response teaches.
+
+use super::{Decision, Outcome, Reason};
+use crate::{
+    change::Change,
+    cookie,
+    gateway::Gateway,
+    handover::HOST_HEADER,
+    host::Host,
+    keys::KeyRing,
+    outage,
+    rule::{Backend, Pin, Session, Transport},
+    token::{NONCE_LENGTH, SealError, Token},
+};
+
+/// A response of Envoy's own has at most so many headers here (`:status`, `content-type`, `content-length`); one of an
+/// upstream has more. Asking Envoy whose response it is costs a host call, so it is asked about such responses only.
+const LOCAL_HEADERS: usize = 3;
+
+/// What `response.code_details` says of a response that a backend sent.
+const FROM_BACKEND: &[u8] = b"via_upstream";
+
+/// Why a token is sent to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Issue {
+    /// A session begins.
+    New,
+    /// A session goes on, on another host or backend.
+    Repinned,
+    /// A session goes on, and its last-seen time is renewed.
+    Refreshed,
+}
+
+/// What to do with a response, and what to count.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Response<'a> {
+    /// The changes of its headers.
+    pub changes: Vec<Change<'a>>,
+    /// Why it carries a token, if it does.
+    pub issue: Option<Issue>,
+    /// The position of the backend that the route chose, where the decision left the choice to it.
+    pub chosen: Option<usize>,
+    /// The request asked for a session route and did not reach its backend.
+    pub missed: bool,
+    /// A cluster answered that is none of the rule's backends.
+    pub unknown_backend: bool,
+}
+
+/// A token that is due to the client.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) issue: Issue,
+    pub(super) token: Token,
+}
+
+impl Decision {
+    /// Whether the response can need [`Self::respond`].
+    #[must_use]
+    pub fn awaits_response(&self) -> bool {
+        self.outcome != Outcome::Stateless || self.backend.is_none() || self.rule.has_session_routes()
+    }
+
+    /// Decides the response to the request, which has so many header lines.
+    pub fn respond<H: Host>(&self, gateway: &Gateway, header_count: usize, host: &H) -> Result<Response<'_>, H::Error> {
+        // The pin names the host unless it is the one that was asked for.
+        let new_host = if self.asked_host().is_some() {
+            host.response_header(HOST_HEADER)?.is_some()
+        } else {
+            self.pins_host()
+        };
+        let close = self.refresh_due() || self.needs_cluster(new_host);
+        if !close && (self.asked_backend().is_none() || header_count > LOCAL_HEADERS) {
+            return Ok(Response::default());
+        }
+        // A response of Envoy's own, such as 503 for a refused connection, may name the host that failed.
+        match host.code_details()?.as_deref() {
+            Some(FROM_BACKEND) if close => self.answered(gateway, new_host, host),
+            Some(details) => self.not_answered(gateway, details, host),
+            None => Ok(Response::default()),
+        }
+    }
+
+    /// The response is one of a backend.
+    fn answered<H: Host>(&self, gateway: &Gateway, new_host: bool, host: &H) -> Result<Response<'_>, H::Error> {
+        let mut response = Response::default();
+        let mut answered = self.backend;
+        if self.needs_cluster(new_host) {
+            let cluster = host.cluster_name()?;
+            answered = cluster.and_then(|cluster| self.rule.backend_of_cluster(&cluster));
+            response.missed = self.missed(answered);
+            response.unknown_backend = answered.is_none();
+            response.chosen = answered.filter(|_| self.backend.is_none());
+        }
+        let (Some(session), Some(keys)) = (self.rule.session(), &gateway.keys) else {
+            return Ok(response);
+        };
+        // The header says that there is something new; what it is, the app could have written itself.
+        let address = if new_host { host.upstream_address()? } else { None };
+        let now = host.now()?;
+        let Some(due) = self.due(answered, address.as_deref(), now) else {
+            return Ok(response);
+        };
+        response.changes.push(due.seal(session, keys, host.random()?, now)?);
+        if session.transport() == Transport::Cookie && session.cookie().private_cache() {
+            let directives = host.response_header("cache-control")?;
+            if !directives.is_some_and(|value| cookie::is_private(&value)) {
+                response
+                    .changes
+                    .push(Change::Add("cache-control", b"private".as_slice().into()));
+            }
+        }
+        response.issue = Some(due.issue);
+        Ok(response)
+    }
+
+    /// The response is Envoy's own: what it says of the session route is remembered.
+    fn not_answered<H: Host>(&self, gateway: &Gateway, details: &[u8], host: &H) -> Result<Response<'_>, H::Error> {
+        let mut response = Response::default();
+        if let Some(backend) = self.asked_backend().filter(|_| outage::is_outage(details)) {
+            gateway.outages.note(self.rule.position(), backend, host.now()?);
+            response.missed = true;
+        }
+        Ok(response)
+    }
+
+    /// Whether the cluster that answered has to be known. `new_host` says whether the host is another than the session's.
+    pub(super) fn needs_cluster(&self, new_host: bool) -> bool {
+        let unbound = self.session.is_none() || self.outcome == Outcome::BackendGone;
+        let binds = self.outcome != Outcome::Stateless && !self.diverted && (unbound || new_host);
+        // Without a host, nothing else tells that another backend answered.
+        let unseen = || self.pin() == Some(Pin::Backend);
+        binds || self.backend.is_none() || (self.rule.has_session_routes() && unseen())
+    }
+
+    /// Whether the request asked for a session route, and another backend than that of the route answered.
+    pub(super) fn missed(&self, answered: Option<usize>) -> bool {
+        self.asked_backend().is_some_and(|asked| answered != Some(asked))
+    }
+
+    /// The token that is due to the client after a response from a backend, if any. `answered` is the backend, where it is one
+    /// of the rule's, `host` is the host where Envoy says that it is a new one.
+    pub(super) fn due(&self, answered: Option<usize>, host: Option<&[u8]>, now: u64) -> Option<Due> {
+        let session = self.rule.session().filter(|_| self.outcome != Outcome::Stateless)?;
+        // With a session on a backend alone, any host is as good as another, and none is written down.
+        let (host, may_bind) = match session.pin() {
+            Pin::Host => (host.unwrap_or_default(), host.is_some()),
+            Pin::Backend => (b"".as_slice(), !matches!(self.reason, Reason::Forced(_))),
+        };
+        let backend = answered.and_then(|answered| self.rule.backends().get(answered));
+        let bound = |token: Token, backend: &Backend| Token {
+            seen: now,
+            backend: backend.key().as_bytes().into(),
+            host: host.into(),
+            ..token
+        };
+        let (issue, token) = match (&self.session, backend) {
+            (None, Some(backend)) if may_bind => {
+                let secure = session.transport() == Transport::Cookie && session.cookie().is_secure(self.https);
+                (Issue::New, bound(Token::begin(now, secure), backend))
+            }
+            (Some(old), Some(backend)) if may_bind && self.moves(old, answered, host) => {
+                (Issue::Repinned, bound(old.clone(), backend))
+            }
+            (Some(old), _) if self.refresh_due() => {
+                let token = Token {
+                    seen: now,
+                    ..old.clone()
+                };
+                (Issue::Refreshed, token)
+            }
+            _ => return None,
+        };
+        Some(Due { issue, token })
+    }
+
+    /// Whether a live session goes on elsewhere. It does not where its session route was missed: the next request may well
+    /// find it, and until then the client would get a token for each request.
+    fn moves(&self, old: &Token, answered: Option<usize>, host: &[u8]) -> bool {
+        if self.outcome == Outcome::BackendGone {
+            return true;
+        }
+        // An app can send Envoy's header itself: a host that is the session's own is no news. A host in a token is of no
+        // account where sessions are no longer bound to hosts.
+        let elsewhere = self.pins_host() && *old.host != *host;
+        elsewhere && !self.diverted && !self.missed(answered)
+    }
+
+    fn refresh_due(&self) -> bool {
+        self.outcome == Outcome::RefreshDue
+    }
+}
+
+impl Due {
+    /// Seals the token into the response header that carries it. `nonce` must be random and used once.
+    pub(super) fn seal<'a>(
+        &self,
+        session: &'a Session,
+        keys: &KeyRing,
+        nonce: [u8; NONCE_LENGTH],
+        now: u64,
+    ) -> Result<Change<'a>, SealError> {
+        let sealed = self.token.seal(keys, session.binding(), nonce)?;
+        if session.transport() == Transport::Header {
+            return Ok(Change::Add(session.name(), sealed.into_bytes().into()));
+        }
+        let max_age = session
+            .timeouts()
+            .remaining(self.token.issued, now)
+            .filter(|_| session.permanent());
+        // The attributes may be others than those under which the session began.
+        let secure = session.cookie().is_secure(self.token.secure);
+        let cookie = cookie::set_cookie(session.name(), &sealed, session.cookie(), secure, max_age);
+        Ok(Change::Add("set-cookie", cookie.into_bytes().into()))
+    }
+}

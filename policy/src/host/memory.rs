@@ -1,0 +1,62 @@
+//! A host that answers from memory, for tests, fuzzing and measurements.
+
+use super::Host;
+use crate::{headers::Headers, token::SealError};
+
+/// What each question is answered with. By default there is nothing: the clock shows the Unix epoch, and random bytes are zero.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// The wall clock, in seconds since the Unix epoch.
+    pub now: u64,
+    /// Random bytes, over and over.
+    pub random: Vec<u8>,
+    /// The name of the route.
+    pub route_name: Option<Vec<u8>>,
+    /// The name of the virtual host.
+    pub virtual_host_name: Option<Vec<u8>>,
+    /// The name of the cluster.
+    pub cluster_name: Option<Vec<u8>>,
+    /// Where the response comes from.
+    pub code_details: Option<Vec<u8>>,
+    /// The address of the host that answered.
+    pub upstream_address: Option<Vec<u8>>,
+    /// The header lines of the response.
+    pub response: Vec<(String, Vec<u8>)>,
+}
+
+impl Host for Memory {
+    type Error = SealError;
+
+    fn now(&self) -> Result<u64, SealError> {
+        Ok(self.now)
+    }
+
+    fn random<const N: usize>(&self) -> Result<[u8; N], SealError> {
+        let mut bytes = self.random.iter().copied().cycle();
+        Ok([0; N].map(|zero: u8| bytes.next().unwrap_or(zero)))
+    }
+
+    fn route_name(&self) -> Result<Option<Vec<u8>>, SealError> {
+        Ok(self.route_name.clone())
+    }
+
+    fn virtual_host_name(&self) -> Result<Option<Vec<u8>>, SealError> {
+        Ok(self.virtual_host_name.clone())
+    }
+
+    fn cluster_name(&self) -> Result<Option<Vec<u8>>, SealError> {
+        Ok(self.cluster_name.clone())
+    }
+
+    fn code_details(&self) -> Result<Option<Vec<u8>>, SealError> {
+        Ok(self.code_details.clone())
+    }
+
+    fn upstream_address(&self) -> Result<Option<Vec<u8>>, SealError> {
+        Ok(self.upstream_address.clone())
+    }
+
+    fn response_header(&self, name: &str) -> Result<Option<Vec<u8>>, SealError> {
+        Ok(Headers::from(self.response.as_slice()).first(name).map(Into::into))
+    }
+}
