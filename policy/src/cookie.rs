@@ -5,7 +5,7 @@
 //! formatting of dates, which no cookie of ours has, into a module that is loaded over the network. Property tests hold
 //! both sides against that crate.
 
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memchr2};
 
 use crate::rule::{CookieAttributes, SameSite};
 
@@ -64,6 +64,18 @@ fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let value = rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii();
     let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
     Some(unquoted.unwrap_or(value))
+}
+
+/// Whether a cookie with this `Path` goes with a request for this target, the `:path` of the request (RFC 6265, section 5.1.4).
+#[must_use]
+pub fn is_sent_to(path: &str, target: &[u8]) -> bool {
+    if path == "/" {
+        return true;
+    }
+    let end = memchr2(b'?', b'#', target).unwrap_or(target.len());
+    let (request, _) = target.split_at_checked(end).unwrap_or_default();
+    let below = request.strip_prefix(path.as_bytes());
+    below.is_some_and(|rest| rest.is_empty() || path.ends_with('/') || rest.starts_with(b"/"))
 }
 
 /// Writes the `Set-Cookie` value for a token. `max_age` in seconds; none makes a cookie that ends with the browser.
@@ -180,6 +192,47 @@ mod tests {
         );
         assert_eq!(without(b"s=token", "s"), Remainder::Empty);
         assert_eq!(without(b"s=1; s=2;", "s"), Remainder::Empty);
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_cookie_goes_with_requests_below_its_path() {
+        for (path, targets) in [
+            ("/", ["/", "/app", "*", ""].as_slice()),
+            (
+                "/app",
+                &["/app", "/app/", "/app/cart", "/app?x=/", "/app#x", "/app/cart?/"],
+            ),
+            ("/app/", &["/app/", "/app/cart", "/app/?x"]),
+        ] {
+            for target in targets {
+                assert!(is_sent_to(path, target.as_bytes()), "{path} {target}");
+            }
+        }
+        for (path, targets) in [
+            (
+                "/app",
+                [
+                    "/",
+                    "/favicon.ico",
+                    "/apple",
+                    "/App",
+                    "*",
+                    "",
+                    "/?/app",
+                    "/a",
+                    "app",
+                    "//app",
+                ]
+                .as_slice(),
+            ),
+            ("/app/", &["/app", "/app?x=/", "/apps/"]),
+        ] {
+            for target in targets {
+                assert!(!is_sent_to(path, target.as_bytes()), "{path} {target}");
+            }
+        }
+        assert!(!is_sent_to("/app", b"/\xff"));
     }
 
     #[test]

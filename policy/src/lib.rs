@@ -10,11 +10,13 @@
 //! - [`keys`], [`token`]: the key ring and the sealed value that a client carries.
 //! - [`session`]: what a token is worth at a given time.
 //! - [`headers`]: the header lines of a request or a response.
+//! - [`cache`]: what a response with a token says to caches.
 //! - [`cookie`]: our cookie in a `Cookie` header of bytes, and the `Set-Cookie` that we send.
 //! - [`canary`]: who is sent to which backend regardless of the weights.
 //! - [`handover`]: the names of what the filter and Envoy's filters hand to each other.
 //! - [`outage`], [`chosen`]: backends that their sessions cannot reach, and backends that a route still chooses.
 //! - [`watch`]: when a request that needs no close look gets one.
+//! - [`metric`]: the names of counters that carry labels.
 //! - [`decision`]: all of it together, for a request and for its response.
 
 #![forbid(unsafe_code)]
@@ -23,6 +25,7 @@
 // JSON literals are passed to helpers by value, which reads better.
 #![cfg_attr(test, allow(clippy::needless_pass_by_value))]
 
+pub mod cache;
 pub mod canary;
 pub mod change;
 pub mod chosen;
@@ -35,6 +38,7 @@ pub mod handover;
 pub mod headers;
 pub mod host;
 pub mod keys;
+pub mod metric;
 pub mod name;
 pub mod outage;
 pub mod rule;

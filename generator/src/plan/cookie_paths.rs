@@ -1,6 +1,9 @@
 //! Whether browsers send the session cookie with all requests of its rule.
 
-use mooring_policy::config::{self, Transport};
+use mooring_policy::{
+    config::{self, Transport},
+    cookie,
+};
 
 use super::{Rule, Session};
 use crate::{
@@ -45,17 +48,13 @@ fn of_cookie<'a>(rule: &'a Rule) -> Option<&'a config::Session> {
 /// Whether browsers send a cookie of this path with all requests of a match (RFC 6265, section 5.1.4). What a regular expression
 /// matches cannot be told.
 fn covers(path: &str, one: &Match) -> bool {
-    if path == "/" {
-        return true;
-    }
     let request = match one.path_type() {
         PathMatchType::Exact | PathMatchType::TextPrefix => one.path_value(),
         // A slash at the end does not count in a prefix.
         PathMatchType::PathPrefix => one.path_value().trim_end_matches('/'),
         PathMatchType::RegularExpression => return true,
     };
-    let below = request.strip_prefix(path);
-    below.is_some_and(|rest| rest.is_empty() || path.ends_with('/') || rest.starts_with('/'))
+    cookie::is_sent_to(path, request.as_bytes())
 }
 
 #[cfg(test)]

@@ -1,0 +1,100 @@
+//! The names of counters that carry labels.
+//!
+//! A module gives a metric a name and no labels. Istio's proxy makes a label of each `tag=.=value;.;` in a name, and so does what
+//! is generated for a local Envoy. So no value may have these marks in it: it could add a label, or change another one.
+
+use std::fmt::Write as _;
+
+/// The counter of the requests of a rule to one of its backends, for a reason.
+#[must_use]
+pub fn backend_requests(rule_id: &str, backend: &str, reason: &str) -> String {
+    let mut name = "mooring_backend_requests_total.".to_owned();
+    for (tag, value) in [
+        ("mooring_route", rule_id),
+        ("mooring_backend", backend),
+        ("mooring_reason", reason),
+    ] {
+        name.push_str(tag);
+        name.push_str("=.=");
+        push_escaped(&mut name, value);
+        name.push_str(";.;");
+    }
+    name
+}
+
+/// Appends a value, in which all characters are escaped, as in a URL, that are not in names of rules, backends and reasons as
+/// the generator writes them.
+fn push_escaped(name: &mut String, value: &str) {
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/#:%".contains(&byte) {
+            name.push(char::from(byte));
+        } else {
+            // Writing to a text cannot fail.
+            let _ = write!(name, "%{byte:02X}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn names_of_the_generator_stay_as_they_are() {
+        assert_eq!(
+            backend_requests(
+                "VirtualService/shop/web/a%20b~c",
+                "web.shop:80/v1",
+                "forced:beta-testers"
+            ),
+            "mooring_backend_requests_total.mooring_route=.=VirtualService/shop/web/a%20b~c;.;\
+             mooring_backend=.=web.shop:80/v1;.;mooring_reason=.=forced:beta-testers;.;"
+        );
+        assert!(backend_requests("HTTPRoute/shop/web#0", "", "").contains("=.=HTTPRoute/shop/web#0;.;"));
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn no_value_makes_a_label() {
+        let forged = "a;.;mooring_reason=.=session;.;x";
+        let name = backend_requests(forged, "a|c\n=\"\\\u{fc}", forged);
+        assert_eq!(
+            (name.matches(";.;").count(), name.matches("=.=").count()),
+            (3, 3),
+            "{name}"
+        );
+        assert!(
+            name.contains("=.=a%3B.%3Bmooring_reason%3D.%3Dsession%3B.%3Bx;.;"),
+            "{name}"
+        );
+        assert!(name.contains("=.=a%7Cc%0A%3D%22%5C%C3%BC;.;"), "{name}");
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn each_label_is_what_it_was_given(values in proptest::collection::vec("[a;=.%:]{0,12}|\\PC{0,20}", 3)) {
+                let [rule, backend, reason] = values.as_slice() else { unreachable!() };
+                let name = backend_requests(rule, backend, reason);
+                let tags: Vec<&str> = name.split(";.;").collect();
+                let tags: Vec<_> = tags.iter().filter_map(|tag| tag.split_once("=.=")).collect();
+                prop_assert_eq!(tags.len(), 3);
+                for ((_, found), given) in tags.iter().zip(&values) {
+                    prop_assert!(found.bytes().all(|byte| byte.is_ascii_graphic() && !b";=|".contains(&byte)));
+                    // Whoever knows that it has no `%` of its own can read it again.
+                    if given.chars().all(|character| character.is_ascii_alphanumeric()) {
+                        prop_assert_eq!(found, given);
+                    }
+                }
+            }
+        }
+    }
+}
