@@ -282,14 +282,18 @@ impl Recipe {
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 A key ring is a list of such entries, separated by commas or white space, in the environment variable MOORING_KEYS of every \
-gateway. The first entry seals new tokens, all of them open tokens. To replace a key: append the new entry everywhere, \
-move it to the front, and drop the old one when the last session that it sealed has expired.")]
+gateway. The first entry seals new tokens, all of them open tokens. To replace a key: append the new entry everywhere \
+(--ring prints the whole ring), move it to the front, and drop the old one when the last session that it sealed has expired.")]
 pub struct Keygen {
-    /// The key's id in the ring: two hexadecimal digits. Default: a random one
+    /// The key's id in the ring: two hexadecimal digits. Default: a random one that the ring does not have
     #[arg(long, value_name = "HEX", value_parser = key_id)]
     pub id: Option<u8>,
 
-    /// Print a Kubernetes Secret with the entry under the key MOORING_KEYS instead of the entry alone
+    /// A file with the ring that the key is for, or - for the standard input: the ring is printed, with the new entry at its end
+    #[arg(long, value_name = "FILE")]
+    pub ring: Option<PathBuf>,
+
+    /// Print a Kubernetes Secret with what is printed otherwise under the key MOORING_KEYS
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = secret_name)]
     pub secret: Option<(String, String)>,
 }

@@ -1,6 +1,6 @@
-//! `mooring keygen`: a new entry for a key ring, alone or in a Kubernetes Secret.
+//! `mooring keygen`: a new entry for a key ring, alone or behind those of a ring, as text or in a Kubernetes Secret.
 
-use mooring_policy::keys::{Entry, SECRET_LENGTH};
+use mooring_policy::keys::{self, Entry, InvalidKey, InvalidKeys, SECRET_LENGTH};
 use serde_json::json;
 
 use crate::emit::Output;
@@ -31,18 +31,65 @@ pub fn output_is_lost() -> bool {
     false
 }
 
-/// A new entry with random bytes from the operating system. `id` is random too unless it is given.
-pub fn entry(id: Option<u8>) -> Result<Entry, getrandom::Error> {
-    let (mut secret, mut random_id) = ([0; SECRET_LENGTH], [0]);
+/// Why there is no new entry.
+#[derive(Debug, thiserror::Error)]
+pub enum NoEntry {
+    /// Nothing can be appended to the text.
+    #[error("{}", listed(.0))]
+    Ring(Vec<InvalidKeys>),
+    /// Tokens name their key by its id.
+    #[error("the ring has a key with the ID {0:02x}; choose another one, or leave out --id")]
+    Taken(u8),
+    /// Ids are one byte.
+    #[error("the ring has a key for each of the 256 IDs; drop those that no session needs")]
+    Full,
+    /// The operating system gives no random bytes.
+    #[error("the operating system gives no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+fn listed(invalid: &[InvalidKeys]) -> String {
+    let lines: Vec<String> = invalid.iter().map(InvalidKeys::to_string).collect();
+    lines.join("\n")
+}
+
+/// The entries of a ring to which one is to be appended. What is wrong in it must be mended first: it would stay wrong.
+pub fn read(ring: &str) -> Result<Vec<Entry>, NoEntry> {
+    let (entries, rejected) = keys::entries(ring);
+    if !rejected.is_empty() {
+        let invalid = rejected.into_iter().map(|invalid: InvalidKey| invalid.into());
+        return Err(NoEntry::Ring(invalid.collect()));
+    }
+    // As where the command whose output this is has failed: a ring of the new key alone would end all sessions.
+    if entries.is_empty() {
+        return Err(NoEntry::Ring(vec![InvalidKeys::Empty]));
+    }
+    Ok(entries)
+}
+
+/// A new entry beside others, with random bytes from the operating system. Its id is a random free one unless it is given.
+pub fn entry(id: Option<u8>, others: &[Entry]) -> Result<Entry, NoEntry> {
+    let is_free = |id: &u8| others.iter().all(|other| other.id() != *id);
+    let id = match id {
+        Some(id) if !is_free(&id) => return Err(NoEntry::Taken(id)),
+        Some(id) => id,
+        None => {
+            let free: Vec<u8> = (0..=u8::MAX).filter(is_free).collect();
+            let mut random = [0; 4];
+            getrandom::fill(&mut random)?;
+            let draw = u32::from_le_bytes(random);
+            let position = usize::try_from(draw).unwrap_or_default().checked_rem(free.len());
+            *position.and_then(|position| free.get(position)).ok_or(NoEntry::Full)?
+        }
+    };
+    let mut secret = [0; SECRET_LENGTH];
     getrandom::fill(&mut secret)?;
-    getrandom::fill(&mut random_id)?;
-    let [random_id] = random_id;
-    Ok(Entry::new(id.unwrap_or(random_id), secret))
+    Ok(Entry::new(id, secret))
 }
 
 /// A Kubernetes Secret from which a gateway's environment can take the ring.
 #[must_use]
-pub fn secret(namespace: &str, name: &str, entry: &Entry) -> Output {
+pub fn secret(namespace: &str, name: &str, ring: &str) -> Output {
     let manifest = json!({
         "apiVersion": "v1",
         "kind": "Secret",
@@ -51,7 +98,7 @@ pub fn secret(namespace: &str, name: &str, entry: &Entry) -> Output {
             "name": name,
             "namespace": namespace,
         },
-        "stringData": { "MOORING_KEYS": entry.reveal().as_str() },
+        "stringData": { "MOORING_KEYS": ring },
         "type": "Opaque",
     });
     Output::new(format!("secret-{namespace}-{name}"), manifest)
@@ -65,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_new_entry_is_a_key_ring() {
-        let entry = entry(Some(0xa7)).unwrap();
+        let entry = entry(Some(0xa7), &[]).unwrap();
         let text = entry.reveal();
         assert!(text.starts_with("a7:"));
         assert!(KeyRing::parse(&text).is_ok());
@@ -73,19 +120,40 @@ mod tests {
 
     #[test]
     fn no_two_entries_are_the_same() {
-        let texts = [entry(Some(1)).unwrap().reveal(), entry(Some(1)).unwrap().reveal()];
+        let texts = [
+            entry(Some(1), &[]).unwrap().reveal(),
+            entry(Some(1), &[]).unwrap().reveal(),
+        ];
         assert_ne!(*texts[0], *texts[1]);
     }
 
     #[test]
+    fn no_id_is_drawn_twice() {
+        let mut ring = Vec::new();
+        for _ in 0..=u8::MAX {
+            ring.push(entry(None, &ring).unwrap());
+        }
+        assert!(KeyRing::parse(&keys::reveal(&ring)).is_ok());
+        assert!(matches!(entry(None, &ring), Err(NoEntry::Full)));
+        assert!(matches!(entry(Some(7), &ring), Err(NoEntry::Taken(7))));
+    }
+
+    #[test]
+    fn a_ring_with_something_wrong_in_it_gets_no_entry() {
+        let good = entry(Some(1), &[]).unwrap().reveal();
+        assert_eq!(read(&format!("{}\n", *good)).unwrap().len(), 1);
+        let said = |text: &str| read(text).unwrap_err().to_string();
+        assert!(said("\n").contains("is empty"));
+        let two = said(&format!("junk {} 02:AA", *good));
+        assert!(two.contains("key 1 ") && two.contains("key 3 "), "{two}");
+        assert!(!two.contains("junk"), "{two}");
+    }
+
+    #[test]
     fn a_secret_carries_the_entry_where_gateways_look() {
-        let entry = entry(None).unwrap();
-        let output = secret("istio-ingress", "mooring-keys", &entry);
-        let text = output
-            .value
-            .pointer("/stringData/MOORING_KEYS")
-            .and_then(|value| value.as_str());
-        assert_eq!(text, Some(entry.reveal().as_str()));
+        let output = secret("istio-ingress", "mooring-keys", "a ring");
+        let text = output.value.pointer("/stringData/MOORING_KEYS");
+        assert_eq!(text, Some(&json!("a ring")));
         assert_eq!(
             output.value.pointer("/metadata/namespace"),
             Some(&json!("istio-ingress"))

@@ -4,6 +4,7 @@
 //! A closed pipe is no error.
 
 use std::{
+    fs,
     io::{self, Write as _},
     path::Path,
     process::ExitCode,
@@ -26,6 +27,7 @@ use mooring_generator::{
     source::{Home, Sources},
     validate,
 };
+use mooring_policy::keys;
 
 /// The input becomes a great many small values: with this, ten thousand routes take an eighth less time.
 #[global_allocator]
@@ -244,15 +246,30 @@ fn keygen(flags: &Keygen) -> anyhow::Result<ExitCode> {
     if keygen::output_is_lost() {
         anyhow::bail!("the standard output is closed, so the key would be lost");
     }
-    let entry = keygen::entry(flags.id).context("the operating system gives no random bytes")?;
+    let mut ring = match &flags.ring {
+        None => Vec::new(),
+        Some(path) => {
+            keygen::read(&read_ring(path)?).with_context(|| format!("cannot append to {}", path.display()))?
+        }
+    };
+    ring.push(keygen::entry(flags.id, &ring)?);
+    let text = keys::reveal(&ring);
     match &flags.secret {
-        None => print(&format!("{}\n", entry.reveal().as_str()))?,
+        None => print(&format!("{}\n", text.as_str()))?,
         Some((namespace, name)) => {
-            let secret = keygen::secret(namespace, name, &entry);
+            let secret = keygen::secret(namespace, name, &text);
             print(&output::text(&secret, Format::Yaml)?)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn read_ring(path: &Path) -> anyhow::Result<String> {
+    let text = match path.to_str() {
+        Some("-") => io::read_to_string(io::stdin()),
+        _ => fs::read_to_string(path),
+    };
+    text.with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn crds() -> anyhow::Result<ExitCode> {

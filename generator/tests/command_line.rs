@@ -391,6 +391,46 @@ type: Opaque
         .stdout_eq("");
 }
 
+#[test]
+fn keygen_appends_to_a_ring() {
+    let keygen = |ring: &str, arguments: &[&str]| {
+        let run = mooring().arg("keygen").args(arguments).stdin(ring).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (run.status.code(), text(run.stdout), text(run.stderr))
+    };
+    let (_, first, _) = keygen("", &["--id", "0a"]);
+    let file = directory("keygen-ring").join("ring");
+    fs::write(&file, &first).unwrap();
+
+    let (code, ring, _) = keygen("", &["--ring", file.to_str().unwrap()]);
+    assert_eq!(code, Some(0));
+    let (before, new) = ring.trim_end().split_once(',').unwrap();
+    assert_eq!(before, first.trim_end());
+    assert!(!new.starts_with("0a:"));
+    let (_, ring, _) = keygen(&ring, &["--ring", "-", "--secret", "istio-ingress/mooring-keys"]);
+    assert!(
+        ring.contains(&format!("MOORING_KEYS: {before},{new},")),
+        "{}",
+        ring.len()
+    );
+
+    for (ring, arguments, said) in [
+        ("", ["--ring", "-"].as_slice(), "the key ring is empty"),
+        ("junk", &["--ring", "-"], "key 1 of the ring"),
+        (
+            &first,
+            &["--ring", "-", "--id", "0A"],
+            "the ring has a key with the ID 0a",
+        ),
+        ("", &["--ring", "none.txt"], "cannot read none.txt"),
+    ] {
+        let (code, stdout, stderr) = keygen(ring, arguments);
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+        assert!(stderr.contains(said), "{stderr}");
+        assert!(!stderr.contains("junk") && !stderr.contains(before), "{stderr}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_key_is_not_lost() {

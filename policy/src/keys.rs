@@ -152,6 +152,19 @@ pub fn entries(text: &str) -> (Vec<Entry>, Vec<InvalidKey>) {
     (good, bad)
 }
 
+/// A ring of these entries, as it stands in `MOORING_KEYS`.
+#[must_use]
+pub fn reveal(entries: &[Entry]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::new());
+    for entry in entries {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&entry.reveal());
+    }
+    text
+}
+
 /// The keys of a gateway, ready for use.
 pub struct KeyRing {
     sealing: Key,

@@ -79,10 +79,12 @@ mod tests {
 
         use super::*;
 
+        const LABEL: &str = "[a;=.%:]{0,12}|\\PC{0,20}";
+
         proptest! {
             #[test]
-            fn each_label_is_what_it_was_given(values in proptest::collection::vec("[a;=.%:]{0,12}|\\PC{0,20}", 3)) {
-                let [rule, backend, reason] = values.as_slice() else { unreachable!() };
+            fn each_label_is_what_it_was_given(values in [LABEL, LABEL, LABEL]) {
+                let [rule, backend, reason] = &values;
                 let name = backend_requests(rule, backend, reason);
                 let tags: Vec<&str> = name.split(";.;").collect();
                 let tags: Vec<_> = tags.iter().filter_map(|tag| tag.split_once("=.=")).collect();
