@@ -100,13 +100,14 @@ impl Plugin {
         })
     }
 
-    /// Counts a request that passed because something went wrong, and logs it if there was no such line lately.
+    /// Counts a request that passed without its session because something went wrong, and logs it if there was no such line
+    /// lately.
     pub(crate) fn report(&self, error: HostError) {
         metrics::count_error();
         let now = Envoy.now().unwrap_or_default();
         if now.saturating_sub(self.last_logged.get()) >= LOG_INTERVAL {
             self.last_logged.set(now);
-            host::log_error(&format!("mooring: a request passed untouched: {error}"));
+            host::log_error(&format!("mooring: a request passed without its session: {error}"));
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Our cookie in a request's `Cookie` header, and the `Set-Cookie` that we send (RFC 6265).
 //!
 //! Requests are read as bytes: other cookies may hold anything, and what is left after ours is taken out must be the
-//! same to the byte. That is why this does not go through the `cookie` crate, which works on UTF-8 text and brings the
-//! formatting of dates, which no cookie of ours has, into a module that is loaded over the network. Property tests hold
-//! both sides against that crate.
+//! same to the byte. The `cookie` crate works on UTF-8 text. It could write the `Set-Cookie`, but it brings the formatting of
+//! dates with it, which no cookie of ours has: the module would grow by 26 KB, which is 9 %. Property tests hold both sides
+//! against that crate.
 
 use memchr::{memchr_iter, memchr2};
 

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod inputs;
+mod sdk;
 
 use mooring_tests::{Bootstrap, Envoy, Manifests, Persistence, Pod, Reply, raw};
 
