@@ -1,6 +1,6 @@
 //! What to do with a request, and then with its response, and why.
 //!
-//! A request is decided in the order of its tokens: version, binding, issue time, absolute timeout, idle timeout. A live
+//! A token counts by its version, binding, issue time, absolute timeout and idle timeout, and of several the newest. A live
 //! session keeps its backend, whatever the weights say; a client without one goes where the route's own weights send it. A
 //! forcing canary rule beats both, for as long as it matches: it leaves a live session as it is. Which backend and which
 //! host a request reached, the response tells: a token is due where that is not what the session is bound to.
@@ -13,19 +13,18 @@ use crate::{
     gateway::Gateway,
     headers::Headers,
     host::Host,
-    keys::KeyRing,
     rule::{Pin, Rule, Session, Transport},
-    session::Standing,
     token::{Rejection, Token},
 };
 
 mod request;
 mod response;
+mod tokens;
 
-pub use self::response::{Issue, Response};
-
-/// How many tokens of one request are looked at.
-pub const MAX_TOKENS: usize = 4;
+pub use self::{
+    response::{Issue, Response},
+    tokens::MAX_TOKENS,
+};
 
 /// What to do with one request, and why.
 #[derive(Debug)]
@@ -44,7 +43,7 @@ pub struct Decision {
 /// What the tokens of a request came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The rule keeps no sessions, or there is no key to open tokens with.
+    /// The rule keeps no sessions, or none for this path, or there is no key to open tokens with.
     Stateless,
     /// The client has no session.
     New,
@@ -80,8 +79,9 @@ pub enum Reason {
 /// Decides a request by its headers. A canary rule that excludes a backend draws another one by `host.random`.
 pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, host: &H) -> Result<Decision, H::Error> {
     let now = host.now()?;
-    let (mut outcome, session) = match (rule.session(), &gateway.keys) {
-        (Some(session), Some(keys)) => read_tokens(session, keys, headers, now),
+    let session = rule.session().filter(|session| goes_with(session, headers));
+    let (mut outcome, session) = match (session, &gateway.keys) {
+        (Some(session), Some(keys)) => tokens::read(session, keys, headers, now),
         _ => (Outcome::Stateless, None),
     };
     let mut bound = session.as_ref().and_then(|token| rule.backend(&token.backend));
@@ -103,6 +103,15 @@ pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, ho
         session,
         https: headers.first(":scheme") == Some(b"https"),
     })
+}
+
+/// Whether the token of a session goes with a request. Browsers send a cookie with requests below its path only. One that is set
+/// for another request takes the place of that which they keep, and would move the session with each such request.
+fn goes_with(session: &Session, headers: &Headers) -> bool {
+    let path = session.cookie().path();
+    session.transport() == Transport::Header
+        || path == "/"
+        || cookie::is_sent_to(path, headers.first(":path").unwrap_or_default())
 }
 
 /// The backend of a request: forced, else that of the live session, else by who the client is. None: the route decides.
@@ -131,41 +140,6 @@ fn choose<H: Host>(
         (Verdict::Free, None) if rule.backends().len() == 1 => (Some(0), Reason::Single),
         (Verdict::Free, None) => by_client().map_or((None, Reason::Split), |backend| (Some(backend), Reason::Hash)),
     })
-}
-
-/// The first live session among the tokens that the client sent; without one, what the first token came to.
-fn read_tokens(session: &Session, keys: &KeyRing, headers: &Headers, now: u64) -> (Outcome, Option<Token>) {
-    let name = session.name();
-    match session.transport() {
-        Transport::Header => first_live(session, keys, headers.first(name).into_iter(), now),
-        Transport::Cookie => {
-            let values = headers.values("cookie").flat_map(|line| cookie::values(line, name));
-            first_live(session, keys, values, now)
-        }
-    }
-}
-
-fn first_live<'a>(
-    session: &Session,
-    keys: &KeyRing,
-    tokens: impl Iterator<Item = &'a [u8]>,
-    now: u64,
-) -> (Outcome, Option<Token>) {
-    let mut first = None;
-    for text in tokens.take(MAX_TOKENS) {
-        let outcome = match Token::open(text, keys, session.binding()) {
-            Err(rejection) => Outcome::Rejected(rejection),
-            Ok(token) => match session.timeouts().judge(&token, now) {
-                Standing::Live { refresh_due: false } => return (Outcome::Resumed, Some(token)),
-                Standing::Live { refresh_due: true } => return (Outcome::RefreshDue, Some(token)),
-                Standing::ExpiredIdle => Outcome::ExpiredIdle,
-                Standing::ExpiredAbsolute => Outcome::ExpiredAbsolute,
-                Standing::Rejected(rejection) => Outcome::Rejected(rejection),
-            },
-        };
-        first.get_or_insert(outcome);
-    }
-    (first.unwrap_or(Outcome::New), None)
 }
 
 impl Decision {

@@ -116,7 +116,7 @@ impl Binding {
 pub struct SealError;
 
 impl Token {
-    /// A session that begins now and is bound to nothing yet.
+    /// A session that begins now and is bound to nothing yet. Sealed as it is, it is an [end](Self::is_end).
     #[must_use]
     pub fn begin(now: u64, secure: bool) -> Self {
         Self {
@@ -126,6 +126,13 @@ impl Token {
             backend: Box::default(),
             host: Box::default(),
         }
+    }
+
+    /// Whether it is the end of a session: it is bound to nothing, and says that the client has no session, whatever older tokens
+    /// it carries.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        self.backend.is_empty()
     }
 
     /// Seals the token with the first key of the ring. `nonce` must be random and used once.

@@ -1,21 +1,28 @@
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{response::Due, *};
-use crate::{change::Change, config, duration::Duration, host::Memory, keys::Entry, token::NONCE_LENGTH};
+use crate::{
+    change::Change,
+    config,
+    duration::Duration,
+    host::Memory,
+    keys::{Entry, KeyRing},
+    token::NONCE_LENGTH,
+};
 
 mod changes;
 mod responses;
 
-const NOW: u64 = 1_700_000_000;
-const NONCE: [u8; NONCE_LENGTH] = [5; NONCE_LENGTH];
-const HOST: &[u8] = b"10.244.0.11:8080";
-const OTHER: &[u8] = b"10.244.0.12:8080";
+pub(super) const NOW: u64 = 1_700_000_000;
+pub(super) const NONCE: [u8; NONCE_LENGTH] = [5; NONCE_LENGTH];
+pub(super) const HOST: &[u8] = b"10.244.0.11:8080";
+pub(super) const OTHER: &[u8] = b"10.244.0.12:8080";
 
-fn keys() -> KeyRing {
+pub(super) fn keys() -> KeyRing {
     KeyRing::parse(&Entry::new(1, crate::keys::test_secret(1)).reveal()).unwrap()
 }
 
-fn session() -> config::Session {
+pub(super) fn session() -> config::Session {
     config::Session {
         name: "cart".to_owned(),
         transport: Transport::Cookie,
@@ -29,7 +36,7 @@ fn session() -> config::Session {
     }
 }
 
-fn rule(weights: &[(&str, u32)], session: Option<config::Session>) -> Rc<Rule> {
+pub(super) fn rule(weights: &[(&str, u32)], session: Option<config::Session>) -> Rc<Rule> {
     Rc::new(Rule::new(0, raw_rule(weights, session)).unwrap())
 }
 
@@ -79,7 +86,7 @@ fn request_with(rule: &Rc<Rule>, tokens: &[&str], headers: &[(&str, &str)], gate
 }
 
 /// The header lines of a request with these tokens.
-fn carried(rule: &Rule, tokens: &[&str], headers: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(super) fn carried(rule: &Rule, tokens: &[&str], headers: &[(&str, &str)]) -> Vec<(String, String)> {
     let session = rule.session();
     let by_header = session.is_some_and(|session| session.transport() == Transport::Header);
     let name = session.map_or("cart", Session::name);
@@ -102,6 +109,12 @@ fn visit(rule: &Rc<Rule>, host: &[u8], at: u64) -> String {
     assert_eq!(first.outcome(), Outcome::New);
     assert_eq!(first.asked_host(), None);
     token_of(rule, &first.due(Some(0), Some(host), at).unwrap(), at)
+}
+
+/// The same for a request to this path.
+fn visit_at(rule: &Rc<Rule>, path: &str) -> String {
+    let first = request(rule, &[], &[(":path", path)], NOW);
+    token_of(rule, &first.due(Some(0), Some(HOST), NOW).unwrap(), NOW)
 }
 
 fn token_of(rule: &Rule, due: &Due, at: u64) -> String {
@@ -278,16 +291,40 @@ fn a_forced_client_goes_where_the_route_sends_it_while_the_canary_cannot_be_reac
 
 #[test]
 #[wasm_bindgen_test]
-fn the_first_token_that_lives_wins() {
-    let rule = rule(&[("a", 1)], Some(session()));
-    let old = visit(&rule, OTHER, NOW - 3_600);
-    let live = visit(&rule, HOST, NOW);
-    let decide = |tokens: &[&str]| request(&rule, tokens, &[], NOW);
-    assert_eq!(decide(&["junk", &old, &live]).outcome(), Outcome::Resumed);
-    assert_eq!(decide(&["junk", "junk", "junk", &live]).outcome(), Outcome::Resumed);
-    assert_eq!(decide(&[&old, "junk"]).outcome(), Outcome::ExpiredAbsolute);
-    let fifth = decide(&["junk", "junk", "junk", "junk", &live]);
-    assert_eq!(fifth.outcome(), Outcome::Rejected(Rejection::Malformed));
+fn a_request_that_the_cookie_does_not_go_with_has_no_session() {
+    let below = config::Session {
+        cookie: config::Cookie {
+            path: "/app".to_owned(),
+            ..config::Cookie::default()
+        },
+        ..session()
+    };
+    let rule = rule(&[("a", 1)], Some(below));
+    let token = visit_at(&rule, "/app/");
+    let outcome = |tokens: &[&str], path: &str| request(&rule, tokens, &[(":path", path)], NOW).outcome();
+    assert_eq!(outcome(&[], "/app/cart?x"), Outcome::New);
+    assert_eq!(outcome(&[&token], "/app"), Outcome::Resumed);
+    for path in ["/favicon.ico", "/", "/apple", "/?/app"] {
+        // Neither read nor begun.
+        assert_eq!(outcome(&[], path), Outcome::Stateless, "{path}");
+        let decision = request(&rule, &[&token], &[(":path", path)], NOW);
+        assert_eq!(
+            (decision.outcome(), decision.asked_host()),
+            (Outcome::Stateless, None),
+            "{path}"
+        );
+        assert_eq!(decision.due(Some(0), Some(HOST), NOW), None, "{path}");
+    }
+    // A header goes with all of them.
+    let by_header = config::Session {
+        transport: Transport::Header,
+        ..session()
+    };
+    let by_header = tests::rule(&[("a", 1)], Some(by_header));
+    assert_eq!(
+        request(&by_header, &[], &[(":path", "/favicon.ico")], NOW).outcome(),
+        Outcome::New
+    );
 }
 
 #[test]
