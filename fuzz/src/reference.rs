@@ -29,6 +29,14 @@ pub fn cookies(lines: &Lines, name: &str) -> Vec<Vec<u8>> {
     bare.map(<[u8]>::to_vec).collect()
 }
 
+/// Whether a cookie of this path goes with a request to this target.
+#[must_use]
+pub fn is_below(path: &str, target: &str) -> bool {
+    let (request, _) = target.split_once(['?', '#']).unwrap_or((target, ""));
+    let directory = if path.ends_with('/') { path.to_owned() } else { format!("{path}/") };
+    path == "/" || request == path || request.starts_with(&directory)
+}
+
 /// The pairs in the `Cookie` lines of a request that are not of the cookie of this name.
 #[must_use]
 pub fn other_pairs(lines: &Lines, name: &str) -> Vec<Vec<u8>> {

@@ -13,7 +13,7 @@ use mooring_policy::{
     change::Change,
     config::{self, Override, Pin, Transport},
     cookie,
-    decision::{Decision, Issue, MAX_TOKENS, Outcome, Reason, Response, decide},
+    decision::{Decision, Issue, Outcome, Reason, Response, decide},
     gateway::Gateway,
     handover::{BACKEND_HEADER, HOST_HEADER},
     headers::Headers,
@@ -44,6 +44,7 @@ struct Request<'a> {
     later: i16,
     much_later: Option<i64>,
     tokens: Vec<Sent<'a>>,
+    path: Path<'a>,
     headers: shape::Headers,
     random: u64,
     answer: Answer,
@@ -53,6 +54,13 @@ struct Request<'a> {
     /// Seconds until the answer.
     duration: u8,
     nonce: [u8; NONCE_LENGTH],
+}
+
+/// Where a request goes: below the path of the cookie, or anywhere.
+#[derive(Clone, Copy, Debug, Arbitrary)]
+enum Path<'a> {
+    Below,
+    Any(&'a str),
 }
 
 /// Who answers a request.
@@ -164,12 +172,18 @@ impl Client<'_> {
             ":scheme".to_owned(),
             if request.https { "https" } else { "http" }.into(),
         ));
+        let path = match (request.path, &self.raw.session) {
+            (Path::Below, Some(session)) => format!("{}?x=/", session.cookie.path),
+            (Path::Below, None) => "/".to_owned(),
+            (Path::Any(path), _) => path.to_owned(),
+        };
+        headers.insert(0, (":path".to_owned(), path.clone().into_bytes()));
         let tokens = self.carry(&texts, &mut headers);
         let sent = Headers::from(headers.as_slice());
         let decision = self.decide(&sent, request.random);
         let changes = decision.request_changes(&sent);
 
-        let session = self.check_outcome(&decision, &tokens);
+        let session = self.check_outcome(&decision, &tokens, &path);
         self.check_backend(&decision, &changes, session.as_ref(), &headers);
         self.check_host(&decision, &changes, session.as_ref());
         self.check_cookies(&changes, &headers);
@@ -255,7 +269,7 @@ impl Client<'_> {
         if session.transport() == Transport::Header {
             headers.retain(|(header, _)| !header.eq_ignore_ascii_case(name));
             headers.extend(texts.iter().map(|text| (name.to_owned(), text.clone())));
-            return texts.iter().take(1).cloned().collect();
+            return texts.to_vec();
         }
         for text in texts {
             headers.push((
@@ -274,35 +288,53 @@ impl Client<'_> {
         found
     }
 
-    /// What became of the tokens: the first that lives, else what the first came to. Returns the session that lives.
-    fn check_outcome(&self, decision: &Decision, tokens: &[Vec<u8>]) -> Option<Token> {
+    /// What became of the tokens: the last sealed one that lives, else what the first ended one came to, else the first. Returns
+    /// the session that lives.
+    fn check_outcome(&self, decision: &Decision, tokens: &[Vec<u8>], path: &str) -> Option<Token> {
         let (Some(raw), Some(keys)) = (&self.raw.session, &self.gateway.keys) else {
             assert_eq!(decision.outcome(), Outcome::Stateless);
             return None;
         };
-        let binding = Binding::new(&self.raw.id, &raw.name);
-        let mut first = None;
-        for text in tokens.iter().take(MAX_TOKENS) {
-            let outcome = match Token::open(text, keys, &binding) {
-                Err(rejection) => Outcome::Rejected(rejection),
-                Ok(token) => match reference::standing(raw, &token, self.now) {
-                    Standing::Live { refresh_due } => {
-                        let expected = match (self.bound(Some(&token)), refresh_due) {
-                            (None, _) => Outcome::BackendGone,
-                            (Some(_), true) => Outcome::RefreshDue,
-                            (Some(_), false) => Outcome::Resumed,
-                        };
-                        assert_eq!(decision.outcome(), expected, "{token:?}");
-                        return Some(token);
-                    }
-                    Standing::ExpiredIdle => Outcome::ExpiredIdle,
-                    Standing::ExpiredAbsolute => Outcome::ExpiredAbsolute,
-                    Standing::Rejected(rejection) => Outcome::Rejected(rejection),
-                },
-            };
-            first.get_or_insert(outcome);
+        if raw.transport == Transport::Cookie && !reference::is_below(&raw.cookie.path, path) {
+            assert_eq!(decision.outcome(), Outcome::Stateless);
+            return None;
         }
-        assert_eq!(decision.outcome(), first.unwrap_or(Outcome::New));
+        let binding = Binding::new(&self.raw.id, &raw.name);
+        let opened: Vec<Result<Token, Outcome>> = tokens
+            .iter()
+            .map(|text| match Token::open(text, keys, &binding) {
+                Err(rejection) => Err(Outcome::Rejected(rejection)),
+                Ok(token) => match reference::standing(raw, &token, self.now) {
+                    Standing::Live { .. } => Ok(token),
+                    Standing::ExpiredIdle => Err(Outcome::ExpiredIdle),
+                    Standing::ExpiredAbsolute => Err(Outcome::ExpiredAbsolute),
+                    Standing::Rejected(rejection) => Err(Outcome::Rejected(rejection)),
+                },
+            })
+            .collect();
+        let mut live: Vec<&Token> = opened.iter().flatten().collect();
+        // The sort is stable, so that of those that are as new the last one comes last.
+        live.sort_by_key(|token| {
+            let ahead = token.seen > self.now.saturating_add(60);
+            (if ahead { token.issued } else { token.seen }, token.issued)
+        });
+        if let Some(token) = live.pop() {
+            if token.backend.is_empty() {
+                assert_eq!(decision.outcome(), Outcome::New);
+                return None;
+            }
+            let refresh_due = reference::standing(raw, token, self.now) == Standing::Live { refresh_due: true };
+            let expected = match (self.bound(Some(token)), refresh_due) {
+                (None, _) => Outcome::BackendGone,
+                (Some(_), true) => Outcome::RefreshDue,
+                (Some(_), false) => Outcome::Resumed,
+            };
+            assert_eq!(decision.outcome(), expected, "{token:?}");
+            return Some(token.clone());
+        }
+        let mut refused: Vec<Outcome> = opened.into_iter().filter_map(Result::err).collect();
+        refused.sort_by_key(|outcome| matches!(outcome, Outcome::Rejected(_)));
+        assert_eq!(decision.outcome(), refused.first().copied().unwrap_or(Outcome::New));
         None
     }
 
