@@ -10,7 +10,7 @@ MODULE := target/mooring.wasm
 COMPILED_MODULE := target/wasm32-wasip1/module/mooring_filter.wasm
 TRAPPING_MODULE := target/mooring-trap.wasm
 COMMAND := target/release/mooring
-BENCH_MODULES := target/mooring-bench-empty.wasm target/mooring-bench-functions.wasm
+EMPTY_MODULE := target/mooring-bench-empty.wasm
 
 BINARYEN := $(TOOLS)/node_modules/.bin
 # Those that the Rust compiler uses by itself for this target.
@@ -58,11 +58,11 @@ define optimise
 endef
 
 # The module is the same wherever it is built: no path of this machine is in it.
-$(COMPILED_MODULE) $(TRAPPING_MODULE) $(BENCH_MODULES): export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = \
+$(COMPILED_MODULE) $(TRAPPING_MODULE) $(EMPTY_MODULE): export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = \
 	--remap-path-prefix=$(CURDIR)=mooring --remap-path-prefix=$(CARGO_DIRECTORY)=cargo
 
 # cargo knows what is out of date.
-.PHONY: $(COMMAND) $(BENCH_MODULES) always
+.PHONY: $(COMMAND) $(EMPTY_MODULE) always
 $(COMMAND):
 	cargo build --locked --release --package mooring-generator
 
@@ -79,11 +79,9 @@ $(TRAPPING_MODULE): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
 	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter --features trap --target-dir target/trap
 	$(call optimise,target/trap/wasm32-wasip1/module/mooring_filter.wasm,$@)
 
-target/mooring-bench-empty.wasm: PACKAGE := mooring-bench-empty
-target/mooring-bench-functions.wasm: PACKAGE := mooring-bench-functions
-$(BENCH_MODULES): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
-	cargo build --locked --profile module --target wasm32-wasip1 --package $(PACKAGE)
-	$(call optimise,target/wasm32-wasip1/module/$(subst -,_,$(PACKAGE)).wasm,$@)
+$(EMPTY_MODULE): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
+	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-bench-empty
+	$(call optimise,target/wasm32-wasip1/module/mooring_bench_empty.wasm,$@)
 
 target-%:
 	@rustup target list --installed | grep -qx $* || rustup target add $*
@@ -157,7 +155,7 @@ fuzz: $(TOOLS)/bin/cargo-fuzz ## Every fuzz target for SECONDS=10
 ##@ Measure
 
 .PHONY: bench
-bench: build envoy $(BENCH_MODULES) ## What a session costs, against the goals; ARGS='--quick', '--list', '--only live', '--help'
+bench: build envoy $(EMPTY_MODULE) ## What a session costs, against the goals; ARGS='--quick', '--only instructions', '--write', '--help'
 	cargo run --locked --quiet --release --package mooring-bench -- $(ARGS)
 
 ##@ Check

@@ -1,40 +1,21 @@
 //! One Envoy under measurement, and one run of a load against it.
 
-use std::net::Ipv4Addr;
-
 use anyhow::{Context as _, Result, ensure};
 use mooring_tests::{Bootstrap, Envoy, Site, Stats};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     load::{self, Load},
     machine::{Process, Processors},
-    variant::{Recipe, Variant},
+    user::{HOSTNAME, Request},
+    variant::{ELSEWHERE, PLAIN, Variant, path},
 };
 
 /// See the module.
 pub(crate) struct Gateway {
-    pub(crate) label: String,
     pub(crate) variant: Variant,
     envoy: Envoy,
     process: Process,
-}
-
-/// The figures of one run.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Run {
-    /// Processor time of the whole Envoy process for one request, in microseconds.
-    pub(crate) cpu: f64,
-    /// Requests a second.
-    pub(crate) rate: f64,
-    /// In microseconds.
-    pub(crate) p50: f64,
-    /// In microseconds.
-    pub(crate) p99: f64,
-    /// The share of one processor that Envoy used.
-    pub(crate) busy: f64,
 }
 
 /// What Mooring must have counted for each request.
@@ -51,6 +32,17 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// The request of this kind, where the virtual host has so many rules: the last of them is asked for.
+    pub(crate) fn request(self, routes: usize) -> Request {
+        Request {
+            host: if self == Self::Elsewhere { ELSEWHERE } else { HOSTNAME },
+            path: match self {
+                Self::Live | Self::New => path(routes),
+                Self::Unmatched | Self::Elsewhere => PLAIN.to_owned(),
+            },
+        }
+    }
+
     /// A counter that such requests move, and by how many each. The filter does not run in virtual hosts without a rule.
     fn counter(self) -> (&'static str, u64) {
         match self {
@@ -63,22 +55,8 @@ impl Kind {
 }
 
 impl Gateway {
-    /// Starts an Envoy on its processors.
+    /// Starts an Envoy on its processors, on a configuration that listens there.
     pub(crate) async fn start(
-        label: &str,
-        recipe: &Recipe,
-        workers: u32,
-        pods: &[Ipv4Addr],
-        processors: &Processors,
-    ) -> Result<Self> {
-        let site = Site::fresh();
-        let bootstrap = recipe.bootstrap(site, pods)?;
-        Self::start_on(label, recipe.variant, workers, site, bootstrap, processors).await
-    }
-
-    /// Starts an Envoy on a configuration that listens there.
-    pub(crate) async fn start_on(
-        label: &str,
         variant: Variant,
         workers: u32,
         site: Site,
@@ -89,15 +67,15 @@ impl Gateway {
         let envoy = Envoy::builder().concurrency(workers).start_on(site, bootstrap).await;
         processors.to_load()?;
         Ok(Self {
-            label: label.to_owned(),
             variant,
             process: process(&envoy, "envoy").await?,
             envoy,
         })
     }
 
-    /// Runs the load once and checks that this gateway did with every request what it is there for.
-    pub(crate) async fn run(&self, load: &Load, kind: Kind) -> Result<Run> {
+    /// Runs the load once, checks that this gateway did with every request what it is there for, and gives the processor time
+    /// of the whole Envoy process for one request, in microseconds.
+    pub(crate) async fn run(&self, load: &Load, kind: Kind) -> Result<f64> {
         let load = &Load {
             pinned: kind == Kind::Live && self.variant.keeps_sessions(),
             ..load.clone()
@@ -105,18 +83,11 @@ impl Gateway {
         let users = load::users(self.envoy.address(), load).await?;
         let before = self.envoy.stats().await;
         let used_before = self.process.cpu_nanoseconds()?;
-        let done = load::run(users, load).await.with_context(|| self.label.clone())?;
+        let requests = load::run(users, load).await.context(self.variant.title())?;
         let used = self.process.cpu_nanoseconds()?.saturating_sub(used_before);
         let after = self.envoy.stats().await;
-        check(&self.label, self.variant, kind, [&before, &after], done.requests())?;
-        let requests = done.requests() as f64;
-        Ok(Run {
-            cpu: used as f64 / 1000.0 / requests,
-            rate: requests / done.elapsed.as_secs_f64(),
-            p50: done.percentile(0.50),
-            p99: done.percentile(0.99),
-            busy: used as f64 / 1e9 / done.elapsed.as_secs_f64(),
-        })
+        check(self.variant, kind, [&before, &after], requests)?;
+        Ok(used as f64 / 1000.0 / requests as f64)
     }
 
     /// Its resident memory, in bytes.
@@ -126,27 +97,33 @@ impl Gateway {
 
     /// What it says it is.
     pub(crate) async fn version(&self) -> Result<String> {
-        let info = server_info(&self.envoy).await?;
-        let version = info.get("version").and_then(Value::as_str).context("a version")?;
-        // commit/version/Clean/RELEASE/BoringSSL
-        Ok(version.split('/').nth(1).unwrap_or(version).to_owned())
+        version(&self.envoy).await
     }
 }
 
 /// Checks that Mooring did with each of so many requests what it is there for, by its counters before and after.
-pub(crate) fn check(label: &str, variant: Variant, kind: Kind, stats: [&Stats; 2], requests: u64) -> Result<()> {
+pub(crate) fn check(variant: Variant, kind: Kind, stats: [&Stats; 2], requests: u64) -> Result<()> {
     if variant.is_mooring() {
+        let title = variant.title();
         let [before, after] = stats;
         let (counter, each) = kind.counter();
         let moved = after.mooring(counter) - before.mooring(counter);
         ensure!(
             moved == each * requests,
-            "{label}: {counter} moved by {moved} in {requests} requests"
+            "{title}: {counter} moved by {moved} in {requests} requests"
         );
         let errors = after.mooring("mooring_error_total");
-        ensure!(errors == 0, "{label}: mooring_error_total is {errors}");
+        ensure!(errors == 0, "{title}: mooring_error_total is {errors}");
     }
     Ok(())
+}
+
+/// The version of an Envoy.
+pub(crate) async fn version(envoy: &Envoy) -> Result<String> {
+    let info = server_info(envoy).await?;
+    let version = info.get("version").and_then(Value::as_str).context("a version")?;
+    // commit/version/Clean/RELEASE/BoringSSL
+    Ok(version.split('/').nth(1).unwrap_or(version).to_owned())
 }
 
 async fn server_info(envoy: &Envoy) -> Result<Value> {

@@ -7,7 +7,6 @@ use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     unistd::Pid,
 };
-use serde::{Deserialize, Serialize};
 
 /// The processors that this process may use: the first is for Envoy, the last for everything else.
 pub(crate) struct Processors(Vec<usize>);
@@ -29,6 +28,11 @@ impl Processors {
     pub(crate) fn to_envoy(&self, workers: u32) -> Result<()> {
         let workers = usize::try_from(workers)?.min(self.0.len());
         pin(self.0.get(..workers).unwrap_or_default())
+    }
+
+    /// Lets this thread, and whatever it starts from now on, run on all of them.
+    pub(crate) fn to_all(&self) -> Result<()> {
+        pin(&self.0)
     }
 
     /// Puts this thread, and whatever it starts from now on, where the load and the upstream are to run.
@@ -102,42 +106,26 @@ fn has_argument(process: &Path, argument: &str) -> bool {
     line.split(|&byte| byte == 0).any(|one| one == argument.as_bytes())
 }
 
-/// What a figure was measured on.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Machine {
-    pub(crate) processor: String,
-    pub(crate) processors: usize,
-    pub(crate) kernel: String,
-    /// As an Envoy says of itself.
-    pub(crate) envoy: String,
-    /// How many processes wanted a processor before the start: the mean of a minute.
-    pub(crate) load: f64,
+/// How many processes wanted a processor: the mean of the last minute.
+pub(crate) fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().to_owned()
 }
 
-impl Machine {
-    /// This one.
-    pub(crate) fn this(processors: &Processors) -> Self {
-        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = info.lines().find_map(|line| line.strip_prefix("model name"));
-        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        // What follows the version is the builder's own.
-        let release = release.trim().split('-').next().unwrap_or_default();
-        Self {
-            processor: model
-                .unwrap_or_default()
-                .trim_start_matches([' ', '\t', ':'])
-                .to_owned(),
-            processors: processors.0.len(),
-            kernel: format!("Linux {release}"),
-            envoy: String::new(),
-            load: load
-                .split(' ')
-                .next()
-                .and_then(|load| load.parse().ok())
-                .unwrap_or(f64::NAN),
-        }
-    }
+/// On what a part was measured, as a sentence.
+pub(crate) fn described(processors: &Processors, load: &str, envoy: Option<&str>) -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name"));
+    let model = model.unwrap_or_default().trim_start_matches([' ', '\t', ':']);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    // What follows the version is the builder's own.
+    let kernel = kernel.trim().split('-').next().unwrap_or_default();
+    let count = processors.0.len();
+    let envoy = envoy.map_or_else(String::new, |version| format!(", Envoy {version}"));
+    format!(
+        "Measured on {model} with {count} processors, Linux {kernel}{envoy}. Load of the machine before the start (processes that \
+         wanted a processor, mean of a minute): {load}."
+    )
 }
 
 /// How large a file is, and how large after `gzip -9`, in bytes.

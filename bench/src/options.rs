@@ -1,49 +1,45 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 /// Measures what a session costs in a stock Envoy, and compares it with Envoy's own means and with the goals.
 #[derive(Debug, Parser)]
-#[expect(clippy::struct_excessive_bools, reason = "that is what flags are")]
 #[command(name = "mooring-bench", bin_name = "make bench ARGS=")]
 pub(crate) struct Options {
-    /// Few and short runs: one or two minutes instead of ten
+    /// One rule instead of up to 1,000, few and short runs: for a first look
     #[arg(long)]
     pub(crate) quick: bool,
 
-    /// Only these parts; --list names them
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) only: Vec<String>,
+    /// Only these parts
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    only: Vec<Part>,
 
-    /// List the parts and do nothing
-    #[arg(long)]
-    pub(crate) list: bool,
-
-    /// How many rounds; in each, every gateway has one run
+    /// How many rounds of times; in each, every gateway has one run
     #[arg(long, value_name = "COUNT")]
-    pub(crate) rounds: Option<usize>,
+    rounds: Option<usize>,
 
     /// How long one run is
     #[arg(long, value_name = "SECONDS")]
-    pub(crate) seconds: Option<f64>,
+    seconds: Option<f64>,
 
-    /// Write every run to this file, as JSON
-    #[arg(long, value_name = "FILE", default_value = "target/bench.json")]
-    pub(crate) json: PathBuf,
-
-    /// Keep what the file of --json has of the other parts, and report all of it
-    #[arg(long)]
-    pub(crate) resume: bool,
-
-    /// Measure nothing, and report what the file of --json has
-    #[arg(long, conflicts_with_all = ["only", "quick"])]
-    pub(crate) report: bool,
-
-    /// Write the tables and the chart into docs/performance.md and docs/performance.svg
-    #[arg(long)]
+    /// Write what was measured into its section of docs/performance.md
+    #[arg(long, conflicts_with = "quick")]
     pub(crate) write: bool,
+}
+
+/// What can be measured by itself, in the order in which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Instructions a request takes, by valgrind, and the goals
+    Instructions,
+    /// Processor time a request takes
+    Times,
+    /// Configurations of 1 and 1,000 rules: memory, and time until the module has accepted them
+    Memory,
+    /// 10 to 10,000 routes through the generator
+    Generator,
 }
 
 /// How much is measured.
@@ -53,10 +49,28 @@ pub(crate) struct Effort {
     pub(crate) run: Duration,
 }
 
+impl Part {
+    /// As `--only` and the page name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Generator => "generator",
+            Self::Instructions => "instructions",
+            Self::Times => "times",
+            Self::Memory => "memory",
+        }
+    }
+}
+
 impl Options {
+    /// What is to be measured.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> {
+        let wanted = |part: &Part| self.only.is_empty() || self.only.contains(part);
+        Part::value_variants().iter().copied().filter(wanted)
+    }
+
     /// How much is measured.
     pub(crate) fn effort(&self) -> Effort {
-        let (rounds, seconds) = if self.quick { (3, 0.4) } else { (9, 0.8) };
+        let (rounds, seconds) = if self.quick { (3, 0.4) } else { (20, 0.8) };
         Effort {
             rounds: self.rounds.unwrap_or(rounds),
             run: Duration::from_secs_f64(self.seconds.unwrap_or(seconds)),
@@ -66,20 +80,5 @@ impl Options {
     /// How often an Envoy is started for one figure.
     pub(crate) fn starts(&self) -> usize {
         if self.quick { 1 } else { 3 }
-    }
-
-    /// How many routes the largest configuration has.
-    pub(crate) fn routes(&self) -> usize {
-        if self.quick { 1_000 } else { 10_000 }
-    }
-
-    /// How often a configuration is replaced.
-    pub(crate) fn updates(&self) -> usize {
-        if self.quick { 3 } else { 10 }
-    }
-
-    /// Whether a part is to be measured.
-    pub(crate) fn wants(&self, name: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
 }

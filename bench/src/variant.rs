@@ -3,13 +3,15 @@
 use std::{net::Ipv4Addr, path::PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use mooring_tests::{Bootstrap, Dialect, Manifests, NAMESPACE, Persistence, Policy, Route, Rule, Site, settings};
+use mooring_tests::{
+    Bootstrap, Canary, Dialect, Manifests, NAMESPACE, Persistence, Policy, Route, Rule, Site, Source, settings,
+};
 use serde_json::{Map, Value, json};
 
-use crate::{certificate::Certificate, upstream};
+use crate::upstream;
 
 /// The module that does nothing.
-pub(crate) const EMPTY_MODULE: &str = "mooring-bench-empty.wasm";
+const EMPTY_MODULE: &str = "mooring-bench-empty.wasm";
 /// The session's name.
 const SESSION: &str = "cart";
 /// The path of the routes without a rule.
@@ -32,17 +34,20 @@ pub(crate) enum Variant {
     Mooring,
     /// Mooring as it is shipped, where the rule splits between two backends, each of which has a session route.
     MooringSplit,
+    /// The same with canary rules that look at a header and two cookies, and do not match.
+    MooringCanary,
 }
 
 impl Variant {
     /// All of them, in the order of the tables.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::NoFilter,
         Self::Native,
         Self::Empty,
         Self::Pieces,
         Self::Mooring,
         Self::MooringSplit,
+        Self::MooringCanary,
     ];
 
     /// As a table names it.
@@ -54,12 +59,13 @@ impl Variant {
             Self::Pieces => "pieces, no module",
             Self::Mooring => "Mooring, one backend",
             Self::MooringSplit => "Mooring, two backends",
+            Self::MooringCanary => "Mooring, canary rules",
         }
     }
 
     /// Whether Mooring's module is in it.
     pub(crate) fn is_mooring(self) -> bool {
-        matches!(self, Self::Mooring | Self::MooringSplit)
+        matches!(self, Self::Mooring | Self::MooringSplit | Self::MooringCanary)
     }
 
     /// Whether it keeps sessions.
@@ -74,22 +80,9 @@ pub(crate) struct Recipe {
     pub(crate) variant: Variant,
     /// How many routes with a session one virtual host has. Requests go to the last.
     pub(crate) routes: usize,
-    /// How many rules are in the plugin configuration besides those of the routes.
-    pub(crate) idle_rules: usize,
-    pub(crate) tls: bool,
 }
 
 impl Recipe {
-    /// One route.
-    pub(crate) fn new(variant: Variant) -> Self {
-        Self {
-            variant,
-            routes: 1,
-            idle_rules: 0,
-            tls: false,
-        }
-    }
-
     /// The configuration.
     pub(crate) fn bootstrap(&self, site: Site, pods: &[Ipv4Addr]) -> Result<Bootstrap> {
         self.shape(self.generate(site, pods))
@@ -102,12 +95,9 @@ impl Recipe {
 
     /// Makes the variant out of what was generated.
     pub(crate) fn shape(&self, mut bootstrap: Bootstrap) -> Result<Bootstrap> {
-        if self.idle_rules > 0 {
-            add_rules(&mut bootstrap, self.idle_rules)?;
-        }
         let manager = manager(&mut bootstrap)?;
         match self.variant {
-            Variant::Mooring | Variant::MooringSplit => {}
+            Variant::Mooring | Variant::MooringSplit | Variant::MooringCanary => {}
             Variant::Pieces => filters(manager)?.retain(|filter| !is_wasm(filter)),
             Variant::NoFilter => bare(manager, Vec::new())?,
             Variant::Native => bare(manager, vec![native()])?,
@@ -122,13 +112,6 @@ impl Recipe {
                 bare(manager, vec![empty])?;
             }
         }
-        if self.tls {
-            let chain = bootstrap
-                .json_mut()
-                .pointer_mut("/static_resources/listeners/0/filter_chains/0");
-            let chain = chain.and_then(Value::as_object_mut).context("a filter chain")?;
-            chain.insert("transport_socket".to_owned(), transport_socket());
-        }
         Ok(bootstrap)
     }
 }
@@ -142,7 +125,7 @@ pub(crate) fn path(routes: usize) -> String {
 fn manifests(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
     let session = Persistence::cookie(SESSION).absolute("1h").idle("10m");
     let backends: &[(&str, u32)] = match variant {
-        Variant::MooringSplit => &[("store", 90), ("store-canary", 10)],
+        Variant::MooringSplit | Variant::MooringCanary => &[("store", 90), ("store-canary", 10)],
         _ => &[("store", 1)],
     };
     let mut all = Manifests::new()
@@ -159,9 +142,29 @@ fn manifests(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
     }
     for number in 1..=routes {
         let rule = Rule::split(backends).below(&path(number));
-        all = all.route(&Route::new(&format!("r{number:05}")).rule(rule));
+        let name = format!("r{number:05}");
+        all = all.route(&Route::new(&name).rule(rule));
+        if variant == Variant::MooringCanary {
+            all = all.canary(&canary(&name));
+        }
     }
     all
+}
+
+/// Each of its conditions is on something that every request has, and no request meets it.
+fn canary(route: &str) -> Canary {
+    let to_canary = |rule: Canary, name, condition| rule.force(name, "store-canary", &[condition]);
+    let rules = to_canary(
+        Canary::on(route),
+        "testers",
+        Source::Header("user-agent").matches("Contains", "Tester"),
+    );
+    let rules = to_canary(
+        rules,
+        "france",
+        Source::Cookie("lang").matches("RegularExpression", "fr(-[A-Z]{2})?"),
+    );
+    to_canary(rules, "light", Source::Cookie("theme").is("light"))
 }
 
 fn service(name: &str, pods: &[Ipv4Addr]) -> String {
@@ -182,27 +185,6 @@ ports: [{{name: http, port: {port}, protocol: TCP}}]
 endpoints:
 {endpoints}"
     )
-}
-
-/// Adds rules for routes that Envoy does not have.
-fn add_rules(bootstrap: &mut Bootstrap, count: usize) -> Result<()> {
-    let module = bootstrap.module();
-    let mut configuration: Value = serde_json::from_str(&module.read_configuration())?;
-    let rules = configuration.pointer_mut("/rules").and_then(Value::as_array_mut);
-    let rules = rules.context("rules")?;
-    let model = rules.first().cloned().context("a rule")?;
-    for number in 0..count {
-        let mut rule = model.clone();
-        put(&mut rule, "/route", json!(format!("{NAMESPACE}.idle{number:05}.0")))?;
-        put(
-            &mut rule,
-            "/id",
-            json!(format!("HTTPRoute/{NAMESPACE}/idle{number:05}#0")),
-        )?;
-        rules.push(rule);
-    }
-    module.configuration(&configuration.to_string());
-    Ok(())
 }
 
 /// The HTTP connection manager of the one listener.
@@ -265,25 +247,8 @@ fn native() -> Value {
     })
 }
 
-fn transport_socket() -> Value {
-    let certificate = Certificate::of_this_run();
-    json!({
-        "name": "envoy.transport_sockets.tls",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-            "common_tls_context": {
-                "alpn_protocols": ["h2", "http/1.1"],
-                "tls_certificates": [{
-                    "certificate_chain": {"inline_string": certificate.chain_pem},
-                    "private_key": {"inline_string": certificate.key_pem},
-                }],
-            },
-        },
-    })
-}
-
 /// A module of this benchmark, as the Makefile builds it.
-pub(crate) fn module(file: &str) -> Result<PathBuf> {
+fn module(file: &str) -> Result<PathBuf> {
     let path = settings::workspace().join("target").join(file);
     ensure!(path.is_file(), "there is no target/{file}: `make bench` builds it");
     Ok(path)

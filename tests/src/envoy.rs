@@ -351,7 +351,9 @@ impl Envoy {
     }
 
     async fn ready(&mut self) {
-        let deadline = Instant::now() + wait::PATIENCE;
+        // Valgrind makes a start ten times as long.
+        let patience = wait::PATIENCE * if self.options.runner.is_empty() { 1 } else { 10 };
+        let deadline = Instant::now() + patience;
         loop {
             if let Some(status) = self.child.as_mut().and_then(exited) {
                 panic!("Envoy ended at its start: {status}");
@@ -359,11 +361,7 @@ impl Envoy {
             if self.says_live().await {
                 return;
             }
-            assert!(
-                Instant::now() < deadline,
-                "Envoy was not ready within {:?}",
-                wait::PATIENCE
-            );
+            assert!(Instant::now() < deadline, "Envoy was not ready within {patience:?}");
             sleep(Duration::from_millis(20)).await;
         }
     }

@@ -1,5 +1,4 @@
-//! What a request runs through, ready to be called. criterion measures it here, the benchmark of the whole gateway measures
-//! it natively and inside Envoy.
+//! What a request runs through, ready to be called.
 
 #![expect(
     clippy::expect_used,
@@ -45,25 +44,6 @@ impl Case {
     /// Calls it once.
     pub fn call(&mut self) {
         (self.run)();
-    }
-
-    /// How long one call takes, in nanoseconds: the best of some batches of about `batch` nanoseconds each.
-    #[allow(dead_code, reason = "criterion measures by itself")]
-    pub fn measure(&mut self, batch: u64, clock: impl Fn() -> u64) -> u64 {
-        const BATCHES: u32 = 50;
-        let mut time = |calls: u64| {
-            let start = clock();
-            (0..calls).for_each(|_| self.call());
-            clock().saturating_sub(start).max(1)
-        };
-        let mut calls = 1;
-        let mut taken = time(calls);
-        while taken < batch / 2 {
-            calls *= 2;
-            taken = time(calls);
-        }
-        let best = (0..BATCHES).map(|_| time(calls)).min().unwrap_or(taken);
-        best / calls
     }
 }
 

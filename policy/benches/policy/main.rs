@@ -1,4 +1,4 @@
-//! `cargo bench -p mooring-policy`: what a request runs through, natively. `make bench` has the same inside Envoy.
+//! `cargo bench -p mooring-policy`: what a request runs through, natively.
 
 #![allow(missing_docs, reason = "criterion's macros write functions")]
 

@@ -1,5 +1,4 @@
-//! How a configuration of many routes weighs on Envoy: how long the module takes to accept it, and how much memory it
-//! takes for each worker.
+//! How a configuration weighs on Envoy: how long the module takes to accept it, and how much memory it takes for each worker.
 
 use std::{
     fs::File,
@@ -10,54 +9,34 @@ use std::{
 
 use anyhow::{Result, ensure};
 use mooring_tests::{Bootstrap, Site, keys, settings};
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    figures::median,
+    Found,
     gateway::{Gateway, Kind},
     load::Load,
     machine::Processors,
-    user::{HOSTNAME, Protocol, Request},
-    variant::{Recipe, Variant, path},
+    statistics::{median, quartiles},
+    variant::{Recipe, Variant},
 };
 
-/// How many routes there are.
-const SIZES: [usize; 4] = [1, 100, 1_000, 10_000];
+const MIB: f64 = 1024.0 * 1024.0;
+/// How many rules there are.
+const SIZES: [usize; 2] = [1, 1_000];
 /// The numbers of workers whose difference shows what one worker takes.
 const WORKERS: (u32, u32) = (1, 3);
 /// How long a configuration may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The figures of one size.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Size {
-    pub(crate) routes: usize,
-    /// The plugin configuration, in bytes.
-    pub(crate) configuration: usize,
-    /// How long the module took to accept it, in milliseconds, in each virtual machine.
-    pub(crate) accepted: Vec<f64>,
-    /// Resident memory of an Envoy with one worker, in bytes: with the empty module, and with Mooring.
-    pub(crate) resident: (f64, f64),
-    /// What each further worker adds, in bytes: with the empty module, and with Mooring.
-    pub(crate) per_worker: (f64, f64),
-}
-
-/// Measures all sizes up to `largest`, each of them so many times.
-pub(crate) async fn measure(
-    pods: &[Ipv4Addr],
-    processors: &Processors,
-    largest: usize,
-    times: usize,
-) -> Result<Vec<Size>> {
-    let mut sizes = Vec::new();
-    for routes in SIZES.into_iter().filter(|&size| size <= largest) {
-        eprintln!("  {routes} routes");
-        let recipe = |variant| Recipe {
-            routes,
-            ..Recipe::new(variant)
-        };
+/// Measures all sizes, each of them so many times.
+pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, times: usize) -> Result<Found> {
+    let mut text = "| rules | plugin configuration KB | accepted in ms | resident MiB, empty module | Mooring | MiB for each worker, empty module | Mooring |\n\
+         |---|---|---|---|---|---|---|\n"
+        .to_owned();
+    let mut envoy = None;
+    for routes in SIZES {
+        eprintln!("  {routes} rules");
+        let recipe = |variant| Recipe { variant, routes };
         let (empty, mooring) = (recipe(Variant::Empty), recipe(Variant::Mooring));
         // Generated once; each Envoy is gone when the next one starts.
         let site = Site::fresh();
@@ -66,17 +45,19 @@ pub(crate) async fn measure(
         for _ in 0..times {
             accepted.extend(accept(&generated, processors).await?);
         }
-        let empty = memory(&empty, site, &generated, processors, times).await?;
-        let with = memory(&mooring, site, &generated, processors, times).await?;
-        sizes.push(Size {
-            routes,
-            configuration: generated.clone().module().read_configuration().len(),
-            accepted,
-            resident: (empty.0, with.0),
-            per_worker: (empty.1, with.1),
-        });
+        let (low, middle, high) = quartiles(accepted);
+        let empty = memory(&empty, site, &generated, processors, times, &mut envoy).await?;
+        let with = memory(&mooring, site, &generated, processors, times, &mut envoy).await?;
+        text += &format!(
+            "| {routes} | {:.0} | {middle:.1} ({low:.1} to {high:.1}) | {:.1} | {:.1} | {:.2} | {:.2} |\n",
+            generated.clone().module().read_configuration().len() as f64 / 1000.0,
+            empty.0 / MIB,
+            with.0 / MIB,
+            empty.1 / MIB,
+            with.1 / MIB,
+        );
     }
-    Ok(sizes)
+    Ok(Found { envoy, text })
 }
 
 /// Resident memory with one worker, and what each further worker adds.
@@ -86,43 +67,31 @@ async fn memory(
     generated: &Bootstrap,
     processors: &Processors,
     times: usize,
+    envoy: &mut Option<String>,
 ) -> Result<(f64, f64)> {
     let (few, many) = WORKERS;
     let mut alone = Vec::new();
     let mut added = Vec::new();
     for _ in 0..times {
-        let with_few = resident(recipe, few, site, generated, processors).await?;
-        let with_many = resident(recipe, many, site, generated, processors).await?;
+        let mut resident = [0.0; 2];
+        for (resident, workers) in resident.iter_mut().zip([few, many]) {
+            let bootstrap = recipe.shape(generated.clone())?;
+            let gateway = Gateway::start(recipe.variant, workers, site, bootstrap, processors).await?;
+            // After some requests, so that each worker has what it needs for them.
+            let load = Load {
+                request: Kind::Live.request(recipe.routes),
+                pinned: false,
+                duration: Duration::from_millis(300),
+            };
+            gateway.run(&load, Kind::Live).await?;
+            *resident = gateway.resident_bytes()? as f64;
+            *envoy = Some(gateway.version().await?);
+        }
+        let [with_few, with_many] = resident;
         alone.push(with_few);
         added.push((with_many - with_few) / f64::from(many - few));
     }
     Ok((median(alone), median(added)))
-}
-
-/// After some requests, so that each worker has what it needs for them.
-async fn resident(
-    recipe: &Recipe,
-    workers: u32,
-    site: Site,
-    generated: &Bootstrap,
-    processors: &Processors,
-) -> Result<f64> {
-    let bootstrap = recipe.shape(generated.clone())?;
-    let title = recipe.variant.title();
-    let gateway = Gateway::start_on(title, recipe.variant, workers, site, bootstrap, processors).await?;
-    let load = Load {
-        protocol: Protocol::Http1,
-        request: Request {
-            host: HOSTNAME,
-            path: path(recipe.routes),
-            cookies: String::new(),
-        },
-        pinned: false,
-        rate: None,
-        duration: Duration::from_millis(300),
-    };
-    gateway.run(&load, Kind::Live).await?;
-    Ok(gateway.resident_bytes()? as f64)
 }
 
 /// Starts an Envoy and reads in its trace how long the module took, in milliseconds, in each of its virtual machines.
