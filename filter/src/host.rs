@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use mooring_policy::{change::Change, host::Host, token::SealError};
+use mooring_policy::{change::Change, headers::Headers, host::Host, token::SealError};
 use proxy_wasm::{
     hostcalls,
     types::{LogLevel, MapType, Status},
@@ -91,6 +91,12 @@ impl Host for Envoy {
     fn response_header(&self, name: &str) -> Result<Option<Vec<u8>>, HostError> {
         hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name).map_err(at("reading a header"))
     }
+
+    fn read_response<T>(&self, read: impl FnOnce(&Headers) -> T) -> Result<T, HostError> {
+        let pairs = raw::header_pairs(MapType::HttpResponseHeaders).map_err(at("reading the headers"))?;
+        let headers = Headers::parse(&pairs).ok_or(HostError::named("reading the headers"))?;
+        Ok(read(&headers))
+    }
 }
 
 fn property<const N: usize>(path: [&str; N]) -> Result<Option<Vec<u8>>, HostError> {
@@ -120,6 +126,9 @@ fn apply(map: MapType, change: &Change) -> Result<(), HostError> {
     match change {
         Change::Set(name, value) => {
             hostcalls::set_map_value_bytes(map, name, Some(value)).map_err(at("setting a header"))
+        }
+        Change::Field(field) => {
+            hostcalls::set_map_value_bytes(map, &field.name, Some(&field.value)).map_err(at("setting a header"))
         }
         Change::Add(name, value) => hostcalls::add_map_value_bytes(map, name, value).map_err(at("adding a header")),
         Change::Remove(name) => hostcalls::remove_map_value(map, name).map_err(at("removing a header")),

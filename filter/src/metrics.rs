@@ -1,7 +1,6 @@
 //! Counters and gauges. Envoy shows them as `wasmcustom.<name>` on its admin port and as `<name>` to Prometheus.
 //!
-//! A module has names and no labels. Where labels are wanted, the name carries them as `tag=.=value;.;`, the form that
-//! Istio's proxy turns into labels for each of its `extraStatTags`.
+//! Labels are part of a name: see `mooring_policy::metric`.
 
 use std::{
     borrow::Cow,
@@ -11,6 +10,7 @@ use std::{
 use mooring_policy::{
     canary::Canary,
     decision::{Issue, Outcome, Reason},
+    metric,
     rule::{Backend, Rule},
     token::Rejection,
 };
@@ -66,11 +66,13 @@ macro_rules! metrics {
 
 metrics! {
     sessions_off: Gauge = "mooring_sessions_off", "1 while there is no usable key.";
+    keys_rejected: Gauge = "mooring_keys_rejected", "Entries of the key ring that do not count.";
     config_refused: Gauge = "mooring_config_refused", "1 while the first configuration was unreadable.";
     new: Counter = "mooring_session_new_total", "Sessions begun.";
     resumed: Counter = "mooring_session_resumed_total", "Requests of live sessions.";
     refreshed: Counter = "mooring_session_refreshed_total", "Last-seen times renewed.";
     repinned: Counter = "mooring_session_repinned_total", "Sessions moved to another host or backend.";
+    lost: Counter = "mooring_session_lost_total", "Strict sessions ended because their host is gone.";
     expired_idle: Counter = "mooring_session_expired_idle_total", "Sessions ended by silence.";
     expired_absolute: Counter = "mooring_session_expired_absolute_total", "Sessions ended by age.";
     malformed: Counter = "mooring_token_rejected_malformed_total", "Values that are no token.";
@@ -96,14 +98,15 @@ pub(crate) fn define() {
 }
 
 /// Sets the gauges after a configuration.
-pub(crate) fn gauges(sessions_off: bool, config_refused: bool) {
+pub(crate) fn gauges(sessions_off: bool, config_refused: bool, keys_rejected: usize) {
     METRICS.with(|metrics| {
-        for (gauge, on) in [
-            (&metrics.sessions_off, sessions_off),
-            (&metrics.config_refused, config_refused),
+        for (gauge, value) in [
+            (&metrics.sessions_off, u64::from(sessions_off)),
+            (&metrics.keys_rejected, u64::try_from(keys_rejected).unwrap_or(u64::MAX)),
+            (&metrics.config_refused, u64::from(config_refused)),
         ] {
             if let Some(id) = gauge.id.get() {
-                let _ = hostcalls::record_metric(id, u64::from(on));
+                let _ = hostcalls::record_metric(id, value);
             }
         }
     });
@@ -142,6 +145,7 @@ pub(crate) fn count_issue(issue: Issue) {
             Issue::New => &metrics.new,
             Issue::Repinned => &metrics.repinned,
             Issue::Refreshed => &metrics.refreshed,
+            Issue::Ended => &metrics.lost,
         })
     });
 }
@@ -224,7 +228,6 @@ impl BackendMetrics {
             return;
         };
         counter.count(|| {
-            let route = rule.route();
             let key = rule.backends().get(position).map_or("", Backend::key);
             let reason = match reason {
                 Reason::Session => "session".into(),
@@ -233,13 +236,10 @@ impl BackendMetrics {
                 Reason::Single => "single".into(),
                 Reason::Forced(forcing) => {
                     let name = rule.canary().and_then(|canary| canary.rule_name(forcing));
-                    Cow::from(format!("forced:{}", name.unwrap_or_default()))
+                    Cow::from(["forced:", name.unwrap_or_default()].concat())
                 }
             };
-            format!(
-                "mooring_backend_requests_total.\
-                 mooring_route=.={route};.;mooring_backend=.={key};.;mooring_reason=.={reason};.;"
-            )
+            metric::backend_requests(rule.id(), key, &reason)
         });
     }
 }

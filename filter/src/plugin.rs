@@ -4,7 +4,12 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use mooring_policy::{gateway::Gateway, host::Host as _, keys::KeyRing, rule::RouteTable};
+use mooring_policy::{
+    gateway::Gateway,
+    host::Host as _,
+    keys::{InvalidKeys, KeyRing, Reading},
+    rule::RouteTable,
+};
 use proxy_wasm::{
     traits::{Context, HttpContext, RootContext},
     types::ContextType,
@@ -18,6 +23,9 @@ use crate::{
 
 /// The environment variable with the key ring.
 const KEYS_VARIABLE: &str = "MOORING_KEYS";
+
+/// Of how many wrong keys the log tells.
+const LOGGED_KEYS: usize = 8;
 
 /// At most one line about failed requests goes to the log in this many seconds.
 const LOG_INTERVAL: u64 = 10;
@@ -82,13 +90,13 @@ impl Plugin {
                     "config",
                     &format!("mooring: off, all requests pass untouched: {error}"),
                 );
-                metrics::gauges(true, true);
+                metrics::gauges(true, true, 0);
                 return Some(Self::default());
             }
         };
         configured.set();
-        let keys = read_keys(&plugin);
-        metrics::gauges(keys.is_none(), false);
+        let (keys, rejected) = read_keys(&plugin);
+        metrics::gauges(keys.is_none(), false, rejected);
         Some(Self {
             backend_metrics: BackendMetrics::new(routes.len()),
             gateway: Gateway {
@@ -112,20 +120,34 @@ impl Plugin {
     }
 }
 
-fn read_keys(plugin: &str) -> Option<KeyRing> {
-    let keys = match std::env::var(KEYS_VARIABLE) {
-        Ok(text) => KeyRing::parse(&text).map_err(|error| error.to_string()),
-        Err(std::env::VarError::NotPresent) => Err("it is not set".to_owned()),
-        Err(std::env::VarError::NotUnicode(_)) => Err("it is not text".to_owned()),
+/// The ring of the environment, as far as its entries are sound, and how many of them are not.
+fn read_keys(plugin: &str) -> (Option<KeyRing>, usize) {
+    let (ring, rejected) = match std::env::var(KEYS_VARIABLE) {
+        Ok(text) => {
+            let Reading { ring, rejected } = KeyRing::read(&text);
+            (ring.ok_or_else(|| InvalidKeys::Empty.to_string()), rejected)
+        }
+        Err(std::env::VarError::NotPresent) => (Err("it is not set".to_owned()), Vec::new()),
+        Err(std::env::VarError::NotUnicode(_)) => (Err("it is not text".to_owned()), Vec::new()),
     };
-    keys.inspect_err(|error| {
-        log_once(
-            plugin,
-            "keys",
-            &format!("mooring: sessions are off: the environment variable {KEYS_VARIABLE} has no key ring: {error}"),
-        );
-    })
-    .ok()
+    let mut reasons: Vec<String> = rejected.iter().take(LOGGED_KEYS).map(ToString::to_string).collect();
+    let what = match &ring {
+        Ok(_) if rejected.is_empty() => return (ring.ok(), 0),
+        Ok(_) => "some keys do not count",
+        Err(reason) => {
+            if rejected.is_empty() {
+                reasons.push(reason.clone());
+            }
+            "sessions are off"
+        }
+    };
+    let reasons = reasons.join("; ");
+    log_once(
+        plugin,
+        "keys",
+        &format!("mooring: {what}: the environment variable {KEYS_VARIABLE} has no sound key ring: {reasons}"),
+    );
+    (ring.ok(), rejected.len())
 }
 
 /// Logs a line in one of the plugin's virtual machines: each worker thread has its own, and all of them say the same.

@@ -316,7 +316,8 @@ impl Client<'_> {
         // The sort is stable, so that of those that are as new the last one comes last.
         live.sort_by_key(|token| {
             let ahead = token.seen > self.now.saturating_add(60);
-            (if ahead { token.issued } else { token.seen }, token.issued)
+            let sealed = if ahead { token.issued } else { token.seen };
+            (sealed, token.backend.is_empty(), token.issued)
         });
         if let Some(token) = live.pop() {
             if token.backend.is_empty() {

@@ -20,21 +20,23 @@ const SECONDS: &str = "x-accel-expires";
 
 /// A header line to set, in the place of all lines of this name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field<'a> {
-    /// Its name, as the response has it.
-    pub name: &'a [u8],
+pub struct Field {
+    /// Its name.
+    pub name: Box<str>,
     /// Its value.
-    pub value: Vec<u8>,
+    pub value: Box<[u8]>,
 }
 
 /// What has to be set in a response with these header lines, so that no shared cache stores it.
 #[must_use]
-pub fn keep_private<'a>(lines: &[Line<'a>]) -> Vec<Field<'a>> {
+pub fn keep_private(lines: &[Line]) -> Vec<Field> {
     let mut fields = Vec::new();
     let mut seen: Vec<&[u8]> = Vec::new();
     let mut controlled = false;
     for (name, _) in lines {
         let Some(rule) = Rule::of(name) else { continue };
+        // No field that a cache knows has another name than one of ASCII.
+        let Ok(text) = str::from_utf8(name) else { continue };
         if seen.iter().any(|earlier| earlier.eq_ignore_ascii_case(name)) {
             continue;
         }
@@ -43,13 +45,16 @@ pub fn keep_private<'a>(lines: &[Line<'a>]) -> Vec<Field<'a>> {
         let same = lines.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
         let values: Vec<&[u8]> = same.map(|(_, value)| value.trim_ascii()).collect();
         if let Some(value) = rule.mend(&values) {
-            fields.push(Field { name, value });
+            fields.push(Field {
+                name: text.into(),
+                value: value.into(),
+            });
         }
     }
     if !controlled {
         fields.push(Field {
-            name: CACHE_CONTROL.as_bytes(),
-            value: b"private".to_vec(),
+            name: CACHE_CONTROL.into(),
+            value: b"private".as_slice().into(),
         });
     }
     fields
@@ -173,7 +178,7 @@ mod tests {
         let text = |bytes: &[u8]| str::from_utf8(bytes).unwrap().to_owned();
         keep_private(&lines)
             .iter()
-            .map(|field| (text(field.name), text(&field.value)))
+            .map(|field| (field.name.to_string(), text(&field.value)))
             .collect()
     }
 
@@ -339,8 +344,8 @@ mod tests {
     #[wasm_bindgen_test]
     fn bytes_that_are_no_text_stay() {
         let changed = keep_private(&[(b"cache-control", b"a=\xff"), (b"\xff-cache-control", b"\xfe")]);
-        let values: Vec<&[u8]> = changed.iter().map(|field| field.value.as_slice()).collect();
-        assert_eq!(values, [b"a=\xff, private".as_slice(), b"\xfe, private"]);
+        let values: Vec<&[u8]> = changed.iter().map(|field| &*field.value).collect();
+        assert_eq!(values, [b"a=\xff, private"]);
     }
 
     #[cfg(not(target_arch = "wasm32"))]
@@ -384,9 +389,9 @@ mod tests {
             fn what_was_mended_needs_nothing_more(lines in proptest::collection::vec((name(), value()), 0..5)) {
                 let lines: Vec<Line> = lines.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
                 let fields = keep_private(&lines);
-                let stays = |name: &[u8]| !fields.iter().any(|field| field.name.eq_ignore_ascii_case(name));
+                let stays = |name: &[u8]| !fields.iter().any(|field| field.name.as_bytes().eq_ignore_ascii_case(name));
                 let mut after: Vec<Line> = lines.iter().copied().filter(|(name, _)| stays(name)).collect();
-                after.extend(fields.iter().map(|field| (field.name, field.value.as_slice())));
+                after.extend(fields.iter().map(|field| (field.name.as_bytes(), &*field.value)));
                 prop_assert_eq!(keep_private(&after), []);
                 prop_assert!(after.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"cache-control")));
             }
@@ -397,7 +402,7 @@ mod tests {
                 for field in keep_private(&[(b"cache-control", said)]) {
                     let readable = directives(said).is_some() && !said.is_empty();
                     let expected = if readable { [said, b", private"].concat() } else { b"private".to_vec() };
-                    prop_assert_eq!(field.value, expected);
+                    prop_assert_eq!(&*field.value, expected);
                 }
             }
         }

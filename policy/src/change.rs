@@ -2,11 +2,15 @@
 
 use std::borrow::Cow;
 
+use crate::cache::Field;
+
 /// A change of the headers of a request or a response, or of the filter state of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<'a> {
     /// Put one header line in the place of all lines of this name.
     Set(&'a str, Cow<'a, [u8]>),
+    /// The same for a header whose name is one that the response has.
+    Field(Field),
     /// Add a header line.
     Add(&'a str, Cow<'a, [u8]>),
     /// Remove all header lines of this name.

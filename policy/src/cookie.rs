@@ -115,21 +115,6 @@ pub fn set_cookie(
     cookie
 }
 
-/// Whether a `Cache-Control` value already keeps shared caches from storing the response (RFC 9111, section 5.2.2).
-#[must_use]
-pub fn is_private(cache_control: &[u8]) -> bool {
-    cache_control.split(|&byte| byte == b',').any(|directive| {
-        let name = directive
-            .split(|&byte| byte == b'=')
-            .next()
-            .unwrap_or_default()
-            .trim_ascii();
-        // `private="field"` keeps only that field from being stored.
-        let qualified = directive.contains(&b'=');
-        !qualified && (name.eq_ignore_ascii_case(b"private") || name.eq_ignore_ascii_case(b"no-store"))
-    })
-}
-
 #[cfg(test)]
 mod http_state;
 
@@ -266,29 +251,6 @@ mod tests {
             set_cookie("s", "token", &attributes, true, None),
             "s=token; SameSite=None; Partitioned; Secure; Path=/shop; Domain=example.com"
         );
-    }
-
-    #[test]
-    #[wasm_bindgen_test]
-    fn knows_a_response_that_no_shared_cache_stores() {
-        for private in [
-            b"private".as_slice(),
-            b"max-age=60, private",
-            b"No-Store",
-            b"public, no-store",
-        ] {
-            assert!(is_private(private), "{private:?}");
-        }
-        for shared in [
-            b"".as_slice(),
-            b"public",
-            b"max-age=60",
-            b"no-cache",
-            b"private=\"x-name\"",
-            b"privately",
-        ] {
-            assert!(!is_private(shared), "{shared:?}");
-        }
     }
 
     #[cfg(not(target_arch = "wasm32"))]

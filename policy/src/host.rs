@@ -3,7 +3,7 @@
 //! Each answer costs a host call, so a decision asks only for what it needs. The filter has the implementation for Envoy; tests
 //! use one that answers from memory.
 
-use crate::token::SealError;
+use crate::{headers::Headers, token::SealError};
 
 mod memory;
 
@@ -37,4 +37,7 @@ pub trait Host {
 
     /// The value of the first response header of this name.
     fn response_header(&self, name: &str) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// What `read` makes of all response headers. They cost no more than one of them.
+    fn read_response<T>(&self, read: impl FnOnce(&Headers) -> T) -> Result<T, Self::Error>;
 }

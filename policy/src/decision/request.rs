@@ -11,6 +11,10 @@ use crate::{
     rule::{Backend, Session, Transport},
 };
 
+/// How many tries Envoy has besides the first one, whatever the route says. It looks for the host of a session on the first try
+/// only, so that another try would reach another host. Envoy takes this header out of the request.
+const RETRIES_HEADER: &str = "x-envoy-max-retries";
+
 impl Decision {
     /// What to change in the request, of which these are the headers: the token is taken out, and the backend and the host of
     /// the session are named to Envoy's filters.
@@ -31,6 +35,7 @@ impl Decision {
             if session.strict() {
                 let (header, state) = (STRICT_HOST_HEADER, STRICT_HOST_STATE);
                 changes.push(name_host(header, state, host.clone(), relayed));
+                changes.push(Change::Set(RETRIES_HEADER, b"0".as_slice().into()));
             }
             changes.push(name_host(HOST_HEADER, HOST_STATE, host, relayed));
         }

@@ -3,6 +3,7 @@
 
 use super::{Decision, Outcome, Reason};
 use crate::{
+    cache,
     change::Change,
     cookie,
     gateway::Gateway,
@@ -21,6 +22,9 @@ const LOCAL_HEADERS: usize = 3;
 /// What `response.code_details` says of a response that a backend sent.
 const FROM_BACKEND: &[u8] = b"via_upstream";
 
+/// What it says where Envoy has no host for a request. That of a strict session is no longer a healthy host of its cluster then.
+const NO_HOST: &[u8] = b"no_healthy_upstream";
+
 /// Why a token is sent to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Issue {
@@ -30,6 +34,8 @@ pub enum Issue {
     Repinned,
     /// A session goes on, and its last-seen time is renewed.
     Refreshed,
+    /// A strict session ends, because its host is gone.
+    Ended,
 }
 
 /// What to do with a response, and what to count.
@@ -70,7 +76,8 @@ impl Decision {
             self.pins_host()
         };
         let close = self.refresh_due() || self.needs_cluster(new_host);
-        if !close && (self.asked_backend().is_none() || header_count > LOCAL_HEADERS) {
+        let asked = self.asked_backend().is_some() || self.is_strict();
+        if !close && (!asked || header_count > LOCAL_HEADERS) {
             return Ok(Response::default());
         }
         // A response of Envoy's own, such as 503 for a refused connection, may name the host that failed.
@@ -101,16 +108,7 @@ impl Decision {
         let Some(due) = self.due(answered, address.as_deref(), now) else {
             return Ok(response);
         };
-        response.changes.push(due.seal(session, keys, host.random()?, now)?);
-        if session.transport() == Transport::Cookie && session.cookie().private_cache() {
-            let directives = host.response_header("cache-control")?;
-            if !directives.is_some_and(|value| cookie::is_private(&value)) {
-                response
-                    .changes
-                    .push(Change::Add("cache-control", b"private".as_slice().into()));
-            }
-        }
-        response.issue = Some(due.issue);
+        response.send(&due, session, keys, now, host)?;
         Ok(response)
     }
 
@@ -121,7 +119,29 @@ impl Decision {
             gateway.outages.note(self.rule.position(), backend, host.now()?);
             response.missed = true;
         }
+        if self.is_strict() && details == NO_HOST {
+            self.end(gateway, &mut response, host)?;
+        }
         Ok(response)
+    }
+
+    /// Ends a strict session: the client gets a token that says so. To delete the cookie would not do, since a browser that has one
+    /// of the same name for another domain or path would send that one for ever.
+    fn end<'a, H: Host>(&'a self, gateway: &Gateway, response: &mut Response<'a>, host: &H) -> Result<(), H::Error> {
+        let (Some(session), Some(keys), Some(old)) = (self.rule.session(), &gateway.keys, &self.session) else {
+            return Ok(());
+        };
+        let now = host.now()?;
+        let due = Due {
+            issue: Issue::Ended,
+            token: Token::begin(now, old.secure),
+        };
+        response.send(&due, session, keys, now, host)
+    }
+
+    /// Whether the request is answered with 503 where the host that it asks for is gone.
+    fn is_strict(&self) -> bool {
+        self.asked_host().is_some() && self.rule.session().is_some_and(Session::strict)
     }
 
     /// Whether the cluster that answered has to be known. `new_host` says whether the host is another than the session's.
@@ -188,6 +208,26 @@ impl Decision {
 
     fn refresh_due(&self) -> bool {
         self.outcome == Outcome::RefreshDue
+    }
+}
+
+impl<'a> Response<'a> {
+    /// Sends a token to the client, and keeps shared caches from storing it.
+    fn send<H: Host>(
+        &mut self,
+        due: &Due,
+        session: &'a Session,
+        keys: &KeyRing,
+        now: u64,
+        host: &H,
+    ) -> Result<(), H::Error> {
+        self.changes.push(due.seal(session, keys, host.random()?, now)?);
+        if session.cookie().private_cache() {
+            let fields = host.read_response(|headers| cache::keep_private(headers.lines()))?;
+            self.changes.extend(fields.into_iter().map(Change::Field));
+        }
+        self.issue = Some(due.issue);
+        Ok(())
     }
 }
 

@@ -78,11 +78,12 @@ fn newest<'a>(
     }
 }
 
-/// When a token was sealed, and when its session began. A time ahead of the clock was written by one that was wrong, and counts
-/// for nothing: it would beat all that is sealed until then.
-fn sealed_at(token: &Token, now: u64) -> (u64, u64) {
+/// When a token was sealed, whether it ends what was sealed in that second, and when its session began. A time ahead of the clock
+/// was written by one that was wrong, and counts for nothing: it would beat all that is sealed until then.
+fn sealed_at(token: &Token, now: u64) -> (u64, bool, u64) {
     let believed = token.seen <= now.saturating_add(MAX_SKEW);
-    (if believed { token.seen } else { token.issued }, token.issued)
+    let sealed = if believed { token.seen } else { token.issued };
+    (sealed, token.is_end(), token.issued)
 }
 
 #[cfg(test)]

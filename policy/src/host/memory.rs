@@ -59,4 +59,8 @@ impl Host for Memory {
     fn response_header(&self, name: &str) -> Result<Option<Vec<u8>>, SealError> {
         Ok(Headers::from(self.response.as_slice()).first(name).map(Into::into))
     }
+
+    fn read_response<T>(&self, read: impl FnOnce(&Headers) -> T) -> Result<T, SealError> {
+        Ok(read(&self.response.as_slice().into()))
+    }
 }

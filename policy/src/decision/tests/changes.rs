@@ -22,6 +22,7 @@ fn owned(change: Change) -> Change<'static> {
     match change {
         Change::Set(header, value) => Change::Set(name(header), value.into_owned().into()),
         Change::Add(header, value) => Change::Add(name(header), value.into_owned().into()),
+        Change::Field(field) => Change::Field(field),
         Change::Remove(header) => Change::Remove(name(header)),
         Change::Property(property, value) => Change::Property(name(property), value.into_owned().into()),
     }
@@ -84,6 +85,8 @@ fn a_live_session_asks_for_its_backend_and_host_and_keeps_its_token_from_the_app
         [
             Change::Remove("cookie"),
             set(STRICT_HOST_HEADER, ENCODED_HOST),
+            // Another try would go to another host.
+            set("x-envoy-max-retries", "0"),
             set(HOST_HEADER, ENCODED_HOST),
         ]
     );
@@ -99,6 +102,7 @@ fn a_relay_gets_properties_in_place_of_headers() {
         [
             property(COOKIE_STATE, "x=1"),
             property(STRICT_HOST_STATE, ENCODED_HOST),
+            set("x-envoy-max-retries", "0"),
             property(HOST_STATE, ENCODED_HOST),
         ]
     );

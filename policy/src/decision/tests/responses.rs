@@ -41,6 +41,7 @@ fn respond(decision: &Decision, count: usize, host: &Memory) -> (Vec<String>, Op
             format!("{name}: {}", String::from_utf8_lossy(value))
         }
         Change::Add(name, _) => (*name).to_owned(),
+        Change::Field(field) => format!("{}: {}", field.name, String::from_utf8_lossy(&field.value)),
         other => panic!("{other:?}"),
     });
     (names.collect(), response.issue)
@@ -55,10 +56,13 @@ fn a_first_response_carries_a_token_of_the_backend_and_host_that_answered() {
     let response = first.respond(&gateway, MANY, &from("b", HOST, &[])).unwrap();
     assert_eq!((response.issue, response.chosen), (Some(Issue::New), Some(1)));
     assert!(!response.missed && !response.unknown_backend);
-    let [Change::Add("set-cookie", cookie), Change::Add("cache-control", private)] = response.changes.as_slice() else {
+    let [Change::Add("set-cookie", cookie), Change::Field(private)] = response.changes.as_slice() else {
         panic!("{:?}", response.changes);
     };
-    assert_eq!(**private, *b"private");
+    assert_eq!(
+        (&*private.name, &*private.value),
+        ("cache-control", b"private".as_slice())
+    );
     let cookie = str::from_utf8(cookie).unwrap();
     let token = cookie.strip_prefix("cart=").unwrap().split(';').next().unwrap();
     let back = again(&rule, token, NOW + 1);
@@ -72,11 +76,123 @@ fn a_response_that_no_cache_stores_is_not_marked_again() {
     let first = request(&rule, &[], &[], NOW);
     let private = from("a", HOST, &[("cache-control", "private, max-age=1")]);
     assert_eq!(respond(&first, MANY, &private).0, ["set-cookie"]);
+    let public = from(
+        "a",
+        HOST,
+        &[("cache-control", "public"), ("cdn-cache-control", "max-age=9")],
+    );
+    let marked = [
+        "cache-control: public, private",
+        "cdn-cache-control: max-age=9, private",
+    ];
+    assert_eq!(
+        respond(&first, MANY, &public).0,
+        [["set-cookie"].as_slice(), &marked].concat()
+    );
+    // Those who cache nothing that they should not can have it left out.
+    let raw = config::Cookie {
+        private_cache: false,
+        ..config::Cookie::default()
+    };
+    let unmarked = split(Some(config::Session {
+        cookie: raw,
+        ..session()
+    }));
+    let first = request(&unmarked, &[], &[], NOW);
+    assert_eq!(respond(&first, MANY, &public).0, ["set-cookie"]);
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_response_with_a_session_header_is_marked_too() {
+    let by_header = config::Session {
+        name: "x-cart".to_owned(),
+        transport: Transport::Header,
+        ..session()
+    };
+    let first = request(&split(Some(by_header)), &[], &[], NOW);
     let public = from("a", HOST, &[("cache-control", "public")]);
     assert_eq!(
         respond(&first, MANY, &public).0,
-        ["set-cookie", "cache-control: private"]
+        ["x-cart", "cache-control: public, private"]
     );
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_strict_session_ends_when_its_host_is_gone() {
+    let strict = |transport| config::Session {
+        strict: true,
+        transport,
+        ..session()
+    };
+    for transport in [Transport::Cookie, Transport::Header] {
+        let rule = split(Some(strict(transport)));
+        let token = visit(&rule, HOST, NOW);
+        let live = again(&rule, &token, NOW);
+        let gateway = gateway();
+        let response = live.respond(&gateway, 3, &local("no_healthy_upstream")).unwrap();
+        assert_eq!(response.issue, Some(Issue::Ended));
+        let [Change::Add(name, value), Change::Field(private)] = response.changes.as_slice() else {
+            panic!("{:?}", response.changes);
+        };
+        assert_eq!(
+            *name,
+            if transport == Transport::Cookie {
+                "set-cookie"
+            } else {
+                "cart"
+            }
+        );
+        assert_eq!(&*private.name, "cache-control");
+        // It has the attributes of every other one, so that it takes the place of the cookie of the session.
+        let (end, attributes) = str::from_utf8(value)
+            .unwrap()
+            .split_once(';')
+            .unwrap_or((str::from_utf8(value).unwrap(), ""));
+        if transport == Transport::Cookie {
+            assert_eq!(attributes, " HttpOnly; SameSite=Lax; Path=/");
+        }
+        let end = end.strip_prefix("cart=").unwrap_or(end);
+        // The next request begins a session, also where the token of before is still sent.
+        for sent in [[end].as_slice(), &[end, &token], &[&token, end]] {
+            let next = request(&rule, sent, &[], NOW + 1);
+            assert_eq!((next.outcome(), next.asked_host()), (Outcome::New, None));
+            let due = next.due(Some(1), Some(OTHER), NOW + 1).unwrap();
+            assert_eq!(due.issue, Issue::New);
+            let begun = token_of(&rule, &due, NOW + 1);
+            assert_eq!(
+                request(&rule, &[&begun, end, &token], &[], NOW + 2).asked_host(),
+                Some(OTHER)
+            );
+        }
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn nothing_else_ends_a_strict_session() {
+    let strict = config::Session {
+        strict: true,
+        ..session()
+    };
+    let rule = split(Some(strict));
+    let live = again(&rule, &visit(&rule, HOST, NOW), NOW);
+    // A host that refuses or resets may be back, and what an upstream says of itself is no word of Envoy's.
+    for details in [
+        "upstream_reset_before_response_started{connection_failure}",
+        "response_timeout",
+        "via_upstream",
+    ] {
+        assert_eq!(respond(&live, 3, &local(details)), (vec![], None), "{details}");
+    }
+    assert_eq!(respond(&live, MANY, &local("no_healthy_upstream")), (vec![], None));
+    // Without a session there is none to end, and one that is not strict goes on.
+    let first = request(&rule, &[], &[], NOW);
+    assert_eq!(respond(&first, 3, &local("no_healthy_upstream")), (vec![], None));
+    let lax = split(Some(session()));
+    let live = again(&lax, &visit(&lax, HOST, NOW), NOW);
+    assert_eq!(respond(&live, 3, &local("no_healthy_upstream")), (vec![], None));
 }
 
 #[test]
