@@ -122,32 +122,28 @@ impl Plugin {
 
 /// The ring of the environment, as far as its entries are sound, and how many of them are not.
 fn read_keys(plugin: &str) -> (Option<KeyRing>, usize) {
-    let (ring, rejected) = match std::env::var(KEYS_VARIABLE) {
-        Ok(text) => {
-            let Reading { ring, rejected } = KeyRing::read(&text);
-            (ring.ok_or_else(|| InvalidKeys::Empty.to_string()), rejected)
-        }
-        Err(std::env::VarError::NotPresent) => (Err("it is not set".to_owned()), Vec::new()),
-        Err(std::env::VarError::NotUnicode(_)) => (Err("it is not text".to_owned()), Vec::new()),
+    let text = match std::env::var(KEYS_VARIABLE) {
+        Ok(text) => text,
+        Err(std::env::VarError::NotPresent) => String::new(),
+        Err(std::env::VarError::NotUnicode(bytes)) => bytes.to_string_lossy().into_owned(),
     };
+    let Reading { ring, rejected } = KeyRing::read(&text);
     let mut reasons: Vec<String> = rejected.iter().take(LOGGED_KEYS).map(ToString::to_string).collect();
     let what = match &ring {
-        Ok(_) if rejected.is_empty() => return (ring.ok(), 0),
-        Ok(_) => "some keys do not count",
-        Err(reason) => {
-            if rejected.is_empty() {
-                reasons.push(reason.clone());
-            }
-            "sessions are off"
-        }
+        Some(_) if rejected.is_empty() => return (ring, 0),
+        Some(_) => "some keys do not count, the others do",
+        None => "sessions are off",
     };
+    if rejected.is_empty() {
+        reasons.push(InvalidKeys::Empty.to_string());
+    }
     let reasons = reasons.join("; ");
     log_once(
         plugin,
         "keys",
-        &format!("mooring: {what}: the environment variable {KEYS_VARIABLE} has no sound key ring: {reasons}"),
+        &format!("mooring: {what}: environment variable {KEYS_VARIABLE}: {reasons}"),
     );
-    (ring.ok(), rejected.len())
+    (ring, rejected.len())
 }
 
 /// Logs a line in one of the plugin's virtual machines: each worker thread has its own, and all of them say the same.
