@@ -75,7 +75,7 @@ async fn send(client: &Client, lines: &[(&str, &str)]) -> Reply {
 
 /// The requests that the filter counted for the route `shop`, by version and reason.
 fn counted(stats: &Stats) -> BTreeMap<(String, String), u64> {
-    let route = "wasmcustom.mooring_backend_requests_total.mooring_route=.=shop.shop.0;.;mooring_backend=.=";
+    let route = "wasmcustom.mooring_backend_requests_total.mooring_route=.=HTTPRoute/shop/shop#0;.;mooring_backend=.=";
     let counters = stats.starting_with(route).map(|(name, value)| {
         let rest = name.strip_prefix(route).unwrap();
         let (backend, reason) = rest.split_once(".shop:80;.;mooring_reason=.=").unwrap();

@@ -165,26 +165,6 @@ async fn a_session_stays_on_a_draining_pod_of_a_persistent_service_and_new_ones_
 }
 
 #[tokio::test]
-async fn a_strict_session_fails_with_503_when_its_pod_is_gone_and_keeps_its_token() {
-    let pods = Pod::start_several("cart", 3).await;
-    let strict = || persistence().annotation("strict", "true");
-    let mut envoy = Envoy::builder().dynamic().start(&cart(&pods, strict())).await;
-    let mut browser = envoy.browser();
-    let first = browser.get("/").await.ok();
-    let left = cart(others(&pods, &first.pod()), strict());
-    assert_eq!(envoy.apply(&left).await, Update::Taken);
-    let reply = browser.get("/").await;
-    assert_eq!(reply.status(), 503, "{reply:?}");
-    assert!(reply.set_cookies().is_empty(), "{reply:?}");
-    assert!(reply.header("x-mooring-host").is_none(), "{reply:?}");
-    assert_eq!(strangers(&envoy.client(), 20).await.len(), 2, "new sessions are served");
-
-    // The pod comes back, and the session with it.
-    assert_eq!(envoy.apply(&cart(&pods, strict())).await, Update::Taken);
-    assert_eq!(browser.get("/").await.ok().pod(), first.pod());
-}
-
-#[tokio::test]
 async fn an_answer_of_envoys_own_starts_no_session() {
     let mut pods = Pod::start_several("cart", 1).await;
     let manifests = Manifests::new()

@@ -50,8 +50,9 @@ async fn requests_are_counted_by_backend_and_reason_as_they_were_sent() {
     // As Prometheus reads it.
     let prometheus = envoy.ask("/stats/prometheus").await;
     for ((backend, reason), count) in &expected {
-        let labels =
-            format!(r#"mooring_route="shop.shop.0",mooring_backend="{backend}.shop:80",mooring_reason="{reason}""#);
+        let labels = format!(
+            r##"mooring_route="HTTPRoute/shop/shop#0",mooring_backend="{backend}.shop:80",mooring_reason="{reason}""##
+        );
         let line = format!("mooring_backend_requests_total{{{labels}}} {count}\n");
         assert!(prometheus.contains(&line), "no {line} in {prometheus}");
     }
