@@ -1,6 +1,6 @@
 //! What the response says to caches.
 
-use mooring_tests::{Answer, Browser, Envoy, Pod, Reply};
+use mooring_tests::{Answer, Browser, Envoy, Persistence, Pod, Reply};
 
 use crate::shop::{COOKIE, cart, persistence};
 
@@ -15,6 +15,27 @@ async fn replies(answer: Answer) -> (Reply, Reply) {
     let second = browser.get("/").await.ok();
     assert!(second.set_cookie(COOKIE).is_none(), "{second:?}");
     (first, second)
+}
+
+/// What an app says to caches, by name and value.
+type Said = (&'static str, &'static str);
+
+fn saying(lines: &[Said]) -> Answer {
+    let lines = lines.iter();
+    lines.fold(Answer::default(), |answer, (name, value)| answer.header(name, value))
+}
+
+/// What a response says to caches: its lines of these names.
+fn said(reply: &Reply, names: &[Said]) -> Vec<(String, String)> {
+    let mut said: Vec<(String, String)> = Vec::new();
+    for (name, _) in names.iter().chain(&[("cache-control", "")]) {
+        let lines = reply
+            .header_all(name)
+            .into_iter()
+            .map(|value| ((*name).to_owned(), value));
+        said.extend(lines.filter(|line| !said.contains(line)).collect::<Vec<_>>());
+    }
+    said
 }
 
 #[tokio::test]
@@ -51,4 +72,78 @@ async fn the_cookies_of_the_app_are_left_alone() {
     let all = first.header_all("set-cookie");
     assert_eq!(all.len(), 3, "{all:?}");
     assert_eq!(all[..2], ["theme=dark; Path=/", "lang=de"]);
+}
+
+#[tokio::test]
+async fn caches_with_fields_of_their_own_store_no_response_with_the_cookie() {
+    let cases: [(&[Said], &[Said]); 6] = [
+        (
+            &[("cdn-cache-control", "max-age=600"), ("cache-control", "public")],
+            &[
+                ("cdn-cache-control", "max-age=600, private"),
+                ("cache-control", "public, private"),
+            ],
+        ),
+        (
+            &[("surrogate-control", "max-age=600, content=\"ESI/1.0\"")],
+            &[
+                ("surrogate-control", "max-age=600, content=\"ESI/1.0\", no-store"),
+                ("cache-control", "private"),
+            ],
+        ),
+        (
+            &[
+                ("cloudflare-cdn-cache-control", "public, max-age=5"),
+                ("x-accel-expires", "600"),
+            ],
+            &[
+                ("cloudflare-cdn-cache-control", "public, max-age=5, private"),
+                ("x-accel-expires", "0"),
+                ("cache-control", "private"),
+            ],
+        ),
+        (
+            &[("cache-control", "max-age=60, community=\"x, private\"")],
+            &[("cache-control", "max-age=60, community=\"x, private\", private")],
+        ),
+        (
+            &[("cache-control", "must-understand, no-store")],
+            &[("cache-control", "must-understand, no-store, private")],
+        ),
+        // Two lines of one name.
+        (
+            &[("cache-control", "public"), ("cache-control", "max-age=60")],
+            &[("cache-control", "public, max-age=60, private")],
+        ),
+    ];
+    for (app, expected) in cases {
+        let (first, second) = replies(saying(app)).await;
+        let expected: Vec<(String, String)> = expected
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        assert_eq!(said(&first, app), expected);
+        let own: Vec<(String, String)> = app
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        assert_eq!(said(&second, app), own, "without the cookie it stays as it is");
+    }
+}
+
+#[tokio::test]
+async fn a_response_with_a_session_header_is_private_too() {
+    let pods = Pod::start_several("cart", 1).await;
+    pods[0].answer(saying(&[
+        ("cache-control", "public"),
+        ("cdn-cache-control", "max-age=600"),
+    ]));
+    let envoy = Envoy::serve(&cart(&pods, Persistence::header("x-cart-session"))).await;
+    let client = envoy.client();
+    let first = client.get("/").await.ok();
+    assert_eq!(first.header_all("cache-control"), ["public, private"]);
+    assert_eq!(first.header_all("cdn-cache-control"), ["max-age=600, private"]);
+    let token = first.header("x-cart-session").unwrap();
+    let second = client.request("/").header("x-cart-session", token).send().await.ok();
+    assert_eq!(second.header_all("cache-control"), ["public"]);
 }

@@ -65,3 +65,37 @@ async fn rotating_the_key_loses_no_session() {
     assert_eq!(sealed_by(&first), 1);
     assert_eq!(sealed_by(&rotated.client().get("/").await.ok()), 2);
 }
+
+#[tokio::test]
+async fn a_wrong_entry_of_the_ring_costs_that_entry_only() {
+    let pods = Pod::start_several("cart", 4).await;
+    let manifests = cart(&pods, persistence());
+    let old = Envoy::builder().keys(&keys::ring(&[1])).start(&manifests).await;
+    let mut browser = old.browser();
+    let first = browser.get("/").await.ok();
+
+    let zeros = format!("03:{}", "A".repeat(43));
+    let twice = keys::key(4).replacen("04:", "02:", 1);
+    let ring = ["secret-junk", &keys::key(2), &zeros, &twice, &keys::key(1)].join(",");
+    let envoy = Envoy::builder().keys(&ring).start(&manifests).await;
+    let mut browser = browser.moves_to(envoy.client());
+    let reply = browser.get("/").await.ok();
+    assert_eq!(reply.pod(), first.pod());
+    assert!(reply.set_cookies().is_empty(), "{reply:?}");
+    // The first one that is sound seals.
+    let new = envoy.client().get("/").await.ok();
+    assert_eq!(crate::tokens::bytes(new.set_cookie(COOKIE).unwrap().value())[1], 2);
+    let stats = envoy.stats().await;
+    assert_eq!(stats.mooring("mooring_keys_rejected"), 3);
+    assert_eq!(stats.mooring("mooring_sessions_off"), 0);
+
+    let log = envoy.log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("MOORING_KEYS")).collect();
+    assert_eq!(told.len(), 1, "{log}");
+    for position in ["key 1 ", "key 3 ", "key 4 "] {
+        assert!(told[0].contains(position), "{told:?}");
+    }
+    for hidden in ["secret-junk", &"A".repeat(43), twice.split_at(3).1] {
+        assert!(!log.contains(hidden), "{log}");
+    }
+}

@@ -25,6 +25,7 @@ mod istio;
 mod keys;
 mod local;
 mod planted;
+mod redirects;
 mod session_routes;
 mod sessions;
 mod shop;

@@ -146,3 +146,32 @@ async fn a_route_without_a_policy_has_no_sessions() {
     assert!(reply.set_cookies().is_empty(), "{reply:?}");
     assert_eq!(strangers(&envoy.client(), 20).await.len(), 2);
 }
+
+#[tokio::test]
+async fn requests_beside_the_path_of_the_cookie_leave_the_session_alone() {
+    let pods = Pod::start_several("cart", 3).await;
+    let envoy = Envoy::serve(&cart(&pods, persistence().annotation("cookie-path", "/app"))).await;
+    let client = envoy.client();
+    let first = client.get("/app").await.ok();
+    let cookie = first.set_cookie(COOKIE).unwrap();
+    assert_eq!(cookie.path(), Some("/app"));
+    let cookie = cookie.stripped().to_string();
+    for beside in ["/favicon.ico", "/", "/apple", "/?/app", "/App/"] {
+        // As a browser sends it, and as one does that knows no paths.
+        for sent in [None, Some(&cookie)] {
+            let request = client.request(beside);
+            let request = sent.into_iter().fold(request, |request, cookie| request.cookie(cookie));
+            let reply = request.send().await.ok();
+            assert!(reply.set_cookies().is_empty(), "{beside}: {reply:?}");
+            assert!(reply.echo().cookie().is_none(), "{beside}: {reply:?}");
+        }
+    }
+    for below in ["/app", "/app/", "/app/cart?x=1", "/app?/"] {
+        let reply = client.request(below).cookie(&cookie).send().await.ok();
+        assert_eq!(reply.pod(), first.pod(), "{below}");
+        assert!(reply.set_cookies().is_empty(), "{below}: {reply:?}");
+    }
+    let stats = envoy.stats().await;
+    assert_eq!(stats.mooring("mooring_session_new_total"), 1);
+    assert_eq!(stats.mooring("mooring_session_resumed_total"), 4);
+}

@@ -84,6 +84,16 @@ async fn a_strict_header_session_ends_so_too() {
     assert_eq!(strangers(&envoy.client(), 20).await.len(), 2, "new sessions are served");
 }
 
+fn retries() -> Value {
+    let previous = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate";
+    json!({
+        "retry_on": "5xx,connect-failure",
+        "num_retries": 3,
+        "retry_host_predicate": [{"name": "previous", "typed_config": {"@type": previous}}],
+        "host_selection_retry_max_attempts": 30,
+    })
+}
+
 /// Has every route try again on another pod, whatever went wrong.
 fn try_again(bootstrap: &mut Bootstrap) {
     fn walk(value: &mut Value, routes: &mut usize) {
@@ -92,10 +102,7 @@ fn try_again(bootstrap: &mut Bootstrap) {
                 if let Some(Value::Object(route)) = fields.get_mut("route")
                     && (route.contains_key("cluster") || route.contains_key("weighted_clusters"))
                 {
-                    route.insert(
-                        "retry_policy".to_owned(),
-                        json!({"retry_on": "5xx,connect-failure", "num_retries": 3, "host_selection_retry_max_attempts": 5}),
-                    );
+                    route.insert("retry_policy".to_owned(), retries());
                     *routes += 1;
                 }
                 fields.values_mut().for_each(|value| walk(value, routes));
