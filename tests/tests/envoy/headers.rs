@@ -112,8 +112,11 @@ async fn caches_with_fields_of_their_own_store_no_response_with_the_cookie() {
         ),
         // Two lines of one name.
         (
-            &[("cache-control", "public"), ("cache-control", "max-age=60")],
-            &[("cache-control", "public, max-age=60, private")],
+            &[("cdn-cache-control", "public"), ("cdn-cache-control", "max-age=60")],
+            &[
+                ("cdn-cache-control", "public, max-age=60, private"),
+                ("cache-control", "private"),
+            ],
         ),
     ];
     for (app, expected) in cases {

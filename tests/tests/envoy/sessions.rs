@@ -1,7 +1,7 @@
 //! A session from its first response on: the cookie, its attributes, and the pod that it keeps.
 
 use cookie::SameSite;
-use mooring_tests::{Dialect, Envoy, Manifests, Persistence, Pod, Policy, Route, Rule, Service, Update};
+use mooring_tests::{Dialect, Envoy, Manifests, Persistence, Pod, Policy, Request, Route, Rule, Service, Update};
 use time::Duration;
 
 use crate::shop::{COOKIE, cart, persistence, strangers};
@@ -160,7 +160,7 @@ async fn requests_beside_the_path_of_the_cookie_leave_the_session_alone() {
         // As a browser sends it, and as one does that knows no paths.
         for sent in [None, Some(&cookie)] {
             let request = client.request(beside);
-            let request = sent.into_iter().fold(request, |request, cookie| request.cookie(cookie));
+            let request = sent.into_iter().fold(request, Request::cookie);
             let reply = request.send().await.ok();
             assert!(reply.set_cookies().is_empty(), "{beside}: {reply:?}");
             assert!(reply.echo().cookie().is_none(), "{beside}: {reply:?}");

@@ -49,7 +49,7 @@ async fn two_thousand_new_sessions_follow_the_weights() {
     };
     assert_eq!(counted("canary"), u64::from(to_canary));
     assert_eq!(counted("stable"), u64::from(2_000 - to_canary));
-    let labels = r##"{mooring_route="HTTPRoute/shop/shop#0",mooring_backend="canary.shop:80",mooring_reason="split"}"##;
+    let labels = r#"{mooring_route="HTTPRoute/shop/shop#0",mooring_backend="canary.shop:80",mooring_reason="split"}"#;
     let line = format!("mooring_backend_requests_total{labels} {to_canary}");
     let prometheus = envoy.ask("/stats/prometheus").await;
     assert!(prometheus.contains(&line), "no {line} in {prometheus}");

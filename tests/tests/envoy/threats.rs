@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use mooring_tests::{Envoy, Manifests, Pod, Policy, Route, Rule, Service, Site, Update, keys, settings};
+use mooring_tests::{Envoy, Manifests, NAMESPACE, Pod, Policy, Route, Rule, Service, Site, Update, keys, settings};
 
 use crate::{
     shop::{COOKIE, cart, persistence},
@@ -115,4 +115,38 @@ async fn the_generated_objects_name_the_keys_and_do_not_hold_them() {
         assert!(text.contains("MOORING_KEYS"), "{text}");
         assert!(!text.contains(&secret), "{text}");
     }
+}
+
+#[tokio::test]
+async fn the_name_of_a_rule_makes_no_label_of_a_counter() {
+    let pods = Pod::start_several("cart", 1).await;
+    let forged = "a;.;mooring_reason=.=forged;.;b";
+    let gateway = format!(
+        "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: web, namespace: {NAMESPACE}}}
+spec:
+  selector: {{istio: ingressgateway}}
+  servers: [{{port: {{number: 80, name: http, protocol: HTTP}}, hosts: ['*']}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: web, namespace: {NAMESPACE}}}
+spec:
+  hosts: ['*']
+  gateways: [web]
+  http: [{{name: '{forged}', route: [{{destination: {{host: cart}}}}]}}]
+"
+    );
+    let manifests = Manifests::of(&gateway)
+        .service(&Service::new("cart", &pods))
+        .policy(&Policy::on("cart", persistence()));
+    let envoy = Envoy::serve(&manifests).await;
+    assert!(envoy.client().get("/").await.ok().set_cookie(COOKIE).is_some());
+    let prometheus = envoy.ask("/stats/prometheus").await;
+    let counted = |line: &&str| line.starts_with("mooring_backend_requests_total{");
+    let lines: Vec<&str> = prometheus.lines().filter(counted).collect();
+    let rule = format!("VirtualService/{NAMESPACE}/web/a%3B.%3Bmooring_reason%3D.%3Dforged%3B.%3Bb");
+    let labels = format!(r#"{{mooring_route="{rule}",mooring_backend="cart.shop:80",mooring_reason="single"}}"#);
+    assert_eq!(lines, [format!("mooring_backend_requests_total{labels} 1")]);
 }

@@ -51,7 +51,7 @@ async fn requests_are_counted_by_backend_and_reason_as_they_were_sent() {
     let prometheus = envoy.ask("/stats/prometheus").await;
     for ((backend, reason), count) in &expected {
         let labels = format!(
-            r##"mooring_route="HTTPRoute/shop/shop#0",mooring_backend="{backend}.shop:80",mooring_reason="{reason}""##
+            r#"mooring_route="HTTPRoute/shop/shop#0",mooring_backend="{backend}.shop:80",mooring_reason="{reason}""#
         );
         let line = format!("mooring_backend_requests_total{{{labels}}} {count}\n");
         assert!(prometheus.contains(&line), "no {line} in {prometheus}");
