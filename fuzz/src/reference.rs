@@ -33,7 +33,11 @@ pub fn cookies(lines: &Lines, name: &str) -> Vec<Vec<u8>> {
 #[must_use]
 pub fn is_below(path: &str, target: &str) -> bool {
     let (request, _) = target.split_once(['?', '#']).unwrap_or((target, ""));
-    let directory = if path.ends_with('/') { path.to_owned() } else { format!("{path}/") };
+    let directory = if path.ends_with('/') {
+        path.to_owned()
+    } else {
+        format!("{path}/")
+    };
     path == "/" || request == path || request.starts_with(&directory)
 }
 

@@ -4,7 +4,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use mooring_fuzz::shape;
+use mooring_fuzz::{reference, shape};
 use mooring_policy::{
     config,
     cookie::{self, Remainder},
@@ -19,8 +19,8 @@ enum Input<'a> {
     Pairs(Vec<(Name<'a>, &'a [u8])>),
     /// A session, and what is set for it.
     Response(shape::Session, &'a str, Option<u64>, bool),
-    /// A `Cache-Control` line.
-    CacheControl(&'a str),
+    /// The path of a cookie and the target of a request.
+    Path(&'a str, &'a str),
 }
 
 /// A name of which there are few, so that some are ours.
@@ -57,11 +57,15 @@ fuzz_target!(|input: Input| {
                 check_response(rule.session().expect("it has one"), token, max_age, https);
             }
         }
-        Input::CacheControl(line) => {
-            let lower = line.to_ascii_lowercase();
-            let directives: Vec<&str> = lower.split(',').map(|word| word.trim_matches(white)).collect();
-            let expected = directives.iter().any(|word| ["private", "no-store"].contains(word));
-            assert_eq!(cookie::is_private(line.as_bytes()), expected, "{line:?}");
+        Input::Path(path, target) => {
+            if path.starts_with('/') {
+                let expected = reference::is_below(path, target);
+                assert_eq!(
+                    cookie::is_sent_to(path, target.as_bytes()),
+                    expected,
+                    "{path:?} {target:?}"
+                );
+            }
         }
     }
 });
@@ -108,10 +112,6 @@ fn is_called(pair: &[u8], name: &str) -> bool {
         return false;
     };
     pair[..equals].trim_ascii() == name.as_bytes()
-}
-
-fn white(character: char) -> bool {
-    matches!(character, ' ' | '\t' | '\n' | '\r' | '\x0c')
 }
 
 /// The table of one rule with this session, if the session is accepted.

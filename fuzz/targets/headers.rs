@@ -17,7 +17,11 @@ fuzz_target!(|input: Input| match input {
     Input::Bytes(bytes) => {
         let Some(headers) = Headers::parse(bytes) else { return };
         // What is read takes no more memory than a few times the bytes that it came from.
-        let texts: usize = headers.lines().iter().map(|(name, value)| name.len() + value.len() + 10).sum();
+        let texts: usize = headers
+            .lines()
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 10)
+            .sum();
         assert!(bytes.is_empty() || texts + 4 <= bytes.len());
     }
     Input::Lines(lines) => {
@@ -26,7 +30,9 @@ fuzz_target!(|input: Input| match input {
         assert_eq!(headers.lines(), lines);
         for (name, _) in &lines {
             let Ok(name) = str::from_utf8(name) else { continue };
-            let named = lines.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
+            let named = lines
+                .iter()
+                .filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
             assert!(headers.values(name).eq(named.map(|(_, value)| *value)));
         }
         // A byte less is no header map, since each text ends in a NUL byte.
@@ -37,7 +43,11 @@ fuzz_target!(|input: Input| match input {
 /// What the proxy-wasm ABI says that a header map is.
 fn write(lines: &[(&[u8], &[u8])]) -> Vec<u8> {
     let number = |length: usize| u32::try_from(length).expect("it is short").to_le_bytes();
-    let lengths = lines.iter().flat_map(|(name, value)| [number(name.len()), number(value.len())].concat());
-    let texts = lines.iter().flat_map(|(name, value)| [name, b"\0".as_slice(), value, b"\0"].concat());
+    let lengths = lines
+        .iter()
+        .flat_map(|(name, value)| [number(name.len()), number(value.len())].concat());
+    let texts = lines
+        .iter()
+        .flat_map(|(name, value)| [name, b"\0".as_slice(), value, b"\0"].concat());
     number(lines.len()).into_iter().chain(lengths).chain(texts).collect()
 }
