@@ -95,39 +95,6 @@ func TestABackendLeavesTheRule(t *testing.T) {
 	t.Log(load.Stop())
 }
 
-// When a backend has no pods, its sessions wait for it and nobody else notices.
-func TestAllPodsOfABackendAreGone(t *testing.T) {
-	t.Parallel()
-	s, load := startHalves(t)
-	waiting := onVersion(load, "v1")
-	gone := load.During("all pods of v1 are gone", 500, func() { s.Scale("checkout-v1", 0) })
-	without := load.During("while they are gone", 500, func() {})
-	back := load.During("they are back", 500, func() {
-		s.Scale("checkout-v1", 2)
-		load.AwaitEverybody()
-	})
-	after := load.During("after that", 500, func() {})
-	t.Logf("%d of %d sessions were on v1", waiting, crowd)
-	expectNothingLost(t, "after that", after)
-	for _, seen := range []rig.Totals{gone, without, back} {
-		for pod, failed := range seen.FailedOf {
-			if !strings.Contains(pod, "-v1-") {
-				t.Errorf("%d requests of sessions on %s failed", failed, pod)
-			}
-		}
-		if seen.Moves > waiting {
-			t.Errorf("%d sessions moved", seen.Moves)
-		}
-	}
-	if without.Failed == 0 {
-		t.Error("a backend without pods has answered")
-	}
-	if onVersion(load, "v1") != waiting {
-		t.Errorf("%d sessions are on v1, %d were", onVersion(load, "v1"), waiting)
-	}
-	t.Log(load.Stop())
-}
-
 // startHalves starts a crowd at a rule with two backends, to each of which goes one half.
 func startHalves(t *testing.T) (*rig.Scenario, *rig.Load) {
 	t.Helper()

@@ -16,6 +16,7 @@ mod crowds;
 mod degraded;
 mod endpoints;
 mod examples;
+mod failover;
 mod faults;
 mod harness;
 mod headers;

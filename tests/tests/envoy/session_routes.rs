@@ -1,12 +1,12 @@
 //! Session routes that are not what the module takes them for: missing, old, or leading nowhere.
 
-use mooring_tests::{Bootstrap, Browser, Envoy, Manifests, Pod};
+use mooring_tests::{Bootstrap, Envoy, Manifests, Pod};
 use serde_json::{Value, json};
 
-use crate::shop::{COOKIE, split, strangers, within_five_sigma};
+use crate::shop::{COOKIE, split, strangers, visitor_of, within_five_sigma};
 
 /// The routes of all virtual hosts.
-fn routes(bootstrap: &mut Bootstrap) -> Vec<&mut Vec<Value>> {
+pub(crate) fn routes(bootstrap: &mut Bootstrap) -> Vec<&mut Vec<Value>> {
     fn collect<'a>(value: &'a mut Value, found: &mut Vec<&'a mut Vec<Value>>) {
         match value {
             Value::Object(fields) => {
@@ -28,7 +28,7 @@ fn routes(bootstrap: &mut Bootstrap) -> Vec<&mut Vec<Value>> {
 }
 
 /// Whether it is the session route of this Service; of any, where none is named.
-fn is_session_route(route: &Value, service: &str) -> bool {
+pub(crate) fn is_session_route(route: &Value, service: &str) -> bool {
     let name = route["name"].as_str().unwrap_or_default();
     name.starts_with("HTTPRoute/") && name.contains(service)
 }
@@ -42,17 +42,6 @@ async fn pods() -> (Vec<Pod>, Vec<Pod>) {
 
 async fn envoy_with(manifests: &Manifests, edit: impl Fn(&mut Bootstrap) + Send + Sync + 'static) -> Envoy {
     Envoy::builder().edit(edit).start(manifests).await
-}
-
-/// A visitor whose session is on the Service. Where its session route cannot be reached, it has been there once only.
-async fn visitor_of(envoy: &Envoy, service: &str) -> Browser {
-    for _ in 0..500 {
-        let mut browser = envoy.browser();
-        if browser.get("/").await.ok().pod().starts_with(service) {
-            return browser;
-        }
-    }
-    panic!("no visitor came to {service}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mooring_tests::{Client, Manifests, Persistence, Pod, Policy, Reply, Route, Rule, Service};
+use mooring_tests::{Browser, Client, Envoy, Manifests, Persistence, Pod, Policy, Reply, Route, Rule, Service};
 
 /// The name of the session cookie.
 pub const COOKIE: &str = "cart-session";
@@ -53,6 +53,17 @@ pub fn split_with(stable: (&[Pod], u32), canary: (&[Pod], u32), persistence: Per
         .service(&Service::new("stable", stable.0))
         .service(&Service::new("canary", canary.0))
         .route(&Route::new("shop").rule(rule))
+}
+
+/// A visitor whose session is on the Service, and who has been there once.
+pub async fn visitor_of(envoy: &Envoy, service: &str) -> Browser {
+    for _ in 0..500 {
+        let mut browser = envoy.browser();
+        if browser.get("/").await.ok().pod().starts_with(service) {
+            return browser;
+        }
+    }
+    panic!("no visitor came to {service}");
 }
 
 /// Sends as many requests without any cookie, each from a visitor of its own: how many each pod answered.

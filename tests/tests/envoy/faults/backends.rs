@@ -1,50 +1,9 @@
-//! Backends that lose all pods, backends that are taken away, and pods by the thousand.
+//! Backends that are taken away, and pods by the thousand.
 
-use mooring_tests::{Endpoint, Envoy, Manifests, Pod, Route, Rule, Seen, Service, Update};
+use mooring_tests::{Endpoint, Envoy, Manifests, Pod, Route, Rule, Service, Update};
 
-use super::{VISITORS, visitors};
-use crate::shop::{cart, persistence, split};
-
-/// How many visitors are at pods of this name.
-fn at(seen: &[Seen], name: &str) -> u64 {
-    let pods = seen.iter().filter_map(|seen| seen.pod.as_deref());
-    u64::try_from(pods.filter(|pod| pod.starts_with(name)).count()).unwrap()
-}
-
-#[tokio::test]
-async fn all_pods_of_a_backend_go_and_come_back_and_sessions_are_where_they_were() {
-    let stable = Pod::start_several("stable", 3).await;
-    let canary = Pod::start_several("canary", 2).await;
-    let manifests = split((&stable, 50), (&canary, 50));
-    let mut envoy = Envoy::builder().dynamic().start(&manifests).await;
-    let traffic = visitors(&[&envoy]).await;
-    let on_canary = at(&traffic.seen(), "canary");
-    assert!(on_canary > 0 && on_canary < 50);
-
-    assert_eq!(envoy.apply(&split((&stable, 50), (&[], 50))).await, Update::Taken);
-    traffic.goes_on(2).await;
-    let before = traffic.tally();
-    traffic.goes_on(5).await;
-    let after = traffic.tally();
-    // Those at the backend without pods wait for it, the others do not notice.
-    let (failed, sent) = (after.failures() - before.failures(), after.requests - before.requests);
-    let share = sent * on_canary / u64::try_from(VISITORS).unwrap();
-    assert!(
-        failed.abs_diff(share) <= share / 2,
-        "{failed} of {sent} with {on_canary} visitors"
-    );
-
-    assert_eq!(envoy.apply(&manifests).await, Update::Taken);
-    traffic.goes_on(2).await;
-    let back = traffic.tally();
-    traffic.goes_on(5).await;
-    assert_eq!(at(&traffic.seen(), "canary"), on_canary);
-    let tally = traffic.stop().await;
-    println!("all pods of a backend with {on_canary} of {VISITORS} visitors gone and back: {tally:?}");
-    assert_eq!(tally.failed, back.failed, "none fails when the pods are back");
-    assert_eq!(tally.failed.keys().collect::<Vec<_>>(), ["503"]);
-    assert_eq!(tally.moved, 0, "{tally:?}");
-}
+use super::{VISITORS, at, visitors};
+use crate::shop::{cart, persistence};
 
 #[tokio::test]
 async fn a_backend_that_is_taken_from_the_rule_moves_its_sessions_once_and_no_others() {

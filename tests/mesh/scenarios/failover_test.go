@@ -1,0 +1,190 @@
+package scenarios
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"mooring.dev/tests/mesh/rig"
+)
+
+// Backends that lose all pods while fifty visitors have sessions, some of them there: the end of a Flagger run, the abort of an Argo
+// Rollout, a restart of all pods at once. docs/failure-modes.md is these tests in words.
+
+// workers is how many the gateways of these scenarios have.
+const workers = 2
+
+// intervals is how many requests of each worker may fail within a time: one at once, and one after each interval of 1, 2, 4, 8 seconds and
+// so on.
+func intervals(within time.Duration) int {
+	n := 1
+	for interval, end := time.Second, time.Second; end <= within; n++ {
+		interval *= 2
+		end += interval
+	}
+	return n
+}
+
+// expectFailover takes a backend's pods away and expects its sessions, and no others, to move once, each to one of the other backend, at
+// the price of at most one request for each worker and interval.
+func expectFailover(t *testing.T, load *rig.Load, what, gone, left string, change func()) {
+	t.Helper()
+	affected := onVersion(load, gone)
+	if affected == 0 || affected == crowd {
+		t.Fatalf("%d of %d sessions are on %s", affected, crowd, gone)
+	}
+	began := time.Now()
+	seen := load.During(what, 250, func() {
+		change()
+		load.AwaitEverybody()
+	})
+	took := time.Since(began)
+	most := workers * intervals(took)
+	t.Logf("%s: %d of %d sessions moved, %d requests failed in %s, at most %d may", what, affected, crowd, seen.Failed, took.Round(time.Second), most)
+	if seen.Failed > most {
+		t.Errorf("%s: %d failed, at most %d may: %v", what, seen.Failed, most, seen.Failures)
+	}
+	for pod, failed := range seen.FailedOf {
+		if !strings.Contains(pod, "-"+gone+"-") {
+			t.Errorf("%s: %d requests of sessions on %s failed", what, failed, pod)
+		}
+	}
+	if seen.Moves != affected || seen.Movers != affected || onVersion(load, left) != crowd {
+		t.Errorf("%s: %d moves of %d visitors, %d are on %s", what, seen.Moves, seen.Movers, onVersion(load, left), left)
+	}
+	expectNothingLost(t, "after it", load.During("after it", 500, func() {}))
+}
+
+// shiftAs is shift by a controller.
+func shiftAs(s *rig.Scenario, manager, route string, v1, v2 int) {
+	s.PatchJSONAs(manager, gatewayGroup, "HTTPRoute", route, fmt.Sprintf(`[
+		{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":%d},
+		{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":%d}]`, v1, v2))
+}
+
+// Flagger sets the weights back to 100/0, and scales the canary to zero one step later. The next run begins with the same Services.
+func TestTheEndOfAFlaggerRun(t *testing.T) {
+	t.Parallel()
+	s, load := startHalves(t)
+	newcomer := s.Gateway("shop").Client
+	back := load.During("weights 100/0", 250, func() {
+		shiftAs(s, "flagger", "checkout", 100, 0)
+		awaitOnly(t, newcomer, "/checkout/", "v1")
+		load.AwaitEverybody()
+	})
+	expectNothingLost(t, "weights 100/0", back)
+	expectFailover(t, load, "the canary is scaled to zero", "v2", "v1", func() { s.Scale("checkout-v2", 0) })
+	next := load.During("the next run", 500, func() {
+		s.Scale("checkout-v2", 2)
+		shiftAs(s, "flagger", "checkout", 75, 25)
+		awaitWeights(s.Gateway("shop"), "checkout", map[string]int{"checkout-v1": 75, "checkout-v2": 25})
+		load.AwaitEverybody()
+	})
+	expectNothingLost(t, "the next run", next)
+	versions := versionsOf(newcomer(), newcomers, "/checkout/")
+	expectShares(t, "newcomers of the next run", versions, map[string]int{"v1": 75, "v2": 25})
+	t.Log(load.Stop())
+}
+
+// Argo Rollouts sets the weights back at once, leaves the canary's Service where it points, and scales its pods away after a while (30 s;
+// here as soon as everybody has come once more).
+func TestTheAbortOfARollout(t *testing.T) {
+	t.Parallel()
+	t.Run("HTTPRoute", func(t *testing.T) {
+		s, load := startHalves(t)
+		back := load.During("aborted", 250, func() {
+			shiftAs(s, "rollouts-controller", "checkout", 100, 0)
+			awaitOnly(t, s.Gateway("shop").Client, "/checkout/", "v1")
+			load.AwaitEverybody()
+		})
+		expectNothingLost(t, "aborted", back)
+		expectFailover(t, load, "its pods go", "v2", "v1", func() { s.Scale("checkout-v2", 0) })
+		t.Log(load.Stop())
+	})
+	t.Run("VirtualService", func(t *testing.T) {
+		s, _, newcomer := startVSplit(t)
+		s.Deploy()
+		load := startCrowd(t, newcomer, "/beta")
+		back := load.During("aborted", 250, func() {
+			s.PatchJSONAs("rollouts-controller", istioGroup, "VirtualService", "web", `[
+				{"op":"replace","path":"/spec/http/0/route/0/weight","value":100},
+				{"op":"replace","path":"/spec/http/0/route/1/weight","value":0}]`)
+			awaitOnly(t, newcomer, "/beta", "v1")
+			load.AwaitEverybody()
+		})
+		expectNothingLost(t, "aborted", back)
+		expectFailover(t, load, "its pods go", "v2", "v1", func() { s.Scale("web-v2", 0) })
+		t.Log(load.Stop())
+	})
+}
+
+// All pods of a backend are replaced at once, while the route goes on sending new visitors there. Its sessions are bound to the other
+// backend by then, and stay there.
+func TestAllPodsOfABackendAreReplaced(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, gone, left string
+		v1, v2           int
+	}{
+		{"one half", "v2", "v1", 50, 50},
+		{"nine tenths", "v1", "v2", 90, 10},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, load := startHalves(t)
+			gateway := s.Gateway("shop")
+			shift(s, "checkout", c.v1, c.v2)
+			awaitWeights(gateway, "checkout", map[string]int{"checkout-v1": c.v1, "checkout-v2": c.v2})
+			// Each worker has seen what the route chooses now.
+			for range 100 {
+				gateway.Client().Get("/checkout/")
+			}
+			expectFailover(t, load, "all pods go", c.gone, c.left, func() { s.Scale("checkout-"+c.gone, 0) })
+			back := load.During("others come", 500, func() {
+				s.Scale("checkout-"+c.gone, 2)
+				load.AwaitEverybody()
+			})
+			expectNothingLost(t, "others come", back)
+			versions := versionsOf(gateway.Client(), newcomers, "/checkout/")
+			expectShares(t, "newcomers", versions, map[string]int{"v1": c.v1, "v2": c.v2})
+			t.Log(load.Stop())
+		})
+	}
+}
+
+// The same for calls, whose sessions are in their metadata.
+func TestCallsFailOverToo(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "grpc-canary", rig.Example("grpc-canary"), rig.Beside(), rig.Workers(1), rig.GatewayEnv(keys))
+	s.Deploy()
+	client, err := s.Gateway("front").GRPC("catalog.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	const session = "catalog-version"
+	var token string
+	rig.Eventually(t, "a session on v2", func() error {
+		reply, err := client.Call()
+		if err == nil && reply.Version != "v2" {
+			err = fmt.Errorf("it is on %s", reply.Version)
+		}
+		token = reply.Header.Get(session)
+		return err
+	})
+	s.Scale("catalog-v2", 0)
+	if reply, err := client.Call(session, token); err == nil {
+		t.Errorf("%s has answered", reply.Pod)
+	}
+	moved, err := client.Call(session, token)
+	if err != nil || moved.Version != "v1" || moved.Header.Get(session) == "" {
+		t.Fatalf("the second call: %s, %v, %v", moved.Pod, moved.Header, err)
+	}
+	s.Scale("catalog-v2", 2)
+	token = moved.Header.Get(session)
+	for range 20 {
+		if again, err := client.Call(session, token); err != nil || again.Version != "v1" || again.Header.Get(session) != "" {
+			t.Errorf("when v2 is back: %s, %v, %v", again.Pod, again.Header, err)
+		}
+	}
+}
