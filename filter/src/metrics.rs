@@ -72,6 +72,8 @@ metrics! {
     resumed: Counter = "mooring_session_resumed_total", "Requests of live sessions.";
     refreshed: Counter = "mooring_session_refreshed_total", "Last-seen times renewed.";
     repinned: Counter = "mooring_session_repinned_total", "Sessions moved to another host or backend.";
+    failed_over: Counter = "mooring_session_failed_over_total", "Sessions moved to another backend because theirs could not be reached.";
+    unreachable: Counter = "mooring_backend_unreachable_total", "Requests that failed because the backend of their session route could not be reached.";
     lost: Counter = "mooring_session_lost_total", "Strict sessions ended because their host is gone.";
     expired_idle: Counter = "mooring_session_expired_idle_total", "Sessions ended by silence.";
     expired_absolute: Counter = "mooring_session_expired_absolute_total", "Sessions ended by age.";
@@ -124,7 +126,7 @@ fn count(choose: impl FnOnce(&Metrics) -> Option<&Metric>) {
 pub(crate) fn count_outcome(outcome: Outcome) {
     count(|metrics| match outcome {
         Outcome::Stateless | Outcome::New => None,
-        Outcome::Resumed | Outcome::RefreshDue | Outcome::BackendGone => Some(&metrics.resumed),
+        Outcome::Resumed | Outcome::RefreshDue | Outcome::BackendGone | Outcome::BackendDown => Some(&metrics.resumed),
         Outcome::ExpiredIdle => Some(&metrics.expired_idle),
         Outcome::ExpiredAbsolute => Some(&metrics.expired_absolute),
         Outcome::Rejected(rejection) => Some(match rejection {
@@ -155,6 +157,16 @@ pub(crate) fn count_missed_session_route() {
     count(|metrics| Some(&metrics.missed));
 }
 
+/// Counts a session that moved to another backend because its own could not be reached.
+pub(crate) fn count_failed_over() {
+    count(|metrics| Some(&metrics.failed_over));
+}
+
+/// Counts a request that failed because the backend of its session route could not be reached.
+pub(crate) fn count_unreachable() {
+    count(|metrics| Some(&metrics.unreachable));
+}
+
 /// Counts a response of a cluster that is not a backend of the rule.
 pub(crate) fn count_unknown_backend() {
     count(|metrics| Some(&metrics.unknown_backend));
@@ -182,6 +194,7 @@ struct ByReason {
     session: Metric,
     split: Metric,
     hash: Metric,
+    failover: Metric,
     single: Metric,
     /// By forcing rule.
     forced: Box<[Metric]>,
@@ -194,6 +207,7 @@ impl ByReason {
             session: Metric::new(MetricType::Counter),
             split: Metric::new(MetricType::Counter),
             hash: Metric::new(MetricType::Counter),
+            failover: Metric::new(MetricType::Counter),
             single: Metric::new(MetricType::Counter),
             forced: (0..forcing_rules).map(|_| Metric::new(MetricType::Counter)).collect(),
         }
@@ -221,6 +235,7 @@ impl BackendMetrics {
             Reason::Session => Some(&counters.session),
             Reason::Split => Some(&counters.split),
             Reason::Hash => Some(&counters.hash),
+            Reason::Failover => Some(&counters.failover),
             Reason::Single => Some(&counters.single),
             Reason::Forced(forcing) => counters.forced.get(forcing),
         };
@@ -233,6 +248,7 @@ impl BackendMetrics {
                 Reason::Session => "session".into(),
                 Reason::Split => "split".into(),
                 Reason::Hash => "hash".into(),
+                Reason::Failover => "failover".into(),
                 Reason::Single => "single".into(),
                 Reason::Forced(forcing) => {
                     let name = rule.canary().and_then(|canary| canary.rule_name(forcing));

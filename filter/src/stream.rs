@@ -92,6 +92,12 @@ impl Stream {
         if response.unknown_backend {
             metrics::count_unknown_backend();
         }
+        if response.unreachable.is_some() {
+            metrics::count_unreachable();
+        }
+        if response.failed_over {
+            metrics::count_failed_over();
+        }
         if let Some(backend) = response.chosen {
             let (rule, reason) = (decision.rule(), decision.reason());
             self.plugin.backend_metrics.count(rule, backend, reason);

@@ -3,7 +3,8 @@
 //! A token counts by its version, binding, issue time, absolute timeout and idle timeout, and of several the newest. A live
 //! session keeps its backend, whatever the weights say; a client without one goes where the route's own weights send it. A
 //! forcing canary rule beats both, for as long as it matches: it leaves a live session as it is. Which backend and which
-//! host a request reached, the response tells: a token is due where that is not what the session is bound to.
+//! host a request reached, the response tells: a token is due where that is not what the session is bound to. A backend that
+//! cannot be reached is asked for by one request after each pause; the others go on elsewhere.
 
 use std::rc::Rc;
 
@@ -17,10 +18,12 @@ use crate::{
     token::{Rejection, Token},
 };
 
+mod failover;
 mod request;
 mod response;
 mod tokens;
 
+use self::failover::Backends;
 pub use self::{
     response::{Issue, Response},
     tokens::MAX_TOKENS,
@@ -36,6 +39,10 @@ pub struct Decision {
     session: Option<Token>,
     /// A live session goes to another backend than its own for this request, and stays as it is.
     diverted: bool,
+    /// The last-seen time of the session is to be renewed.
+    refresh_due: bool,
+    /// The response gets a close look.
+    look: Look,
     /// The request came by https.
     https: bool,
 }
@@ -53,6 +60,8 @@ pub enum Outcome {
     RefreshDue,
     /// The session lives, but the rule no longer has its backend.
     BackendGone,
+    /// The session lives, but its backend cannot be reached.
+    BackendDown,
     /// The session ended by silence.
     ExpiredIdle,
     /// The session ended by age.
@@ -74,6 +83,19 @@ pub enum Reason {
     Hash,
     /// The forcing canary rule at this position chose it.
     Forced(usize),
+    /// The one that it was for and the one that the weights chose cannot be reached.
+    Failover,
+}
+
+/// Why a response gets a close look that its request does not ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// It gets none.
+    None,
+    /// It is the one of this second.
+    Watched,
+    /// The request finds out whether its backend is back.
+    Probe,
 }
 
 /// Decides a request by its headers. A canary rule that excludes a backend draws another one by `host.random`.
@@ -84,22 +106,32 @@ pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, ho
         (Some(session), Some(keys)) => tokens::read(session, keys, headers, now),
         _ => (Outcome::Stateless, None),
     };
+    let refresh_due = outcome == Outcome::RefreshDue;
+    let backends = Backends { rule, gateway, now };
     let mut bound = session.as_ref().and_then(|token| rule.backend(&token.backend));
-    let unreachable = |backend: usize| rule.has_session_routes() && gateway.outages.has(rule.position(), backend, now);
-    if session.is_some() && bound.is_none_or(unreachable) {
-        bound = None;
+    if session.is_some() && bound.is_none() {
         outcome = Outcome::BackendGone;
+    } else if bound.is_some_and(|bound| backends.is_closed(bound)) {
+        bound = None;
+        outcome = Outcome::BackendDown;
     }
-    let (backend, reason) = match choose(rule, headers, bound, host)? {
-        (Some(backend), _) if unreachable(backend) => (None, Reason::Split),
+    let (backend, reason) = match choose(&backends, headers, bound, host)? {
+        (Some(backend), _) if backends.is_closed(backend) => match bound.filter(|bound| *bound != backend) {
+            Some(bound) => (Some(bound), Reason::Session),
+            None => backends.elsewhere(host)?,
+        },
+        (None, _) if outcome == Outcome::BackendDown => backends.elsewhere(host)?,
         chosen => chosen,
     };
+    let look = backends.look(backend, host)?;
     Ok(Decision {
         rule: Rc::clone(rule),
         outcome,
         backend,
         reason,
         diverted: bound.is_some_and(|bound| backend != Some(bound)),
+        refresh_due,
+        look,
         session,
         https: headers.first(":scheme") == Some(b"https"),
     })
@@ -116,18 +148,21 @@ fn goes_with(session: &Session, headers: &Headers) -> bool {
 
 /// The backend of a request: forced, else that of the live session, else by who the client is. None: the route decides.
 fn choose<H: Host>(
-    rule: &Rule,
+    backends: &Backends,
     headers: &Headers,
     bound: Option<usize>,
     host: &H,
 ) -> Result<(Option<usize>, Reason), H::Error> {
+    let rule = backends.rule;
     let canary = rule.canary();
     let verdict = canary
         .filter(|canary| bound.is_none() || canary.overrides_sessions())
         .map_or(Verdict::Free, |canary| canary.judge(headers));
     let by_client = || {
         let client = canary.and_then(|canary| canary.client_hash(headers))?;
-        client.place(rule.backends())
+        // While the client's backend cannot be reached, it always goes to the same other one.
+        let open = client.place_among(rule.backends(), |backend| !backends.is_closed(backend));
+        open.or_else(|| client.place(rule.backends()))
     };
     Ok(match (verdict, bound) {
         (Verdict::To { rule, backend }, _) => (Some(backend), Reason::Forced(rule)),
@@ -174,9 +209,14 @@ impl Decision {
 
     /// The host that the request asks for, `ip:port`. None where Envoy is to choose one.
     fn asked_host(&self) -> Option<&[u8]> {
-        let stays = self.pins_host() && !self.diverted && self.outcome != Outcome::BackendGone;
+        let stays = self.pins_host() && !self.diverted && !self.lost_backend();
         let token = self.session.as_ref().filter(|_| stays)?;
         (!token.host.is_empty()).then_some(&token.host)
+    }
+
+    /// Whether the session lives, and the request does not go to its backend because it cannot.
+    fn lost_backend(&self) -> bool {
+        matches!(self.outcome, Outcome::BackendGone | Outcome::BackendDown)
     }
 
     fn pins_host(&self) -> bool {

@@ -3,10 +3,12 @@
 use std::rc::Rc;
 
 use crate::{
+    chosen::Chosen,
     host::Host,
     keys::KeyRing,
     outage::Outages,
     rule::{RouteTable, Rule},
+    watch::Watch,
 };
 
 /// A configuration at work. By default it has no rules.
@@ -18,6 +20,10 @@ pub struct Gateway {
     pub keys: Option<KeyRing>,
     /// The backends that their sessions cannot reach.
     pub outages: Outages,
+    /// The backends that routes have chosen lately.
+    pub chosen: Chosen,
+    /// When there was a close look at a request.
+    pub watch: Watch,
 }
 
 /// The rule of a request.

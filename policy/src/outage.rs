@@ -141,24 +141,5 @@ impl Outages {
     }
 }
 
-/// Whether an answer of Envoy's own says that a session route leads nowhere.
-#[must_use]
-pub fn is_outage(code_details: &[u8]) -> bool {
-    matches!(code_details, b"direct_response" | b"cluster_not_found")
-}
-
-impl Outages {
-    /// Whether a backend is taken for unreachable.
-    #[must_use]
-    pub fn has(&self, rule: usize, backend: usize, now: u64) -> bool {
-        matches!(self.reach(rule, backend, now), Reach::Closed(_))
-    }
-
-    /// Remembers an answer of Envoy's own.
-    pub fn note(&self, rule: usize, backend: usize, now: u64) {
-        self.fail(rule, backend, Cause::NoRoute, now);
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -44,7 +44,14 @@ impl ClientHash<'_> {
     /// weights moves only clients of backends that lose, to backends that gain. None where no backend has a weight.
     #[must_use]
     pub fn place(self, backends: &[Backend]) -> Option<usize> {
+        self.place_among(backends, |_| true)
+    }
+
+    /// The same among the backends that will `do`.
+    #[must_use]
+    pub fn place_among(self, backends: &[Backend], will_do: impl Fn(usize) -> bool) -> Option<usize> {
         let weighted = (0..).zip(backends).filter(|(_, backend)| backend.weight() > 0);
+        let weighted = weighted.filter(|(position, _)| will_do(*position));
         let scores = weighted.map(|(position, backend)| (position, self.score(backend)));
         scores
             .max_by(|(_, a), (_, b)| f64::total_cmp(a, b))

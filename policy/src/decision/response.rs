@@ -1,7 +1,7 @@
 //! What a decision makes of the response to its request: which backend and which host answered, whether a token is due to the
 //! client, and what else the response teaches.
 
-use super::{Decision, Outcome, Reason};
+use super::{Decision, Look, Outcome, Reason};
 use crate::{
     cache,
     change::Change,
@@ -10,20 +10,13 @@ use crate::{
     handover::HOST_HEADER,
     host::Host,
     keys::KeyRing,
-    outage,
+    outage::Cause,
     rule::{Backend, Pin, Session, Transport},
     token::{NONCE_LENGTH, SealError, Token},
 };
 
-/// A response of Envoy's own has at most so many headers here (`:status`, `content-type`, `content-length`); one of an
-/// upstream has more. Asking Envoy whose response it is costs a host call, so it is asked about such responses only.
-const LOCAL_HEADERS: usize = 3;
-
 /// What `response.code_details` says of a response that a backend sent.
 const FROM_BACKEND: &[u8] = b"via_upstream";
-
-/// What it says where Envoy has no host for a request. That of a strict session is no longer a healthy host of its cluster then.
-const NO_HOST: &[u8] = b"no_healthy_upstream";
 
 /// Why a token is sent to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +44,10 @@ pub struct Response<'a> {
     pub missed: bool,
     /// A cluster answered that is none of the rule's backends.
     pub unknown_backend: bool,
+    /// The request asked for a session route, and its backend cannot be reached for this reason.
+    pub unreachable: Option<Cause>,
+    /// The token is bound to another backend, because that of the session cannot be reached.
+    pub failed_over: bool,
 }
 
 /// A token that is due to the client.
@@ -75,22 +72,25 @@ impl Decision {
         } else {
             self.pins_host()
         };
-        let close = self.refresh_due() || self.needs_cluster(new_host);
+        let close = self.refresh_due || self.look != Look::None || self.needs_cluster(new_host);
         let asked = self.asked_backend().is_some() || self.is_strict();
-        if !close && (!asked || header_count > LOCAL_HEADERS) {
+        // Asking Envoy whose response it is costs a host call, so it is asked only about those that may be its own.
+        let may_be_local = || gateway.watch.may_be_local(self.rule.position(), header_count);
+        if !close && (!asked || !may_be_local()) {
             return Ok(Response::default());
         }
         // A response of Envoy's own, such as 503 for a refused connection, may name the host that failed.
         match host.code_details()?.as_deref() {
             Some(FROM_BACKEND) if close => self.answered(gateway, new_host, host),
-            Some(details) => self.not_answered(gateway, details, host),
-            None => Ok(Response::default()),
+            Some(FROM_BACKEND) | None => Ok(Response::default()),
+            Some(details) => self.not_answered(gateway, details, header_count, host),
         }
     }
 
     /// The response is one of a backend.
     fn answered<H: Host>(&self, gateway: &Gateway, new_host: bool, host: &H) -> Result<Response<'_>, H::Error> {
         let mut response = Response::default();
+        let now = host.now()?;
         let mut answered = self.backend;
         if self.needs_cluster(new_host) {
             let cluster = host.cluster_name()?;
@@ -99,35 +99,30 @@ impl Decision {
             response.unknown_backend = answered.is_none();
             response.chosen = answered.filter(|_| self.backend.is_none());
         }
+        self.learn(gateway, response.chosen, now);
         let (Some(session), Some(keys)) = (self.rule.session(), &gateway.keys) else {
             return Ok(response);
         };
         // The header says that there is something new; what it is, the app could have written itself.
         let address = if new_host { host.upstream_address()? } else { None };
-        let now = host.now()?;
-        let Some(due) = self.due(answered, address.as_deref(), now) else {
+        let settles = answered.filter(|backend| !self.lost_backend() || self.settles(gateway, *backend, now));
+        let Some(due) = self.due(settles, address.as_deref(), now) else {
             return Ok(response);
         };
         response.send(&due, session, keys, now, host)?;
-        Ok(response)
-    }
-
-    /// The response is Envoy's own: what it says of the session route is remembered.
-    fn not_answered<H: Host>(&self, gateway: &Gateway, details: &[u8], host: &H) -> Result<Response<'_>, H::Error> {
-        let mut response = Response::default();
-        if let Some(backend) = self.asked_backend().filter(|_| outage::is_outage(details)) {
-            gateway.outages.note(self.rule.position(), backend, host.now()?);
-            response.missed = true;
-        }
-        if self.is_strict() && details == NO_HOST {
-            self.end(gateway, &mut response, host)?;
-        }
+        response.failed_over =
+            due.issue == Issue::Repinned && self.outcome == Outcome::BackendDown && !self.is_own(answered);
         Ok(response)
     }
 
     /// Ends a strict session: the client gets a token that says so. To delete the cookie would not do, since a browser that has one
     /// of the same name for another domain or path would send that one for ever.
-    fn end<'a, H: Host>(&'a self, gateway: &Gateway, response: &mut Response<'a>, host: &H) -> Result<(), H::Error> {
+    pub(super) fn end<'a, H: Host>(
+        &'a self,
+        gateway: &Gateway,
+        response: &mut Response<'a>,
+        host: &H,
+    ) -> Result<(), H::Error> {
         let (Some(session), Some(keys), Some(old)) = (self.rule.session(), &gateway.keys, &self.session) else {
             return Ok(());
         };
@@ -140,13 +135,13 @@ impl Decision {
     }
 
     /// Whether the request is answered with 503 where the host that it asks for is gone.
-    fn is_strict(&self) -> bool {
+    pub(super) fn is_strict(&self) -> bool {
         self.asked_host().is_some() && self.rule.session().is_some_and(Session::strict)
     }
 
     /// Whether the cluster that answered has to be known. `new_host` says whether the host is another than the session's.
     pub(super) fn needs_cluster(&self, new_host: bool) -> bool {
-        let unbound = self.session.is_none() || self.outcome == Outcome::BackendGone;
+        let unbound = self.session.is_none() || self.lost_backend();
         let binds = self.outcome != Outcome::Stateless && !self.diverted && (unbound || new_host);
         // Without a host, nothing else tells that another backend answered.
         let unseen = || self.pin() == Some(Pin::Backend);
@@ -182,7 +177,7 @@ impl Decision {
             (Some(old), Some(backend)) if may_bind && self.moves(old, answered, host) => {
                 (Issue::Repinned, bound(old.clone(), backend))
             }
-            (Some(old), _) if self.refresh_due() => {
+            (Some(old), _) if self.refresh_due => {
                 let token = Token {
                     seen: now,
                     ..old.clone()
@@ -197,17 +192,13 @@ impl Decision {
     /// Whether a live session goes on elsewhere. It does not where its session route was missed: the next request may well
     /// find it, and until then the client would get a token for each request.
     fn moves(&self, old: &Token, answered: Option<usize>, host: &[u8]) -> bool {
-        if self.outcome == Outcome::BackendGone {
+        if self.lost_backend() && !self.is_own(answered) {
             return true;
         }
         // An app can send Envoy's header itself: a host that is the session's own is no news. A host in a token is of no
         // account where sessions are no longer bound to hosts.
         let elsewhere = self.pins_host() && *old.host != *host;
         elsewhere && !self.diverted && !self.missed(answered)
-    }
-
-    fn refresh_due(&self) -> bool {
-        self.outcome == Outcome::RefreshDue
     }
 }
 

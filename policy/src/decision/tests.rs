@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod changes;
+mod failover;
 mod responses;
 
 pub(super) const NOW: u64 = 1_700_000_000;
@@ -260,33 +261,6 @@ fn a_session_that_missed_its_session_route_stays_what_it_is() {
     // It is still kept from idling out.
     let renewed = again(&rule, &token, NOW + 30).due(Some(1), Some(OTHER), NOW + 30);
     assert_eq!(renewed.map(|due| due.issue), Some(Issue::Refreshed));
-}
-
-#[test]
-#[wasm_bindgen_test]
-fn while_its_backend_cannot_be_reached_a_session_goes_on_elsewhere() {
-    let rule = rule(&[("a", 1), ("b", 1)], Some(session()));
-    let token = visit(&rule, HOST, NOW);
-    let gateway = gateway();
-    gateway.outages.note(rule.position(), 0, NOW);
-    let moved = request_with(&rule, &[&token], &[], &gateway, NOW + 1);
-    assert_eq!((moved.outcome(), moved.backend()), (Outcome::BackendGone, None));
-    let due = moved.due(Some(1), Some(OTHER), NOW + 1).unwrap();
-    assert_eq!(due.issue, Issue::Repinned);
-    let back = request_with(&rule, &[&token_of(&rule, &due, NOW + 1)], &[], &gateway, NOW + 2);
-    assert_eq!(back.session_key(), Some("HTTPRoute/shop/store#0/b"));
-    let later = request_with(&rule, &[&token], &[], &gateway, NOW + 5);
-    assert_eq!(later.backend(), Some(0));
-}
-
-#[test]
-#[wasm_bindgen_test]
-fn a_forced_client_goes_where_the_route_sends_it_while_the_canary_cannot_be_reached() {
-    let rule = canary_rule(config::Override::Always, None);
-    let gateway = gateway();
-    gateway.outages.note(rule.position(), 1, NOW);
-    let forced = request_with(&rule, &[], &FORCED, &gateway, NOW);
-    assert_eq!((forced.backend(), forced.reason()), (None, Reason::Split));
 }
 
 #[test]

@@ -63,6 +63,22 @@ func (s *Scenario) endpointsKnown(g *Gateway) error {
 	return nil
 }
 
+// sendsNothingTo is an error while one of these pods may get a request, were it only one that is pinned to it.
+func (g *Gateway) sendsNothingTo(pods []*Pod) error {
+	clusters, err := g.endpoints()
+	if err != nil {
+		return err
+	}
+	for name, hosts := range clusters {
+		for _, p := range pods {
+			if health, known := hosts[p.IP]; known && health != "UNHEALTHY" {
+				return fmt.Errorf("%s has pod %s, which is %s", name, p.Name, health)
+			}
+		}
+	}
+	return nil
+}
+
 func (s *Scenario) writeEndpoints() error {
 	for _, service := range s.services {
 		if len(service.Spec.Selector) == 0 {

@@ -91,6 +91,30 @@ func (s *Scenario) Retire(pod string) {
 	s.Remove(pod)
 }
 
+// RetireAll is Retire for all pods of a Deployment at once, and none ends before every gateway has stopped sending it anything, which
+// is later where the Service's label lets pods drain. The Deployment then has no replicas.
+func (s *Scenario) RetireAll(deployment string) {
+	s.t.Helper()
+	pods := s.podsOf(s.Namespace, deployment)
+	for _, state := range []podState{draining, notReady} {
+		for _, p := range pods {
+			p.setState(state)
+		}
+		if err := s.publish(); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	for _, g := range s.gateways {
+		Eventually(s.t, "the pods of "+deployment+" get nothing", func() error { return g.sendsNothingTo(pods) })
+	}
+	for _, p := range pods {
+		if err := p.shutdown(); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.Scale(deployment, 0)
+}
+
 // Remove ends one pod and takes its endpoint away. Its Deployment then counts one replica less.
 func (s *Scenario) Remove(pod string) {
 	s.t.Helper()

@@ -74,7 +74,7 @@ func TestTheEndOfAFlaggerRun(t *testing.T) {
 		load.AwaitEverybody()
 	})
 	expectNothingLost(t, "weights 100/0", back)
-	expectFailover(t, load, "the canary is scaled to zero", "v2", "v1", func() { s.Scale("checkout-v2", 0) })
+	expectFailover(t, load, "the canary is scaled to zero", "v2", "v1", func() { s.RetireAll("checkout-v2") })
 	next := load.During("the next run", 500, func() {
 		s.Scale("checkout-v2", 2)
 		shiftAs(s, "flagger", "checkout", 75, 25)
@@ -99,7 +99,7 @@ func TestTheAbortOfARollout(t *testing.T) {
 			load.AwaitEverybody()
 		})
 		expectNothingLost(t, "aborted", back)
-		expectFailover(t, load, "its pods go", "v2", "v1", func() { s.Scale("checkout-v2", 0) })
+		expectFailover(t, load, "its pods go", "v2", "v1", func() { s.RetireAll("checkout-v2") })
 		t.Log(load.Stop())
 	})
 	t.Run("VirtualService", func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestTheAbortOfARollout(t *testing.T) {
 			load.AwaitEverybody()
 		})
 		expectNothingLost(t, "aborted", back)
-		expectFailover(t, load, "its pods go", "v2", "v1", func() { s.Scale("web-v2", 0) })
+		expectFailover(t, load, "its pods go", "v2", "v1", func() { s.RetireAll("web-v2") })
 		t.Log(load.Stop())
 	})
 }
@@ -139,7 +139,7 @@ func TestAllPodsOfABackendAreReplaced(t *testing.T) {
 			for range 100 {
 				gateway.Client().Get("/checkout/")
 			}
-			expectFailover(t, load, "all pods go", c.gone, c.left, func() { s.Scale("checkout-"+c.gone, 0) })
+			expectFailover(t, load, "all pods go", c.gone, c.left, func() { s.RetireAll("checkout-" + c.gone) })
 			back := load.During("others come", 500, func() {
 				s.Scale("checkout-"+c.gone, 2)
 				load.AwaitEverybody()
@@ -172,7 +172,7 @@ func TestCallsFailOverToo(t *testing.T) {
 		token = reply.Header.Get(session)
 		return err
 	})
-	s.Scale("catalog-v2", 0)
+	s.RetireAll("catalog-v2")
 	if reply, err := client.Call(session, token); err == nil {
 		t.Errorf("%s has answered", reply.Pod)
 	}
