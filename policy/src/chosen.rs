@@ -5,7 +5,7 @@
 //! tells. A backend may take requests that the route would send elsewhere only while it is remembered here, so that a backend
 //! that its owner has taken out of the split gets none.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use crate::per_rule::PerRule;
 
 /// For how many seconds a choice is remembered: long enough for a backend with a small share to be chosen again, short enough
 /// for weights that have changed.
@@ -19,7 +19,7 @@ const FIRST_TRUST: u64 = 3;
 #[derive(Debug, Default)]
 pub struct Chosen {
     /// For each rule's position its backends, the latest choice at the end.
-    by_rule: RefCell<BTreeMap<usize, Vec<Choice>>>,
+    by_rule: PerRule<Vec<Choice>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,16 +42,16 @@ impl Choice {
 impl Chosen {
     /// Remembers that the route of a rule chose a backend, each by its position, at `now` seconds since the Unix epoch.
     pub fn note(&self, rule: usize, backend: usize, now: u64) {
-        let mut by_rule = self.by_rule.borrow_mut();
-        let choices = by_rule.entry(rule).or_default();
-        let before = choices.iter().position(|choice| choice.backend == backend);
-        let before = before.map(|position| choices.remove(position));
-        let before = before.filter(|choice| choice.is_within(MEMORY, now));
-        let since = before.map_or(now, |choice| choice.since);
-        choices.push(Choice {
-            backend,
-            since,
-            at: now,
+        self.by_rule.change(rule, |choices| {
+            let before = choices.iter().position(|choice| choice.backend == backend);
+            let before = before.map(|position| choices.remove(position));
+            let before = before.filter(|choice| choice.is_within(MEMORY, now));
+            let since = before.map_or(now, |choice| choice.since);
+            choices.push(Choice {
+                backend,
+                since,
+                at: now,
+            });
         });
     }
 
@@ -64,23 +64,21 @@ impl Chosen {
     /// The backend that the route of the rule chose last, among those that it has chosen lately and that will `do`.
     #[must_use]
     pub fn latest(&self, rule: usize, now: u64, will_do: impl Fn(usize) -> bool) -> Option<usize> {
-        let by_rule = self.by_rule.borrow();
-        let mut choices = by_rule.get(&rule)?.iter().rev();
-        let choice = choices.find(|choice| choice.is_within(MEMORY, now) && will_do(choice.backend))?;
-        Some(choice.backend)
+        let is_one = |choice: &&Choice| choice.is_within(MEMORY, now) && will_do(choice.backend);
+        let latest = |choices: &Vec<Choice>| Some(choices.iter().rev().find(is_one)?.backend);
+        self.by_rule.read(rule, latest)?
     }
 
     /// Whether the route of the rule can be taken to choose this backend still: it has been chosen lately, where the longer it
     /// has been chosen, the longer ago that may be.
     #[must_use]
     pub fn still(&self, rule: usize, backend: usize, now: u64) -> bool {
-        let by_rule = self.by_rule.borrow();
-        let mut choices = by_rule.get(&rule).into_iter().flatten();
-        let choice = choices.find(|choice| choice.backend == backend);
-        choice.is_some_and(|choice| {
+        let is_trusted = |choice: &Choice| {
             let trust = choice.at.saturating_sub(choice.since).clamp(FIRST_TRUST, MEMORY);
-            choice.is_within(trust, now)
-        })
+            choice.backend == backend && choice.is_within(trust, now)
+        };
+        let still = self.by_rule.read(rule, |choices| choices.iter().any(is_trusted));
+        still.unwrap_or(false)
     }
 }
 

@@ -41,6 +41,7 @@ pub mod keys;
 pub mod metric;
 pub mod name;
 pub mod outage;
+mod per_rule;
 pub mod rule;
 pub mod session;
 pub mod token;

@@ -6,9 +6,7 @@
 //! finds out whether the backend is back. If it is not, the next pause is longer. So at most one request for each worker and
 //! pause fails.
 
-use std::{cell::RefCell, collections::BTreeMap};
-
-use crate::chosen::Chosen;
+use crate::{chosen::Chosen, per_rule::PerRule};
 
 /// The first pause, in seconds, and the time that one request has to find out whether the backend is back.
 const FIRST_PAUSE: u64 = 1;
@@ -37,11 +35,12 @@ pub enum Reach {
 /// The backends that cannot be reached, each by the positions of its rule and of itself there.
 #[derive(Debug, Default)]
 pub struct Outages {
-    by_backend: RefCell<BTreeMap<(usize, usize), Outage>>,
+    by_rule: PerRule<Vec<Outage>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Outage {
+    backend: usize,
     cause: Cause,
     until: u64,
     pause: u64,
@@ -87,7 +86,7 @@ impl Outages {
     /// Whether a request may go to a backend at `now` seconds since the Unix epoch.
     #[must_use]
     pub fn reach(&self, rule: usize, backend: usize, now: u64) -> Reach {
-        match self.by_backend.borrow().get(&(rule, backend)) {
+        match self.find(rule, backend) {
             Some(outage) if outage.lasts(now) => Reach::Closed(outage.cause),
             Some(outage) if !outage.is_forgotten(now) => Reach::Probe,
             _ => Reach::Open,
@@ -96,38 +95,56 @@ impl Outages {
 
     /// A request goes there to find out. Others wait for what it finds, but not for long.
     pub fn probe(&self, rule: usize, backend: usize, now: u64) {
-        if let Some(outage) = self.by_backend.borrow_mut().get_mut(&(rule, backend)) {
-            outage.until = now.saturating_add(FIRST_PAUSE);
-            outage.probed = true;
+        if let Some(outage) = self.find(rule, backend) {
+            let until = now.saturating_add(FIRST_PAUSE);
+            self.put(
+                rule,
+                Outage {
+                    until,
+                    probed: true,
+                    ..outage
+                },
+            );
         }
     }
 
     /// Remembers that a request to the backend failed.
     pub fn fail(&self, rule: usize, backend: usize, cause: Cause, now: u64) {
-        let mut outages = self.by_backend.borrow_mut();
-        let before = outages.get(&(rule, backend)).filter(|outage| !outage.is_forgotten(now));
+        let before = self.find(rule, backend).filter(|outage| !outage.is_forgotten(now));
         // Requests that were under way when the pause began say nothing new.
         if before.is_some_and(|outage| outage.lasts(now) && !outage.probed) {
             return;
         }
-        let longer = |outage: &Outage| outage.pause.saturating_mul(2).min(cause.longest_pause());
+        let longer = |outage: Outage| outage.pause.saturating_mul(2).min(cause.longest_pause());
         let pause = before.map_or(FIRST_PAUSE, longer);
         let outage = Outage {
+            backend,
             cause,
             until: now.saturating_add(pause),
             pause,
             probed: false,
         };
-        outages.insert((rule, backend), outage);
+        self.put(rule, outage);
     }
 
     /// The backend has answered a request, which came by its session route or by the rule's own.
     pub fn answered(&self, rule: usize, backend: usize, by_session_route: bool) {
-        let mut outages = self.by_backend.borrow_mut();
-        let ended = |outage: &Outage| by_session_route || outage.cause == Cause::NoHost;
-        if outages.get(&(rule, backend)).is_some_and(ended) {
-            outages.remove(&(rule, backend));
+        let lasts = |outage: &Outage| outage.backend != backend || !(by_session_route || outage.cause == Cause::NoHost);
+        if self.find(rule, backend).is_some() {
+            self.by_rule.change(rule, |outages| outages.retain(lasts));
         }
+    }
+
+    fn find(&self, rule: usize, backend: usize) -> Option<Outage> {
+        let find = |outages: &Vec<Outage>| outages.iter().find(|outage| outage.backend == backend).copied();
+        self.by_rule.read(rule, find)?
+    }
+
+    fn put(&self, rule: usize, outage: Outage) {
+        self.by_rule.change(rule, |outages| {
+            outages.retain(|other| other.backend != outage.backend);
+            outages.push(outage);
+        });
     }
 
     /// The backend to which a request goes whose own one cannot be reached, where the route itself would send it to one that

@@ -4,7 +4,7 @@
 //! module would not learn which backend the route would have chosen, nor that a response is one of Envoy's own where that has
 //! unusually many headers. One request a second of each rule is enough for both.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use crate::per_rule::PerRule;
 
 /// A response of Envoy's own has so many headers here, unless something adds more: `:status`, `content-type` and
 /// `content-length`, or for gRPC `:status`, `content-type`, `grpc-status` and `grpc-message`.
@@ -16,7 +16,7 @@ const MOST_LOCAL_HEADERS: usize = 64;
 /// What was looked at, for each rule by its position.
 #[derive(Debug, Default)]
 pub struct Watch {
-    by_rule: RefCell<BTreeMap<usize, Watched>>,
+    by_rule: PerRule<Watched>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,30 +32,25 @@ impl Watch {
     /// not.
     #[must_use]
     pub fn is_due(&self, rule: usize, now: u64) -> bool {
-        let mut by_rule = self.by_rule.borrow_mut();
-        let watched = by_rule.entry(rule).or_default();
-        let due = watched.at != now;
-        watched.at = now;
-        due
+        self.by_rule.change(rule, |watched| {
+            let due = watched.at != now;
+            watched.at = now;
+            due
+        })
     }
 
     /// Whether a response with so many headers may be one of Envoy's own.
     #[must_use]
     pub fn may_be_local(&self, rule: usize, headers: usize) -> bool {
-        let seen = || {
-            self.by_rule
-                .borrow()
-                .get(&rule)
-                .is_some_and(|watched| headers <= watched.local_headers)
-        };
-        headers <= LOCAL_HEADERS || seen()
+        let seen = || self.by_rule.read(rule, |watched| watched.local_headers);
+        headers <= LOCAL_HEADERS || seen().is_some_and(|seen| headers <= seen)
     }
 
     /// A response of Envoy's own had so many headers: filters or the route itself may add some to each.
     pub fn note_local(&self, rule: usize, headers: usize) {
-        let mut by_rule = self.by_rule.borrow_mut();
-        let watched = by_rule.entry(rule).or_default();
-        watched.local_headers = watched.local_headers.max(headers.min(MOST_LOCAL_HEADERS));
+        self.by_rule.change(rule, |watched| {
+            watched.local_headers = watched.local_headers.max(headers.min(MOST_LOCAL_HEADERS));
+        });
     }
 }
 
