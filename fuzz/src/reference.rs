@@ -158,19 +158,6 @@ pub fn clusters(key: &str) -> Option<Vec<String>> {
     Some(hosts.iter().map(name).collect())
 }
 
-/// Whether a backend is taken for unreachable, after Envoy has answered for it at these times.
-#[must_use]
-pub fn is_out(answers: &[u64], now: u64) -> bool {
-    let mut pause = 0;
-    let mut end = None;
-    for answer in answers {
-        let again = end.is_some_and(|end: u64| answer.saturating_sub(30) <= end);
-        pause = if again { (pause * 2).min(30) } else { 1 };
-        end = Some(answer.saturating_add(pause));
-    }
-    end.is_some_and(|end| (end.saturating_sub(pause)..=end).contains(&now))
-}
-
 /// A regular expression that is known by what it is made of.
 #[derive(Clone, Debug, arbitrary::Arbitrary)]
 pub enum Pattern {

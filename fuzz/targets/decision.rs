@@ -18,6 +18,7 @@ use mooring_policy::{
     handover::{BACKEND_HEADER, HOST_HEADER},
     headers::Headers,
     host::Memory,
+    outage::{Cause, Reach},
     rule::{RouteTable, Rule, SameSite},
     session::Standing,
     token::{Binding, NONCE_LENGTH, Token},
@@ -47,6 +48,8 @@ struct Request<'a> {
     path: Path<'a>,
     headers: shape::Headers,
     random: u64,
+    /// The backend that the weights of the route choose, if it is one of the rule's.
+    picked: Option<u8>,
     answer: Answer,
     /// Where Envoy sent it, if that is news.
     host: Option<Host<'a>>,
@@ -72,8 +75,39 @@ enum Answer {
     Any(u8),
     /// A backend that is not one of the rule's.
     Foreign,
-    /// Envoy itself, since the route leads nowhere.
-    Outage,
+    /// Envoy itself, since the route leads nowhere or the backend has no host.
+    Outage(Outage),
+}
+
+/// Why Envoy answers itself.
+#[derive(Clone, Copy, Debug, Arbitrary)]
+enum Outage {
+    NoHost,
+    DirectResponse,
+    ClusterNotFound,
+    RouteNotFound,
+    /// What says nothing about a backend.
+    Other,
+}
+
+impl Outage {
+    fn details(self) -> &'static [u8] {
+        match self {
+            Self::NoHost => b"no_healthy_upstream",
+            Self::DirectResponse => b"direct_response",
+            Self::ClusterNotFound => b"cluster_not_found",
+            Self::RouteNotFound => b"route_not_found",
+            Self::Other => b"response_timeout",
+        }
+    }
+
+    fn cause(self) -> Option<Cause> {
+        match self {
+            Self::NoHost => Some(Cause::NoHost),
+            Self::DirectResponse | Self::ClusterNotFound | Self::RouteNotFound => Some(Cause::NoRoute),
+            Self::Other => None,
+        }
+    }
 }
 
 /// A token that a client sends.
@@ -144,7 +178,8 @@ fuzz_target!(|input: Input| {
         },
         now: input.start.into(),
         own: None,
-        noted: vec![Vec::new(); raw.backends.len()],
+        out: Vec::new(),
+        chosen: Vec::new(),
     };
     for request in input.requests.iter().take(8) {
         client.send(request);
@@ -158,8 +193,10 @@ struct Client<'a> {
     now: u64,
     /// The text of the last token that it was given, and what is in it.
     own: Option<(String, Token)>,
-    /// When Envoy answered for each backend.
-    noted: Vec<Vec<u64>>,
+    /// Which backends cannot be reached, before the request.
+    out: Vec<bool>,
+    /// The backends that the route has chosen, and when.
+    chosen: Vec<(usize, u64)>,
 }
 
 impl Client<'_> {
@@ -180,20 +217,33 @@ impl Client<'_> {
         headers.insert(0, (":path".to_owned(), path.clone().into_bytes()));
         let tokens = self.carry(&texts, &mut headers);
         let sent = Headers::from(headers.as_slice());
-        let decision = self.decide(&sent, request.random);
+        self.look();
+        let backends = self.raw.backends.len();
+        let picked = request.picked.map(|picked| usize::from(picked) % backends);
+        self.chosen.extend(picked.map(|picked| (picked, self.now)));
+        let decision = self.decide(&sent, request.random, picked);
         let changes = decision.request_changes(&sent);
 
         let session = self.check_outcome(&decision, &tokens, &path);
-        self.check_backend(&decision, &changes, session.as_ref(), &headers);
+        self.check_backend(&decision, &changes, session.as_ref(), &headers, picked);
         self.check_host(&decision, &changes, session.as_ref());
         self.check_cookies(&changes, &headers);
         self.answer(request, &decision, session.as_ref());
     }
 
-    fn decide(&self, headers: &Headers, random: u64) -> Decision {
+    /// What is known of the backends now.
+    fn look(&mut self) {
+        let reach = |backend| self.gateway.outages.reach(self.rule.position(), backend, self.now);
+        let out = (0..self.raw.backends.len()).map(|backend| matches!(reach(backend), Reach::Closed(_)));
+        self.out = out.collect();
+    }
+
+    fn decide(&self, headers: &Headers, random: u64, picked: Option<usize>) -> Decision {
+        let cluster = picked.and_then(|picked| reference::clusters(&self.raw.backends[picked].key)?.pop());
         let host = Memory {
             now: self.now,
             random: random.to_ne_bytes().into(),
+            cluster_name: cluster.map(String::into_bytes),
             ..Memory::default()
         };
         decide(self.rule, &self.gateway, headers, &host).expect("the host answers")
@@ -326,7 +376,7 @@ impl Client<'_> {
             }
             let refresh_due = reference::standing(raw, token, self.now) == Standing::Live { refresh_due: true };
             let expected = match (self.bound(Some(token)), refresh_due) {
-                (None, _) => Outcome::BackendGone,
+                (None, _) => self.lost(token),
                 (Some(_), true) => Outcome::RefreshDue,
                 (Some(_), false) => Outcome::Resumed,
             };
@@ -341,15 +391,26 @@ impl Client<'_> {
 
     /// The position of a session's backend, if the rule still has it and it can be reached.
     fn bound(&self, session: Option<&Token>) -> Option<usize> {
-        let key = &session?.backend;
+        self.own_backend(session?).filter(|backend| !self.is_out(*backend))
+    }
+
+    /// What becomes of a session that is not bound.
+    fn lost(&self, session: &Token) -> Outcome {
+        match self.own_backend(session) {
+            Some(_) => Outcome::BackendDown,
+            None => Outcome::BackendGone,
+        }
+    }
+
+    /// The position of a session's backend in the rule.
+    fn own_backend(&self, session: &Token) -> Option<usize> {
         let mut backends = self.raw.backends.iter();
-        let position = backends.position(|backend| backend.key.as_bytes() == &**key)?;
-        (!self.is_out(position)).then_some(position)
+        backends.position(|backend| *backend.key.as_bytes() == *session.backend)
     }
 
     /// Whether a backend is taken for unreachable. A rule with one backend has no session route that could lead nowhere.
     fn is_out(&self, backend: usize) -> bool {
-        self.raw.backends.len() > 1 && reference::is_out(&self.noted[backend], self.now)
+        self.raw.backends.len() > 1 && self.out[backend]
     }
 
     /// A forcing rule first, else the session, else who the client is; else the route decides.
@@ -359,11 +420,18 @@ impl Client<'_> {
         changes: &[Change],
         session: Option<&Token>,
         headers: &reference::Lines,
+        picked: Option<usize>,
     ) {
         let backends = &self.raw.backends;
         let chosen = (decision.backend(), decision.reason());
         let split = backends.len() > 1;
         let header = chosen.0.filter(|_| split);
+        // Whatever else: no request asks for what cannot be reached, and a request that finds out is the only one.
+        if let Some(asked) = header {
+            assert!(!self.is_out(asked), "{chosen:?}");
+            let reach = self.gateway.outages.reach(self.rule.position(), asked, self.now);
+            assert_ne!(reach, Reach::Probe, "{chosen:?}");
+        }
         let header = header.map(|chosen| format!("{}/{}", self.raw.id, backends[chosen].key));
         assert_eq!(set(changes, BACKEND_HEADER), header.as_deref().map(str::as_bytes));
 
@@ -376,7 +444,9 @@ impl Client<'_> {
             _ => Verdict::Free,
         };
         match (verdict, bound) {
-            (Verdict::To { rule, backend }, _) => self.check_choice(chosen, &[backend], Reason::Forced(rule)),
+            (Verdict::To { rule, backend }, _) => {
+                self.check_choice(chosen, &[backend], Reason::Forced(rule), bound, picked);
+            }
             (Verdict::Not { backend, .. }, Some(bound)) if backend != bound => {
                 assert_eq!(chosen, (Some(bound), Reason::Session));
             }
@@ -389,7 +459,8 @@ impl Client<'_> {
                 } else {
                     others = weighty;
                 }
-                self.check_choice(chosen, if split { &others } else { &[0] }, Reason::Forced(rule));
+                let others = if split { &others } else { [0].as_slice() };
+                self.check_choice(chosen, others, Reason::Forced(rule), bound, picked);
             }
             (Verdict::Free, Some(bound)) => assert_eq!(chosen, (Some(bound), Reason::Session)),
             (Verdict::Free, None) if !split => assert_eq!(chosen, (Some(0), Reason::Single)),
@@ -399,7 +470,10 @@ impl Client<'_> {
                 let all: Vec<usize> = (0..backends.len()).collect();
                 let weighty = self.of_weight(&all);
                 if values.iter().any(|value| !value.is_empty()) && !weighty.is_empty() {
-                    self.check_choice(chosen, &weighty, Reason::Hash);
+                    self.check_choice(chosen, &weighty, Reason::Hash, bound, picked);
+                    assert!(chosen.1 == Reason::Hash || weighty.iter().all(|backend| self.is_out(*backend)));
+                } else if session.is_some_and(|session| self.own_backend(session).is_some()) {
+                    self.check_elsewhere(chosen, picked);
                 } else {
                     assert_eq!(chosen, (None, Reason::Split));
                 }
@@ -412,22 +486,49 @@ impl Client<'_> {
         backends.iter().filter(has_weight).copied().collect()
     }
 
-    /// One of these backends is chosen for this reason; the route decides in place of one that cannot be reached.
-    fn check_choice(&self, chosen: (Option<usize>, Reason), among: &[usize], reason: Reason) {
-        let mut among = among.iter();
-        match chosen {
-            (Some(backend), found) => {
-                assert_eq!(found, reason);
-                assert!(among.any(|one| *one == backend) && !self.is_out(backend), "{backend}");
-            }
-            (None, found) => {
-                assert_eq!(found, Reason::Split);
-                assert!(
-                    among.any(|one| self.is_out(*one)),
-                    "the route decides in place of {reason:?}"
-                );
-            }
+    /// One of these backends is chosen for this reason; in place of one that cannot be reached the session is, or the route
+    /// decides.
+    fn check_choice(
+        &self,
+        chosen: (Option<usize>, Reason),
+        among: &[usize],
+        reason: Reason,
+        bound: Option<usize>,
+        picked: Option<usize>,
+    ) {
+        if chosen.1 == reason {
+            let backend = chosen.0.expect("it is chosen");
+            assert!(among.contains(&backend), "{chosen:?}");
+            return;
         }
+        assert!(
+            among.iter().any(|one| self.is_out(*one)),
+            "{chosen:?} and not {reason:?}"
+        );
+        if chosen.1 == Reason::Session {
+            assert_eq!(chosen.0, bound);
+        } else {
+            assert!(bound.is_none_or(|bound| among.contains(&bound)), "{chosen:?}");
+            self.check_elsewhere(chosen, picked);
+        }
+    }
+
+    /// The route decides. Where it would choose what cannot be reached, another backend may take the request that the route has
+    /// chosen within a minute.
+    fn check_elsewhere(&self, chosen: (Option<usize>, Reason), picked: Option<usize>) {
+        let (Some(backend), reason) = chosen else {
+            assert_eq!(chosen.1, Reason::Split);
+            return;
+        };
+        assert_eq!(reason, Reason::Failover);
+        assert!(picked.is_some_and(|picked| self.is_out(picked)) && !self.is_out(backend));
+        let is_lately = |(other, at): &(usize, u64)| *other == backend && at.abs_diff(self.now) <= 60;
+        assert!(
+            self.chosen.iter().any(is_lately),
+            "{backend} of {:?} at {}",
+            self.chosen,
+            self.now
+        );
     }
 
     /// A request is pinned to the host of its session, unless it goes to another backend.
@@ -491,7 +592,7 @@ impl Client<'_> {
         let position = match request.answer {
             Answer::Asked(other) => decision.backend().unwrap_or(of_rule(other)),
             Answer::Any(position) => of_rule(position),
-            Answer::Foreign | Answer::Outage => {
+            Answer::Foreign | Answer::Outage(_) => {
                 let foreign = "outbound|80||z.shop.svc.cluster.local";
                 assert_eq!(self.rule.backend_of_cluster(foreign.as_bytes()), None);
                 return (None, foreign.to_owned());
@@ -513,33 +614,26 @@ impl Client<'_> {
         let asked_for = decision.backend().filter(|_| self.raw.backends.len() > 1);
         let (answered, cluster) = self.answered(request, decision);
         let host = request.host.map(Host::text);
-        let is_outage = matches!(request.answer, Answer::Outage);
+        let outage = match request.answer {
+            Answer::Outage(outage) => Some(outage),
+            _ => None,
+        };
         let envoy = Memory {
             now: self.now,
             random: request.nonce.into(),
             cluster_name: Some(cluster.into_bytes()),
-            code_details: Some(
-                if is_outage {
-                    b"direct_response"
-                } else {
-                    b"via_upstream" as &[u8]
-                }
-                .into(),
-            ),
+            code_details: Some(outage.map_or(b"via_upstream".as_slice(), Outage::details).into()),
             upstream_address: host.map(Into::into),
             response: host.iter().map(|_| (HOST_HEADER.to_owned(), b"x".to_vec())).collect(),
             ..Memory::default()
         };
-        let response = decision.respond(&self.gateway, if is_outage { 1 } else { 9 }, &envoy);
+        let response = decision.respond(&self.gateway, if outage.is_some() { 1 } else { 9 }, &envoy);
         let response = response.expect("the host answers, and no token is too long");
-        if is_outage {
-            assert_eq!(response.missed, asked_for.is_some());
-            assert!(response.changes.is_empty());
-            if let Some(backend) = asked_for {
-                self.noted[backend].push(self.now);
-            }
+        if let Some(outage) = outage {
+            self.check_outage(outage, &response, asked_for);
             return;
         }
+        self.chosen.extend(response.chosen.map(|backend| (backend, self.now)));
         self.check_counts(decision, &response, asked_for, answered);
         let missed = asked_for.is_some() && asked_for != answered;
         let minted = response.issue.is_some_and(|issue| issue != Issue::Refreshed);
@@ -555,11 +649,16 @@ impl Client<'_> {
         if answered.is_some() && self.binds(request, decision) {
             let expected = match (old, bound) {
                 (None, _) => Some(Issue::New),
-                (Some(_), None) => Some(Issue::Repinned),
-                (Some(_), Some(_)) => response.issue,
+                (Some(old), None) if self.settles(answered) && self.own_backend(old) != answered => {
+                    Some(Issue::Repinned)
+                }
+                (Some(_), _) => response.issue,
             };
             assert_eq!(response.issue, expected);
         }
+        let went_over = |old: &Token| decision.outcome() == Outcome::BackendDown && self.own_backend(old) != answered;
+        let failed_over = response.issue == Some(Issue::Repinned) && old.is_some_and(went_over);
+        assert_eq!(response.failed_over, failed_over, "{response:?}");
         let Some(issue) = response.issue else {
             assert!(response.changes.is_empty());
             assert_ne!(decision.outcome(), Outcome::RefreshDue);
@@ -624,6 +723,28 @@ impl Client<'_> {
         decision.outcome() != Outcome::Stateless && has_one
     }
 
+    /// An answer of Envoy's own to a request for a session route closes its backend, and begins no session. A strict session
+    /// fails where its host is gone.
+    fn check_outage(&self, outage: Outage, response: &Response, asked: Option<usize>) {
+        let is_strict = self.raw.session.as_ref().is_some_and(|session| session.strict);
+        let cause = outage
+            .cause()
+            .filter(|cause| asked.is_some() && (!is_strict || *cause == Cause::NoRoute));
+        assert_eq!(response.unreachable, cause);
+        assert_eq!(response.missed, cause == Some(Cause::NoRoute));
+        assert!(response.changes.is_empty() && !response.failed_over);
+        if let (Some(asked), Some(_)) = (asked, cause) {
+            let reach = self.gateway.outages.reach(self.rule.position(), asked, self.now);
+            assert!(matches!(reach, Reach::Closed(_)), "{reach:?}");
+        }
+    }
+
+    /// Whether a session that lost its backend can stay at this one.
+    fn settles(&self, answered: Option<usize>) -> bool {
+        let reach = |backend| self.gateway.outages.reach(self.rule.position(), backend, self.now);
+        answered.map(reach) != Some(Reach::Closed(Cause::NoRoute))
+    }
+
     /// What is counted of a response is what happened.
     fn check_counts(&self, decision: &Decision, response: &Response, asked: Option<usize>, answered: Option<usize>) {
         let missed = asked.is_some() && asked != answered;
@@ -636,22 +757,19 @@ impl Client<'_> {
     }
 
     /// The session goes on with the next request, unless it ended while the backend worked.
-    fn check_next(&self, text: &str, token: &Token) {
+    fn check_next(&mut self, text: &str, token: &Token) {
         let raw = self.raw.session.as_ref().expect("it has a token");
         let line = match raw.transport {
             Transport::Header => (raw.name.clone(), text.to_owned()),
             Transport::Cookie => ("cookie".to_owned(), format!("{}={text}", raw.name)),
         };
-        let next = self.decide(&[line].as_slice().into(), 0);
+        self.look();
+        let next = self.decide(&[line].as_slice().into(), 0, None);
         match reference::standing(raw, token, self.now) {
             Standing::Live { refresh_due } => {
                 assert!(!refresh_due, "it is due to be renewed at once");
                 let bound = self.bound(Some(token));
-                let expected = if bound.is_some() {
-                    Outcome::Resumed
-                } else {
-                    Outcome::BackendGone
-                };
+                let expected = bound.map_or_else(|| self.lost(token), |_| Outcome::Resumed);
                 assert_eq!(next.outcome(), expected);
                 if next.reason() == Reason::Session {
                     assert_eq!(next.backend(), bound);
