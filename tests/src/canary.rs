@@ -113,6 +113,11 @@ impl Canary {
         self.field("sticky", json!({"type": "Header", "header": {"name": header}}))
     }
 
+    /// With sessions that leave a Service of weight 0, or that stay: `Release` or `Keep`.
+    pub fn when_weight_zero(self, what: &str) -> Self {
+        self.field("whenWeightZero", json!(what))
+    }
+
     /// With live sessions that no rule beats.
     pub fn sessions_first(self) -> Self {
         self.field("override", json!("Never"))

@@ -11,6 +11,7 @@ mod counters;
 mod forced;
 mod hash;
 mod opt_in;
+mod release;
 mod sessions;
 mod sticky;
 

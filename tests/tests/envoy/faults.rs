@@ -13,7 +13,7 @@ mod updates;
 mod versions;
 
 /// How many visitors there are, each with a session and open connections.
-const VISITORS: usize = 50;
+pub(crate) const VISITORS: usize = 50;
 
 /// Sends the visitors to these gateways.
 pub(crate) async fn visitors(gateways: &[&Envoy]) -> Traffic {
