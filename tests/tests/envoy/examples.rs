@@ -232,6 +232,25 @@ async fn sticky_canary() {
         let after = version(&client.request("/").header("user", &user).send().await.ok().pod());
         assert!(after >= before, "{user} went back from v2 to v1");
     }
+
+    // v2 is taken back, and its users with it.
+    let mut on_v2 = Vec::new();
+    while on_v2.len() < 5 {
+        let mut browser = envoy.browser();
+        if version(&browser.get("/").await.ok().pod()) == 2 {
+            on_v2.push(browser);
+        }
+    }
+    let back = example.with("canary.yaml", "weight: 90}", "weight: 100}");
+    let back = Manifests::of(&back.text().replace("weight: 10}", "weight: 0}"));
+    assert_eq!(envoy.apply(&back).await, Update::Taken);
+    for browser in &mut on_v2 {
+        let reply = browser.get("/").await.ok();
+        assert_eq!(version(&reply.pod()), 1);
+        assert!(reply.set_cookie("shop-version").is_some(), "{reply:?}");
+        assert_eq!(stays(browser, "/", version).await, 1);
+    }
+    assert_eq!(version(&by_choice("always").await.ok().pod()), 2);
 }
 
 #[tokio::test]
