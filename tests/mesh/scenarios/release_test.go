@@ -55,9 +55,9 @@ func TestARollbackReleasesTheSessions(t *testing.T) {
 	})
 	t.Logf("%d of %d sessions were on v2; %d visitors moved, %d times, with %d cookies",
 		leaving, crowd, released.Movers, released.Moves, released.Cookies)
-	if released.Failed > 0 || released.Movers != leaving || released.Moves != leaving || released.Cookies != leaving {
-		t.Errorf("%d failed %v, %d moves of %d visitors, %d cookies, %d sessions were on v2",
-			released.Failed, released.Failures, released.Moves, released.Movers, released.Cookies, leaving)
+	if released.Failed > 0 || released.Movers != leaving || released.Moves != leaving {
+		t.Errorf("%d failed %v, %d moves of %d visitors, %d sessions were on v2",
+			released.Failed, released.Failures, released.Moves, released.Movers, leaving)
 	}
 	after := load.During("after that", 300, func() {})
 	expectNothingLost(t, "after that", after)
