@@ -73,6 +73,7 @@ metrics! {
     refreshed: Counter = "mooring_session_refreshed_total", "Last-seen times renewed.";
     repinned: Counter = "mooring_session_repinned_total", "Sessions moved to another host or backend.";
     failed_over: Counter = "mooring_session_failed_over_total", "Sessions moved to another backend because theirs could not be reached.";
+    released: Counter = "mooring_session_released_total", "Sessions moved to another backend because the weight of theirs is 0.";
     unreachable: Counter = "mooring_backend_unreachable_total", "Requests that failed because the backend of their session route could not be reached.";
     lost: Counter = "mooring_session_lost_total", "Strict sessions ended because their host is gone.";
     expired_idle: Counter = "mooring_session_expired_idle_total", "Sessions ended by silence.";
@@ -126,7 +127,9 @@ fn count(choose: impl FnOnce(&Metrics) -> Option<&Metric>) {
 pub(crate) fn count_outcome(outcome: Outcome) {
     count(|metrics| match outcome {
         Outcome::Stateless | Outcome::New => None,
-        Outcome::Resumed | Outcome::RefreshDue | Outcome::BackendGone | Outcome::BackendDown => Some(&metrics.resumed),
+        Outcome::Resumed | Outcome::RefreshDue | Outcome::BackendGone | Outcome::BackendDown | Outcome::Released => {
+            Some(&metrics.resumed)
+        }
         Outcome::ExpiredIdle => Some(&metrics.expired_idle),
         Outcome::ExpiredAbsolute => Some(&metrics.expired_absolute),
         Outcome::Rejected(rejection) => Some(match rejection {
@@ -160,6 +163,11 @@ pub(crate) fn count_missed_session_route() {
 /// Counts a session that moved to another backend because its own could not be reached.
 pub(crate) fn count_failed_over() {
     count(|metrics| Some(&metrics.failed_over));
+}
+
+/// Counts a session that moved to another backend because the sessions on its own are released.
+pub(crate) fn count_released() {
+    count(|metrics| Some(&metrics.released));
 }
 
 /// Counts a request that failed because the backend of its session route could not be reached.

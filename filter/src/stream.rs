@@ -98,6 +98,9 @@ impl Stream {
         if response.failed_over {
             metrics::count_failed_over();
         }
+        if response.released {
+            metrics::count_released();
+        }
         if let Some(backend) = response.chosen {
             let (rule, reason) = (decision.rule(), decision.reason());
             self.plugin.backend_metrics.count(rule, backend, reason);

@@ -62,6 +62,8 @@ pub enum Outcome {
     BackendGone,
     /// The session lives, but its backend cannot be reached.
     BackendDown,
+    /// The session lives, but the policy releases those on its backend, which has no weight any more.
+    Released,
     /// The session ended by silence.
     ExpiredIdle,
     /// The session ended by age.
@@ -115,7 +117,20 @@ pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, ho
         bound = None;
         outcome = Outcome::BackendDown;
     }
-    let (backend, reason) = match choose(&backends, headers, bound, host)? {
+    let released = match bound {
+        Some(backend) if backends.is_released(backend, host)? => bound.take(),
+        _ => None,
+    };
+    let choice = choose(&backends, headers, bound, host)?;
+    if released.is_some() {
+        // A canary rule that sends the request to a released backend is the policy's own wish: the session stays there.
+        if matches!(choice, (backend, Reason::Forced(_)) if backend == released) {
+            bound = released;
+        } else {
+            outcome = Outcome::Released;
+        }
+    }
+    let (backend, reason) = match choice {
         (Some(backend), _) if backends.is_closed(backend) => match bound.filter(|bound| *bound != backend) {
             Some(bound) => (Some(bound), Reason::Session),
             None => backends.elsewhere(host)?,
@@ -216,7 +231,10 @@ impl Decision {
 
     /// Whether the session lives, and the request does not go to its backend because it cannot.
     fn lost_backend(&self) -> bool {
-        matches!(self.outcome, Outcome::BackendGone | Outcome::BackendDown)
+        matches!(
+            self.outcome,
+            Outcome::BackendGone | Outcome::BackendDown | Outcome::Released
+        )
     }
 
     fn pins_host(&self) -> bool {

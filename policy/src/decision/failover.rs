@@ -5,7 +5,7 @@ use crate::{
     gateway::Gateway,
     host::Host,
     outage::{Cause, Reach},
-    rule::{Rule, Session},
+    rule::{Backend, Rule, Session},
 };
 
 /// The backends of a rule at the time of a request, with what is known of them.
@@ -20,6 +20,17 @@ impl Backends<'_> {
     /// nowhere else to go.
     pub(super) fn is_closed(&self, backend: usize) -> bool {
         matches!(self.reach(backend), Reach::Closed(_))
+    }
+
+    /// Whether the sessions on a backend are released: its weight was 0 when the configuration was written, and the route has
+    /// not been seen to choose it since.
+    pub(super) fn is_released<H: Host>(&self, backend: usize, host: &H) -> Result<bool, H::Error> {
+        if !self.rule.backends().get(backend).is_some_and(Backend::is_released) {
+            return Ok(false);
+        }
+        // The weights may have been raised since. Then this request may be the one that tells.
+        self.picked(host)?;
+        Ok(!self.gateway.chosen.still(self.rule.position(), backend, self.now))
     }
 
     /// Where a request goes whose own backend cannot be reached: where the weights of the route send it, or if that backend

@@ -48,6 +48,8 @@ pub struct Response<'a> {
     pub unreachable: Option<Cause>,
     /// The token is bound to another backend, because that of the session cannot be reached.
     pub failed_over: bool,
+    /// The token is bound to another backend, because the sessions on that of the session are released.
+    pub released: bool,
 }
 
 /// A token that is due to the client.
@@ -110,8 +112,9 @@ impl Decision {
             return Ok(response);
         };
         response.send(&due, session, keys, now, host)?;
-        response.failed_over =
-            due.issue == Issue::Repinned && self.outcome == Outcome::BackendDown && !self.is_own(answered);
+        let moved = due.issue == Issue::Repinned && !self.is_own(answered);
+        response.failed_over = moved && self.outcome == Outcome::BackendDown;
+        response.released = moved && self.outcome == Outcome::Released;
         Ok(response)
     }
 

@@ -12,6 +12,7 @@ use crate::{
 
 mod changes;
 mod failover;
+mod released;
 mod responses;
 
 pub(super) const NOW: u64 = 1_700_000_000;

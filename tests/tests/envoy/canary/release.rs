@@ -61,10 +61,7 @@ async fn a_release_moves_all_sessions_once_and_fails_none() {
 async fn sessions_are_kept_where_the_policy_does_not_release_them() {
     let versions = Versions::start().await;
     let keep = policy("Keep");
-    let mut envoy = Envoy::builder()
-        .dynamic()
-        .start(&shop(&versions, 50, 50, &keep))
-        .await;
+    let mut envoy = Envoy::builder().dynamic().start(&shop(&versions, 50, 50, &keep)).await;
     let traffic = visitors(&[&envoy]).await;
     let before = on_canary(&traffic);
     assert!(before > 5, "{before}");
@@ -98,7 +95,10 @@ async fn an_old_mark_sends_no_session_back_and_forth_and_holds_when_the_weight_i
     let first = traffic.tally();
     traffic.goes_on(40).await;
     let (then, stayed) = (traffic.tally(), on_canary(&traffic));
-    println!("an old mark: {} of {before} sessions moved, {stayed} stayed", then.moved);
+    println!(
+        "an old mark: {} of {before} sessions moved, {stayed} stayed",
+        then.moved
+    );
     assert!(first.moved <= before, "{first:?}");
     assert_eq!((then.moved, stayed), (first.moved, before - first.moved), "{then:?}");
     // New sessions begin there, and stay.

@@ -1,0 +1,179 @@
+//! Sessions on a backend whose weight is 0, where the policy releases them.
+
+use serde_json::json;
+use wasm_bindgen_test::wasm_bindgen_test;
+
+use super::{
+    responses::{MANY, from},
+    *,
+};
+
+/// A rule over `a`, which is released, and `b`, with canary routing.
+fn released_rule(session: config::Session, canary: Option<config::Canary>) -> Rc<Rule> {
+    let mut raw = raw_rule(&[("a.shop:80", 0), ("b.shop:80", 1)], Some(session));
+    raw.backends[0].released = true;
+    raw.canary = canary;
+    Rc::new(Rule::new(0, raw).unwrap())
+}
+
+/// A request at a time at which the weights of the route choose the backend with this key.
+fn ask(
+    rule: &Rc<Rule>,
+    gateway: &Gateway,
+    tokens: &[&str],
+    picked: &str,
+    headers: &[(&str, &str)],
+    at: u64,
+) -> Decision {
+    let lines = carried(rule, tokens, headers);
+    let host = Memory {
+        now: at,
+        ..from(picked, HOST, &[])
+    };
+    decide(rule, gateway, &lines.as_slice().into(), &host).unwrap()
+}
+
+/// Why a token is due after the answer of this backend from a host that was not asked for, and whether it counts as released.
+fn answer(decision: &Decision, gateway: &Gateway, backend: &str, address: &[u8], at: u64) -> (Option<Issue>, bool) {
+    let lines = [(crate::handover::HOST_HEADER, "x")];
+    let host = Memory {
+        now: at,
+        ..from(backend, address, &lines)
+    };
+    let response = decision.respond(gateway, MANY, &host).unwrap();
+    (response.issue, response.released)
+}
+
+fn canary(raw: serde_json::Value) -> config::Canary {
+    serde_json::from_value(raw).unwrap()
+}
+
+fn to_a() -> serde_json::Value {
+    json!([{"name": "to-a", "backend": "a.shop:80", "optIn": {"header": "x-canary"}}])
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_released_session_follows_the_weights_once_with_its_old_issue_time() {
+    for strict in [false, true] {
+        let rule = released_rule(config::Session { strict, ..session() }, None);
+        let gateway = gateway();
+        let token = visit(&rule, HOST, NOW);
+        let moved = ask(&rule, &gateway, &[&token], "b", &[], NOW + 1);
+        assert_eq!(
+            (moved.outcome(), moved.backend(), moved.reason()),
+            (Outcome::Released, None, Reason::Split)
+        );
+        assert_eq!((moved.session_key(), moved.asked_host()), (None, None));
+        assert_eq!(
+            answer(&moved, &gateway, "b", OTHER, NOW + 1),
+            (Some(Issue::Repinned), true)
+        );
+
+        let due = moved.due(Some(1), Some(OTHER), NOW + 1).unwrap();
+        assert_eq!((due.token.issued, &*due.token.backend), (NOW, b"b.shop:80".as_slice()));
+        let there = token_of(&rule, &due, NOW + 1);
+        let back = ask(&rule, &gateway, &[&there], "b", &[], NOW + 2);
+        assert_eq!(
+            (back.outcome(), back.backend(), back.asked_host()),
+            (Outcome::Resumed, Some(1), Some(OTHER))
+        );
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_session_on_a_backend_alone_is_released_too() {
+    let rule = released_rule(
+        config::Session {
+            pin: Pin::Backend,
+            ..session()
+        },
+        None,
+    );
+    let gateway = gateway();
+    let token = visit(&rule, b"", NOW);
+    let moved = ask(&rule, &gateway, &[&token], "b", &[], NOW + 1);
+    assert_eq!((moved.outcome(), moved.backend()), (Outcome::Released, None));
+    assert_eq!(
+        answer(&moved, &gateway, "b", OTHER, NOW + 1),
+        (Some(Issue::Repinned), true)
+    );
+    // The route has chosen its own backend all the same, between a request and its answer: no token is due.
+    assert_eq!(answer(&moved, &gateway, "a", OTHER, NOW + 1), (None, false));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn without_a_mark_a_session_stays() {
+    let rule = rule(&[("a.shop:80", 0), ("b.shop:80", 1)], Some(session()));
+    let token = visit(&rule, HOST, NOW);
+    let stays = ask(&rule, &gateway(), &[&token], "b", &[], NOW + 1);
+    assert_eq!(
+        (stays.outcome(), stays.backend(), stays.asked_host()),
+        (Outcome::Resumed, Some(0), Some(HOST))
+    );
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_mark_counts_only_while_the_route_is_not_seen_to_choose_the_backend() {
+    let rule = released_rule(session(), None);
+    let gateway = gateway();
+    let token = visit(&rule, HOST, NOW);
+    let released =
+        |picked: &str, at: u64| ask(&rule, &gateway, &[&token], picked, &[], at).outcome() == Outcome::Released;
+    assert!(released("b", NOW));
+    // The request itself tells that the weights have been raised.
+    assert!(!released("a", NOW + 1));
+    assert!(!released("b", NOW + 4));
+    assert!(released("b", NOW + 5));
+    // So do requests of others: new ones by the answer, and those of sessions elsewhere.
+    let new = ask(&rule, &gateway, &[], "a", &[], NOW + 10);
+    assert_eq!(answer(&new, &gateway, "a", OTHER, NOW + 10), (Some(Issue::New), false));
+    assert!(!released("b", NOW + 11));
+    let on_b = token_of(&rule, &new.due(Some(1), Some(OTHER), NOW).unwrap(), NOW);
+    let _other = ask(&rule, &gateway, &[&on_b], "a", &[], NOW + 40);
+    // The longer the route has chosen it, the longer that counts.
+    assert!(!released("b", NOW + 40 + 39));
+    assert!(released("b", NOW + 40 + 40));
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn whom_a_canary_rule_sends_to_a_released_backend_keeps_the_session_there() {
+    for policy in ["Always", "Never"] {
+        let rule = released_rule(session(), Some(canary(json!({"rules": to_a(), "override": policy}))));
+        let gateway = gateway();
+        let token = visit(&rule, HOST, NOW);
+        let forced = ask(&rule, &gateway, &[&token], "b", &[("x-canary", "always")], NOW + 1);
+        assert_eq!(
+            (forced.outcome(), forced.reason()),
+            (Outcome::Resumed, Reason::Forced(0))
+        );
+        assert_eq!((forced.backend(), forced.asked_host()), (Some(0), Some(HOST)));
+        assert_eq!(forced.due(Some(0), None, NOW + 1), None);
+        // As soon as it is not sent there, it is released; so is one that opts out of the backend.
+        let free = ask(&rule, &gateway, &[&token], "b", &[], NOW + 1);
+        assert_eq!((free.outcome(), free.backend()), (Outcome::Released, None));
+        let never = ask(&rule, &gateway, &[&token], "b", &[("x-canary", "never")], NOW + 1);
+        assert_eq!((never.outcome(), never.backend()), (Outcome::Released, Some(1)));
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_released_session_goes_where_its_client_is_placed() {
+    let rule = released_rule(session(), Some(canary(json!({"hashOn": {"header": "user"}}))));
+    let gateway = gateway();
+    let token = visit(&rule, HOST, NOW);
+    let moved = ask(&rule, &gateway, &[&token], "b", &[("user", "anna")], NOW + 1);
+    assert_eq!(
+        (moved.outcome(), moved.backend(), moved.reason()),
+        (Outcome::Released, Some(1), Reason::Hash)
+    );
+    assert_eq!(
+        answer(&moved, &gateway, "b", OTHER, NOW + 1),
+        (Some(Issue::Repinned), true)
+    );
+}
