@@ -87,7 +87,7 @@ async fn an_old_mark_sends_no_session_back_and_forth_and_holds_when_the_weight_i
     let mut stale = envoy.generate(&half);
     let back = envoy.generate(&shop(&versions, 100, 0, &release));
     let marked = back.clone().module().read_configuration();
-    assert!(marked.contains("\"released\":true"), "{marked}");
+    assert!(marked.contains("\"released\": true"), "{marked}");
     stale.module().configuration(&marked);
 
     assert_eq!(envoy.apply_bootstrap(stale).await, Update::Taken);
