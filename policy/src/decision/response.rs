@@ -32,6 +32,7 @@ pub enum Issue {
 }
 
 /// What to do with a response, and what to count.
+#[expect(clippy::struct_excessive_bools, reason = "each is counted by itself")]
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Response<'a> {
     /// The changes of its headers.

@@ -8,8 +8,6 @@ use crate::{
     shop::{COOKIE, persistence},
 };
 
-const ALL: u64 = VISITORS as u64;
-
 fn policy(what: &str) -> Canary {
     Canary::on("shop").when_weight_zero(what)
 }
@@ -18,6 +16,11 @@ fn policy(what: &str) -> Canary {
 fn shop(versions: &Versions, stable: u32, canary: u32, policy: &Canary) -> Manifests {
     let rule = Rule::split(&[("stable", stable), ("canary", canary)]).persistence(persistence());
     versions.rule(rule).canary(policy)
+}
+
+/// How many visitors there are.
+fn all() -> u64 {
+    u64::try_from(VISITORS).unwrap()
 }
 
 /// How many visitors are on the canary.
@@ -53,7 +56,7 @@ async fn a_release_moves_all_sessions_once_and_fails_none() {
     println!("{before} of {VISITORS} visitors released: {tally:?}");
     assert!(tally.failed.is_empty(), "{tally:?}");
     // Each moves once and gets one token for it; the others notice nothing.
-    assert_eq!((tally.moved, tally.tokens), (before, ALL + before), "{tally:?}");
+    assert_eq!((tally.moved, tally.tokens), (before, all() + before), "{tally:?}");
     assert_eq!(envoy.stats().await.mooring("mooring_session_released_total"), before);
 }
 
@@ -71,7 +74,7 @@ async fn sessions_are_kept_where_the_policy_does_not_release_them() {
     let tally = traffic.stop().await;
     println!("{before} of {VISITORS} visitors kept: {tally:?}");
     tally.unharmed(1_000);
-    assert_eq!(tally.tokens, ALL, "{tally:?}");
+    assert_eq!(tally.tokens, all(), "{tally:?}");
 }
 
 /// The module believes that the weight of the canary is 0, and the route sends it a half: nobody goes back and forth. When the
