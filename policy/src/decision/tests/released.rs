@@ -177,3 +177,61 @@ fn a_released_session_goes_where_its_client_is_placed() {
         (Some(Issue::Repinned), true)
     );
 }
+
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEYS: [&str; 3] = ["a.shop:80", "b.shop:80", "c.shop:80"];
+
+    /// Three backends of which some are released, with a canary rule and perhaps a split by client.
+    fn any_rule(released: [bool; 3], weights: [u32; 3], pin: Pin, never: bool, hashes: bool) -> Rc<Rule> {
+        let weights: Vec<(&str, u32)> = KEYS.into_iter().zip(weights).collect();
+        let mut raw = raw_rule(&weights, Some(config::Session { pin, ..session() }));
+        for (backend, released) in raw.backends.iter_mut().zip(released) {
+            backend.released = released;
+        }
+        let mut canary = canary(json!({"rules": to_a()}));
+        if never {
+            canary.override_session = config::Override::Never;
+        }
+        if hashes {
+            canary.hash_on = Some(config::Source::Header("user".to_owned()));
+        }
+        raw.canary = Some(canary);
+        Rc::new(Rule::new(0, raw).unwrap())
+    }
+
+    proptest! {
+        /// A released session is decided like no session, and any other as if there were no marks; only a session on a backend
+        /// with a mark is released, and neither where the route chooses that backend nor where a canary rule does.
+        #[test]
+        fn a_released_session_is_decided_like_none(
+            released in any::<[bool; 3]>(),
+            weights in any::<[u8; 3]>(),
+            pin in prop_oneof![Just(Pin::Host), Just(Pin::Backend)],
+            (never, hashes) in any::<(bool, bool)>(),
+            (own, picked) in (0..3_usize, 0..3_usize),
+            says in prop_oneof![Just("always"), Just("never"), Just("maybe")],
+            user in "[a-c]?",
+        ) {
+            let rule = |marks| any_rule(marks, weights.map(u32::from), pin, never, hashes);
+            let (marked, plain) = (rule(released), rule([false; 3]));
+            let first = request(&plain, &[], &[], NOW);
+            // A session that was sent there by force would have no token.
+            let due = Decision { reason: Reason::Split, ..first }.due(Some(own), Some(HOST), NOW).unwrap();
+            let token = token_of(&plain, &due, NOW);
+            let headers = [("x-canary", says), ("user", &*user)];
+            let decided = |rule, tokens: &[&str]| ask(rule, &gateway(), tokens, ["a", "b", "c"][picked], &headers, NOW + 1);
+            let decision = decided(&marked, &[&token]);
+            let is_released = decision.outcome() == Outcome::Released;
+            let like = if is_released { decided(&plain, &[]) } else { decided(&plain, &[&token]) };
+            prop_assert_eq!((decision.backend(), decision.asked_host()), (like.backend(), like.asked_host()));
+            let as_new = decided(&plain, &[]);
+            let sent_there = as_new.backend() == Some(own) && matches!(as_new.reason(), Reason::Forced(_));
+            prop_assert_eq!(is_released, released[own] && picked != own && !sent_there);
+        }
+    }
+}
