@@ -86,6 +86,7 @@ metrics! {
     future: Counter = "mooring_token_rejected_future_total", "Tokens issued in the future.";
     missed: Counter = "mooring_session_route_missed_total", "Requests that asked for a session route and did not reach its backend.";
     unknown_backend: Counter = "mooring_unknown_backend_total", "Responses of a cluster that is not a backend of the rule.";
+    over_budget: Counter = "mooring_canary_budget_exceeded_total", "Requests whose canary conditions would have taken too long.";
     passed_through: Counter = "mooring_passed_through_total", "Requests on routes without a rule, in virtual hosts that have rules.";
     error: Counter = "mooring_error_total", "Requests that passed because something went wrong.";
 }
@@ -153,6 +154,11 @@ pub(crate) fn count_issue(issue: Issue) {
             Issue::Ended => &metrics.lost,
         })
     });
+}
+
+/// Counts a request whose canary conditions would have taken too long.
+pub(crate) fn count_over_budget() {
+    count(|metrics| Some(&metrics.over_budget));
 }
 
 /// Counts a request that asked for a session route and did not reach its backend.

@@ -75,6 +75,9 @@ impl Stream {
         let decision = decision::decide(rule, gateway, &headers, &Envoy)?;
         host::change_request(&decision.request_changes(&headers))?;
         metrics::count_outcome(decision.outcome());
+        if decision.over_budget() {
+            metrics::count_over_budget();
+        }
         if let Some(backend) = decision.backend() {
             let (rule, reason) = (decision.rule(), decision.reason());
             self.plugin.backend_metrics.count(rule, backend, reason);

@@ -17,7 +17,7 @@ use mooring_generator::{
     validate,
 };
 use mooring_policy::{
-    config::{Config, Rule},
+    config::{Canary, Config, Rule},
     rule::RouteTable,
 };
 use serde_json::Value;
@@ -163,7 +163,7 @@ fn check_istio(outputs: &[Output], text: &str) {
         assert_eq!(patches.hosts, hosts.map(String::as_str).collect());
         let mut keys_of_patches = BTreeSet::new();
         for rule in &config.rules {
-            check_weights(rule);
+            check_weights(rule, &config.canaries);
             if rule.id.starts_with("VirtualService/") {
                 let named = config.rules.iter().filter(|other| other.id == rule.id);
                 let names: Vec<&str> = named.map(|other| other.route.as_str()).collect();
@@ -198,10 +198,12 @@ fn is_filter_of(filter: &Value, plugin: &Value) -> bool {
 }
 
 /// Weights are those of the user's route, except for clients that the module itself places.
-fn check_weights(rule: &Rule) {
-    let canary = rule.canary.as_ref();
-    let places = canary
-        .is_some_and(|canary| canary.hash_on.is_some() || canary.rules.iter().any(|forcing| forcing.opt_in.is_some()));
+fn check_weights(rule: &Rule, canaries: &[Canary]) {
+    let places = rule.canary.as_ref().is_some_and(|of_rule| {
+        let canary = &canaries[of_rule.position];
+        let mut forcing = canary.rules.iter().zip(&of_rule.backends);
+        canary.hash_on.is_some() || forcing.any(|(forcing, backend)| forcing.opt_in.is_some() && backend.is_some())
+    });
     let mut weights = rule.backends.iter().map(|backend| backend.weight);
     assert!(weights.all(|weight| weight.is_some() == places), "{}", rule.id);
 }
@@ -525,7 +527,7 @@ fn check_manager(manager: &Value, rules: &mut BTreeSet<String>) {
         return;
     };
     for rule in config.rules {
-        check_weights(&rule);
+        check_weights(&rule, &config.canaries);
         for host in hosts.into_iter().flatten() {
             if !rule.virtual_hosts.iter().any(|name| host["name"] == name.as_str()) {
                 continue;

@@ -2,7 +2,7 @@
 //! any of its code.
 
 use mooring_policy::{
-    canary::Verdict,
+    canary::{MAX_EXPRESSION_VALUE, MAX_VALUES, Verdict},
     config::{self, MatchType, Source},
     duration::Duration,
     session::{MAX_SKEW, Standing},
@@ -54,9 +54,15 @@ pub fn other_pairs(lines: &Lines, name: &str) -> Vec<Vec<u8>> {
     others.filter(|pair| !pair.is_empty()).collect()
 }
 
-/// The values of a source.
+/// The values of a source, as many as are looked at.
 #[must_use]
 pub fn values(lines: &Lines, source: &Source) -> Vec<Vec<u8>> {
+    let mut values = all_values(lines, source);
+    values.truncate(MAX_VALUES);
+    values
+}
+
+fn all_values(lines: &Lines, source: &Source) -> Vec<Vec<u8>> {
     match source {
         Source::Cookie(name) => cookies(lines, name),
         Source::Header(name) => {
@@ -66,11 +72,11 @@ pub fn values(lines: &Lines, source: &Source) -> Vec<Vec<u8>> {
     }
 }
 
-/// What the forcing rules say of a request. The canary routing must be one that is accepted.
+/// What the forcing rules say of a request that is within the budget. The canary routing must be one that is accepted.
 #[must_use]
-pub fn judge(canary: &config::Canary, backends: &[config::Backend], lines: &Lines) -> Verdict {
+pub fn judge(canary: &config::Canary, of_rule: &config::RuleCanary, lines: &Lines) -> Verdict {
     for (rule, raw) in canary.rules.iter().enumerate() {
-        let Some(backend) = backends.iter().position(|backend| backend.key == raw.backend) else {
+        let Some(backend) = of_rule.backends[rule] else {
             continue;
         };
         if let Some(source) = &raw.opt_in {
@@ -100,7 +106,7 @@ fn holds(one: &config::Match, lines: &Lines) -> bool {
         MatchType::Contains => (0..=value.len()).any(|start| value[start..].starts_with(wanted.as_bytes())),
         MatchType::RegularExpression => {
             let whole = Regex::new(&format!(r"\A(?:{wanted})\z")).expect("it was accepted");
-            str::from_utf8(value).is_ok_and(|value| whole.is_match(value))
+            value.len() <= MAX_EXPRESSION_VALUE && str::from_utf8(value).is_ok_and(|value| whole.is_match(value))
         }
     };
     if one.kind == MatchType::Absent {

@@ -2,7 +2,7 @@
 //! configurations are accepted; the others can be anything.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use mooring_policy::{config, duration::Duration};
+use mooring_policy::{canary::expression_size, config, duration::Duration};
 
 /// A text out of a short list, or any. Where the bytes have come to an end it is the first of the list.
 fn word<'a>(u: &mut Unstructured<'a>, usual: &[&'static str]) -> Result<&'a str> {
@@ -107,17 +107,30 @@ impl From<Backends> for Vec<config::Backend> {
     }
 }
 
-/// Canary routing.
+/// Canary routing, and the backends of the forcing rules.
 #[derive(Clone, Debug)]
-pub struct Canary(config::Canary);
+pub struct Canary {
+    /// For all rules.
+    pub config: config::Canary,
+    /// For one.
+    pub of_rule: config::RuleCanary,
+}
 
 impl<'a> Arbitrary<'a> for Canary {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let mut rules = Vec::new();
+        let (mut rules, mut backends) = (Vec::new(), Vec::new());
         for position in 0..u.int_in_range(0..=3)? {
+            // Mostly one that the rule has.
+            let backend = match u8::arbitrary(u)? {
+                backend @ 0..240 => Some(usize::from(backend) % KEYS.len()),
+                240..248 => None,
+                248.. => Some(u.arbitrary()?),
+            };
+            backends.push(backend);
             rules.push(canary_rule(u, position)?);
         }
-        Ok(Self(config::Canary {
+        let config = config::Canary {
+            name: "shop/canary".to_owned(),
             rules,
             override_session: *u.choose(&[config::Override::Always, config::Override::Never])?,
             hash_on: if u.ratio(1, 3)? { Some(source(u)?) } else { None },
@@ -126,20 +139,15 @@ impl<'a> Arbitrary<'a> for Canary {
             } else {
                 None
             },
-        }))
-    }
-}
-
-impl From<Canary> for config::Canary {
-    fn from(Canary(canary): Canary) -> Self {
-        canary
+        };
+        let of_rule = config::RuleCanary { position: 0, backends };
+        Ok(Self { config, of_rule })
     }
 }
 
 fn canary_rule(u: &mut Unstructured, position: u8) -> Result<config::CanaryRule> {
     let mut rule = config::CanaryRule {
         name: format!("rule-{position}"),
-        backend: word(u, &KEYS)?.to_owned(),
         matches: Vec::new(),
         opt_in: if u.ratio(1, 4)? { Some(source(u)?) } else { None },
     };
@@ -160,10 +168,13 @@ fn condition(u: &mut Unstructured) -> Result<config::Match> {
         RegularExpression => Some(word(u, EXPRESSIONS)?),
         _ => Some(word(u, VALUES)?),
     };
+    // Without a size, an expression counts as a large one.
+    let pattern = value.filter(|value| kind == RegularExpression && value.len() < 32);
     Ok(config::Match {
         on,
         kind,
         value: value.map(str::to_owned),
+        size: pattern.and_then(|pattern| expression_size(pattern).ok()),
     })
 }
 
@@ -223,9 +234,14 @@ impl<'a> Arbitrary<'a> for Question {
     }
 }
 
-/// One rule.
+/// One rule, and its canary.
 #[derive(Clone, Debug)]
-pub struct Rule(config::Rule);
+pub struct Rule {
+    /// The rule.
+    pub rule: config::Rule,
+    /// The canary.
+    pub canary: Option<config::Canary>,
+}
 
 impl<'a> Arbitrary<'a> for Rule {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
@@ -236,19 +252,15 @@ impl<'a> Arbitrary<'a> for Rule {
         ];
         let session: Option<Session> = if u.ratio(7, 8)? { Some(u.arbitrary()?) } else { None };
         let canary: Option<Canary> = if u.arbitrary()? { Some(u.arbitrary()?) } else { None };
-        Ok(Self(config::Rule {
+        let (canary, of_rule) = canary.map(|canary| (canary.config, canary.of_rule)).unzip();
+        let rule = config::Rule {
             route: "route".to_owned(),
             virtual_hosts: vec!["shop.example:80".to_owned()],
             id: word(u, &ids)?.to_owned(),
             session: session.map(Into::into),
             backends: Backends::arbitrary(u)?.into(),
-            canary: canary.map(Into::into),
-        }))
-    }
-}
-
-impl From<Rule> for config::Rule {
-    fn from(Rule(rule): Rule) -> Self {
-        rule
+            canary: of_rule,
+        };
+        Ok(Self { rule, canary })
     }
 }

@@ -9,7 +9,7 @@ use mooring_fuzz::{
     shape,
 };
 use mooring_policy::{
-    canary::Verdict,
+    canary::{Budget, Canary, HASH_STEPS, MAX_EXPRESSION_VALUE, STEPS, Verdict, expression_size},
     config,
     rule::{Backend, RouteTable, Rule},
 };
@@ -28,7 +28,7 @@ enum Input {
 
 fuzz_target!(|input: Input| {
     match input {
-        Input::Rules(canary, backends, requests) => check_rules(canary.into(), backends.into(), &requests),
+        Input::Rules(canary, backends, requests) => check_rules(&canary, backends.into(), &requests),
         Input::Pattern(pattern, letters) => {
             let (expression, letters) = (pattern.text(), &letters[..letters.len().min(64)]);
             if expression.len() > 256 {
@@ -40,7 +40,9 @@ fuzz_target!(|input: Input| {
             }
         }
         Input::Text(shape::Question(expression, value)) => {
-            let text = str::from_utf8(&value).ok().filter(|text| text.len() <= 4_096);
+            let text = str::from_utf8(&value)
+                .ok()
+                .filter(|text| text.len() <= MAX_EXPRESSION_VALUE);
             match (matches(&expression, &value), text) {
                 (Some(matched), Some(text)) => {
                     let regex = regex_lite::Regex::new(&expression).expect("it was accepted");
@@ -60,30 +62,46 @@ fuzz_target!(|input: Input| {
     }
 });
 
-fn check_rules(canary: config::Canary, backends: Vec<config::Backend>, requests: &[shape::Headers]) {
-    let Some(table) = accept(canary.clone(), backends.clone()) else {
+fn check_rules(
+    shape::Canary {
+        config: canary,
+        of_rule,
+    }: &shape::Canary,
+    backends: Vec<config::Backend>,
+    requests: &[shape::Headers],
+) {
+    let Some(table) = accept(canary.clone(), of_rule.clone(), backends.clone()) else {
         return;
     };
     let rule = only(&table);
     let compiled = rule.canary().expect("it has canary routing");
     for shape::Headers(lines) in requests {
-        let verdict = compiled.judge(&lines.as_slice().into());
+        let Some(verdict) = judge(compiled, lines) else {
+            continue;
+        };
         assert_eq!(
             verdict,
-            reference::judge(&canary, &backends, lines),
+            reference::judge(canary, of_rule, lines),
             "{canary:?}: {lines:?}"
         );
         if let Verdict::To { rule, .. } | Verdict::Not { rule, .. } = verdict {
             assert_eq!(compiled.rule_name(rule), Some(canary.rules[rule].name.as_str()));
         }
-        let hash = compiled.client_hash(&lines.as_slice().into());
+        let hash = compiled.client_hash(&lines.as_slice().into(), backends.len());
         let source = canary.hash_on.as_ref();
         let client = source.and_then(|source| {
             reference::values(lines, source)
                 .into_iter()
                 .find(|value| !value.is_empty())
         });
-        assert_eq!(hash.is_some(), client.is_some(), "{source:?}: {lines:?}");
+        let length: usize = lines.iter().map(|(name, value)| name.len() + value.len() + 1).sum();
+        // Without white space and signs that mean something, a byte costs no more than this many steps.
+        let affordable = length * (backends.len() + 50) + 1_000 < HASH_STEPS.try_into().unwrap();
+        assert!(client.is_some() || hash.is_none(), "{source:?}: {lines:?}");
+        assert!(
+            client.is_none() || hash.is_some() || !affordable,
+            "{source:?}: {lines:?}"
+        );
         if let (Some(hash), Some(client)) = (hash, client) {
             // The same client by another way.
             let weights = weights(&backends);
@@ -93,6 +111,30 @@ fn check_rules(canary: config::Canary, backends: Vec<config::Backend>, requests:
             assert_eq!(hash.place(rule.backends()), other);
         }
     }
+}
+
+/// What a canary says of a request. None: the budget did not suffice. Never is more spent than there is, and with less than is
+/// needed the canary says nothing.
+fn judge(canary: &Canary, lines: &reference::Lines) -> Option<Verdict> {
+    let headers = lines.into();
+    let with = |steps: u32| {
+        let mut budget = Budget::new(steps);
+        let verdict = canary.judge(&headers, &mut budget);
+        assert!(budget.spent() <= steps);
+        assert!(!budget.is_exhausted() || verdict == Verdict::Free);
+        (verdict, budget)
+    };
+    let (verdict, budget) = with(STEPS);
+    if budget.is_exhausted() {
+        return None;
+    }
+    let spent = budget.spent();
+    let (again, exact) = with(spent);
+    assert_eq!((again, exact.is_exhausted(), exact.spent()), (verdict, false, spent));
+    for less in [spent / 2, spent.saturating_sub(1)] {
+        assert_eq!(with(less).1.is_exhausted(), less < spent);
+    }
+    Some(verdict)
 }
 
 fn weights(backends: &[config::Backend]) -> Vec<u32> {
@@ -111,22 +153,27 @@ fn matches(expression: &str, value: &[u8]) -> Option<bool> {
         on,
         kind: config::MatchType::RegularExpression,
         value: Some(expression.to_owned()),
+        size: expression_size(expression).ok(),
     };
     let rule = config::CanaryRule {
         name: "only".to_owned(),
-        backend: shape::KEYS[0].to_owned(),
         matches: vec![one],
         opt_in: None,
     };
     let canary = config::Canary {
+        name: "shop/text".to_owned(),
         rules: vec![rule],
         override_session: config::Override::Always,
         hash_on: None,
         seed: None,
     };
-    let table = accept(canary, backends(&[1]))?;
-    let lines = [("X-Text", value)];
-    Some(only(&table).canary()?.judge(&lines.as_slice().into()) != Verdict::Free)
+    let of_rule = config::RuleCanary {
+        position: 0,
+        backends: vec![Some(0)],
+    };
+    let table = accept(canary, of_rule, backends(&[1]))?;
+    let lines = [("X-Text".to_owned(), value.to_vec())];
+    Some(judge(only(&table).canary()?, &lines)? != Verdict::Free)
 }
 
 /// A change of weights moves clients only to backends that gain on the one they leave.
@@ -152,17 +199,22 @@ fn check_split(client: &[u8], before: [u16; 4], after: [u16; 4], seed: Option<&s
 fn place(client: &[u8], weights: &[u32], seed: Option<&str>) -> Option<usize> {
     let source = config::Source::Header("x-client".to_owned());
     let canary = config::Canary {
+        name: "shop/split".to_owned(),
         rules: Vec::new(),
         override_session: config::Override::Never,
         hash_on: Some(source),
         seed: seed.map(str::to_owned),
     };
-    let table = accept(canary, backends(weights)).expect("there is nothing wrong with it");
+    let of_rule = config::RuleCanary {
+        position: 0,
+        backends: Vec::new(),
+    };
+    let table = accept(canary, of_rule, backends(weights)).expect("there is nothing wrong with it");
     let rule = only(&table);
     let lines = [("x-client", client)];
     let hash = rule
         .canary()
-        .and_then(|canary| canary.client_hash(&lines.as_slice().into()));
+        .and_then(|canary| canary.client_hash(&lines.as_slice().into(), weights.len()));
     let backends: &[Backend] = rule.backends();
     hash.expect("there is a client").place(backends)
 }
@@ -179,17 +231,18 @@ fn backends(weights: &[u32]) -> Vec<config::Backend> {
 }
 
 /// The table of one rule with this canary routing, if it is accepted.
-fn accept(canary: config::Canary, backends: Vec<config::Backend>) -> Option<RouteTable> {
+fn accept(canary: config::Canary, of_rule: config::RuleCanary, backends: Vec<config::Backend>) -> Option<RouteTable> {
     let rule = config::Rule {
         route: "route".to_owned(),
         virtual_hosts: vec!["shop.example:80".to_owned()],
         id: "HTTPRoute/shop/web#0".to_owned(),
         session: None,
         backends,
-        canary: Some(canary),
+        canary: Some(of_rule),
     };
     RouteTable::try_from(config::Config {
         version: config::VERSION,
+        canaries: vec![canary],
         rules: vec![rule],
     })
     .ok()

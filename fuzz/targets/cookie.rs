@@ -130,6 +130,7 @@ fn accept(session: config::Session) -> Option<RouteTable> {
     };
     let config = config::Config {
         version: config::VERSION,
+        canaries: Vec::new(),
         rules: vec![rule],
     };
     RouteTable::try_from(config).ok()

@@ -156,13 +156,14 @@ impl<'a> Host<'a> {
 }
 
 fuzz_target!(|input: Input| {
-    let mut raw: config::Rule = input.rule.into();
+    let shape::Rule { rule: mut raw, canary } = input.rule;
     // What becomes of sessions on a released backend is a property test of the policy.
     for backend in &mut raw.backends {
         backend.released = false;
     }
     let config = config::Config {
         version: config::VERSION,
+        canaries: canary.iter().cloned().collect(),
         rules: vec![raw.clone()],
     };
     let Ok(table) = RouteTable::try_from(config) else {
@@ -176,6 +177,7 @@ fuzz_target!(|input: Input| {
     let mut client = Client {
         rule: table.rules().next().expect("there is one"),
         raw: &raw,
+        canary: canary.as_ref(),
         gateway: Gateway {
             keys,
             ..Gateway::default()
@@ -193,6 +195,7 @@ fuzz_target!(|input: Input| {
 struct Client<'a> {
     rule: &'a Rc<Rule>,
     raw: &'a config::Rule,
+    canary: Option<&'a config::Canary>,
     gateway: Gateway,
     now: u64,
     /// The text of the last token that it was given, and what is in it.
@@ -440,10 +443,10 @@ impl Client<'_> {
         assert_eq!(set(changes, BACKEND_HEADER), header.as_deref().map(str::as_bytes));
 
         let bound = self.bound(session);
-        let canary = self.raw.canary.as_ref();
-        let verdict = match canary {
-            Some(canary) if bound.is_none() || canary.override_session == Override::Always => {
-                reference::judge(canary, backends, headers)
+        let canary = self.canary;
+        let verdict = match canary.zip(self.raw.canary.as_ref()) {
+            Some((canary, of_rule)) if bound.is_none() || canary.override_session == Override::Always => {
+                reference::judge(canary, of_rule, headers)
             }
             _ => Verdict::Free,
         };

@@ -190,6 +190,7 @@ impl SessionPolicy {
         };
         let config = config::Config {
             version: config::VERSION,
+            canaries: Vec::new(),
             rules: vec![probe],
         };
         let Err(InvalidConfig::Rule { reason: invalid, .. }) = RouteTable::try_from(config) else {

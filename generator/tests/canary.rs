@@ -29,22 +29,7 @@ fn everything_that_a_policy_can_say_reaches_the_filter() {
                 { "key": "reviews-v2.bookinfo:9080", "weight": 0 },
                 { "key": "reviews-v3.bookinfo:9080", "weight": 10 },
             ],
-            "canary": {
-                "rules": [
-                    {
-                        "name": "testers",
-                        "backend": "reviews-v2.bookinfo:9080",
-                        "matches": [
-                            { "on": { "header": "end-user" }, "type": "Exact", "value": "vijay" },
-                            { "on": { "cookie": "beta" }, "type": "Present" },
-                        ],
-                    },
-                    { "name": "by-choice", "backend": "reviews-v3.bookinfo:9080", "optIn": { "header": "x-canary" } },
-                ],
-                "override": "Never",
-                "hashOn": { "header": "user" },
-                "seed": "2026-03",
-            },
+            "canary": { "position": 0, "backends": [1, 2] },
             "session": {
                 "name": "version",
                 "type": "Cookie",
@@ -63,7 +48,35 @@ fn everything_that_a_policy_can_say_reaches_the_filter() {
             },
         })
     );
+    assert_eq!(
+        run.canaries(),
+        &json!([{
+            "name": "bookinfo/canary",
+            "rules": [
+                {
+                    "name": "testers",
+                    "matches": [
+                        { "on": { "header": "end-user" }, "type": "Exact", "value": "vijay" },
+                        { "on": { "cookie": "beta" }, "type": "Present" },
+                    ],
+                },
+                { "name": "by-choice", "optIn": { "header": "x-canary" } },
+            ],
+            "override": "Never",
+            "hashOn": { "header": "user" },
+            "seed": "2026-03",
+        }])
+    );
     assert_eq!(run.findings, [""; 0]);
+}
+
+#[test]
+fn an_expression_comes_with_its_size() {
+    let input = canary_with("value: vijay", "type: RegularExpression, value: 'v[a-z]{4}'");
+    let run = Generated::istio(&input);
+    let one = run.canaries().pointer("/0/rules/0/matches/0").unwrap();
+    let size = mooring_policy::canary::expression_size("v[a-z]{4}").unwrap();
+    assert_eq!(one["compiledSize"], json!(size));
 }
 
 /// The filters of ours that a virtual host turns on.
@@ -127,10 +140,7 @@ fn forcing_rules_and_splits_need_no_session() {
     let stateless = stateless.replace("  annotations: {mooring.dev/cookie-same-site: Strict}\n", "");
     let run = Generated::istio(&stateless);
     assert_eq!(run.rule(0).get("session"), None);
-    assert_eq!(
-        run.rule(0).pointer("/canary/hashOn"),
-        Some(&json!({ "header": "user" }))
-    );
+    assert_eq!(run.canaries().pointer("/0/hashOn"), Some(&json!({ "header": "user" })));
     leads_to_backends_without_pins(&stateless);
 }
 
@@ -199,7 +209,7 @@ fn second(name: &str, section: &str, created: Option<&str>, backend: &str) -> St
 }
 
 fn forcing_rules(run: &Generated) -> Vec<&Value> {
-    let rules = run.rule(0).pointer("/canary/rules").and_then(Value::as_array).unwrap();
+    let rules = run.canaries().pointer("/0/rules").and_then(Value::as_array).unwrap();
     rules.iter().map(|rule| &rule["name"]).collect()
 }
 

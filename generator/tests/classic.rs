@@ -110,10 +110,7 @@ fn subsets_are_backends_of_their_own() {
         run.rule(0).get("id"),
         Some(&json!("VirtualService/bookinfo/reviews/everyone"))
     );
-    assert_eq!(
-        run.rule(0).pointer("/canary/rules/0/backend"),
-        Some(&json!("reviews.bookinfo:9080/v2"))
-    );
+    assert_eq!(run.rule(0).pointer("/canary/backends/0"), Some(&json!(1)));
     let patches = run.patches("HTTP_ROUTE");
     assert_eq!(
         texts(&patches, "/patch/value/route/cluster"),

@@ -368,23 +368,75 @@ fn a_canary_policy_that_would_fill_the_plugin() {
             .collect();
         route(&format!("[{}]", rules.join(", ")))
     };
-    // A rule takes some 50 KiB: the first one is within the budget of its route.
-    let policy = canary_policy(&conditions(48));
+    // What conditions take is taken once, however many rules have them.
+    let run = generate(&input(&[&rules(16), &canary_policy(&conditions(48))])).code(0);
+    assert_eq!(stdout(&run).matches(&"v".repeat(1_000)).count(), 48);
+    let policy = canary_policy(&conditions(80));
     let run = generate(&input(&[&rules(3), &policy])).code(3);
     let said = stderr(&run);
     assert!(
         said.contains(
-            "error[TooLarge]: the rules of HTTPRoute loud/cart would take 149 KiB of the WasmPlugin of Gateway infra/front, and a \
-             route may take 64 KiB: 2 of its 3 rules, from HTTPRoute/loud/cart#1 on, are left out"
+            "error[TooLarge]: the rules of HTTPRoute loud/cart would take 83 KiB of the WasmPlugin of Gateway infra/front, and a \
+             route may take 64 KiB: 3 of its 3 rules, from HTTPRoute/loud/cart#0 on, are left out"
         ),
         "{said}"
     );
-    let listed =
-        "2 rules (HTTPRoute/loud/cart#1 on Gateway/infra/front, HTTPRoute/loud/cart#2 on Gateway/infra/front)\n";
-    assert!(said.ends_with(&format!("{LEFT_OUT}{listed}")), "{said}");
+    assert!(
+        said.contains(&format!(
+            "{LEFT_OUT}3 rules (HTTPRoute/loud/cart#0 on Gateway/infra/front, "
+        )),
+        "{said}"
+    );
+    assert!(stdout(&run).contains("HTTPRoute/calm/web/main"));
+}
+
+#[test]
+fn expressions_that_would_fill_the_memory_of_a_gateway() {
+    // Some 660 KiB each, of the 4 MiB that all may take.
+    let large = |number: usize| {
+        let one = format!("{{header: {{name: x, type: RegularExpression, value: '{number}a{{490}}'}}}}");
+        format!(
+            "{{name: r{number}, matches: [{}], backendRef: {{name: web}}}}",
+            [one.as_str(); 10].join(", ")
+        )
+    };
+    let rules = format!("[{}]", (0..2).map(large).collect::<Vec<_>>().join(", "));
+    let mut documents = Vec::new();
+    for number in 0..8 {
+        let name = format!("cart-{number}");
+        documents.push(named_route(
+            &name,
+            "[{backendRefs: [{name: web, port: 80}, {name: canary, port: 80}]}]",
+        ));
+        documents.push(
+            canary_policy(&rules)
+                .replace("name: cart", &format!("name: {name}"))
+                .replace("testers", &name),
+        );
+    }
+    let documents: Vec<&str> = documents.iter().map(String::as_str).collect();
+    let run = generate(&input(&documents)).code(3);
+    let said = stderr(&run);
+    assert!(
+        said.contains(
+            "error[TooLarge]: the regular expressions of the canary policies of the namespace loud would take "
+        ) && said.contains(
+            "of the memory of Gateway infra/front, and its share of the 4096 KiB that all may take is 4096 KiB: "
+        ) && said.contains("of its 8 policies, from CanaryPolicy loud/cart-6 on, are left out\n"),
+        "{said}"
+    );
+    let (_, listed) = said.rsplit_once(LEFT_OUT).unwrap();
+    assert_eq!(
+        listed,
+        "2 attachments of policies (CanaryPolicy/loud/cart-6 on Gateway/infra/front, CanaryPolicy/loud/cart-7 on \
+         Gateway/infra/front)\n"
+    );
     let out = stdout(&run);
-    assert!(out.contains("HTTPRoute/loud/cart#0") && !out.contains("id: HTTPRoute/loud/cart#1"));
-    assert!(out.contains("HTTPRoute/calm/web/main"));
+    assert!(
+        out.contains("HTTPRoute/calm/web/main")
+            && out.contains("name: loud/cart-5")
+            && !out.contains("name: loud/cart-6")
+    );
 }
 
 #[test]

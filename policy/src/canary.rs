@@ -1,66 +1,81 @@
 //! Canary routing: who is sent to a backend regardless of the weights, and how the same client is split the same way.
 //!
 //! Header names are compared without regard to case (RFC 9110, section 5.1), cookie names and all values byte for byte. A
-//! header or cookie that is there several times matches if one of its values does.
+//! header or cookie that is there several times matches if one of its first [`MAX_VALUES`] values does.
+//!
+//! All conditions of a request share one [`Budget`]. When it is used up, the conditions that are left do not hold, so that the
+//! forcing rules say nothing: the request goes where its session or the weights send it, as it would without a canary.
 
-use regex_lite::{Regex, RegexBuilder};
+use std::rc::Rc;
 
 use crate::{
     config::{self, MatchType, Override},
-    cookie,
     headers::Headers,
-    name::{self, InvalidName},
-    rule::Backend,
+    name::InvalidName,
 };
 
+mod budget;
+mod condition;
+mod expression;
 mod hash;
+mod source;
 
-use self::hash::Seed;
-pub use self::hash::{ClientHash, MAX_SEED_LENGTH};
+use self::{
+    budget::Exhausted,
+    condition::{Match, Test},
+    hash::Seed,
+    source::{Slot, Source, Sources, Values},
+};
+pub use self::{
+    budget::{Budget, HASH_STEPS, STEPS},
+    expression::{MAX_SIZE as MAX_EXPRESSION, MAX_VALUE as MAX_EXPRESSION_VALUE, size as expression_size},
+    hash::{ClientHash, MAX_SEED_LENGTH},
+    source::MAX_VALUES,
+};
 
-/// Canary routing of a rule, ready for requests.
+/// How many forcing rules a canary may have, and how many conditions a forcing rule.
+pub const MAX_RULES: usize = 32;
+/// See [`MAX_RULES`].
+pub const MAX_MATCHES: usize = 16;
+
+/// The longest value that a condition may compare with, in bytes; also the longest regular expression.
+pub const MAX_CONFIGURED: usize = 1 << 10;
+
+/// What the regular expressions of a canary may take of a VM's memory together, in bytes.
+pub const MAX_MEMORY: usize = 1 << 20;
+
+/// What those of all canaries of a gateway may take together. While a new configuration comes in, the old one is still there.
+pub const MAX_MEMORY_OF_GATEWAY: usize = 4 << 20;
+
+/// Canary routing of a route rule, ready for requests.
 #[derive(Debug)]
 pub struct Canary {
+    conditions: Rc<Conditions>,
+    /// The backend of each forcing rule. None: the route rule has none for it, so that it says nothing.
+    backends: Box<[Option<usize>]>,
+}
+
+/// What all route rules share that have the same canary.
+#[derive(Debug)]
+pub(crate) struct Conditions {
     rules: Box<[ForcingRule]>,
+    sources: Sources,
     override_session: Override,
-    hash_on: Option<Source>,
+    hash_on: Option<(Sources, Slot)>,
     seed: Seed,
+    memory: usize,
 }
 
 #[derive(Debug)]
 struct ForcingRule {
     name: Box<str>,
-    backend: usize,
     condition: Condition,
 }
 
 #[derive(Debug)]
 enum Condition {
     All(Box<[Match]>),
-    OptIn(Source),
-}
-
-#[derive(Debug)]
-struct Match {
-    on: Source,
-    test: Test,
-}
-
-#[derive(Debug)]
-enum Test {
-    Exact(Box<[u8]>),
-    Prefix(Box<[u8]>),
-    Suffix(Box<[u8]>),
-    Contains(Box<[u8]>),
-    Regex(Box<Regex>),
-    Present,
-    Absent,
-}
-
-#[derive(Debug)]
-enum Source {
-    Header(Box<str>),
-    Cookie(Box<str>),
+    OptIn(Slot),
 }
 
 /// What the forcing rules say of a request.
@@ -90,15 +105,16 @@ pub enum InvalidCanary {
     /// A forcing rule has no name, or not its own.
     #[error("`{0}` is not a name for a canary rule: it must be unique, of 1 to 63 letters, digits, `-`, `_` and `.`")]
     Name(String),
-    /// The backend is not one of the rule's.
-    #[error("canary rule `{rule}`: there is no backend `{backend}`; there are {known}")]
-    Backend {
+    /// There are too many forcing rules.
+    #[error("a policy may have {MAX_RULES} rules at most, and this one has {0}")]
+    Rules(usize),
+    /// A forcing rule has too many conditions.
+    #[error("a rule may have {MAX_MATCHES} matches at most, and `{rule}` has {count}")]
+    Matches {
         /// The forcing rule.
         rule: String,
-        /// What was found.
-        backend: String,
-        /// What is allowed.
-        known: String,
+        /// How many it has.
+        count: usize,
     },
     /// A forcing rule matches everything.
     #[error("canary rule `{0}` has neither matches nor optIn, so it would force every request")]
@@ -116,6 +132,14 @@ pub enum InvalidCanary {
         /// What is wrong.
         problem: &'static str,
     },
+    /// A value or a regular expression is too long.
+    #[error("canary rule `{rule}`: a value may have {MAX_CONFIGURED} bytes at most, and this one has {length}")]
+    TooLong {
+        /// The forcing rule.
+        rule: String,
+        /// How long it is.
+        length: usize,
+    },
     /// The regular expression does not compile.
     #[error("canary rule `{rule}`: `{pattern}` is not a regular expression: {reason}")]
     Regex {
@@ -125,6 +149,33 @@ pub enum InvalidCanary {
         pattern: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The regular expression is too large when it is compiled.
+    #[error(
+        "canary rule `{rule}`: the regular expression `{pattern}` takes more than {} KiB when it is compiled; repetitions with \
+         counts make it large",
+        MAX_EXPRESSION >> 10
+    )]
+    LargeRegex {
+        /// The forcing rule.
+        rule: String,
+        /// What was found.
+        pattern: String,
+    },
+    /// The regular expressions are too large together.
+    #[error(
+        "the regular expressions of a policy may take {} KiB of memory together, and from this one in canary rule `{rule}` on they \
+         take more: it counts with {} KiB; repetitions with counts and groups in brackets make an expression large",
+        MAX_MEMORY >> 10,
+        memory.div_ceil(1 << 10)
+    )]
+    Memory {
+        /// The forcing rule with the expression that does not fit.
+        rule: String,
+        /// The position of the expression among the conditions of the rule.
+        position: usize,
+        /// What the expression takes.
+        memory: usize,
     },
     /// Two conditions of a forcing rule exclude each other.
     #[error("canary rule `{rule}` can never match: {reason}")]
@@ -142,250 +193,276 @@ pub enum InvalidCanary {
     Source(#[from] InvalidName),
 }
 
-impl Canary {
-    /// Checks the canary routing of a rule with these backends.
-    pub(crate) fn new(raw: config::Canary, backends: &[Backend]) -> Result<Self, InvalidCanary> {
-        let mut rules: Vec<ForcingRule> = Vec::with_capacity(raw.rules.len());
+/// Why a route rule cannot have its canary.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCanaryOfRule {
+    /// There is no such canary.
+    #[error("there is no canary {position}; there are {count}, counted from 0")]
+    Unknown {
+        /// What was found.
+        position: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// The number of backends is another than that of forcing rules.
+    #[error("the canary has {rules} rules, and {backends} backends are given for them")]
+    Count {
+        /// How many forcing rules the canary has.
+        rules: usize,
+        /// How many backends are given.
+        backends: usize,
+    },
+    /// The rule has no such backend.
+    #[error("canary: there is no backend {position}; there are {count}, counted from 0")]
+    Backend {
+        /// What was found.
+        position: usize,
+        /// How many there are.
+        count: usize,
+    },
+}
+
+impl InvalidCanary {
+    /// An expression that does not compile.
+    fn regex(rule: &str, pattern: String, error: &regex_lite::Error) -> Self {
+        let rule = rule.to_owned();
+        let reason = error.to_string();
+        // regex-lite has no other way to tell.
+        if reason.contains("size limit") {
+            Self::LargeRegex { rule, pattern }
+        } else {
+            Self::Regex { rule, pattern, reason }
+        }
+    }
+}
+
+impl Conditions {
+    /// Checks and compiles a canary.
+    pub(crate) fn new(raw: config::Canary) -> Result<Self, InvalidCanary> {
+        if raw.rules.len() > MAX_RULES {
+            return Err(InvalidCanary::Rules(raw.rules.len()));
+        }
+        let mut budget = Budget::of_request();
+        let mut memory = 0;
+        let mut drafts: Vec<Draft> = Vec::with_capacity(raw.rules.len());
         for rule in raw.rules {
-            if !is_rule_name(&rule.name) || rules.iter().any(|other| *other.name == *rule.name) {
+            if !is_rule_name(&rule.name) || drafts.iter().any(|other| other.name == rule.name) {
                 return Err(InvalidCanary::Name(rule.name));
             }
-            rules.push(ForcingRule::new(rule, backends)?);
+            drafts.push(Draft::new(rule, &mut memory, &mut budget)?);
+        }
+        let sources = Sources::new(drafts.iter().flat_map(|draft| &draft.on));
+        let rules = drafts.into_iter().filter_map(|draft| draft.rule(&sources)).collect();
+        let hash_on = raw.hash_on.map(Source::try_from).transpose()?;
+        let hash_on = hash_on.and_then(|source| {
+            let sources = Sources::new(std::iter::once(&source));
+            let slot = sources.slot(&source)?;
+            Some((sources, slot))
+        });
+        Ok(Self {
+            rules,
+            sources,
+            override_session: raw.override_session,
+            hash_on,
+            seed: Seed::new(raw.seed.as_deref())?,
+            memory,
+        })
+    }
+
+    /// What its regular expressions take of a VM's memory, in bytes, at most.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
+    }
+}
+
+/// What the regular expressions of a canary take of a VM's memory, in bytes, at most.
+pub fn memory(raw: config::Canary) -> Result<usize, InvalidCanary> {
+    Conditions::new(raw).map(|conditions| conditions.memory())
+}
+
+impl Canary {
+    /// The canary of a rule with so many backends.
+    pub(crate) fn new(
+        raw: config::RuleCanary,
+        canaries: &[Rc<Conditions>],
+        count: usize,
+    ) -> Result<Self, InvalidCanaryOfRule> {
+        let position = raw.position;
+        let conditions = canaries.get(position).ok_or(InvalidCanaryOfRule::Unknown {
+            position,
+            count: canaries.len(),
+        })?;
+        if raw.backends.len() != conditions.rules.len() {
+            return Err(InvalidCanaryOfRule::Count {
+                rules: conditions.rules.len(),
+                backends: raw.backends.len(),
+            });
+        }
+        if let Some(position) = raw.backends.iter().flatten().copied().find(|&backend| backend >= count) {
+            return Err(InvalidCanaryOfRule::Backend { position, count });
         }
         Ok(Self {
-            rules: rules.into(),
-            override_session: raw.override_session,
-            hash_on: raw.hash_on.map(Source::try_from).transpose()?,
-            seed: Seed::new(raw.seed.as_deref())?,
+            conditions: Rc::clone(conditions),
+            backends: raw.backends.into(),
         })
     }
 
     /// The name of the forcing rule at this position.
     #[must_use]
     pub fn rule_name(&self, position: usize) -> Option<&str> {
-        self.rules.get(position).map(|rule| &*rule.name)
+        self.conditions.rules.get(position).map(|rule| &*rule.name)
     }
 
     /// How many forcing rules there are.
     #[must_use]
     pub fn rule_count(&self) -> usize {
-        self.rules.len()
+        self.conditions.rules.len()
     }
 
     /// Whether a forcing rule beats a live session.
     #[must_use]
     pub fn overrides_sessions(&self) -> bool {
-        self.override_session == Override::Always
+        self.conditions.override_session == Override::Always
     }
 
-    /// What the forcing rules say of a request.
-    #[must_use]
-    pub fn judge(&self, headers: &Headers) -> Verdict {
-        let verdicts = (0..)
-            .zip(&self.rules)
-            .map(|(rule, forcing)| forcing.judge(rule, headers));
-        verdicts
-            .into_iter()
-            .find(|verdict| *verdict != Verdict::Free)
-            .unwrap_or(Verdict::Free)
+    /// What the forcing rules say of a request. Nothing, where the budget does not suffice; the budget tells that then.
+    pub fn judge(&self, headers: &Headers, budget: &mut Budget) -> Verdict {
+        if self.backends.iter().all(Option::is_none) {
+            return Verdict::Free;
+        }
+        self.verdict(headers, budget).unwrap_or(Verdict::Free)
     }
 
-    /// The same number for the same client, wherever it comes in. None where the request does not say who it is.
+    fn verdict(&self, headers: &Headers, budget: &mut Budget) -> Result<Verdict, Exhausted> {
+        let values = self.conditions.sources.values(headers, budget)?;
+        for ((rule, forcing), backend) in (0..).zip(&self.conditions.rules).zip(&self.backends) {
+            let Some(backend) = *backend else { continue };
+            let verdict = forcing.judge(rule, backend, &values, budget)?;
+            if verdict != Verdict::Free {
+                return Ok(verdict);
+            }
+        }
+        Ok(Verdict::Free)
+    }
+
+    /// The same number for the same client, wherever it comes in, for a rule with so many backends. None where the request does
+    /// not say who it is, or in so much that it takes more than [`HASH_STEPS`] to hash it.
     #[must_use]
-    pub fn client_hash<'a>(&self, headers: &Headers<'a>) -> Option<ClientHash<'a>> {
-        let source = self.hash_on.as_ref()?;
-        let value = source.values(headers).find(|value| !value.is_empty())?;
-        Some(self.seed.client(value))
+    pub fn client_hash<'a>(&self, headers: &Headers<'a>, backends: usize) -> Option<ClientHash<'a>> {
+        let (sources, slot) = self.conditions.hash_on.as_ref()?;
+        let mut budget = Budget::new(HASH_STEPS);
+        let values = sources.values(headers, &mut budget).ok()?;
+        let value = values.of(*slot).iter().find(|value| !value.is_empty())?;
+        self.conditions.seed.client(value, backends, &mut budget).ok()
+    }
+}
+
+/// A forcing rule, before it is known where the values of its sources will be.
+struct Draft {
+    name: String,
+    on: Vec<Source>,
+    /// One for each source; none for `optIn`.
+    tests: Vec<Test>,
+}
+
+impl Draft {
+    fn new(raw: config::CanaryRule, memory: &mut usize, budget: &mut Budget) -> Result<Self, InvalidCanary> {
+        let config::CanaryRule { name, matches, opt_in } = raw;
+        let mut on = Vec::with_capacity(matches.len());
+        let mut tests = Vec::with_capacity(matches.len());
+        match (opt_in, matches) {
+            (None, matches) if matches.is_empty() => return Err(InvalidCanary::NoMatches(name)),
+            (Some(_), matches) if !matches.is_empty() => return Err(InvalidCanary::Both(name)),
+            (Some(source), _) => on.push(source.try_into()?),
+            (None, matches) if matches.len() > MAX_MATCHES => {
+                return Err(InvalidCanary::Matches {
+                    rule: name,
+                    count: matches.len(),
+                });
+            }
+            (None, matches) => {
+                for (position, one) in matches.into_iter().enumerate() {
+                    let (source, test) = Test::new(one, &name)?;
+                    *memory = memory.saturating_add(test.memory());
+                    if *memory > MAX_MEMORY {
+                        return Err(InvalidCanary::Memory {
+                            rule: name,
+                            position,
+                            memory: test.memory(),
+                        });
+                    }
+                    on.push(source);
+                    tests.push(test);
+                }
+            }
+        }
+        let draft = Self { name, on, tests };
+        draft.refuse_contradiction(budget)?;
+        Ok(draft)
+    }
+
+    /// Refuses a rule with two conditions on the same value that exclude each other.
+    fn refuse_contradiction(&self, budget: &mut Budget) -> Result<(), InvalidCanary> {
+        let all = || self.on.iter().zip(&self.tests);
+        for (position, (on, first)) in (1..).zip(all()) {
+            for (_, second) in all().skip(position).filter(|(other, _)| *other == on) {
+                if let Some(reason) = first.excludes(second, budget) {
+                    return Err(InvalidCanary::Never {
+                        rule: self.name.clone(),
+                        reason: format!("{on} {reason}"),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rule. `sources` has all of its sources.
+    fn rule(self, sources: &Sources) -> Option<ForcingRule> {
+        let slots: Option<Vec<Slot>> = self.on.iter().map(|source| sources.slot(source)).collect();
+        let slots = slots?;
+        let condition = match slots.as_slice() {
+            [slot] if self.tests.is_empty() => Condition::OptIn(*slot),
+            slots => {
+                let matches = slots.iter().zip(self.tests).map(|(slot, test)| Match::new(*slot, test));
+                Condition::All(matches.collect())
+            }
+        };
+        Some(ForcingRule {
+            name: self.name.into(),
+            condition,
+        })
     }
 }
 
 impl ForcingRule {
-    fn new(raw: config::CanaryRule, backends: &[Backend]) -> Result<Self, InvalidCanary> {
-        let Some(backend) = backends.iter().position(|backend| backend.key() == raw.backend) else {
-            let known: Vec<&str> = backends.iter().map(Backend::key).collect();
-            return Err(InvalidCanary::Backend {
-                rule: raw.name,
-                backend: raw.backend,
-                known: known.join(", "),
-            });
-        };
-        let condition = match (raw.opt_in, raw.matches) {
-            (None, matches) if matches.is_empty() => return Err(InvalidCanary::NoMatches(raw.name)),
-            (Some(_), matches) if !matches.is_empty() => return Err(InvalidCanary::Both(raw.name)),
-            (Some(source), _) => Condition::OptIn(source.try_into()?),
-            (None, matches) => {
-                let matches: Vec<Match> = matches
-                    .into_iter()
-                    .map(|raw_match| Match::new(raw_match, &raw.name))
-                    .collect::<Result<_, _>>()?;
-                refuse_contradiction(&raw.name, &matches)?;
-                Condition::All(matches.into())
-            }
-        };
-        Ok(Self {
-            name: raw.name.into(),
-            backend,
-            condition,
-        })
-    }
-
-    fn judge(&self, rule: usize, headers: &Headers) -> Verdict {
-        let backend = self.backend;
+    fn judge(&self, rule: usize, backend: usize, values: &Values, budget: &mut Budget) -> Result<Verdict, Exhausted> {
         match &self.condition {
-            Condition::All(matches) if matches.iter().all(|one| one.holds(headers)) => Verdict::To { rule, backend },
-            Condition::All(_) => Verdict::Free,
-            Condition::OptIn(source) => {
-                let says = |word: &[u8]| source.values(headers).any(|value| value == word);
-                if says(b"always") {
+            Condition::All(matches) => {
+                for one in matches {
+                    if !one.holds(values, budget)? {
+                        return Ok(Verdict::Free);
+                    }
+                }
+                Ok(Verdict::To { rule, backend })
+            }
+            Condition::OptIn(slot) => {
+                let said = values.of(*slot);
+                budget.pay(said.len().saturating_add(1).saturating_mul(OPT_IN))?;
+                Ok(if said.contains(&b"always".as_slice()) {
                     Verdict::To { rule, backend }
-                } else if says(b"never") {
+                } else if said.contains(&b"never".as_slice()) {
                     Verdict::Not { rule, backend }
                 } else {
                     Verdict::Free
-                }
+                })
             }
         }
     }
 }
 
-/// Refuses a rule with two conditions on the same value that exclude each other.
-fn refuse_contradiction(rule: &str, matches: &[Match]) -> Result<(), InvalidCanary> {
-    for (position, first) in (1..).zip(matches) {
-        for second in matches.iter().skip(position) {
-            if first.on.is(&second.on)
-                && let Some(reason) = first.test.excludes(&second.test)
-            {
-                return Err(InvalidCanary::Never {
-                    rule: rule.to_owned(),
-                    reason: format!("{} {reason}", first.on),
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
-impl Match {
-    fn new(raw: config::Match, rule: &str) -> Result<Self, InvalidCanary> {
-        let invalid = |problem| InvalidCanary::Value {
-            rule: rule.to_owned(),
-            kind: raw.kind,
-            problem,
-        };
-        let bytes = |value: String| value.into_bytes().into_boxed_slice();
-        let test = match (raw.kind, raw.value) {
-            (MatchType::Present | MatchType::Absent, Some(_)) => return Err(invalid("takes no value")),
-            (MatchType::Present, None) => Test::Present,
-            (MatchType::Absent, None) => Test::Absent,
-            (_, None) => return Err(invalid("needs a value")),
-            (MatchType::Exact, Some(value)) => Test::Exact(bytes(value)),
-            (_, Some(value)) if value.is_empty() => return Err(invalid("needs a value that is not empty")),
-            (MatchType::Prefix, Some(value)) => Test::Prefix(bytes(value)),
-            (MatchType::Suffix, Some(value)) => Test::Suffix(bytes(value)),
-            (MatchType::Contains, Some(value)) => Test::Contains(bytes(value)),
-            (MatchType::RegularExpression, Some(pattern)) => Test::Regex(compile(rule, pattern)?.into()),
-        };
-        Ok(Self {
-            on: raw.on.try_into()?,
-            test,
-        })
-    }
-
-    fn holds(&self, headers: &Headers) -> bool {
-        let mut values = self.on.values(headers);
-        match &self.test {
-            Test::Absent => values.next().is_none(),
-            test => values.any(|value| test.holds(value)),
-        }
-    }
-}
-
-/// Compiles an expression that must match the whole value, as Envoy's `safe_regex` does.
-/// The largest compiled regular expression, in bytes, and the longest value that one is tried on. Matching is linear in the
-/// value, but a large expression can need a tenth of a millisecond for each byte, and the value is the client's.
-const MAX_REGEX_SIZE: usize = 32 << 10;
-const MAX_REGEX_VALUE: usize = 4 << 10;
-
-fn compile(rule: &str, pattern: String) -> Result<Regex, InvalidCanary> {
-    // First by itself: a pattern such as `a)(b` must not become valid by what is put around it.
-    let build = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_REGEX_SIZE).build();
-    let compiled = build(&pattern).and_then(|_| build(&format!("^(?:{pattern})$")));
-    compiled.map_err(|error| InvalidCanary::Regex {
-        rule: rule.to_owned(),
-        reason: error.to_string(),
-        pattern,
-    })
-}
-
-impl Test {
-    fn holds(&self, value: &[u8]) -> bool {
-        match self {
-            Self::Exact(wanted) => *value == **wanted,
-            Self::Prefix(wanted) => value.starts_with(wanted),
-            Self::Suffix(wanted) => value.ends_with(wanted),
-            Self::Contains(wanted) => value.windows(wanted.len()).any(|window| *window == **wanted),
-            // An expression is about text; a value that is none does not match.
-            Self::Regex(regex) => {
-                value.len() <= MAX_REGEX_VALUE && str::from_utf8(value).is_ok_and(|value| regex.is_match(value))
-            }
-            Self::Present => true,
-            Self::Absent => false,
-        }
-    }
-
-    /// Why no single value can pass both tests, if that is certain.
-    fn excludes(&self, other: &Self) -> Option<String> {
-        match (self, other) {
-            (Self::Absent, Self::Absent) => None,
-            (Self::Absent, _) | (_, Self::Absent) => Some("cannot be absent and have a value".to_owned()),
-            (Self::Exact(one), test) | (test, Self::Exact(one)) if !test.holds(one) => Some(format!(
-                "cannot be `{}` and pass another condition at once",
-                String::from_utf8_lossy(one)
-            )),
-            _ => None,
-        }
-    }
-}
-
-impl Source {
-    fn values<'a, 'b>(&'b self, headers: &'b Headers<'a>) -> Box<dyn Iterator<Item = &'a [u8]> + 'b> {
-        match self {
-            Self::Header(name) => Box::new(headers.values(name)),
-            Self::Cookie(name) => Box::new(headers.values("cookie").flat_map(|line| cookie::values(line, name))),
-        }
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Header(one), Self::Header(other)) => one.eq_ignore_ascii_case(other),
-            (Self::Cookie(one), Self::Cookie(other)) => one == other,
-            _ => false,
-        }
-    }
-}
-
-impl std::fmt::Display for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Header(name) => write!(f, "header `{name}`"),
-            Self::Cookie(name) => write!(f, "cookie `{name}`"),
-        }
-    }
-}
-
-impl TryFrom<config::Source> for Source {
-    type Error = InvalidName;
-
-    fn try_from(raw: config::Source) -> Result<Self, InvalidName> {
-        match &raw {
-            config::Source::Header(name) | config::Source::Cookie(name) => name::check_token(name)?,
-        }
-        Ok(match raw {
-            config::Source::Header(name) => Self::Header(name.into()),
-            config::Source::Cookie(name) => Self::Cookie(name.into()),
-        })
-    }
-}
+/// What it takes to see whether a value is one of the two words.
+const OPT_IN: usize = 20;
 
 fn is_rule_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);

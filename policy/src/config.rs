@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::duration::Duration;
 
 /// The version of this format that is read and written.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The whole plugin configuration of one gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub const VERSION: u32 = 2;
 pub struct Config {
     /// The version of this format: [`VERSION`].
     pub version: u32,
+    /// The canaries. Route rules refer to them by their position, counted from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub canaries: Vec<Canary>,
     /// The route rules that the filter acts on. Requests on any other route pass untouched.
     pub rules: Vec<Rule>,
 }
@@ -38,13 +41,27 @@ pub struct Rule {
     pub backends: Vec<Backend>,
     /// Who is sent to which backend regardless of the weights, and how the rest is split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub canary: Option<Canary>,
+    pub canary: Option<RuleCanary>,
 }
 
-/// Canary routing of a rule.
+/// Which canary a rule has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuleCanary {
+    /// Its position in [`Config::canaries`].
+    pub position: usize,
+    /// The backend of each of its forcing rules: the position among the backends of the route rule. None: the forcing rule
+    /// says nothing here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backends: Vec<Option<usize>>,
+}
+
+/// Canary routing, for all rules that have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Canary {
+    /// What messages call it: namespace and name of the policy.
+    pub name: String,
     /// The forcing rules. The first one that matches wins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<CanaryRule>,
@@ -59,14 +76,12 @@ pub struct Canary {
     pub seed: Option<String>,
 }
 
-/// One forcing rule: who is sent to which backend.
+/// One forcing rule: who is sent to its backend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CanaryRule {
     /// The name by which metrics count it.
     pub name: String,
-    /// The key of the backend.
-    pub backend: String,
     /// What a request must have. All of them must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<Match>,
@@ -87,6 +102,10 @@ pub struct Match {
     /// What it is compared with. Not with `Present` and `Absent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// With `RegularExpression`: its size when it is compiled ([`crate::canary::expression_size`]), by which requests pay for it.
+    /// None: the largest that is allowed.
+    #[serde(rename = "compiledSize", default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<usize>,
 }
 
 /// A part of a request.

@@ -5,7 +5,7 @@
 //! dates with it, which no cookie of ours has: the module would grow by 26 KB, which is 9 %. Property tests hold both sides
 //! against that crate.
 
-use memchr::{memchr_iter, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use crate::rule::{CookieAttributes, SameSite};
 
@@ -49,7 +49,8 @@ pub fn without(line: &[u8], name: &str) -> Remainder {
     }
 }
 
-fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The pairs of one `Cookie` line, with the white space around them.
+pub(crate) fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut start = 0;
     memchr_iter(b';', line).chain([line.len()]).filter_map(move |end| {
         let pair = line.get(start..end);
@@ -61,9 +62,19 @@ fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The value of a pair if its name is `name`, without the quotes that some clients put around it.
 fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let rest = pair.trim_ascii_start().strip_prefix(name.as_bytes())?;
-    let value = rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii();
+    Some(bare(rest.trim_ascii_start().strip_prefix(b"=")?))
+}
+
+/// Name and value of a pair; the value is as [`values`] gives it. None: it has no `=`.
+pub(crate) fn name_and_value(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, rest) = pair.split_at_checked(memchr(b'=', pair)?)?;
+    Some((name.trim_ascii(), bare(rest.strip_prefix(b"=")?)))
+}
+
+fn bare(value: &[u8]) -> &[u8] {
+    let value = value.trim_ascii();
     let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-    Some(unquoted.unwrap_or(value))
+    unquoted.unwrap_or(value)
 }
 
 /// Whether a cookie with this `Path` goes with a request for this target, the `:path` of the request (RFC 6265, section 5.1.4).

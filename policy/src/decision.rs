@@ -9,7 +9,7 @@
 use std::rc::Rc;
 
 use crate::{
-    canary::Verdict,
+    canary::{Budget, Verdict},
     cookie,
     gateway::Gateway,
     headers::Headers,
@@ -43,6 +43,8 @@ pub struct Decision {
     refresh_due: bool,
     /// The response gets a close look.
     look: Look,
+    /// What is left of the steps for the canary's conditions.
+    budget: Budget,
     /// The request came by https.
     https: bool,
 }
@@ -121,7 +123,8 @@ pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, ho
         Some(backend) if backends.is_released(backend, host)? => bound.take(),
         _ => None,
     };
-    let choice = choose(&backends, headers, bound, host)?;
+    let mut budget = Budget::of_request();
+    let choice = choose(&backends, headers, bound, &mut budget, host)?;
     if released.is_some() {
         // A canary rule that sends the request to a released backend is the policy's own wish: the session stays there.
         if matches!(choice, (backend, Reason::Forced(_)) if backend == released) {
@@ -148,6 +151,7 @@ pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, ho
         refresh_due,
         look,
         session,
+        budget,
         https: headers.first(":scheme") == Some(b"https"),
     })
 }
@@ -166,15 +170,16 @@ fn choose<H: Host>(
     backends: &Backends,
     headers: &Headers,
     bound: Option<usize>,
+    budget: &mut Budget,
     host: &H,
 ) -> Result<(Option<usize>, Reason), H::Error> {
     let rule = backends.rule;
     let canary = rule.canary();
     let verdict = canary
         .filter(|canary| bound.is_none() || canary.overrides_sessions())
-        .map_or(Verdict::Free, |canary| canary.judge(headers));
+        .map_or(Verdict::Free, |canary| canary.judge(headers, budget));
     let by_client = || {
-        let client = canary.and_then(|canary| canary.client_hash(headers))?;
+        let client = canary.and_then(|canary| canary.client_hash(headers, rule.backends().len()))?;
         // While the client's backend cannot be reached, it always goes to the same other one.
         let open = client.place_among(rule.backends(), |backend| !backends.is_closed(backend));
         open.or_else(|| client.place(rule.backends()))
@@ -215,6 +220,12 @@ impl Decision {
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.reason
+    }
+
+    /// Whether the canary's conditions would have taken more steps than a request may, so that its rules said nothing.
+    #[must_use]
+    pub fn over_budget(&self) -> bool {
+        self.budget.is_exhausted()
     }
 
     /// The backend whose session route the request asks for. None where the route decides, or the rule leaves no choice.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::{
-    canary::{Canary, InvalidCanary},
+    canary::{Canary, Conditions, InvalidCanary, InvalidCanaryOfRule, MAX_MEMORY_OF_GATEWAY},
     config,
     duration::{Duration, NotWholeSeconds},
     handover::session_key,
@@ -82,6 +82,24 @@ pub enum InvalidConfig {
         /// The route name that both have.
         route: String,
     },
+    /// A canary is wrong in itself.
+    #[error("canary `{name}`: {reason}")]
+    Canary {
+        /// The canary's name.
+        name: String,
+        /// What is wrong.
+        reason: InvalidCanary,
+    },
+    /// The regular expressions of all canaries are too large together.
+    #[error(
+        "the regular expressions of all canaries take {} KiB of memory together, and {} KiB are allowed",
+        memory.div_ceil(1 << 10),
+        MAX_MEMORY_OF_GATEWAY >> 10
+    )]
+    CanaryMemory {
+        /// What they take, in bytes.
+        memory: usize,
+    },
     /// A rule is wrong in itself.
     #[error("rule `{id}`: {reason}")]
     Rule {
@@ -112,7 +130,7 @@ pub enum InvalidRule {
     DuplicateBackend(String),
     /// Its canary routing is wrong.
     #[error(transparent)]
-    Canary(#[from] InvalidCanary),
+    Canary(#[from] InvalidCanaryOfRule),
     /// The session name cannot be used.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -213,11 +231,12 @@ impl TryFrom<config::Config> for RouteTable {
         if config.version != config::VERSION {
             return Err(InvalidConfig::Version { found: config.version });
         }
+        let canaries = canaries(config.canaries)?;
         let mut places: Vec<Placed> = Vec::with_capacity(config.rules.len());
         for (position, raw) in config.rules.into_iter().enumerate() {
             let virtual_hosts = raw.virtual_hosts.iter().map(|host| host.as_bytes().into()).collect();
             let id = raw.id.clone();
-            let rule = Rule::new(position, raw).map_err(|reason| InvalidConfig::Rule { id, reason })?;
+            let rule = Rule::new(position, raw, &canaries).map_err(|reason| InvalidConfig::Rule { id, reason })?;
             let new = Placed {
                 virtual_hosts,
                 rule: Rc::new(rule),
@@ -236,6 +255,22 @@ impl TryFrom<config::Config> for RouteTable {
         }
         Ok(Self { places })
     }
+}
+
+/// Checks and compiles the canaries of a gateway.
+fn canaries(raw: Vec<config::Canary>) -> Result<Vec<Rc<Conditions>>, InvalidConfig> {
+    let mut memory = 0_usize;
+    let mut canaries = Vec::with_capacity(raw.len());
+    for canary in raw {
+        let name = canary.name.clone();
+        let conditions = Conditions::new(canary).map_err(|reason| InvalidConfig::Canary { name, reason })?;
+        memory = memory.saturating_add(conditions.memory());
+        if memory > MAX_MEMORY_OF_GATEWAY {
+            return Err(InvalidConfig::CanaryMemory { memory });
+        }
+        canaries.push(Rc::new(conditions));
+    }
+    Ok(canaries)
 }
 
 impl Placed {
@@ -329,7 +364,7 @@ impl Rule {
 
 impl Rule {
     /// Checks one rule of a configuration.
-    pub(crate) fn new(position: usize, raw: config::Rule) -> Result<Self, InvalidRule> {
+    pub(crate) fn new(position: usize, raw: config::Rule, canaries: &[Rc<Conditions>]) -> Result<Self, InvalidRule> {
         for (field, value) in [("route", &raw.route), ("id", &raw.id)] {
             if value.is_empty() || value.chars().any(char::is_control) {
                 return Err(InvalidRule::Identity(field));
@@ -349,7 +384,8 @@ impl Rule {
         if backends.is_empty() {
             return Err(InvalidRule::NoBackends);
         }
-        let canary = raw.canary.map(|canary| Canary::new(canary, &backends)).transpose()?;
+        let canary = raw.canary.map(|canary| Canary::new(canary, canaries, backends.len()));
+        let canary = canary.transpose()?;
         let session = raw.session.map(|session| Session::new(session, &raw.id)).transpose()?;
         Ok(Self {
             position,

@@ -298,6 +298,11 @@ impl Envoy {
         process::find("envoy", watchdog).expect("Envoy is a child of its watchdog")
     }
 
+    /// The processor time that its workers have taken.
+    pub fn time_of_workers(&self) -> Duration {
+        process::time_of_threads(self.pid(), "wrk:")
+    }
+
     /// The memory that it holds at the moment, in bytes.
     pub fn resident(&self) -> u64 {
         process::resident(self.pid())

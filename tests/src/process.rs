@@ -1,6 +1,6 @@
 //! What Linux tells about processes under `/proc`.
 
-use std::{fs, process::Command};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 /// The process of this name among a process, its children and theirs.
 pub(crate) fn find(name: &str, root: u32) -> Option<u32> {
@@ -25,4 +25,17 @@ pub(crate) fn resident(pid: u32) -> u64 {
 pub(crate) fn kill(pid: u32) {
     let status = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
     assert!(status.is_ok_and(|status| status.success()), "cannot kill {pid}");
+}
+
+/// The processor time that the threads of a process with names that begin so have taken.
+pub(crate) fn time_of_threads(pid: u32, name: &str) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("a running process");
+    let time_of = |task: PathBuf| {
+        let comm = fs::read_to_string(task.join("comm")).ok()?;
+        // Time on a processor in nanoseconds, time in the queue, slices.
+        let times = fs::read_to_string(task.join("schedstat")).ok()?;
+        let on_processor = times.split_ascii_whitespace().next()?.parse().ok()?;
+        comm.starts_with(name).then(|| Duration::from_nanos(on_processor))
+    };
+    tasks.filter_map(|task| time_of(task.ok()?.path())).sum()
 }

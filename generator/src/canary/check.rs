@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use mooring_policy::{
-    canary::InvalidCanary,
+    canary::{self, InvalidCanary, MAX_MATCHES, MAX_RULES},
     config,
     name::InvalidName,
-    rule::{InvalidConfig, InvalidRule, RouteTable},
 };
 
-use super::{match_config, rule_config, source_config};
+use super::{Told, match_config, rule_config, source_config};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     inventory::Item,
@@ -21,15 +20,8 @@ use crate::{
     },
 };
 
-/// How many rules a policy may have, and how many matches a rule.
-const MAX_RULES: usize = 32;
-const MAX_MATCHES: usize = 16;
-
-/// A backend that stands for the real ones, which are looked for later.
-const PROBE: &str = "probe";
-
-/// Reports everything that is wrong. Returns whether nothing is.
-pub fn check(item: &Item<CanaryPolicySpec>, kind: Option<Kind>, report: &mut Report) -> bool {
+/// Reports everything that is wrong. Returns what the filter is told, if nothing is.
+pub fn check(item: &Item<CanaryPolicySpec>, kind: Option<Kind>, report: &mut Report) -> Option<Told> {
     let mut checker = Checker {
         item,
         problems: 0,
@@ -52,14 +44,15 @@ pub fn check(item: &Item<CanaryPolicySpec>, kind: Option<Kind>, report: &mut Rep
         checker.invalid(message, item.place_of(rule));
     }
     checker.unique_names();
+    let mut rules = Vec::with_capacity(spec.rules.len());
     for rule in &spec.rules {
         checker.backend(&rule.value, kind);
-        checker.rule(&rule.value);
+        rules.extend(checker.rule(&rule.value));
     }
     if let Some(split) = &spec.split {
         checker.split(split);
     }
-    checker.problems == 0
+    (checker.problems == 0).then(|| checker.whole(rules)).flatten()
 }
 
 struct Checker<'a> {
@@ -109,7 +102,7 @@ impl Checker<'_> {
     }
 
     /// The conditions of a rule: first each alone, so that its place is known, then all together.
-    fn rule(&mut self, rule: &CanaryRule) {
+    fn rule(&mut self, rule: &CanaryRule) -> Option<config::CanaryRule> {
         let before = self.problems;
         if let Some(one) = rule.matches.get(MAX_MATCHES) {
             let message = format!(
@@ -125,17 +118,61 @@ impl Checker<'_> {
             self.source(source);
         }
         if self.problems != before {
-            return;
+            return None;
         }
-        if let Some(refusal) = probe_rule(rule_config(rule, PROBE.to_owned())) {
+        let config = rule_config(rule);
+        if let Some(refusal) = probe_rule(config.clone()) {
             let place = match (&refusal, &rule.opt_in) {
                 (InvalidCanary::Both(_), Some(source)) => self.item.place_of(source),
                 (InvalidCanary::Source(_), Some(source)) => self.source_name(source).1,
+                // Alone or with others, the policy takes too much; that is told once.
+                (InvalidCanary::Memory { .. }, _) => return Some(config),
                 _ => self.item.place_of(&rule.name),
             };
             let what = rule.opt_in.as_ref().map_or("", |source| self.source_name(source).0);
             self.invalid(message(&refusal, what), place);
         }
+        Some(config)
+    }
+
+    /// All rules together, each of which is right.
+    fn whole(&mut self, rules: Vec<config::CanaryRule>) -> Option<Told> {
+        let spec = &self.item.spec;
+        let split = spec.split.as_ref().map(|split| &split.value);
+        let hash_on = split.and_then(|split| split.hash_on.as_ref());
+        let seed = split.and_then(|split| split.seed.as_ref());
+        let override_session = spec.override_session.as_ref();
+        let config = config::Canary {
+            name: self.item.id.to_string(),
+            rules,
+            override_session: override_session.map_or_else(Default::default, |field| field.value),
+            hash_on: hash_on.and_then(|source| source_config(&source.value)),
+            seed: seed.map(|seed| seed.value.clone()),
+        };
+        match canary::memory(config.clone()) {
+            Ok(memory) => Some(Told {
+                config,
+                memory,
+                place: self.item.place(),
+            }),
+            Err(refusal) => {
+                let place = self.place_of_expression(&refusal).unwrap_or(self.item.place());
+                self.invalid(message(&refusal, ""), place);
+                None
+            }
+        }
+    }
+
+    /// The place of the expression with which a policy takes too much.
+    fn place_of_expression(&self, refusal: &InvalidCanary) -> Option<Place> {
+        let InvalidCanary::Memory { rule, position, .. } = refusal else {
+            return None;
+        };
+        let mut rules = self.item.spec.rules.iter();
+        let rule = rules.find(|other| other.value.name.value == *rule)?;
+        let one = &rule.value.matches.get(*position)?.value;
+        let value = one.header.as_ref().or(one.cookie.as_ref())?.value.value.as_ref()?;
+        Some(self.item.place_of(value))
     }
 
     fn one_match(&mut self, rule: &CanaryRule, one: &Field<Match>) {
@@ -151,7 +188,6 @@ impl Checker<'_> {
         };
         let alone = config::CanaryRule {
             name: rule.name.value.clone(),
-            backend: PROBE.to_owned(),
             matches: match_config(&one.value).into_iter().collect(),
             opt_in: None,
         };
@@ -162,7 +198,10 @@ impl Checker<'_> {
         let place_of_value = raw.value.as_ref().map(|field| self.item.place_of(field));
         let place = match &refusal {
             InvalidCanary::Source(_) => Some(self.item.place_of(&raw.name)),
-            InvalidCanary::Value { .. } | InvalidCanary::Regex { .. } => {
+            InvalidCanary::Value { .. }
+            | InvalidCanary::TooLong { .. }
+            | InvalidCanary::Regex { .. }
+            | InvalidCanary::LargeRegex { .. } => {
                 place_of_value.or_else(|| raw.kind.as_ref().map(|field| self.item.place_of(field)))
             }
             // The rule's own trouble, which is told once.
@@ -240,29 +279,7 @@ fn probe_rule(rule: config::CanaryRule) -> Option<InvalidCanary> {
 
 /// What the filter would say.
 fn probe(canary: config::Canary) -> Option<InvalidCanary> {
-    let rule = config::Rule {
-        route: PROBE.to_owned(),
-        virtual_hosts: vec![PROBE.to_owned()],
-        id: PROBE.to_owned(),
-        session: None,
-        backends: vec![config::Backend {
-            key: PROBE.to_owned(),
-            weight: None,
-            released: false,
-        }],
-        canary: Some(canary),
-    };
-    let config = config::Config {
-        version: config::VERSION,
-        rules: vec![rule],
-    };
-    match RouteTable::try_from(config) {
-        Err(InvalidConfig::Rule {
-            reason: InvalidRule::Canary(refusal),
-            ..
-        }) => Some(refusal),
-        _ => None,
-    }
+    canary::memory(canary).err()
 }
 
 fn message(refusal: &InvalidCanary, what: &str) -> String {

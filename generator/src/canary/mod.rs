@@ -3,7 +3,9 @@
 //! What is valid is decided by `mooring_policy::canary`, the code that the filter runs; here each of its refusals is given
 //! its place. Which rule a policy holds for is decided by `crate::plan`.
 
-use mooring_policy::config;
+use std::sync::Arc;
+
+use mooring_policy::{canary::expression_size, config};
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
@@ -12,6 +14,7 @@ use crate::{
     kind::{GATEWAY_API, Kind, NETWORKING_ISTIO, shown_group},
     left_out::What,
     session::{Located, SessionPolicy},
+    source::Place,
     wire::canary::{CanaryPolicySpec, CanaryRule, Match, Source, ValueMatch},
 };
 
@@ -42,8 +45,19 @@ pub struct Canary<'a> {
     pub sticky: Option<SessionPolicy>,
     /// Whether nothing is wrong with it as a whole, whatever its target is.
     pub valid: bool,
-    /// Whether nothing is wrong with its rules.
-    pub sound: bool,
+    /// What the filter is told. None: something is wrong with its rules.
+    pub told: Option<Arc<Told>>,
+}
+
+/// What the filter is told of a policy, for all rules for which it holds.
+#[derive(Debug)]
+pub struct Told {
+    /// That.
+    pub config: config::Canary,
+    /// What its regular expressions take of a VM's memory, in bytes, at most.
+    pub memory: usize,
+    /// Where the policy stands.
+    pub place: Place,
 }
 
 /// Every policy in the input whose target is known, in the order of ids. Whatever is wrong with one is reported.
@@ -54,7 +68,7 @@ pub fn policies<'a>(inventory: &'a Inventory, report: &mut Report) -> Vec<Canary
         let created = dialect::created(item, report);
         let sticky = dialect::sticky(item, report);
         let kind = target_kind(item, report);
-        let sound = check::check(item, kind, report);
+        let told = check::check(item, kind, report).map(Arc::new);
         let valid = report.errors() == errors;
         if valid {
             shadow::warn(item, report);
@@ -74,7 +88,7 @@ pub fn policies<'a>(inventory: &'a Inventory, report: &mut Report) -> Vec<Canary
             section: section.map(|name| dialect::located(name, item.origin)),
             sticky,
             valid,
-            sound,
+            told,
         }));
     }
     policies
@@ -103,35 +117,26 @@ impl Canary<'_> {
     pub fn title(&self) -> String {
         format!("CanaryPolicy {}", self.item.id)
     }
+}
 
-    /// What the filter is told. `backend` gives the key of a rule's backend; rules without one are left out.
-    pub fn config(&self, mut backend: impl FnMut(&CanaryRule) -> Option<String>) -> config::Canary {
-        let spec = &self.item.spec;
-        let rules = spec
-            .rules
-            .iter()
-            .filter_map(|rule| Some(rule_config(&rule.value, backend(&rule.value)?)));
-        let split = spec.split.as_ref().map(|split| &split.value);
-        let hash_on = split.and_then(|split| split.hash_on.as_ref());
-        let seed = split.and_then(|split| split.seed.as_ref());
-        config::Canary {
-            rules: rules.collect(),
-            override_session: spec
-                .override_session
-                .as_ref()
-                .map_or_else(Default::default, |f| f.value),
-            hash_on: hash_on.and_then(|source| source_config(&source.value)),
-            seed: seed.map(|seed| seed.value.clone()),
-        }
+/// A forcing rule as the filter is told of it, with the sizes of its regular expressions.
+fn rule_config(rule: &CanaryRule) -> config::CanaryRule {
+    let matches = rule.matches.iter().filter_map(|one| match_config(&one.value));
+    config::CanaryRule {
+        name: rule.name.value.clone(),
+        matches: matches.map(sized).collect(),
+        opt_in: rule.opt_in.as_ref().and_then(|source| source_config(&source.value)),
     }
 }
 
-fn rule_config(rule: &CanaryRule, backend: String) -> config::CanaryRule {
-    config::CanaryRule {
-        name: rule.name.value.clone(),
-        backend,
-        matches: rule.matches.iter().filter_map(|one| match_config(&one.value)).collect(),
-        opt_in: rule.opt_in.as_ref().and_then(|source| source_config(&source.value)),
+fn sized(one: config::Match) -> config::Match {
+    let pattern = one
+        .value
+        .as_deref()
+        .filter(|_| one.kind == config::MatchType::RegularExpression);
+    config::Match {
+        size: pattern.and_then(|pattern| expression_size(pattern).ok()),
+        ..one
     }
 }
 
@@ -145,6 +150,7 @@ fn match_config(one: &Match) -> Option<config::Match> {
         on: on(raw.name.value.clone()),
         kind: raw.kind.as_ref().map_or(config::MatchType::Exact, |kind| kind.value),
         value: raw.value.as_ref().map(|value| value.value.clone()),
+        size: None,
     })
 }
 

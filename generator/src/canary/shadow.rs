@@ -48,6 +48,7 @@ fn takes_all(first: &CanaryRule, second: &CanaryRule) -> bool {
                 on: on.clone(),
                 kind,
                 value: value.map(str::to_owned),
+                size: None,
             };
             let present = any(MatchType::Present, None);
             conditions(first).iter().all(|one| implies(&present, one))

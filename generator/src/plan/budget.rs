@@ -21,6 +21,9 @@ pub const OF_ROUTE: usize = 64 * KIB;
 /// What the rules of a gateway may take together: the largest object, less what a `WasmPlugin` has besides.
 pub const OF_GATEWAY: usize = STORABLE - 16 * KIB;
 
+/// The position of a canary, for as long as it is not known: as many digits as there can be.
+const LARGE_POSITION: usize = 10_000;
+
 /// A rule, and what it takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
@@ -90,7 +93,7 @@ fn sum(rules: &[(usize, usize)]) -> usize {
 }
 
 /// The largest share with which all fit. A namespace that needs less gets what it needs.
-fn share(mut needs: Vec<usize>, room: usize) -> usize {
+pub(super) fn share(mut needs: Vec<usize>, room: usize) -> usize {
     needs.sort_unstable();
     let mut room = room;
     let mut others = needs.len();
@@ -127,8 +130,20 @@ fn cut<'a>(whose: Whose<'a>, rules: &[(usize, usize)], budget: usize) -> Option<
 pub fn keep(gateway: &mut Gateway, report: &mut Report) {
     let managed = gateway.rules.iter().enumerate();
     let managed = managed.filter(|(_, placed)| placed.rule.is_managed());
+    let mut with_policy = BTreeSet::new();
     let sized: Vec<(usize, String, usize)> = managed
-        .map(|(position, placed)| (position, placed.rule.route.title(), size(placed)))
+        .map(|(position, placed)| {
+            let route = &placed.rule.route;
+            let mut size = size(placed);
+            // A canary is written once; it counts for the first rule of each route that has it.
+            if let Some(canary) = &placed.rule.canary
+                && let Some(routing) = &canary.routing
+                && with_policy.insert((route.spec.kind, &route.id, &canary.policy))
+            {
+                size = size.saturating_add(length(&routing.told.config));
+            }
+            (position, route.title(), size)
+        })
         .collect();
     let placed = |position: usize| gateway.rules.get(position);
     let entries = sized.iter().filter_map(|(position, route, size)| {
@@ -158,10 +173,13 @@ pub fn keep(gateway: &mut Gateway, report: &mut Report) {
 
 /// What a rule takes of the configuration.
 fn size(placed: &Placed) -> usize {
-    let texts = placed
-        .configs()
-        .map(|config| serde_json::to_string(&config).unwrap_or_default());
-    texts.fold(0, |sum, text| sum.saturating_add(text.len()).saturating_add(1))
+    let configs = placed.configs(LARGE_POSITION);
+    configs.fold(0, |sum, config| sum.saturating_add(length(&config)))
+}
+
+/// The length of a part of the configuration, as JSON, with a comma behind it.
+fn length(part: &impl serde::Serialize) -> usize {
+    serde_json::to_string(part).unwrap_or_default().len().saturating_add(1)
 }
 
 fn too_large(gateway: &Gateway, first: &Placed, cut: &Cut) -> Diagnostic {
@@ -195,7 +213,7 @@ fn too_large(gateway: &Gateway, first: &Placed, cut: &Cut) -> Diagnostic {
 }
 
 /// For people. Rounded up, so that too much never looks like enough.
-fn kibibytes(bytes: usize) -> String {
+pub(super) fn kibibytes(bytes: usize) -> String {
     format!("{} KiB", bytes.div_ceil(KIB))
 }
 

@@ -1,13 +1,14 @@
 //! Which `CanaryPolicy` holds for which rule, and which of the rule's backends it means.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use mooring_policy::config;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Backend, classic, destinations};
 use crate::{
     attachment::established,
-    canary::{self, Canary},
+    canary::{self, Canary, Told},
     diagnostic::{Code, Diagnostic, Report},
     inventory::{Found, Id, Instead, Inventory, Item},
     kind::Kind,
@@ -51,9 +52,18 @@ pub struct Applied {
     /// Whether sessions leave a backend of weight 0.
     pub releases: bool,
     /// What the filter is told, if it is told anything.
-    pub config: Option<config::Canary>,
+    pub routing: Option<Routing>,
     /// Whether nothing is wrong with it on this rule.
     pub sound: bool,
+}
+
+/// What the filter is told about the canaries of a rule.
+#[derive(Clone, Debug)]
+pub struct Routing {
+    /// What it is told of the policy, for all rules.
+    pub told: Arc<Told>,
+    /// The key of the backend of each forcing rule, where the rule has it.
+    pub backends: Vec<Option<String>>,
 }
 
 /// A rule to which a policy may apply.
@@ -126,11 +136,11 @@ impl<'a> Canaries<'a> {
             let warning = Diagnostic::warning(Code::NoEffect, message).at(sticky.place);
             report.add(warning.with(session.place, "the session policy"));
         }
-        let (config, sound) = config(policy, target, choice, report);
+        let (routing, sound) = routing(policy, target, choice, report);
         let keeps_sessions = session.is_some() || policy.sticky.is_some();
         let when_weight_zero = when_weight_zero(policy, target, keeps_sessions, report);
         let about_sessions = policy.sticky.is_some() || when_weight_zero.is_some();
-        if sound && config.is_none() && !about_sessions && policy.section.is_none() {
+        if sound && routing.is_none() && !about_sessions && policy.section.is_none() {
             return None;
         }
         Some(Applied {
@@ -139,7 +149,7 @@ impl<'a> Canaries<'a> {
             target: policy.target.value.clone(),
             sticky: policy.sticky.clone().filter(|_| session.is_none()),
             releases: when_weight_zero == Some(WhenWeightZero::Release),
-            config,
+            routing,
             sound,
         })
     }
@@ -332,12 +342,12 @@ fn when_weight_zero(
 
 /// What the filter is told about the canaries of a rule, and whether nothing is wrong with it. Where a policy is for the whole
 /// route, some of its rules may lack a backend; one that no rule has is an error.
-fn config(policy: &Canary, target: Target, choice: Choice, report: &mut Report) -> (Option<config::Canary>, bool) {
-    if !policy.sound {
+fn routing(policy: &Canary, target: Target, choice: Choice, report: &mut Report) -> (Option<Routing>, bool) {
+    let Some(told) = &policy.told else {
         return (None, false);
-    }
+    };
     let mut sound = true;
-    let config = policy.config(|rule| match find(policy, rule, choice.own) {
+    let mut backend = |rule: &CanaryRule| match find(policy, rule, choice.own) {
         Ok(backend) => Some(backend.key()),
         // Its own references lead nowhere, which has been reported.
         Err(_) if choice.own.is_empty() => None,
@@ -358,10 +368,16 @@ fn config(policy: &Canary, target: Target, choice: Choice, report: &mut Report) 
             });
             None
         }
-    });
+    };
+    let rules = policy.item.spec.rules.iter();
+    let backends: Vec<Option<String>> = rules.map(|rule| backend(&rule.value)).collect();
     // A policy that only keeps sessions adds nothing here.
-    let says = !config.rules.is_empty() || config.hash_on.is_some();
-    (says.then_some(config), sound)
+    let says = told.config.hash_on.is_some() || backends.iter().any(Option::is_some);
+    let routing = Routing {
+        told: Arc::clone(told),
+        backends,
+    };
+    (says.then_some(routing), sound)
 }
 
 /// Whether some rule of the route has the backend that a canary rule means.

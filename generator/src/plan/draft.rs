@@ -55,7 +55,7 @@ impl<'a> Draft<'a> {
         }
         if !self.found.forbids()
             && self.rule.is_managed()
-            && let Err(refusal) = accepted(&self.rule.config(self.rule.name.clone(), vec!["any".to_owned()]))
+            && let Err(refusal) = accepted(&self.rule)
         {
             let message = format!("the filter would refuse the rule {}: {refusal}", self.rule.id);
             let place = self.rule.place_of(self.rule.wire);
@@ -81,15 +81,15 @@ impl<'a> Draft<'a> {
 }
 
 /// What the filter says of a rule.
-fn accepted(rule: &config::Rule) -> Result<(), InvalidConfig> {
-    let mut rule = rule.clone();
-    if rule.route.is_empty() {
-        // A route that is on no gateway needs no name.
-        "unnamed".clone_into(&mut rule.route);
-    }
+fn accepted(rule: &Rule) -> Result<(), InvalidConfig> {
+    let canaries = rule.canary().map(|routing| routing.told.config.clone());
+    // A route that is on no gateway needs no name.
+    let name = Some(&rule.name).filter(|name| !name.is_empty());
+    let name = name.map_or_else(|| "unnamed".to_owned(), Clone::clone);
     RouteTable::try_from(Config {
         version: config::VERSION,
-        rules: vec![rule],
+        canaries: canaries.into_iter().collect(),
+        rules: vec![rule.config(name, vec!["any".to_owned()], 0)],
     })
     .map(|_| ())
 }

@@ -12,6 +12,7 @@ use mooring_policy::{
 
 use super::{Rule, Session, VirtualHost, Workload, listeners, session_matches};
 use crate::{
+    canary::Told,
     diagnostic::{Code, Diagnostic, Report},
     document::Origin,
     inventory::{Id, Item},
@@ -62,16 +63,21 @@ pub struct HostFilters {
 }
 
 impl Placed<'_> {
-    /// What the filter is told about the rule.
-    pub fn configs(&self) -> impl Iterator<Item = config::Rule> {
+    /// What the filter is told about the rule, whose canary, if it has one, has this position.
+    pub fn configs(&self, position: usize) -> impl Iterator<Item = config::Rule> {
         let hosts: Vec<String> = self.virtual_hosts.iter().map(VirtualHost::name).collect();
         let names = self.rule.envoy_names();
-        names.map(move |name| self.rule.config(name, hosts.clone()))
+        names.map(move |name| self.rule.config(name, hosts.clone(), position))
     }
 
     /// Takes sessions and canaries from the rule, on this gateway only.
     pub fn refuse(&mut self) {
         Arc::make_mut(&mut self.rule).refuse();
+    }
+
+    /// Takes the canary policy from the rule, on this gateway only.
+    pub fn refuse_canary(&mut self) {
+        Arc::make_mut(&mut self.rule).refuse_canary();
     }
 }
 
@@ -211,6 +217,15 @@ impl<'a> Gateway<'a> {
         self.rules.iter().filter(|placed| placed.rule.is_managed())
     }
 
+    /// What the filter is told of the policies that hold for rules, in the order of the policies' ids.
+    #[must_use]
+    pub fn canaries(&self) -> BTreeMap<&Id, &Told> {
+        let applied = self.managed_rules().filter_map(|placed| placed.rule.canary.as_ref());
+        applied
+            .filter_map(|canary| Some((&canary.policy, &*canary.routing.as_ref()?.told)))
+            .collect()
+    }
+
     /// The identities of these rules.
     pub fn managed_rule_ids(&self) -> impl Iterator<Item = &str> {
         self.managed_rules().map(|placed| placed.rule.id.as_str())
@@ -225,9 +240,15 @@ impl<'a> Gateway<'a> {
 
     /// The plugin configuration, checked by the code that will read it.
     pub fn config(&self, report: &mut Report) -> Config {
-        let rules = self.managed_rules().flat_map(Placed::configs);
+        let canaries = self.canaries();
+        let positions: BTreeMap<&Id, usize> = canaries.keys().copied().zip(0..).collect();
+        let position = |placed: &Placed| positions.get(&placed.rule.canary.as_ref()?.policy).copied();
+        let rules = self
+            .managed_rules()
+            .flat_map(|placed| placed.configs(position(placed).unwrap_or_default()));
         let config = Config {
             version: config::VERSION,
+            canaries: canaries.values().map(|told| told.config.clone()).collect(),
             rules: rules.collect(),
         };
         // Each rule has been asked about: this is the last resort, and then about everything.

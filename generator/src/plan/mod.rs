@@ -16,6 +16,7 @@ mod aliases;
 mod backends;
 mod budget;
 mod canaries;
+mod canary_memory;
 mod classes;
 mod classic;
 mod collisions;
@@ -147,6 +148,7 @@ impl<'a> Plan<'a> {
             cookie_domains::check(gateway, report);
             collisions::resolve(gateway, report);
             gateway.forward_tokens(report);
+            canary_memory::keep(gateway, report);
             budget::keep(gateway, report);
             collisions::warn_of_cookies(gateway, report);
             session_routes::warn_of_many(gateway, report);

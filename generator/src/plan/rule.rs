@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mooring_policy::config::{self, Pin};
 
-use super::{Applied, Backend, names};
+use super::{Applied, Backend, canaries::Routing, names};
 use crate::{
     delegation::MergedRoute,
     inventory::{Id, Item},
@@ -173,6 +173,16 @@ impl Rule<'_> {
         self.refused.canary = self.canary.take().or(self.refused.canary.take());
     }
 
+    /// Takes the canary policy from it, with the session if that is the policy's.
+    pub fn refuse_canary(&mut self) {
+        let Some(canary) = &self.canary else { return };
+        let policy = Some((Kind::CanaryPolicy, canary.policy.clone()));
+        if self.session.as_ref().is_none_or(|session| session.policy == policy) {
+            return self.refuse();
+        }
+        self.refused.canary = self.canary.take();
+    }
+
     /// Whether it is refused as a whole.
     #[must_use]
     pub fn is_refused(&self) -> bool {
@@ -185,16 +195,23 @@ impl Rule<'_> {
         self.is_managed() || self.refused.whole || self.refused.canary.is_some()
     }
 
-    /// What the filter is told about it, as one of its Envoy routes.
+    /// What the filter is told about it, as one of its Envoy routes. `position` is that of its canary, if it has one.
     #[must_use]
-    pub fn config(&self, route: String, virtual_hosts: Vec<String>) -> config::Rule {
+    pub fn config(&self, route: String, virtual_hosts: Vec<String>, position: usize) -> config::Rule {
         config::Rule {
             route,
             virtual_hosts,
             id: self.id.clone(),
             session: self.session.as_ref().map(|session| session.config.clone()),
             backends: self.backend_configs(),
-            canary: self.canary().cloned(),
+            canary: self.canary().map(|routing| config::RuleCanary {
+                position,
+                backends: routing
+                    .backends
+                    .iter()
+                    .map(|key| self.backend(key.as_deref()?))
+                    .collect(),
+            }),
         }
     }
 
@@ -265,15 +282,21 @@ impl Rule<'_> {
 
     /// Who is sent to which backend whatever the weights are, and how the rest is split.
     #[must_use]
-    pub fn canary(&self) -> Option<&config::Canary> {
-        self.canary.as_ref()?.config.as_ref()
+    pub fn canary(&self) -> Option<&Routing> {
+        self.canary.as_ref()?.routing.as_ref()
+    }
+
+    /// The position of the backend with this key.
+    fn backend(&self, key: &str) -> Option<usize> {
+        self.backends.iter().position(|backend| backend.key() == key)
     }
 
     /// What the filter is told of its backends.
     fn backend_configs(&self) -> Vec<config::Backend> {
-        let places_clients = self
-            .canary()
-            .is_some_and(|canary| canary.hash_on.is_some() || canary.rules.iter().any(|rule| rule.opt_in.is_some()));
+        let places_clients = self.canary().is_some_and(|Routing { told, backends }| {
+            let mut rules = told.config.rules.iter().zip(backends);
+            told.config.hash_on.is_some() || rules.any(|(rule, backend)| rule.opt_in.is_some() && backend.is_some())
+        });
         let releases = self.releases();
         let backends = self.backends.iter();
         backends

@@ -173,7 +173,7 @@ pub struct ValueMatch {
     pub kind: OptionalField<MatchType>,
     /// What it is compared with. A regular expression must match the whole value.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>", length(max = 4096))]
+    #[schemars(with = "Option<String>", length(max = 1024))]
     pub value: OptionalField<String>,
 }
 

@@ -278,6 +278,13 @@ impl Generated {
         rule.unwrap_or_else(|| panic!("no rule {position} in {:#}", self.value))
     }
 
+    /// The canaries of the first plugin configuration.
+    #[must_use]
+    pub fn canaries(&self) -> &serde_json::Value {
+        let canaries = self.first("WasmPlugin").pointer("/spec/pluginConfig/canaries");
+        canaries.unwrap_or_else(|| panic!("no canaries in {:#}", self.value))
+    }
+
     /// The session of a rule of the first plugin configuration.
     #[must_use]
     pub fn session(&self, position: usize) -> &serde_json::Value {

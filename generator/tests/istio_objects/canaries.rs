@@ -1,5 +1,7 @@
 //! A `CanaryPolicy` for a whole route of which not every rule is one to choose in.
 
+use serde_json::json;
+
 use crate::{
     common::{Generated, mooring},
     shop::{SPLIT, managed, said, service, shop, virtual_service},
@@ -90,7 +92,26 @@ fn a_policy_holds_for_the_rules_that_have_its_backend() {
     // The rest of the policy holds there too.
     assert!(run.rule(0).get("session").is_some());
     assert_eq!(run.rule(0).get("canary"), None);
-    assert_eq!(run.rule(1)["canary"]["rules"][0]["name"], "testers");
+    assert_eq!(run.rule(1)["canary"], json!({ "position": 0, "backends": [1] }));
+    assert_eq!(run.canaries()[0]["rules"][0]["name"], "testers");
+}
+
+#[test]
+fn a_policy_is_written_once_for_rules_with_different_backends() {
+    let other =
+        "matches: [{path: {value: /api}}]\n    backendRefs: [{name: web-canary, port: 80}, {name: beta, port: 80}]";
+    let third = "matches: [{path: {value: /beta}}]\n    backendRefs: [{name: beta, port: 80}, {name: web, port: 80}]";
+    let to = |name: &str, backend: &str| {
+        format!(
+            "{{name: {name}, matches: [{{header: {{name: x-test, value: {name}}}}}], backendRef: {{name: {backend}}}}}"
+        )
+    };
+    let rules = format!("  rules: [{}, {}]\n", to("testers", "web-canary"), to("brave", "beta"));
+    let run = Generated::istio(&with_rules(&rules, &[BOTH, other, third]));
+    assert_eq!(run.canaries().as_array().unwrap().len(), 1);
+    for (rule, backends) in [(0, json!([1, null])), (1, json!([0, 1])), (2, json!([null, 0]))] {
+        assert_eq!(run.rule(rule)["canary"], json!({ "position": 0, "backends": backends }));
+    }
 }
 
 #[test]

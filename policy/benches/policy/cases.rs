@@ -182,5 +182,5 @@ fn configuration_of(rules: usize) -> String {
         )
     };
     let rules: Vec<String> = (0..rules).map(rule).collect();
-    format!(r#"{{"version": 2, "rules": [{}]}}"#, rules.join(","))
+    format!(r#"{{"version": 3, "rules": [{}]}}"#, rules.join(","))
 }

@@ -1,9 +1,17 @@
 //! How clients are split by who they are: the same client gets the same backend each time, on every gateway.
 
+use std::hash::Hasher as _;
+
 use siphasher::sip::SipHasher24;
 
-use super::InvalidCanary;
+use super::{
+    InvalidCanary,
+    budget::{Budget, Exhausted},
+};
 use crate::rule::Backend;
+
+/// What it takes to hash for one backend, besides the bytes of the client.
+const BACKEND: usize = 120;
 
 /// The longest seed, in characters.
 pub const MAX_SEED_LENGTH: usize = 64;
@@ -26,8 +34,15 @@ impl Seed {
         Ok(Self(SipHasher24::new_with_keys(half(b"0"), half(b"1"))))
     }
 
-    pub(super) fn client(self, client: &[u8]) -> ClientHash<'_> {
-        ClientHash { seed: self, client }
+    /// This client, if the budget allows it to be hashed for each of so many backends.
+    pub(super) fn client<'a>(
+        self,
+        client: &'a [u8],
+        backends: usize,
+        budget: &mut Budget,
+    ) -> Result<ClientHash<'a>, Exhausted> {
+        budget.pay(client.len().saturating_add(BACKEND).saturating_mul(backends))?;
+        Ok(ClientHash { seed: self, client })
     }
 }
 
@@ -59,9 +74,11 @@ impl ClientHash<'_> {
     }
 
     fn score(self, backend: &Backend) -> f64 {
-        let Seed(hasher) = self.seed;
-        let hash = hasher.hash(&[backend.key().as_bytes(), b"\0", self.client].concat());
-        let [a, b, c, d, ..] = hash.to_be_bytes();
+        let Seed(mut hasher) = self.seed;
+        hasher.write(backend.key().as_bytes());
+        hasher.write(b"\0");
+        hasher.write(self.client);
+        let [a, b, c, d, ..] = hasher.finish().to_be_bytes();
         // Strictly between 0 and 1, so that the logarithm is finite and below 0.
         let uniform = (f64::from(u32::from_be_bytes([a, b, c, d])) + 0.5) / 4_294_967_296.0;
         -f64::from(backend.weight()) / uniform.ln()

@@ -1,7 +1,10 @@
+use std::rc::Rc;
+
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{response::Due, *};
 use crate::{
+    canary::Conditions,
     change::Change,
     config,
     duration::Duration,
@@ -39,7 +42,7 @@ pub(super) fn session() -> config::Session {
 }
 
 pub(super) fn rule(weights: &[(&str, u32)], session: Option<config::Session>) -> Rc<Rule> {
-    Rc::new(Rule::new(0, raw_rule(weights, session)).unwrap())
+    Rc::new(Rule::new(0, raw_rule(weights, session), &[]).unwrap())
 }
 
 fn raw_rule(weights: &[(&str, u32)], session: Option<config::Session>) -> config::Rule {
@@ -388,23 +391,32 @@ fn canary_rule(override_session: config::Override, session: Option<config::Sessi
         on,
         kind: config::MatchType::Exact,
         value: Some("yes".to_owned()),
+        size: None,
     }];
     let forcing = config::CanaryRule {
         name: "testers".to_owned(),
-        backend: "b".to_owned(),
         matches,
         opt_in: None,
     };
-    let raw = config::Rule {
-        canary: Some(config::Canary {
-            rules: vec![forcing],
-            override_session,
-            hash_on: None,
-            seed: None,
-        }),
-        ..raw_rule(&[("a", 90), ("b", 10)], session)
+    let canary = config::Canary {
+        name: "shop/testers".to_owned(),
+        rules: vec![forcing],
+        override_session,
+        ..config::Canary::default()
     };
-    Rc::new(Rule::new(0, raw).unwrap())
+    with_canary(raw_rule(&[("a", 90), ("b", 10)], session), canary, 1)
+}
+
+/// A rule with a canary that forces the backend at this position.
+fn with_canary(raw: config::Rule, canary: config::Canary, backend: usize) -> Rc<Rule> {
+    let raw = config::Rule {
+        canary: Some(config::RuleCanary {
+            position: 0,
+            backends: vec![Some(backend); canary.rules.len()],
+        }),
+        ..raw
+    };
+    Rc::new(Rule::new(0, raw, &[Rc::new(Conditions::new(canary).unwrap())]).unwrap())
 }
 
 const FORCED: [(&str, &str); 1] = [("X-Canary", "yes")];
@@ -516,4 +528,21 @@ mod properties {
             prop_assert_eq!(decision.asked_host(), None);
         }
     }
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_request_that_is_too_dear_for_the_canary_goes_where_it_would_go_without() {
+    let rule = canary_rule(config::Override::Always, Some(session()));
+    let token = visit(&rule, HOST, NOW);
+    let cookie = format!("cart={token}");
+    let mut lines = vec![("cookie", cookie.as_str())];
+    lines.extend(FORCED);
+    let forced = request(&rule, &[], &lines, NOW);
+    assert!(!forced.over_budget() && matches!(forced.reason(), Reason::Forced(_)));
+    // Each line takes some steps.
+    lines.extend(vec![("y-canary", "yes"); 30_000]);
+    let dear = request(&rule, &[], &lines, NOW);
+    assert!(dear.over_budget());
+    assert_eq!(dear.reason(), Reason::Session);
 }

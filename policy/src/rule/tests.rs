@@ -6,7 +6,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 use super::*;
 
 fn config(rules: &[Value]) -> Value {
-    json!({"version": 2, "rules": rules})
+    json!({"version": 3, "rules": rules})
 }
 
 fn rule() -> Value {
@@ -238,9 +238,9 @@ fn a_foreign_document_is_refused() {
     let version = parse(&json!({"version": 1, "rules": []})).unwrap_err().to_string();
     assert_eq!(
         version,
-        "the plugin configuration is of version 1; this module reads version 2"
+        "the plugin configuration is of version 1; this module reads version 3"
     );
-    for text in ["", "{}", "[]", "null", "{\"version\": 2, \"rules\": [], \"extra\": 1}"] {
+    for text in ["", "{}", "[]", "null", "{\"version\": 3, \"rules\": [], \"extra\": 1}"] {
         assert!(
             matches!(RouteTable::parse(text.as_bytes()), Err(InvalidConfig::Json(_))),
             "{text}"

@@ -7,6 +7,7 @@ use mooring_tests::{
 };
 
 mod conditions;
+mod cost;
 mod counters;
 mod forced;
 mod hash;

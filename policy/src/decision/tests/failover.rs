@@ -326,16 +326,12 @@ fn a_forced_client_goes_to_its_session_or_by_weight_while_the_canary_cannot_be_r
 #[test]
 #[wasm_bindgen_test]
 fn a_client_that_is_placed_by_who_it_is_goes_to_the_same_other_backend_each_time() {
-    let raw = config::Rule {
-        canary: Some(config::Canary {
-            rules: Vec::new(),
-            override_session: config::Override::Always,
-            hash_on: Some(config::Source::Header("user".to_owned())),
-            seed: None,
-        }),
-        ..raw_rule(&[("a.shop:80", 1), ("b.shop:80", 1), ("c.shop:80", 1)], None)
+    let canary = config::Canary {
+        hash_on: Some(config::Source::Header("user".to_owned())),
+        ..config::Canary::default()
     };
-    let rule = Rc::new(Rule::new(0, raw).unwrap());
+    let raw = raw_rule(&[("a.shop:80", 1), ("b.shop:80", 1), ("c.shop:80", 1)], None);
+    let rule = with_canary(raw, canary, 0);
     let gateway = gateway();
     let place = |user: &str| {
         let decision = request_with(&rule, &[], &[("user", user)], &gateway, NOW);

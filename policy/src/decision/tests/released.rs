@@ -12,8 +12,7 @@ use super::{
 fn released_rule(session: config::Session, canary: Option<config::Canary>) -> Rc<Rule> {
     let mut raw = raw_rule(&[("a.shop:80", 0), ("b.shop:80", 1)], Some(session));
     raw.backends[0].released = true;
-    raw.canary = canary;
-    Rc::new(Rule::new(0, raw).unwrap())
+    with_canary(raw, canary.unwrap_or_default(), 0)
 }
 
 /// A request at a time at which the weights of the route choose the backend with this key.
@@ -44,12 +43,13 @@ fn answer(decision: &Decision, gateway: &Gateway, backend: &str, address: &[u8],
     (response.issue, response.released)
 }
 
-fn canary(raw: serde_json::Value) -> config::Canary {
+fn canary(mut raw: serde_json::Value) -> config::Canary {
+    raw["name"] = json!("shop/canary");
     serde_json::from_value(raw).unwrap()
 }
 
 fn to_a() -> serde_json::Value {
-    json!([{"name": "to-a", "backend": "a.shop:80", "optIn": {"header": "x-canary"}}])
+    json!([{"name": "to-a", "optIn": {"header": "x-canary"}}])
 }
 
 #[test]
@@ -200,8 +200,7 @@ mod properties {
         if hashes {
             canary.hash_on = Some(config::Source::Header("user".to_owned()));
         }
-        raw.canary = Some(canary);
-        Rc::new(Rule::new(0, raw).unwrap())
+        with_canary(raw, canary, 0)
     }
 
     proptest! {
