@@ -1,12 +1,12 @@
 //! What becomes of requests for a backend that has no host: of sessions, of clients that canary rules or their identity send
 //! there, and of those that the route itself sends there. Crowds of sessions are in `faults/failover.rs`.
 
-use mooring_tests::{Bootstrap, Canary, Envoy, Manifests, Pod, Reply, Source, Update};
+use mooring_tests::{Bootstrap, Canary, Envoy, Manifests, Pod, Reply, Source, Update, wait::Stopwatch};
 use serde_json::json;
 
 use crate::{
     session_routes::{is_session_route, routes},
-    shop::{persistence, split_with, strangers, visitor_of, within_five_sigma},
+    shop::{intervals, persistence, split_with, strangers, visitor_of, within_five_sigma},
 };
 
 /// Two backends, and an Envoy with one worker.
@@ -60,13 +60,25 @@ impl Shop {
     }
 }
 
+/// The first answer of a pod. On a busy machine a request can come after the pause, and fail to find out.
+async fn answered(mut send: impl AsyncFnMut() -> Reply) -> Reply {
+    for _ in 0..5 {
+        let reply = send().await;
+        if reply.header("x-pod").is_some() {
+            return reply.ok();
+        }
+    }
+    panic!("five requests after the first one failed");
+}
+
 #[tokio::test]
 async fn new_visitors_of_a_backend_without_hosts_get_the_answer_of_their_route() {
     let mut shop = Shop::open((50, 50)).await;
     let mut browser = visitor_of(&shop.envoy, "canary").await;
     shop.canary_goes().await;
     assert_eq!(browser.get("/").await.status(), 503);
-    assert!(browser.get("/").await.ok().pod().starts_with("stable"));
+    let moved = answered(async || browser.get("/").await).await;
+    assert!(moved.pod().starts_with("stable"), "{moved:?}");
     let client = shop.envoy.client();
     let mut failed = 0;
     for _ in 0..100 {
@@ -85,7 +97,8 @@ async fn a_session_that_does_not_come_while_its_backend_is_gone_finds_it_again()
     let mut comes = visitor_of(&shop.envoy, "canary").await;
     shop.canary_goes().await;
     assert_eq!(comes.get("/").await.status(), 503);
-    assert!(comes.get("/").await.ok().pod().starts_with("stable"));
+    let moved = answered(async || comes.get("/").await).await;
+    assert!(moved.pod().starts_with("stable"), "{moved:?}");
     shop.canary_comes_back().await;
     // A new visitor shows that it is back.
     visitor_of(&shop.envoy, "canary").await;
@@ -118,7 +131,8 @@ async fn a_route_that_adds_headers_to_every_answer_hides_no_outage() {
         assert!(failures < 10_000);
     }
     println!("{failures} requests failed until the module had a look");
-    assert!(second.get("/").await.ok().pod().starts_with("stable"));
+    let moved = answered(async || second.get("/").await).await;
+    assert!(moved.pod().starts_with("stable"), "{moved:?}");
 }
 
 #[tokio::test]
@@ -130,7 +144,8 @@ async fn an_answer_to_grpc_tells_of_an_outage_too() {
     let call = [("content-type", "application/grpc"), ("cookie", cookie.as_str())];
     let failed = shop.send(&call).await;
     assert_eq!(failed.header("grpc-status"), Some(b"14".as_slice()), "{failed:?}");
-    assert!(shop.send(&call).await.ok().pod().starts_with("stable"));
+    let moved = answered(async || shop.send(&call).await).await;
+    assert!(moved.pod().starts_with("stable"), "{moved:?}");
 }
 
 #[tokio::test]
@@ -170,17 +185,16 @@ async fn a_forced_client_goes_by_weight_while_the_canary_has_no_host() {
     assert!(shop.send(&tester).await.ok().pod().starts_with("canary"));
     shop.canary_goes().await;
     assert_eq!(shop.send(&tester).await.status(), 503);
-    assert!(shop.send(&tester).await.ok().pod().starts_with("stable"));
+    let moved = answered(async || shop.send(&tester).await).await;
+    assert!(moved.pod().starts_with("stable"), "{moved:?}");
 
     // With a session on the other backend, that is where the client goes, and the session stays what it is.
     let mut browser = visitor_of(&shop.envoy, "stable").await;
     let pod = browser.get("/").await.ok().pod();
     let cookie = browser.cookie_header().unwrap();
-    let reply = shop.send(&[("x-tester", "yes"), ("cookie", &cookie)]).await;
-    if reply.status() == 200 {
-        assert_eq!(reply.pod(), pod);
-        assert!(reply.set_cookies().is_empty(), "{reply:?}");
-    }
+    let reply = answered(async || shop.send(&[("x-tester", "yes"), ("cookie", &cookie)]).await).await;
+    assert_eq!(reply.pod(), pod);
+    assert!(reply.set_cookies().is_empty(), "{reply:?}");
     shop.canary_comes_back().await;
     // Nothing but a tester can find out that it is back: the route does not choose it.
     mooring_tests::wait::until("testers reach the canary again", || async {
@@ -202,13 +216,18 @@ async fn a_client_that_is_split_by_who_it_is_goes_to_the_next_backend_and_always
         }
     }
     shop.canary_goes().await;
+    let began = Stopwatch::start();
     let mut failed = 0;
     for _ in 0..50 {
         let reply = shop.send(&[("x-user", &user)]).await;
-        failed += u32::from(reply.status() == 503);
+        failed += u64::from(reply.status() == 503);
         assert!(reply.status() == 503 || reply.ok().pod().starts_with("stable"));
     }
-    assert!((1..=5).contains(&failed), "{failed} of 50 failed");
+    let most = intervals(began.elapsed());
+    assert!(
+        (1..=most).contains(&failed),
+        "{failed} of 50 failed, at most {most} may"
+    );
     shop.canary_comes_back().await;
     strangers(&shop.envoy.client(), 20).await;
     for _ in 0..5 {
@@ -230,13 +249,18 @@ async fn sessions_whose_key_matches_no_route_go_by_weight_and_get_no_token_for_e
     };
     let shop = Shop::open_with((50, 50), |manifests| manifests, without).await;
     let mut browser = visitor_of(&shop.envoy, "canary").await;
-    assert_eq!(browser.get("/").await.status(), 404);
+    let began = Stopwatch::start();
     let (mut failed, mut tokens) = (0, 0);
     for _ in 0..100 {
         let reply = browser.get("/").await;
-        failed += u32::from(reply.status() == 404);
-        tokens += reply.set_cookies().len();
+        failed += u64::from(reply.status() == 404);
+        tokens += u64::try_from(reply.set_cookies().len()).unwrap();
     }
-    // Once for the session on each backend, and perhaps once after a pause.
-    assert!(failed <= 4 && tokens <= 4, "{failed} failed, {tokens} tokens");
+    // The key of either backend fails, and the session moves only to one that has not.
+    let most = 2 * intervals(began.elapsed());
+    assert!(
+        failed >= 2 && failed <= most,
+        "{failed} of 100 failed, at most {most} may"
+    );
+    assert!(tokens <= most, "{tokens} tokens");
 }

@@ -1,6 +1,6 @@
 //! The shop that most scenarios play in: a Service `cart` behind the Gateway, and sessions in a cookie.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use mooring_tests::{Browser, Client, Envoy, Manifests, Persistence, Pod, Policy, Reply, Route, Rule, Service};
 
@@ -81,4 +81,16 @@ pub fn within_five_sigma(count: u32, of: u32, probability: f64) -> bool {
     let (count, of) = (f64::from(count), f64::from(of));
     let sigma = (of * probability * (1.0 - probability)).sqrt();
     (count - of * probability).abs() <= 5.0 * sigma
+}
+
+/// How many requests of each worker may fail within a time: one at once, and one after each interval of 1, 2, 4, 8 seconds
+/// and so on.
+pub fn intervals(within: Duration) -> u64 {
+    let intervals = std::iter::successors(Some(1), |interval| Some(interval * 2));
+    let ends = intervals.scan(0, |end, interval| {
+        *end += interval;
+        Some(*end)
+    });
+    let over = ends.take_while(|end| *end <= within.as_secs()).count();
+    1 + u64::try_from(over).unwrap()
 }

@@ -1,12 +1,10 @@
 //! Backends that lose all hosts while sessions are on them: the end of a rollout, its abort, a restart of all pods at once. The
 //! sessions go on elsewhere and stay there. Up to one request for each worker and interval fails.
 
-use std::time::Duration;
-
 use mooring_tests::{Envoy, Pod, Tally, Traffic, Update, wait::Stopwatch};
 
 use super::{VISITORS, at, visitors};
-use crate::shop::{split, strangers};
+use crate::shop::{intervals, split, strangers};
 
 /// How many workers the gateways have.
 const WORKERS: u32 = 2;
@@ -49,18 +47,6 @@ impl Shop {
             strangers(&self.envoy.client(), 10).await;
         }
     }
-}
-
-/// How many requests of each worker may fail within a time: one at once, and one after each interval of 1, 2, 4, 8 seconds
-/// and so on.
-fn intervals(within: Duration) -> u64 {
-    let intervals = std::iter::successors(Some(1), |interval| Some(interval * 2));
-    let ends = intervals.scan(0, |end, interval| {
-        *end += interval;
-        Some(*end)
-    });
-    let over = ends.take_while(|end| *end <= within.as_secs()).count();
-    1 + u64::try_from(over).unwrap()
 }
 
 /// What the visitors saw since an earlier look.
