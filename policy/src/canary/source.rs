@@ -111,15 +111,18 @@ impl Sources {
 
 impl Names {
     fn new<'s>(names: impl Iterator<Item = &'s Box<str>>) -> Self {
-        let mut names: Vec<Box<str>> = names.cloned().collect();
-        names.sort_unstable_by(|one, other| (one.len(), one).cmp(&(other.len(), other)));
-        names.dedup();
-        Self(names.into())
+        // There are few of them: a sorting algorithm would be 4 KB of the module.
+        let mut sorted: Vec<Box<str>> = Vec::new();
+        for name in names {
+            if let Err(place) = place_of(&sorted, name.as_bytes()) {
+                sorted.insert(place, name.clone());
+            }
+        }
+        Self(sorted.into())
     }
 
     fn find(&self, name: &[u8]) -> Option<usize> {
-        let of = |other: &str| (other.len(), other.as_bytes()).cmp(&(name.len(), name));
-        self.0.binary_search_by(|other| of(other)).ok()
+        place_of(&self.0, name).ok()
     }
 
     /// Looks for a name that a client wrote.
@@ -138,6 +141,11 @@ impl Names {
         }
         Ok(self.find(name))
     }
+}
+
+/// Where a name is, or would be.
+fn place_of(names: &[Box<str>], name: &[u8]) -> Result<usize, usize> {
+    names.binary_search_by(|other| (other.len(), other.as_bytes()).cmp(&(name.len(), name)))
 }
 
 impl<'a> Values<'a> {
