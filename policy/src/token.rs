@@ -279,7 +279,7 @@ impl Sealed<'_, '_> {
     }
 }
 
-/// The first bytes of a token. None: the text is none, whatever follows.
+/// The first bytes of a token. None: the text is no token, whatever follows.
 fn prefix(text: &[u8]) -> Option<[u8; PREFIX_LENGTH]> {
     let mut bytes = [0; SCREENED / 4 * 3];
     let length = URL_SAFE_NO_PAD.decode_slice(text.get(..SCREENED)?, &mut bytes).ok()?;

@@ -1,7 +1,7 @@
 //! Which of the tokens that a client sent counts.
 //!
-//! A browser sends several cookies of one name where they were set for other domains or paths, in an order that whoever set them
-//! can choose. So a value that is no token of the rule must not keep a token from being found, and of several tokens the one that
+//! A browser sends several cookies of one name where they were set for other domains or paths, in an order that those who set
+//! them can choose. So a value that is no token of the rule must not keep a token from being found, and of several tokens the one that
 //! was sealed last counts: what the gateway sends then beats all that the client carries, although it cannot overwrite it.
 
 use std::cmp::Reverse;
@@ -147,7 +147,7 @@ mod tests {
     #[wasm_bindgen_test]
     fn as_many_forged_tokens_as_a_browser_holds_hide_no_token() {
         let live = seal(&token(HOST, 1, 1));
-        // Whoever has a token of the rule knows its first bytes.
+        // A client with a token of its own knows the first bytes.
         let forged = format!("{}AAAA", live.get(..live.len() - 4).unwrap());
         let sent = |count| -> Vec<&str> {
             vec![forged.as_str(); count]

@@ -17,7 +17,7 @@ const FEWEST_BYTES: usize = 10;
 /// After how many bytes a secret must not repeat itself: half its length.
 const LONGEST_PERIOD: usize = SECRET_LENGTH / 2;
 
-/// Whether a secret is one that somebody has typed or made up. One that is not may still be no good.
+/// Whether the bytes of a secret show that it is not random. Bytes that do not may still be no good.
 pub(super) fn is_guessable(secret: &[u8; SECRET_LENGTH]) -> bool {
     has_few_bytes(secret) || repeats_itself(secret) || is_a_row(secret)
 }
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     #[wasm_bindgen_test]
-    fn what_somebody_made_up_is_refused() {
+    fn what_is_not_random_is_refused() {
         for guessable in [
             [0; SECRET_LENGTH],
             [0x5a; SECRET_LENGTH],
