@@ -52,7 +52,7 @@ build: $(COMMAND) $(MODULE) ## Build the command (target/release/mooring) and th
 # those that are there: filter/exports.json names the ones that stay.
 define optimise
 	$(BINARYEN)/wasm-metadce $(WASM_FEATURES) $1 --graph-file filter/exports.json --output $2.dce >/dev/null
-	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Os $2.dce --output $2.new
+	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Oz $2.dce --output $2.new
 	mv $2.new $2
 	rm $2.dce
 endef
