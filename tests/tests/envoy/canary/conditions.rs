@@ -195,13 +195,14 @@ async fn thousands_of_cookies_and_a_hostile_value_for_an_expression_do_no_harm()
         .map(|_| "q=aaaaaaaaaaaaaaaaaaaaaaaaaaaac".to_owned())
         .collect();
     let long = vec![format!("q={}", "a".repeat(20_000))];
-    for cookies in [many, same, long] {
+    // Of a thousand cookies of one name, the first few are looked at.
+    for (cookies, last) in [(many, "canary"), (same, "stable"), (long, "canary")] {
         let line = format!("Cookie: {}", cookies.join("; "));
         let reply = hostile::send(&envoy, &[line.as_bytes()]).await.ok();
         assert_eq!(version(&reply), "stable");
         let with_match = format!("{line}; q=aaab");
         let reply = hostile::send(&envoy, &[with_match.as_bytes()]).await.ok();
-        assert_eq!(version(&reply), "canary");
+        assert_eq!(version(&reply), last);
     }
 }
 
