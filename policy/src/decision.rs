@@ -47,6 +47,8 @@ pub struct Decision {
     budget: Budget,
     /// The request came by https.
     https: bool,
+    /// It is a gRPC request.
+    grpc: bool,
 }
 
 /// What the tokens of a request came to.
@@ -153,7 +155,14 @@ pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, ho
         session,
         budget,
         https: headers.first(":scheme") == Some(b"https"),
+        grpc: headers.first("content-type").is_some_and(is_grpc),
     })
+}
+
+/// Whether a `content-type` is that of gRPC, for which Envoy writes its own responses in another way. It leaves gRPC-Web alone.
+fn is_grpc(content_type: &[u8]) -> bool {
+    let rest = content_type.strip_prefix(b"application/grpc");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
 }
 
 /// Whether the token of a session goes with a request. Browsers send a cookie with requests below its path only. One that is set

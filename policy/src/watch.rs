@@ -7,8 +7,11 @@
 use crate::per_rule::PerRule;
 
 /// A response of Envoy's own has so many headers here, unless something adds more: `:status`, `content-type` and
-/// `content-length`, or for gRPC `:status`, `content-type`, `grpc-status` and `grpc-message`.
-const LOCAL_HEADERS: usize = 4;
+/// `content-length`.
+const LOCAL_HEADERS: usize = 3;
+
+/// The same for a gRPC request: `:status`, `content-type`, `grpc-status` and `grpc-message`.
+const LOCAL_GRPC_HEADERS: usize = 4;
 
 /// More headers than that tell nothing about whose a response is.
 const MOST_LOCAL_HEADERS: usize = 64;
@@ -41,9 +44,10 @@ impl Watch {
 
     /// Whether a response with so many headers may be one of Envoy's own.
     #[must_use]
-    pub fn may_be_local(&self, rule: usize, headers: usize) -> bool {
+    pub fn may_be_local(&self, rule: usize, headers: usize, grpc: bool) -> bool {
+        let usual = if grpc { LOCAL_GRPC_HEADERS } else { LOCAL_HEADERS };
         let seen = || self.by_rule.read(rule, |watched| watched.local_headers);
-        headers <= LOCAL_HEADERS || seen().is_some_and(|seen| headers <= seen)
+        headers <= usual || seen().is_some_and(|seen| headers <= seen)
     }
 
     /// A response of Envoy's own had so many headers: filters or the route itself may add some to each.
@@ -76,12 +80,13 @@ mod tests {
     #[wasm_bindgen_test]
     fn what_envoys_own_responses_look_like_is_learnt_for_each_rule() {
         let watch = Watch::default();
-        assert!(watch.may_be_local(0, LOCAL_HEADERS) && !watch.may_be_local(0, LOCAL_HEADERS + 1));
+        assert!(watch.may_be_local(0, 3, false) && !watch.may_be_local(0, 4, false));
+        assert!(watch.may_be_local(0, 4, true) && !watch.may_be_local(0, 5, true));
         watch.note_local(0, 9);
         watch.note_local(0, 3);
-        assert!(watch.may_be_local(0, 9) && !watch.may_be_local(0, 10));
-        assert!(!watch.may_be_local(1, 9));
+        assert!(watch.may_be_local(0, 9, false) && !watch.may_be_local(0, 10, true));
+        assert!(!watch.may_be_local(1, 9, false));
         watch.note_local(0, 1_000);
-        assert!(!watch.may_be_local(0, MOST_LOCAL_HEADERS + 1));
+        assert!(!watch.may_be_local(0, MOST_LOCAL_HEADERS + 1, true));
     }
 }

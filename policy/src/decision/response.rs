@@ -78,7 +78,11 @@ impl Decision {
         let close = self.refresh_due || self.look != Look::None || self.needs_cluster(new_host);
         let asked = self.asked_backend().is_some() || self.is_strict();
         // Asking Envoy whose response it is costs a host call, so it is asked only about those that may be its own.
-        let may_be_local = || gateway.watch.may_be_local(self.rule.position(), header_count);
+        let may_be_local = || {
+            gateway
+                .watch
+                .may_be_local(self.rule.position(), header_count, self.grpc)
+        };
         if !close && (!asked || !may_be_local()) {
             return Ok(Response::default());
         }

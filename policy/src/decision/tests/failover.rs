@@ -193,6 +193,28 @@ fn an_answer_of_envoys_own_with_many_headers_is_found_within_a_second_and_then_a
 
 #[test]
 #[wasm_bindgen_test]
+fn an_answer_of_envoys_own_to_grpc_has_a_header_more() {
+    let rule = split(Some(session()));
+    let token = on_a(&rule);
+    for (content_type, found) in [
+        ("application/grpc", true),
+        ("application/grpc+proto", true),
+        ("application/grpc-web", false),
+        ("application/json", false),
+    ] {
+        let gateway = gateway();
+        let lines = carried(&rule, &[&token], &[("content-type", content_type)]);
+        let headers = lines.as_slice().into();
+        // The look of this second is spent.
+        decide(&rule, &gateway, &headers, &host(NOW)).unwrap();
+        let live = decide(&rule, &gateway, &headers, &host(NOW)).unwrap();
+        let response = live.respond(&gateway, FEW + 1, &local("no_healthy_upstream")).unwrap();
+        assert_eq!(response.unreachable.is_some(), found, "{content_type}");
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
 fn the_end_of_a_strict_session_closes_its_backend_to_no_other() {
     let strict = config::Session {
         strict: true,
