@@ -16,6 +16,7 @@ use crate::{
     host::Host,
     rule::{Pin, Rule, Session, Transport},
     token::{Rejection, Token},
+    watch,
 };
 
 mod failover;
@@ -47,8 +48,8 @@ pub struct Decision {
     budget: Budget,
     /// The request came by https.
     https: bool,
-    /// It is a gRPC request.
-    grpc: bool,
+    /// How many headers a response of Envoy's own to the request has.
+    local_headers: usize,
 }
 
 /// What the tokens of a request came to.
@@ -155,11 +156,11 @@ pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, ho
         session,
         budget,
         https: headers.first(":scheme") == Some(b"https"),
-        grpc: headers.first("content-type").is_some_and(is_grpc),
+        local_headers: watch::local_headers(headers.first("content-type").is_some_and(is_grpc)),
     })
 }
 
-/// Whether a `content-type` is that of gRPC, for which Envoy writes its own responses in another way. It leaves gRPC-Web alone.
+/// Whether a `content-type` is that of gRPC. Envoy's own responses to gRPC-Web are those to any other request.
 fn is_grpc(content_type: &[u8]) -> bool {
     let rest = content_type.strip_prefix(b"application/grpc");
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))

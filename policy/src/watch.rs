@@ -13,6 +13,12 @@ const LOCAL_HEADERS: usize = 3;
 /// The same for a gRPC request: `:status`, `content-type`, `grpc-status` and `grpc-message`.
 const LOCAL_GRPC_HEADERS: usize = 4;
 
+/// How many headers a response of Envoy's own to a request has, unless something adds more.
+#[must_use]
+pub fn local_headers(grpc: bool) -> usize {
+    if grpc { LOCAL_GRPC_HEADERS } else { LOCAL_HEADERS }
+}
+
 /// More headers than that tell nothing about whose a response is.
 const MOST_LOCAL_HEADERS: usize = 64;
 
@@ -42,10 +48,9 @@ impl Watch {
         })
     }
 
-    /// Whether a response with so many headers may be one of Envoy's own.
+    /// Whether a response with so many headers may be one of Envoy's own, which usually has [`local_headers`].
     #[must_use]
-    pub fn may_be_local(&self, rule: usize, headers: usize, grpc: bool) -> bool {
-        let usual = if grpc { LOCAL_GRPC_HEADERS } else { LOCAL_HEADERS };
+    pub fn may_be_local(&self, rule: usize, headers: usize, usual: usize) -> bool {
         let seen = || self.by_rule.read(rule, |watched| watched.local_headers);
         headers <= usual || seen().is_some_and(|seen| headers <= seen)
     }
@@ -80,13 +85,14 @@ mod tests {
     #[wasm_bindgen_test]
     fn what_envoys_own_responses_look_like_is_learnt_for_each_rule() {
         let watch = Watch::default();
-        assert!(watch.may_be_local(0, 3, false) && !watch.may_be_local(0, 4, false));
-        assert!(watch.may_be_local(0, 4, true) && !watch.may_be_local(0, 5, true));
+        let [usual, grpc] = [false, true].map(local_headers);
+        assert!(watch.may_be_local(0, 3, usual) && !watch.may_be_local(0, 4, usual));
+        assert!(watch.may_be_local(0, 4, grpc) && !watch.may_be_local(0, 5, grpc));
         watch.note_local(0, 9);
         watch.note_local(0, 3);
-        assert!(watch.may_be_local(0, 9, false) && !watch.may_be_local(0, 10, true));
-        assert!(!watch.may_be_local(1, 9, false));
+        assert!(watch.may_be_local(0, 9, usual) && !watch.may_be_local(0, 10, usual));
+        assert!(!watch.may_be_local(1, 9, usual));
         watch.note_local(0, 1_000);
-        assert!(!watch.may_be_local(0, MOST_LOCAL_HEADERS + 1, true));
+        assert!(!watch.may_be_local(0, MOST_LOCAL_HEADERS + 1, usual));
     }
 }

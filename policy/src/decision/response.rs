@@ -81,7 +81,7 @@ impl Decision {
         let may_be_local = || {
             gateway
                 .watch
-                .may_be_local(self.rule.position(), header_count, self.grpc)
+                .may_be_local(self.rule.position(), header_count, self.local_headers)
         };
         if !close && (!asked || !may_be_local()) {
             return Ok(Response::default());
