@@ -445,6 +445,8 @@ impl Client<'_> {
         let bound = self.bound(session);
         let canary = self.canary;
         let verdict = match canary.zip(self.raw.canary.as_ref()) {
+            // The reference has no budget; the target `canary` is about that.
+            _ if decision.over_budget() => Verdict::Free,
             Some((canary, of_rule)) if bound.is_none() || canary.override_session == Override::Always => {
                 reference::judge(canary, of_rule, headers)
             }
