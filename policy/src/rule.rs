@@ -342,7 +342,7 @@ impl Rule {
     #[must_use]
     pub fn backend_of_cluster(&self, cluster: &[u8]) -> Option<usize> {
         let cluster = Cluster::parse(str::from_utf8(cluster).ok()?)?;
-        self.backends.iter().position(|backend| cluster.has_key(&backend.key))
+        cluster.find_in(&self.backends.iter().map(Backend::key))
     }
 
     /// The position of a backend other than `except`. Evenly distributed `random` numbers follow the weights of the others.

@@ -19,13 +19,20 @@ impl<'a> Cluster<'a> {
         (direction == "outbound" && parts.next().is_none()).then_some(Self { port, subset, host })
     }
 
-    /// Whether it is the cluster of the backend with this key.
-    pub(super) fn has_key(self, key: &str) -> bool {
+    /// The position of the key of its backend. A key that names the whole host counts before one of a Service: of `web.shop` and
+    /// the `ServiceEntry` host `web.shop.svc.clusterset.local`, each has clusters of its own.
+    pub(super) fn find_in<'k>(self, keys: &(impl Iterator<Item = &'k str> + Clone)) -> Option<usize> {
+        let of_host = |host: &str| keys.clone().position(|key| self.is_of(key, host));
+        of_host(self.host).or_else(|| of_host(self.service()?))
+    }
+
+    /// Whether the key is that of this host with the port and subset of the cluster.
+    fn is_of(self, key: &str, wanted: &str) -> bool {
         let (key, subset) = key.split_once('/').unwrap_or((key, ""));
         let Some((host, port)) = key.rsplit_once(':') else {
             return false;
         };
-        port == self.port && subset == self.subset && (host == self.host || Some(host) == self.service())
+        port == self.port && subset == self.subset && host == wanted
     }
 
     /// Name and namespace of the Service. None: the host is not that of a Service.
@@ -43,7 +50,7 @@ mod tests {
     use super::*;
 
     fn is(cluster: &str, key: &str) -> bool {
-        Cluster::parse(cluster).is_some_and(|cluster| cluster.has_key(key))
+        Cluster::parse(cluster).is_some_and(|cluster| cluster.find_in(&std::iter::once(key)).is_some())
     }
 
     #[test]
@@ -59,6 +66,15 @@ mod tests {
     fn a_host_of_a_service_entry_is_recognised() {
         assert!(is("outbound|443||api.example.com", "api.example.com:443"));
         assert!(is("outbound|443|v2|api.example.com", "api.example.com:443/v2"));
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_host_that_looks_like_a_service_in_another_domain_is_its_own_backend() {
+        let keys = ["web.shop:80", "web.shop.svc.clusterset.local:80"];
+        let find = |cluster| Cluster::parse(cluster).unwrap().find_in(&keys.into_iter());
+        assert_eq!(find("outbound|80||web.shop.svc.cluster.local"), Some(0));
+        assert_eq!(find("outbound|80||web.shop.svc.clusterset.local"), Some(1));
     }
 
     #[test]
