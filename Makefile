@@ -126,7 +126,7 @@ test-envoy-%:
 .PHONY: test-conformance
 test-conformance: build envoy ## Gateway API's own tests against a local Envoy; ARGS='-only Redirect' selects
 	cd tests/conformance && MOORING=$(CURDIR)/$(COMMAND) MOORING_WASM=$(CURDIR)/$(MODULE) ENVOY=$$(command -v "$(ENVOY)") \
-		go test -count=1 -timeout 20m ./... $(ARGS)
+		go test -tags conformance -count=1 -timeout 20m ./... $(ARGS)
 
 .PHONY: test-mesh
 test-mesh: ## The same against a real istiod and kube-apiserver; ARGS='-run NAME -v' selects
@@ -161,7 +161,7 @@ bench: build envoy $(EMPTY_MODULE) ## What a session costs, against the goals; A
 ##@ Check
 
 .PHONY: check
-check: fmt-check clippy doc deny spelling check-generated ## Formatting, lints, documentation, licences, spelling, generated files
+check: fmt-check clippy doc deny spelling check-generated go-check ## Formatting, lints, documentation, licences, spelling, generated files
 
 .PHONY: fmt-check
 fmt-check:
@@ -173,6 +173,13 @@ clippy: target-wasm32-wasip1
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 	cargo clippy --locked --package mooring-filter --target wasm32-wasip1 -- --deny warnings
 	cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- --deny warnings
+
+# The build tags of the Go tests: `mesh` and `conformance`. Without them `go test ./...` runs only what needs no program.
+.PHONY: go-check
+go-check: ## gofmt and go vet of the Go tests
+	tests/mesh/run --check
+	test -z "$$(gofmt -l tests/conformance)" || { gofmt -l tests/conformance; exit 1; }
+	cd tests/conformance && go vet -tags conformance ./...
 
 .PHONY: doc
 doc:

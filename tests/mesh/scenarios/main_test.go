@@ -1,3 +1,5 @@
+//go:build mesh
+
 // Package scenarios tests Mooring, and what it stands on, against a real Istio. Each test starts one scenario of
 // ../testdata and looks at it from outside, as a visitor or an operator would.
 package scenarios

@@ -1,3 +1,5 @@
+//go:build mesh
+
 package scenarios
 
 import (

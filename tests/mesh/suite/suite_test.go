@@ -1,3 +1,5 @@
+//go:build mesh
+
 // Package suite is Gateway API's own conformance suite, made to run on the rig. It is a program of its own, since it fails where a
 // test fails; scenarios/gatewayapi_test.go runs it and judges the results.
 package suite
