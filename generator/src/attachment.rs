@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    api::service::ServiceSpec,
     canary::Canary,
     diagnostic::{Code, Diagnostic, Report},
-    dialect::Policy,
-    inventory::{Found, Id, Items},
     kind::Kind,
-    left_out::What,
-    source::Place,
-    wire::service::ServiceSpec,
+    omissions::Omitted,
+    policies::Policy,
+    resources::{Found, Id, Items},
+    source::SourceLocation,
 };
 
 /// The established policy of every Service that has one.
@@ -35,12 +35,12 @@ impl<'a> Attachments<'a> {
                 }
                 if let Found::Nothing(instead) = found {
                     let name = format!("{}/{} on Service/{service}", policy.kind, policy.id);
-                    report.leave_out(What::Attachment, name);
+                    report.omit(Omitted::Attachment, name);
                     let message = format!(
                         "{} targets the Service {service}, which is not in the input",
                         policy.title()
                     );
-                    let diagnostic = Diagnostic::error(Code::TargetNotFound, message).at(target.place);
+                    let diagnostic = Diagnostic::error(Code::TargetNotFound, message).at(target.location);
                     report.add(diagnostic.instead(&instead));
                 }
                 // A policy that is wrong does not take part (GEP-713).
@@ -90,7 +90,7 @@ pub trait Rival {
     /// Who it is.
     fn rank(&self) -> (&Id, Kind);
     /// Where its name stands.
-    fn place(&self) -> Place;
+    fn location(&self) -> SourceLocation;
     /// Whether it loses anything by giving way.
     fn matters(&self) -> bool;
 }
@@ -104,8 +104,8 @@ impl Rival for Policy {
         (&self.id, self.kind)
     }
 
-    fn place(&self) -> Place {
-        self.place
+    fn location(&self) -> SourceLocation {
+        self.location
     }
 
     fn matters(&self) -> bool {
@@ -122,8 +122,8 @@ impl Rival for Canary<'_> {
         (&self.item.id, Kind::CanaryPolicy)
     }
 
-    fn place(&self) -> Place {
-        self.item.place()
+    fn location(&self) -> SourceLocation {
+        self.item.location()
     }
 
     fn matters(&self) -> bool {
@@ -154,8 +154,8 @@ pub fn established<'a, P: Rival>(mut rivals: Vec<&'a P>, about: &str, report: &m
         );
         report.add(
             Diagnostic::warning(Code::Conflicted, message)
-                .at(loser.place())
-                .with(winner.place(), "this policy holds"),
+                .at(loser.location())
+                .with(winner.location(), "this policy holds"),
         );
     }
     Some(winner)

@@ -12,8 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     dns::{self, ClusterDomain},
     emit::istio::IstioVersion,
-    inventory::Id,
     mesh::{self, PodNamespace},
+    resources::Id,
     source::IgnoredGlob,
 };
 
@@ -71,7 +71,7 @@ Examples:
 pub struct Generate {
     /// What to generate, and from what.
     #[command(flatten)]
-    pub recipe: Recipe,
+    pub args: GenerateArgs,
 
     /// Write one file for each object into this directory instead of all of them to the standard output
     #[arg(long, value_name = "DIR")]
@@ -102,7 +102,7 @@ pub struct Diff {
 
     /// What to generate, and from what.
     #[command(flatten)]
-    pub recipe: Recipe,
+    pub args: GenerateArgs,
 }
 
 /// `mooring validate`.
@@ -124,15 +124,15 @@ pub struct Validate {
 
     /// What the input does not say about gateways and their cluster.
     #[command(flatten)]
-    pub surroundings: Surroundings,
+    pub mesh_args: MeshArgs,
 
     /// For whom it would be generated: what the target cannot do is reported too
     #[arg(long, value_enum, default_value_t = TargetName::Istio)]
     pub target: TargetName,
 
     /// How to say it
-    #[arg(short, long, value_enum, default_value_t = Telling::Text)]
-    pub output: Telling,
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
+    pub output: ReportFormat,
 
     /// Exit with 1 on warnings too
     #[arg(long)]
@@ -184,7 +184,7 @@ pub struct Input {
 
 /// What the input does not say about gateways and their cluster.
 #[derive(Debug, Args)]
-pub struct Surroundings {
+pub struct MeshArgs {
     /// A Gateway to generate for; may be repeated. Gateways with the same pods belong together, and files of others are left
     /// alone. Default: all
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = mesh::gateway_id)]
@@ -209,7 +209,7 @@ pub struct Surroundings {
 
 /// What is generated, and from what.
 #[derive(Debug, Args)]
-pub struct Recipe {
+pub struct GenerateArgs {
     /// What to read.
     #[command(flatten)]
     pub input: Input,
@@ -244,7 +244,7 @@ pub struct Recipe {
 
     /// What the input does not say about gateways and their cluster.
     #[command(flatten)]
-    pub surroundings: Surroundings,
+    pub mesh_args: MeshArgs,
 
     /// Write nothing when anything is wrong in the input, instead of leaving that out
     #[arg(long)]
@@ -269,12 +269,12 @@ pub struct Recipe {
     pub listen: Vec<(u16, SocketAddr)>,
 }
 
-impl Recipe {
+impl GenerateArgs {
     /// Whether files are removed that are no longer generated. What is generated for a local Envoy is one file, and other files
     /// are not its business; where gateways are chosen, other files may be those of the others.
     #[must_use]
     pub fn prunes(&self) -> bool {
-        self.target == TargetName::Istio && !self.no_prune && self.surroundings.gateway.is_empty()
+        self.target == TargetName::Istio && !self.no_prune && self.mesh_args.gateway.is_empty()
     }
 }
 
@@ -318,7 +318,7 @@ pub enum Format {
 
 /// How a validation is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Telling {
+pub enum ReportFormat {
     /// Tables and findings, for people
     Text,
     /// One JSON object, for programs

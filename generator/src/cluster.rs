@@ -15,12 +15,12 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    api::MANAGED_BY,
     cli::Input,
     dns::ClusterDomain,
     document::WASM_PLUGIN,
     kind::{Kind, KnownKind},
     source::{Coverage, Home, Sources},
-    wire::MANAGED_BY,
 };
 
 /// What holds the rules of a gateway. Those of earlier runs are read, and they are no input.

@@ -2,7 +2,7 @@
 
 use kube::CustomResourceExt as _;
 
-use crate::{emit::Output, wire::canary::CanaryPolicy};
+use crate::{api::canary::CanaryPolicy, emit::Output};
 
 /// Every definition.
 pub fn all() -> Result<Vec<Output>, serde_json::Error> {

@@ -1,19 +1,19 @@
 //! `VirtualService`s that delegate routes to others: the routes that istiod makes of both (istiod: `mergeVirtualServices`).
 //!
-//! A delegate has no hosts. Its routes are in the place of the route of the root that names it, narrowed by the matches of that one, and
+//! A delegate has no hosts. Its routes are in the location of the route of the root that names it, narrowed by the matches of that one, and
 //! their names have that one's before them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    diagnostic::{Code, Diagnostic},
-    inventory::{Found, Id, Item, Items, istio_gateway},
-    visibility,
-    wire::{
+    api::{
         Field, MatchPair, merge_routes,
         route::{self, HttpRouteSpec},
         virtual_service::{Delegate, HttpRoute, VirtualServiceSpec},
     },
+    diagnostic::{Code, Diagnostic},
+    resources::{Found, Id, Item, Items, istio_gateway},
+    visibility,
 };
 
 /// What is known of delegates while the input is read, and what comes of it.
@@ -144,27 +144,27 @@ impl Source<'_> {
         let namespace = namespace.map_or(&self.root.id.namespace, |field| &field.value);
         let id = Id::new(namespace, &delegate.name.value);
         let title = self.root.title();
-        let place = self.root.place_of(&delegate.name);
-        let left_out = |reason: String| {
+        let location = self.root.location_of(&delegate.name);
+        let omissions = |reason: String| {
             let message =
                 format!("{title} delegates to the VirtualService {id}, {reason}: Istio leaves this http route out");
-            Diagnostic::warning(Code::NoEffect, message).at(place)
+            Diagnostic::warning(Code::NoEffect, message).at(location)
         };
         let item = match virtual_services.find(&id) {
             Found::Item(item) => item,
             Found::Unknown => return merged.unread.push(id),
             Found::Nothing(instead) => {
-                let finding = left_out("which is not in the input".to_owned());
+                let finding = omissions("which is not in the input".to_owned());
                 return merged.findings.push(finding.instead(&instead));
             }
         };
         if !item.spec.hostnames.is_empty() {
-            let finding = left_out("which has hosts and so is no delegate".to_owned());
-            return merged.findings.push(finding.with(item.place(), "this one"));
+            let finding = omissions("which has hosts and so is no delegate".to_owned());
+            return merged.findings.push(finding.with(item.location(), "this one"));
         }
         let exported = visibility::texts(&item.spec.export_to);
         if exported.clone().next().is_some() && !visibility::names(exported, namespace, &self.root.id.namespace) {
-            let finding = left_out(format!(
+            let finding = omissions(format!(
                 "which is not exported to the namespace {}",
                 self.root.id.namespace
             ));
@@ -172,13 +172,13 @@ impl Source<'_> {
                 .spec
                 .export_to
                 .first()
-                .map_or(item.place(), |first| item.place_of(first));
+                .map_or(item.location(), |first| item.location_of(first));
             return merged.findings.push(finding.with(there, "its exportTo"));
         }
         for (position, route) in written.get(&id).into_iter().flatten().enumerate() {
-            let here = self.root.place_of(self.route);
+            let here = self.root.location_of(self.route);
             let warn = |message: String| {
-                let warning = Diagnostic::warning(Code::NoEffect, message).at(item.place_of(route));
+                let warning = Diagnostic::warning(Code::NoEffect, message).at(item.location_of(route));
                 warning.with(here, "the route that delegates to it")
             };
             if let Some(next) = &route.value.delegate {

@@ -8,11 +8,11 @@ use std::{
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
 use crate::{
-    inventory::Id,
     kind::Kind,
-    left_out::{LeftOut, What},
+    omissions::{Omissions, Omitted},
+    resources::Id,
     shorten::shortened,
-    source::{Place, Sources},
+    source::{SourceLocation, Sources},
     tally::Tally,
 };
 
@@ -74,8 +74,8 @@ pub struct Diagnostic {
     severity: Severity,
     code: Code,
     message: String,
-    place: Option<Place>,
-    related: Vec<(Place, String)>,
+    location: Option<SourceLocation>,
+    related: Vec<(SourceLocation, String)>,
     help: Option<String>,
     /// Whether something is skipped that may have been meant to be read.
     skips: bool,
@@ -102,7 +102,7 @@ impl Diagnostic {
             severity,
             code,
             message: shortened(message),
-            place: None,
+            location: None,
             related: Vec::new(),
             help: None,
             skips: false,
@@ -138,15 +138,15 @@ impl Diagnostic {
 
     /// Where it is.
     #[must_use]
-    pub fn at(mut self, place: Place) -> Self {
-        self.place = Some(place);
+    pub fn at(mut self, location: SourceLocation) -> Self {
+        self.location = Some(location);
         self
     }
 
     /// Another place that belongs to it, and what is there.
     #[must_use]
-    pub fn with(mut self, place: Place, label: impl Into<String>) -> Self {
-        self.related.push((place, shortened(label.into())));
+    pub fn with(mut self, location: SourceLocation, label: impl Into<String>) -> Self {
+        self.related.push((location, shortened(label.into())));
         self
     }
 
@@ -186,13 +186,13 @@ impl Diagnostic {
 
     /// Where it is, if it is anywhere.
     #[must_use]
-    pub fn place(&self) -> Option<Place> {
-        self.place
+    pub fn location(&self) -> Option<SourceLocation> {
+        self.location
     }
 
     /// The other places that belong to it, and what is there.
-    pub fn related(&self) -> impl Iterator<Item = (Place, &str)> {
-        self.related.iter().map(|(place, label)| (*place, label.as_str()))
+    pub fn related(&self) -> impl Iterator<Item = (SourceLocation, &str)> {
+        self.related.iter().map(|(location, label)| (*location, label.as_str()))
     }
 
     /// What to do about it, if we know.
@@ -221,13 +221,13 @@ impl Diagnostic {
 
     /// The source around the places, the main one first; places in one file share a snippet, unless they are far apart.
     fn snippets<'a>(&'a self, sources: &'a Sources) -> Vec<Snippet<'a, Annotation<'a>>> {
-        let related = self.related.iter().map(|(place, label)| Mark {
-            place: *place,
+        let related = self.related.iter().map(|(location, label)| Mark {
+            location: *location,
             kind: AnnotationKind::Context,
             label: Some(label.as_str()),
         });
-        let main = self.place.map(|place| Mark {
-            place,
+        let main = self.location.map(|location| Mark {
+            location,
             kind: AnnotationKind::Primary,
             label: None,
         });
@@ -251,26 +251,26 @@ const NEAR: usize = 1_000;
 
 /// A place that is shown, and what is said there.
 struct Mark<'a> {
-    place: Place,
+    location: SourceLocation,
     kind: AnnotationKind,
     label: Option<&'a str>,
 }
 
 impl Mark<'_> {
     fn is_near(&self, other: &Self) -> bool {
-        self.place.file == other.place.file && self.place.line.abs_diff(other.place.line) <= NEAR
+        self.location.file == other.location.file && self.location.line.abs_diff(other.location.line) <= NEAR
     }
 }
 
 /// The lines from the first to the last of these places, which are in one file.
 fn snippet<'a>(marks: Vec<Mark<'a>>, sources: &'a Sources) -> Snippet<'a, Annotation<'a>> {
-    let lines = || marks.iter().map(|mark| mark.place.line);
+    let lines = || marks.iter().map(|mark| mark.location.line);
     let (first, last) = (lines().min().unwrap_or(1), lines().max().unwrap_or(1));
-    let file = marks.first().map(|mark| mark.place.file);
+    let file = marks.first().map(|mark| mark.location.file);
     let text = file.map_or("", |file| sources.lines(file, first..=last));
     let annotations = marks.into_iter().map(|mark| {
-        let before = mark.place.line.saturating_sub(first);
-        mark.kind.span(span(text, before, mark.place)).label(mark.label)
+        let before = mark.location.line.saturating_sub(first);
+        mark.kind.span(span(text, before, mark.location)).label(mark.label)
     });
     Snippet::source(text)
         .line_start(first)
@@ -280,7 +280,7 @@ fn snippet<'a>(marks: Vec<Mark<'a>>, sources: &'a Sources) -> Snippet<'a, Annota
 
 /// The bytes of a place in a text of which this many lines come before it; inside the text in any case, since the renderer
 /// panics on a span beyond its end.
-fn span(text: &str, lines_before: usize, place: Place) -> Range<usize> {
+fn span(text: &str, lines_before: usize, location: SourceLocation) -> Range<usize> {
     let line_start: usize = text.split_inclusive('\n').take(lines_before).map(str::len).sum();
     let line = text.get(line_start..).unwrap_or("").lines().next().unwrap_or("");
     let offset = |characters: usize| {
@@ -288,9 +288,9 @@ fn span(text: &str, lines_before: usize, place: Place) -> Range<usize> {
             .nth(characters)
             .map_or(line.len(), |(offset, _)| offset)
     };
-    let first = place.column.saturating_sub(1);
+    let first = location.column.saturating_sub(1);
     let start = line_start.saturating_add(offset(first));
-    let end = line_start.saturating_add(offset(first.saturating_add(place.length)));
+    let end = line_start.saturating_add(offset(first.saturating_add(location.length)));
     start..end
 }
 
@@ -300,7 +300,7 @@ pub struct Report {
     diagnostics: Vec<Diagnostic>,
     known: HashSet<Diagnostic>,
     errors: usize,
-    left_out: LeftOut,
+    omissions: Omissions,
     missed: BTreeSet<(Kind, Id)>,
     tally: Tally,
     fatal: bool,
@@ -321,7 +321,7 @@ impl Report {
         for diagnostic in other.diagnostics {
             self.add(diagnostic);
         }
-        self.left_out.extend(other.left_out);
+        self.omissions.extend(other.omissions);
         self.missed.extend(other.missed);
         self.tally.extend(other.tally);
         self.fatal |= other.fatal;
@@ -336,14 +336,14 @@ impl Report {
     }
 
     /// Remembers that an error takes this out of the output.
-    pub fn leave_out(&mut self, what: What, name: impl Into<String>) {
-        self.left_out.add(what, name);
+    pub fn omit(&mut self, what: Omitted, name: impl Into<String>) {
+        self.omissions.add(what, name);
     }
 
     /// What errors take out of the output.
     #[must_use]
-    pub fn left_out(&self) -> &LeftOut {
-        &self.left_out
+    pub fn omissions(&self) -> &Omissions {
+        &self.omissions
     }
 
     /// What was read of the input, and what was skipped.
@@ -416,7 +416,7 @@ impl Report {
     /// Whether nothing is left out.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        !self.has_errors() && self.left_out.is_empty()
+        !self.has_errors() && self.omissions.is_empty()
     }
 
     /// Whether what is not generated may be removed where an earlier run has written it. What an error has taken out of this run is
@@ -443,7 +443,7 @@ impl Report {
     #[must_use]
     pub fn sorted(&self) -> Vec<&Diagnostic> {
         let mut sorted: Vec<&Diagnostic> = self.diagnostics.iter().collect();
-        sorted.sort_by_key(|diagnostic| diagnostic.place);
+        sorted.sort_by_key(|diagnostic| diagnostic.location);
         sorted
     }
 }

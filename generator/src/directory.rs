@@ -11,10 +11,10 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
+    api::{MANAGED_BY, NAME_PREFIX},
     cli::Format,
     emit::Output,
     output,
-    wire::{MANAGED_BY, NAME_PREFIX},
 };
 
 /// The kinds of objects that are generated. The Secret of `mooring keygen` has our label too, and is the user's.

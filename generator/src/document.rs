@@ -1,7 +1,7 @@
 //! From texts to Kubernetes objects with places: several documents in a text, `kind: List` unrolled, unrelated kinds
 //! skipped.
 //!
-//! Not for meaning: whether objects fit together is decided by `crate::inventory` and what comes after it.
+//! Not for meaning: whether objects fit together is decided by `crate::resources` and what comes after it.
 
 use std::{borrow::Cow, cell::OnceCell};
 
@@ -11,11 +11,7 @@ use serde_json::Value;
 use serde_saphyr::{Location, Options};
 
 use crate::{
-    diagnostic::{Code, Diagnostic, Report, Severity},
-    kind::{Kind, Recognized},
-    left_out::What,
-    source::{FileId, Place, Sources},
-    wire::{
+    api::{
         Any, Field, Metadata, Object,
         canary::CanaryPolicySpec,
         gateway::{GatewayClassSpec, GatewaySpec, GatewayStatus, ListenerSetSpec},
@@ -27,23 +23,27 @@ use crate::{
         service::{EndpointSlice, Namespace, Pod, PodController, ServiceSpec},
         virtual_service::VirtualServiceSpec,
     },
+    diagnostic::{Code, Diagnostic, Report, Severity},
+    kind::{Kind, Recognized},
+    omissions::Omitted,
+    source::{FileId, SourceLocation, Sources},
     yaml,
 };
 
 mod broken;
 mod earlier;
+mod fast_path;
 mod foreign;
 mod header;
 mod kustomize;
 mod list;
-mod one_go;
 mod raw;
 mod split;
 
+use fast_path::FastPath;
 use foreign::Foreign;
 use header::{Header, ListHeader};
 use kustomize::Patches;
-use one_go::OneGo;
 use split::{is_blank, split};
 
 pub use raw::RawObjects;
@@ -57,25 +57,25 @@ const MAX_WRONG_ITEMS: usize = 20;
 
 /// Where a document begins, so that places in it can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Origin {
+pub struct DocumentOffset {
     file: FileId,
     lines_before: usize,
     /// How many characters come before it in its first line.
     columns_before: usize,
 }
 
-impl Origin {
-    /// The place of a value.
+impl DocumentOffset {
+    /// The location of a value.
     #[must_use]
-    pub fn place<T>(self, field: &Field<T>) -> Place {
+    pub fn location<T>(self, field: &Field<T>) -> SourceLocation {
         let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         self.at(number(field.at.line), number(field.at.column), number(field.at.length))
     }
 
     /// A place by its line and column in the document, and its length.
-    fn at(self, line: usize, column: usize, length: usize) -> Place {
+    fn at(self, line: usize, column: usize, length: usize) -> SourceLocation {
         let columns_before = if line <= 1 { self.columns_before } else { 0 };
-        Place {
+        SourceLocation {
             file: self.file,
             line: line.saturating_add(self.lines_before),
             column: column.max(1).saturating_add(columns_before),
@@ -83,10 +83,10 @@ impl Origin {
         }
     }
 
-    /// The place of a location in this document.
+    /// The location of a location in this document.
     #[must_use]
-    pub fn locate(self, location: Location) -> Place {
-        self.place(&Field {
+    pub fn locate(self, location: Location) -> SourceLocation {
+        self.location(&Field {
             value: (),
             at: location.into(),
         })
@@ -196,7 +196,7 @@ impl Parsed {
 #[derive(Debug)]
 pub enum Outcome {
     /// An object.
-    Object(Origin, Box<Parsed>),
+    Object(DocumentOffset, Box<Parsed>),
     /// There is an object of this kind, but its text is wrong. That is yet to be reported: how bad it is depends on what is
     /// touched by it.
     Broken(Box<Broken>),
@@ -277,7 +277,7 @@ type Read = (Vec<Outcome>, Report);
 
 /// The text of one document.
 struct Document<'a> {
-    origin: Origin,
+    offset: DocumentOffset,
     file: &'a str,
     text: Cow<'a, str>,
 }
@@ -290,9 +290,9 @@ enum Items {
 }
 
 impl<'a> Document<'a> {
-    fn new(origin: Origin, file: &'a str, text: &'a str) -> Self {
+    fn new(offset: DocumentOffset, file: &'a str, text: &'a str) -> Self {
         Self {
-            origin,
+            offset,
             file,
             text: yaml::untabbed(text),
         }
@@ -303,28 +303,28 @@ impl<'a> Document<'a> {
     }
 
     fn read(&self, outcomes: &mut Vec<Outcome>, report: &mut Report) {
-        if let Ok(object) = self.with(yaml::strict(), |deserializer| one_go::read(deserializer)) {
+        if let Ok(object) = self.with(yaml::strict(), |deserializer| fast_path::read(deserializer)) {
             return match object {
-                OneGo::Read(parsed) => self.found(parsed, outcomes, report),
-                OneGo::Unrelated(kind) => report.tally_mut().skip(&kind),
+                FastPath::Read(parsed) => self.found(parsed, outcomes, report),
+                FastPath::Unrelated(kind) => report.tally_mut().skip(&kind),
             };
         }
         let header: Header = match self.parse(yaml::lenient()) {
             Ok(header) => header,
             Err(error) => return self.no_object(&error, outcomes, report),
         };
-        match header.recognize(self.origin) {
+        match header.recognize(self.offset) {
             Ok(Recognized::Unrelated) if header.is_of_kustomize() => {
                 self.skip(&Foreign::Kustomization(kustomize::changes(&self.values())), report);
             }
             Ok(Recognized::Unrelated) => match self.template().filter(|_| header.kind().contains("{{")) {
-                Some(place) => self.skip(&Foreign::Template(place), report),
+                Some(location) => self.skip(&Foreign::Template(location), report),
                 None => report.tally_mut().skip(header.kind()),
             },
             Ok(Recognized::Known(kind)) => self.object(kind, outcomes, report),
             Ok(Recognized::List) => match self.parse::<ListHeader>(yaml::lenient()) {
                 Ok(list) => self.list(Items::OfList, &list.items.unwrap_or_default(), outcomes, report),
-                Err(error) => self.unknown(yaml::diagnostic(&error, self.origin), None, outcomes, report),
+                Err(error) => self.unknown(yaml::diagnostic(&error, self.offset), None, outcomes, report),
             },
             Err(unread) => match (unread.kind, self.without_kind(&header)) {
                 (Some(kind), _) => outcomes.push(self.broken(kind, unread.diagnostic, None, &self.values())),
@@ -340,22 +340,22 @@ impl<'a> Document<'a> {
             Ok(parsed) => self.found(Box::new(parsed), outcomes, report),
             Err(error) => match self.unreadable(kind, &error) {
                 Some(foreign) => self.skip(&foreign, report),
-                None => outcomes.push(self.broken(kind, yaml::diagnostic(&error, self.origin), None, &self.values())),
+                None => outcomes.push(self.broken(kind, yaml::diagnostic(&error, self.offset), None, &self.values())),
             },
         }
     }
 
     /// A text that is no mapping: perhaps an array of objects, or a template.
     fn no_object(&self, error: &serde_saphyr::Error, outcomes: &mut Vec<Outcome>, report: &mut Report) {
-        if let Some(place) = self.template() {
-            return self.skip(&Foreign::Template(place), report);
+        if let Some(location) = self.template() {
+            return self.skip(&Foreign::Template(location), report);
         }
         match self.parse::<Vec<Field<Header>>>(yaml::lenient()) {
             Ok(items) if items.is_empty() || items.iter().any(|item| item.value.has_any()) => {
                 self.list(Items::OfArray, &items, outcomes, report);
             }
             _ if self.parse::<Vec<Any>>(yaml::lenient()).is_ok() => self.skip(&self.array_without_objects(), report),
-            _ => self.unknown(yaml::no_object(error, self.origin), None, outcomes, report),
+            _ => self.unknown(yaml::no_object(error, self.offset), None, outcomes, report),
         }
     }
 
@@ -368,7 +368,7 @@ impl<'a> Document<'a> {
         if let Some(foreign) = self.unfinished(&parsed) {
             return self.skip(&foreign, report);
         }
-        outcomes.push(Outcome::Object(self.origin, parsed));
+        outcomes.push(Outcome::Object(self.offset, parsed));
     }
 
     /// An object of which only the kind is known. `item`: its header, where it is an item of a list.
@@ -391,7 +391,7 @@ impl<'a> Document<'a> {
         report: &mut Report,
     ) {
         report.add(diagnostic);
-        report.leave_out(What::Document, self.label(item));
+        report.omit(Omitted::Document, self.label(item));
         outcomes.push(Outcome::Unknown);
     }
 
@@ -399,8 +399,8 @@ impl<'a> Document<'a> {
     fn label(&self, item: Option<&Field<Header>>) -> String {
         let first = self.text.lines().take_while(|line| is_blank(line)).count();
         let line = match item {
-            Some(item) => self.origin.place(item).line,
-            None => self.origin.lines_before.saturating_add(first).saturating_add(1),
+            Some(item) => self.offset.location(item).line,
+            None => self.offset.lines_before.saturating_add(first).saturating_add(1),
         };
         format!("{}:{line}", self.file)
     }
@@ -427,7 +427,7 @@ impl<'a> Document<'a> {
         let mut kinds = Vec::new();
         for (position, item) in items.iter().enumerate() {
             let header = &item.value;
-            let recognized = header.recognize(self.origin);
+            let recognized = header.recognize(self.offset);
             kinds.push(match recognized {
                 Ok(Recognized::Known(kind)) => Some(kind),
                 _ => None,
@@ -437,7 +437,7 @@ impl<'a> Document<'a> {
                 Ok(Recognized::Unrelated) => report.tally_mut().skip(header.kind()),
                 Ok(Recognized::List) => {
                     let message = "a List in a List is not read";
-                    let diagnostic = Diagnostic::error(Code::Unsupported, message).at(self.origin.place(item));
+                    let diagnostic = Diagnostic::error(Code::Unsupported, message).at(self.offset.location(item));
                     self.unknown(diagnostic, Some(item), outcomes, report);
                 }
                 Err(unread) => match unread.kind {
@@ -457,7 +457,7 @@ impl<'a> Document<'a> {
                 self.found(Box::new(parsed), outcomes, report);
             }
             let Err(error) = result else { return };
-            let diagnostic = yaml::diagnostic(&error, self.origin);
+            let diagnostic = yaml::diagnostic(&error, self.offset);
             match kinds.get(at).copied().flatten() {
                 Some(kind) => outcomes.push(self.broken(kind, diagnostic, items.get(at), value(at))),
                 // It is not one of the items, so nothing more can be read.
@@ -470,9 +470,9 @@ impl<'a> Document<'a> {
             let message = format!(
                 "{MAX_WRONG_ITEMS} items of this List are wrong, and so the {rest} that come after them are not looked at"
             );
-            let place = items.get(next).map(|item| self.origin.place(item));
+            let location = items.get(next).map(|item| self.offset.location(item));
             let diagnostic = Diagnostic::error(Code::Syntax, message);
-            let diagnostic = place.into_iter().fold(diagnostic, Diagnostic::at);
+            let diagnostic = location.into_iter().fold(diagnostic, Diagnostic::at);
             self.unknown(diagnostic, items.get(next), outcomes, report);
         }
     }

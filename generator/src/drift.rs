@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ::similar::TextDiff;
+use similar::TextDiff;
 
 use crate::{
     cli::Format,

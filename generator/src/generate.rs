@@ -5,10 +5,10 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::{self, RawObjects},
     emit::{Output, envoy, istio},
-    inventory::Inventory,
     mesh::Mesh,
-    plan::{self, Plan},
+    resources::Resources,
     source::Sources,
+    translate::{self, Ir},
 };
 
 /// For whom to generate, and what the command line says about it.
@@ -58,10 +58,10 @@ pub enum InvalidFlags {
     ListenTwice(u16),
 }
 
-impl TryFrom<&cli::Recipe> for Target {
+impl TryFrom<&cli::GenerateArgs> for Target {
     type Error = InvalidFlags;
 
-    fn try_from(flags: &cli::Recipe) -> Result<Self, InvalidFlags> {
+    fn try_from(flags: &cli::GenerateArgs) -> Result<Self, InvalidFlags> {
         match flags.target {
             TargetName::Istio => istio_options(flags).map(Self::Istio),
             TargetName::Envoy => envoy_options(flags).map(Self::Envoy),
@@ -69,7 +69,7 @@ impl TryFrom<&cli::Recipe> for Target {
     }
 }
 
-fn istio_options(flags: &cli::Recipe) -> Result<istio::Options, InvalidFlags> {
+fn istio_options(flags: &cli::GenerateArgs) -> Result<istio::Options, InvalidFlags> {
     let target = "envoy";
     if flags.admin.is_some() {
         return Err(InvalidFlags::OtherTarget {
@@ -132,7 +132,7 @@ fn checksum(url: &str, flag: Option<&str>) -> Result<Option<String>, InvalidFlag
 }
 
 /// Refuses flags about the pods of gateways, of which a local Envoy has none.
-pub fn check_local(flags: &cli::Surroundings) -> Result<(), InvalidFlags> {
+pub fn check_local(flags: &cli::MeshArgs) -> Result<(), InvalidFlags> {
     of_istio([
         ("--gateway-namespace", !flags.gateway_namespace.is_empty()),
         ("--gateway-class", !flags.gateway_class.is_empty()),
@@ -146,12 +146,12 @@ fn of_istio(flags: [(&'static str, bool); 2]) -> Result<(), InvalidFlags> {
     }
 }
 
-fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
+fn envoy_options(flags: &cli::GenerateArgs) -> Result<envoy::Options, InvalidFlags> {
     of_istio([
         ("--wasm-sha256", flags.wasm_sha256.is_some()),
         ("--istio-version", flags.istio_version.is_some()),
     ])?;
-    check_local(&flags.surroundings)?;
+    check_local(&flags.mesh_args)?;
     let path = flags.wasm.strip_prefix("file://").unwrap_or(&flags.wasm);
     if path.is_empty() || path.contains("://") {
         return Err(InvalidFlags::NotAPath);
@@ -176,14 +176,14 @@ fn envoy_options(flags: &cli::Recipe) -> Result<envoy::Options, InvalidFlags> {
 pub fn generate(sources: &Sources, target: &Target, mesh: &Mesh, report: &mut Report) -> Vec<Output> {
     let local = matches!(target, Target::Envoy(_));
     let mesh = Mesh { local, ..mesh.clone() };
-    let mut inventory = Inventory::new(document::read(sources, report), mesh);
-    inventory.needs_endpoints = local;
-    inventory.learn(sources);
-    let mut plan = Plan::new(&inventory, report);
+    let mut resources = Resources::new(document::read(sources, report), mesh);
+    resources.needs_endpoints = local;
+    resources.learn(sources);
+    let mut ir = Ir::new(&resources, report);
     let raw = RawObjects::new(sources);
     match target {
         Target::Istio(options) => {
-            let outputs = istio::emit(&mut plan, &inventory, &raw, options, report);
+            let outputs = istio::emit(&mut ir, &resources, &raw, options, report);
             if !outputs.is_empty() {
                 warn_of_module(options, report);
                 if let Some(warning) = options.version.warning() {
@@ -191,10 +191,10 @@ pub fn generate(sources: &Sources, target: &Target, mesh: &Mesh, report: &mut Re
                 }
             }
             let prunes = options.prunes && report.allows_pruning();
-            plan::check_earlier(&plan, &inventory, prunes, report);
+            translate::check_earlier(&ir, &resources, prunes, report);
             outputs
         }
-        Target::Envoy(options) => envoy::emit(&plan, &inventory, &raw, options, report),
+        Target::Envoy(options) => envoy::emit(&ir, &resources, &raw, options, report),
     }
 }
 

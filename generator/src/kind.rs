@@ -1,6 +1,6 @@
 //! The kinds of objects that are read, and in which versions.
 
-use crate::similar;
+use crate::suggest;
 
 /// What people call the API group of Services, which has an empty name.
 pub const CORE_GROUP: &str = "core";
@@ -172,7 +172,7 @@ pub enum Recognized {
 
 /// An object that looks like one of ours and is not read as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotRead {
+pub enum UnsupportedKind {
     /// The version is not one that is read.
     #[error("{kind} is not read in `{found}`; its apiVersion must be {allowed}")]
     Version {
@@ -208,7 +208,7 @@ pub enum NotRead {
     TypedList(&'static str),
 }
 
-impl NotRead {
+impl UnsupportedKind {
     /// The kind that the object has, or is meant to have.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
@@ -236,7 +236,7 @@ fn group_name(group: &str) -> &str {
 
 impl Recognized {
     /// What an object with this `apiVersion` and `kind` is to us.
-    pub fn new(api_version: &str, kind: &str) -> Result<Self, NotRead> {
+    pub fn new(api_version: &str, kind: &str) -> Result<Self, UnsupportedKind> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         if (group, kind) == ("", "List") {
             return Ok(Self::List);
@@ -258,16 +258,16 @@ impl Recognized {
             return mistyped(group, kind).map_or(Ok(Self::Unrelated), Err);
         };
         if kind != name {
-            return Err(NotRead::TypedList(name));
+            return Err(UnsupportedKind::TypedList(name));
         }
         if group == known_group && versions.contains(&version) {
             return Ok(Self::Known(known));
         }
         let (kind, found, allowed) = (known, api_version.to_owned(), allowed(known_group, versions));
         Err(if group == known_group {
-            NotRead::Version { kind, found, allowed }
+            UnsupportedKind::Version { kind, found, allowed }
         } else {
-            NotRead::Group { kind, found, allowed }
+            UnsupportedKind::Group { kind, found, allowed }
         })
     }
 }
@@ -289,15 +289,15 @@ fn is_meant(found: &str, ours: &str) -> bool {
     KINDS.iter().any(|(_, _, group, _)| found == *group)
         || (of_kubernetes(ours) && of_kubernetes(found))
         || (of_istio(ours) && of_istio(found))
-        || (found.len() <= MAX_NAME && similar::is_typo(found, ours, MAX_TYPOS))
+        || (found.len() <= MAX_NAME && suggest::is_typo(found, ours, MAX_TYPOS))
 }
 
 /// The kind that is meant by one that is not there. Our own group has one kind only.
-fn mistyped(group: &str, kind: &str) -> Option<NotRead> {
+fn mistyped(group: &str, kind: &str) -> Option<UnsupportedKind> {
     if kind.len() > MAX_NAME || SIMILAR.contains(&kind) {
         return None;
     }
-    let is_close = |name: &str| similar::is_typo(kind, name, MAX_TYPOS.min(name.len() / 3));
+    let is_close = |name: &str| suggest::is_typo(kind, name, MAX_TYPOS.min(name.len() / 3));
     let mut rows = KINDS
         .into_iter()
         .filter(|(known, _, other, _)| !known.only_helps() && is_meant(group, other));
@@ -305,7 +305,7 @@ fn mistyped(group: &str, kind: &str) -> Option<NotRead> {
         let own = *other == MOORING && group == MOORING;
         own || is_close(name)
     })?;
-    Some(NotRead::Name {
+    Some(UnsupportedKind::Name {
         found: kind.to_owned(),
         group,
         meant,
@@ -420,7 +420,7 @@ mod tests {
         let meant = |api_version, kind| {
             Recognized::new(api_version, kind)
                 .err()
-                .and_then(|not_read| not_read.kind())
+                .and_then(|unsupported| unsupported.kind())
         };
         for (api_version, kind, expected) in [
             (

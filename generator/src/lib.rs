@@ -5,24 +5,25 @@
 //! | step | module |
 //! |---|---|
 //! | texts and places in them | [`source`]; from an API server, [`cluster`] |
-//! | texts to objects, in the shapes in which they are written | [`document`], [`wire`], [`kind`], `yaml` |
-//! | objects by kind and name | [`inventory`] |
-//! | every dialect of session persistence to one type | [`dialect`], [`session`] |
+//! | texts to objects, in the shapes in which they are written | [`document`], [`spec`], [`kind`], `yaml` |
+//! | objects by kind and name | [`resources`] |
+//! | every dialect of session persistence to one type | [`policies`], [`session`] |
 //! | canary policies | [`canary`] |
 //! | which policy holds where | [`attachment`] |
-//! | gateways, rules, backends, names | [`plan`] |
+//! | gateways, rules, backends, names | [`ir`] |
 //! | a plan to the objects of a target | [`emit`] |
 //! | objects to bytes | [`output`], or to what is different: [`drift`]; both from what is there: [`directory`] |
 //! | or instead of that, what became of each policy | [`validate`] |
 //!
 //! Whatever is found to be wrong on the way is a [`diagnostic::Diagnostic`]; a step reports all that it finds and goes on. An
-//! error takes out the rule, route or policy that it is about, and nothing else: [`left_out`]. What was read and what was
+//! error takes out the rule, route or policy that it is about, and nothing else: [`omissions`]. What was read and what was
 //! skipped is counted: [`tally`].
 
 #![forbid(unsafe_code)]
 // A test may overflow: that is how it fails.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+pub mod api;
 pub mod attachment;
 pub mod canary;
 pub mod cli;
@@ -32,26 +33,25 @@ pub mod cluster;
 pub mod crds;
 pub mod delegation;
 pub mod diagnostic;
-pub mod dialect;
 pub mod directory;
 pub mod dns;
 pub mod document;
 pub mod drift;
 pub mod emit;
 pub mod generate;
-pub mod inventory;
 pub mod keygen;
 pub mod kind;
-pub mod left_out;
 pub mod mesh;
+pub mod omissions;
 pub mod output;
-pub mod plan;
+pub mod policies;
+pub mod resources;
 pub mod session;
 mod shorten;
-mod similar;
 pub mod source;
+mod suggest;
 pub mod tally;
+pub mod translate;
 pub mod validate;
 mod visibility;
-pub mod wire;
 mod yaml;

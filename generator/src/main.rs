@@ -13,7 +13,9 @@ use std::{
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use mooring_generator::{
-    cli::{Cli, Command, Diff, Format, Generate, Input, Keygen, Recipe, Surroundings, TargetName, Telling, Validate},
+    cli::{
+        Cli, Command, Diff, Format, Generate, GenerateArgs, Input, Keygen, MeshArgs, ReportFormat, TargetName, Validate,
+    },
     cluster::Cluster,
     crds,
     diagnostic::{Report, Severity},
@@ -46,10 +48,10 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     let (result, failure) = match &command {
         Command::Generate(flags) => match &flags.check {
-            Some(directory) => (check(&flags.recipe, "generate", directory), TROUBLE),
+            Some(directory) => (check(&flags.args, "generate", directory), TROUBLE),
             None => (generate(flags), 1),
         },
-        Command::Diff(Diff { directory, recipe }) => (check(recipe, "diff", directory), TROUBLE),
+        Command::Diff(Diff { directory, args }) => (check(args, "diff", directory), TROUBLE),
         Command::Validate(flags) => (validate(flags), 1),
         Command::Keygen(flags) => (keygen(flags), 1),
         Command::Crds => (crds(), 1),
@@ -65,37 +67,37 @@ fn main() -> ExitCode {
 }
 
 fn generate(flags: &Generate) -> anyhow::Result<ExitCode> {
-    let recipe = &flags.recipe;
-    if recipe.no_prune && flags.output_dir.is_none() {
+    let args = &flags.args;
+    if args.no_prune && flags.output_dir.is_none() {
         refuse("generate", "--no-prune can only be used with --output-dir or --check");
     }
-    let run = Run::read(recipe, "generate")?;
+    let run = Run::read(args, "generate")?;
     let directory = flags.output_dir.as_deref().map(Directory::read_if_there).transpose()?;
     let Some(made) = run.make(directory.as_ref()) else {
         return Ok(ExitCode::FAILURE);
     };
     match &directory {
         Some(directory) => {
-            let written = output::write(&made.outputs, recipe.output, directory, made.prunes)?;
-            if !recipe.input.quiet {
+            let written = output::write(&made.outputs, args.output, directory, made.prunes)?;
+            if !args.input.quiet {
                 // The files are written even if stderr is closed.
                 let _ = write!(io::stderr(), "{written}");
             }
-            made.tell_of_kept(recipe, directory);
+            made.tell_of_kept(args, directory);
         }
-        None => print_all(&output::pieces(&made.outputs, recipe.output)?)?,
+        None => print_all(&output::chunks(&made.outputs, args.output)?)?,
     }
     Ok(made.status())
 }
 
-fn check(recipe: &Recipe, command: &str, directory: &Path) -> anyhow::Result<ExitCode> {
-    let run = Run::read(recipe, command)?;
+fn check(args: &GenerateArgs, command: &str, directory: &Path) -> anyhow::Result<ExitCode> {
+    let run = Run::read(args, command)?;
     let directory = Directory::read(directory)?;
     let Some(made) = run.make(Some(&directory)) else {
         return Ok(ExitCode::from(TROUBLE));
     };
-    let diff = drift::diff(&made.outputs, recipe.output, &directory, made.prunes)?;
-    made.tell_of_kept(recipe, &directory);
+    let diff = drift::diff(&made.outputs, args.output, &directory, made.prunes)?;
+    made.tell_of_kept(args, &directory);
     if diff.is_empty() {
         return Ok(made.status());
     }
@@ -116,11 +118,11 @@ struct Made {
 
 impl Made {
     /// Says which files would be removed if nothing were left out.
-    fn tell_of_kept(&self, recipe: &Recipe, directory: &Directory) {
-        if self.prunes || !recipe.prunes() {
+    fn tell_of_kept(&self, args: &GenerateArgs, directory: &Directory) {
+        if self.prunes || !args.prunes() {
             return;
         }
-        let stale = directory.stale(&self.outputs, recipe.output);
+        let stale = directory.stale(&self.outputs, args.output);
         let stale: Vec<&Path> = stale.into_iter().map(|(path, _)| path).collect();
         if !stale.is_empty() {
             let kept = Listed("kept", &stale);
@@ -140,7 +142,7 @@ impl Made {
 
 /// A run of `generate` or `diff` that has read its input.
 struct Run<'a> {
-    recipe: &'a Recipe,
+    args: &'a GenerateArgs,
     target: Target,
     sources: Sources,
     mesh: Mesh,
@@ -148,12 +150,12 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn read(recipe: &'a Recipe, command: &str) -> anyhow::Result<Self> {
-        let target = Target::try_from(recipe).unwrap_or_else(|invalid| refuse(command, invalid));
+    fn read(args: &'a GenerateArgs, command: &str) -> anyhow::Result<Self> {
+        let target = Target::try_from(args).unwrap_or_else(|invalid| refuse(command, invalid));
         let mut report = Report::default();
-        let (sources, mesh) = read(&recipe.input, &recipe.surroundings, &mut report)?;
+        let (sources, mesh) = read(&args.input, &args.mesh_args, &mut report)?;
         Ok(Self {
-            recipe,
+            args,
             target,
             sources,
             mesh,
@@ -164,7 +166,7 @@ impl<'a> Run<'a> {
     /// What is generated. None: nothing can be, and the user has been told.
     fn make(self, directory: Option<&Directory>) -> Option<Made> {
         let Self {
-            recipe,
+            args,
             target,
             mut sources,
             mesh,
@@ -174,10 +176,10 @@ impl<'a> Run<'a> {
             sources.add_earlier(&path.display().to_string(), text.to_owned(), Home::Directory);
         }
         let outputs = generate::generate(&sources, &target, &mesh, &mut report);
-        if recipe.strict {
+        if args.strict {
             report.forbid_skipping(Severity::Warning);
         }
-        if recipe.input.quiet {
+        if args.input.quiet {
             report.forget_notes();
         }
         let mut stderr = io::stderr().lock();
@@ -186,19 +188,19 @@ impl<'a> Run<'a> {
             let _ = writeln!(stderr, "{}\n", diagnostic.render(&sources));
         }
         let complete = report.is_complete();
-        let refused = report.is_fatal() || (recipe.strict && !complete);
-        if !refused && !report.left_out().is_empty() {
-            let _ = writeln!(stderr, "left out because of errors: {}", report.left_out());
+        let refused = report.is_fatal() || (args.strict && !complete);
+        if !refused && !report.omissions().is_empty() {
+            let _ = writeln!(stderr, "left out because of errors: {}", report.omissions());
         }
-        tell_tally(&recipe.input, &report, &mut stderr);
-        let empty = recipe.fail_on_empty && outputs.is_empty();
+        tell_tally(&args.input, &report, &mut stderr);
+        let empty = args.fail_on_empty && outputs.is_empty();
         if empty {
             let _ = writeln!(stderr, "error: nothing is generated, and --fail-on-empty is given");
         }
         let made = Made {
             outputs,
             complete,
-            prunes: report.allows_pruning() && recipe.prunes(),
+            prunes: report.allows_pruning() && args.prunes(),
         };
         (!refused && !empty).then_some(made)
     }
@@ -214,25 +216,25 @@ fn tell_tally(input: &Input, report: &Report, stderr: &mut impl io::Write) {
 
 fn validate(flags: &Validate) -> anyhow::Result<ExitCode> {
     if flags.target == TargetName::Envoy {
-        generate::check_local(&flags.surroundings).unwrap_or_else(|invalid| refuse("validate", invalid));
+        generate::check_local(&flags.mesh_args).unwrap_or_else(|invalid| refuse("validate", invalid));
     }
     let mut report = Report::default();
-    let (sources, mesh) = read(&flags.input, &flags.surroundings, &mut report)?;
+    let (sources, mesh) = read(&flags.input, &flags.mesh_args, &mut report)?;
     let validation = validate::validate(&sources, flags.target, &mesh, &mut report);
     if flags.input.quiet {
         report.forget_notes();
     }
     print(&match flags.output {
-        Telling::Text => validate::text(&validation, &report, &sources),
-        Telling::Json => validate::json(&validation, &report, &sources),
+        ReportFormat::Text => validate::text(&validation, &report, &sources),
+        ReportFormat::Json => validate::json(&validation, &report, &sources),
     })?;
     tell_tally(&flags.input, &report, &mut io::stderr().lock());
     let failed = report.has_errors() || (flags.strict && report.count(Severity::Warning) > 0);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn read(input: &Input, surroundings: &Surroundings, report: &mut Report) -> anyhow::Result<(Sources, Mesh)> {
-    let mut mesh = Mesh::from(surroundings);
+fn read(input: &Input, mesh_args: &MeshArgs, report: &mut Report) -> anyhow::Result<(Sources, Mesh)> {
+    let mut mesh = Mesh::from(mesh_args);
     if !input.from_cluster {
         let sources = Sources::read(&input.files, &input.ignore, &mut io::stdin().lock(), report);
         return Ok((sources, mesh));
@@ -273,7 +275,7 @@ fn read_ring(path: &Path) -> anyhow::Result<String> {
 }
 
 fn crds() -> anyhow::Result<ExitCode> {
-    print_all(&output::pieces(&crds::all()?, Format::Yaml)?)?;
+    print_all(&output::chunks(&crds::all()?, Format::Yaml)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -292,11 +294,11 @@ fn print(text: &str) -> anyhow::Result<()> {
     print_all(&[text])
 }
 
-fn print_all(pieces: &[impl AsRef<str>]) -> anyhow::Result<()> {
+fn print_all(chunks: &[impl AsRef<str>]) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    let written = pieces
+    let written = chunks
         .iter()
-        .try_for_each(|piece| stdout.write_all(piece.as_ref().as_bytes()));
+        .try_for_each(|chunk| stdout.write_all(chunk.as_ref().as_bytes()));
     let written = written.and_then(|()| stdout.flush());
     written.context("cannot write to the standard output")
 }

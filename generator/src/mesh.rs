@@ -6,13 +6,13 @@ use std::{
 };
 
 use crate::{
+    api::{Field, Pairs, service::PodSpec},
     cli,
     diagnostic::{Code, Diagnostic},
     dns::{self, ClusterDomain},
     document::{Outcome, Parsed},
-    inventory::Id,
-    source::Place,
-    wire::{Field, Pairs, service::PodSpec},
+    resources::Id,
+    source::SourceLocation,
 };
 
 /// The label of istiod's pods.
@@ -38,8 +38,8 @@ pub struct Mesh {
     pub local: bool,
 }
 
-impl From<&cli::Surroundings> for Mesh {
-    fn from(flags: &cli::Surroundings) -> Self {
+impl From<&cli::MeshArgs> for Mesh {
+    fn from(flags: &cli::MeshArgs) -> Self {
         let mut gateway_namespaces = GatewayNamespaces::default();
         for PodNamespace { gateway, namespace } in &flags.gateway_namespace {
             let namespaces = match gateway {
@@ -136,9 +136,9 @@ impl Domain {
             return sure(domain.clone());
         }
         // Whatever the order of the documents is.
-        let of_istiod: BTreeMap<String, (ClusterDomain, Place)> = outcomes.iter().filter_map(istiod).collect();
+        let of_istiod: BTreeMap<String, (ClusterDomain, SourceLocation)> = outcomes.iter().filter_map(istiod).collect();
         let mut of_istiod = of_istiod.into_values();
-        let Some((first, place)) = of_istiod.next() else {
+        let Some((first, location)) = of_istiod.next() else {
             return match &mesh.dns_domain {
                 None => sure(ClusterDomain::default()),
                 Some(Some(domain)) => sure(domain.clone()),
@@ -148,11 +148,11 @@ impl Domain {
                 },
             };
         };
-        let doubt = of_istiod.next().map(|(other, other_place)| {
+        let doubt = of_istiod.next().map(|(other, other_location)| {
             let message = format!("this istiod has the cluster domain `{first}`, and another one has `{other}`");
-            let doubt = Diagnostic::warning(Code::Conflicted, message).at(place);
+            let doubt = Diagnostic::warning(Code::Conflicted, message).at(location);
             doubt
-                .with(other_place, "the other one")
+                .with(other_location, "the other one")
                 .help("say which one the gateways have, with --cluster-domain")
         });
         Self { name: first, doubt }
@@ -169,8 +169,8 @@ fn assumed() -> Diagnostic {
 }
 
 /// The cluster domain of an istiod, and where it stands.
-fn istiod(outcome: &Outcome) -> Option<(String, (ClusterDomain, Place))> {
-    let Outcome::Object(origin, parsed) = outcome else {
+fn istiod(outcome: &Outcome) -> Option<(String, (ClusterDomain, SourceLocation))> {
+    let Outcome::Object(offset, parsed) = outcome else {
         return None;
     };
     let (name, labels, spec): (&Field<String>, &Pairs, &PodSpec) = match &**parsed {
@@ -199,7 +199,7 @@ fn istiod(outcome: &Outcome) -> Option<(String, (ClusterDomain, Place))> {
         Some(text) => text.parse().ok()?,
         None => ClusterDomain::default(),
     };
-    Some((domain.to_string(), (domain, origin.place(name))))
+    Some((domain.to_string(), (domain, offset.location(name))))
 }
 
 #[cfg(test)]

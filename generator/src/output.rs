@@ -52,7 +52,7 @@ pub enum OutputError {
 }
 
 /// Objects as one text, in pieces: whole, a large one would be in memory twice.
-pub fn pieces(outputs: &[Output], format: Format) -> Result<Vec<String>, OutputError> {
+pub fn chunks(outputs: &[Output], format: Format) -> Result<Vec<String>, OutputError> {
     match (format, outputs) {
         (Format::Yaml, _) => {
             let separators = iter::once("").chain(iter::repeat("---\n"));
@@ -72,7 +72,7 @@ pub fn pieces(outputs: &[Output], format: Format) -> Result<Vec<String>, OutputE
 
 /// One object as a text.
 pub fn text(output: &Output, format: Format) -> Result<String, OutputError> {
-    Ok(pieces(std::slice::from_ref(output), format)?.concat())
+    Ok(chunks(std::slice::from_ref(output), format)?.concat())
 }
 
 /// The name of the file of an object.

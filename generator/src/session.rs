@@ -12,7 +12,7 @@ use mooring_policy::{
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    source::Place,
+    source::SourceLocation,
 };
 
 mod app_cookies;
@@ -21,30 +21,30 @@ mod field_names;
 
 /// A value and the place at which it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Located<T> {
+pub struct Spanned<T> {
     /// The value.
     pub value: T,
     /// Its place.
-    pub place: Place,
+    pub location: SourceLocation,
 }
 
 /// How sessions are kept.
 #[derive(Clone, Debug)]
 pub struct SessionPolicy {
     /// Where it stands as a whole.
-    pub place: Place,
+    pub location: SourceLocation,
     /// The name of the cookie or header. None: one for each rule.
-    pub name: Option<Located<String>>,
+    pub name: Option<Spanned<String>>,
     /// Where the token travels.
     pub transport: Transport,
     /// What a session is bound to.
     pub pin: Pin,
     /// How long a session may last.
-    pub absolute_timeout: Option<Located<Duration>>,
+    pub absolute_timeout: Option<Spanned<Duration>>,
     /// How long a session may be silent.
-    pub idle_timeout: Option<Located<Duration>>,
+    pub idle_timeout: Option<Spanned<Duration>>,
     /// How often its last-seen time is renewed.
-    pub refresh_interval: Option<Located<Duration>>,
+    pub refresh_interval: Option<Spanned<Duration>>,
     /// Whether a request is answered with 503 when its host is gone.
     pub strict: bool,
     /// Whether the backend sees the token.
@@ -52,9 +52,9 @@ pub struct SessionPolicy {
     /// The attributes of the cookie.
     pub cookie: Cookie,
     /// Where `lifetimeType` was written.
-    pub lifetime_place: Option<Place>,
+    pub lifetime_location: Option<SourceLocation>,
     /// Where cookie attributes and `strict` were written.
-    pub attribute_places: Vec<(&'static str, Place)>,
+    pub attribute_locations: Vec<(&'static str, SourceLocation)>,
     /// Whether a part of it could not be read. That has been reported; what seems to be missing may be that part.
     pub partial: bool,
 }
@@ -62,9 +62,9 @@ pub struct SessionPolicy {
 impl SessionPolicy {
     /// A policy that says nothing.
     #[must_use]
-    pub fn new(place: Place) -> Self {
+    pub fn new(location: SourceLocation) -> Self {
         Self {
-            place,
+            location,
             name: None,
             transport: Transport::default(),
             pin: Pin::default(),
@@ -74,8 +74,8 @@ impl SessionPolicy {
             strict: false,
             forward_token: false,
             cookie: Cookie::default(),
-            lifetime_place: None,
-            attribute_places: Vec::new(),
+            lifetime_location: None,
+            attribute_locations: Vec::new(),
             partial: false,
         }
     }
@@ -83,7 +83,7 @@ impl SessionPolicy {
     /// The policy as the plugin configuration has it. `default_name` is for a policy without a name.
     #[must_use]
     pub fn session(&self, default_name: &str) -> config::Session {
-        let value = |located: &Option<Located<Duration>>| located.as_ref().map(|located| located.value);
+        let value = |spanned: &Option<Spanned<Duration>>| spanned.as_ref().map(|spanned| spanned.value);
         config::Session {
             name: self.name.as_ref().map_or(default_name, |name| &name.value).to_owned(),
             transport: self.transport,
@@ -108,8 +108,8 @@ impl SessionPolicy {
         if sound {
             self.warn_of_long_idle(report);
         }
-        for (message, place) in problems {
-            report.add(Diagnostic::error(Code::Invalid, message).at(place));
+        for (message, location) in problems {
+            report.add(Diagnostic::error(Code::Invalid, message).at(location));
         }
         sound
     }
@@ -125,7 +125,11 @@ impl SessionPolicy {
             name.value
         );
         let help = "choose another session name, or none: then each rule gets a name of its own";
-        report.add(Diagnostic::warning(Code::Conflicted, message).at(name.place).help(help));
+        report.add(
+            Diagnostic::warning(Code::Conflicted, message)
+                .at(name.location)
+                .help(help),
+        );
     }
 
     /// A session that has come to its end cannot be silent any longer.
@@ -140,24 +144,28 @@ impl SessionPolicy {
             "an idleTimeout of {} has no effect: the absoluteTimeout of {} ends each session before",
             idle.value, absolute.value
         );
-        let warning = Diagnostic::warning(Code::NoEffect, message).at(idle.place);
-        report.add(warning.with(absolute.place, "the absoluteTimeout"));
+        let warning = Diagnostic::warning(Code::NoEffect, message).at(idle.location);
+        report.add(warning.with(absolute.location, "the absoluteTimeout"));
     }
 
     /// What is wrong with a value whatever the others are.
-    fn single_problems(&self) -> Vec<(String, Place)> {
+    fn single_problems(&self) -> Vec<(String, SourceLocation)> {
         let mut problems = Vec::new();
         if let Some(session_name) = &self.name {
             let checked = match self.transport {
                 Transport::Cookie => name::check_token(&session_name.value),
                 Transport::Header => field_names::check(&session_name.value),
             };
-            problems.extend(checked.err().map(|invalid| (invalid.to_string(), session_name.place)));
+            problems.extend(
+                checked
+                    .err()
+                    .map(|invalid| (invalid.to_string(), session_name.location)),
+            );
         }
         if let Some(domain) = &self.cookie.domain
             && let Err(invalid) = domain::check(domain)
         {
-            problems.push((invalid.to_string(), self.place_of_attribute("Domain")));
+            problems.push((invalid.to_string(), self.location_of_attribute("Domain")));
         }
         let timeouts = [
             ("absoluteTimeout", &self.absolute_timeout),
@@ -168,14 +176,14 @@ impl SessionPolicy {
             if let Some(timeout) = timeout
                 && let Err(reason) = timeout.value.whole_seconds()
             {
-                problems.push((format!("{field} {reason}"), timeout.place));
+                problems.push((format!("{field} {reason}"), timeout.location));
             }
         }
         problems
     }
 
     /// What the filter would say against the values together.
-    fn combined_problem(&self) -> Option<(String, Place)> {
+    fn combined_problem(&self) -> Option<(String, SourceLocation)> {
         let probe = config::Rule {
             route: "probe".to_owned(),
             virtual_hosts: vec!["probe".to_owned()],
@@ -196,29 +204,32 @@ impl SessionPolicy {
         let Err(InvalidConfig::Rule { reason: invalid, .. }) = RouteTable::try_from(config) else {
             return None;
         };
-        let place = match &invalid {
-            InvalidRule::PermanentWithoutEnd => self.lifetime_place,
+        let location = match &invalid {
+            InvalidRule::PermanentWithoutEnd => self.lifetime_location,
             InvalidRule::RefreshWithoutIdle | InvalidRule::RefreshTooLong { .. } => {
-                self.refresh_interval.as_ref().map(|located| located.place)
+                self.refresh_interval.as_ref().map(|spanned| spanned.location)
             }
-            InvalidRule::Attribute { attribute, .. } => self.attribute_place(attribute),
-            InvalidRule::NeedsSecure(_) => self.attribute_place("Secure"),
-            InvalidRule::HostPrefix => self.name.as_ref().map(|name| name.place),
+            InvalidRule::Attribute { attribute, .. } => self.attribute_location(attribute),
+            InvalidRule::NeedsSecure(_) => self.attribute_location("Secure"),
+            InvalidRule::HostPrefix => self.name.as_ref().map(|name| name.location),
             _ => None,
         };
-        Some((invalid.to_string(), place.unwrap_or(self.place)))
+        Some((invalid.to_string(), location.unwrap_or(self.location)))
     }
 
-    /// The place of a cookie attribute or of `strict`; that of the policy where it has none of its own.
+    /// The location of a cookie attribute or of `strict`; that of the policy where it has none of its own.
     #[must_use]
-    pub fn place_of_attribute(&self, name: &str) -> Place {
-        self.attribute_place(name).unwrap_or(self.place)
+    pub fn location_of_attribute(&self, name: &str) -> SourceLocation {
+        self.attribute_location(name).unwrap_or(self.location)
     }
 
-    /// The place of a cookie attribute or of `strict`, if it has one.
+    /// The location of a cookie attribute or of `strict`, if it has one.
     #[must_use]
-    pub fn attribute_place(&self, name: &str) -> Option<Place> {
-        let (_, place) = self.attribute_places.iter().find(|(attribute, _)| *attribute == name)?;
-        Some(*place)
+    pub fn attribute_location(&self, name: &str) -> Option<SourceLocation> {
+        let (_, location) = self
+            .attribute_locations
+            .iter()
+            .find(|(attribute, _)| *attribute == name)?;
+        Some(*location)
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    left_out::What,
+    omissions::Omitted,
 };
 
 mod ignore;
@@ -34,7 +34,7 @@ pub struct FileId(usize);
 
 /// A place in an input file: lines and columns count from 1, columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct SourceLocation {
     /// The file.
     pub file: FileId,
     /// The line.
@@ -224,7 +224,7 @@ impl Reader<'_> {
             Ok(bytes) => self.bytes(&path.display().to_string(), bytes),
             Err(error) if named => self.fatal(&format!("`{}`", path.display()), &error),
             Err(error) => {
-                self.report.leave_out(What::File, path.display().to_string());
+                self.report.omit(Omitted::File, path.display().to_string());
                 self.unreadable(&format!("`{}`", path.display()), &error);
             }
         }
@@ -283,7 +283,7 @@ impl Reader<'_> {
     }
 
     fn no_text(&mut self, name: &str, message: &str) {
-        self.report.leave_out(What::File, name);
+        self.report.omit(Omitted::File, name);
         self.report.add(Diagnostic::error(Code::Syntax, message));
     }
 

@@ -9,14 +9,14 @@ use crate::{
     attachment::Attachments,
     cli::TargetName,
     diagnostic::Report,
-    dialect::{self, Policy},
     document::{self, Outcome, RawObjects},
     emit::envoy,
-    inventory::{DEFAULT_NAMESPACE, Found, Id, Inventory},
     kind::Kind,
     mesh::Mesh,
-    plan::{self, Plan, Rule, Session},
-    source::{Place, Sources},
+    policies::{self, Policy},
+    resources::{DEFAULT_NAMESPACE, Found, Id, Resources},
+    source::{SourceLocation, Sources},
+    translate::{self, Ir, Rule, Session},
 };
 
 mod canary;
@@ -75,7 +75,7 @@ pub struct PolicyStatus {
     /// Who it is.
     pub id: Id,
     /// Where it stands; not known of a policy that cannot be read.
-    pub place: Option<Place>,
+    pub location: Option<SourceLocation>,
     /// Each of its targets. None where the targets themselves are wrong.
     pub targets: Vec<TargetStatus>,
 }
@@ -103,7 +103,7 @@ pub struct RuleStatus {
     /// The route that it is a rule of.
     pub route: (Kind, Id),
     /// Where it stands.
-    pub place: Place,
+    pub location: SourceLocation,
     /// The gateways that it is on.
     pub gateways: Vec<Id>,
     /// The canary policy that holds for it.
@@ -122,44 +122,44 @@ pub fn validate(sources: &Sources, target: TargetName, mesh: &Mesh, report: &mut
     let mesh = Mesh { local, ..mesh.clone() };
     let outcomes = document::read(sources, report);
     let unread: Vec<PolicyStatus> = outcomes.iter().filter_map(unread).collect();
-    let mut inventory = Inventory::new(outcomes, mesh);
-    inventory.needs_endpoints = local;
-    inventory.learn(sources);
-    let policies = dialect::policies(&inventory, report);
-    let attachments = Attachments::new(&policies, &inventory.services, report);
-    let plan = Plan::with(&inventory, &attachments, report);
+    let mut resources = Resources::new(outcomes, mesh);
+    resources.needs_endpoints = local;
+    resources.learn(sources);
+    let policies = policies::policies(&resources, report);
+    let attachments = Attachments::new(&policies, &resources.services, report);
+    let ir = Ir::with(&resources, &attachments, report);
     match target {
         TargetName::Istio => {
-            for gateway in plan.gateways.iter().filter(|gateway| gateway.is_managed()) {
+            for gateway in ir.gateways.iter().filter(|gateway| gateway.is_managed()) {
                 gateway.config(report);
             }
-            plan::check_earlier(&plan, &inventory, false, report);
+            translate::check_earlier(&ir, &resources, false, report);
         }
         TargetName::Envoy => {
             // What comes of it is of no interest here, and what is said about it is.
             let raw = RawObjects::new(sources);
-            let _bootstrap = envoy::emit(&plan, &inventory, &raw, &envoy::Options::default(), report);
+            let _bootstrap = envoy::emit(&ir, &resources, &raw, &envoy::Options::default(), report);
         }
     }
-    let index = Index::new(&plan);
+    let index = Index::new(&ir);
     let status = |policy: &Policy| PolicyStatus {
         kind: policy.kind,
         id: policy.id.clone(),
-        place: Some(policy.place),
+        location: Some(policy.location),
         targets: policy
             .targets
             .iter()
             .map(|target| {
                 let service = Id::new(&policy.id.namespace, &target.value);
-                target_status(policy, service, &inventory, &attachments, &index)
+                target_status(policy, service, &resources, &attachments, &index)
             })
             .collect(),
     };
     let of_services = policies.iter().map(status);
-    let of_routes = canary::statuses(&inventory, &plan, &index);
+    let of_routes = canary::statuses(&resources, &ir, &index);
     Validation {
         policies: of_services.chain(of_routes).chain(unread).collect(),
-        rules: plan.rules.iter().filter_map(|rule| rule_status(rule, &index)).collect(),
+        rules: ir.rules.iter().filter_map(|rule| rule_status(rule, &index)).collect(),
     }
 }
 
@@ -171,13 +171,13 @@ struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    fn new(plan: &'a Plan) -> Self {
+    fn new(ir: &'a Ir) -> Self {
         let mut index = Self {
             by_service: BTreeMap::new(),
             by_route: BTreeMap::new(),
             gateways: BTreeMap::new(),
         };
-        for rule in &plan.rules {
+        for rule in &ir.rules {
             let services: BTreeSet<&Id> = rule.backends.iter().map(|backend| &backend.service.id).collect();
             for service in services {
                 index.by_service.entry(service).or_default().push(rule);
@@ -189,13 +189,13 @@ impl<'a> Index<'a> {
                 index.by_route.entry(delegate).or_default().push(rule);
             }
         }
-        let managed = plan.rules.iter().filter(|rule| rule.is_managed());
+        let managed = ir.rules.iter().filter(|rule| rule.is_managed());
         let managed: BTreeSet<&str> = managed.map(|rule| rule.id.as_str()).collect();
-        for gateway in &plan.gateways {
+        for gateway in &ir.gateways {
             // A rule that is left out on this gateway keeps no sessions there.
-            let left_out = |rule: &Rule| managed.contains(rule.id.as_str()) && !rule.is_managed();
-            for placed in gateway.rules.iter().filter(|placed| !left_out(&placed.rule)) {
-                let gateways = index.gateways.entry(&placed.rule.id).or_default();
+            let omissions = |rule: &Rule| managed.contains(rule.id.as_str()) && !rule.is_managed();
+            for attached in gateway.rules.iter().filter(|attached| !omissions(&attached.rule)) {
+                let gateways = index.gateways.entry(&attached.rule.id).or_default();
                 // One whose pods are in several places is there several times.
                 if !gateways.contains(&&gateway.item.id) {
                     gateways.push(&gateway.item.id);
@@ -219,7 +219,7 @@ fn unread(outcome: &Outcome) -> Option<PolicyStatus> {
     Some(PolicyStatus {
         kind,
         id: Id::new(namespace, &name.name),
-        place: None,
+        location: None,
         targets: Vec::new(),
     })
 }
@@ -227,14 +227,14 @@ fn unread(outcome: &Outcome) -> Option<PolicyStatus> {
 fn target_status(
     policy: &Policy,
     service: Id,
-    inventory: &Inventory,
+    resources: &Resources,
     attachments: &Attachments,
     index: &Index,
 ) -> TargetStatus {
     let mut rules = Vec::new();
     let condition = if !policy.sound {
         Condition::Invalid
-    } else if let Found::Nothing(_) = inventory.services.find(&service) {
+    } else if let Found::Nothing(_) = resources.services.find(&service) {
         Condition::TargetNotFound
     } else if policy.session.is_none() {
         Condition::NoEffect
@@ -293,7 +293,7 @@ fn rule_status(rule: &Rule, index: &Index) -> Option<RuleStatus> {
     Some(RuleStatus {
         id: rule.id.clone(),
         route: (rule.route.spec.kind, rule.route.id.clone()),
-        place: rule.place_of(rule.wire),
+        location: rule.location_of(rule.spec),
         gateways: gateways.map(|gateway| (*gateway).clone()).collect(),
         canary: (rule.canary.as_ref().or(rule.refused.canary.as_ref())).map(|canary| canary.policy.clone()),
         session,

@@ -4,9 +4,9 @@
 //! the input.
 
 use crate::{
-    inventory::Item,
-    source::Place,
-    wire::{Field, service::ServiceSpec},
+    api::{Field, service::ServiceSpec},
+    resources::Item,
+    source::SourceLocation,
 };
 
 /// The annotation of a Service.
@@ -53,18 +53,18 @@ pub fn texts(list: &[Field<String>]) -> impl Iterator<Item = &str> + Clone {
 }
 
 /// Where it is said that a Service or a host of a `ServiceEntry` is not seen in a namespace. None: it is seen.
-pub fn hides(service: &Item<ServiceSpec>, to: &str) -> Option<Place> {
+pub fn hides(service: &Item<ServiceSpec>, to: &str) -> Option<SourceLocation> {
     let own = &service.id.namespace;
     if service.spec.external_host.is_some() {
         let exported = &service.spec.export_to;
-        let place = exported.first().map(|first| service.place_of(first))?;
-        return (!is_seen(texts(exported), own, to)).then_some(place);
+        let location = exported.first().map(|first| service.location_of(first))?;
+        return (!is_seen(texts(exported), own, to)).then_some(location);
     }
     let mut annotations = service.metadata.annotations.iter();
     let (_, value) = annotations.find(|(name, _)| name.value == ANNOTATION)?;
     let listed = value.value.split(',').map(str::trim);
     let exported = listed.filter(|_| !value.value.is_empty());
-    (!is_seen(exported, own, to)).then_some(service.place_of(value))
+    (!is_seen(exported, own, to)).then_some(service.location_of(value))
 }
 
 #[cfg(test)]

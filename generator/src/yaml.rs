@@ -6,8 +6,8 @@ use serde_saphyr::{Error, Location, MessageFormatter, Options, UserMessageFormat
 
 use crate::{
     diagnostic::{Code, Diagnostic},
-    document::Origin,
-    similar,
+    document::DocumentOffset,
+    suggest,
 };
 
 const A_PORT: &str = "a port is needed here: a number from 1 to 65535";
@@ -45,10 +45,10 @@ pub fn untabbed(text: &str) -> Cow<'_, str> {
 }
 
 /// What an error of the YAML reader says to the user.
-pub fn diagnostic(error: &Error, origin: Origin) -> Diagnostic {
+pub fn diagnostic(error: &Error, offset: DocumentOffset) -> Diagnostic {
     let diagnostic = Diagnostic::error(code(error), message(error));
     let diagnostic = match error.location() {
-        Some(location) if location != Location::UNKNOWN => diagnostic.at(origin.locate(location)),
+        Some(location) if location != Location::UNKNOWN => diagnostic.at(offset.locate(location)),
         _ => diagnostic,
     };
     match help(error) {
@@ -58,8 +58,8 @@ pub fn diagnostic(error: &Error, origin: Origin) -> Diagnostic {
 }
 
 /// The same for a text in which there should be any object at all.
-pub fn no_object(error: &Error, origin: Origin) -> Diagnostic {
-    let diagnostic = diagnostic(error, origin);
+pub fn no_object(error: &Error, offset: DocumentOffset) -> Diagnostic {
+    let diagnostic = diagnostic(error, offset);
     match error {
         Error::Unexpected {
             expected: "mapping start",
@@ -126,7 +126,7 @@ fn help(error: &Error) -> Option<String> {
             variant: found,
             expected,
             ..
-        } => similar::find(found, expected.iter().copied()).map(|name| format!("did you mean `{name}`?")),
+        } => suggest::find(found, expected.iter().copied()).map(|name| format!("did you mean `{name}`?")),
         Error::QuotingRequired { value, .. } => Some(format!("write \"{value}\"")),
         _ => None,
     }

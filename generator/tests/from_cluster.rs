@@ -76,7 +76,7 @@ fn findings_name_the_object() {
     let value: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
     assert_eq!(value["findings"][0]["code"], "TargetNotFound");
     assert_eq!(
-        value["findings"][0]["place"]["file"],
+        value["findings"][0]["location"]["file"],
         "cluster: BackendLBPolicy default/sticky"
     );
 }

@@ -71,7 +71,7 @@ fn generated() -> BTreeMap<PathBuf, String> {
             let findings = report.sorted();
             let findings: Vec<&str> = findings.iter().map(|finding| finding.message()).collect();
             assert!(!report.has_errors(), "{example}: {findings:#?}");
-            let text = output::pieces(&outputs, Format::Yaml).unwrap().concat();
+            let text = output::chunks(&outputs, Format::Yaml).unwrap().concat();
             files.insert(examples().join(format!("generated/{example}/{name}.yaml")), text);
         }
     }

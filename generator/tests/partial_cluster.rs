@@ -27,7 +27,7 @@ fn partial(server: &ApiServer, namespaces: &[&str]) -> Vec<String> {
     assert!(
         findings
             .iter()
-            .all(|one| one["severity"] == "warning" && !one["place"].is_null()),
+            .all(|one| one["severity"] == "warning" && !one["location"].is_null()),
         "{findings:?}"
     );
     let generated = said(&server.run(&[&GENERATE, &flags[..]].concat()).code(0));

@@ -182,7 +182,7 @@ fn the_json_of_a_sound_shop() {
                 "namespace": "default",
                 "name": "sticky",
                 "condition": "Accepted",
-                "place": { "file": "<stdin>", "line": 51, "column": 9 },
+                "location": { "file": "<stdin>", "line": 51, "column": 9 },
                 "targets": [{
                     "kind": "Service",
                     "namespace": "default",
@@ -194,7 +194,7 @@ fn the_json_of_a_sound_shop() {
             "rules": [{
                 "id": "HTTPRoute/default/web#0",
                 "route": { "kind": "HTTPRoute", "namespace": "default", "name": "web" },
-                "place": { "file": "<stdin>", "line": 20, "column": 5 },
+                "location": { "file": "<stdin>", "line": 20, "column": 5 },
                 "gateways": [{ "namespace": "default", "name": "front" }],
                 "policy": { "kind": "BackendLBPolicy", "namespace": "default", "name": "sticky" },
                 "canaryPolicy": null,
@@ -247,7 +247,12 @@ fn the_json_of_every_way_to_fail() {
     assert_eq!(run["rules"][0]["policy"], Value::Null);
     let typo = run["findings"].as_array().unwrap().last().unwrap();
     assert_eq!(
-        (&typo["severity"], &typo["code"], &typo["help"], &typo["place"]["line"]),
+        (
+            &typo["severity"],
+            &typo["code"],
+            &typo["help"],
+            &typo["location"]["line"]
+        ),
         (
             &json!("error"),
             &json!("Invalid"),

@@ -70,10 +70,10 @@ fn judge(path: &Path, text: &str, expected: &str) -> Option<String> {
     } else {
         let lines = marked(text);
         let fits = |error: &&&Diagnostic| {
-            let place = error.place();
+            let location = error.location();
             error.message().contains(expected)
-                && place.is_some_and(|place| {
-                    sources.name(place.file) == path.display().to_string() && lines == [place.line]
+                && location.is_some_and(|location| {
+                    sources.name(location.file) == path.display().to_string() && lines == [location.line]
                 })
         };
         errors.iter().any(fits)

@@ -8,20 +8,20 @@ use mooring_policy::{
     name::InvalidName,
 };
 
-use super::{Told, match_config, rule_config, source_config};
+use super::{CompiledCanary, match_config, rule_config, source_config};
 use crate::{
-    diagnostic::{Code, Diagnostic, Report},
-    inventory::Item,
-    kind::Kind,
-    source::Place,
-    wire::{
+    api::{
         Field,
         canary::{CanaryPolicySpec, CanaryRule, Match, Source, Split},
     },
+    diagnostic::{Code, Diagnostic, Report},
+    kind::Kind,
+    resources::Item,
+    source::SourceLocation,
 };
 
 /// Reports everything that is wrong. Returns what the filter is told, if nothing is.
-pub fn check(item: &Item<CanaryPolicySpec>, kind: Option<Kind>, report: &mut Report) -> Option<Told> {
+pub fn check(item: &Item<CanaryPolicySpec>, kind: Option<Kind>, report: &mut Report) -> Option<CompiledCanary> {
     let mut checker = Checker {
         item,
         problems: 0,
@@ -34,14 +34,14 @@ pub fn check(item: &Item<CanaryPolicySpec>, kind: Option<Kind>, report: &mut Rep
             "{} says nothing: it needs at least one of rules, split, sticky and whenWeightZero",
             item.id
         );
-        checker.invalid(message, item.place());
+        checker.invalid(message, item.location());
     }
     if let Some(rule) = spec.rules.get(MAX_RULES) {
         let message = format!(
             "a policy may have {MAX_RULES} rules at most, and this one has {}",
             spec.rules.len()
         );
-        checker.invalid(message, item.place_of(rule));
+        checker.invalid(message, item.location_of(rule));
     }
     checker.unique_names();
     let mut rules = Vec::with_capacity(spec.rules.len());
@@ -62,22 +62,22 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn invalid(&mut self, message: impl Into<String>, place: Place) {
+    fn invalid(&mut self, message: impl Into<String>, location: SourceLocation) {
         self.problems = self.problems.saturating_add(1);
-        self.report.add(Diagnostic::error(Code::Invalid, message).at(place));
+        self.report.add(Diagnostic::error(Code::Invalid, message).at(location));
     }
 
     fn unique_names(&mut self) {
         let mut seen = BTreeMap::new();
         for rule in &self.item.spec.rules {
             let name = &rule.value.name;
-            if let Some(first) = seen.insert(name.value.as_str(), self.item.place_of(name)) {
+            if let Some(first) = seen.insert(name.value.as_str(), self.item.location_of(name)) {
                 self.problems = self.problems.saturating_add(1);
                 let message = format!(
                     "two rules of CanaryPolicy {} have the name `{}`",
                     self.item.id, name.value
                 );
-                let diagnostic = Diagnostic::error(Code::Duplicate, message).at(self.item.place_of(name));
+                let diagnostic = Diagnostic::error(Code::Duplicate, message).at(self.item.location_of(name));
                 self.report.add(diagnostic.with(first, "the first one"));
             }
         }
@@ -88,16 +88,22 @@ impl Checker<'_> {
         let name = &rule.name;
         let (field, stray) = match kind {
             None => return,
-            Some(Kind::VirtualService) => ("destination", rule.backend_ref.as_ref().map(|f| self.item.place_of(f))),
-            Some(_) => ("backendRef", rule.destination.as_ref().map(|f| self.item.place_of(f))),
+            Some(Kind::VirtualService) => (
+                "destination",
+                rule.backend_ref.as_ref().map(|f| self.item.location_of(f)),
+            ),
+            Some(_) => (
+                "backendRef",
+                rule.destination.as_ref().map(|f| self.item.location_of(f)),
+            ),
         };
         let kind = kind.map_or(String::new(), |kind| kind.to_string());
-        if let Some(place) = stray {
+        if let Some(location) = stray {
             let message = format!("a canary rule names its backend in {field} where the target is of the kind {kind}");
-            self.invalid(message, place);
+            self.invalid(message, location);
         } else if rule.destination.is_none() && rule.backend_ref.is_none() {
             let message = format!("canary rule `{}` has no {field}, so it leads nowhere", name.value);
-            self.invalid(message, self.item.place_of(name));
+            self.invalid(message, self.item.location_of(name));
         }
     }
 
@@ -109,7 +115,7 @@ impl Checker<'_> {
                 "a rule may have {MAX_MATCHES} matches at most, and this one has {}",
                 rule.matches.len()
             );
-            self.invalid(message, self.item.place_of(one));
+            self.invalid(message, self.item.location_of(one));
         }
         for one in &rule.matches {
             self.one_match(rule, one);
@@ -122,21 +128,21 @@ impl Checker<'_> {
         }
         let config = rule_config(rule);
         if let Some(refusal) = probe_rule(config.clone()) {
-            let place = match (&refusal, &rule.opt_in) {
-                (InvalidCanary::Both(_), Some(source)) => self.item.place_of(source),
+            let location = match (&refusal, &rule.opt_in) {
+                (InvalidCanary::Both(_), Some(source)) => self.item.location_of(source),
                 (InvalidCanary::Source(_), Some(source)) => self.source_name(source).1,
                 // Alone or with others, the policy takes too much; that is told once.
                 (InvalidCanary::Memory { .. }, _) => return Some(config),
-                _ => self.item.place_of(&rule.name),
+                _ => self.item.location_of(&rule.name),
             };
             let what = rule.opt_in.as_ref().map_or("", |source| self.source_name(source).0);
-            self.invalid(message(&refusal, what), place);
+            self.invalid(message(&refusal, what), location);
         }
         Some(config)
     }
 
     /// All rules together, each of which is right.
-    fn whole(&mut self, rules: Vec<config::CanaryRule>) -> Option<Told> {
+    fn whole(&mut self, rules: Vec<config::CanaryRule>) -> Option<CompiledCanary> {
         let spec = &self.item.spec;
         let split = spec.split.as_ref().map(|split| &split.value);
         let hash_on = split.and_then(|split| split.hash_on.as_ref());
@@ -150,21 +156,21 @@ impl Checker<'_> {
             seed: seed.map(|seed| seed.value.clone()),
         };
         match canary::memory(config.clone()) {
-            Ok(memory) => Some(Told {
+            Ok(memory) => Some(CompiledCanary {
                 config,
                 memory,
-                place: self.item.place(),
+                location: self.item.location(),
             }),
             Err(refusal) => {
-                let place = self.place_of_expression(&refusal).unwrap_or(self.item.place());
-                self.invalid(message(&refusal, ""), place);
+                let location = self.location_of_expression(&refusal).unwrap_or(self.item.location());
+                self.invalid(message(&refusal, ""), location);
                 None
             }
         }
     }
 
-    /// The place of the expression with which a policy takes too much.
-    fn place_of_expression(&self, refusal: &InvalidCanary) -> Option<Place> {
+    /// The location of the expression with which a policy takes too much.
+    fn location_of_expression(&self, refusal: &InvalidCanary) -> Option<SourceLocation> {
         let InvalidCanary::Memory { rule, position, .. } = refusal else {
             return None;
         };
@@ -172,7 +178,7 @@ impl Checker<'_> {
         let rule = rules.find(|other| other.value.name.value == *rule)?;
         let one = &rule.value.matches.get(*position)?.value;
         let value = one.header.as_ref().or(one.cookie.as_ref())?.value.value.as_ref()?;
-        Some(self.item.place_of(value))
+        Some(self.item.location_of(value))
     }
 
     fn one_match(&mut self, rule: &CanaryRule, one: &Field<Match>) {
@@ -182,7 +188,7 @@ impl Checker<'_> {
             _ => {
                 return self.invalid(
                     "a match needs exactly one of header and cookie",
-                    self.item.place_of(one),
+                    self.item.location_of(one),
                 );
             }
         };
@@ -195,20 +201,23 @@ impl Checker<'_> {
             return;
         };
         let raw = &value.value;
-        let place_of_value = raw.value.as_ref().map(|field| self.item.place_of(field));
-        let place = match &refusal {
-            InvalidCanary::Source(_) => Some(self.item.place_of(&raw.name)),
+        let location_of_value = raw.value.as_ref().map(|field| self.item.location_of(field));
+        let location = match &refusal {
+            InvalidCanary::Source(_) => Some(self.item.location_of(&raw.name)),
             InvalidCanary::Value { .. }
             | InvalidCanary::TooLong { .. }
             | InvalidCanary::Regex { .. }
             | InvalidCanary::LargeRegex { .. } => {
-                place_of_value.or_else(|| raw.kind.as_ref().map(|field| self.item.place_of(field)))
+                location_of_value.or_else(|| raw.kind.as_ref().map(|field| self.item.location_of(field)))
             }
             // The rule's own trouble, which is told once.
             InvalidCanary::Name(_) => return,
             _ => None,
         };
-        self.invalid(message(&refusal, what), place.unwrap_or(self.item.place_of(&raw.name)));
+        self.invalid(
+            message(&refusal, what),
+            location.unwrap_or(self.item.location_of(&raw.name)),
+        );
     }
 
     fn split(&mut self, split: &Field<Split>) {
@@ -217,9 +226,9 @@ impl Checker<'_> {
             (Some(source), _) => self.hash_on(source),
             (None, Some(seed)) => {
                 let message = "seed has no effect without hashOn, by which clients are told apart";
-                self.invalid(message, self.item.place_of(seed));
+                self.invalid(message, self.item.location_of(seed));
             }
-            (None, None) => self.invalid("the field `hashOn` is missing", self.item.place_of(split)),
+            (None, None) => self.invalid("the field `hashOn` is missing", self.item.location_of(split)),
         }
         let refusal = |seed: &String| {
             probe(config::Canary {
@@ -230,7 +239,7 @@ impl Checker<'_> {
         if let Some(seed) = seed
             && let Some(refusal) = refusal(&seed.value)
         {
-            self.invalid(refusal.to_string(), self.item.place_of(seed));
+            self.invalid(refusal.to_string(), self.item.location_of(seed));
         }
     }
 
@@ -243,8 +252,8 @@ impl Checker<'_> {
             ..config::Canary::default()
         });
         if let Some(refusal) = refusal {
-            let (what, place) = self.source_name(source);
-            self.invalid(message(&refusal, what), place);
+            let (what, location) = self.source_name(source);
+            self.invalid(message(&refusal, what), location);
         }
     }
 
@@ -254,17 +263,17 @@ impl Checker<'_> {
         if !one {
             self.invalid(
                 "exactly one of header and cookie is needed here",
-                self.item.place_of(source),
+                self.item.location_of(source),
             );
         }
         one
     }
 
-    fn source_name(&self, source: &Field<Source>) -> (&'static str, Place) {
+    fn source_name(&self, source: &Field<Source>) -> (&'static str, SourceLocation) {
         match (&source.value.header, &source.value.cookie) {
-            (Some(name), _) => ("header", self.item.place_of(name)),
-            (None, Some(name)) => ("cookie", self.item.place_of(name)),
-            (None, None) => ("header", self.item.place_of(source)),
+            (Some(name), _) => ("header", self.item.location_of(name)),
+            (None, Some(name)) => ("cookie", self.item.location_of(name)),
+            (None, None) => ("header", self.item.location_of(source)),
         }
     }
 }

@@ -1,21 +1,21 @@
 //! `CanaryPolicy`: what it says, and what is wrong with it whatever its target is.
 //!
 //! What is valid is decided by `mooring_policy::canary`, the code that the filter runs; here each of its refusals is given
-//! its place. Which rule a policy holds for is decided by `crate::plan`.
+//! its place. Which rule a policy holds for is decided by `crate::ir`.
 
 use std::sync::Arc;
 
 use mooring_policy::{canary::expression_size, config};
 
 use crate::{
+    api::canary::{CanaryPolicySpec, CanaryRule, Match, Source, ValueMatch},
     diagnostic::{Code, Diagnostic, Report},
-    dialect,
-    inventory::{Id, Inventory, Item},
     kind::{GATEWAY_API, Kind, NETWORKING_ISTIO, shown_group},
-    left_out::What,
-    session::{Located, SessionPolicy},
-    source::Place,
-    wire::canary::{CanaryPolicySpec, CanaryRule, Match, Source, ValueMatch},
+    omissions::Omitted,
+    policies,
+    resources::{Id, Item, Resources},
+    session::{SessionPolicy, Spanned},
+    source::SourceLocation,
 };
 
 mod check;
@@ -38,42 +38,42 @@ pub struct Canary<'a> {
     /// The kind of the route that it targets.
     pub target_kind: Kind,
     /// The route that it targets.
-    pub target: Located<Id>,
+    pub target: Spanned<Id>,
     /// The rule of it that it targets. None: all.
-    pub section: Option<Located<String>>,
+    pub section: Option<Spanned<String>>,
     /// The session that it keeps.
     pub sticky: Option<SessionPolicy>,
     /// Whether nothing is wrong with it as a whole, whatever its target is.
     pub valid: bool,
     /// What the filter is told. None: something is wrong with its rules.
-    pub told: Option<Arc<Told>>,
+    pub compiled: Option<Arc<CompiledCanary>>,
 }
 
 /// What the filter is told of a policy, for all rules for which it holds.
 #[derive(Debug)]
-pub struct Told {
+pub struct CompiledCanary {
     /// That.
     pub config: config::Canary,
     /// What its regular expressions take of a VM's memory, in bytes, at most.
     pub memory: usize,
     /// Where the policy stands.
-    pub place: Place,
+    pub location: SourceLocation,
 }
 
 /// Every policy in the input whose target is known, in the order of ids. Whatever is wrong with one is reported.
-pub fn policies<'a>(inventory: &'a Inventory, report: &mut Report) -> Vec<Canary<'a>> {
+pub fn policies<'a>(resources: &'a Resources, report: &mut Report) -> Vec<Canary<'a>> {
     let mut policies = Vec::new();
-    for item in inventory.canary_policies.iter() {
+    for item in resources.canary_policies.iter() {
         let errors = report.errors();
-        let created = dialect::created(item, report);
-        let sticky = dialect::sticky(item, report);
+        let created = policies::created(item, report);
+        let sticky = policies::sticky(item, report);
         let kind = target_kind(item, report);
-        let told = check::check(item, kind, report).map(Arc::new);
+        let compiled = check::check(item, kind, report).map(Arc::new);
         let valid = report.errors() == errors;
         if valid {
             shadow::warn(item, report);
         } else {
-            report.leave_out(What::Policy, item.name(Kind::CanaryPolicy));
+            report.omit(Omitted::Policy, item.name(Kind::CanaryPolicy));
         }
         let target = &item.spec.target_ref.value;
         let section = target.section_name.as_ref();
@@ -81,14 +81,14 @@ pub fn policies<'a>(inventory: &'a Inventory, report: &mut Report) -> Vec<Canary
             item,
             created,
             target_kind,
-            target: Located {
+            target: Spanned {
                 value: Id::new(&item.id.namespace, &target.name.value),
-                place: item.place_of(&target.name),
+                location: item.location_of(&target.name),
             },
-            section: section.map(|name| dialect::located(name, item.origin)),
+            section: section.map(|name| policies::spanned(name, item.offset)),
             sticky,
             valid,
-            told,
+            compiled,
         }));
     }
     policies
@@ -106,7 +106,7 @@ fn target_kind(item: &Item<CanaryPolicySpec>, report: &mut Report) -> Option<Kin
             allowed.join(" or "),
             shown_group(group)
         );
-        report.add(Diagnostic::error(Code::Invalid, message).at(item.place_of(&target.kind)));
+        report.add(Diagnostic::error(Code::Invalid, message).at(item.location_of(&target.kind)));
     }
     found.map(|(_, kind)| kind)
 }

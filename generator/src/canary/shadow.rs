@@ -4,12 +4,12 @@ use mooring_policy::config::{self, MatchType};
 
 use super::{match_config, source_config};
 use crate::{
-    diagnostic::{Code, Diagnostic, Report},
-    inventory::Item,
-    wire::{
+    api::{
         Field,
         canary::{CanaryPolicySpec, CanaryRule},
     },
+    diagnostic::{Code, Diagnostic, Report},
+    resources::Item,
 };
 
 /// Reports each rule that never decides. The rules are sound.
@@ -24,8 +24,8 @@ pub fn warn(item: &Item<CanaryPolicySpec>, report: &mut Report) {
             "canary rule `{}` has no effect: rule `{}` comes first and takes every request that this one matches",
             rule.value.name.value, first.name.value
         );
-        let warning = Diagnostic::warning(Code::NoEffect, message).at(item.place_of(&rule.value.name));
-        report.add(warning.with(item.place_of(&first.name), "this one comes first"));
+        let warning = Diagnostic::warning(Code::NoEffect, message).at(item.location_of(&rule.value.name));
+        report.add(warning.with(item.location_of(&first.name), "this one comes first"));
     }
 }
 

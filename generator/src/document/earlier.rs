@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Document, Origin, split::split};
+use super::{Document, DocumentOffset, split::split};
 use crate::{
-    inventory::{DEFAULT_NAMESPACE, Id},
+    api::Field,
     kind::Kind,
-    plan::route_of,
-    source::{Home, Place, Sources},
-    wire::Field,
+    resources::{DEFAULT_NAMESPACE, Id},
+    source::{Home, SourceLocation, Sources},
+    translate::route_of,
     yaml,
 };
 
@@ -24,8 +24,8 @@ pub struct Earlier {
     pub id: Id,
     /// Where it is.
     pub home: Home,
-    /// The routes whose rules it holds, each with the place of the first of these rules.
-    pub routes: BTreeMap<(Kind, Id), Place>,
+    /// The routes whose rules it holds, each with the location of the first of these rules.
+    pub routes: BTreeMap<(Kind, Id), SourceLocation>,
 }
 
 impl Earlier {
@@ -90,16 +90,16 @@ impl Object {
         found.push(Earlier {
             id: Id::new(namespace, &self.metadata.name),
             home,
-            routes: routes(&self.spec.plugin_config.rules, document.origin),
+            routes: routes(&self.spec.plugin_config.rules, document.offset),
         });
     }
 }
 
-fn routes(rules: &[Rule], origin: Origin) -> BTreeMap<(Kind, Id), Place> {
+fn routes(rules: &[Rule], offset: DocumentOffset) -> BTreeMap<(Kind, Id), SourceLocation> {
     let mut routes = BTreeMap::new();
     for rule in rules {
         if let Some(route) = route_of(&rule.id.value) {
-            routes.entry(route).or_insert_with(|| origin.place(&rule.id));
+            routes.entry(route).or_insert_with(|| offset.location(&rule.id));
         }
     }
     routes

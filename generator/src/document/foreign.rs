@@ -10,14 +10,14 @@ use super::{Document, Header, Parsed, kustomize};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
-    source::Place,
+    source::SourceLocation,
 };
 
 /// What a text is that holds no manifest as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Foreign {
     /// A template of Helm, or of a tool that writes its actions in the same way.
-    Template(Place),
+    Template(SourceLocation),
     /// The values or the description of a Helm chart.
     Chart,
     /// A kustomization, with what it would change in the objects that it names.
@@ -101,11 +101,11 @@ impl Document<'_> {
         } else {
             Diagnostic::note(Code::Syntax, foreign.message())
         };
-        let place = match foreign {
-            Foreign::Template(place) => *place,
+        let location = match foreign {
+            Foreign::Template(location) => *location,
             _ => self.first_line(),
         };
-        let diagnostic = diagnostic.at(place).skipping();
+        let diagnostic = diagnostic.at(location).skipping();
         let help = foreign.help(self.file);
         report.add(help.into_iter().fold(diagnostic, Diagnostic::help));
         report.tally_mut().skip_foreign(foreign.label());
@@ -146,8 +146,8 @@ impl Document<'_> {
 
     /// What an object is, whose kind is sure and which cannot be read for this reason.
     pub(super) fn unreadable(&self, kind: Kind, error: &serde_saphyr::Error) -> Option<Foreign> {
-        if let Some(place) = self.template() {
-            return Some(Foreign::Template(place));
+        if let Some(location) = self.template() {
+            return Some(Foreign::Template(location));
         }
         let lacks_field = matches!(error, serde_saphyr::Error::SerdeMissingField { .. });
         let directive = || Regex::new(r#"(?m)^[\s{,"'-]*\$patch["']?\s*:"#).is_ok_and(|key| key.is_match(&self.text));
@@ -175,15 +175,15 @@ impl Document<'_> {
         name.is_some_and(|name| name.to_string_lossy().contains("patch"))
     }
 
-    /// The place of the first action of a template: `{{ .Values.name }}`, `{{- if …`.
-    pub(super) fn template(&self) -> Option<Place> {
+    /// The location of the first action of a template: `{{ .Values.name }}`, `{{- if …`.
+    pub(super) fn template(&self) -> Option<SourceLocation> {
         let action = Regex::new(r#"\{\{-?\s*[.$"`/(\w][^\n]*?\}\}|\{\{-?\s*/\*"#).ok()?;
         let found = action.find(&self.text)?;
         let before = self.text.get(..found.start())?;
         let line = before.matches('\n').count().saturating_add(1);
         let column = before.chars().rev().take_while(|character| *character != '\n').count();
         let length = found.as_str().chars().count();
-        Some(self.origin.at(line, column.saturating_add(1), length))
+        Some(self.offset.at(line, column.saturating_add(1), length))
     }
 
     /// Whether there may be an object in this text that would be read if the text were right.
@@ -196,12 +196,12 @@ impl Document<'_> {
     }
 
     /// The first line that says something.
-    fn first_line(&self) -> Place {
+    fn first_line(&self) -> SourceLocation {
         let blank = self.text.lines().take_while(|line| super::is_blank(line)).count();
         let line = self.text.lines().nth(blank).unwrap_or("");
         let indent = line.chars().take_while(|character| character.is_whitespace()).count();
         let length = line.trim().chars().count();
-        self.origin
+        self.offset
             .at(blank.saturating_add(1), indent.saturating_add(1), length)
     }
 }

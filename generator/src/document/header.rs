@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use super::Origin;
+use super::DocumentOffset;
 use crate::{
+    api::{Any, Field, OptionalField},
     diagnostic::{Code, Diagnostic},
-    kind::{Kind, NotRead, Recognized},
-    source::Place,
-    wire::{Any, Field, OptionalField},
+    kind::{Kind, Recognized, UnsupportedKind},
+    source::SourceLocation,
 };
 
 /// What tells the kind of an object.
@@ -54,33 +54,35 @@ impl Header {
     }
 
     /// What the object is to us.
-    pub fn recognize(&self, origin: Origin) -> Result<Recognized, Box<UnreadHeader>> {
-        let missing = |field: &str, place: Option<Place>| {
+    pub fn recognize(&self, offset: DocumentOffset) -> Result<Recognized, Box<UnreadHeader>> {
+        let missing = |field: &str, location: Option<SourceLocation>| {
             let message = format!("this is no Kubernetes object: it has no `{field}`");
             let diagnostic = Diagnostic::error(Code::Syntax, message);
-            let diagnostic = place.into_iter().fold(diagnostic, Diagnostic::at);
+            let diagnostic = location.into_iter().fold(diagnostic, Diagnostic::at);
             Box::new(UnreadHeader { kind: None, diagnostic })
         };
-        let place = |field: &OptionalField<String>| field.as_ref().map(|field| origin.place(field));
-        let first_line = Place {
-            file: origin.file,
-            line: origin.lines_before.saturating_add(1),
+        let location = |field: &OptionalField<String>| field.as_ref().map(|field| offset.location(field));
+        let first_line = SourceLocation {
+            file: offset.file,
+            line: offset.lines_before.saturating_add(1),
             column: 1,
             length: 1,
         };
         let Some(kind) = &self.kind else {
-            return Err(missing("kind", place(&self.api_version).or(Some(first_line))));
+            return Err(missing("kind", location(&self.api_version).or(Some(first_line))));
         };
         let Some(api_version) = &self.api_version else {
-            return Err(missing("apiVersion", Some(origin.place(kind))));
+            return Err(missing("apiVersion", Some(offset.location(kind))));
         };
         Recognized::new(&api_version.value, &kind.value).map_err(|invalid| {
             let (code, field, meant) = match &invalid {
-                NotRead::Name { meant, .. } => (Code::Invalid, kind, Some(meant.to_string())),
-                NotRead::Group { .. } => (Code::Invalid, api_version, None),
-                NotRead::Version { .. } | NotRead::TypedList(_) => (Code::Unsupported, api_version, None),
+                UnsupportedKind::Name { meant, .. } => (Code::Invalid, kind, Some(meant.to_string())),
+                UnsupportedKind::Group { .. } => (Code::Invalid, api_version, None),
+                UnsupportedKind::Version { .. } | UnsupportedKind::TypedList(_) => {
+                    (Code::Unsupported, api_version, None)
+                }
             };
-            let diagnostic = Diagnostic::error(code, invalid.to_string()).at(origin.place(field));
+            let diagnostic = Diagnostic::error(code, invalid.to_string()).at(offset.location(field));
             let diagnostic = diagnostic.help_similar(meant.as_deref());
             Box::new(UnreadHeader {
                 kind: invalid.kind(),

@@ -1,6 +1,6 @@
 //! Objects as they are written, for what is made by copying them.
 //!
-//! The types of `crate::wire` hold what Mooring looks at. A copy needs everything else too, so the text is read once more.
+//! The types of `crate::spec` hold what Mooring looks at. A copy needs everything else too, so the text is read once more.
 //! That a text is right has been found out before.
 
 use std::{
@@ -11,9 +11,9 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Document, Origin, split::split};
+use super::{Document, DocumentOffset, split::split};
 use crate::{
-    inventory::{DEFAULT_NAMESPACE, Id, Item},
+    resources::{DEFAULT_NAMESPACE, Id, Item},
     source::Sources,
     yaml,
 };
@@ -21,8 +21,8 @@ use crate::{
 /// The documents of all sources. Each is read when an object in it is first asked for.
 pub struct RawObjects<'a> {
     sources: &'a Sources,
-    documents: OnceCell<BTreeMap<Origin, Document<'a>>>,
-    read: RefCell<BTreeMap<Origin, Rc<Objects>>>,
+    documents: OnceCell<BTreeMap<DocumentOffset, Document<'a>>>,
+    read: RefCell<BTreeMap<DocumentOffset, Rc<Objects>>>,
 }
 
 /// The objects of a document by kind and id.
@@ -42,7 +42,7 @@ impl<'a> RawObjects<'a> {
     /// An object of this kind, with everything that is written in it. Null where it cannot be found.
     #[must_use]
     pub fn find<T>(&self, kind: &str, item: &Item<T>) -> Rc<Value> {
-        let objects = self.objects(item.origin);
+        let objects = self.objects(item.offset);
         let object = objects.get(&(kind.to_owned(), item.id.clone()));
         object.map(Rc::clone).unwrap_or_default()
     }
@@ -54,30 +54,30 @@ impl<'a> RawObjects<'a> {
         let documents = self.documents().values();
         let origins = documents
             .filter(|document| document.text.contains(kind))
-            .map(|document| document.origin);
+            .map(|document| document.offset);
         let key = (kind.to_owned(), id.clone());
         origins
             .collect::<Vec<_>>()
             .into_iter()
-            .find_map(|origin| self.objects(origin).get(&key).map(Rc::clone))
+            .find_map(|offset| self.objects(offset).get(&key).map(Rc::clone))
     }
 
-    fn documents(&self) -> &BTreeMap<Origin, Document<'a>> {
+    fn documents(&self) -> &BTreeMap<DocumentOffset, Document<'a>> {
         self.documents.get_or_init(|| {
             let texts = self.sources.texts();
             let documents = texts.flat_map(|(file, text)| split(file, self.sources.name(file), text));
-            documents.map(|document| (document.origin, document)).collect()
+            documents.map(|document| (document.offset, document)).collect()
         })
     }
 
-    fn objects(&self, origin: Origin) -> Rc<Objects> {
-        if let Some(objects) = self.read.borrow().get(&origin) {
+    fn objects(&self, offset: DocumentOffset) -> Rc<Objects> {
+        if let Some(objects) = self.read.borrow().get(&offset) {
             return Rc::clone(objects);
         }
-        let document = self.documents().get(&origin);
+        let document = self.documents().get(&offset);
         let value = document.and_then(|document| document.parse(yaml::lenient()).ok());
         let objects = Rc::new(by_id(value.unwrap_or_default()));
-        self.read.borrow_mut().insert(origin, Rc::clone(&objects));
+        self.read.borrow_mut().insert(offset, Rc::clone(&objects));
         objects
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::de::IgnoredAny;
 
-use super::{Document, Origin};
+use super::{Document, DocumentOffset};
 use crate::source::FileId;
 
 /// Splits a text at its `---` lines. Such a line is never part of a value (YAML 1.2.2, section 9.1.2), so nothing is cut
@@ -10,36 +10,36 @@ use crate::source::FileId;
 /// them.
 pub fn split<'a>(file: FileId, name: &'a str, text: &'a str) -> Vec<Document<'a>> {
     let mut documents = Vec::new();
-    let mut origin = Origin {
+    let mut offset = DocumentOffset {
         file,
         lines_before: 0,
         columns_before: 0,
     };
-    let (mut start, mut offset) = (0_usize, 0_usize);
+    let (mut start, mut end) = (0_usize, 0_usize);
     let mut directives_only = true;
     for (number, line) in text.split_inclusive('\n').enumerate() {
         let marker = line
             .strip_prefix("---")
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
         if marker && !directives_only {
-            documents.extend(text.get(start..offset).map(|text| (origin, text)));
-            (start, origin.lines_before) = (offset, number);
+            documents.extend(text.get(start..end).map(|text| (offset, text)));
+            (start, offset.lines_before) = (end, number);
         }
         directives_only &= !marker && matches!(line.trim_start().chars().next(), None | Some('#' | '%'));
-        offset = offset.saturating_add(line.len());
+        end = end.saturating_add(line.len());
     }
-    documents.extend(text.get(start..).map(|text| (origin, text)));
+    documents.extend(text.get(start..).map(|text| (offset, text)));
     let values = documents
         .into_iter()
-        .flat_map(|(origin, text)| json_values(origin, text));
-    values.map(|(origin, text)| Document::new(origin, name, text)).collect()
+        .flat_map(|(offset, text)| json_values(offset, text));
+    values.map(|(offset, text)| Document::new(offset, name, text)).collect()
 }
 
 /// The JSON values of a document, each by itself; what comes after the last of them is one more. A document that is not several
 /// JSON values stays whole.
-fn json_values(origin: Origin, text: &str) -> Vec<(Origin, &str)> {
+fn json_values(offset: DocumentOffset, text: &str) -> Vec<(DocumentOffset, &str)> {
     if !text.trim_start().starts_with(['{', '[']) {
-        return vec![(origin, text)];
+        return vec![(offset, text)];
     }
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     let mut ends = Vec::new();
@@ -47,7 +47,7 @@ fn json_values(origin: Origin, text: &str) -> Vec<(Origin, &str)> {
         ends.push(values.byte_offset());
     }
     let mut parts = Vec::new();
-    let (mut rest, mut origin_of_rest, mut before) = (text, origin, 0_usize);
+    let (mut rest, mut origin_of_rest, mut before) = (text, offset, 0_usize);
     for end in ends {
         let (value, more) = rest.split_at_checked(end.saturating_sub(before)).unwrap_or((rest, ""));
         parts.push((origin_of_rest, value));
@@ -60,7 +60,7 @@ fn json_values(origin: Origin, text: &str) -> Vec<(Origin, &str)> {
     parts
 }
 
-impl Origin {
+impl DocumentOffset {
     /// Where a document begins that comes right after this text, which begins here.
     fn after(self, text: &str) -> Self {
         let last_line = text.rsplit('\n').next().unwrap_or(text);

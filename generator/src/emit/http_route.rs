@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::with;
 use crate::{
+    api::route::HttpRouteSpec,
     document::RawObjects,
-    inventory::{Inventory, Item},
-    plan::Rule,
-    wire::route::HttpRouteSpec,
+    resources::{Item, Resources},
+    translate::Rule,
 };
 
 pub mod checked;
@@ -24,7 +24,7 @@ pub mod retries;
 pub mod values;
 
 /// A rule of a `VirtualService` as it is written, and merged with the route that delegates to it.
-pub fn written(rule: &Rule, inventory: &Inventory, raw: &RawObjects) -> Value {
+pub fn written(rule: &Rule, resources: &Resources, raw: &RawObjects) -> Value {
     let http = |item: &Item<HttpRouteSpec>, position: usize| {
         let object = raw.find("VirtualService", item);
         let route = object.pointer(&format!("/spec/http/{position}"));
@@ -36,7 +36,7 @@ pub fn written(rule: &Rule, inventory: &Inventory, raw: &RawObjects) -> Value {
     let delegated = merged.delegated.as_ref();
     let pairs = delegated.map_or(&[][..], |delegated| &delegated.matches);
     let namespace = &rule.route.id.namespace;
-    delegates::merged(&root, own, pairs, |host| inventory.domain.full_name(host, namespace))
+    delegates::merged(&root, own, pairs, |host| resources.domain.full_name(host, namespace))
 }
 
 /// What an Envoy route does on the way to one destination, or to several where `destination` is null: everything but its name,

@@ -8,18 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{FailStrategy, MANAGED_BY, Output, origin, pieces, with};
+use super::{FailStrategy, MANAGED_BY, Output, http_filters, provenance, with};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
-    inventory::{Id, Inventory},
     kind::Kind,
-    left_out::What,
-    plan::{Backend, Gateway, HostFilters, Plan, VirtualHost},
-    source::Place,
+    omissions::Omitted,
+    resources::{Id, Resources},
+    source::SourceLocation,
+    translate::{Backend, Gateway, HostFilters, Ir, VirtualHost},
 };
 
-mod parts;
+mod envoy_filters;
 mod raw_routes;
 mod session_routes;
 mod size;
@@ -58,17 +58,17 @@ pub struct Options {
 /// For each gateway that keeps sessions an `EnvoyFilter`, or several where one would be too large, and a `WasmPlugin`; between
 /// them the session routes.
 pub fn emit(
-    plan: &mut Plan,
-    inventory: &Inventory,
+    ir: &mut Ir,
+    resources: &Resources,
     raw: &RawObjects,
     options: &Options,
     report: &mut Report,
 ) -> Vec<Output> {
-    let routes = raw_routes::Routes::new(inventory, raw);
-    for gateway in &mut plan.gateways {
-        parts::keep(gateway, &routes, options.version, report);
+    let routes = raw_routes::Routes::new(resources, raw);
+    for gateway in &mut ir.gateways {
+        envoy_filters::keep(gateway, &routes, options.version, report);
     }
-    let managed: Vec<&Gateway> = plan.gateways.iter().filter(|gateway| gateway.is_managed()).collect();
+    let managed: Vec<&Gateway> = ir.gateways.iter().filter(|gateway| gateway.is_managed()).collect();
     if managed.is_empty() && !report.has_errors() {
         let message =
             "nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries";
@@ -82,7 +82,7 @@ pub fn emit(
     let mut names = BTreeMap::new();
     let mut plugins = Vec::new();
     for gateway in managed {
-        let filters = parts::split(gateway, &routes, options);
+        let filters = envoy_filters::split(gateway, &routes, options);
         let mut plugin = Object::new(gateway, "WasmPlugin", "", wasm_plugin(gateway, options, report));
         plugin.rules.extend(gateway.managed_rule_ids());
         size::check_plugin(gateway, &plugin, report);
@@ -93,7 +93,7 @@ pub fn emit(
             report_namesakes(gateway, object, other, report);
             continue;
         }
-        names.extend(objects().map(|object| (key(object), gateway.item.place())));
+        names.extend(objects().map(|object| (key(object), gateway.item.location())));
         let output = |object: Object| object.output(options.version);
         outputs.extend(filters.into_iter().map(output));
         plugins.push(output(plugin));
@@ -111,19 +111,19 @@ fn warn_of_files(report: &mut Report) {
     report.add(warning.help("name the module by oci:// or https://, with --wasm-sha256"));
 }
 
-fn report_namesakes(gateway: &Gateway, object: &Object, other: Place, report: &mut Report) {
+fn report_namesakes(gateway: &Gateway, object: &Object, other: SourceLocation, report: &mut Report) {
     let message = format!(
         "what is generated for two gateways would have one name: {}/{}",
         object.namespace, object.name
     );
-    let diagnostic = Diagnostic::error(Code::Duplicate, message).at(gateway.item.place());
+    let diagnostic = Diagnostic::error(Code::Duplicate, message).at(gateway.item.location());
     report.add(diagnostic.with(other, "the other Gateway"));
-    report.leave_out(What::Gateway, gateway.item.name(Kind::Gateway));
+    report.omit(Omitted::Gateway, gateway.item.name(Kind::Gateway));
 }
 
 /// The annotations of every object: by which Mooring and for which Istio it was generated.
 fn annotations(version: IstioVersion) -> Value {
-    json!({ ISTIO_VERSION_ANNOTATION: version.to_string(), origin::VERSION_ANNOTATION: origin::VERSION })
+    json!({ ISTIO_VERSION_ANNOTATION: version.to_string(), provenance::VERSION_ANNOTATION: provenance::VERSION })
 }
 
 /// The name of our HTTP filter on a gateway.
@@ -176,7 +176,7 @@ impl Object<'_> {
         let object = json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata });
         let stem = format!("{}-{namespace}-{name}", kind.to_lowercase());
         Output::new(stem, with(object, "spec", self.spec))
-            .under(origin::comment(&format_args!("Istio {version}"), self.rules))
+            .under(provenance::comment(&format_args!("Istio {version}"), self.rules))
     }
 }
 
@@ -201,27 +201,32 @@ fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Val
 
 /// The patches on the filters of a gateway, which it needs once.
 fn filter_patches(module: &str) -> Vec<Value> {
-    let sanitizer = pieces::sanitizer_of_requests();
+    let sanitizer = http_filters::sanitizer_of_requests();
     let sanitizer = json!({
         "typed_config": {
-            "@type": pieces::type_url(CONNECTION_MANAGER),
+            "@type": http_filters::type_url(CONNECTION_MANAGER),
             "early_header_mutation_extensions": [sanitizer],
         },
     });
     let router = Some("envoy.filters.http.router");
     let mut patches = vec![
         filter_patch("NETWORK_FILTER", "MERGE", None, &sanitizer),
-        filter_patch("HTTP_FILTER", "INSERT_FIRST", None, &pieces::sanitizer_of_responses()),
+        filter_patch(
+            "HTTP_FILTER",
+            "INSERT_FIRST",
+            None,
+            &http_filters::sanitizer_of_responses(),
+        ),
         // A WasmPlugin has no field that says so.
         route_patch(
             "ROUTE_CONFIGURATION",
             "MERGE",
             &Value::Null,
-            &json!({ "typed_per_filter_config": pieces::off(module) }),
+            &json!({ "typed_per_filter_config": http_filters::off(module) }),
         ),
     ];
     // In this order: each goes right before the router.
-    let filters = pieces::before_router();
+    let filters = http_filters::before_router();
     patches.extend(
         filters
             .iter()
@@ -237,8 +242,8 @@ fn host_patch(host: &VirtualHost, filters: HostFilters, module: &str) -> Value {
         "MERGE",
         &json!({ "vhost": { "name": host.name() } }),
         &json!({
-            "request_headers_to_remove": pieces::internal_headers(),
-            "typed_per_filter_config": pieces::of_host(module, filters),
+            "request_headers_to_remove": http_filters::internal_headers(),
+            "typed_per_filter_config": http_filters::of_host(module, filters),
         }),
     )
 }

@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use crate::plan::hash;
+use crate::translate::hash;
 
 pub mod envoy;
+mod http_filters;
 mod http_route;
 pub mod istio;
-mod origin;
-mod pieces;
+mod provenance;
 
-pub use crate::{cli::FailStrategy, wire::MANAGED_BY};
+pub use crate::{api::MANAGED_BY, cli::FailStrategy};
 
 /// The oldest Envoy that takes what is generated: `remove_on_match` came with it.
 const OLDEST_ENVOY: &str = "1.36";

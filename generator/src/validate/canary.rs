@@ -5,24 +5,24 @@ use std::collections::BTreeMap;
 use super::{Condition, Index, PolicyStatus, TargetStatus, of_rules};
 use crate::{
     canary::Canary,
-    inventory::{Id, Inventory},
     kind::Kind,
-    plan::{Plan, Rule},
+    resources::{Id, Resources},
+    translate::{Ir, Rule},
 };
 
 /// The policies in the order of their ids.
-pub fn statuses(inventory: &Inventory, plan: &Plan, index: &Index) -> Vec<PolicyStatus> {
-    let mut targets: BTreeMap<&Id, TargetStatus> = plan
+pub fn statuses(resources: &Resources, ir: &Ir, index: &Index) -> Vec<PolicyStatus> {
+    let mut targets: BTreeMap<&Id, TargetStatus> = ir
         .canaries
         .iter()
         .map(|(policy, found)| (&policy.item.id, target_status(policy, found, index)))
         .collect();
-    let policies = inventory.canary_policies.iter();
+    let policies = resources.canary_policies.iter();
     policies
         .map(|item| PolicyStatus {
             kind: Kind::CanaryPolicy,
             id: item.id.clone(),
-            place: Some(item.place()),
+            location: Some(item.location()),
             // What targets something that is no route has no target at all.
             targets: targets.remove(&item.id).into_iter().collect(),
         })
@@ -64,7 +64,7 @@ fn reaches(policy: &Canary, rule: &Rule) -> bool {
     match &policy.section {
         Some(section) => rule.section_in(&policy.target.value) == Some(&section.value),
         // What has no name cannot be found in Envoy.
-        None => rule.wire.value.name.is_some() || policy.target_kind != Kind::VirtualService,
+        None => rule.spec.value.name.is_some() || policy.target_kind != Kind::VirtualService,
     }
 }
 

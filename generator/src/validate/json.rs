@@ -6,7 +6,7 @@ use serde_json::{Value, json as value};
 use super::{Condition, PolicyStatus, RuleStatus, Validation};
 use crate::{
     diagnostic::{Diagnostic, Report, Severity},
-    source::{Place, Sources},
+    source::{SourceLocation, Sources},
 };
 
 /// The version of the shape.
@@ -61,7 +61,7 @@ fn policy(status: &PolicyStatus, sources: &Sources) -> Value {
         "namespace": status.id.namespace,
         "name": status.id.name,
         "condition": whole,
-        "place": status.place.map(|found| place(found, sources)),
+        "location": status.location.map(|found| location(found, sources)),
         "targets": targets.collect::<Vec<Value>>(),
     })
 }
@@ -107,7 +107,7 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
     value!({
         "id": status.id,
         "route": { "kind": kind.to_string(), "namespace": id.namespace, "name": id.name },
-        "place": place(status.place, sources),
+        "location": location(status.location, sources),
         "gateways": gateways.collect::<Vec<Value>>(),
         "policy": policy,
         "canaryPolicy": canary,
@@ -122,7 +122,7 @@ fn finding(found: &Diagnostic, sources: &Sources) -> Value {
     let related = found.related().map(|(other, message)| {
         value!({
             "message": message,
-            "place": place(other, sources),
+            "location": location(other, sources),
         })
     });
     value!({
@@ -133,12 +133,12 @@ fn finding(found: &Diagnostic, sources: &Sources) -> Value {
         },
         "code": format!("{:?}", found.code()),
         "message": found.message(),
-        "place": found.place().map(|here| place(here, sources)),
+        "location": found.location().map(|here| location(here, sources)),
         "related": related.collect::<Vec<Value>>(),
         "help": found.advice(),
     })
 }
 
-fn place(place: Place, sources: &Sources) -> Value {
-    value!({ "file": sources.name(place.file), "line": place.line, "column": place.column })
+fn location(location: SourceLocation, sources: &Sources) -> Value {
+    value!({ "file": sources.name(location.file), "line": location.line, "column": location.column })
 }

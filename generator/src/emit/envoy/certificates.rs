@@ -12,14 +12,14 @@ use rustls::{
 use serde_json::{Value, json};
 
 use crate::{
-    diagnostic::{Code, Diagnostic, Report},
-    document::RawObjects,
-    inventory::{Id, Inventory, Item},
-    kind::Kind,
-    wire::{
+    api::{
         Field,
         gateway::{CertificateRef, GatewaySpec, Listener},
     },
+    diagnostic::{Code, Diagnostic, Report},
+    document::RawObjects,
+    kind::Kind,
+    resources::{Id, Item, Resources},
 };
 
 /// The names of certificate and key in a Secret; Istio looks for the first pair first.
@@ -35,7 +35,7 @@ pub struct Certificate {
 #[derive(Clone, Copy)]
 pub struct Store<'s, 'a> {
     /// The permissions to refer to another namespace.
-    pub inventory: &'s Inventory,
+    pub resources: &'s Resources,
     /// The Secrets.
     pub raw: &'s RawObjects<'a>,
 }
@@ -99,11 +99,11 @@ impl Certificate {
             "the listener {} of Gateway {} is served without TLS, since {problem}",
             listener.value.name.value, gateway.id
         );
-        let place = references.first().map_or_else(
-            || gateway.place_of(&listener.value.protocol),
-            |first| gateway.place_of(first),
+        let location = references.first().map_or_else(
+            || gateway.location_of(&listener.value.protocol),
+            |first| gateway.location_of(first),
         );
-        let warning = Diagnostic::warning(Code::Unsupported, message).at(place);
+        let warning = Diagnostic::warning(Code::Unsupported, message).at(location);
         report.add(problem.help().into_iter().fold(warning, Diagnostic::help));
         None
     }
@@ -112,7 +112,7 @@ impl Certificate {
         reference: &CertificateRef,
         gateway: &Item<GatewaySpec>,
         namespace: &str,
-        Store { inventory, raw }: Store,
+        Store { resources, raw }: Store,
     ) -> Result<Self, NoCertificate> {
         let group = reference.group.as_deref().unwrap_or("");
         let kind = reference.kind.as_deref().unwrap_or("Secret");
@@ -120,7 +120,7 @@ impl Certificate {
             return Err(NoCertificate::NotASecret(kind.to_owned()));
         }
         let id = Id::new(reference.namespace.as_deref().unwrap_or(namespace), &reference.name);
-        let permitted = reference.namespace.is_none() || is_permitted(gateway, &id, inventory);
+        let permitted = reference.namespace.is_none() || is_permitted(gateway, &id, resources);
         if !permitted {
             return Err(NoCertificate::NotPermitted(id));
         }
@@ -170,10 +170,10 @@ impl Certificate {
 }
 
 /// Whether a Gateway may refer to a Secret (GEP-709).
-fn is_permitted(gateway: &Item<GatewaySpec>, secret: &Id, inventory: &Inventory) -> bool {
+fn is_permitted(gateway: &Item<GatewaySpec>, secret: &Id, resources: &Resources) -> bool {
     let kind = Kind::Gateway.to_string();
     let from = (kind.as_str(), gateway.id.namespace.as_str());
-    let mut grants = inventory.reference_grants.of_namespace(&secret.namespace);
+    let mut grants = resources.reference_grants.of_namespace(&secret.namespace);
     secret.namespace == gateway.id.namespace || grants.any(|grant| grant.spec.permits(from, ("Secret", &secret.name)))
 }
 

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::{served::Served, socket_address, subsets};
 use crate::{
+    api::service::{AddressType, Conditions, Endpoint, EndpointSlice, Protocol},
     diagnostic::{Code, Diagnostic, Report},
-    inventory::{Inventory, Item},
     kind::Kind,
-    left_out::What,
-    plan::{Backend, DRAINING_LABEL},
-    wire::service::{AddressType, Conditions, Endpoint, EndpointSlice, Protocol},
+    omissions::Omitted,
+    resources::{Item, Resources},
+    translate::{Backend, DRAINING_LABEL},
 };
 
 /// The label by which a slice names its Service.
@@ -23,7 +23,7 @@ const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 /// The clusters of all rules, in the order of their names.
 pub fn clusters<'a>(
     rules: impl Iterator<Item = &'a Served<'a>>,
-    inventory: &Inventory,
+    resources: &Resources,
     report: &mut Report,
 ) -> Vec<Value> {
     let mut backends: BTreeMap<String, &Backend> = BTreeMap::new();
@@ -37,11 +37,11 @@ pub fn clusters<'a>(
             }
             backends.insert(backend.cluster(), backend);
         }
-        if rule.concerns_us() {
+        if rule.uses_mooring() {
             ours.extend(rule.backends.iter().map(Backend::cluster));
         }
     }
-    let slices = by_service(inventory);
+    let slices = by_service(resources);
     let none = Vec::new();
     backends
         .iter()
@@ -54,7 +54,7 @@ pub fn clusters<'a>(
                 None => grpc.contains(name),
             };
             let mut found = Report::default();
-            let cluster = cluster(name, backend, http2, slices.unwrap_or(&none), inventory, &mut found);
+            let cluster = cluster(name, backend, http2, slices.unwrap_or(&none), resources, &mut found);
             if ours.contains(name) {
                 report.extend(found);
             } else {
@@ -68,9 +68,9 @@ pub fn clusters<'a>(
 type Slices<'a> = [&'a Item<EndpointSlice>];
 
 /// The slices of each Service, by its namespace and name.
-fn by_service(inventory: &Inventory) -> BTreeMap<(&str, &str), Vec<&Item<EndpointSlice>>> {
+fn by_service(resources: &Resources) -> BTreeMap<(&str, &str), Vec<&Item<EndpointSlice>>> {
     let mut slices: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for slice in inventory.endpoint_slices.iter() {
+    for slice in resources.endpoint_slices.iter() {
         if let Some(service) = slice.metadata.labels.get(SERVICE_LABEL) {
             slices
                 .entry((slice.id.namespace.as_str(), service))
@@ -86,17 +86,17 @@ fn cluster(
     backend: &Backend,
     http2: bool,
     slices: &Slices,
-    inventory: &Inventory,
+    resources: &Resources,
     report: &mut Report,
 ) -> Value {
     let drains = backend.concrete.metadata.labels.get(DRAINING_LABEL).is_some();
-    let endpoints = endpoints(backend, drains, slices, inventory, report);
+    let endpoints = endpoints(backend, drains, slices, resources, report);
     if endpoints.is_empty() && !report.has_errors() {
         let message = format!(
             "the Service {} has no endpoint on port {}: no EndpointSlice in the input has one that is ready",
             backend.concrete.id, backend.port.port.value
         );
-        report.add(Diagnostic::warning(Code::BackendNotFound, message).at(backend.concrete.place()));
+        report.add(Diagnostic::warning(Code::BackendNotFound, message).at(backend.concrete.location()));
     }
     let lb_endpoints: Vec<Value> = endpoints.into_iter().map(lb_endpoint).collect();
     json!({
@@ -150,16 +150,16 @@ fn endpoints(
     backend: &Backend,
     drains: bool,
     slices: &Slices,
-    inventory: &Inventory,
+    resources: &Resources,
     report: &mut Report,
 ) -> BTreeMap<SocketAddr, Health> {
     let mut endpoints = BTreeMap::new();
     for slice in slices {
         if slice.spec.address_type.value == AddressType::Fqdn {
             let message = "an EndpointSlice with the addressType FQDN is not supported by --target envoy";
-            let place = slice.place_of(&slice.spec.address_type);
-            report.add(Diagnostic::error(Code::Unsupported, message).at(place));
-            report.leave_out(What::Endpoints, slice.name(Kind::EndpointSlice));
+            let location = slice.location_of(&slice.spec.address_type);
+            report.add(Diagnostic::error(Code::Unsupported, message).at(location));
+            report.omit(Omitted::Endpoints, slice.name(Kind::EndpointSlice));
             continue;
         }
         let Some(port) = target_port(backend, &slice.spec) else {
@@ -169,7 +169,7 @@ fn endpoints(
             let Some(health) = Health::new(endpoint.conditions, drains) else {
                 continue;
             };
-            if !subsets::selects(backend, slice, endpoint, inventory, report) {
+            if !subsets::selects(backend, slice, endpoint, resources, report) {
                 continue;
             }
             if let Some(ip) = address(slice, endpoint, report) {
@@ -184,7 +184,7 @@ fn endpoints(
 /// The port of the pods: the port of the slice that has the name of the Service's port.
 fn target_port(backend: &Backend, slice: &EndpointSlice) -> Option<u16> {
     let name =
-        |name: &Option<crate::wire::Field<String>>| name.as_ref().map_or(String::new(), |name| name.value.clone());
+        |name: &Option<crate::api::Field<String>>| name.as_ref().map_or(String::new(), |name| name.value.clone());
     let wanted = name(&backend.port.name);
     let named = slice.ports.iter().find(|port| name(&port.name) == wanted)?;
     named.port.as_ref().map(|port| port.value.get())
@@ -200,9 +200,9 @@ fn address(slice: &Item<EndpointSlice>, endpoint: &Endpoint, report: &mut Report
             _ => "IPv4",
         };
         let message = format!("`{}` is not an {kind} address", field.value);
-        report.add(Diagnostic::error(Code::Invalid, message).at(slice.place_of(field)));
-        report.leave_out(
-            What::Endpoints,
+        report.add(Diagnostic::error(Code::Invalid, message).at(slice.location_of(field)));
+        report.omit(
+            Omitted::Endpoints,
             format!("{} of {}", field.value, slice.name(Kind::EndpointSlice)),
         );
     }

@@ -7,13 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::super::http_route::values::Duration;
 use crate::{
-    kind::Kind,
-    plan::Rule,
-    wire::{
+    api::{
         Field,
         filter::{Cors, Filter, Header, HeaderModifier, PathModifier, RequestMirror, RequestRedirect, UrlRewrite},
         route::{BackendRef, Match, PathMatchType, Retry, Timeouts, ValueMatch, ValueMatchType},
     },
+    kind::Kind,
+    translate::Rule,
 };
 
 /// What is tried again where a rule says how often (istiod: `convertHTTPRoute`).
@@ -37,11 +37,11 @@ pub struct Unserved<'a>(pub &'a Field<Filter>);
 
 /// What a rule does, but for its matches.
 pub fn http_route<'a>(rule: &'a Rule) -> Result<Value, Unserved<'a>> {
-    let wire = &rule.wire.value;
+    let spec = &rule.spec.value;
     let grpc = rule.route.spec.kind == Kind::GrpcRoute;
     let mut fields = Map::new();
     let mut mirrors = Vec::new();
-    for filter in &wire.filters {
+    for filter in &spec.filters {
         let value = &filter.value;
         match value.kind.as_str() {
             "RequestHeaderModifier" | "ResponseHeaderModifier" => {}
@@ -52,17 +52,17 @@ pub fn http_route<'a>(rule: &'a Rule) -> Result<Value, Unserved<'a>> {
             _ => return Err(Unserved(filter)),
         }
     }
-    set(&mut fields, "headers", headers(&wire.filters));
+    set(&mut fields, "headers", headers(&spec.filters));
     set(&mut fields, "mirrors", Some(mirrors));
     set(
         &mut fields,
         "retries",
-        wire.retry.as_ref().map(|retry| retries(&retry.value)),
+        spec.retry.as_ref().map(|retry| retries(&retry.value)),
     );
-    if let Some(field) = &wire.timeouts {
+    if let Some(field) = &spec.timeouts {
         timeouts(&field.value, &mut fields);
     }
-    for filter in wire.backend_refs.iter().flat_map(|reference| &reference.value.filters) {
+    for filter in spec.backend_refs.iter().flat_map(|reference| &reference.value.filters) {
         if !matches!(
             filter.value.kind.as_str(),
             "RequestHeaderModifier" | "ResponseHeaderModifier"
@@ -158,26 +158,26 @@ fn mirror(filter: &RequestMirror) -> Value {
 }
 
 fn cors(filter: &Cors) -> Value {
-    let origins = filter.allow_origins.iter().filter(|origin| !origin.is_empty());
+    let origins = filter.allow_origins.iter().filter(|offset| !offset.is_empty());
     json!({
         "allowCredentials": filter.allow_credentials.then_some(true),
         "allowHeaders": filter.allow_headers,
         "allowMethods": filter.allow_methods,
-        "allowOrigins": origins.map(|origin| to_origin(origin)).collect::<Vec<_>>(),
+        "allowOrigins": origins.map(|offset| to_origin(offset)).collect::<Vec<_>>(),
         "exposeHeaders": filter.expose_headers,
         "maxAge": format!("{}s", filter.max_age.unwrap_or(DEFAULT_MAX_AGE)),
         "unmatchedPreflights": "IGNORE",
     })
 }
 
-fn to_origin(origin: &str) -> Value {
-    let stars = origin.matches('*').count();
-    match (stars, origin.strip_suffix('*')) {
+fn to_origin(offset: &str) -> Value {
+    let stars = offset.matches('*').count();
+    match (stars, offset.strip_suffix('*')) {
         (1, Some("")) => json!({ "regex": ANY_ORIGIN }),
-        (0, _) => json!({ "exact": origin }),
+        (0, _) => json!({ "exact": offset }),
         (1, Some(prefix)) => json!({ "prefix": prefix }),
         _ => {
-            let parts: Vec<String> = origin.split('*').map(regex_lite::escape).collect();
+            let parts: Vec<String> = offset.split('*').map(regex_lite::escape).collect();
             json!({ "regex": format!("^{}$", parts.join(".*")) })
         }
     }

@@ -1,25 +1,25 @@
 //! What of Gateways this target cannot do, each with its place.
 
 use crate::{
+    api::gateway::{GatewaySpec, Listener},
     diagnostic::{Code, Diagnostic, Report},
-    inventory::Item,
-    plan::{Gateway, Plan},
-    source::Place,
-    wire::gateway::{GatewaySpec, Listener},
+    resources::Item,
+    source::SourceLocation,
+    translate::{Gateway, Ir},
 };
 
 /// Reports everything in the Gateways that needs more than this target has.
-pub fn check(plan: &Plan, report: &mut Report) {
-    for item in plan.gateways.iter().flat_map(Gateway::items) {
+pub fn check(ir: &Ir, report: &mut Report) {
+    for item in ir.gateways.iter().flat_map(Gateway::items) {
         check_gateway(item, report);
     }
-    let of_sets = plan.gateways.iter().flat_map(Gateway::set_listeners);
-    for (origin, listener) in of_sets.filter(|(_, listener)| !serves_of_set(listener)) {
+    let of_sets = ir.gateways.iter().flat_map(Gateway::set_listeners);
+    for (offset, listener) in of_sets.filter(|(_, listener)| !serves_of_set(listener)) {
         let what = format!(
             "a listener of a listener set with the protocol {}",
             listener.protocol.value
         );
-        let note = note(&what, origin.place(&listener.protocol));
+        let note = note(&what, offset.location(&listener.protocol));
         report.add(note.help("of listener sets, a local Envoy serves listeners with the protocol HTTP"));
     }
 }
@@ -53,14 +53,14 @@ fn check_gateway(item: &Item<GatewaySpec>, report: &mut Report) {
         } else {
             format!("a listener with the protocol {}", protocol.value)
         };
-        let note = note(&what, item.place_of(protocol));
+        let note = note(&what, item.location_of(protocol));
         report.add(note.help("a local Envoy serves listeners with the protocol HTTP or HTTPS"));
     }
     if let Some(field) = &item.spec.backend_tls {
-        report.add(note("`backendTLS` of a Gateway", item.place_of(field)));
+        report.add(note("`backendTLS` of a Gateway", item.location_of(field)));
     }
 }
 
-fn note(what: &str, place: Place) -> Diagnostic {
-    Diagnostic::note(Code::Unsupported, format!("{what} is not served by --target envoy")).at(place)
+fn note(what: &str, location: SourceLocation) -> Diagnostic {
+    Diagnostic::note(Code::Unsupported, format!("{what} is not served by --target envoy")).at(location)
 }

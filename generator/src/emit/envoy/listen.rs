@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use super::{Options, ports};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    plan::Plan,
+    translate::Ir,
 };
 
 /// Reports each `--listen` for a port that no Gateway has: Envoy would listen somewhere else without a word.
-pub fn check(plan: &Plan, options: &Options, report: &mut Report) {
-    let all: BTreeSet<u16> = plan
+pub fn check(ir: &Ir, options: &Options, report: &mut Report) {
+    let all: BTreeSet<u16> = ir
         .gateways
         .iter()
         .flat_map(|gateway| ports(gateway).into_keys())

@@ -9,22 +9,22 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    super::{http_route::values::MAX_BODY, pieces},
+    super::{http_filters, http_route::values::MAX_BODY},
     Options,
     certificates::{Certificate, Store},
-    http_filters, limits,
+    http_filter_list, limits,
     routes::{self, Port},
     served::Served,
     socket_address,
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Report},
-    inventory::Item,
-    plan::{Gateway, VirtualHost, covers},
-    wire::{
+    api::{
         Field,
         gateway::{GatewaySpec, Listener},
     },
+    diagnostic::{Code, Diagnostic, Report},
+    resources::Item,
+    translate::{Gateway, VirtualHost, covers},
 };
 
 /// A listener of a gateway, on one of its ports.
@@ -79,7 +79,7 @@ pub fn listener(
         "listener_filters": inspects.then(|| json!([{
             "name": "envoy.filters.listener.tls_inspector",
             "typed_config": {
-                "@type": pieces::type_url("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"),
+                "@type": http_filters::type_url("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"),
             },
         }])),
     })
@@ -97,10 +97,10 @@ fn connection_manager(
     json!({
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": {
-            "@type": pieces::type_url("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+            "@type": http_filters::type_url("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
             "codec_type": "AUTO",
-            "early_header_mutation_extensions": gateway.is_managed().then(|| [pieces::sanitizer_of_requests()]),
-            "http_filters": http_filters(gateway, rules, options, report),
+            "early_header_mutation_extensions": gateway.is_managed().then(|| [http_filters::sanitizer_of_requests()]),
+            "http_filters": http_filter_list(gateway, rules, options, report),
             "normalize_path": true,
             "route_config": {
                 "ignore_port_in_host_matching": true,
@@ -122,12 +122,12 @@ fn entries(gateway: &Gateway, port: u16, store: Store, report: &mut Report) -> V
     let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
     for item in gateway.items() {
         for listener in &item.spec.listeners {
-            let wire = &listener.value;
-            if wire.port.value.get() != port || !limits::serves(item, wire) {
+            let spec = &listener.value;
+            if spec.port.value.get() != port || !limits::serves(item, spec) {
                 continue;
             }
             // One of Istio's may have a namespace before its host.
-            let hostname = wire.host();
+            let hostname = spec.host();
             let hostname = hostname.split_once('/').map_or(hostname, |(_, host)| host);
             if !entries.contains_key(hostname) {
                 entries.insert(
@@ -157,14 +157,14 @@ fn entry(
     store: Store,
     report: &mut Report,
 ) -> Entry {
-    let wire = &listener.value;
-    let tls = wire.protocol.value == "HTTPS";
+    let spec = &listener.value;
+    let tls = spec.protocol.value == "HTTPS";
     let pods = gateway.workload.as_ref();
     let namespace = pods.map_or(&item.id.namespace, |pods| &pods.namespace);
-    let field = wire.tls.as_ref();
+    let field = spec.tls.as_ref();
     if let Some(field) = field.filter(|field| tls && field.value.mutual) {
         let message = "clients are not asked for a certificate by --target envoy";
-        report.add(Diagnostic::warning(Code::Unsupported, message).at(item.place_of(field)));
+        report.add(Diagnostic::warning(Code::Unsupported, message).at(item.location_of(field)));
     }
     Entry {
         hostname: hostname.to_ascii_lowercase(),

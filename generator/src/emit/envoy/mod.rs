@@ -10,15 +10,15 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{FailStrategy, OLDEST_ENVOY, Output, origin, pieces};
+use super::{FailStrategy, OLDEST_ENVOY, Output, http_filters, provenance};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
-    inventory::Inventory,
     kind::Kind,
-    left_out::What,
-    plan::{Gateway, Plan},
-    source::Place,
+    omissions::Omitted,
+    resources::Resources,
+    source::SourceLocation,
+    translate::{Gateway, Ir},
 };
 
 mod certificates;
@@ -79,24 +79,18 @@ impl Default for Options {
 }
 
 /// The bootstrap. What this target cannot do is reported.
-pub fn emit(
-    plan: &Plan,
-    inventory: &Inventory,
-    raw: &RawObjects,
-    options: &Options,
-    report: &mut Report,
-) -> Vec<Output> {
-    limits::check(plan, report);
-    listen::check(plan, options, report);
-    let gateways = plan.gateways.iter();
+pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options, report: &mut Report) -> Vec<Output> {
+    limits::check(ir, report);
+    listen::check(ir, options, report);
+    let gateways = ir.gateways.iter();
     let gateways: Vec<(&Gateway, Vec<Served>)> = gateways
-        .map(|gateway| (gateway, served::rules(gateway, inventory, raw, report)))
+        .map(|gateway| (gateway, served::rules(gateway, resources, raw, report)))
         .collect();
-    let store = Store { inventory, raw };
+    let store = Store { resources, raw };
     let mut listeners = Vec::new();
     let mut taken = BTreeMap::from([(options.admin, "the admin interface".to_owned())]);
     for (gateway, rules) in &gateways {
-        for (port, place) in ports(gateway) {
+        for (port, location) in ports(gateway) {
             let address = address(port, options);
             let what = format!("port {port} of Gateway {}", gateway.item.id);
             if let Some(other) = taken.get(&address) {
@@ -106,8 +100,11 @@ pub fn emit(
                      port, choose one with --gateway {}",
                     gateway.item.id
                 );
-                report.add(Diagnostic::error(Code::Unsupported, message).at(place).help(help));
-                report.leave_out(What::Listener, format!("{}:{port}", gateway.item.name(Kind::Gateway)));
+                report.add(Diagnostic::error(Code::Unsupported, message).at(location).help(help));
+                report.omit(
+                    Omitted::Listener,
+                    format!("{}:{port}", gateway.item.name(Kind::Gateway)),
+                );
                 continue;
             }
             taken.insert(address, what);
@@ -142,22 +139,22 @@ pub fn emit(
         "node": {
             "cluster": "mooring",
             "id": "mooring",
-            "metadata": { origin::VERSION_ANNOTATION: origin::VERSION },
+            "metadata": { provenance::VERSION_ANNOTATION: provenance::VERSION },
         },
         "static_resources": {
-            "clusters": clusters::clusters(gateways.iter().flat_map(|(_, rules)| rules), inventory, report),
+            "clusters": clusters::clusters(gateways.iter().flat_map(|(_, rules)| rules), resources, report),
             "listeners": listeners,
         },
         "stats_config": { "stats_tags": METRIC_TAGS.map(stats_tag) },
     });
-    let gateways = plan.gateways.iter();
+    let gateways = ir.gateways.iter();
     let rules: BTreeSet<&str> = gateways.flat_map(Gateway::managed_rule_ids).collect();
-    let comment = origin::comment(&format_args!("a local Envoy {OLDEST_ENVOY} or later"), rules);
+    let comment = provenance::comment(&format_args!("a local Envoy {OLDEST_ENVOY} or later"), rules);
     vec![Output::new("envoy".to_owned(), bootstrap).under(comment)]
 }
 
-/// The ports of a gateway, each with the place of its first listener.
-fn ports(gateway: &Gateway) -> BTreeMap<u16, Place> {
+/// The ports of a gateway, each with the location of its first listener.
+fn ports(gateway: &Gateway) -> BTreeMap<u16, SourceLocation> {
     let mut ports = BTreeMap::new();
     for item in gateway.items() {
         for listener in item
@@ -167,13 +164,13 @@ fn ports(gateway: &Gateway) -> BTreeMap<u16, Place> {
             .filter(|listener| limits::serves(item, &listener.value))
         {
             let port = &listener.value.port;
-            ports.entry(port.value.get()).or_insert_with(|| item.place_of(port));
+            ports.entry(port.value.get()).or_insert_with(|| item.location_of(port));
         }
     }
     let of_sets = gateway.set_listeners();
-    for (origin, listener) in of_sets.filter(|(_, listener)| limits::serves_of_set(listener)) {
+    for (offset, listener) in of_sets.filter(|(_, listener)| limits::serves_of_set(listener)) {
         let port = &listener.port;
-        ports.entry(port.value.get()).or_insert_with(|| origin.place(port));
+        ports.entry(port.value.get()).or_insert_with(|| offset.location(port));
     }
     ports
 }
@@ -189,11 +186,11 @@ fn address(port: u16, options: &Options) -> SocketAddr {
 }
 
 /// The HTTP filters in the order in which Istio has them.
-fn http_filters(gateway: &Gateway, rules: &[Served], options: &Options, report: &mut Report) -> Vec<Value> {
+fn http_filter_list(gateway: &Gateway, rules: &[Served], options: &Options, report: &mut Report) -> Vec<Value> {
     let managed = gateway.is_managed();
     let mut filters = Vec::new();
     if managed {
-        filters.extend([pieces::sanitizer_of_responses(), wasm(gateway, options, report)]);
+        filters.extend([http_filters::sanitizer_of_responses(), wasm(gateway, options, report)]);
     }
     let used = [
         (
@@ -212,7 +209,7 @@ fn http_filters(gateway: &Gateway, rules: &[Served], options: &Options, report: 
         .filter(|(field, ..)| rules.iter().any(|served| served.uses(field)));
     filters.extend(used.map(|(_, name, config)| filter(name, config)));
     if managed {
-        filters.extend(pieces::before_router());
+        filters.extend(http_filters::before_router());
     }
     filters.push(filter(
         "envoy.filters.http.router",
@@ -223,7 +220,7 @@ fn http_filters(gateway: &Gateway, rules: &[Served], options: &Options, report: 
 
 /// A filter without anything to say to it.
 fn filter(name: &str, config: &str) -> Value {
-    json!({ "name": name, "typed_config": { "@type": pieces::type_url(config) } })
+    json!({ "name": name, "typed_config": { "@type": http_filters::type_url(config) } })
 }
 
 fn wasm(gateway: &Gateway, options: &Options, report: &mut Report) -> Value {

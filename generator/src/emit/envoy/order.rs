@@ -8,10 +8,10 @@ use std::cmp::Reverse;
 
 use super::gateway_api::count;
 use crate::{
-    inventory::Id,
+    api::route::{Match, PathMatchType},
     kind::Kind,
-    plan::Rule,
-    wire::route::{Match, PathMatchType},
+    resources::Id,
+    translate::Rule,
 };
 
 /// When a route was made. One whose age is not known is taken for new.

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
+        http_filters,
         http_route::{self, headers, matches, redirect, text},
-        pieces, with,
+        with,
     },
     FILTER,
     order::{Age, List, Precedence, age},
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     kind::Kind,
-    plan::{Backend, Gateway, HostFilters, VirtualHost},
+    translate::{Backend, Gateway, HostFilters, VirtualHost},
 };
 
 /// A cluster that is not there, for a reference that leads nowhere.
@@ -74,9 +75,9 @@ fn virtual_host(host: &VirtualHost, rules: &[&Served], port: Port, filters: Opti
     json!({
         "domains": [host.hostname],
         "name": host.name(),
-        "request_headers_to_remove": filters.map(|_| pieces::internal_headers()),
+        "request_headers_to_remove": filters.map(|_| http_filters::internal_headers()),
         "routes": in_order(&candidates, port),
-        "typed_per_filter_config": filters.map(|filters| pieces::of_host(FILTER, *filters)),
+        "typed_per_filter_config": filters.map(|filters| http_filters::of_host(FILTER, *filters)),
     })
 }
 

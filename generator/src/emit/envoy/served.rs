@@ -13,14 +13,14 @@ use super::{
     gateway_api,
 };
 use crate::{
+    api::route::Match,
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
-    inventory::Inventory,
     kind::Kind,
-    left_out::What,
-    plan::{Backend, Callers, Gateway, Placed, Rule, VirtualHost, mirrors},
-    source::Place,
-    wire::route::Match,
+    omissions::Omitted,
+    resources::Resources,
+    source::SourceLocation,
+    translate::{AttachedRule, Backend, Callers, Gateway, Rule, VirtualHost, mirrors},
 };
 
 /// A rule as it is served.
@@ -62,14 +62,14 @@ static EVERYTHING: Match = Match::EVERYTHING;
 /// warning.
 pub fn rules<'a>(
     gateway: &'a Gateway<'a>,
-    inventory: &'a Inventory,
+    resources: &'a Resources,
     raw: &RawObjects,
     report: &mut Report,
 ) -> Vec<Served<'a>> {
-    let serve = |placed: &'a Placed<'a>| {
+    let serve = |attached: &'a AttachedRule<'a>| {
         let mut found = Report::default();
-        let served = Served::new(gateway, placed, inventory, raw, &mut found);
-        if placed.rule.concerns_us() {
+        let served = Served::new(gateway, attached, resources, raw, &mut found);
+        if attached.rule.uses_mooring() {
             report.extend(found);
         } else {
             report.extend_harmless(found);
@@ -82,15 +82,15 @@ pub fn rules<'a>(
 impl<'a> Served<'a> {
     fn new(
         gateway: &Gateway,
-        placed: &'a Placed<'a>,
-        inventory: &'a Inventory,
+        attached: &'a AttachedRule<'a>,
+        resources: &'a Resources,
         raw: &RawObjects,
         report: &mut Report,
     ) -> Self {
-        let rule: &'a Rule = &placed.rule;
+        let rule: &'a Rule = &attached.rule;
         let classic = rule.route.spec.kind == Kind::VirtualService;
         let written = if classic {
-            http_route::written(rule, inventory, raw)
+            http_route::written(rule, resources, raw)
         } else {
             Value::Null
         };
@@ -101,14 +101,14 @@ impl<'a> Served<'a> {
         };
         let references = user.as_ref().and_then(|user| references(rule, user, report));
         let mut nowhere = Report::default();
-        let callers = Callers::on(gateway, &placed.virtual_hosts);
+        let callers = Callers::on(gateway, &attached.virtual_hosts);
         let copied = user.as_ref().unwrap_or(&Value::Null);
-        let mirrors = mirrors(rule, copied, &callers, inventory, &mut nowhere);
+        let mirrors = mirrors(rule, copied, &callers, resources, &mut nowhere);
         report.extend_harmless(nowhere);
         check_backends(rule, report);
         Self {
             rule,
-            virtual_hosts: &placed.virtual_hosts,
+            virtual_hosts: &attached.virtual_hosts,
             matches: matches(rule, &written, report),
             user: user.filter(|_| references.is_some()),
             references: references.unwrap_or_default(),
@@ -123,42 +123,42 @@ impl<'a> Served<'a> {
 }
 
 /// Why the requests of a rule are answered with 500.
-fn refuse(rule: &Rule, code: Code, problem: &str, place: Place, report: &mut Report) {
+fn refuse(rule: &Rule, code: Code, problem: &str, location: SourceLocation, report: &mut Report) {
     let message = format!("{problem}: --target envoy answers the requests of this rule with 500");
-    report.add(Diagnostic::error(code, message).at(place));
-    report.leave_out(What::Rule, &rule.id);
+    report.add(Diagnostic::error(code, message).at(location));
+    report.omit(Omitted::Rule, &rule.id);
 }
 
 fn of_gateway_api(rule: &Rule, report: &mut Report) -> Option<Value> {
     match gateway_api::http_route(rule) {
         Ok(user) => check(rule, user, report),
         Err(gateway_api::Unserved(filter)) => {
-            let of_backend = !rule.wire.value.filters.iter().any(|own| std::ptr::eq(own, filter));
+            let of_backend = !rule.spec.value.filters.iter().any(|own| std::ptr::eq(own, filter));
             let of = if of_backend { " of a backend" } else { "" };
             let problem = format!("the filter {}{of} is not supported", filter.value.kind);
-            refuse(rule, Code::Unsupported, &problem, rule.place_of(filter), report);
+            refuse(rule, Code::Unsupported, &problem, rule.location_of(filter), report);
             None
         }
     }
 }
 
 fn of_virtual_service(rule: &Rule, written: &Value, report: &mut Report) -> Option<Value> {
-    let place = rule.place_of(rule.wire);
+    let location = rule.location_of(rule.spec);
     if written.get("delegate").is_some_and(|delegate| !delegate.is_null()) {
-        refuse(rule, Code::Unsupported, "`delegate` is not supported", place, report);
+        refuse(rule, Code::Unsupported, "`delegate` is not supported", location, report);
         return None;
     }
     let user = check(rule, written.clone(), report)?;
     let does = ["redirect", "directResponse", "route"];
     if !does.iter().any(|field| user.get(field).is_some()) {
         let problem = "this route has none of `route`, `redirect` and `directResponse`";
-        refuse(rule, Code::Invalid, problem, place, report);
+        refuse(rule, Code::Invalid, problem, location, report);
         return None;
     }
     let code = user.pointer("/redirect/redirectCode").and_then(Value::as_u64);
     if let Some(code) = code.filter(|code| ![0, 301, 302, 303, 307, 308].contains(code)) {
         let problem = format!("{code} is not the status of a redirect: 301, 302, 303, 307 and 308 are");
-        refuse(rule, Code::Invalid, &problem, place, report);
+        refuse(rule, Code::Invalid, &problem, location, report);
         return None;
     }
     Some(user)
@@ -172,7 +172,7 @@ fn check(rule: &Rule, user: Value, report: &mut Report) -> Option<Value> {
                 rule,
                 Code::Invalid,
                 &invalid.to_string(),
-                rule.place_of(rule.wire),
+                rule.location_of(rule.spec),
                 report,
             );
         })
@@ -181,16 +181,16 @@ fn check(rule: &Rule, user: Value, report: &mut Report) -> Option<Value> {
 
 /// The references of a rule. None: one of them does with headers what Envoy does not take.
 fn references(rule: &Rule, user: &Value, report: &mut Report) -> Option<Vec<Reference>> {
-    let wire = &rule.wire.value;
-    let several = wire.destinations.len() > 1;
+    let spec = &rule.spec.value;
+    let several = spec.destinations.len() > 1;
     let headers = |filters: &[_]| gateway_api::headers(filters).map(checked::headers).transpose();
-    let of_gateway_api = wire.backend_refs.iter().map(|reference| {
+    let of_gateway_api = spec.backend_refs.iter().map(|reference| {
         Ok(Reference {
             weight: gateway_api::reference_weight(reference),
             user: json!({ "headers": headers(&reference.value.filters)? }),
         })
     });
-    let destinations = wire.destinations.iter().enumerate().map(|(position, destination)| {
+    let destinations = spec.destinations.iter().enumerate().map(|(position, destination)| {
         let weight = destination.value.weight.as_ref().map(|weight| weight.value);
         Ok(Reference {
             weight: if several { weight.unwrap_or(0) } else { 1 },
@@ -198,9 +198,9 @@ fn references(rule: &Rule, user: &Value, report: &mut Report) -> Option<Vec<Refe
         })
     });
     let all: Result<Vec<Reference>, serde_json::Error> = of_gateway_api.chain(destinations).collect();
-    let place = rule.place_of(rule.wire);
+    let location = rule.location_of(rule.spec);
     let references = all
-        .inspect_err(|invalid| refuse(rule, Code::Invalid, &invalid.to_string(), place, report))
+        .inspect_err(|invalid| refuse(rule, Code::Invalid, &invalid.to_string(), location, report))
         .ok()?;
     let sum: u64 = references.iter().map(|reference| u64::from(reference.weight)).sum();
     if u32::try_from(sum).is_err() {
@@ -208,7 +208,7 @@ fn references(rule: &Rule, user: &Value, report: &mut Report) -> Option<Vec<Refe
             rule,
             Code::Invalid,
             "the weights are more than Envoy adds up",
-            place,
+            location,
             report,
         );
         return None;
@@ -226,18 +226,18 @@ fn matches<'a>(rule: &'a Rule<'a>, written: &Value, report: &mut Report) -> Vec<
     }
     let classic = rule.route.spec.kind == Kind::VirtualService;
     let mut served = Vec::new();
-    let all = rule.wire.value.matches.iter().enumerate();
+    let all = rule.spec.value.matches.iter().enumerate();
     let here = all.filter(|(_, field)| rule.matches.iter().any(|one| std::ptr::eq(*one, *field)));
     for (position, field) in here {
         let user = match written.pointer(&format!("/match/{position}")) {
             Some(user) if classic => user.clone(),
             _ => gateway_api::one_match(&field.value),
         };
-        let place = rule.place_of(field);
+        let location = rule.location_of(field);
         match checked::one_match(user) {
             Ok(user) if has_claims(&user) => {
                 let message = "claims of a token are not supported by --target envoy, so this match never holds";
-                report.add(Diagnostic::error(Code::Unsupported, message).at(place));
+                report.add(Diagnostic::error(Code::Unsupported, message).at(location));
             }
             Ok(user) => served.push(ServedMatch {
                 one: &field.value,
@@ -245,8 +245,8 @@ fn matches<'a>(rule: &'a Rule<'a>, written: &Value, report: &mut Report) -> Vec<
             }),
             Err(invalid) => {
                 let message = format!("{invalid}: with --target envoy this match never holds");
-                report.add(Diagnostic::error(Code::Invalid, message).at(place));
-                report.leave_out(What::Feature, format!("match {position} of {}", rule.id));
+                report.add(Diagnostic::error(Code::Invalid, message).at(location));
+                report.omit(Omitted::Feature, format!("match {position} of {}", rule.id));
             }
         }
     }
@@ -263,19 +263,19 @@ fn has_claims(user: &Value) -> bool {
 
 /// Reports backends that have no endpoints here.
 fn check_backends(rule: &Rule, report: &mut Report) {
-    let mut unsupported = |what: &str, place: Place| {
+    let mut unsupported = |what: &str, location: SourceLocation| {
         let message = format!("{what} is not supported by --target envoy, which answers 503 in its place");
-        report.add(Diagnostic::error(Code::Unsupported, message).at(place));
-        report.leave_out(What::Feature, format!("{what}: {}", rule.id));
+        report.add(Diagnostic::error(Code::Unsupported, message).at(location));
+        report.omit(Omitted::Feature, format!("{what}: {}", rule.id));
     };
     for backend in &rule.backends {
         let spec = &backend.service.spec;
         if let Some(host) = &spec.external_host {
-            unsupported("a host of a ServiceEntry", backend.service.place_of(host));
+            unsupported("a host of a ServiceEntry", backend.service.location_of(host));
         }
         let alias = spec.service_type.as_ref().filter(|kind| kind.value == "ExternalName");
         if let Some(kind) = alias.filter(|_| std::ptr::eq(backend.service, backend.concrete)) {
-            unsupported("a Service of type ExternalName", backend.service.place_of(kind));
+            unsupported("a Service of type ExternalName", backend.service.location_of(kind));
         }
     }
 }

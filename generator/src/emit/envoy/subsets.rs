@@ -2,12 +2,12 @@
 //! pods, so the pods must be in the input.
 
 use crate::{
+    api::service::{Endpoint, EndpointSlice},
     diagnostic::{Code, Diagnostic, Report},
-    inventory::{Found, Id, Inventory, Item},
     kind::Kind,
-    left_out::What,
-    plan::Backend,
-    wire::service::{Endpoint, EndpointSlice},
+    omissions::Omitted,
+    resources::{Found, Id, Item, Resources},
+    translate::Backend,
 };
 
 /// Whether an endpoint belongs to what a backend means. An endpoint of which that cannot be told is reported.
@@ -15,7 +15,7 @@ pub fn selects(
     backend: &Backend,
     slice: &Item<EndpointSlice>,
     endpoint: &Endpoint,
-    inventory: &Inventory,
+    resources: &Resources,
     report: &mut Report,
 ) -> bool {
     let Some(subset) = backend.subset.filter(|subset| subset.labels.iter().next().is_some()) else {
@@ -26,7 +26,7 @@ pub fn selects(
         .as_ref()
         .filter(|target| target.kind.as_deref() == Some("Pod"));
     let pod = pod.and_then(|target| target.name.as_deref());
-    let found = pod.map(|name| inventory.pods.find(&Id::new(&slice.id.namespace, name)));
+    let found = pod.map(|name| resources.pods.find(&Id::new(&slice.id.namespace, name)));
     if let Some(Found::Item(pod)) = found {
         let mut labels = subset.labels.iter();
         return labels.all(|(name, value)| pod.metadata.labels.get(&name.value) == Some(&value.value));
@@ -39,13 +39,13 @@ pub fn selects(
         "whether this endpoint is in the subset `{}` cannot be told: subsets select pods by their labels, and {problem}",
         subset.name.value
     );
-    let place = endpoint
+    let location = endpoint
         .addresses
         .first()
-        .map_or(slice.place(), |address| slice.place_of(address));
+        .map_or(slice.location(), |address| slice.location_of(address));
     let address = endpoint.addresses.first().map_or("", |address| &address.value);
-    report.leave_out(
-        What::Endpoints,
+    report.omit(
+        Omitted::Endpoints,
         format!(
             "{address} of {} in the subset {}",
             slice.name(Kind::EndpointSlice),
@@ -54,8 +54,8 @@ pub fn selects(
     );
     report.add(
         Diagnostic::error(Code::BackendNotFound, message)
-            .at(place)
-            .with(backend.service.place(), "the Service")
+            .at(location)
+            .with(backend.service.location(), "the Service")
             .help("add the Pods to the input, with their labels, and name them in the targetRef of the endpoints"),
     );
     false

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{super::pieces::type_url, durations, fraction, text};
+use super::{super::http_filters::type_url, durations, fraction, text};
 
 /// What the filters for faults and for CORS are told.
 pub fn filters(user: &Value) -> Option<Value> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{super::pieces::type_url, durations};
+use super::{super::http_filters::type_url, durations};
 
 /// What istiod writes where nothing is said about retries.
 const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";

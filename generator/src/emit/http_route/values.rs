@@ -108,10 +108,10 @@ fn nanoseconds(number: &str, unit: u64) -> Option<u64> {
         }
     };
     let mut total = digits(whole)?.checked_mul(unit)?;
-    let mut place = unit;
+    let mut location = unit;
     for digit in fraction.chars() {
-        place /= 10;
-        total = total.checked_add(u64::from(digit.to_digit(10)?).checked_mul(place)?)?;
+        location /= 10;
+        total = total.checked_add(u64::from(digit.to_digit(10)?).checked_mul(location)?)?;
     }
     Some(total)
 }
@@ -237,10 +237,10 @@ impl TryFrom<Text> for HeaderValue {
 }
 
 fn has_only_commands(text: &str) -> bool {
-    let mut pieces = text.split('%').skip(1);
-    while let Some(command) = pieces.next() {
+    let mut chunks = text.split('%').skip(1);
+    while let Some(command) = chunks.next() {
         // Each command ends with a `%`, after which ordinary text goes on.
-        if pieces.next().is_none() {
+        if chunks.next().is_none() {
             return false;
         }
         let named = |name: &&str| {

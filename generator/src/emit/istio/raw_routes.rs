@@ -14,13 +14,13 @@ use super::{
 };
 use crate::{
     document::RawObjects,
-    inventory::Inventory,
-    plan::{Backend, Rule, VirtualHost, Workload, cluster_host, destination_rules, service_of},
+    resources::Resources,
+    translate::{Backend, Rule, VirtualHost, Workload, cluster_host, destination_rules, service_of},
 };
 
 /// Where a route is written.
 #[derive(Clone, Copy)]
-struct At<'p> {
+struct Span<'p> {
     /// The port of the listener.
     port: u16,
     /// The pods of the gateway.
@@ -29,34 +29,34 @@ struct At<'p> {
 
 /// What has to be looked up to write a route.
 pub struct Routes<'a, 's> {
-    inventory: &'a Inventory,
+    resources: &'a Resources,
     raw: &'a RawObjects<'s>,
 }
 
 impl<'a, 's> Routes<'a, 's> {
     /// Looks things up in these.
-    pub fn new(inventory: &'a Inventory, raw: &'a RawObjects<'s>) -> Self {
-        Self { inventory, raw }
+    pub fn new(resources: &'a Resources, raw: &'a RawObjects<'s>) -> Self {
+        Self { resources, raw }
     }
 
     /// The patches that insert the session routes of a rule into a virtual host of these pods.
     pub fn patches(&self, rule: &Rule, host: &VirtualHost, pods: &Workload) -> Vec<Value> {
-        let place = At { port: host.port, pods };
-        let user = &http_route::written(rule, self.inventory, self.raw);
+        let location = Span { port: host.port, pods };
+        let user = &http_route::written(rule, self.resources, self.raw);
         let before = json!({ "vhost": { "name": host.name(), "route": { "name": rule.first_envoy_name() } } });
         let routes = rule
             .backends
             .iter()
-            .flat_map(|backend| self.routes(rule, backend, user, place));
+            .flat_map(|backend| self.routes(rule, backend, user, location));
         routes
             .map(|route| route_patch("HTTP_ROUTE", "INSERT_BEFORE", &before, &route))
             .collect()
     }
 
     /// The routes to one backend: one, or where the path is rewritten one for each way to match it.
-    fn routes(&self, rule: &Rule, backend: &Backend, user: &Value, place: At) -> Vec<Value> {
+    fn routes(&self, rule: &Rule, backend: &Backend, user: &Value, location: Span) -> Vec<Value> {
         let key = session_key(&rule.id, &backend.key());
-        let mut route = self.route(rule, backend, user, place);
+        let mut route = self.route(rule, backend, user, location);
         let header = json!({ "name": BACKEND_HEADER, "string_match": { "exact": key } });
         let with_key = |mut one: matches::Match| {
             let headers = one.entry("headers").or_insert_with(|| json!([]));
@@ -79,13 +79,13 @@ impl<'a, 's> Routes<'a, 's> {
     }
 
     /// The route without what it matches.
-    fn route(&self, rule: &Rule, backend: &Backend, user: &Value, place: At) -> Value {
+    fn route(&self, rule: &Rule, backend: &Backend, user: &Value, location: Span) -> Value {
         let destination = user
             .pointer(&format!("/route/{}", backend.reference))
             .unwrap_or(&Value::Null);
         let port = destination.pointer("/destination/port/number").and_then(Value::as_u64);
-        let hash = self.hash_policy(backend, port, place.pods);
-        let mirrors = http_route::mirrors(user, |destination| self.cluster(rule, destination, place.port));
+        let hash = self.hash_policy(backend, port, location.pods);
+        let mirrors = http_route::mirrors(user, |destination| self.cluster(rule, destination, location.port));
         let mut route = http_route::forward(user, destination, mirrors, hash.is_some());
         if let Some(action) = route.get_mut("route").and_then(Value::as_object_mut) {
             action.insert("cluster".to_owned(), backend.cluster().into());
@@ -99,24 +99,24 @@ impl<'a, 's> Routes<'a, 's> {
     /// `GetDestinationCluster`). None: it has no host.
     fn cluster(&self, rule: &Rule, destination: &Value, listener: u16) -> Option<String> {
         let host = self
-            .inventory
+            .resources
             .domain
             .full_name(text(destination, "host")?, &rule.written.id.namespace);
         let subset = text(destination, "subset").unwrap_or("");
         let named = destination.pointer("/port/number").and_then(Value::as_u64);
         // A full name needs no namespace.
         let internal = || {
-            self.inventory
+            self.resources
                 .services
-                .get(&service_of(&host, "", &self.inventory.domain)?)
+                .get(&service_of(&host, "", &self.resources.domain)?)
         };
-        let service = self.inventory.external_service(&host).or_else(internal);
+        let service = self.resources.external_service(&host).or_else(internal);
         let only = match service.map(|service| service.spec.ports.as_slice()) {
             Some([only]) => Some(only.port.value.get().into()),
             _ => None,
         };
         let port = named.or(only).unwrap_or(listener.into());
-        let host = service.map_or(host, |service| cluster_host(service, &self.inventory.domain));
+        let host = service.map_or(host, |service| cluster_host(service, &self.resources.domain));
         Some(format!("outbound|{port}|{subset}|{host}"))
     }
 
@@ -124,7 +124,7 @@ impl<'a, 's> Routes<'a, 's> {
     /// before others. As in istiod, the port is one that the destination names.
     fn hash_policy(&self, backend: &Backend, port: Option<u64>, pods: &Workload) -> Option<Value> {
         let host = backend.host();
-        let rules = destination_rules(&host, &backend.service.id.namespace, pods, self.inventory);
+        let rules = destination_rules(&host, &backend.service.id.namespace, pods, self.resources);
         rules.into_iter().find_map(|item| {
             let rule = self.raw.find("DestinationRule", item);
             let subsets = rule

@@ -11,12 +11,12 @@ use serde_json::{Map, Value, json};
 
 use super::{IstioVersion, MANAGED_BY, Output, annotations};
 use crate::{
+    api::RULE_ANNOTATION,
     document::RawObjects,
-    emit::origin,
-    inventory::Id,
+    emit::provenance,
     kind::{GATEWAY_API, GATEWAY_API_X, Kind},
-    plan::{Gateway, Rule},
-    wire::RULE_ANNOTATION,
+    resources::Id,
+    translate::{Gateway, Rule},
 };
 
 /// The label by which an object belongs to a revision of Istio. A session route belongs where the user's route does.
@@ -27,8 +27,8 @@ pub fn objects(gateways: &[&Gateway], raw: &RawObjects, version: IstioVersion) -
     let mut parents: BTreeMap<&str, BTreeSet<Parent>> = BTreeMap::new();
     let mut rules: Vec<&Rule> = Vec::new();
     for gateway in gateways {
-        let placed = gateway.managed_rules().map(|placed| placed.rule.as_ref());
-        for rule in placed.filter(|rule| rule.has_session_routes() && rule.route.spec.kind != Kind::VirtualService) {
+        let attached = gateway.managed_rules().map(|attached| attached.rule.as_ref());
+        for rule in attached.filter(|rule| rule.has_session_routes() && rule.route.spec.kind != Kind::VirtualService) {
             let ids = parents.entry(&rule.id).or_default();
             if ids.is_empty() {
                 rules.push(rule);
@@ -98,7 +98,10 @@ fn object(
         },
         "spec": spec,
     });
-    Output::new(stem, object).under(origin::comment(&format_args!("Istio {version}"), [rule.id.as_str()]))
+    Output::new(stem, object).under(provenance::comment(
+        &format_args!("Istio {version}"),
+        [rule.id.as_str()],
+    ))
 }
 
 /// A parent of a route that has listeners.

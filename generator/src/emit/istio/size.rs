@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Object;
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    plan::Gateway,
+    translate::Gateway,
 };
 
 const KIB: usize = 1_024;
@@ -55,7 +55,7 @@ pub fn check_plugin(gateway: &Gateway, plugin: &Object<'_>, report: &mut Report)
             mebibytes(size),
             mebibytes(STORABLE)
         );
-        let diagnostic = Diagnostic::error(Code::TooLarge, message).at(gateway.item.place());
+        let diagnostic = Diagnostic::error(Code::TooLarge, message).at(gateway.item.location());
         report.add(diagnostic.help("spread the routes over several Gateways: each gets a WasmPlugin of its own"));
         // The budgets of routes and namespaces are there so that this does not happen.
         report.abort();
@@ -66,7 +66,7 @@ pub fn check_plugin(gateway: &Gateway, plugin: &Object<'_>, report: &mut Report)
             gateway.item.id,
             mebibytes(size)
         );
-        let note = Diagnostic::note(Code::TooLarge, message).at(gateway.item.place());
+        let note = Diagnostic::note(Code::TooLarge, message).at(gateway.item.location());
         report.add(
             note.help("apply it with `kubectl apply --server-side` (Argo CD: the sync option ServerSideApply=true)"),
         );

@@ -1,0 +1,60 @@
+//! Objects that say what they are before all else, as nearly every object does: read in one go, kind and fields.
+//!
+//! Whatever is unusual or wrong is left to the reader that looks for the kind first: it knows what to say about it.
+
+use serde::de::{self, Error as _, value::MapAccessDeserializer};
+
+use super::Parsed;
+use crate::{api::Any, kind::Recognized};
+
+/// What a document is.
+pub enum FastPath {
+    /// An object of a kind that is read.
+    Read(Box<Parsed>),
+    /// An object of this kind, which is not.
+    Unrelated(String),
+}
+
+/// Reads an object. An error says no more than that this is not the way to read it.
+pub fn read<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<FastPath, D::Error> {
+    deserializer.deserialize_map(Visitor)
+}
+
+struct Visitor;
+
+impl<'de> de::Visitor<'de> for Visitor {
+    type Value = FastPath;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<FastPath, A::Error> {
+        let (first, second) = (text(&mut map)?, text(&mut map)?);
+        let (api_version, kind) = match (first.0.as_str(), second.0.as_str()) {
+            ("apiVersion", "kind") => (first.1, second.1),
+            ("kind", "apiVersion") => (second.1, first.1),
+            _ => return Err(A::Error::custom("apiVersion and kind do not come first")),
+        };
+        match Recognized::new(&api_version, &kind) {
+            Ok(Recognized::Known(kind)) => kind
+                .deserialize(MapAccessDeserializer::new(map))
+                .map(|parsed| FastPath::Read(Box::new(parsed))),
+            // What there is to say about these needs the whole document.
+            Ok(Recognized::Unrelated) if kind.contains("{{") || api_version.starts_with("kustomize.config.k8s.io/") => {
+                Err(A::Error::custom("not an object of the API server"))
+            }
+            Ok(Recognized::Unrelated) => {
+                while map.next_entry::<Any, Any>()?.is_some() {}
+                Ok(FastPath::Unrelated(kind))
+            }
+            Ok(Recognized::List) | Err(_) => Err(A::Error::custom("not one object of a kind that is read")),
+        }
+    }
+}
+
+/// A key and its value, both of them texts.
+fn text<'de, A: de::MapAccess<'de>>(map: &mut A) -> Result<(String, String), A::Error> {
+    map.next_entry()?
+        .ok_or_else(|| A::Error::custom("there is nothing more"))
+}

@@ -1,0 +1,411 @@
+//! The backends of a rule: Services by their names and ports, with weights (`backendRefs`).
+
+use std::collections::BTreeMap;
+
+use mooring_policy::config;
+
+use crate::{
+    api::{
+        Field, Port,
+        grant::ReferenceGrantSpec,
+        istio::Subset,
+        route::{self, BackendRef, HttpRouteSpec},
+        service::{Protocol, ServicePort, ServiceSpec},
+    },
+    diagnostic::{Code, Diagnostic, Report},
+    dns::ClusterDomain,
+    kind::{CORE_GROUP, CORE_GROUP_HELP, Kind, shown_group},
+    resources::{Found, Id, Item, Resources},
+};
+
+use super::{Rule, aliases, destinations};
+
+/// The largest weight (Gateway API: `maximum`).
+const MAX_WEIGHT: u32 = 1_000_000;
+
+/// The label that lets sessions stay on a terminating pod: with it istiod sends draining endpoints.
+pub const DRAINING_LABEL: &str = "istio.io/persistent-session";
+
+/// How many Services are shown beside the first one that a finding is about.
+const MAX_SHOWN: usize = 4;
+
+/// One destination of a rule.
+#[derive(Clone, Debug)]
+pub struct Backend<'a> {
+    /// The Service.
+    pub service: &'a Item<ServiceSpec>,
+    /// What has its endpoints: itself, or the Service that it stands for.
+    pub concrete: &'a Item<ServiceSpec>,
+    /// Its port.
+    pub port: &'a ServicePort,
+    /// The part of its pods that is meant, if it is not all of them.
+    pub subset: Option<&'a Subset>,
+    /// Its share of new sessions.
+    pub weight: u32,
+    /// The position of the reference to it in the rule; of several, the first.
+    pub reference: usize,
+    /// The domain in which the Service has its full name.
+    pub domain: &'a ClusterDomain,
+}
+
+impl Backend<'_> {
+    /// What tokens call it: readable, and the same whatever other backends the rule has.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let Id { namespace, name } = &self.service.id;
+        let host = match (&self.service.spec.external_host, aliases::alias(self.service)) {
+            (Some(host), _) => host.value.clone(),
+            (None, Some(host)) => self.domain.strip(&host.value).unwrap_or(&host.value).to_owned(),
+            (None, None) => format!("{name}.{namespace}"),
+        };
+        let subset = self
+            .subset
+            .map_or(String::new(), |subset| format!("/{}", subset.name.value));
+        format!("{host}:{}{subset}", self.port.port.value)
+    }
+
+    /// The name of its Envoy cluster, as Istio names it.
+    #[must_use]
+    pub fn cluster(&self) -> String {
+        let subset = self.subset.map_or("", |subset| &subset.name.value);
+        format!("outbound|{}|{subset}|{}", self.port.port.value, self.cluster_host())
+    }
+
+    /// The host of that cluster.
+    #[must_use]
+    pub fn cluster_host(&self) -> String {
+        aliases::cluster_host(self.service, self.domain)
+    }
+
+    /// The host name of the Service.
+    #[must_use]
+    pub fn host(&self) -> String {
+        aliases::host(self.service, self.domain)
+    }
+
+    /// The namespace of what has that cluster.
+    #[must_use]
+    pub fn cluster_namespace(&self) -> String {
+        aliases::owner(self.service, self.domain)
+    }
+
+    /// The Service, unless it is a host of a `ServiceEntry`.
+    #[must_use]
+    pub fn service_id(&self) -> Option<&Id> {
+        Some(&self.service.id).filter(|_| self.service.spec.external_host.is_none())
+    }
+
+    /// What the filter is told. Weights are the route's, unless the filter itself places clients by them. `releases` says
+    /// whether sessions leave a backend of weight 0.
+    #[must_use]
+    pub fn config(&self, selects_by_hash: bool, releases: bool) -> config::Backend {
+        config::Backend {
+            key: self.key(),
+            weight: selects_by_hash.then_some(self.weight),
+            released: releases && self.weight == 0,
+        }
+    }
+}
+
+/// Where each reference of a rule leads. Those that lead nowhere are reported.
+pub fn resolve<'a>(
+    route: &Item<HttpRouteSpec>,
+    rule: &route::Rule,
+    resources: &'a Resources,
+    report: &mut Report,
+) -> Vec<Option<Backend<'a>>> {
+    let references = rule.backend_refs.iter().enumerate();
+    references
+        .map(|(position, reference)| resolve_one(route, position, reference, resources, report))
+        .collect()
+}
+
+/// The backends of a rule: references that lead to one port of one Service are one backend, with the sum of their weights.
+pub fn merged<'a>(references: &[Option<Backend<'a>>]) -> Vec<Backend<'a>> {
+    let mut backends: Vec<Backend> = Vec::new();
+    for backend in references.iter().flatten() {
+        merge(&mut backends, backend.clone());
+    }
+    backends
+}
+
+/// Adds a backend, or its weight where it is there already.
+fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
+    let cluster = backend.cluster();
+    let twin = backends.iter_mut().find(|other| other.cluster() == cluster);
+    match twin {
+        Some(twin) => twin.weight = twin.weight.saturating_add(backend.weight),
+        None => backends.push(backend),
+    }
+}
+
+/// The Services that a rule names, whether they are there or not.
+pub fn all_named(route: &Item<HttpRouteSpec>, rule: &route::Rule, domain: &ClusterDomain) -> Vec<Id> {
+    let references = rule.backend_refs.iter().map(|reference| &reference.value);
+    let services = references.filter(|raw| is_service(raw) || is_misnamed_service(raw));
+    let services = services.map(|raw| named(route, raw));
+    let hosts = rule.destinations.iter().map(|one| &one.value.destination.value.host);
+    let destinations = hosts.filter_map(|host| destinations::service_of(&host.value, &route.id.namespace, domain));
+    services.chain(destinations).collect()
+}
+
+fn named(route: &Item<HttpRouteSpec>, raw: &BackendRef) -> Id {
+    let namespace = raw.namespace.as_ref();
+    let namespace = namespace.map_or(&route.id.namespace, |namespace| &namespace.value);
+    Id::new(namespace, &raw.name.value)
+}
+
+fn group_and_kind(raw: &BackendRef) -> (&str, &str) {
+    let group = raw.group.as_ref().map_or("", |group| &group.value);
+    let kind = raw.kind.as_ref().map_or("Service", |kind| &kind.value);
+    (group, kind)
+}
+
+fn is_service(raw: &BackendRef) -> bool {
+    group_and_kind(raw) == ("", "Service")
+}
+
+/// Whether it names the core group as people call it, which Kubernetes does not know.
+fn is_misnamed_service(raw: &BackendRef) -> bool {
+    group_and_kind(raw) == (CORE_GROUP, "Service")
+}
+
+/// Where a reference leads. If it leads nowhere, that is reported.
+pub fn resolve_one<'a>(
+    route: &Item<HttpRouteSpec>,
+    position: usize,
+    reference: &Field<BackendRef>,
+    resources: &'a Resources,
+    report: &mut Report,
+) -> Option<Backend<'a>> {
+    let raw = &reference.value;
+    check_kind(route, raw, report)?;
+    let weight = weight(route, raw, report);
+    let id = named(route, raw);
+    let namespace = &id.namespace;
+    let location = route.location_of(&raw.name);
+    let service = match resources.services.find(&id) {
+        Found::Item(service) => service,
+        Found::Unknown => {
+            report.miss(Kind::Service, &id);
+            return None;
+        }
+        Found::Nothing(instead) => {
+            let message = format!("the Service {id} is not in the input");
+            report.add(
+                Diagnostic::error(Code::BackendNotFound, message)
+                    .at(location)
+                    .instead(&instead),
+            );
+            return None;
+        }
+    };
+    if service.id.namespace != route.id.namespace && !permitted(route, service, resources) {
+        let message = format!(
+            "{} must not refer to the Service {id}: it is in another namespace, and no ReferenceGrant there \
+             permits it",
+            route.title()
+        );
+        let help = format!(
+            "add a ReferenceGrant in the namespace {namespace} from {} in {} to Service",
+            route.spec.kind, route.id.namespace
+        );
+        let diagnostic = Diagnostic::error(Code::RefNotPermitted, message)
+            .at(location)
+            .help(help);
+        let mut grants = resources.reference_grants.iter();
+        let elsewhere = grants.find(|grant| permits(&grant.spec, route, service));
+        report.add(elsewhere.into_iter().fold(diagnostic, |diagnostic, grant| {
+            let label = format!("this one permits it in the namespace {} only", grant.id.namespace);
+            diagnostic.with(grant.location(), label)
+        }));
+        // The grant may be there, and could not be read: what is not known to be permitted is not.
+        report.miss(Kind::ReferenceGrant, &service.id);
+        return None;
+    }
+    let concrete = aliases::concrete(service, &|| location, resources, report)?;
+    let port = find_port(route, raw, concrete, report)?;
+    if route.spec.kind == Kind::GrpcRoute && port.protocol() == Some(Protocol::Other) {
+        let message = format!(
+            "{} leads to port {} of the Service {id}, which says that it does not speak HTTP/2: calls will fail",
+            route.title(),
+            port.port.value
+        );
+        let declared = port.app_protocol.as_ref().or(port.name.as_ref());
+        let declared = declared.map_or(service.location(), |field| service.location_of(field));
+        report.add(
+            Diagnostic::warning(Code::Unsupported, message)
+                .at(location)
+                .with(declared, "the Service says so here")
+                .help("give the port `appProtocol: kubernetes.io/h2c` or a name that begins with `grpc`"),
+        );
+    }
+    Some(Backend {
+        service,
+        concrete,
+        subset: None,
+        port,
+        weight,
+        reference: position,
+        domain: &resources.domain,
+    })
+}
+
+fn check_kind(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) -> Option<()> {
+    if is_service(raw) {
+        return Some(());
+    }
+    let (group, kind) = group_and_kind(raw);
+    let field = raw.kind.as_ref().or(raw.group.as_ref()).unwrap_or(&raw.name);
+    let (field, help) = match &raw.group {
+        Some(field) if is_misnamed_service(raw) => (field, Some(CORE_GROUP_HELP)),
+        _ => (field, None),
+    };
+    let group = shown_group(group);
+    let message = format!("a backend can be a Service of the core group, and this is a {kind} of the group {group}");
+    let diagnostic = Diagnostic::error(Code::Unsupported, message).at(route.location_of(field));
+    report.add(help.into_iter().fold(diagnostic, Diagnostic::help));
+    None
+}
+
+fn find_port<'a>(
+    route: &Item<HttpRouteSpec>,
+    raw: &BackendRef,
+    service: &'a Item<ServiceSpec>,
+    report: &mut Report,
+) -> Option<&'a ServicePort> {
+    let Some(wanted) = &raw.port else {
+        let message = format!(
+            "the port is missing: a reference to a Service needs one ({} has {})",
+            service.id,
+            ports(service)
+        );
+        report.add(Diagnostic::error(Code::Invalid, message).at(route.location_of(&raw.name)));
+        return None;
+    };
+    port(route, wanted, service, report)
+}
+
+/// The port with this number. Where there is none, that is reported.
+pub fn port<'a>(
+    route: &Item<HttpRouteSpec>,
+    wanted: &Field<Port>,
+    service: &'a Item<ServiceSpec>,
+    report: &mut Report,
+) -> Option<&'a ServicePort> {
+    let found = service.spec.ports.iter().find(|port| port.port.value == wanted.value);
+    if found.is_none() {
+        report.add(no_port(service, &format!("has no port {}", wanted.value)).at(route.location_of(wanted)));
+    }
+    found
+}
+
+/// What is wrong with the ports of a Service or of a host of a `ServiceEntry`, as yet without the place where it matters.
+pub fn no_port(service: &Item<ServiceSpec>, problem: &str) -> Diagnostic {
+    let (title, label) = match &service.spec.external_host {
+        Some(host) => (
+            format!("the host `{}` of ServiceEntry {}", host.value, service.id),
+            "the ServiceEntry",
+        ),
+        None => (format!("the Service {}", service.id), "the Service"),
+    };
+    let message = format!("{title} {problem}; it has {}", ports(service));
+    Diagnostic::error(Code::BackendNotFound, message).with(service.location(), label)
+}
+
+fn ports(service: &Item<ServiceSpec>) -> String {
+    let ports: Vec<String> = service
+        .spec
+        .ports
+        .iter()
+        .map(|port| port.port.value.to_string())
+        .collect();
+    if ports.is_empty() {
+        "none".to_owned()
+    } else {
+        ports.join(", ")
+    }
+}
+
+fn weight(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) -> u32 {
+    let Some(weight) = &raw.weight else { return 1 };
+    if weight.value > MAX_WEIGHT {
+        let message = format!("the weight is {}, and at most {MAX_WEIGHT} is allowed", weight.value);
+        report.add(Diagnostic::error(Code::Invalid, message).at(route.location_of(weight)));
+    }
+    weight.value.min(MAX_WEIGHT)
+}
+
+/// Whether a `ReferenceGrant` in the Service's namespace permits the reference (GEP-709).
+fn permitted(route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>, resources: &Resources) -> bool {
+    let mut grants = resources.reference_grants.of_namespace(&service.id.namespace);
+    grants.any(|grant| permits(&grant.spec, route, service))
+}
+
+/// Whether a grant would permit the reference if it were in the Service's namespace.
+fn permits(grant: &ReferenceGrantSpec, route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>) -> bool {
+    let kind = route.spec.kind.to_string();
+    grant.permits((&kind, &route.id.namespace), ("Service", &service.id.name))
+}
+
+/// What a rule with sessions demands of its backends.
+pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
+    if !rule.is_managed() {
+        return;
+    }
+    let location = rule.location_of(rule.spec);
+    if rule.spec.value.backend_refs.is_empty() && rule.spec.value.destinations.is_empty() {
+        let message = match rule.session {
+            Some(_) => "this rule has no backendRefs, so there is nothing to keep a session on",
+            None => "this rule has no backendRefs, so there is nothing to choose from",
+        };
+        report.add(Diagnostic::error(Code::Invalid, message).at(location));
+    } else if !rule.backends.is_empty() && rule.backends.iter().all(|backend| backend.weight == 0) {
+        let message =
+            "the weights of all backends of this rule are 0: requests without a live session are answered with 500";
+        report.add(Diagnostic::warning(Code::NoEffect, message).at(location));
+    }
+    for backend in rule.backends.iter().filter(|_| rule.session.is_some()) {
+        warn_of_affinity(backend.service, report);
+    }
+}
+
+/// `sessionAffinity` is for those who use the Service's own address.
+fn warn_of_affinity(service: &Item<ServiceSpec>, report: &mut Report) {
+    let affinity = service.spec.session_affinity.as_ref();
+    if let Some(field) = affinity.filter(|field| field.value == "ClientIP") {
+        let message = format!(
+            "sessionAffinity of the Service {} has no effect here: a gateway sends requests to its pods, not to its \
+             address",
+            service.id
+        );
+        report.add(Diagnostic::warning(Code::NoEffect, message).at(service.location_of(field)));
+    }
+}
+
+/// Says which Services' sessions end with the pod's termination: without the label no endpoint is ever draining.
+pub fn note_draining<'a>(rules: impl Iterator<Item = &'a Rule<'a>>, report: &mut Report) {
+    let services: BTreeMap<&Id, &Item<ServiceSpec>> = rules
+        .filter(|rule| rule.host_session_filter().is_some())
+        .flat_map(|rule| &rule.backends)
+        .filter(|backend| backend.service_id().is_some())
+        .map(|backend| (&backend.concrete.id, backend.concrete))
+        .filter(|(_, service)| service.metadata.labels.get(DRAINING_LABEL).is_none())
+        .collect();
+    let mut services = services.into_values();
+    let Some(first) = services.next() else { return };
+    let more = match services.len() {
+        0..=MAX_SHOWN => String::new(),
+        count => format!(" (this and {count} more Services)"),
+    };
+    let message = format!(
+        "sessions leave a pod as soon as it terminates, since its Service does not let them stay until it is gone{more}"
+    );
+    let note = Diagnostic::note(Code::Draining, message)
+        .at(first.location())
+        .help(format!(
+            "to let them stay, give the Service the label `{DRAINING_LABEL}: mooring`"
+        ));
+    let shown = services.take(MAX_SHOWN);
+    report.add(shown.fold(note, |note, service| note.with(service.location(), "this one neither")));
+}

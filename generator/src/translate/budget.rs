@@ -1,0 +1,288 @@
+//! How much of a gateway's plugin configuration a route and a namespace may take, so that no author can fill what all share.
+//!
+//! A route has a fixed budget. Where all rules together are larger than an object can be, each namespace gets a fair share of
+//! the room (max-min fairness): those that need less than an equal part get what they need, the others share the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{AttachedRule, Gateway};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    emit::istio::STORABLE,
+    kind::Kind,
+    omissions::Omitted,
+};
+
+const KIB: usize = 1_024;
+
+/// What the rules of a route may take of the plugin configuration of a gateway, as JSON.
+pub const OF_ROUTE: usize = 64 * KIB;
+
+/// What the rules of a gateway may take together: the largest object, less what a `WasmPlugin` has besides.
+pub const OF_GATEWAY: usize = STORABLE - 16 * KIB;
+
+/// The position of a canary, for as long as it is not known: as many digits as there can be.
+const LARGE_POSITION: usize = 10_000;
+
+/// A rule, and what it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The namespace of its route.
+    pub namespace: &'a str,
+    /// Its route.
+    pub route: &'a str,
+    /// What it takes.
+    pub size: usize,
+}
+
+/// Rules that are left out: those of a route or a namespace from one of them on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut<'a> {
+    /// The route, or the namespace.
+    pub whose: Whose<'a>,
+    /// What all its rules would take.
+    pub size: usize,
+    /// What they may take.
+    pub budget: usize,
+    /// How many rules it has.
+    pub of: usize,
+    /// The positions of the rules that are left out, in order.
+    pub rules: Vec<usize>,
+}
+
+/// Whose budget it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whose<'a> {
+    /// A route's.
+    Route(&'a str),
+    /// A namespace's.
+    Namespace(&'a str),
+}
+
+/// The rules that do not fit: first those beyond the budgets of their routes, then, of what remains, those beyond the shares of
+/// their namespaces.
+#[must_use]
+pub fn cuts<'a>(entries: &[Entry<'a>], of_route: usize, of_gateway: usize) -> Vec<Cut<'a>> {
+    let mut cuts = Vec::new();
+    let all = || entries.iter().enumerate();
+    for (route, rules) in grouped(all().map(|(position, entry)| (entry.route, position, entry.size))) {
+        cuts.extend(cut(Whose::Route(route), &rules, of_route));
+    }
+    let gone: BTreeSet<usize> = cuts.iter().flat_map(|cut| &cut.rules).copied().collect();
+    let left = all().filter(|(position, _)| !gone.contains(position));
+    let namespaces = grouped(left.map(|(position, entry)| (entry.namespace, position, entry.size)));
+    let share = share(namespaces.values().map(|rules| sum(rules)).collect(), of_gateway);
+    for (namespace, rules) in namespaces {
+        cuts.extend(cut(Whose::Namespace(namespace), &rules, share));
+    }
+    cuts
+}
+
+type Group = Vec<(usize, usize)>;
+
+fn grouped<'a>(entries: impl Iterator<Item = (&'a str, usize, usize)>) -> BTreeMap<&'a str, Group> {
+    let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
+    for (key, position, size) in entries {
+        groups.entry(key).or_default().push((position, size));
+    }
+    groups
+}
+
+fn sum(rules: &[(usize, usize)]) -> usize {
+    rules.iter().fold(0, |sum, (_, size)| sum.saturating_add(*size))
+}
+
+/// The largest share with which all fit. A namespace that needs less gets what it needs.
+pub(super) fn share(mut needs: Vec<usize>, room: usize) -> usize {
+    needs.sort_unstable();
+    let mut room = room;
+    let mut others = needs.len();
+    for need in needs {
+        let equal = room.checked_div(others).unwrap_or(room);
+        if need > equal {
+            return equal;
+        }
+        room = room.saturating_sub(need);
+        others = others.saturating_sub(1);
+    }
+    usize::MAX
+}
+
+/// The rules from the first one on that does not fit.
+fn cut<'a>(whose: Whose<'a>, rules: &[(usize, usize)], budget: usize) -> Option<Cut<'a>> {
+    let mut taken = 0_usize;
+    let fits = |(_, size): &&(usize, usize)| {
+        taken = taken.saturating_add(*size);
+        taken <= budget
+    };
+    let fitting = rules.iter().take_while(fits).count();
+    let beyond: Vec<usize> = rules.iter().skip(fitting).map(|(position, _)| *position).collect();
+    (!beyond.is_empty()).then(|| Cut {
+        whose,
+        size: sum(rules),
+        budget,
+        of: rules.len(),
+        rules: beyond,
+    })
+}
+
+/// Takes sessions and canaries from the rules that do not fit on a gateway.
+pub fn keep(gateway: &mut Gateway, report: &mut Report) {
+    let managed = gateway.rules.iter().enumerate();
+    let managed = managed.filter(|(_, attached)| attached.rule.is_managed());
+    let mut with_policy = BTreeSet::new();
+    let sized: Vec<(usize, String, usize)> = managed
+        .map(|(position, attached)| {
+            let route = &attached.rule.route;
+            let mut size = size(attached);
+            // A canary is written once; it counts for the first rule of each route that has it.
+            if let Some(canary) = &attached.rule.canary
+                && let Some(routing) = &canary.routing
+                && with_policy.insert((route.spec.kind, &route.id, &canary.policy))
+            {
+                size = size.saturating_add(length(&routing.compiled.config));
+            }
+            (position, route.title(), size)
+        })
+        .collect();
+    let attached = |position: usize| gateway.rules.get(position);
+    let entries = sized.iter().filter_map(|(position, route, size)| {
+        Some(Entry {
+            namespace: &attached(*position)?.rule.route.id.namespace,
+            route,
+            size: *size,
+        })
+    });
+    let entries: Vec<Entry> = entries.collect();
+    let on = gateway.item.name(Kind::Gateway);
+    let mut victims = Vec::new();
+    for cut in cuts(&entries, OF_ROUTE, OF_GATEWAY) {
+        let positions: Vec<usize> = cut.rules.iter().filter_map(|rule| Some(sized.get(*rule)?.0)).collect();
+        if let Some(first) = positions.first().and_then(|first| attached(*first)) {
+            report.add(too_large(gateway, first, &cut));
+        }
+        victims.extend(positions);
+    }
+    for victim in victims {
+        if let Some(attached) = gateway.rules.get_mut(victim) {
+            report.omit(Omitted::Rule, format!("{} on {on}", attached.rule.id));
+            attached.refuse();
+        }
+    }
+}
+
+/// What a rule takes of the configuration.
+fn size(attached: &AttachedRule) -> usize {
+    let configs = attached.configs(LARGE_POSITION);
+    configs.fold(0, |sum, config| sum.saturating_add(length(&config)))
+}
+
+/// The length of a part of the configuration, as JSON, with a comma behind it.
+fn length(part: &impl serde::Serialize) -> usize {
+    serde_json::to_string(part).unwrap_or_default().len().saturating_add(1)
+}
+
+fn too_large(gateway: &Gateway, first: &AttachedRule, cut: &Cut) -> Diagnostic {
+    let (whose, limit, help) = match cut.whose {
+        Whose::Route(route) => (
+            route.to_owned(),
+            format!("a route may take {}", kibibytes(cut.budget)),
+            "give the route fewer rules, or its canary policy fewer and shorter conditions",
+        ),
+        Whose::Namespace(namespace) => (
+            format!("the namespace {namespace}"),
+            format!(
+                "its share of the {} that Kubernetes stores in an object is {}",
+                kibibytes(STORABLE),
+                kibibytes(cut.budget)
+            ),
+            "spread the routes over several Gateways: each gets a WasmPlugin of its own",
+        ),
+    };
+    let message = format!(
+        "the rules of {whose} would take {} of the WasmPlugin of Gateway {}, and {limit}: {} of its {} rules, from {} on, are \
+         left out",
+        kibibytes(cut.size),
+        gateway.item.id,
+        cut.rules.len(),
+        cut.of,
+        first.rule.id
+    );
+    let location = first.rule.location_of(first.rule.spec);
+    Diagnostic::error(Code::TooLarge, message).at(location).help(help)
+}
+
+/// For people. Rounded up, so that too much never looks like enough.
+pub(super) fn kibibytes(bytes: usize) -> String {
+    format!("{} KiB", bytes.div_ceil(KIB))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry<'a>(namespace: &'a str, route: &'a str, size: usize) -> Entry<'a> {
+        Entry { namespace, route, size }
+    }
+
+    fn omissions(entries: &[Entry], of_route: usize, of_gateway: usize) -> Vec<usize> {
+        let cuts = cuts(entries, of_route, of_gateway);
+        let mut rules: Vec<usize> = cuts.into_iter().flat_map(|cut| cut.rules).collect();
+        rules.sort_unstable();
+        rules
+    }
+
+    #[test]
+    fn what_fits_stays() {
+        let entries = [entry("a", "a/1", 10), entry("b", "b/1", 10)];
+        assert_eq!(omissions(&entries, 10, 20), Vec::<usize>::new());
+        assert_eq!(omissions(&[], 10, 0), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn a_route_loses_what_is_beyond_its_budget_and_no_other_route_does() {
+        let entries = [
+            entry("a", "a/1", 6),
+            entry("a", "a/1", 6),
+            entry("a", "a/1", 1),
+            entry("a", "a/2", 6),
+        ];
+        // In order: a later rule that would fit does not take the location of an earlier one.
+        assert_eq!(omissions(&entries, 10, 100), [1, 2]);
+        let cuts = cuts(&entries, 10, 100);
+        assert_eq!(
+            cuts,
+            [Cut {
+                whose: Whose::Route("a/1"),
+                size: 13,
+                budget: 10,
+                of: 3,
+                rules: vec![1, 2],
+            }]
+        );
+    }
+
+    #[test]
+    fn a_namespace_that_wants_all_leaves_the_others_what_they_need() {
+        let mut entries = vec![entry("small", "small/1", 5), entry("modest", "modest/1", 20)];
+        entries.extend([entry("greedy", "greedy/1", 10); 10]);
+        // Of 60, small takes 5 and modest 20: greedy gets 35, three rules of 10.
+        let expected: Vec<usize> = (5..12).collect();
+        assert_eq!(omissions(&entries, 1_000, 60), expected);
+    }
+
+    #[test]
+    fn what_a_route_loses_does_not_count_for_its_namespace() {
+        let mut entries = vec![entry("b", "b/1", 30)];
+        entries.extend([entry("a", "a/1", 20); 10]);
+        // Two rules of a/1 remain, and both namespaces fit.
+        assert_eq!(omissions(&entries, 40, 70), (3..=10).collect::<Vec<usize>>());
+    }
+
+    #[test]
+    fn several_greedy_namespaces_share_alike() {
+        assert_eq!(share(vec![100, 100, 10], 110), 50);
+        assert_eq!(share(vec![10, 20, 30], 60), usize::MAX);
+        assert_eq!(share(vec![1], 0), 0);
+    }
+}

@@ -1,0 +1,103 @@
+//! Whose Gateways are generated for: those of classes that Istio's own controller serves with Envoy (istiod: `FetchGatewayClass`).
+
+use crate::{
+    api::{Field, gateway::GatewaySpec},
+    diagnostic::{Code, Diagnostic},
+    resources::{Id, Item, Resources},
+};
+
+/// The controller of Istio's gateways.
+const CONTROLLER: &str = "istio.io/gateway-controller";
+
+/// The classes that istiod makes by itself, and their controllers.
+const BUILT_IN: [(&str, &str); 6] = [
+    ("istio", CONTROLLER),
+    ("istio-remote", "istio.io/unmanaged-gateway"),
+    ("istio-waypoint", "istio.io/mesh-controller"),
+    ("istio-east-west", "istio.io/eastwest-controller"),
+    ("istio-agentgateway", "istio.io/agentgateway-controller"),
+    (
+        "istio-agentgateway-waypoint",
+        "istio.io/agentgateway-waypoint-controller",
+    ),
+];
+
+/// The controllers of Istio for which nothing can be generated, and what their gateways are.
+const NOT_SUPPORTED: [(&str, &str); 5] = [
+    (
+        "istio.io/mesh-controller",
+        "a waypoint, and waypoints are not supported",
+    ),
+    (
+        "istio.io/eastwest-controller",
+        "a gateway between clusters of an ambient mesh, which is not supported",
+    ),
+    (
+        "istio.io/agentgateway-controller",
+        "served by agentgateway, and only Envoy keeps sessions",
+    ),
+    (
+        "istio.io/agentgateway-waypoint-controller",
+        "a waypoint of agentgateway, and only Envoy keeps sessions",
+    ),
+    (
+        "istio.io/unmanaged-gateway",
+        "in another cluster: generate for it with the objects of that cluster",
+    ),
+];
+
+/// Why nothing is generated for a Gateway because of its class. None: it is one of Istio's.
+pub fn refusal(item: &Item<GatewaySpec>, resources: &Resources) -> Option<Diagnostic> {
+    let Some(class) = &item.spec.gateway_class_name else {
+        // A gateway of Istio's own API.
+        return None;
+    };
+    let object = resources.gateway_classes.get(&Id::new("", &class.value));
+    let built_in = || BUILT_IN.iter().find(|(name, _)| *name == class.value);
+    let controller = match object {
+        Some(object) => Some(object.spec.controller_name.value.as_str()),
+        None => built_in().map(|(_, controller)| *controller),
+    };
+    let refusal = |code: Code, reason: String| {
+        let message = format!("no sessions are kept on Gateway {}: {reason}", item.id);
+        let warning = Diagnostic::warning(code, message).at(item.location_of(class));
+        let location = object.map(|object| object.location_of(&object.spec.controller_name));
+        location.into_iter().fold(warning, |warning, location| {
+            warning.with(location, "the controller of the class")
+        })
+    };
+    let not_supported = NOT_SUPPORTED.iter().find(|(name, _)| Some(*name) == controller);
+    if let Some((_, what)) = not_supported {
+        return Some(refusal(
+            Code::Unsupported,
+            format!("by its class `{}` it is {what}", class.value),
+        ));
+    }
+    if controller == Some(CONTROLLER) || resources.mesh.classes.contains(&class.value) {
+        return None;
+    }
+    Some(match controller {
+        Some(other) => refusal(
+            Code::NoEffect,
+            format!(
+                "its class `{}` is that of the controller `{other}`, not of Istio",
+                class.value
+            ),
+        )
+        .help(format!(
+            "if that is a name of Istio's controller, say so with --gateway-class {}",
+            class.value
+        )),
+        None => refusal(Code::NoEffect, unknown(class)).help(format!(
+            "add the GatewayClass to the input, or say that it is Istio's with --gateway-class {}",
+            class.value
+        )),
+    })
+}
+
+fn unknown(class: &Field<String>) -> String {
+    format!(
+        "whether its class `{}` is Istio's is not known, since the GatewayClass is not in the input; `istio` is known without it",
+        class.value
+    )
+}

@@ -1,0 +1,147 @@
+//! Rules on one gateway that get in each other's way: Envoy routes of one name in one virtual host, cookies of one name.
+//!
+//! A rule with a name of its own has just that name in Envoy, without namespace and route. The virtual host tells it from
+//! others of its name; where two such rules share one, nothing does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mooring_policy::config::Transport;
+
+use super::{AttachedRule, Gateway, VirtualHost};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    kind::Kind,
+    omissions::Omitted,
+    session::domain,
+    source::SourceLocation,
+};
+
+/// Reports rules that cannot be told apart. Of two with which the filter has to do, the later one is left out.
+pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
+    let mut by_name: BTreeMap<String, Vec<(usize, &AttachedRule)>> = BTreeMap::new();
+    for (position, attached) in gateway.rules.iter().enumerate() {
+        for name in attached.rule.envoy_names() {
+            by_name.entry(name).or_default().push((position, attached));
+        }
+    }
+    let mut victims = BTreeSet::new();
+    for (name, namesakes) in by_name.into_iter().filter(|(_, rules)| rules.len() > 1) {
+        victims.extend(report_collisions(&name, namesakes, report));
+    }
+    let on = gateway.item.name(Kind::Gateway);
+    for victim in victims {
+        if let Some(attached) = gateway.rules.get_mut(victim) {
+            report.omit(Omitted::Rule, format!("{} on {on}", attached.rule.id));
+            attached.refuse();
+        }
+    }
+}
+
+/// Reports each rule that shares a virtual host with another one of its name, if the filter has to do with one of them.
+/// Returns those that are left out. A rule with which the filter has nothing to do harms none: its requests carry no key of the
+/// other one, and its backends begin no session there.
+fn report_collisions(name: &str, namesakes: Vec<(usize, &AttachedRule)>, report: &mut Report) -> Vec<usize> {
+    let mut victims = Vec::new();
+    let mut first: BTreeMap<&VirtualHost, &AttachedRule> = BTreeMap::new();
+    let (mut managed, others): (Vec<_>, Vec<_>) = namesakes
+        .into_iter()
+        .partition(|(_, attached)| attached.rule.is_managed());
+    // Where ages are known, the older route keeps the name.
+    managed.sort_by_key(|(_, attached)| age(attached));
+    for (position, attached) in managed.into_iter().chain(others) {
+        let found = attached
+            .virtual_hosts
+            .iter()
+            .find_map(|host| Some((host, *first.get(host)?)));
+        // Two rules of one name in one route have been reported.
+        if let Some((host, other)) = found.filter(|(_, other)| other.rule.id != attached.rule.id) {
+            if attached.rule.is_managed() {
+                report.add(collision(name, other, attached, &host.name()));
+                victims.push(position);
+            } else {
+                report.add(bystander(name, other, attached, &host.name()));
+            }
+        }
+        if attached.rule.is_managed() {
+            for host in &attached.virtual_hosts {
+                first.entry(host).or_insert(attached);
+            }
+        }
+    }
+    victims
+}
+
+/// Warns of cookies that replace each other in the browser: rules share no sessions, but a browser has one cookie for a
+/// name, a host and a path.
+pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
+    let mut seen: BTreeMap<_, &AttachedRule> = BTreeMap::new();
+    for (attached, session) in gateway.session_rules() {
+        let session = &session.config;
+        if session.transport != Transport::Cookie {
+            continue;
+        }
+        for host in &attached.virtual_hosts {
+            // RFC 6265, section 5.3, step 11.
+            let domain = session.cookie.domain.as_deref().map(domain::canonical);
+            let on = domain.as_ref().map_or_else(
+                || "on the same host".to_owned(),
+                |domain| format!("for the cookie Domain `{domain}`"),
+            );
+            let scope = domain.unwrap_or_else(|| host.hostname.to_ascii_lowercase());
+            let cookie = (scope, &session.name, &session.cookie.path);
+            let Some(other) = seen.insert(cookie, attached) else {
+                continue;
+            };
+            if other.rule.id == attached.rule.id {
+                continue;
+            }
+            let message = format!(
+                "the rules {} and {} have the session name `{}` {on}: they do not share sessions, and each \
+                 replaces the other's cookie",
+                other.rule.id, attached.rule.id, session.name
+            );
+            report.add(
+                Diagnostic::warning(Code::Conflicted, message)
+                    .at(attached.rule.location_of(attached.rule.spec))
+                    .with(other.rule.location_of(other.rule.spec), "the other rule")
+                    .help("give them different session names, or none: then each rule gets a name of its own"),
+            );
+        }
+    }
+}
+
+/// When the route was made; those of unknown age come last.
+fn age<'a>(attached: &'a AttachedRule) -> (bool, Option<&'a str>) {
+    let created = attached.rule.route.metadata.creation_timestamp.as_ref();
+    (created.is_none(), created.map(|field| field.value.as_str()))
+}
+
+fn location(attached: &AttachedRule) -> SourceLocation {
+    let name = attached.rule.spec.value.name.as_ref();
+    name.map_or(attached.rule.route.location(), |name| attached.rule.location_of(name))
+}
+
+/// A rule without sessions that has the name of one with sessions.
+fn bystander(name: &str, managed: &AttachedRule, other: &AttachedRule, virtual_host: &str) -> Diagnostic {
+    let message = format!(
+        "the rule {} has the name `{name}` of {} in the virtual host `{virtual_host}`, so its requests are looked at for sessions \
+         of that one",
+        other.rule.id, managed.rule.id
+    );
+    Diagnostic::warning(Code::Duplicate, message)
+        .at(location(other))
+        .with(location(managed), "the other one")
+        .help("give one of them another name")
+}
+
+fn collision(name: &str, first: &AttachedRule, second: &AttachedRule, virtual_host: &str) -> Diagnostic {
+    let message = format!(
+        "two rules with the name `{name}` are in the virtual host `{virtual_host}`, and Envoy cannot tell them apart: {} and \
+         {}",
+        first.rule.id, second.rule.id
+    );
+    Diagnostic::error(Code::Duplicate, message)
+        .at(location(second))
+        .with(location(first), "the other one")
+        .help("give one of them another name")
+}

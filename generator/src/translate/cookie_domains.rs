@@ -1,0 +1,55 @@
+//! Whether the hosts of a rule may set its session cookie for the `Domain` that a policy names: a browser refuses a cookie for
+//! a domain that is not the host's own.
+
+use std::collections::BTreeSet;
+
+use super::{Gateway, VirtualHost};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    kind::Kind,
+    omissions::Omitted,
+    session::domain,
+};
+
+/// Reports session cookies whose domain does not belong to every host of their rule. These rules are left out.
+pub fn check(gateway: &mut Gateway, report: &mut Report) {
+    let on = gateway.item.name(Kind::Gateway);
+    for attached in &mut gateway.rules {
+        let Some(session) = &attached.rule.session else {
+            continue;
+        };
+        let domain = session.config.cookie.domain.as_ref();
+        // What no host may set has been reported.
+        let Some(domain) = domain.filter(|domain| domain::check(domain).is_ok()) else {
+            continue;
+        };
+        let rule = &attached.rule;
+        let location = session.domain_location.unwrap_or(rule.location_of(rule.spec));
+        let any = |host: &&VirtualHost| host.hostname == "*";
+        let named = attached.virtual_hosts.iter().filter(|host| !any(host));
+        let outside = named.filter(|host| !domain::may_set(&host.hostname, domain));
+        let outside: BTreeSet<&str> = outside.map(|host| host.hostname.as_str()).collect();
+        if !outside.is_empty() {
+            let hosts: Vec<&str> = outside.into_iter().collect();
+            let message = format!(
+                "the cookie Domain `{domain}` is neither {hosts} nor a domain above, so that browsers refuse the session cookie \
+                 of the rule {rule}",
+                hosts = hosts.join(", "),
+                rule = rule.id
+            );
+            let error = Diagnostic::error(Code::Invalid, message).at(location);
+            let error = error.with(rule.location_of(rule.spec), "the rule");
+            report.add(error.help("name a domain that all host names of the rule are in, or none"));
+            report.omit(Omitted::Rule, format!("{} on {on}", rule.id));
+            attached.refuse();
+        } else if attached.virtual_hosts.iter().any(|host| any(&host)) {
+            let message = format!(
+                "whether the cookie Domain `{domain}` belongs to the hosts of the rule {} cannot be told, since neither the route nor \
+                 the listener names a host: a browser keeps the session cookie only for hosts in that domain",
+                rule.id
+            );
+            let warning = Diagnostic::warning(Code::Accepted, message).at(location);
+            report.add(warning.help("give the route hostnames, or leave the Domain out"));
+        }
+    }
+}

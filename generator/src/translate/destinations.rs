@@ -1,0 +1,276 @@
+//! The destinations of a `VirtualService`: hosts, ports and subsets, as Istio resolves them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Backend, Gateway, Gateways, VirtualHost, Workload, aliases, backends,
+    destination_rules::{self, ROOT_NAMESPACE},
+    listeners::Bindings,
+};
+use crate::{
+    api::{
+        Field,
+        canary::Destination,
+        istio::{DestinationRuleSpec, Subset},
+        route::{self, HttpRouteSpec},
+        service::{ServicePort, ServiceSpec},
+        virtual_service::RouteDestination,
+    },
+    diagnostic::{Code, Diagnostic, Report},
+    dns::ClusterDomain,
+    kind::Kind,
+    resources::{Found, Id, Instead, Item, Resources},
+    suggest,
+};
+
+/// Where the rules of a route are.
+pub struct Callers {
+    /// The ports of the listeners.
+    ports: BTreeSet<u16>,
+    /// The pods of the gateways. Where there is no gateway, pods in the namespace of the route.
+    pods: Vec<Workload>,
+}
+
+impl Callers {
+    /// Those of a route that is on these gateways.
+    pub(super) fn new(route: &Item<HttpRouteSpec>, bindings: &Bindings, gateways: &Gateways) -> Self {
+        let found = bindings.keys().flat_map(|id| gateways.find(Kind::IstioGateway, id));
+        let mut pods: Vec<Workload> = found.filter_map(|(_, gateway)| gateway.workload.clone()).collect();
+        if pods.is_empty() {
+            pods.push(Workload {
+                namespace: route.id.namespace.clone(),
+                labels: BTreeMap::new(),
+            });
+        }
+        Self {
+            ports: bindings.values().flatten().map(|host| host.port).collect(),
+            pods,
+        }
+    }
+
+    /// Those of a rule that is in these virtual hosts of a gateway.
+    #[must_use]
+    pub fn on(gateway: &Gateway, virtual_hosts: &BTreeSet<VirtualHost>) -> Self {
+        Self {
+            ports: virtual_hosts.iter().map(|host| host.port).collect(),
+            pods: gateway.workload.iter().cloned().collect(),
+        }
+    }
+}
+
+/// Where each destination of a rule leads. Those that lead nowhere are reported.
+pub fn resolve<'a>(
+    route: &Item<HttpRouteSpec>,
+    rule: &route::Rule,
+    callers: &Callers,
+    resources: &'a Resources,
+    report: &mut Report,
+) -> Vec<Option<Backend<'a>>> {
+    let several = rule.destinations.len() > 1;
+    let references = rule.destinations.iter().enumerate();
+    references
+        .map(|(position, reference)| {
+            let destination = &reference.value.destination.value;
+            let backend = resolve_one(route, destination, callers, resources, report)?;
+            Some(Backend {
+                weight: weight(&reference.value, several),
+                reference: position,
+                ..backend
+            })
+        })
+        .collect()
+}
+
+/// What one destination gets: all where it is the only one, and nothing where others have weights and it has none.
+fn weight(reference: &RouteDestination, several: bool) -> u32 {
+    match &reference.weight {
+        _ if !several => 1,
+        Some(weight) => weight.value,
+        None => 0,
+    }
+}
+
+/// Where a destination leads. If it leads nowhere, that is reported.
+pub fn resolve_one<'a>(
+    route: &Item<HttpRouteSpec>,
+    destination: &Destination,
+    callers: &Callers,
+    resources: &'a Resources,
+    report: &mut Report,
+) -> Option<Backend<'a>> {
+    let service = find_service(route, &destination.host, resources, report)?;
+    let concrete = aliases::concrete(service, &|| route.location_of(&destination.host), resources, report)?;
+    let port = find_port(route, destination, service, concrete, &callers.ports, report);
+    let subset = subset_of(route, destination, service, callers, resources, report);
+    let (Some(port), Ok(subset)) = (port, subset) else {
+        return None;
+    };
+    Some(Backend {
+        service,
+        concrete,
+        port,
+        subset,
+        weight: 1,
+        reference: 0,
+        domain: &resources.domain,
+    })
+}
+
+fn find_service<'a>(
+    route: &Item<HttpRouteSpec>,
+    host: &Field<String>,
+    resources: &'a Resources,
+    report: &mut Report,
+) -> Option<&'a Item<ServiceSpec>> {
+    let full = resources.domain.full_name(&host.value, &route.id.namespace);
+    if let Some(external) = resources.external_service(&full) {
+        return Some(external);
+    }
+    // It may be a host of a ServiceEntry that could not be read.
+    let mut missing = |instead: Option<&Instead>, help: Option<String>| {
+        report.miss(Kind::ServiceEntry, &Id::new("", &full));
+        let message = format!("no Service and no ServiceEntry of the input has the host `{full}`");
+        let diagnostic = Diagnostic::error(Code::BackendNotFound, message).at(route.location_of(host));
+        let diagnostic = instead.into_iter().fold(diagnostic, Diagnostic::instead);
+        report.add(help.into_iter().fold(diagnostic, Diagnostic::help));
+    };
+    let in_full = |id: &Id| {
+        let host = resources.domain.host(&id.name, &id.namespace);
+        format!("a Service in another namespace is named in full: `{host}`")
+    };
+    let Some(id) = service_of(&full, &route.id.namespace, &resources.domain) else {
+        let service = full.split_once('.').map(|(name, namespace)| Id::new(namespace, name));
+        let service = service.filter(|id| matches!(resources.services.find(id), Found::Item(_)));
+        missing(None, service.as_ref().map(in_full));
+        return None;
+    };
+    match resources.services.find(&id) {
+        Found::Item(service) => Some(service),
+        Found::Unknown => {
+            report.miss(Kind::Service, &id);
+            None
+        }
+        Found::Nothing(instead) => {
+            missing(Some(&instead), instead.elsewhere().next().map(in_full));
+            None
+        }
+    }
+}
+
+/// The Service that a host stands for, if it is the name of one.
+#[must_use]
+pub fn service_of(host: &str, namespace: &str, domain: &ClusterDomain) -> Option<Id> {
+    let full = domain.full_name(host, namespace);
+    let (name, namespace) = domain.strip(&full)?.split_once('.')?;
+    Some(Id::new(namespace, name))
+}
+
+/// The port of a destination: the one that it names, the only one, or that of the listener (istiod: `GetDestinationCluster`).
+fn find_port<'a>(
+    route: &Item<HttpRouteSpec>,
+    raw: &Destination,
+    service: &'a Item<ServiceSpec>,
+    concrete: &'a Item<ServiceSpec>,
+    listeners: &BTreeSet<u16>,
+    report: &mut Report,
+) -> Option<&'a ServicePort> {
+    if let Some(wanted) = &raw.port {
+        return backends::port(route, &wanted.value.number, concrete, report);
+    }
+    let mut listeners = listeners.iter();
+    let number = match (service.spec.ports.as_slice(), listeners.next(), listeners.next()) {
+        ([only], ..) => Some(only.port.value.get()),
+        (_, Some(listener), None) => Some(*listener),
+        _ => None,
+    };
+    let mut ports = concrete.spec.ports.iter();
+    if let Some(port) = ports.find(|port| Some(port.port.value.get()) == number) {
+        return Some(port);
+    }
+    let problem = "does not have exactly one port, so the destination must name one";
+    report.add(backends::no_port(concrete, problem).at(route.location_of(&raw.host)));
+    None
+}
+
+/// The subset of a destination, if it names one. Where there is no such subset, that is reported.
+fn subset_of<'a>(
+    route: &Item<HttpRouteSpec>,
+    raw: &Destination,
+    service: &Item<ServiceSpec>,
+    callers: &Callers,
+    resources: &'a Resources,
+    report: &mut Report,
+) -> Result<Option<&'a Subset>, NotThere> {
+    let Some(wanted) = &raw.subset else { return Ok(None) };
+    let subset = find_subset(route, service, wanted, callers, resources, report);
+    subset.map(Some).ok_or(NotThere)
+}
+
+/// Something that is named is not there, which has been reported.
+struct NotThere;
+
+/// A subset of a Service: of the `DestinationRule`s that count for one of the gateways, since Istio merges those.
+fn find_subset<'a>(
+    route: &Item<HttpRouteSpec>,
+    service: &Item<ServiceSpec>,
+    wanted: &Field<String>,
+    callers: &Callers,
+    resources: &'a Resources,
+    report: &mut Report,
+) -> Option<&'a Subset> {
+    let host = aliases::cluster_host(service, &resources.domain);
+    let host = host.as_str();
+    let owner = aliases::owner(service, &resources.domain);
+    let pods = callers.pods.iter();
+    let mut rules: Vec<_> = pods
+        .flat_map(|client| destination_rules::of_host(host, &owner, client, resources))
+        .collect();
+    rules.dedup_by_key(|rule| &rule.id);
+    let subsets = || rules.iter().flat_map(|rule| &rule.spec.subsets);
+    if let Some(found) = subsets().find(|subset| subset.name.value == wanted.value) {
+        return Some(found);
+    }
+    if resources.destination_rules.any_unread() {
+        report.miss(Kind::DestinationRule, &Id::new("", host));
+        return None;
+    }
+    let names: Vec<&str> = subsets().map(|subset| subset.name.value.as_str()).collect();
+    let unseen: Vec<_> = resources.destination_rules_for(host).map(|(_, rule)| rule).collect();
+    let known = match (rules.is_empty(), names.is_empty()) {
+        (true, _) if !unseen.is_empty() => format!(
+            "no DestinationRule for it counts for the gateway: those do that its own namespace has, or that the namespace {owner} or \
+             {ROOT_NAMESPACE} exports to it"
+        ),
+        (true, _) => "the input has no DestinationRule for this host".to_owned(),
+        (false, true) => "its DestinationRule has none".to_owned(),
+        (false, false) => format!("there are {}", names.join(", ")),
+    };
+    let message = format!("the host `{host}` has no subset `{}`; {known}", wanted.value);
+    let diagnostic = Diagnostic::error(Code::BackendNotFound, message).at(route.location_of(wanted));
+    let shown = if rules.is_empty() { &unseen } else { &rules };
+    let diagnostic = shown.iter().fold(diagnostic, |diagnostic, rule| {
+        diagnostic.with(rule.location(), "the DestinationRule")
+    });
+    let full = |rule: &Item<DestinationRuleSpec>| resources.domain.full_name(&rule.spec.host.value, &rule.id.namespace);
+    let meant = resources.destination_rules.iter().find(|rule| {
+        let has_it = || rule.spec.subsets.iter().any(|subset| subset.name.value == wanted.value);
+        rules.is_empty() && full(rule).split('.').next() == host.split('.').next() && has_it()
+    });
+    let diagnostic = meant.into_iter().fold(diagnostic, |diagnostic, rule| {
+        let label = format!("this one is for the host `{}`", full(rule));
+        diagnostic.with(rule.location_of(&rule.spec.host), label)
+    });
+    report.add(diagnostic.help_similar(suggest::find(&wanted.value, names)));
+    None
+}
+
+/// The location of a destination's host in a canary policy, and whether a backend is what it means.
+pub fn means(raw: &Destination, namespace: &str, backend: &Backend) -> bool {
+    let subset = |name: &Option<Field<String>>| name.as_ref().map(|name| name.value.clone());
+    backend.domain.full_name(&raw.host.value, namespace) == backend.host()
+        && subset(&raw.subset) == backend.subset.map(|subset| subset.name.value.clone())
+        && raw
+            .port
+            .as_ref()
+            .is_none_or(|port| port.value.number.value == backend.port.port.value)
+}

@@ -1,0 +1,133 @@
+//! Rules as long as it is not known whether they can be generated: what is wrong with each is its own business.
+
+use std::collections::BTreeMap;
+
+use mooring_policy::{
+    config::{self, Config},
+    rule::{InvalidConfig, RouteTable},
+};
+
+use super::{Rule, backends, istio_gateways, names, reach::Reach, session_matches, session_routes};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    kind::Kind,
+    omissions::Omitted,
+    resources::Resources,
+};
+
+/// A rule, and what was found about it.
+pub struct Draft<'a> {
+    /// The rule.
+    pub rule: Rule<'a>,
+    /// Where it is, if that is not everywhere its route is.
+    pub reach: Option<Reach>,
+    /// What was found.
+    pub found: Report,
+    /// Whether it should keep sessions or has canaries.
+    pub uses_mooring: bool,
+}
+
+impl<'a> Draft<'a> {
+    /// Reports what keeps the rule from having sessions and canaries.
+    pub fn check(&mut self, on_gateway: bool, resources: &Resources) {
+        let Self { rule, reach, found, .. } = self;
+        backends::check_for_sessions(rule, found);
+        session_routes::check(rule, resources, found);
+        if rule.is_managed() {
+            session_matches::check(rule, found);
+        }
+        if on_gateway && !reach.as_ref().is_some_and(Reach::is_nowhere) {
+            istio_gateways::check_name(rule, found);
+        }
+        if rule.is_managed()
+            && let Some(doubt) = reach.as_ref().and_then(|reach| reach.doubt(rule))
+        {
+            found.add(doubt);
+        }
+    }
+
+    /// The rule as it can be generated: one with which something is wrong keeps no sessions and has no canaries. Where it was
+    /// not to have any, nothing is wrong that would matter.
+    pub fn settle(mut self, report: &mut Report) -> (Rule<'a>, Option<Reach>) {
+        if !self.uses_mooring {
+            report.extend_harmless(self.found);
+            return (self.rule, self.reach);
+        }
+        if !self.found.forbids()
+            && self.rule.is_managed()
+            && let Err(refusal) = accepted(&self.rule)
+        {
+            let message = format!("the filter would refuse the rule {}: {refusal}", self.rule.id);
+            let location = self.rule.location_of(self.rule.spec);
+            self.found.add(Diagnostic::error(Code::Invalid, message).at(location));
+        }
+        if self.found.forbids() || self.rule.is_refused() {
+            self.found.omit(Omitted::Rule, &self.rule.id);
+            self.rule.refuse();
+        }
+        report.extend(self.found);
+        (self.rule, self.reach)
+    }
+
+    /// Whether Envoy could take it for another rule of its route with the same name. A route of a `VirtualService` that is on other
+    /// proxies has nothing to do with it.
+    fn meets(&self, other: &Self) -> bool {
+        match (&self.reach, &other.reach) {
+            (None, None) => true,
+            (Some(one), None) | (None, Some(one)) => !one.is_nowhere(),
+            (Some(one), Some(other)) => one.meets(other),
+        }
+    }
+}
+
+/// What the filter says of a rule.
+fn accepted(rule: &Rule) -> Result<(), InvalidConfig> {
+    let canaries = rule.canary().map(|routing| routing.compiled.config.clone());
+    // A route that is on no gateway needs no name.
+    let name = Some(&rule.name).filter(|name| !name.is_empty());
+    let name = name.map_or_else(|| "unnamed".to_owned(), Clone::clone);
+    RouteTable::try_from(Config {
+        version: config::VERSION,
+        canaries: canaries.into_iter().collect(),
+        rules: vec![rule.config(name, vec!["any".to_owned()], 0)],
+    })
+    .map(|_| ())
+}
+
+/// The names of rules are names of objects, and unique in a route (Gateway API: `SectionName`, CEL rule). Of two rules of one
+/// name the later one is left out, or the one that concerns us.
+pub fn check_names(drafts: &mut [Draft]) {
+    let mut seen: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for position in 0..drafts.len() {
+        let Some(this) = drafts.get(position) else { continue };
+        let (rule, uses_mooring) = (&this.rule, this.uses_mooring);
+        let Some(name) = &rule.spec.value.name else { continue };
+        // Where the filter has nothing to do, the names of a VirtualService are Istio's business.
+        let counts = uses_mooring || rule.route.spec.kind != Kind::VirtualService;
+        let wrong = names::wrong_rule_name(rule).filter(|_| counts);
+        let namesakes = seen.get(&name.value).into_iter().flatten();
+        let mut namesakes = namesakes.filter_map(|other| Some((*other, drafts.get(*other)?)));
+        let twice = namesakes.find(|(_, draft)| draft.meets(this));
+        let twice = twice.map(|(other, draft)| {
+            let victim = if draft.uses_mooring && !uses_mooring {
+                other
+            } else {
+                position
+            };
+            (
+                victim,
+                names::same_name(rule, &draft.rule),
+                counts || draft.uses_mooring,
+            )
+        });
+        seen.entry(name.value.clone()).or_default().push(position);
+        if let (Some(diagnostic), Some(draft)) = (wrong, drafts.get_mut(position)) {
+            draft.found.add(diagnostic);
+        }
+        if let Some((victim, diagnostic, true)) = twice
+            && let Some(draft) = drafts.get_mut(victim)
+        {
+            draft.found.add(diagnostic);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! All gateways of the input, by their pods: which are generated for, and which are not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    AttachedRule, Gateway, Rule, Workload, classes, listener_sets, listeners::Bindings, pods::Pods, reach::Reach,
+};
+use crate::{
+    api::gateway::GatewaySpec,
+    diagnostic::{Code, Diagnostic, Report},
+    kind::Kind,
+    omissions::Omitted,
+    resources::{Found, Id, Instead, Item, Resources},
+};
+
+/// For which of its gateways a route is generated. None: for all. Another run generates for the others, so the names of what is
+/// generated for the route must not be the same there.
+pub struct Part(pub Option<String>);
+
+/// The gateways, found by their kinds and ids.
+pub struct Gateways<'a> {
+    all: Vec<Gateway<'a>>,
+    /// A gateway is several where its pods are.
+    positions: BTreeMap<(Kind, &'a Id), BTreeSet<usize>>,
+    found: Vec<(&'a Item<GatewaySpec>, Report)>,
+    chosen: &'a BTreeSet<Id>,
+}
+
+impl<'a> Gateways<'a> {
+    /// Finds the pods of all gateways. What is wrong is told later, when it is known which of them are needed.
+    pub fn new(resources: &'a Resources) -> Self {
+        let chosen = &resources.mesh.gateways;
+        let mut gateways = Self {
+            all: Vec::new(),
+            positions: BTreeMap::new(),
+            found: Vec::new(),
+            chosen,
+        };
+        let items = resources.gateways.iter().chain(resources.istio_gateways.iter());
+        let mut groups = Vec::new();
+        for item in items {
+            let Pods { groups: pods, found } = pods(item, resources);
+            gateways.found.push((item, found));
+            groups.extend(pods.into_iter().map(|pods| (item, pods)));
+        }
+        let is_chosen = |item: &Item<GatewaySpec>| chosen.is_empty() || chosen.contains(&item.id);
+        // What is generated for pods has the rules of all gateways that they are.
+        let shared: BTreeSet<Workload> = groups
+            .iter()
+            .filter(|(item, _)| is_chosen(item))
+            .filter_map(|(_, pods)| pods.clone())
+            .collect();
+        for (item, pods) in groups {
+            if is_chosen(item) || pods.as_ref().is_some_and(|pods| shared.contains(pods)) {
+                gateways.insert(item, pods);
+            }
+        }
+        for gateway in &mut gateways.all {
+            let sets = gateway.items().filter(|item| item.spec.allowed_listeners.is_some());
+            let sets = sets.flat_map(|item| listener_sets::of_gateway(item, resources));
+            gateway.sets = sets.map(|attached| (attached.set, attached.listeners)).collect();
+        }
+        gateways
+    }
+
+    fn insert(&mut self, item: &'a Item<GatewaySpec>, workload: Option<Workload>) {
+        let shared = self
+            .all
+            .iter()
+            .position(|other| workload.is_some() && other.workload == workload);
+        let position = shared.unwrap_or(self.all.len());
+        self.positions
+            .entry((item.spec.kind(), &item.id))
+            .or_default()
+            .insert(position);
+        match self.all.get_mut(position) {
+            Some(gateway) => gateway.others.push(item),
+            None => self.all.push(Gateway {
+                item,
+                others: Vec::new(),
+                workload,
+                sets: Vec::new(),
+                rules: Vec::new(),
+            }),
+        }
+    }
+
+    /// Takes out the gateways that are not generated for. None: the route is on others only than those of the command line.
+    pub fn keep(&self, kind: Kind, bindings: &mut Bindings) -> Option<Part> {
+        let before = bindings.len();
+        bindings.retain(|id, _| self.positions.contains_key(&(kind, id)));
+        if self.chosen.is_empty() || bindings.len() == before {
+            return Some(Part(None));
+        }
+        let names: Vec<String> = bindings.keys().map(Id::to_string).collect();
+        Some(Part(Some(names.join(",")))).filter(|_| !names.is_empty())
+    }
+
+    /// A gateway wherever its pods are, each with its position.
+    pub fn find<'g>(&'g self, kind: Kind, id: &'g Id) -> impl Iterator<Item = (usize, &'g Gateway<'a>)> {
+        let positions = self.positions.get(&(kind, id)).into_iter().flatten();
+        positions.filter_map(|position| Some((*position, self.all.get(*position)?)))
+    }
+
+    /// Puts a rule wherever its route is.
+    pub fn attach(&mut self, rule: &Arc<Rule<'a>>, kind: Kind, bindings: &Bindings) {
+        for (id, virtual_hosts) in bindings {
+            for position in self.positions.get(&(kind, id)).into_iter().flatten() {
+                if let Some(gateway) = self.all.get_mut(*position) {
+                    gateway.attach(rule, virtual_hosts);
+                }
+            }
+        }
+    }
+
+    /// Puts a rule where some of its matches are, with these.
+    pub fn attach_matches(&mut self, rule: &Rule<'a>, reach: Reach) {
+        for part in reach.parts() {
+            if let Some(gateway) = self.all.get_mut(part.gateway) {
+                gateway.rules.push(AttachedRule {
+                    rule: Arc::new(rule.with_matches(&part.matches)),
+                    virtual_hosts: part.virtual_hosts,
+                });
+            }
+        }
+    }
+
+    /// The gateways, each with its rules. What is wrong with them is reported. `needed`: what sessions and canaries need.
+    pub fn settle(self, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) -> Vec<Gateway<'a>> {
+        for (item, mut found) in self.found {
+            let kind = item.spec.kind();
+            let served = self.chosen.is_empty() || self.positions.contains_key(&(kind, &item.id));
+            let is_needed = served && needed.contains(&(kind, item.id.clone()));
+            if is_needed || self.chosen.contains(&item.id) {
+                if found.has_errors() {
+                    found.omit(Omitted::Gateway, item.name(kind));
+                }
+                report.extend(found);
+            } else if found.has_errors() {
+                report.extend_harmless(found);
+            }
+        }
+        for gateway in &self.all {
+            gateway.check(needed, report);
+        }
+        self.all
+    }
+}
+
+/// The pods of a gateway. One whose class is not Istio's has none.
+fn pods(item: &Item<GatewaySpec>, resources: &Resources) -> Pods {
+    let refusal = classes::refusal(item, resources).filter(|_| !resources.mesh.local);
+    let Some(refusal) = refusal else {
+        return Pods::of(item, resources);
+    };
+    let mut none = Pods::default();
+    none.found.add(refusal);
+    none
+}
+
+/// Reports gateways of the command line that are not in the input.
+pub fn check_named(resources: &Resources, report: &mut Report) {
+    let Resources {
+        gateways,
+        istio_gateways,
+        mesh,
+        ..
+    } = resources;
+    for id in &mesh.gateways {
+        let (one, other) = (gateways.find(id), istio_gateways.find(id));
+        if let (Found::Nothing(instead), Found::Nothing(other)) = (one, other) {
+            let instead = if instead.help().is_some() { instead } else { other };
+            report.add(not_there("--gateway", "Gateway", id, &instead));
+            report.omit(Omitted::Gateway, format!("{}/{id}", Kind::Gateway));
+        }
+    }
+    for id in mesh.gateway_namespaces.gateways() {
+        if let Found::Nothing(instead) = istio_gateways.find(id) {
+            let what = "Gateway of networking.istio.io";
+            report.add(not_there("--gateway-namespace", what, id, &instead));
+        }
+    }
+}
+
+fn not_there(flag: &str, what: &str, id: &Id, instead: &Instead) -> Diagnostic {
+    let message = format!("{flag} names the {what} {id}, which is not in the input");
+    let error = Diagnostic::error(Code::NoMatchingParent, message);
+    instead.help().into_iter().fold(error, Diagnostic::help)
+}

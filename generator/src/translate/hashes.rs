@@ -1,0 +1,56 @@
+//! Consistent hashing beside sessions: both choose a pod.
+
+use std::collections::BTreeMap;
+
+use super::{Gateway, destination_rules};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    resources::{Id, Resources},
+    source::SourceLocation,
+};
+
+/// How many more `DestinationRule`s the note shows.
+const MAX_SHOWN: usize = 5;
+
+/// Says which `DestinationRule`s hash where sessions are bound to pods. A local Envoy does not read them.
+pub fn note(gateways: &[Gateway], resources: &Resources, report: &mut Report) {
+    if resources.mesh.local {
+        return;
+    }
+    let mut locations = found(gateways, resources).into_iter();
+    let Some((id, first)) = locations.next() else { return };
+    let more = match locations.len() {
+        0 => String::new(),
+        count => format!(" (this and {count} more)"),
+    };
+    let message = format!(
+        "the consistentHash of the DestinationRule {id}{more} chooses the pod of a new session only: a live session stays on its \
+         pod, whatever the hash says"
+    );
+    let note = Diagnostic::note(Code::NoEffect, message).at(first);
+    let shown = locations.take(MAX_SHOWN);
+    report.add(shown.fold(note, |note, (_, location)| note.with(location, "this one too")));
+}
+
+/// The `DestinationRule`s, each with the place where it says so.
+fn found<'a>(gateways: &[Gateway<'a>], resources: &'a Resources) -> BTreeMap<&'a Id, SourceLocation> {
+    let mut found = BTreeMap::new();
+    for gateway in gateways {
+        let pods = gateway.pods();
+        let pinned = gateway
+            .managed_rules()
+            .filter(|attached| attached.rule.host_session_filter().is_some());
+        for backend in pinned.flat_map(|attached| &attached.rule.backends) {
+            let subset = backend.subset.map(|subset| subset.name.value.as_str());
+            let rules = destination_rules::of_host(&backend.host(), &backend.service.id.namespace, &pods, resources);
+            // Of rules that are merged, the first that says so counts.
+            let hash = rules
+                .into_iter()
+                .find_map(|item| Some((item, item.spec.consistent_hash(subset)?)));
+            if let Some((item, hash)) = hash {
+                found.entry(&item.id).or_insert(item.location_of(hash));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,171 @@
+//! Istio's own gateways: which of them a `VirtualService` is on, and under which host names.
+
+use super::{
+    Gateways, Rule,
+    listeners::{Bindings, VirtualHost, narrower},
+};
+use crate::{
+    api::{
+        Field,
+        gateway::{GatewaySpec, Listener},
+        route::{self, HttpRouteSpec},
+        virtual_service::Scope,
+    },
+    diagnostic::{Code, Diagnostic, Report},
+    dns,
+    kind::Kind,
+    resources::{Found, Item, MESH, Resources, istio_gateway},
+    visibility,
+};
+
+/// The gateways that a `VirtualService` is on. References that lead nowhere are reported.
+pub fn bind(route: &Item<HttpRouteSpec>, resources: &Resources, gateways: &Gateways, report: &mut Report) -> Bindings {
+    check_hosts(route, report);
+    let mut bindings = Bindings::new();
+    for name in &route.spec.gateways {
+        let Some(gateway) = find(route, name, resources, report) else {
+            continue;
+        };
+        if let Some(diagnostic) = hidden(route, gateway, gateways) {
+            report.add(diagnostic);
+            continue;
+        }
+        let hosts = bindings.entry(gateway.id.clone()).or_default();
+        for listener in &gateway.spec.listeners {
+            hosts.extend(virtual_hosts(route, gateway, &listener.value, resources));
+        }
+        if hosts.is_empty() {
+            bindings.remove(&gateway.id);
+            let message = format!(
+                "{} has no host in common with an HTTP server of Gateway {}",
+                route.title(),
+                gateway.id
+            );
+            let warning = Diagnostic::warning(Code::NoMatchingParent, message).at(route.location_of(name));
+            report.add(warning.with(gateway.location(), "the Gateway"));
+        }
+    }
+    bindings
+}
+
+/// Whether an http route is for the sidecars only.
+pub fn is_of_mesh(rule: &route::Rule) -> bool {
+    let of_mesh = |scope: &Scope| !scope.gateways.is_empty() && scope.gateways.iter().all(|name| name.value == MESH);
+    let mut scopes = rule.matches.iter().map(|one| one.value.scope.as_deref());
+    !rule.matches.is_empty() && scopes.all(|scope| scope.is_some_and(of_mesh))
+}
+
+fn find<'a>(
+    route: &Item<HttpRouteSpec>,
+    name: &Field<String>,
+    resources: &'a Resources,
+    report: &mut Report,
+) -> Option<&'a Item<GatewaySpec>> {
+    let id = istio_gateway(&name.value, &route.id.namespace)?;
+    match resources.istio_gateways.find(&id) {
+        Found::Item(gateway) => Some(gateway),
+        Found::Unknown => {
+            report.miss(Kind::IstioGateway, &id);
+            None
+        }
+        Found::Nothing(instead) => {
+            let message = format!("the Gateway {id} of networking.istio.io is not in the input");
+            let diagnostic = Diagnostic::error(Code::NoMatchingParent, message).at(route.location_of(name));
+            report.add(diagnostic.instead(&instead));
+            None
+        }
+    }
+}
+
+/// The virtual hosts of a `VirtualService` on a server.
+fn virtual_hosts(
+    route: &Item<HttpRouteSpec>,
+    gateway: &Item<GatewaySpec>,
+    server: &Listener,
+    resources: &Resources,
+) -> Vec<VirtualHost> {
+    if !server.speaks_http() {
+        return Vec::new();
+    }
+    let host = server.hostname.as_ref().map_or("*", |host| &host.value);
+    let (namespace, host) = host.split_once('/').unwrap_or(("*", host));
+    let namespace = if namespace == "." {
+        &gateway.id.namespace
+    } else {
+        namespace
+    };
+    if namespace != "*" && namespace != route.id.namespace {
+        return Vec::new();
+    }
+    let names = route
+        .spec
+        .hostnames
+        .iter()
+        .filter(|name| dns::is_istio_host(&name.value));
+    let names: Vec<String> = names
+        .map(|name| resources.domain.full_name(&name.value, &route.id.namespace))
+        .collect();
+    let common = names.iter().filter_map(|name| narrower(host, name));
+    common
+        .map(|hostname| VirtualHost {
+            port: server.port.value.get(),
+            // Case counts when hosts are compared, and not in what comes of them.
+            hostname: hostname.to_ascii_lowercase(),
+        })
+        .collect()
+}
+
+/// What is to be said where the pods of a gateway do not see a `VirtualService`.
+fn hidden(route: &Item<HttpRouteSpec>, gateway: &Item<GatewaySpec>, gateways: &Gateways) -> Option<Diagnostic> {
+    let exported = &route.spec.export_to;
+    let is_seen = |to: &str| visibility::is_seen(visibility::texts(exported), &route.id.namespace, to);
+    let pods = gateways.find(Kind::IstioGateway, &gateway.id);
+    let mut namespaces: Vec<&str> = pods.map(|(_, pods)| pods.namespace()).collect();
+    if namespaces.iter().any(|namespace| is_seen(namespace)) {
+        return None;
+    }
+    let namespace = namespaces.pop()?;
+    let message = format!(
+        "{} is not exported to the namespace {namespace}, in which the pods of Gateway {} are, so it is not on that gateway",
+        route.title(),
+        gateway.id
+    );
+    let location = exported
+        .first()
+        .map_or(route.location(), |first| route.location_of(first));
+    let warning = Diagnostic::warning(Code::NoMatchingParent, message).at(location);
+    let help = format!("add {namespace} to exportTo, or name the namespace of the pods with --gateway-namespace");
+    Some(warning.with(gateway.location(), "the Gateway").help(help))
+}
+
+/// Reports what no host of a `VirtualService` can be: Istio refuses the object.
+fn check_hosts(route: &Item<HttpRouteSpec>, report: &mut Report) {
+    let wrong = route
+        .spec
+        .hostnames
+        .iter()
+        .filter(|name| !dns::is_istio_host(&name.value));
+    for name in wrong {
+        let message = format!(
+            "`{}` is not a host of a VirtualService: it has labels of letters, digits and `-` between dots, no namespace and no port, \
+             and may begin with `*`",
+            name.value
+        );
+        report.add(Diagnostic::error(Code::Invalid, message).at(route.location_of(name)));
+    }
+}
+
+/// Reports a rule without a name with which the filter would have to do: an Envoy route without a name cannot be found.
+pub fn check_name(rule: &Rule, report: &mut Report) {
+    if rule.spec.value.name.is_some() || !rule.is_managed() || rule.route.spec.kind != Kind::VirtualService {
+        return;
+    }
+    let message = format!(
+        "{}, http route {}: the route needs a name: sessions and canaries find it in Envoy by its name",
+        rule.route.title(),
+        rule.index
+    );
+    let help = "add a name that no other route on the gateway has, such as `- name: reviews`";
+    let diagnostic = Diagnostic::error(Code::Invalid, message).at(rule.location_of(rule.spec));
+    report.add(diagnostic.help(help));
+}

@@ -1,0 +1,385 @@
+//! Which listeners take a route, and under which host names (Gateway API: `parentRefs`, `allowedRoutes`, `hostnames`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{listener_sets, namespaces as selection};
+use crate::{
+    api::{
+        Field,
+        gateway::{AllowedRoutes, FromNamespaces, GatewaySpec, Listener},
+        route::{HttpRouteSpec, ParentRef},
+    },
+    diagnostic::{Code, Diagnostic, Report},
+    dns,
+    document::DocumentOffset,
+    kind::{GATEWAY_API, Kind},
+    omissions::Omitted,
+    resources::{Found, Id, Item, Resources},
+    source::SourceLocation,
+};
+
+/// A virtual host: the routes for one host name on one port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VirtualHost {
+    /// The port of the Gateway.
+    pub port: u16,
+    /// The host name; `*` is every one, `*.example.com` every one below example.com.
+    pub hostname: String,
+}
+
+impl VirtualHost {
+    /// The name of the Envoy virtual host, as Istio names it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.hostname, self.port)
+    }
+}
+
+/// The gateways that a route is on, and its virtual hosts there.
+pub type Bindings = BTreeMap<Id, BTreeSet<VirtualHost>>;
+
+/// Reports what is wrong with the host names of a route.
+pub fn check_route(route: &Item<HttpRouteSpec>, report: &mut Report) {
+    check_hostnames(&route.spec.hostnames, route.offset, report);
+}
+
+/// Finds the listeners that take a route. References that lead nowhere are reported.
+pub fn bind(route: &Item<HttpRouteSpec>, resources: &Resources, report: &mut Report) -> Bindings {
+    if let Some(scope) = &route.spec.use_default_gateways {
+        let message = "useDefaultGateways is not supported: name the Gateway in parentRefs";
+        report.add(Diagnostic::error(Code::Unsupported, message).at(route.location_of(scope)));
+    }
+    if route.spec.parent_refs.is_empty() {
+        let message = format!("{} has no parentRefs, so it is on no Gateway", route.title());
+        report.add(Diagnostic::warning(Code::NoMatchingParent, message).at(route.location()));
+    }
+    let mut bindings = Bindings::new();
+    for parent in &route.spec.parent_refs {
+        let Some(owner) = Owner::find(route, parent, resources, report) else {
+            continue;
+        };
+        match virtual_hosts(route, &parent.value, &owner, resources, report) {
+            Ok(hosts) if hosts.is_empty() => report.miss(Kind::Gateway, owner.gateway),
+            Ok(hosts) => bindings.entry(owner.gateway.clone()).or_default().extend(hosts),
+            Err(reason) => {
+                let message = format!("{} {} does not take {}: {reason}", owner.kind, owner.id, route.title());
+                let location = route.location_of(&parent.value.name);
+                report.add(
+                    Diagnostic::error(Code::NoMatchingParent, message)
+                        .at(location)
+                        .with(owner.location, format!("the {}", owner.kind)),
+                );
+            }
+        }
+    }
+    bindings
+}
+
+/// The Gateway that a route in `namespace` names as its parent. None: the parent is something else.
+pub fn gateway(parent: &ParentRef, namespace: &str) -> Option<Id> {
+    let group = parent.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
+    let kind = parent.kind.as_ref().map_or("Gateway", |kind| &kind.value);
+    let own = parent.namespace.as_ref().map(|namespace| namespace.value.as_str());
+    ((group, kind) == (GATEWAY_API, "Gateway")).then(|| Id::new(own.unwrap_or(namespace), &parent.name.value))
+}
+
+/// What has the listeners that a route may be on: a Gateway, or a listener set of one.
+struct Owner<'a> {
+    kind: Kind,
+    id: &'a Id,
+    offset: DocumentOffset,
+    location: SourceLocation,
+    /// The Gateway on which the listeners are.
+    gateway: &'a Id,
+    listeners: Vec<&'a Listener>,
+}
+
+impl<'a> Owner<'a> {
+    fn of_gateway(gateway: &'a Item<GatewaySpec>) -> Self {
+        Self {
+            kind: Kind::Gateway,
+            id: &gateway.id,
+            offset: gateway.offset,
+            location: gateway.location(),
+            gateway: &gateway.id,
+            listeners: gateway.spec.listeners.iter().map(|listener| &listener.value).collect(),
+        }
+    }
+
+    /// The one that a route names. References that lead nowhere are reported.
+    fn find(
+        route: &Item<HttpRouteSpec>,
+        parent: &Field<ParentRef>,
+        resources: &'a Resources,
+        report: &mut Report,
+    ) -> Option<Self> {
+        let Some(named) = listener_sets::named(&parent.value, &route.id.namespace) else {
+            return find(route, parent, resources, report).map(Self::of_gateway);
+        };
+        let attached = listener_sets::find(route, parent, named, resources, report)?;
+        let set = attached.set;
+        let listeners = attached.listeners.into_iter().map(|listener| &listener.value);
+        Some(Self {
+            kind: attached.kind,
+            id: &set.id,
+            offset: set.offset,
+            location: set.location(),
+            gateway: &attached.gateway.id,
+            listeners: listeners.collect(),
+        })
+    }
+}
+
+fn find<'a>(
+    route: &Item<HttpRouteSpec>,
+    parent: &Field<ParentRef>,
+    resources: &'a Resources,
+    report: &mut Report,
+) -> Option<&'a Item<GatewaySpec>> {
+    let raw = &parent.value;
+    let Some(id) = gateway(raw, &route.id.namespace) else {
+        let kind = raw.kind.as_ref().map_or("Gateway", |kind| &kind.value);
+        let message = format!(
+            "no sessions are kept on the parent {kind} `{}`: only a Gateway keeps them",
+            raw.name.value
+        );
+        report.add(Diagnostic::warning(Code::Unsupported, message).at(route.location_of(&raw.name)));
+        return None;
+    };
+    match resources.gateways.find(&id) {
+        Found::Item(gateway) => Some(gateway),
+        Found::Unknown => {
+            report.miss(Kind::Gateway, &id);
+            None
+        }
+        Found::Nothing(instead) => {
+            let message = format!("the Gateway {id} is not in the input");
+            let diagnostic = Diagnostic::error(Code::NoMatchingParent, message).at(route.location_of(&raw.name));
+            report.add(diagnostic.instead(&instead));
+            None
+        }
+    }
+}
+
+/// The virtual hosts that a route gets on these listeners, or why it gets none.
+fn virtual_hosts(
+    route: &Item<HttpRouteSpec>,
+    parent: &ParentRef,
+    owner: &Owner,
+    resources: &Resources,
+    report: &mut Report,
+) -> Result<BTreeSet<VirtualHost>, &'static str> {
+    let named: Vec<&Listener> = owner
+        .listeners
+        .iter()
+        .copied()
+        .filter(|listener| names(parent, listener))
+        .collect();
+    if named.is_empty() {
+        return Err("it has no listener of this sectionName or port");
+    }
+    // What is wrong with the others is told.
+    let sound = named.into_iter().filter(|listener| wrong_hostname(listener).is_none());
+    let named: Vec<&Listener> = sound.collect();
+    if named.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let http: Vec<&Listener> = named.into_iter().filter(|listener| listener.speaks_http()).collect();
+    if http.is_empty() {
+        return Err("its listener is neither HTTP nor HTTPS");
+    }
+    let allowing: Vec<&Listener> = http
+        .into_iter()
+        .filter(|listener| allows(listener, route, owner, resources, report))
+        .collect();
+    if allowing.is_empty() {
+        return Err("the allowedRoutes of its listeners exclude it");
+    }
+    let common = allowing.into_iter().flat_map(|listener| {
+        let hostnames = common_hostnames(listener, route).into_iter();
+        hostnames.map(move |hostname| (listener, hostname))
+    });
+    let common: Vec<(&Listener, String)> = common.collect();
+    if common.is_empty() {
+        return Err("they have no hostname in common");
+    }
+    let own = common
+        .into_iter()
+        .filter(|(listener, hostname)| !is_of_another(hostname, listener, owner));
+    let hosts: BTreeSet<VirtualHost> = own
+        .map(|(listener, hostname)| VirtualHost {
+            port: listener.port.value.get(),
+            hostname,
+        })
+        .collect();
+    if hosts.is_empty() {
+        return Err("more specific listeners take all requests for its hostnames");
+    }
+    Ok(hosts)
+}
+
+/// Whether a parent means this listener.
+fn names(parent: &ParentRef, listener: &Listener) -> bool {
+    let section = parent.section_name.as_ref();
+    let port = parent.port.as_ref();
+    section.is_none_or(|name| name.value == listener.name.value)
+        && port.is_none_or(|port| port.value == listener.port.value)
+}
+
+/// Whether a route is on a listener of a gateway, as the `attachedRoutes` of its status count it.
+pub fn is_on(
+    route: &Item<HttpRouteSpec>,
+    listener: &Listener,
+    gateway: &Item<GatewaySpec>,
+    resources: &Resources,
+) -> bool {
+    let mut parents = route.spec.parent_refs.iter().map(|parent| &parent.value);
+    parents.any(|parent| {
+        self::gateway(parent, &route.id.namespace).is_some_and(|id| id == gateway.id) && names(parent, listener)
+    }) && allows(
+        listener,
+        route,
+        &Owner::of_gateway(gateway),
+        resources,
+        &mut Report::default(),
+    ) && !common_hostnames(listener, route).is_empty()
+}
+
+/// Whether a more specific listener takes the requests for a host name (Gateway API: listener isolation; istiod:
+/// `hostnameAllowedByIsolation`).
+fn is_of_another(hostname: &str, listener: &Listener, owner: &Owner) -> bool {
+    let mut others = owner
+        .listeners
+        .iter()
+        .filter(|other| other.port.value == listener.port.value && other.speaks_http());
+    let own = listener.host();
+    others.any(|other| other.host() != own && covers(own, other.host()) && covers(other.host(), hostname))
+}
+
+fn allows(
+    listener: &Listener,
+    route: &Item<HttpRouteSpec>,
+    owner: &Owner,
+    resources: &Resources,
+    report: &mut Report,
+) -> bool {
+    let same = route.id.namespace == owner.id.namespace;
+    let Some(AllowedRoutes { namespaces, kinds }) = &listener.allowed_routes else {
+        return same;
+    };
+    let of_route = route.spec.kind.to_string();
+    let allowed = kinds.iter().any(|kind| {
+        let group = kind.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
+        (group, &kind.kind.value) == (GATEWAY_API, &of_route)
+    });
+    if !kinds.is_empty() && !allowed {
+        return false;
+    }
+    let from = namespaces.as_ref().and_then(|namespaces| namespaces.from.as_ref());
+    match from.map(|from| from.value) {
+        None | Some(FromNamespaces::Same) => same,
+        Some(FromNamespaces::All) => true,
+        Some(FromNamespaces::None) => false,
+        Some(FromNamespaces::Selector) => {
+            let namespace = &route.id.namespace;
+            let selector = namespaces.as_ref().and_then(|namespaces| namespaces.selector.as_ref());
+            let selected = selection::selects(selector, namespace, resources);
+            let id = Id::new("", namespace);
+            if selector.is_some() && matches!(resources.namespaces.find(&id), Found::Unknown) {
+                report.miss(Kind::Namespace, &id);
+            }
+            if selected.is_none() {
+                let message = format!(
+                    "whether this listener takes routes from the namespace `{namespace}` cannot be told, since the selector \
+                     needs the labels of the Namespace, which is not in the input: it is taken for selected"
+                );
+                let location = from.map_or(owner.location, |from| owner.offset.location(from));
+                let warning = Diagnostic::warning(Code::NoMatchingParent, message).at(location);
+                report.add(warning.help("add the Namespace to the input, with its labels"));
+            }
+            selected.unwrap_or(true)
+        }
+    }
+}
+
+/// The host names that a listener and a route have in common; of two that overlap, the narrower.
+fn common_hostnames(listener: &Listener, route: &Item<HttpRouteSpec>) -> BTreeSet<String> {
+    let everything = "*";
+    let of_listener = listener.host();
+    let of_route = route.spec.hostnames.iter().map(|hostname| hostname.value.as_str());
+    let of_route = of_route.chain(route.spec.hostnames.is_empty().then_some(everything));
+    let common = of_route.filter_map(|hostname| narrower(of_listener, hostname));
+    common.map(str::to_owned).collect()
+}
+
+/// Of two host names that overlap, the narrower.
+pub fn narrower<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
+    match (covers(one, other), covers(other, one)) {
+        (true, _) => Some(other),
+        (false, true) => Some(one),
+        (false, false) => None,
+    }
+}
+
+/// Whether every name that `narrow` stands for is one that `wide` stands for.
+#[must_use]
+pub fn covers(wide: &str, narrow: &str) -> bool {
+    match wide.strip_prefix('*') {
+        Some(suffix) => narrow.ends_with(suffix),
+        None => wide == narrow,
+    }
+}
+
+/// Reports what is wrong with a gateway's listeners: those take no routes.
+pub fn check(gateway: &Item<GatewaySpec>, report: &mut Report) {
+    for listener in &gateway.spec.listeners {
+        let Some(hostname) = wrong_hostname(&listener.value) else {
+            continue;
+        };
+        check_hostnames([hostname], gateway.offset, report);
+        let name = format!("{}#{}", gateway.name(Kind::Gateway), listener.value.name.value);
+        report.omit(Omitted::Listener, name);
+    }
+}
+
+fn wrong_hostname(listener: &Listener) -> Option<&Field<String>> {
+    let hostname = listener
+        .hostname
+        .as_ref()
+        .filter(|hostname| !hostname.value.is_empty())?;
+    (!dns::is_hostname(&hostname.value)).then_some(hostname)
+}
+
+fn check_hostnames<'a>(
+    hostnames: impl IntoIterator<Item = &'a Field<String>>,
+    offset: DocumentOffset,
+    report: &mut Report,
+) {
+    for hostname in hostnames
+        .into_iter()
+        .filter(|hostname| !dns::is_hostname(&hostname.value))
+    {
+        let message = format!(
+            "`{}` is not a hostname: it has lower-case labels between dots, no address and no port, and may begin with `*.`",
+            hostname.value
+        );
+        report.add(Diagnostic::error(Code::Invalid, message).at(offset.location(hostname)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_covers_what_is_below_it() {
+        assert!(covers("*", "a.example.com"));
+        assert!(covers("*.example.com", "a.example.com"));
+        assert!(covers("*.example.com", "a.b.example.com"));
+        assert!(covers("*.example.com", "*.b.example.com"));
+        assert!(!covers("*.example.com", "example.com"));
+        assert!(!covers("*.example.com", "aexample.com"));
+        assert!(!covers("*.b.example.com", "*.example.com"));
+        assert!(!covers("a.example.com", "*.example.com"));
+    }
+}

@@ -1,0 +1,126 @@
+//! The values in `matches` that Envoy would refuse or never match (Gateway API: `HTTPPathMatch`, `HTTPHeaderMatch`,
+//! `GRPCMethodMatch`).
+
+use mooring_policy::name::{MAX_LENGTH, check_token};
+
+use crate::{
+    api::{
+        Field,
+        grpc::GrpcMethod,
+        route::{HttpRouteSpec, PathMatchType, Rule, ValueMatchType},
+    },
+    diagnostic::{Code, Diagnostic, Report},
+    resources::Item,
+};
+
+/// Reports the matches of a rule that cannot hold.
+pub fn check(route: &Item<HttpRouteSpec>, rule: &Rule, report: &mut Report) {
+    let invalid = |message: String, field: &Field<String>, report: &mut Report| {
+        report.add(Diagnostic::error(Code::Invalid, message).at(route.location_of(field)));
+    };
+    for one in &rule.matches {
+        let one = &one.value;
+        if let Some(method) = &one.grpc
+            && let Err((message, field)) = check_method(&method.value)
+        {
+            let location = field.map_or(route.location_of(method), |field| route.location_of(field));
+            report.add(Diagnostic::error(Code::Invalid, message).at(location));
+        }
+        let path = one.path.as_ref().and_then(|path| path.value.as_ref());
+        if let Some(path) = path
+            && one.grpc.is_none()
+            && one.path_type() != PathMatchType::RegularExpression
+            && !is_path(&path.value)
+        {
+            let message = format!(
+                "`{}` is not a path: it begins with / and has no empty, `.` or `..` element, no query, no fragment and no \
+                 escaped /",
+                path.value
+            );
+            invalid(message, path, report);
+        }
+        for (kind, named) in [("header", &one.headers), ("query parameter", &one.query_params)] {
+            for one in named.iter().filter(|one| check_token(&one.name.value).is_err()) {
+                let message = format!(
+                    "`{}` is not the name of a {kind}: 1 to {MAX_LENGTH} letters, digits and !#$%&'*+-.^_`|~ are",
+                    one.name.value
+                );
+                invalid(message, &one.name, report);
+            }
+        }
+    }
+}
+
+/// What Gateway API demands of a gRPC method match (CEL rules of `GRPCMethodMatch`): what is wrong, and with which field.
+fn check_method(method: &GrpcMethod) -> Result<(), (String, Option<&Field<String>>)> {
+    if method.service.is_none() && method.method.is_none() {
+        return Err((
+            "one or both of 'service' or 'method' must be specified".to_owned(),
+            None,
+        ));
+    }
+    if method.kind == ValueMatchType::RegularExpression {
+        return Ok(());
+    }
+    let parts = [("service", &method.service), ("method", &method.method)];
+    for (what, field) in parts {
+        let Some(field) = field else { continue };
+        let name = field.value.strip_prefix('.').unwrap_or(&field.value);
+        let sound = match what {
+            "service" => name.split('.').all(is_identifier),
+            _ => is_identifier(&field.value),
+        };
+        if !sound {
+            let dots = if what == "service" { " between dots" } else { "" };
+            let message = format!(
+                "`{}` is not the name of a gRPC {what}: letters, digits and _ are allowed{dots}, not beginning with a digit",
+                field.value
+            );
+            return Err((message, Some(field)));
+        }
+    }
+    Ok(())
+}
+
+fn is_identifier(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !text.is_empty() && text.bytes().all(allowed) && !text.starts_with(|first: char| first.is_ascii_digit())
+}
+
+/// What Gateway API takes for an exact path or a prefix (CEL rules of `HTTPPathMatch`).
+fn is_path(text: &str) -> bool {
+    let Some(elements) = text.strip_prefix('/') else {
+        return false;
+    };
+    let last = elements.split('/').count().saturating_sub(1);
+    let wrong = |(position, element): (usize, &str)| match element {
+        "" => position != last,
+        "." | ".." => true,
+        _ => false,
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@%".contains(&byte);
+    let escapes = text.split('%').skip(1);
+    let mut escapes = escapes.map(|rest| rest.get(..2).unwrap_or("").to_ascii_lowercase());
+    text.bytes().all(allowed)
+        && !elements.split('/').enumerate().any(wrong)
+        && escapes
+            .all(|digits| digits != "2f" && digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_that_gateway_api_takes() {
+        for path in ["/", "/a", "/a/", "/a/b.c", "/a%20b", "/a:b@c", "/...", "/a..b"] {
+            assert!(is_path(path), "{path}");
+        }
+        for path in [
+            "", "a", "//", "/a//b", "/./a", "/a/..", "/a/.", "/a?b", "/a#b", "/a%2fb", "/a%2F", "/a%", "/a%zz", "/a b",
+            "/é",
+        ] {
+            assert!(!is_path(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Whether the input has all routes of a gateway.
+//!
+//! What is generated for a gateway holds the rules of all its routes, of every team. From a part of the routes it takes the
+//! sessions and canaries of the others away, which nothing in the input shows. These do: the number of routes in the status of a
+//! Gateway, the namespaces that a listener takes routes from, and the objects that are about to be replaced.
+
+use std::collections::BTreeMap;
+
+use super::{Gateway, Ir, listeners, namespaces, route_of};
+use crate::{
+    api::{
+        Field,
+        gateway::{FromNamespaces, Listener},
+        route::HttpRouteSpec,
+    },
+    diagnostic::{Code, Diagnostic, Report},
+    kind::Kind,
+    resources::{Found, Id, Item, Resources},
+    source::{Coverage, Home, SourceLocation},
+};
+
+/// How many routes or namespaces a warning names.
+const MAX_NAMED: usize = 5;
+
+/// What to do about all of it.
+const HELP: &str = "give one run the routes and policies of all teams on the Gateway";
+
+/// Reports objects of an earlier run that hold rules of routes that the input does not have. `prunes`: whether those in the
+/// directory that are no longer generated are removed.
+pub fn check_earlier(ir: &Ir, resources: &Resources, prunes: bool, report: &mut Report) {
+    let managed = ir.gateways.iter().filter(|gateway| gateway.is_managed());
+    let replaced: Vec<Id> = managed.map(Gateway::object_id).collect();
+    for earlier in &resources.earlier {
+        let removed = prunes && earlier.home == Home::Directory;
+        if !removed && !replaced.contains(&earlier.id) {
+            continue;
+        }
+        let lost = earlier.routes.iter().filter(|((kind, id), _)| {
+            let unknown = matches!(resources.routes_of(*kind).find(id), Found::Nothing(_));
+            unknown && resources.coverage.may_lack(&id.namespace)
+        });
+        let lost: Vec<(&(Kind, Id), &SourceLocation)> = lost.collect();
+        let Some((_, location)) = lost.first() else { continue };
+        let names: Vec<String> = lost.iter().map(|((kind, id), _)| format!("{kind} {id}")).collect();
+        let (what, verb) = match names.as_slice() {
+            [one] => (format!("rules of {one}, which"), "is"),
+            several => (
+                format!("rules of {} routes ({}), which", several.len(), named(several)),
+                "are",
+            ),
+        };
+        let message = format!(
+            "the WasmPlugin {} of an earlier run holds {what} {verb} not in the input: they lose their sessions and canaries",
+            earlier.id
+        );
+        let help = format!("{HELP}; where a route was deleted, nothing is to be done");
+        report.add(
+            Diagnostic::warning(Code::PartialInput, message)
+                .at(**location)
+                .help(help),
+        );
+    }
+}
+
+/// Reports a gateway of Gateway API of which something tells that there are more routes on it than the input has.
+pub fn check(gateway: &Gateway, resources: &Resources, report: &mut Report) {
+    // What could not be read is told already.
+    let complete = resources.coverage == Coverage::Everything || resources.any_route_unread();
+    if complete || gateway.item.spec.kind() == Kind::IstioGateway || !gateway.is_managed() {
+        return;
+    }
+    let listeners = gateway.item.spec.listeners.iter().map(|listener| &listener.value);
+    let listeners: Vec<&Listener> = listeners.filter(|listener| listener.speaks_http()).collect();
+    check_attached(gateway, &listeners, resources, report);
+    if let Coverage::Namespaces(read) = &resources.coverage {
+        let mut untold = listeners
+            .iter()
+            .filter(|listener| attached(gateway, listener).is_none());
+        let Some(from) = untold.find_map(|listener| takes_others(listener, resources)) else {
+            return;
+        };
+        let read: Vec<String> = read.iter().cloned().collect();
+        let message = format!(
+            "Gateway {} takes routes from namespaces that were not read: only {} were",
+            gateway.item.id,
+            named(&read)
+        );
+        let warning = Diagnostic::warning(Code::PartialInput, message).at(gateway.item.location_of(from));
+        report.add(warning.help("read them too with --namespace, or all namespaces without it"));
+    }
+}
+
+/// Compares the numbers of routes in the status with the routes of the input.
+fn check_attached(gateway: &Gateway, listeners: &[&Listener], resources: &Resources, report: &mut Report) {
+    let mut warning: Option<Diagnostic> = None;
+    for listener in listeners {
+        let Some(attached) = attached(gateway, listener) else {
+            continue;
+        };
+        let known = known(gateway, listener, resources);
+        if usize::try_from(attached.value).is_ok_and(|attached| attached <= known) {
+            continue;
+        }
+        let routes = if attached.value == 1 { "route" } else { "routes" };
+        let counted = format!("{} {routes} on the listener `{}`", attached.value, listener.name.value);
+        let location = gateway.item.location_of(attached);
+        warning = Some(if let Some(warning) = warning {
+            warning.with(location, format!("and {counted}, and the input has {known}"))
+        } else {
+            let message = format!(
+                "the status of Gateway {} counts {counted}, and the input has {known} of them",
+                gateway.item.id
+            );
+            Diagnostic::warning(Code::PartialInput, message).at(location).help(HELP)
+        });
+    }
+    if let Some(warning) = warning {
+        report.add(warning);
+    }
+}
+
+/// How many routes are on a listener, by its status.
+fn attached<'g>(gateway: &Gateway<'g>, listener: &Listener) -> Option<&'g Field<u32>> {
+    gateway.item.spec.attached_routes.get(&listener.name.value)
+}
+
+/// How many routes of the input are on a listener, with the session routes: the cluster counts those too. Where the input has none
+/// of them, they may be in the cluster all the same.
+fn known(gateway: &Gateway, listener: &Listener, resources: &Resources) -> usize {
+    let routes = resources.http_routes.iter().chain(resources.grpc_routes.iter());
+    let on_listener = routes.filter(|route| listeners::is_on(route, listener, gateway.item, resources));
+    let routes: BTreeMap<(Kind, &Id), &Item<HttpRouteSpec>> =
+        on_listener.map(|route| ((route.spec.kind, &route.id), route)).collect();
+    let session_routes = if resources.generated.is_empty() {
+        let rules = gateway.managed_rules().map(|attached| &attached.rule);
+        let rules = rules.filter(|rule| routes.contains_key(&(rule.route.spec.kind, &rule.route.id)));
+        rules.fold(0, |sum: usize, rule| sum.saturating_add(rule.session_route_objects()))
+    } else {
+        let of = resources.generated.values().filter_map(|rule| route_of(rule));
+        of.filter(|(kind, id)| routes.contains_key(&(*kind, id))).count()
+    };
+    routes.len().saturating_add(session_routes)
+}
+
+/// Where a listener says that it takes routes from namespaces other than those that were read.
+fn takes_others<'l>(listener: &'l Listener, resources: &Resources) -> Option<&'l Field<FromNamespaces>> {
+    let namespaces = listener.allowed_routes.as_ref()?.namespaces.as_ref()?;
+    let from = namespaces.from.as_ref()?;
+    let others = match from.value {
+        FromNamespaces::All => true,
+        FromNamespaces::Selector => {
+            let names = namespaces.selector.as_ref().map(namespaces::names);
+            match names {
+                None => false,
+                Some(None) => true,
+                Some(Some(names)) => names.iter().any(|name| resources.coverage.may_lack(name)),
+            }
+        }
+        FromNamespaces::Same | FromNamespaces::None => false,
+    };
+    others.then_some(from)
+}
+
+/// Names in one line; of very many, the first ones.
+fn named(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().take(MAX_NAMED).map(String::as_str).collect();
+    let shown = shown.join(", ");
+    match names.len().saturating_sub(MAX_NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

@@ -1,0 +1,331 @@
+//! Which pods are a gateway, and where they are: an `EnvoyFilter` and a `WasmPlugin` reach only pods that they select, and only
+//! those of their own namespace.
+//!
+//! istiod gives the pods that it deploys for a Gateway a label with the Gateway's name. A Gateway that is deployed by hand names
+//! Services in its addresses, whose pods it is (istiod: `extractGatewayServices`). A gateway of Istio's own API has a selector.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    api::{
+        Field, NAME_PREFIX, Pairs,
+        gateway::{Address, GatewaySpec},
+        service::ServiceSpec,
+    },
+    diagnostic::{Code, Diagnostic, Report},
+    dns::{self, MAX_LABEL_LENGTH},
+    kind::Kind,
+    resources::{Found, Id, Item, Resources},
+};
+
+use super::{destination_rules::ROOT_NAMESPACE, destinations::service_of};
+
+/// The label by which istiod finds the pods of a Gateway.
+const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
+
+/// The longest name that is made of a selector: names of objects have more before and behind it.
+const MAX_NAME_LENGTH: usize = 200;
+
+/// Pods that are found by their labels. Gateways with the same ones share them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Workload {
+    /// Their namespace.
+    pub namespace: String,
+    /// Their labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Workload {
+    /// The pods that istiod deploys for a Gateway.
+    #[must_use]
+    pub fn of_gateway(id: &Id) -> Self {
+        Self {
+            namespace: id.namespace.clone(),
+            labels: BTreeMap::from([(GATEWAY_LABEL.to_owned(), id.name.clone())]),
+        }
+    }
+
+    /// Whether the pods have these labels. None: they may have them, and none of the pods is in the input.
+    #[must_use]
+    pub fn has_labels(&self, wanted: &Pairs, resources: &Resources) -> Option<bool> {
+        let selected = |name: &str| self.labels.get(name).map(String::as_str);
+        let mut unknown = false;
+        for (name, value) in wanted.iter() {
+            match selected(&name.value) {
+                Some(known) if known != value.value => return Some(false),
+                Some(_) => {}
+                None => unknown = true,
+            }
+        }
+        if !unknown {
+            return Some(true);
+        }
+        let pods = resources
+            .pods
+            .of_namespace(&self.namespace)
+            .map(|pod| &pod.metadata.labels);
+        let own = pods.filter(|labels| labels.include(&self.labels));
+        let has = |labels: &Pairs| {
+            wanted
+                .iter()
+                .all(|(name, value)| labels.get(&name.value) == Some(&value.value))
+        };
+        own.map(has).reduce(|one, other| one || other)
+    }
+
+    /// A name for what is generated for them: the values of their labels. It has no characters but those of a DNS label,
+    /// whatever the values are.
+    #[must_use]
+    pub fn name(&self) -> String {
+        name(&self.labels)
+    }
+}
+
+/// The pods of a gateway.
+#[derive(Debug, Default)]
+pub struct Pods {
+    /// Each group of them; None: those with the Gateway's label. Where something is wrong, there are none.
+    pub groups: BTreeSet<Option<Workload>>,
+    /// What is to be said about them.
+    pub found: Report,
+}
+
+impl Pods {
+    /// Finds the pods of a gateway.
+    pub fn of(item: &Item<GatewaySpec>, resources: &Resources) -> Self {
+        let mut pods = Self::default();
+        if let Some(labels) = &item.spec.selector {
+            pods.of_selector(item, labels, resources);
+        } else if let Some(hosts) = hosts(&item.spec.addresses).filter(|_| !resources.mesh.local) {
+            pods.of_services(item, &hosts, resources);
+        } else {
+            pods.groups.insert(None);
+        }
+        if pods.groups.contains(&None) && !resources.mesh.local {
+            pods.found.extend(check_name(item));
+        }
+        if pods.found.has_errors() {
+            pods.groups.clear();
+        }
+        pods
+    }
+
+    /// The pods of a gateway of Istio's own API.
+    fn of_selector(&mut self, item: &Item<GatewaySpec>, labels: &BTreeMap<String, String>, resources: &Resources) {
+        if labels.is_empty() {
+            let message = format!(
+                "Gateway {} has no selector, so it would be every gateway of the mesh",
+                item.id
+            );
+            let error = Diagnostic::error(Code::Unsupported, message).at(item.location());
+            self.found
+                .add(error.help("select its pods by their labels, such as `selector: {istio: ingressgateway}`"));
+            return;
+        }
+        if let Some(problem) = wrong_labels(labels) {
+            let message = format!("the selector of Gateway {}: {problem}", item.id);
+            self.found
+                .add(Diagnostic::error(Code::Invalid, message).at(item.location()));
+            return;
+        }
+        let own = || BTreeSet::from([item.id.namespace.clone()]);
+        let namespaces = if resources.mesh.local {
+            own()
+        } else if let Some(named) = resources.mesh.gateway_namespaces.of(&item.id) {
+            named.clone()
+        } else {
+            namespaces(labels, resources).unwrap_or_else(|| {
+                self.warn_of_namespace(item, labels);
+                own()
+            })
+        };
+        let group = |namespace| {
+            Some(Workload {
+                namespace,
+                labels: labels.clone(),
+            })
+        };
+        self.groups.extend(namespaces.into_iter().map(group));
+    }
+
+    /// The input does not say where the pods with these labels are.
+    fn warn_of_namespace(&mut self, item: &Item<GatewaySpec>, labels: &BTreeMap<String, String>) {
+        let Id { namespace, .. } = &item.id;
+        // From there it reaches them everywhere.
+        if namespace == ROOT_NAMESPACE {
+            return;
+        }
+        let message = format!(
+            "no pod of Gateway {} is in the input, so what is generated for it goes to its own namespace `{namespace}`, where it \
+             does not reach pods of another namespace",
+            item.id
+        );
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let help = format!(
+            "`kubectl get pods -A -l {}` says where they are: name that namespace with --gateway-namespace {}=NAMESPACE, or add \
+             their Deployment to the input",
+            labels.join(","),
+            item.id
+        );
+        let warning = Diagnostic::warning(Code::NoEffect, message).at(item.location());
+        self.found.add(warning.help(help));
+    }
+
+    /// The pods of a Gateway that is deployed by hand.
+    fn of_services(&mut self, item: &Item<GatewaySpec>, hosts: &[&Field<String>], resources: &Resources) {
+        for host in hosts {
+            self.of_service(item, host, resources);
+        }
+        if hosts.is_empty() {
+            let message = format!(
+                "Gateway {} has no address of the type Hostname: by others, Istio finds no pods for it",
+                item.id
+            );
+            let location = item
+                .spec
+                .addresses
+                .first()
+                .map_or(item.location(), |address| item.location_of(address));
+            self.found
+                .add(Diagnostic::error(Code::Unsupported, message).at(location));
+        }
+    }
+
+    /// The pods of the Service that an address names.
+    fn of_service(&mut self, item: &Item<GatewaySpec>, host: &Field<String>, resources: &Resources) {
+        let full = resources.domain.full_name(&host.value, &item.id.namespace);
+        let id = service_of(&full, "", &resources.domain);
+        if let Some(id) = id.as_ref().filter(|id| id.namespace != item.id.namespace) {
+            let message = format!(
+                "Gateway {} names the Service {id}: Istio takes its pods from Services in the namespace of the Gateway",
+                item.id
+            );
+            self.found
+                .add(Diagnostic::error(Code::Invalid, message).at(item.location_of(host)));
+            return;
+        }
+        match id.as_ref().map(|id| (id, resources.services.find(id))) {
+            Some((_, Found::Item(service))) => self.selected(item, host, service),
+            Some((id, Found::Unknown)) => {
+                self.found.miss(Kind::Service, id);
+                self.groups.insert(None);
+            }
+            Some((_, Found::Nothing(_))) | None => {
+                let problem = format!("the Service `{full}` is not in the input");
+                self.by_label(item, host, &problem, "add the Service to the input");
+            }
+        }
+    }
+
+    /// The pods that a Service selects.
+    fn selected(&mut self, item: &Item<GatewaySpec>, host: &Field<String>, service: &Item<ServiceSpec>) {
+        let labels = service.spec.selector.to_map();
+        if labels.is_empty() {
+            let problem = format!("the Service {} has no selector", service.id);
+            self.by_label(item, host, &problem, "give the Service a selector");
+        } else if labels.get(GATEWAY_LABEL) == Some(&item.id.name) {
+            // They have the label, so they are found as those that istiod deploys.
+            self.groups.insert(None);
+        } else if let Some(problem) = wrong_labels(&labels) {
+            let message = format!(
+                "the selector of the Service {}, whose pods Gateway {} is: {problem}",
+                service.id, item.id
+            );
+            let error = Diagnostic::error(Code::Invalid, message).at(service.location());
+            self.found.add(error.with(item.location(), "the Gateway"));
+        } else {
+            self.groups.insert(Some(Workload {
+                namespace: item.id.namespace.clone(),
+                labels,
+            }));
+        }
+    }
+
+    /// The pods of a Service are not known, so that only the label can find them.
+    fn by_label(&mut self, item: &Item<GatewaySpec>, host: &Field<String>, problem: &str, help: &str) {
+        let Id { name, .. } = &item.id;
+        let message = format!(
+            "Gateway {} is deployed by hand, and {problem}: what is generated reaches only pods with the label \
+             `{GATEWAY_LABEL}: {name}`",
+            item.id
+        );
+        let warning = Diagnostic::warning(Code::NoEffect, message).at(item.location_of(host));
+        self.found
+            .add(warning.help(format!("{help}, or give its pods that label")));
+        self.groups.insert(None);
+    }
+}
+
+/// The host names of the Services of a Gateway that is deployed by hand. None: istiod deploys it (istiod: `IsManaged`).
+fn hosts(addresses: &[Field<Address>]) -> Option<Vec<&Field<String>>> {
+    fn kind(address: &Address) -> &str {
+        address.address_type.as_ref().map_or("IPAddress", |kind| &kind.value)
+    }
+    match addresses {
+        [] => None,
+        [one] if kind(&one.value) == "IPAddress" => None,
+        all => {
+            let hosts = all.iter().filter(|address| kind(&address.value) == "Hostname");
+            Some(hosts.filter_map(|address| address.value.value.as_ref()).collect())
+        }
+    }
+}
+
+/// Where the pods with these labels are, as far as the input has any. A gateway of Istio's own API is the pods of all namespaces
+/// (istiod: `PILOT_SCOPE_GATEWAY_TO_NAMESPACE` is off by default).
+fn namespaces(labels: &BTreeMap<String, String>, resources: &Resources) -> Option<BTreeSet<String>> {
+    let pods = resources
+        .pods
+        .iter()
+        .map(|pod| (&pod.id.namespace, &pod.metadata.labels));
+    let templates = resources.pod_templates.iter();
+    let templates = templates.map(|(namespace, labels)| (namespace, labels));
+    let selected = pods.chain(templates).filter(|(_, pod)| pod.include(labels));
+    let namespaces: BTreeSet<String> = selected.map(|(namespace, _)| namespace.clone()).collect();
+    if namespaces.contains(ROOT_NAMESPACE) {
+        // What is there holds for the others too.
+        return Some(BTreeSet::from([ROOT_NAMESPACE.to_owned()]));
+    }
+    Some(namespaces).filter(|namespaces| !namespaces.is_empty())
+}
+
+/// Reports the name of a Gateway that cannot be the value of a label.
+fn check_name(item: &Item<GatewaySpec>) -> Report {
+    let mut found = Report::default();
+    let length = item.id.name.len();
+    if length > MAX_LABEL_LENGTH {
+        let message = format!(
+            "the name of this Gateway has {length} characters: the pods of a gateway have it as the value of the label \
+             `{GATEWAY_LABEL}`, which has at most {MAX_LABEL_LENGTH}"
+        );
+        found.add(Diagnostic::error(Code::Invalid, message).at(item.location()));
+    }
+    found
+}
+
+/// What is wrong with labels by which pods are selected.
+fn wrong_labels(labels: &BTreeMap<String, String>) -> Option<String> {
+    if let Some((label, value)) = labels.iter().find(|(_, value)| !dns::is_label_value(value)) {
+        return Some(format!(
+            "`{value}` of `{label}` is not the value of a label: at most {MAX_LABEL_LENGTH} letters, digits, `-`, `_` and `.` \
+             are, with a letter or digit at both ends"
+        ));
+    }
+    let name = name(labels);
+    (name.len() > MAX_NAME_LENGTH || !dns::is_name(&format!("{NAME_PREFIX}{name}"))).then(|| {
+        format!(
+            "the name of what is generated for it is made of the values, which are {} characters and may be 1 to \
+             {MAX_NAME_LENGTH}, with a letter or digit at the end",
+            name.len()
+        )
+    })
+}
+
+fn name(labels: &BTreeMap<String, String>) -> String {
+    let values: Vec<&str> = labels.values().map(String::as_str).collect();
+    let allowed = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
+    values
+        .join("-")
+        .to_ascii_lowercase()
+        .replace(|character| !allowed(character), "-")
+}

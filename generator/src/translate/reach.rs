@@ -1,0 +1,147 @@
+//! On which gateways an http route of a `VirtualService` is: a match may be for the sidecars, for another gateway, for other pods or
+//! for another port (istiod: `sourceMatchHTTP`, `TranslateRoute`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Gateways, Rule, VirtualHost, Workload, listeners::Bindings};
+use crate::{
+    api::{
+        route::{self, HttpRouteSpec},
+        virtual_service::Scope,
+    },
+    diagnostic::{Code, Diagnostic},
+    kind::Kind,
+    resources::{Id, Item, Resources, istio_gateway},
+};
+
+/// The virtual hosts of a rule, each with the positions of the matches that are there.
+type Hosts = BTreeMap<VirtualHost, BTreeSet<usize>>;
+
+/// Where a rule is that is not everywhere its route is, by the positions of the gateways.
+#[derive(Debug)]
+pub struct Reach {
+    hosts: BTreeMap<usize, Hosts>,
+    /// Whether there are matches of which that cannot be told.
+    unsure: bool,
+}
+
+/// Virtual hosts in which a rule has the same matches.
+pub struct Part {
+    /// The position of the gateway.
+    pub gateway: usize,
+    /// The virtual hosts.
+    pub virtual_hosts: BTreeSet<VirtualHost>,
+    /// The positions of the matches.
+    pub matches: BTreeSet<usize>,
+}
+
+impl Reach {
+    /// Where a rule is whose route is on these gateways. None: wherever its route is. `written` is the object in which it stands.
+    /// A match of which it cannot be told whether it is on a gateway counts as being there, unless the rule would need a name for
+    /// that.
+    pub fn new(
+        rule: &route::Rule,
+        written: &Item<HttpRouteSpec>,
+        bindings: &Bindings,
+        gateways: &Gateways,
+        resources: &Resources,
+    ) -> Option<Self> {
+        rule.matches.iter().find(|one| one.value.scope.is_some())?;
+        let mut reach = Self {
+            hosts: BTreeMap::new(),
+            unsure: false,
+        };
+        let everywhere = bindings.iter().flat_map(|(id, virtual_hosts)| {
+            let found = gateways.find(Kind::IstioGateway, id);
+            found.map(move |(position, gateway)| (id, position, gateway, virtual_hosts))
+        });
+        for (id, position, gateway, virtual_hosts) in everywhere {
+            let hosts = reach.hosts.entry(position).or_default();
+            for host in virtual_hosts {
+                for (index, one) in rule.matches.iter().enumerate() {
+                    let scope = one.value.scope.as_ref();
+                    let on = scope.map_or(Some(true), |scope| {
+                        is_on(scope, written, (id, gateway.workload.as_ref()), host.port, resources)
+                    });
+                    reach.unsure |= on.is_none();
+                    if on.unwrap_or(rule.name.is_some()) {
+                        hosts.entry(host.clone()).or_default().insert(index);
+                    }
+                }
+            }
+        }
+        reach.hosts.retain(|_, hosts| !hosts.is_empty());
+        Some(reach)
+    }
+
+    /// Whether it is on no gateway.
+    pub fn is_nowhere(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    /// Whether it has a virtual host in common with another rule of its route.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.hosts.iter().any(|(gateway, hosts)| {
+            let others = other.hosts.get(gateway);
+            others.is_some_and(|others| hosts.keys().any(|host| others.contains_key(host)))
+        })
+    }
+
+    /// What is to be said where it is not known whether a rule without a name is on a gateway.
+    pub fn doubt(&self, rule: &Rule) -> Option<Diagnostic> {
+        if !self.unsure || rule.spec.value.name.is_some() {
+            return None;
+        }
+        let message = format!(
+            "{}, http route {}: whether its sourceLabels are those of the gateway's pods cannot be told, since no such Pod is in the \
+             input: it is taken for a route of other pods",
+            rule.written.title(),
+            rule.position
+        );
+        let warning = Diagnostic::warning(Code::NoMatchingParent, message).at(rule.location_of(rule.spec));
+        Some(warning.help("give the route a name, or add the gateway's Pods to the input"))
+    }
+
+    /// The virtual hosts, those together that have the same matches.
+    pub fn parts(self) -> impl Iterator<Item = Part> {
+        self.hosts.into_iter().flat_map(|(gateway, hosts)| {
+            let mut by_matches: BTreeMap<BTreeSet<usize>, BTreeSet<VirtualHost>> = BTreeMap::new();
+            for (host, matches) in hosts {
+                by_matches.entry(matches).or_default().insert(host);
+            }
+            let parts = by_matches.into_iter();
+            parts.map(move |(matches, virtual_hosts)| Part {
+                gateway,
+                virtual_hosts,
+                matches,
+            })
+        })
+    }
+}
+
+/// Whether a match is on a port of a gateway. None: that depends on labels of its pods, which are not known.
+fn is_on(
+    scope: &Scope,
+    written: &Item<HttpRouteSpec>,
+    (gateway, workload): (&Id, Option<&Workload>),
+    port: u16,
+    resources: &Resources,
+) -> Option<bool> {
+    if scope
+        .port
+        .as_ref()
+        .is_some_and(|wanted| wanted.value != u32::from(port))
+    {
+        return Some(false);
+    }
+    if !scope.gateways.is_empty() {
+        let mut named = scope.gateways.iter();
+        let is_named = named.any(|name| istio_gateway(&name.value, &written.id.namespace).as_ref() == Some(gateway));
+        return Some(is_named);
+    }
+    let workload = workload?;
+    match &scope.source_namespace {
+        Some(namespace) if namespace.value != workload.namespace => Some(false),
+        _ => workload.has_labels(&scope.source_labels, resources),
+    }
+}

@@ -1,0 +1,184 @@
+//! The policy that the Services of a rule bring along, and how much of it holds for the rule (GEP-1619; tenants: a Service of
+//! another namespace may be in a rule without its owners' say about the rule's sessions).
+//!
+//! Not for conflicts on one Service: `crate::attachment` settles those.
+
+use mooring_policy::config::Cookie;
+
+use super::Backend;
+use crate::{
+    api::{
+        Field,
+        route::{self, HttpRouteSpec},
+    },
+    attachment::{self, Attachments},
+    diagnostic::{Code, Diagnostic, Report},
+    policies::Policy,
+    resources::Item,
+    session::SessionPolicy,
+    source::SourceLocation,
+};
+
+/// A policy as it holds for a rule.
+#[derive(Debug)]
+pub struct Attached<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// What of it holds, if it says anything about sessions.
+    pub session: Option<SessionPolicy>,
+}
+
+/// The policy that the rule's Services bring along.
+///
+/// One of the route's own namespace holds for the whole rule, also where only some of its Services have it: the first of the
+/// three answers that GEP-1619 leaves to choose from. One of another namespace holds where no policy of the own one does and
+/// all backends that get new sessions have it.
+pub fn attached<'a>(
+    route: &Item<HttpRouteSpec>,
+    spec: &Field<route::Rule>,
+    backends: &[Backend],
+    attachments: &Attachments<'a>,
+    report: &mut Report,
+) -> Option<Attached<'a>> {
+    let location = route.location_of(spec);
+    let mut own: Vec<&Policy> = Vec::new();
+    let mut foreign: Vec<&Policy> = Vec::new();
+    for backend in backends {
+        let policy = backend.service_id().and_then(|service| attachments.of(service));
+        let Some(policy) = policy else { continue };
+        let policies = if policy.id.namespace == route.id.namespace {
+            &mut own
+        } else {
+            &mut foreign
+        };
+        if !policies.iter().any(|other| std::ptr::eq(*other, policy)) {
+            policies.push(policy);
+        }
+    }
+    let about = format!("holds for another backend of this rule of {}", route.title());
+    let Some(policy) = attachment::established(own, &about, report) else {
+        return from_elsewhere(route, location, backends, &foreign, attachments, report);
+    };
+    for loser in foreign.iter().filter(|loser| loser.session.is_some()) {
+        let message = format!(
+            "{} is not accepted: {} {about}, and is of the route's own namespace",
+            loser.title(),
+            policy.title()
+        );
+        let warning = Diagnostic::warning(Code::Conflicted, message).at(loser.location);
+        report.add(warning.with(policy.location, "this policy holds"));
+    }
+    let attached = |backend: &&Backend| {
+        backend
+            .service_id()
+            .and_then(|service| attachments.of(service))
+            .is_some()
+    };
+    let without = backends.iter().filter(|backend| !attached(backend));
+    let without: Vec<String> = without.map(|backend| backend.service.id.to_string()).collect();
+    if !without.is_empty() {
+        let message = format!(
+            "{} holds for all backends of this rule, also for {}, which it does not target: a session needs one policy \
+             for the whole rule",
+            policy.title(),
+            without.join(", ")
+        );
+        let diagnostic = Diagnostic::warning(Code::Accepted, message).at(location);
+        report.add(diagnostic.with(policy.location, "the policy"));
+    }
+    Some(Attached {
+        policy,
+        session: policy.session.clone(),
+    })
+}
+
+/// The policy of other namespaces' Services that holds for a rule. Those that do not are reported.
+fn from_elsewhere<'a>(
+    route: &Item<HttpRouteSpec>,
+    location: SourceLocation,
+    backends: &[Backend],
+    policies: &[&'a Policy],
+    attachments: &Attachments<'a>,
+    report: &mut Report,
+) -> Option<Attached<'a>> {
+    let mut holding = None;
+    for policy in policies.iter().filter(|policy| policy.session.is_some()) {
+        let chosen = || backends.iter().filter(|backend| backend.weight > 0);
+        let without = without(policy, chosen(), attachments);
+        if without.is_empty() && chosen().next().is_some() {
+            holding = Some(*policy);
+            continue;
+        }
+        let reason = if without.is_empty() {
+            "no backend has a weight above 0".to_owned()
+        } else {
+            format!("{} of this rule does not have it", without.join(", "))
+        };
+        let message = format!(
+            "{} does not hold for this rule of {}: a policy of another namespace than the route's holds only where every \
+             backend with a weight above 0 has it, and {reason}",
+            policy.title(),
+            route.title()
+        );
+        let warning = Diagnostic::warning(Code::NoEffect, message).at(location);
+        report.add(warning.with(policy.location, "the policy"));
+    }
+    let policy = holding?;
+    let mut session = policy.session.clone();
+    if let Some(session) = &mut session {
+        leave_to_owner(session, policy, route, report);
+    }
+    Some(Attached { policy, session })
+}
+
+/// The backends that do not have a policy.
+fn without<'b>(
+    policy: &Policy,
+    backends: impl Iterator<Item = &'b Backend<'b>>,
+    attachments: &Attachments,
+) -> Vec<String> {
+    let has = |backend: &&Backend| {
+        let attached = backend.service_id().and_then(|service| attachments.of(service));
+        attached.is_some_and(|attached| std::ptr::eq(attached, policy))
+    };
+    let without = backends.filter(|backend| !has(backend));
+    without.map(|backend| backend.service.id.to_string()).collect()
+}
+
+/// Takes back what only the owner of a route may say: which cookie or header of its host the session takes, and whether a
+/// request fails rather than move.
+fn leave_to_owner(session: &mut SessionPolicy, policy: &Policy, route: &Item<HttpRouteSpec>, report: &mut Report) {
+    let Cookie { domain, path, .. } = Cookie::default();
+    let locations = [
+        ("the session name", session.name.as_ref().map(|name| name.location)),
+        (
+            "the cookie's Domain",
+            (session.cookie.domain != domain).then(|| session.location_of_attribute("Domain")),
+        ),
+        (
+            "the cookie's Path",
+            (session.cookie.path != path).then(|| session.location_of_attribute("Path")),
+        ),
+        (
+            "strict",
+            session.strict.then(|| session.location_of_attribute("strict")),
+        ),
+    ];
+    session.name = None;
+    session.cookie.domain = domain;
+    session.cookie.path = path;
+    session.strict = false;
+    for (what, location) in locations {
+        let Some(location) = location else { continue };
+        let message = format!(
+            "{what} that {} sets does not count for {}: the policy is of another namespace than the route, so the default holds",
+            policy.title(),
+            route.title()
+        );
+        let help = format!(
+            "set it by a sessionPersistence of the route or by a policy in the namespace {}",
+            route.id.namespace
+        );
+        report.add(Diagnostic::warning(Code::NoEffect, message).at(location).help(help));
+    }
+}

@@ -1,0 +1,65 @@
+//! Checks of session routes: the routes that lead to one backend of a rule with several, for requests that carry the
+//! backend's key.
+
+use std::collections::BTreeMap;
+
+use super::{Gateway, Rule, VirtualHost};
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    kind::Kind,
+    resources::{Id, Resources},
+};
+
+/// How many objects the session routes of a rule can be: one for each backend at most, and a rule has 16 of these (Gateway API:
+/// `maxItems`).
+const MAX_OBJECTS: usize = 16;
+
+/// How many session routes a virtual host may have without a warning. Envoy tries the routes of a virtual host one after the
+/// other: each takes some 470 instructions of a request, and so many about as much as all that Mooring does besides.
+const MANY: usize = 200;
+
+/// What a route takes that does not match, measured on Envoy 1.40.
+const INSTRUCTIONS: usize = 470;
+
+/// Reports an object of the user's that has a name that the session routes would have.
+pub fn check(rule: &Rule, resources: &Resources, report: &mut Report) {
+    let kind = rule.route.spec.kind;
+    // Those of a VirtualService are patches.
+    if !rule.has_session_routes() || kind == Kind::VirtualService {
+        return;
+    }
+    let routes = resources.routes_of(kind);
+    let ids = (1..=MAX_OBJECTS).map(|number| Id::new(&rule.route.id.namespace, &rule.session_routes(number)));
+    let Some(other) = ids.into_iter().find_map(|id| routes.get(&id)) else {
+        return;
+    };
+    let message = format!(
+        "the {} {} has the name of the session routes of the rule {}, which would replace it",
+        kind, other.id, rule.id
+    );
+    let diagnostic = Diagnostic::error(Code::Duplicate, message).at(rule.location_of(rule.spec));
+    let diagnostic = diagnostic.with(other.location(), "the other route");
+    report.add(diagnostic.help("give that route a name that does not begin with `mooring-`"));
+}
+
+/// Warns of virtual hosts with very many session routes.
+pub fn warn_of_many(gateway: &Gateway, report: &mut Report) {
+    let mut added: BTreeMap<&VirtualHost, usize> = BTreeMap::new();
+    for attached in gateway.managed_rules() {
+        for host in &attached.virtual_hosts {
+            let sum = added.entry(host).or_default();
+            *sum = sum.saturating_add(attached.rule.session_route_count());
+        }
+    }
+    for (host, count) in added.into_iter().filter(|(_, count)| *count > MANY) {
+        let message = format!(
+            "session routes add {count} routes to the virtual host `{}` of Gateway {}; Envoy tries them one after the other, which \
+             takes up to {} thousand instructions of each request there",
+            host.name(),
+            gateway.item.id,
+            count.saturating_mul(INSTRUCTIONS) / 1_000
+        );
+        let warning = Diagnostic::warning(Code::Accepted, message).at(gateway.item.location());
+        report.add(warning.help("spread the rules over several host names, or give them fewer matches"));
+    }
+}

@@ -1,0 +1,183 @@
+//! What is wrong with whole routes, and with objects that could not be read: whether that matters depends on what is touched by
+//! it.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Backend, Gateways, Rule, destinations, istio_gateways, listener_sets,
+    listeners::{self, Bindings},
+};
+use crate::{
+    api::route::HttpRouteSpec,
+    attachment::Attachments,
+    diagnostic::{Code, Diagnostic, Report},
+    kind::Kind,
+    omissions::Omitted,
+    resources::{Id, Item, Resources, Unread, istio_gateway},
+};
+
+/// What is wrong with a route apart from its rules.
+#[derive(Default)]
+pub struct OfRoute {
+    /// With the route as a whole.
+    whole: Report,
+    /// With its parents, which do not depend on each other.
+    parents: Report,
+}
+
+impl OfRoute {
+    /// Finds the gateways that a route is on.
+    pub fn bind(&mut self, route: &Item<HttpRouteSpec>, resources: &Resources, gateways: &Gateways) -> Bindings {
+        if route.spec.kind == Kind::VirtualService {
+            return istio_gateways::bind(route, resources, gateways, &mut self.parents);
+        }
+        listeners::check_route(route, &mut self.whole);
+        listeners::bind(route, resources, &mut self.parents)
+    }
+
+    /// Reports it, and whether the route stays where it is.
+    pub fn report(
+        self,
+        route: &Item<HttpRouteSpec>,
+        uses_mooring: bool,
+        on_gateway: bool,
+        report: &mut Report,
+    ) -> bool {
+        let sound = !self.whole.has_errors();
+        let somewhere = on_gateway || !self.parents.has_errors();
+        if uses_mooring && !(sound && somewhere) {
+            report.omit(Omitted::Route, route.name(route.spec.kind));
+        }
+        if uses_mooring {
+            report.extend(self.whole);
+            for (kind, id) in self.parents.missed() {
+                report.miss(*kind, id);
+            }
+        } else {
+            report.extend_harmless(self.whole);
+        }
+        if uses_mooring && !on_gateway {
+            report.extend(self.parents);
+        } else {
+            report.extend_harmless(self.parents);
+        }
+        sound
+    }
+}
+
+/// Reports the delegates of a `VirtualService` that istiod leaves out, or that nothing delegates to it.
+pub fn report_delegates(route: &Item<HttpRouteSpec>, uses_mooring: bool, resources: &Resources, report: &mut Report) {
+    if let Some(merged) = resources.delegations.of_root(&route.id)
+        && route.spec.kind == Kind::VirtualService
+    {
+        for finding in &merged.findings {
+            report.add(finding.clone());
+        }
+        for delegate in merged.unread.iter().filter(|_| uses_mooring) {
+            report.miss(Kind::VirtualService, delegate);
+        }
+    }
+    if uses_mooring && route.spec.kind == Kind::VirtualService && route.spec.hostnames.is_empty() {
+        let message = format!(
+            "{} has no hosts, so it is a delegate, and no VirtualService of the input delegates to it",
+            route.title()
+        );
+        report.add(Diagnostic::warning(Code::NoEffect, message).at(route.location()));
+    }
+}
+
+/// What a route with sessions or canaries needs.
+pub fn needs<'r>(
+    route: &Item<HttpRouteSpec>,
+    rules: impl Iterator<Item = &'r Rule<'r>>,
+    resources: &Resources,
+) -> Vec<(Kind, Id)> {
+    let namespace = &route.id.namespace;
+    let parents = route.spec.parent_refs.iter();
+    let parents = parents.filter_map(|parent| listeners::gateway(&parent.value, namespace));
+    let sets = route.spec.parent_refs.iter();
+    let sets: Vec<(Kind, Id)> = sets
+        .filter_map(|parent| listener_sets::named(&parent.value, namespace))
+        .collect();
+    let of_sets = sets
+        .iter()
+        .filter_map(|(kind, id)| resources.listener_sets_of(*kind).get(id));
+    let of_sets: Vec<Id> = of_sets.filter_map(listener_sets::gateway).collect();
+    let classic = route.spec.gateways.iter();
+    let classic = classic.filter_map(|name| istio_gateway(&name.value, namespace));
+    let rules: Vec<&Rule> = rules.filter(|rule| rule.uses_mooring()).collect();
+    let services = rules
+        .iter()
+        .flat_map(|rule| &rule.backends)
+        .filter_map(Backend::service_id);
+    let mut needs = vec![(route.spec.kind, route.id.clone())];
+    needs.extend(rules.iter().map(|rule| (route.spec.kind, rule.written.id.clone())));
+    needs.extend(parents.chain(of_sets).map(|id| (Kind::Gateway, id)));
+    needs.extend(sets);
+    needs.extend(classic.map(|id| (Kind::IstioGateway, id)));
+    needs.extend(services.map(|id| (Kind::Service, id.clone())));
+    needs
+}
+
+/// Reports the objects that could not be read. Such a thing is an error if it is a policy, or if there are sessions or canaries
+/// that need it.
+pub fn report_unread(
+    resources: &Resources,
+    attachments: &Attachments,
+    needed: &BTreeSet<(Kind, Id)>,
+    report: &mut Report,
+) {
+    for unread in &resources.unread {
+        let diagnostic = unread.diagnostic.clone();
+        if !is_needed(unread, needed, resources, attachments, report) {
+            report.add(diagnostic.harmless());
+            continue;
+        }
+        report.add(diagnostic);
+        let what = if unread.kind.is_policy() {
+            Omitted::Policy
+        } else {
+            Omitted::Object
+        };
+        report.omit(what, &unread.label);
+    }
+}
+
+fn is_needed(
+    unread: &Unread,
+    needed: &BTreeSet<(Kind, Id)>,
+    resources: &Resources,
+    attachments: &Attachments,
+    report: &Report,
+) -> bool {
+    let kind = unread.kind;
+    let missed = || report.missed().iter().any(|(other, _)| *other == kind);
+    let this = |id: &Id| {
+        let object = (kind, id.clone());
+        needed.contains(&object) || report.missed().contains(&object)
+    };
+    match (kind, &unread.id) {
+        (kind, _) if kind.is_policy() => true,
+        (kind, id) if kind.is_route() => wants_us(unread, resources, attachments) || id.as_ref().is_some_and(this),
+        (Kind::EndpointSlice | Kind::Pod, _) => resources.needs_endpoints,
+        (Kind::ServiceEntry | Kind::ReferenceGrant | Kind::DestinationRule, _) | (_, None) => missed(),
+        (_, Some(id)) => this(id),
+    }
+}
+
+/// Whether a route that could not be read has sessions, as far as that can be told.
+fn wants_us(unread: &Unread, resources: &Resources, attachments: &Attachments) -> bool {
+    let Some(id) = &unread.id else { return true };
+    let Some(wants) = &unread.wants else {
+        // The second document of a route is as important as the first.
+        return !resources.has_route(unread.kind, id);
+    };
+    wants.persistence
+        || wants.backends.iter().any(|(namespace, name)| {
+            let service = match unread.kind {
+                Kind::VirtualService => destinations::service_of(name, &id.namespace, &resources.domain),
+                _ => Some(Id::new(namespace.as_deref().unwrap_or(&id.namespace), name)),
+            };
+            service.is_some_and(|service| attachments.of(&service).is_some())
+        })
+}
