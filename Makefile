@@ -25,6 +25,8 @@ CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 TYPOS_VERSION := 1.52.0
+# `rust-version` of Cargo.toml: the oldest Rust that builds the workspace.
+MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1.0/p' Cargo.toml)
 CARGO_DIRECTORY = $(or $(CARGO_HOME),$(HOME)/.cargo)
 # The runner must be of the very version that the tests were built with.
 WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
@@ -161,7 +163,15 @@ bench: build envoy $(EMPTY_MODULE) ## What a session costs, against the goals; A
 ##@ Check
 
 .PHONY: check
-check: fmt-check clippy doc deny spelling check-generated go-check ## Formatting, lints, documentation, licences, spelling, generated files
+check: fmt-check go-check clippy check-msrv doc deny spelling check-generated ## Formatting, lints, Go, oldest Rust, documentation, licences, spelling, generated files
+
+# What `.githooks/pre-commit` runs: nothing that has to compile.
+.PHONY: check-fast
+check-fast: fmt-check go-fmt-check spelling ## The checks that take seconds
+
+.PHONY: hooks
+hooks: ## Run check-fast before each commit
+	git config core.hooksPath .githooks
 
 .PHONY: fmt-check
 fmt-check:
@@ -174,11 +184,32 @@ clippy: target-wasm32-wasip1
 	cargo clippy --locked --package mooring-filter --target wasm32-wasip1 -- --deny warnings
 	cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- --deny warnings
 
+# In a directory of its own, so that changing the compiler does not throw away what the other one has built.
+.PHONY: msrv
+msrv: ## Compile with the oldest Rust that Cargo.toml promises
+	@rustup run $(MSRV) rustc --version || rustup toolchain install $(MSRV) --profile minimal --no-self-update
+	@rustup target list --installed --toolchain $(MSRV) | grep -qx wasm32-wasip1 || rustup target add --toolchain $(MSRV) wasm32-wasip1
+	CARGO_TARGET_DIR=target/msrv cargo +$(MSRV) check --locked --workspace --all-targets
+	CARGO_TARGET_DIR=target/msrv cargo +$(MSRV) check --locked --package mooring-filter --target wasm32-wasip1
+
+# A machine that cannot download the compiler still has the lint `incompatible_msrv` and the test of what dependencies declare.
+.PHONY: check-msrv
+check-msrv:
+	@if rustup run $(MSRV) rustc --version >/dev/null 2>&1 || rustup toolchain install $(MSRV) --profile minimal --no-self-update; then \
+		$(MAKE) msrv; \
+	else \
+		echo 'Rust $(MSRV) cannot be installed here: not compiled with it' >&2; \
+	fi
+
+.PHONY: go-fmt-check
+go-fmt-check:
+	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); \
+	[ -z "$$unformatted" ] || { echo "Not formatted, run gofmt -w on:" >&2; echo "$$unformatted" >&2; exit 1; }
+
 # The build tags of the Go tests: `mesh` and `conformance`. Without them `go test ./...` runs only what needs no program.
 .PHONY: go-check
-go-check: ## gofmt and go vet of the Go tests
+go-check: go-fmt-check ## gofmt and go vet of the Go tests
 	tests/mesh/run --check
-	test -z "$$(gofmt -l tests/conformance)" || { gofmt -l tests/conformance; exit 1; }
 	cd tests/conformance && go vet -tags conformance ./...
 
 .PHONY: doc
@@ -225,6 +256,40 @@ check-generated: ## Fail where a generated file is not current
 .PHONY: generated
 generated: ## Write the generated files anew
 	UPDATE_GENERATED=1 cargo test --locked --quiet --package mooring-generator --test generated
+
+##@ Release
+
+# RELEASE.md has the steps around these.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+DIST := target/dist
+TAG ?= v$(VERSION)
+
+.PHONY: check-version
+check-version: ## Fail unless TAG=v0.1.0, Cargo.toml and CHANGELOG.md name one version
+	@[ '$(TAG)' = 'v$(VERSION)' ] || { echo 'the tag is $(TAG), but the version in Cargo.toml is $(VERSION)' >&2; exit 1; }
+	@grep -qE '^## \[$(subst .,\.,$(VERSION))\] - [0-9]{4}-[0-9]{2}-[0-9]{2}$$' CHANGELOG.md \
+		|| { echo 'CHANGELOG.md has no section "## [$(VERSION)] - YYYY-MM-DD"' >&2; exit 1; }
+
+.PHONY: dist
+dist: build sbom ## The files of a release, with their checksums, in target/dist
+	rm -rf $(DIST)
+	mkdir -p $(DIST)
+	tar --create --gzip --file $(DIST)/mooring-$(VERSION)-$(shell rustc --print host-tuple).tar.gz --owner=0 --group=0 --numeric-owner \
+		README.md CHANGELOG.md LICENSE --directory $(dir $(COMMAND)) $(notdir $(COMMAND))
+	cp $(MODULE) $(DIST)/mooring-$(VERSION).wasm
+	cp target/sbom/command.cdx.json $(DIST)/mooring-$(VERSION)-command.cdx.json
+	cp target/sbom/module.cdx.json $(DIST)/mooring-$(VERSION)-module.cdx.json
+	cd $(DIST) && sha256sum -- * > SHA256SUMS && cat SHA256SUMS
+
+.PHONY: release-notes
+release-notes: ## The section of CHANGELOG.md for the version in Cargo.toml
+	@awk '/^## / || /^\[/ { inside = index($$0, "## [$(VERSION)]") == 1; next } inside' CHANGELOG.md
+
+# Needs GitHub's command-line program, and GH_TOKEN.
+.PHONY: release-draft
+release-draft: check-version ## Create a draft on GitHub from target/dist and the notes
+	$(MAKE) --silent release-notes > target/release-notes.md
+	gh release create '$(TAG)' --draft --verify-tag --title '$(TAG)' --notes-file target/release-notes.md $(DIST)/*
 
 ##@ Tools
 
