@@ -14,7 +14,7 @@
 mod host;
 mod metrics;
 mod plugin;
-#[allow(
+#[expect(
     unsafe_code,
     reason = "host calls are foreign functions; nothing else of this crate is unsafe"
 )]
@@ -23,7 +23,6 @@ mod stream;
 #[cfg(feature = "trap")]
 mod trap;
 
-#[allow(unsafe_code, missing_docs, reason = "what the macro makes")]
 mod entry {
     use crate::{host, plugin::Root};
 
