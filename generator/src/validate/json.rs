@@ -1,4 +1,4 @@
-//! The validation for programs. The shape is documented in `docs/configuration.md`; fields are added to it, never taken
+//! The validation for programs. The shape is documented in `docs/validation.md`; fields are added to it, never taken
 //! away.
 
 use serde_json::{Value, json as value};
