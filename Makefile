@@ -251,11 +251,11 @@ spelling: $(TOOLS)/python/bin/typos
 
 .PHONY: check-generated
 check-generated: ## Fail where a generated file is not current
-	cargo test --locked --quiet --package mooring-generator --test generated
+	cargo test --locked --quiet --package mooring-generator --test integration generated::
 
 .PHONY: generated
 generated: ## Write the generated files anew
-	UPDATE_GENERATED=1 cargo test --locked --quiet --package mooring-generator --test generated
+	UPDATE_GENERATED=1 cargo test --locked --quiet --package mooring-generator --test integration generated::
 
 ##@ Release
 

@@ -7,9 +7,7 @@
     reason = "that is how a test fails"
 )]
 
-mod common;
-
-use common::{
+use crate::common::{
     Generated,
     canary::{CANARY, canary_with},
 };

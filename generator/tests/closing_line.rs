@@ -2,9 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 
-mod common;
-
-use common::{SHOP, SHOP_IS_READ, WASM, mooring};
+use crate::common::{SHOP, SHOP_IS_READ, WASM, directory, mooring};
 use snapbox::cmd::OutputAssert;
 
 /// What a chart holds besides what concerns us, and a session route of an earlier run.
@@ -44,7 +42,8 @@ fn last_line(run: &OutputAssert) -> String {
 
 #[test]
 fn every_command_that_reads_says_what_it_read_and_skipped() {
-    let directory = env!("CARGO_TARGET_TMPDIR");
+    let directory = directory("closing_line");
+    let directory = directory.to_str().unwrap();
     let input = format!("{SHOP}{OTHERS}");
     for command in [
         ["generate", "--wasm", WASM].as_slice(),

@@ -2,13 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 
-mod common;
-
-use common::{Generated, SHOP, WASM, classic::CLASSIC, generate, mooring, said};
+use crate::common::{Generated, SHOP, WASM, generate, istio_api::ISTIO_API, mooring, said};
 
 /// Bookinfo in a cluster with another domain.
-fn classic() -> String {
-    CLASSIC.replace("svc.cluster.local", "svc.corp.example")
+fn istio_api() -> String {
+    ISTIO_API.replace("svc.cluster.local", "svc.corp.example")
 }
 
 /// A Deployment of istiod, or a pod of it.
@@ -45,10 +43,10 @@ fn domains(made: &Generated) -> Vec<String> {
 #[test]
 fn the_flag_is_in_every_name() {
     let flags = ["--cluster-domain", "corp.example"];
-    let made = Generated::istio_with(&flags, &classic());
+    let made = Generated::istio_with(&flags, &istio_api());
     assert_eq!(made.findings, [""; 0]);
     assert_eq!(domains(&made), ["corp.example"]);
-    let default = Generated::istio(CLASSIC);
+    let default = Generated::istio(ISTIO_API);
     assert_eq!(domains(&default), ["cluster.local"]);
     // Only the names of clusters and hosts differ: keys, and with them sessions, stay what they are.
     let renamed = made.value.to_string().replace("svc.corp.example", "svc.cluster.local");
@@ -57,7 +55,7 @@ fn the_flag_is_in_every_name() {
 
 #[test]
 fn hosts_of_another_domain_are_not_those_of_services() {
-    let run = generate(&classic()).code(3);
+    let run = generate(&istio_api()).code(3);
     assert!(
         said(&run).contains("has the host `reviews.bookinfo.svc.corp.example`"),
         "{}",
@@ -74,7 +72,7 @@ fn the_local_envoy_has_it_too() {
         let run = command.args(flags).stdin(input).assert().code(0);
         String::from_utf8_lossy(&run.get_output().stdout).into_owned()
     };
-    for (default, input) in [(SHOP, SHOP.to_owned()), (CLASSIC, classic())] {
+    for (default, input) in [(SHOP, SHOP.to_owned()), (ISTIO_API, istio_api())] {
         let made = run(&input, &["--cluster-domain", "corp.example"]);
         assert!(made.contains("svc.corp.example") && !made.contains("cluster.local"));
         assert_eq!(made.replace("svc.corp.example", "svc.cluster.local"), run(default, &[]));
@@ -104,21 +102,21 @@ fn an_external_name_is_known_without_the_domain() {
 fn istiod_in_the_input_says_it() {
     for kind in ["Pod", "Deployment"] {
         for arguments in [", --domain, corp.example", ", --domain=corp.example"] {
-            let input = format!("{}{}", classic(), istiod(kind, "istiod", arguments));
+            let input = format!("{}{}", istio_api(), istiod(kind, "istiod", arguments));
             let made = Generated::istio(&input);
             assert_eq!(made.findings, [""; 0], "{kind} {arguments}");
             assert_eq!(domains(&made), ["corp.example"]);
         }
-        let made = Generated::istio(&format!("{CLASSIC}{}", istiod(kind, "istiod", "")));
+        let made = Generated::istio(&format!("{ISTIO_API}{}", istiod(kind, "istiod", "")));
         assert_eq!(domains(&made), ["cluster.local"]);
     }
     // Another container with such an argument is not istiod, and the flag comes first.
     let other = istiod("Pod", "other", ", --domain, corp.example").replacen("app: istiod", "app: other", 1);
     assert_eq!(
-        domains(&Generated::istio(&format!("{CLASSIC}{other}"))),
+        domains(&Generated::istio(&format!("{ISTIO_API}{other}"))),
         ["cluster.local"]
     );
-    let input = format!("{CLASSIC}{}", istiod("Pod", "istiod", ", --domain, corp.example"));
+    let input = format!("{ISTIO_API}{}", istiod("Pod", "istiod", ", --domain, corp.example"));
     assert_eq!(
         domains(&Generated::istio_with(&["--cluster-domain", "cluster.local"], &input)),
         ["cluster.local"]
@@ -129,8 +127,8 @@ fn istiod_in_the_input_says_it() {
 fn two_istiods_that_disagree_are_told() {
     let old = istiod("Pod", "istiod-old", ", --domain, corp.example");
     let new = istiod("Deployment", "istiod-new", ", --domain, other.example");
-    let one = Generated::istio(&format!("{}{old}{new}", classic()));
-    let other = Generated::istio(&format!("{}{new}{old}", classic()));
+    let one = Generated::istio(&format!("{}{old}{new}", istio_api()));
+    let other = Generated::istio(&format!("{}{new}{old}", istio_api()));
     assert_eq!(one.value, other.value);
     assert_eq!(domains(&one), ["corp.example"]);
     assert_eq!(
@@ -139,7 +137,7 @@ fn two_istiods_that_disagree_are_told() {
     );
     // Where no VirtualService needs it, it does not matter.
     assert_eq!(Generated::istio(&format!("{SHOP}{old}{new}")).findings, [""; 0]);
-    let both = format!("{}{old}{}", classic(), old.replacen("istiod-old", "istiod-2", 1));
+    let both = format!("{}{old}{}", istio_api(), old.replacen("istiod-old", "istiod-2", 1));
     assert_eq!(Generated::istio(&both).findings, [""; 0]);
 }
 
@@ -171,7 +169,7 @@ fn validate_knows_it_too() {
         mooring()
             .args(["validate", "-f", "-", "--strict"])
             .args(flags)
-            .stdin(classic())
+            .stdin(istio_api())
             .assert()
     };
     told(&["--cluster-domain", "corp.example"]).code(0);

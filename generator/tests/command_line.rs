@@ -3,8 +3,6 @@
 #![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 
-mod common;
-
 use std::{
     fs,
     io::{Read as _, Write as _},
@@ -12,18 +10,10 @@ use std::{
     process::{self, Stdio},
 };
 
-use common::{SHOP, SHOP_IS_READ, generate, generate_envoy, mooring, passed_over, shop_with, without_policy};
+use crate::common::{
+    SHOP, SHOP_IS_READ, WASM, directory, generate, generate_envoy, mooring, passed_over, shop_with, without_policy,
+};
 use snapbox::{IntoData as _, cmd::cargo_bin, data::Inline, str};
-
-/// A directory of its own for a test, empty.
-fn directory(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    if path.exists() {
-        fs::remove_dir_all(&path).unwrap();
-    }
-    fs::create_dir_all(&path).unwrap();
-    path
-}
 
 fn names(directory: &PathBuf) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
@@ -195,7 +185,7 @@ fn without_a_command_the_help_is_shown() {
 
 #[test]
 fn files_directories_and_the_standard_input_are_one_input() {
-    let input = directory("inputs");
+    let input = directory("command_line/inputs");
     fs::create_dir_all(input.join("deep/er")).unwrap();
     let documents: Vec<&str> = SHOP.split("---\n").collect();
     fs::write(input.join("a.yaml"), documents[0]).unwrap();
@@ -208,7 +198,7 @@ fn files_directories_and_the_standard_input_are_one_input() {
     let service = "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": []}";
     fs::write(input.join("c.json"), service).unwrap();
     let run = mooring()
-        .args(["generate", "--wasm", common::WASM, "-f", "-", "-f"])
+        .args(["generate", "--wasm", WASM, "-f", "-", "-f"])
         .arg(&input)
         .arg("-f")
         .arg(input.join("a.yaml"))
@@ -221,7 +211,7 @@ fn files_directories_and_the_standard_input_are_one_input() {
 
 #[test]
 fn a_directory_without_yaml_is_an_error() {
-    let empty = directory("empty");
+    let empty = directory("command_line/empty");
     fs::write(empty.join("README.md"), "# nothing").unwrap();
     let run = mooring()
         .current_dir(empty.parent().unwrap())
@@ -239,7 +229,7 @@ error[Unreadable]: the directory `empty` has no YAML in it; files that end in .y
 
 #[test]
 fn each_object_gets_a_file_of_its_own() {
-    let out = directory("files").join("new");
+    let out = directory("command_line/files").join("new");
     let run = |arguments: &[&str]| {
         let run = mooring()
             .args(["generate", "-f", "-"])
@@ -276,7 +266,7 @@ fn each_object_gets_a_file_of_its_own() {
 
 #[test]
 fn with_strict_a_wrong_input_writes_no_file() {
-    let out = directory("untouched");
+    let out = directory("command_line/untouched");
     fs::write(out.join("wasmplugin-default-mooring-front.yaml"), "old").unwrap();
     let run = mooring()
         .args(["generate", "-f", "-", "--wasm", "https://x", "--strict", "--output-dir"])
@@ -293,7 +283,7 @@ fn with_strict_a_wrong_input_writes_no_file() {
 
 #[test]
 fn what_cannot_be_written_leaves_nothing_behind() {
-    let out = directory("blocked");
+    let out = directory("command_line/blocked");
     // A directory stands where the file should go.
     fs::create_dir(out.join("wasmplugin-default-mooring-front.yaml")).unwrap();
     let run = mooring()
@@ -399,7 +389,7 @@ fn keygen_appends_to_a_ring() {
         (run.status.code(), text(run.stdout), text(run.stderr))
     };
     let (_, first, _) = keygen("", &["--id", "0a"]);
-    let file = directory("keygen-ring").join("ring");
+    let file = directory("command_line/keygen-ring").join("ring");
     fs::write(&file, &first).unwrap();
 
     let (code, ring, _) = keygen("", &["--ring", file.to_str().unwrap()]);
@@ -497,7 +487,7 @@ fn a_url_with_a_user_is_refused_and_its_password_is_not_shown() {
             .stdin(SHOP)
             .assert();
         let run = run.code(2).stdout_eq("");
-        let stderr = common::said(&run);
+        let stderr = crate::common::said(&run);
         assert!(
             stderr.starts_with("error: --wasm must not have a user name or password in its URL"),
             "{stderr}"
@@ -521,7 +511,7 @@ fn a_url_with_a_user_is_refused_and_its_password_is_not_shown() {
 fn only_regular_files_of_a_directory_are_read() {
     use std::os::unix::fs::symlink;
 
-    let root = directory("links");
+    let root = directory("command_line/links");
     let input = root.join("input");
     fs::create_dir_all(input.join("deep")).unwrap();
     fs::write(root.join("secret.txt"), "PASSWORD: [s3cret").unwrap();
@@ -544,11 +534,11 @@ fn only_regular_files_of_a_directory_are_read() {
 
     let run = mooring()
         .current_dir(&root)
-        .args(["generate", "--wasm", common::WASM, "-f", "input"])
+        .args(["generate", "--wasm", WASM, "-f", "input"])
         .assert();
     let whole = generate(SHOP).success();
     snapbox::assert_data_eq!(
-        common::said(&run),
+        crate::common::said(&run),
         str![[r#"
 warning[Unreadable]: in the directory `input` only regular files are read, which leaves out `input/a.yaml` (a symbolic link), `input/d.json` (a symbolic link), `input/deep/b` (a symbolic link), `input/deep/c` (a symbolic link), `input/e.yml` (no regular file) and 2 more
  |
@@ -564,7 +554,7 @@ warning[Unreadable]: in the directory `input` only regular files are read, which
     // What is named is read, also by a link.
     let named = mooring()
         .current_dir(&root)
-        .args(["generate", "--wasm", common::WASM, "-f", "input/g.yaml"])
+        .args(["generate", "--wasm", WASM, "-f", "input/g.yaml"])
         .assert();
     assert_eq!(named.success().get_output().stdout, whole.get_output().stdout);
 }
@@ -574,7 +564,7 @@ warning[Unreadable]: in the directory `input` only regular files are read, which
 fn a_link_in_the_output_directory_is_replaced_and_not_followed() {
     use std::os::unix::fs::symlink;
 
-    let root = directory("out-links");
+    let root = directory("command_line/out-links");
     let out = root.join("out");
     fs::create_dir(&out).unwrap();
     let victim = root.join("victim");
@@ -582,7 +572,7 @@ fn a_link_in_the_output_directory_is_replaced_and_not_followed() {
     let name = "wasmplugin-default-mooring-front.yaml";
     symlink(&victim, out.join(name)).unwrap();
     let mut command = process::Command::new(cargo_bin("mooring"));
-    command.args(["generate", "-f", "-", "--wasm", common::WASM, "--output-dir"]);
+    command.args(["generate", "-f", "-", "--wasm", WASM, "--output-dir"]);
     let mut child = command.arg(&out).stdin(Stdio::piped()).spawn().unwrap();
     // The name that a temporary file had when it was made of the process's id: somebody was quicker.
     let guessed = out.join(format!("{name}.{}.tmp", child.id()));

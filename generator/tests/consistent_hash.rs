@@ -1,8 +1,6 @@
 //! A `DestinationRule` with `consistentHash` beside sessions.
 
-mod common;
-
-use common::{Generated, SHOP, mooring, said, without_policy};
+use crate::common::{Generated, SHOP, WASM, mooring, said, without_policy};
 use snapbox::{IntoData as _, str};
 
 /// A shop whose Service is balanced by this `trafficPolicy`.
@@ -26,7 +24,7 @@ fn is_told(run: &Generated) -> bool {
 #[test]
 fn the_session_wins_over_the_hash() {
     let run = mooring()
-        .args(["generate", "-f", "-", "--wasm", common::WASM])
+        .args(["generate", "-f", "-", "--wasm", WASM])
         .stdin(balanced(HASH))
         .assert()
         .code(0);

@@ -4,25 +4,19 @@
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 #![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
 
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use common::{SHOP, SHOP_IS_READ, mooring, shop_with, without_policy};
+use crate::common::{SHOP, SHOP_IS_READ, directory, mooring, shop_with, without_policy};
 use snapbox::{cmd::OutputAssert, str};
 
-const WASM: [&str; 2] = ["--wasm", common::WASM];
+const WASM: [&str; 2] = ["--wasm", crate::common::WASM];
 
 /// A directory `out` into which the shop has been generated, inside one for the test.
 fn generated(test: &str) -> PathBuf {
-    let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("drift").join(test);
-    if root.exists() {
-        fs::remove_dir_all(&root).unwrap();
-    }
-    let directory = root.join("out");
+    let directory = directory(&format!("drift/{test}")).join("out");
     let written = mooring().args(["generate", "-f", "-", "--output-dir"]).arg(&directory);
     written.args(WASM).stdin(SHOP).assert().code(0);
     directory

@@ -2,9 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 
-mod common;
-
-use common::{Generated, SHOP, mooring, shop_with, without_policy};
+use crate::common::{Generated, SHOP, mooring, shop_with, without_policy};
 use serde_json::{Value, json};
 
 const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";

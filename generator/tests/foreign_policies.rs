@@ -1,8 +1,6 @@
 //! Policies of Services in other namespaces than the route: how much of them holds for the route's owner.
 
-mod common;
-
-use common::{Generated, SHOP, without_policy};
+use crate::common::{Generated, SHOP, without_policy};
 use serde_json::{Value, json};
 
 /// The Service `mail/web`, a grant for it, and a policy on it that says this below `sessionPersistence`.

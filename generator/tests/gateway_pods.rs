@@ -3,10 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 #![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
 
-mod common;
-
-use common::{
-    Generated, SHOP, classic::CLASSIC, classic::classic_with, generate, mooring, passed_over, refused, said, shop_with,
+use crate::common::{
+    Generated, SHOP, WASM, generate, istio_api::ISTIO_API, istio_api::istio_api_with, mooring, passed_over, refused,
+    said, shop_with,
 };
 use serde_json::{Value, json};
 use snapbox::str;
@@ -43,7 +42,7 @@ fn controller(kind: &str, namespace: &str) -> String {
 
 /// Istio's own objects without the pod of the gateway.
 fn without_pod() -> String {
-    let (rest, _) = CLASSIC.rsplit_once("---\napiVersion: v1\nkind: Pod").unwrap();
+    let (rest, _) = ISTIO_API.rsplit_once("---\napiVersion: v1\nkind: Pod").unwrap();
     rest.to_owned()
 }
 
@@ -136,7 +135,7 @@ warning[NoEffect]: Gateway default/front is deployed by hand, and the Service `g
     assert!(String::from_utf8_lossy(&run.get_output().stdout).contains("gateway-name: front\n"));
     // Some other host may stand for pods too, by a ServiceEntry.
     let message = generate(&by_hand("gw.example.com")).code(0);
-    assert!(common::said(&message).contains("the Service `gw.example.com` is not in the input"));
+    assert!(crate::common::said(&message).contains("the Service `gw.example.com` is not in the input"));
 }
 
 #[test]
@@ -184,11 +183,11 @@ fn gateways_of_one_service_share_what_is_generated() {
         .replacen("name: front", "name: twin", 1)
         .replacen("port: 80", "port: 8080", 1);
     let rest = rest.replacen("  - name: front\n", "  - name: front\n  - name: twin\n", 1);
-    let classic = "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: old}\nspec:\n  selector: {app: gw}\n  servers: \
+    let istio_gateway = "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: old}\nspec:\n  selector: {app: gw}\n  servers: \
                    [{port: {number: 81, name: http, protocol: HTTP}, hosts: ['*']}]\n";
     let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: gw-1, labels: {app: gw}}\n";
     let input = format!(
-        "{gateway}---\n{twin}---\n{rest}{}{classic}{pod}",
+        "{gateway}---\n{twin}---\n{rest}{}{istio_gateway}{pod}",
         service("default", "{app: gw}")
     );
     let made = Generated::istio(&input);
@@ -318,11 +317,11 @@ fn a_named_gateway_that_is_not_there_is_an_error() {
             "-f",
             "-",
             "--wasm",
-            common::WASM,
+            WASM,
             "--gateway-namespace",
             "shop/front=edge",
         ])
-        .stdin(CLASSIC)
+        .stdin(ISTIO_API)
         .assert()
         .code(3);
     let said = said(&run);
@@ -334,16 +333,8 @@ fn a_named_gateway_that_is_not_there_is_an_error() {
         "{said}"
     );
     for wrong in ["a/b", "front=edge", "a/b=", "a/b=c.d", "A"] {
-        let command = mooring().args([
-            "generate",
-            "-f",
-            "-",
-            "--wasm",
-            common::WASM,
-            "--gateway-namespace",
-            wrong,
-        ]);
-        command.stdin(CLASSIC).assert().code(2);
+        let command = mooring().args(["generate", "-f", "-", "--wasm", WASM, "--gateway-namespace", wrong]);
+        command.stdin(ISTIO_API).assert().code(2);
     }
 }
 
@@ -378,7 +369,7 @@ error[Invalid]: the name of this Gateway has 64 characters: the pods of a gatewa
     let made = Generated::istio(&format!("{by_hand}{}", service("default", "{app: gw}")));
     assert_eq!(made.first("WasmPlugin")["metadata"]["name"], "mooring-gw");
     // Where nothing is generated for it, it is no error.
-    let quiet = common::without_policy(&input);
+    let quiet = crate::common::without_policy(&input);
     assert!(said(&generate(&quiet).code(0)).contains("warning[Invalid]: the name of this Gateway has 64"));
 }
 
@@ -394,11 +385,7 @@ fn a_huge_name_is_shown_by_its_ends() {
         shop_with("gatewayClassName: istio", &format!("gatewayClassName: {huge}")),
     ] {
         for command in ["generate", "validate"] {
-            let wasm: &[&str] = if command == "generate" {
-                &["--wasm", common::WASM]
-            } else {
-                &[]
-            };
+            let wasm: &[&str] = if command == "generate" { &["--wasm", WASM] } else { &[] };
             let run = mooring().args([command, "-f", "-"]).args(wasm).stdin(&input).assert();
             let output = run.get_output();
             let length = output.stderr.len() + if command == "validate" { output.stdout.len() } else { 0 };
@@ -410,7 +397,7 @@ fn a_huge_name_is_shown_by_its_ends() {
 #[test]
 fn a_gateway_with_the_pod_of_another_one_in_its_namespace() {
     // The selector of a Gateway decides, not the name of a pod.
-    let made = Generated::istio(&classic_with(
+    let made = Generated::istio(&istio_api_with(
         "labels: {istio: ingressgateway}",
         "labels: {istio: ingressgateway, extra: x}",
     ));

@@ -2,9 +2,9 @@
 
 #![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
 
-mod common;
-
-use common::{Generated, SHOP, WASM, generate, generate_envoy, mooring, passed_over, said, shop_with, texts};
+use crate::common::{
+    Generated, SHOP, WASM, directory, generate, generate_envoy, mooring, passed_over, said, shop_with, texts,
+};
 use serde_json::json;
 use snapbox::{cmd::OutputAssert, str};
 
@@ -369,8 +369,7 @@ fn validate_takes_the_same_flags() {
 
 #[test]
 fn files_of_gateways_that_are_not_chosen_stay() {
-    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("gateways-chosen");
-    let _ = std::fs::remove_dir_all(&directory);
+    let directory = directory("gateways/chosen");
     let path = directory.to_str().unwrap();
     let input = split_on_two("istio");
     let files = || {
@@ -399,8 +398,7 @@ fn files_of_gateways_that_are_not_chosen_stay() {
 
 #[test]
 fn names_that_are_as_long_as_they_may_be_make_files() {
-    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("gateways-long");
-    let _ = std::fs::remove_dir_all(&directory);
+    let directory = directory("gateways/long");
     let path = directory.to_str().unwrap();
     let (route, gateway) = ("r".repeat(253), "g".repeat(63));
     let input = split_on_two("istio")

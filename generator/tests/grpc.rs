@@ -1,8 +1,6 @@
 //! `GRPCRoute`: what becomes of it for both targets.
 
-mod common;
-
-use common::{Generated, SHOP, annotations, shop_with, without_policy};
+use crate::common::{Generated, SHOP, annotations, generate, said, shop_with, without_policy};
 use serde_json::{Value, json};
 
 /// The shop with a `GRPCRoute`, and a port that is declared as gRPC.
@@ -161,8 +159,8 @@ fn a_listener_and_a_grant_count_for_their_kind_of_route() {
         )
     };
     assert_eq!(Generated::istio(&kinds("GRPCRoute")).findings, [""; 0]);
-    let refused = common::generate(&kinds("HTTPRoute")).code(3);
-    let stderr = common::said(&refused);
+    let refused = generate(&kinds("HTTPRoute")).code(3);
+    let stderr = said(&refused);
     assert!(
         stderr.starts_with("error[NoMatchingParent]: Gateway default/front does not take GRPCRoute default/web"),
         "{stderr}"
@@ -174,8 +172,8 @@ fn an_http_route_and_a_grpc_route_of_one_name_cannot_be_told_apart() {
     let (_, rest) = SHOP.split_once("---\n").unwrap_or_default();
     let (route, _) = rest.split_once("---\n").unwrap_or_default();
     let both = format!("{SHOP}---\n{}", route.replace("HTTPRoute", "GRPCRoute"));
-    let refused = common::generate(&both).code(3);
-    let stderr = common::said(&refused);
+    let refused = generate(&both).code(3);
+    let stderr = said(&refused);
     assert!(
         stderr.contains("HTTPRoute/default/web#0 and GRPCRoute/default/web#0"),
         "{stderr}"

@@ -1,8 +1,8 @@
 //! `--target istio`: what stands in the `WasmPlugin` and the `EnvoyFilter`.
 
-mod common;
-
-use common::{Generated, SHOP, annotations, mooring, shop_with, texts, without_policy};
+use crate::common::{
+    Generated, SHOP, SHOP_IS_READ, WASM, annotations, generate, mooring, shop_with, texts, without_policy,
+};
 use serde_json::{Value, json};
 
 const SPLIT: &str = "      port: 80\n      weight: 1\n    - {name: beta, port: 80, weight: 9}\n    - {name: gone, port: 80, weight: 0}\n---";
@@ -41,7 +41,7 @@ fn the_plugin_goes_to_the_gateway() {
                 "pluginConfig": null,
                 "pluginName": "mooring",
                 "targetRefs": [{ "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "front" }],
-                "url": common::WASM,
+                "url": WASM,
                 "vmConfig": { "env": [{ "name": "MOORING_KEYS", "valueFrom": "HOST" }] },
             },
         })
@@ -330,8 +330,8 @@ fn a_listener_takes_routes_from_where_it_says() {
             "  - {name: front, namespace: infra}\n  rules",
         );
         let allowed = format!("    protocol: HTTP\n    allowedRoutes: {allowed}\n");
-        let run = common::generate(&shop.replace("    protocol: HTTP\n", &allowed));
-        let stderr = common::said(&run);
+        let run = generate(&shop.replace("    protocol: HTTP\n", &allowed));
+        let stderr = crate::common::said(&run);
         (
             run.get_output().status.success(),
             stderr.lines().next().unwrap_or("").to_owned(),
@@ -371,11 +371,11 @@ fn a_selector_of_a_listener_selects_namespaces_by_their_labels() {
         let allowed = format!(
             "    protocol: HTTP\n    allowedRoutes: {{namespaces: {{from: Selector, selector: {selector}}}}}\n"
         );
-        let run = common::generate(&format!(
+        let run = generate(&format!(
             "{}{namespaces}",
             shop.replace("    protocol: HTTP\n", &allowed)
         ));
-        (run.get_output().status.success(), common::said(&run))
+        (run.get_output().status.success(), crate::common::said(&run))
     };
     let namespace =
         "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {team: shop, tier: \"1\"}}\n";
@@ -428,7 +428,7 @@ fn a_module_file_is_covered_by_no_fail_strategy() {
             .stdin(shop)
             .assert()
             .success();
-        common::said(&run)
+        crate::common::said(&run)
     };
     let warning = "warning[NoEffect]: no fail strategy covers a file:// module that is missing when a gateway starts";
     assert!(run("file:///mooring.wasm", SHOP).starts_with(warning));
@@ -449,7 +449,7 @@ fn the_checksum_of_the_module() {
         let output = run.get_output();
         let value: Option<Value> = serde_json::from_slice(&output.stdout).ok();
         let sha256 = value.map(|value| value.pointer("/items/1/spec/sha256").cloned());
-        (sha256, common::said(&run))
+        (sha256, crate::common::said(&run))
     };
     let ok = |text: &str| (Some(Some(json!(text))), String::new());
     assert_eq!(sha256("https://a.example/mooring.wasm", Some(&one)), ok(&one));
@@ -554,7 +554,7 @@ fn a_module_that_nothing_verifies_is_warned_of() {
             .args(["generate", "-f", "-", "--wasm", url])
             .stdin(shop)
             .assert();
-        common::said(&run.success())
+        crate::common::said(&run.success())
     };
     let plain = said("http://a.example/mooring.wasm", SHOP);
     assert!(
@@ -587,5 +587,5 @@ fn a_module_that_nothing_verifies_is_warned_of() {
         ])
         .stdin(SHOP)
         .assert();
-    checked.success().stderr_eq(common::SHOP_IS_READ);
+    checked.success().stderr_eq(SHOP_IS_READ);
 }

@@ -2,9 +2,7 @@
 
 #![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
 
-mod common;
-
-use common::{SHOP, classic::CLASSIC, mooring, said, shop_with};
+use crate::common::{SHOP, istio_api::ISTIO_API, mooring, said, shop_with};
 use serde_json::{Value, json};
 use snapbox::{IntoData as _, assert_data_eq, cmd::OutputAssert, str};
 
@@ -40,7 +38,7 @@ fn services_of_inserted_routes_are_named_in_the_form_that_istiod_reads() {
         } else {
             format!("bookinfo/{host}")
         };
-        assert_eq!(annotation(version, CLASSIC), Some(expected), "{version}");
+        assert_eq!(annotation(version, ISTIO_API), Some(expected), "{version}");
         assert_eq!(annotation(version, SHOP), None, "no patch names a cluster");
     }
 }
@@ -95,7 +93,7 @@ fn a_version_may_have_a_patch_a_build_and_a_v() {
         ("1.28", ["v1.28", "1.28.9-distroless"]),
         ("1.30", ["v1.30.2", "1.30.0-rc.1"]),
     ] {
-        for input in [SHOP, CLASSIC] {
+        for input in [SHOP, ISTIO_API] {
             let plain = generated(minor, input);
             for version in spellings {
                 assert_eq!(generated(version, input), plain, "{version}");
@@ -114,7 +112,7 @@ warning[Untested]: Istio 1.32 is newer than the newest that this Mooring is test
 
 
 "#]];
-    for input in [SHOP, CLASSIC] {
+    for input in [SHOP, ISTIO_API] {
         let run = generate("1.32.1", &[], input).code(0);
         assert_data_eq!(said(&run), untested.clone().raw());
         let text = String::from_utf8_lossy(&run.get_output().stdout).into_owned();

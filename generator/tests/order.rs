@@ -4,11 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 
-mod common;
+use std::fs;
 
-use std::{fs, path::PathBuf};
-
-use common::{Generated, SHOP, classic::CLASSIC, generate, mooring};
+use crate::common::{Generated, SHOP, WASM, directory, generate, istio_api::ISTIO_API, mooring};
 
 /// Splits on a route of each kind, on three gateways of two APIs. The names would sort in another order than the kinds.
 fn input() -> String {
@@ -24,7 +22,7 @@ fn input() -> String {
     let grpc = grpc.replacen("  name: web\n", "  name: calls\n", 1);
     let service = "apiVersion: v1\nkind: Service\nmetadata: {name: api}\nspec: {ports: [{port: 80, appProtocol: kubernetes.io/h2c}]}\n";
     let zoo = gateway.replace("name: front", "name: zoo");
-    [&zoo, gateway, &split(rest), grpc.as_str(), service, CLASSIC].join("---\n")
+    [&zoo, gateway, &split(rest), grpc.as_str(), service, ISTIO_API].join("---\n")
 }
 
 /// The place of a kind in the order. Session routes of all kinds are alike.
@@ -60,11 +58,8 @@ fn documents_lists_and_file_names_have_one_order() {
     in_order(&kinds.map(str::to_owned).collect::<Vec<String>>());
 
     // `kubectl apply -f DIR` goes by the names of the files.
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("order");
-    if directory.exists() {
-        fs::remove_dir_all(&directory).unwrap();
-    }
-    let run = mooring().args(["generate", "-f", "-", "--wasm", common::WASM, "--output-dir"]);
+    let directory = directory("order");
+    let run = mooring().args(["generate", "-f", "-", "--wasm", WASM, "--output-dir"]);
     run.arg(&directory).stdin(input()).assert().code(0);
     let mut names: Vec<String> = fs::read_dir(&directory)
         .unwrap()

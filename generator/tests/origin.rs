@@ -1,8 +1,6 @@
 //! What generated objects say about where they come from: releases in annotations, and the rules in a comment on top.
 
-mod common;
-
-use common::{SHOP, annotations, classic::CLASSIC, mooring, shop_with};
+use crate::common::{SHOP, WASM, annotations, istio_api::ISTIO_API, mooring, shop_with};
 use serde_json::Value;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -33,13 +31,13 @@ fn objects(input: &str, flags: &[&str]) -> Vec<Value> {
     items.unwrap_or_default()
 }
 
-const ISTIO: [&str; 2] = ["--wasm", common::WASM];
+const ISTIO: [&str; 2] = ["--wasm", WASM];
 
 #[test]
 fn every_object_names_both_releases() {
     for (input, kinds) in [
         (two_rules(), vec!["EnvoyFilter", "HTTPRoute", "WasmPlugin"]),
-        (CLASSIC.to_owned(), vec!["EnvoyFilter", "WasmPlugin"]),
+        (ISTIO_API.to_owned(), vec!["EnvoyFilter", "WasmPlugin"]),
     ] {
         for (flag, named) in [("1.29", "1.29"), ("1.30.2", "1.30"), ("1.31", "1.31")] {
             let objects = objects(&input, &[&ISTIO[..], &["--istio-version", flag]].concat());

@@ -3,29 +3,20 @@
 
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use common::{SHOP, mooring, shop_with, without_policy};
+use crate::common::{SHOP, WASM, directory, mooring, shop_with, without_policy};
 use snapbox::cmd::OutputAssert;
 
 const ENVOY_FILTER: &str = "envoyfilter-default-mooring-front-http.yaml";
 const WASM_PLUGIN: &str = "wasmplugin-default-mooring-front.yaml";
 
-/// A directory for a test, in which `out` is not there yet.
+/// A directory for a test, without `out`.
 fn root(test: &str) -> PathBuf {
-    let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-        .join("output_directory")
-        .join(test);
-    if root.exists() {
-        fs::remove_dir_all(&root).unwrap();
-    }
-    fs::create_dir_all(&root).unwrap();
-    root
+    directory(&format!("output_directory/{test}"))
 }
 
 /// Runs a command in a directory.
@@ -33,8 +24,8 @@ fn run(root: &Path, arguments: &[&str], input: &str) -> OutputAssert {
     mooring().current_dir(root).args(arguments).stdin(input).assert()
 }
 
-const GENERATE: [&str; 7] = ["generate", "-f", "-", "--wasm", common::WASM, "--output-dir", "out"];
-const DIFF: [&str; 6] = ["diff", "out", "-f", "-", "--wasm", common::WASM];
+const GENERATE: [&str; 7] = ["generate", "-f", "-", "--wasm", WASM, "--output-dir", "out"];
+const DIFF: [&str; 6] = ["diff", "out", "-f", "-", "--wasm", WASM];
 
 fn generate(root: &Path, flags: &[&str], input: &str) -> OutputAssert {
     run(root, &[&GENERATE, flags].concat(), input)
@@ -133,11 +124,7 @@ fn a_gateway_of_another_name_takes_the_place_of_the_first() {
 #[test]
 fn an_object_is_not_left_there_in_another_format() {
     let root = generated("an_object_is_not_left_there_in_another_format");
-    let all = run(
-        &root,
-        &["generate", "-f", "-", "--wasm", common::WASM, "-o", "json"],
-        SHOP,
-    );
+    let all = run(&root, &["generate", "-f", "-", "--wasm", WASM, "-o", "json"], SHOP);
     fs::write(root.join("out/all.json"), &all.get_output().stdout).unwrap();
     let run = generate(&root, &["-o", "json"], SHOP).code(0);
     assert!(stderr(&run).ends_with("files: 2 created, 0 changed, 0 unchanged, 3 removed\n"));
@@ -287,13 +274,13 @@ fn two_runs_share_a_directory_without_pruning() {
     for input in [SHOP, &other_shop()] {
         diff(&root, &["--no-prune"], input).code(0).stdout_eq("");
         diff(&root, &[], input).code(1);
-        let check = ["generate", "-f", "-", "--wasm", common::WASM, "--check", "out"];
+        let check = ["generate", "-f", "-", "--wasm", WASM, "--check", "out"];
         run_check(&root, &check, input, 1);
         run_check(&root, &[&check[..], &["--no-prune"]].concat(), input, 0);
     }
     // Without a directory there is nothing to prune.
     let run = mooring()
-        .args(["generate", "-f", "-", "--wasm", common::WASM, "--no-prune"])
+        .args(["generate", "-f", "-", "--wasm", WASM, "--no-prune"])
         .stdin(SHOP)
         .assert()
         .code(2);
@@ -373,7 +360,7 @@ const EMPTY: &str = "error: nothing is generated, and --fail-on-empty is given\n
 fn nothing_generated_can_be_an_error() {
     let root = generated("nothing_generated_can_be_an_error");
     let input = without_policy(SHOP);
-    let stdout = ["generate", "-f", "-", "--wasm", common::WASM];
+    let stdout = ["generate", "-f", "-", "--wasm", WASM];
     let warning = "warning[NoEffect]: nothing to generate: ";
     let run_of = run(&root, &stdout, &input).code(0).stdout_eq("");
     assert!(stderr(&run_of).starts_with(warning), "{}", stderr(&run_of));

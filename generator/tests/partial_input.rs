@@ -3,14 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 #![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
 
-mod common;
-
 use std::{fs, path::PathBuf};
 
-use common::{
-    SHOP,
-    classic::CLASSIC,
-    generate, generate_envoy, mooring, said, shop_with,
+use crate::common::{
+    SHOP, WASM, directory, generate, generate_envoy,
+    istio_api::ISTIO_API,
+    mooring, said, shop_with,
     teams::{gateway, of_team, teams},
     without_policy,
 };
@@ -21,14 +19,7 @@ struct Out(PathBuf);
 
 impl Out {
     fn new(test: &str, input: &str) -> Self {
-        let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join("partial_input")
-            .join(test);
-        if root.exists() {
-            fs::remove_dir_all(&root).unwrap();
-        }
-        fs::create_dir_all(&root).unwrap();
-        let out = Self(root);
+        let out = Self(directory(&format!("partial_input/{test}")));
         whole(&out.generate(&[], input).code(0));
         out
     }
@@ -43,7 +34,7 @@ impl Out {
 
     fn run(&self, arguments: &[&str], input: &str) -> OutputAssert {
         let command = mooring().current_dir(&self.0).args(arguments);
-        command.args(["-f", "-", "--wasm", common::WASM]).stdin(input).assert()
+        command.args(["-f", "-", "--wasm", WASM]).stdin(input).assert()
     }
 }
 
@@ -163,8 +154,8 @@ fn many_routes_are_counted() {
 #[test]
 fn virtual_services_of_one_workload_are_told() {
     let name = "virtual_services_of_one_workload_are_told";
-    let out = Out::new(name, CLASSIC);
-    let other = CLASSIC
+    let out = Out::new(name, ISTIO_API);
+    let other = ISTIO_API
         .replace(
             "metadata: {name: reviews, namespace: bookinfo}\nspec:\n  hosts",
             "metadata: {name: others, namespace: bookinfo}\nspec:\n  hosts",
@@ -173,14 +164,14 @@ fn virtual_services_of_one_workload_are_told() {
             "kind: VirtualService, name: reviews",
             "kind: VirtualService, name: others",
         );
-    assert_ne!(other, CLASSIC);
+    assert_ne!(other, ISTIO_API);
     let run = out.diff(&[], &other).code(1);
     assert!(
         partial(&run).contains("holds rules of VirtualService bookinfo/"),
         "{}",
         partial(&run)
     );
-    whole(&out.diff(&[], CLASSIC).code(0));
+    whole(&out.diff(&[], ISTIO_API).code(0));
 }
 
 #[test]
@@ -202,7 +193,7 @@ fn json_and_lists_tell_the_same() {
 }
 
 fn generate_all(input: &str) -> Vec<u8> {
-    let run = mooring().args(["generate", "-f", "-", "-o", "json", "--wasm", common::WASM]);
+    let run = mooring().args(["generate", "-f", "-", "-o", "json", "--wasm", WASM]);
     run.stdin(input).assert().success().get_output().stdout.clone()
 }
 

@@ -1,8 +1,6 @@
 //! From policies to rules: every dialect, annotations, attachment and conflicts.
 
-mod common;
-
-use common::{Generated, SHOP, shop_with, without_policy};
+use crate::common::{Generated, SHOP, generate, said, shop_with, without_policy};
 use serde_json::{Value, json};
 
 /// The shop's `sessionPersistence`, below its key.
@@ -318,8 +316,8 @@ fn a_reference_grant_opens_another_namespace() {
         grant.replace("HTTPRoute", "GRPCRoute"),
         grant.replace("name: web, namespace: other", "name: web, namespace: third"),
     ] {
-        let run = common::generate(&format!("{route}---\n{service}---\n{other}"));
-        let stderr = common::said(&run.code(3));
+        let run = generate(&format!("{route}---\n{service}---\n{other}"));
+        let stderr = said(&run.code(3));
         assert!(stderr.starts_with("error[RefNotPermitted]"), "{stderr}");
     }
 }

@@ -2,11 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 
-mod common;
-
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use common::{Generated, SHOP, classic::CLASSIC, generate, without_policy};
+use crate::common::{Generated, SHOP, generate, istio_api::ISTIO_API, said, without_policy};
 use serde_json::Value;
 
 /// The largest object that a plain `kubectl apply` takes.
@@ -119,7 +117,7 @@ fn one_more_rule_of_a_host_changes_no_envoy_filter() {
 fn rules_for_which_a_plugin_has_no_room_are_left_out_and_it_is_said_what_to_do() {
     let long = shop(3_200).replace("name: route-", &format!("name: route-{}-", "x".repeat(200)));
     let run = generate(&long).code(3);
-    let stderr = common::said(&run);
+    let stderr = said(&run);
     let message = "error[TooLarge]: the rules of the namespace default would take 1889 KiB of the WasmPlugin of Gateway \
                    default/front, and its share of the 1520 KiB that Kubernetes stores in an object is 1504 KiB: 651 of its \
                    3200 rules, from HTTPRoute/default/route-xxx";
@@ -149,7 +147,7 @@ fn a_rule_whose_inserted_routes_cannot_be_stored_costs_only_itself() {
         .collect();
     let split = |matches: &str| {
         format!(
-            "{CLASSIC}---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: large, namespace: \
+            "{ISTIO_API}---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: large, namespace: \
              bookinfo}}\nspec:\n  hosts: [large.example.com]\n  gateways: [front]\n  http:\n  - name: split\n    match: \
              [{matches}]\n    rewrite: {{uri: /}}\n    route:\n    - {{destination: {{host: reviews, subset: v1}}, weight: 50}}\n    - {{destination: \
              {{host: reviews, subset: v2}}, weight: 50}}\n---\napiVersion: mooring.dev/v1alpha1\nkind: CanaryPolicy\nmetadata: \
@@ -160,14 +158,14 @@ fn a_rule_whose_inserted_routes_cannot_be_stored_costs_only_itself() {
     };
     assert_eq!(Generated::istio(&split("{uri: {prefix: /x}}")).virtual_hosts().len(), 2);
     let run = generate(&split(&matches.join(", "))).code(3);
-    let stderr = common::said(&run);
+    let stderr = said(&run);
     let message = "error[TooLarge]: the EnvoyFilter for the rule VirtualService/bookinfo/large/split on Gateway/bookinfo/front \
                    would have 4.1 MiB, and Kubernetes stores objects of 1.5 MiB at most\n";
     assert!(stderr.contains(message), "{stderr}");
     assert!(stderr.contains(
         "left out because of errors: 1 rule (VirtualService/bookinfo/large/split on Gateway/bookinfo/front)\n"
     ));
-    assert_eq!(run.get_output().stdout, generate(CLASSIC).code(0).get_output().stdout);
+    assert_eq!(run.get_output().stdout, generate(ISTIO_API).code(0).get_output().stdout);
 }
 
 #[test]
@@ -198,7 +196,7 @@ fn wrong_items_of_a_large_list_are_each_told() {
         .map(|number| item(number, if number % 400 == 7 { "many" } else { "1" }))
         .collect();
     let run = generate(&format!("apiVersion: v1\nkind: List\nitems:\n{items}")).code(0);
-    let stderr = common::said(&run);
+    let stderr = said(&run);
     assert_eq!(
         stderr.matches("warning[Invalid]: a weight is needed here").count(),
         3,
@@ -214,7 +212,7 @@ fn findings_far_into_a_long_file_are_shown_with_their_lines() {
         &format!("{comments}    absoluteTimeout: 1x\n"),
     );
     let run = generate(&shop).code(3);
-    let stderr = common::said(&run);
+    let stderr = said(&run);
     assert!(stderr.contains("--> <stdin>:20059:22"), "{stderr}");
     assert!(stderr.contains("20059 |     absoluteTimeout: 1x"), "{stderr}");
 }

@@ -3,14 +3,12 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{
-    Generated, WASM, annotations,
-    classic::{CLASSIC, classic_with},
-    generate, mooring, texts,
+use crate::common::{
+    Generated, WASM, annotations, directory, generate,
+    istio_api::{ISTIO_API, istio_api_with},
+    mooring, texts,
 };
 use serde_json::{Value, json};
 use snapbox::cmd::OutputAssert;
@@ -83,7 +81,7 @@ fn stdout(run: &OutputAssert) -> String {
 }
 
 fn stderr(run: &OutputAssert) -> String {
-    common::said(run)
+    crate::common::said(run)
 }
 
 /// A route with everything that a rule can have.
@@ -351,7 +349,7 @@ fn what_an_earlier_run_has_generated_is_no_input() {
         rule("name: more")
     );
     let web = input(&[&route("web", &rules), &grpc]);
-    for shop in [&web, CLASSIC] {
+    for shop in [&web, ISTIO_API] {
         let first = generate(shop).code(0);
         let out = stdout(&first);
         let second = generate(&format!("{shop}---\n{out}")).code(0);
@@ -537,8 +535,7 @@ fn json_and_lists_are_copied_like_yaml() {
 
 #[test]
 fn a_second_file_is_copied_from_too() {
-    let directory = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("session_routes");
-    std::fs::create_dir_all(&directory).unwrap();
+    let directory = directory("session_routes");
     let (one, other) = (directory.join("one.yaml"), directory.join("other.yaml"));
     std::fs::write(&one, input(&[])).unwrap();
     std::fs::write(&other, format!("# a comment\n---\n{}", plain())).unwrap();
@@ -614,9 +611,9 @@ fn texts_that_look_like_something_else_stay_texts() {
 
 const EVERYONE: &str = "  - name: everyone\n";
 
-/// The values of the patches that insert the routes of the classic objects, with these fields in the user's route.
+/// The values of the patches that insert the routes of the Istio API objects, with these fields in the user's route.
 fn inserted(fields: &str) -> Vec<Value> {
-    values(&classic_with(EVERYONE, &format!("{EVERYONE}{fields}")))
+    values(&istio_api_with(EVERYONE, &format!("{EVERYONE}{fields}")))
 }
 
 fn values(input: &str) -> Vec<Value> {
@@ -632,7 +629,7 @@ fn values(input: &str) -> Vec<Value> {
     patches.iter().map(|patch| patch["patch"]["value"].clone()).collect()
 }
 
-fn classic_key(subset: &str) -> String {
+fn istio_api_key(subset: &str) -> String {
     format!("VirtualService/bookinfo/reviews/everyone/reviews.bookinfo:9080/{subset}")
 }
 
@@ -660,7 +657,7 @@ fn a_plain_route_of_a_virtual_service_has_what_istiod_writes() {
     let values = inserted("");
     assert_eq!(values.len(), 3);
     for (value, subset) in values.iter().zip(["v1", "v2", "v3"]) {
-        let key = classic_key(subset);
+        let key = istio_api_key(subset);
         assert_eq!(
             value,
             &json!({
@@ -747,7 +744,7 @@ fn requests_of_sessions_are_mirrored_too() {
         )
     };
     let mirrors = |fields: &str, ports: &str| {
-        let input = classic_with(EVERYONE, &format!("{EVERYONE}{fields}"));
+        let input = istio_api_with(EVERYONE, &format!("{EVERYONE}{fields}"));
         let values = values(&format!("{input}{}", services(ports)));
         values[0]["route"].get("request_mirror_policies").cloned()
     };
@@ -803,7 +800,7 @@ fn requests_of_sessions_are_mirrored_too() {
 /// istiod: `DISABLE_SHADOW_HOST_SUFFIX`.
 #[test]
 fn mirrored_requests_keep_their_host() {
-    let input = classic_with(EVERYONE, &format!("{EVERYONE}    mirror: {{host: reviews}}\n"));
+    let input = istio_api_with(EVERYONE, &format!("{EVERYONE}    mirror: {{host: reviews}}\n"));
     for version in ["1.28", "1.31"] {
         let run = Generated::istio_with(&["--istio-version", version], &input);
         let mirror = &run.patches("HTTP_ROUTE")[0]["patch"]["value"]["route"]["request_mirror_policies"][0];
@@ -817,7 +814,7 @@ fn mirrored_requests_keep_their_host() {
 fn headers_of_the_route_come_before_those_of_the_destination() {
     let headers = "    headers:\n      request: {set: {a: b, 'Host': route.example}, add: {c: '1'}, remove: [d, ':path']}\n      \
                    response: {set: {e: f}, add: {g: h}, remove: [i]}\n";
-    let input = classic_with(EVERYONE, &format!("{EVERYONE}{headers}")).replace(
+    let input = istio_api_with(EVERYONE, &format!("{EVERYONE}{headers}")).replace(
         "subset: v3}, weight: 10}",
         "subset: v3}, weight: 10, headers: {request: {set: {j: k, ':authority': v3.example}, remove: [l]}, response: {remove: \
          [m]}}}",
@@ -876,7 +873,7 @@ fn a_rewrite_finds_what_it_replaces() {
         .collect();
     let new = json!("/new");
     let (reviews, everything) = (json!("/reviews"), json!("/"));
-    let names = ["v1", "v2", "v3"].map(|subset| json!(classic_key(subset)));
+    let names = ["v1", "v2", "v3"].map(|subset| json!(istio_api_key(subset)));
     let [one, two, three] = &names;
     assert_eq!(
         of,
@@ -910,7 +907,7 @@ fn a_rewrite_finds_what_it_replaces() {
             })
         );
     }
-    let without = CLASSIC
+    let without = ISTIO_API
         .replace(EVERYONE, &format!("{EVERYONE}    rewrite: {{uri: /new}}\n"))
         .replace(
             "method: {exact: GET}",
@@ -937,7 +934,7 @@ fn a_rewrite_finds_what_it_replaces() {
         values[0]["route"]["regex_rewrite"],
         json!({ "pattern": { "regex": "^/(.*)$" }, "substitution": "/\\1" })
     );
-    let insensitive = CLASSIC
+    let insensitive = ISTIO_API
         .replace(EVERYONE, &format!("{EVERYONE}    rewrite: {{uri: /new}}\n"))
         .replace(
             "uri: {prefix: /reviews}",
@@ -1022,7 +1019,7 @@ fn cors_holds_for_sessions_too() {
 fn sessions_are_hashed_as_their_destination_rule_says() {
     let general = "  trafficPolicy: {loadBalancer: {simple: RANDOM}}\n";
     let hashes = |policy: &str, subset: &str| {
-        let input = classic_with(general, &format!("  trafficPolicy: {policy}\n")).replace(
+        let input = istio_api_with(general, &format!("  trafficPolicy: {policy}\n")).replace(
             "{name: v2, labels: {version: v2}}",
             &format!("{{name: v2, labels: {{version: v2}}{subset}}}"),
         );
@@ -1066,7 +1063,7 @@ fn sessions_are_hashed_as_their_destination_rule_says() {
         assert_eq!(hashes(&policy, "")[0], Some(json!([expected])), "{fields}");
     }
     // With a hash, a retry does not avoid the host that it names (istiod: `retry.DefaultConsistentHashPolicy`).
-    let input = classic_with(general, &format!("  trafficPolicy: {}\n", by("x-a")));
+    let input = istio_api_with(general, &format!("  trafficPolicy: {}\n", by("x-a")));
     let policy = &values(&input)[0]["route"]["retry_policy"];
     assert_eq!(policy.get("retry_host_predicate"), None);
     assert_eq!(policy["num_retries"], 2);

@@ -2,10 +2,9 @@
 
 #![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
 
-mod common;
-
-use common::{
-    Generated, SHOP, classic::CLASSIC, generate, generate_envoy, mooring, passed_over, said, shop_with, without_policy,
+use crate::common::{
+    Generated, SHOP, generate, generate_envoy, istio_api::ISTIO_API, mooring, passed_over, said, shop_with,
+    without_policy,
 };
 use snapbox::str;
 
@@ -66,7 +65,7 @@ fn there_is_nothing_to_name() {
         // Rules without sessions.
         without_policy(&two_rules("", "")),
         // The rules of a VirtualService cannot do without.
-        CLASSIC.to_owned(),
+        ISTIO_API.to_owned(),
     ] {
         assert_eq!(notes(&Generated::istio(&input).findings), [""; 0], "{input}");
     }

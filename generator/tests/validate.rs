@@ -3,12 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 #![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
 
-mod common;
-
-use common::{
+use crate::common::{
     SHOP, SHOP_IS_READ,
     canary::{CANARY, canary_with},
-    mooring, shop_with, without_policy,
+    mooring, said, shop_with, without_policy,
 };
 use serde_json::{Value, json};
 use snapbox::{IntoData as _, cmd::OutputAssert, str};
@@ -335,7 +333,7 @@ fn policies(input: &str) -> Vec<String> {
 
 #[test]
 fn a_canary_policy_that_holds() {
-    assert_eq!(common::said(&validate(&["--strict"], CANARY).code(0)), "");
+    assert_eq!(said(&validate(&["--strict"], CANARY).code(0)), "");
     assert_eq!(
         policies(CANARY),
         [

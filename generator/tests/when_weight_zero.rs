@@ -3,13 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 #![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
 
-mod common;
-
-use common::{
+use crate::common::{
     Generated,
     canary::{CANARY, canary_with},
-    classic::classic_with,
-    generate, passed_over, refused,
+    generate,
+    istio_api::istio_api_with,
+    passed_over, refused,
 };
 use snapbox::str;
 
@@ -96,9 +95,9 @@ fn sessions_of_another_policy_are_released_too() {
 
 #[test]
 fn a_destination_without_a_weight_among_others_has_the_weight_0() {
-    let classic = classic_with("  sticky: {", "  whenWeightZero: Release\n  sticky: {");
-    assert_eq!(released(&Generated::istio(&classic)), [""; 0]);
-    let without = classic.replace("subset: v3}, weight: 10}", "subset: v3}}");
+    let input = istio_api_with("  sticky: {", "  whenWeightZero: Release\n  sticky: {");
+    assert_eq!(released(&Generated::istio(&input)), [""; 0]);
+    let without = input.replace("subset: v3}, weight: 10}", "subset: v3}}");
     assert_eq!(released(&Generated::istio(&without)), ["reviews.bookinfo:9080/v3"]);
 }
 

@@ -2,7 +2,7 @@
 
 use snapbox::str;
 
-use super::common::{generate, generate_envoy, passed_over, shop_with};
+use crate::common::{generate, generate_envoy, passed_over, shop_with};
 
 /// The shop with a cookie path and a match.
 fn with_path(path: &str, matches: &str) -> String {

@@ -2,7 +2,7 @@
 
 use snapbox::str;
 
-use super::common::{SHOP, generate, generate_envoy, refused, shop_with};
+use crate::common::{SHOP, generate, generate_envoy, refused, shop_with};
 
 #[test]
 fn a_gateway_in_another_namespace() {
@@ -166,7 +166,7 @@ error[RefNotPermitted]: HTTPRoute default/web must not refer to the Service shop
 }
 
 /// A `VirtualService` with a session on the Service `web` of the namespace shop.
-const CLASSIC: &str = "\
+const ISTIO_API: &str = "\
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: web-route, namespace: shop}
@@ -203,8 +203,8 @@ spec: {targetRefs: [{group: '', kind: Service, name: web}], sessionPersistence: 
 
 #[test]
 fn what_a_virtual_service_names_is_in_another_namespace() {
-    generate(CLASSIC).code(0);
-    let gateway = CLASSIC.replace("{name: front, namespace: shop}", "{name: front, namespace: infra}");
+    generate(ISTIO_API).code(0);
+    let gateway = ISTIO_API.replace("{name: front, namespace: shop}", "{name: front, namespace: infra}");
     refused(
         generate(&gateway),
         str![[r#"
@@ -222,7 +222,7 @@ error[NoMatchingParent]: the Gateway shop/front of networking.istio.io is not in
 
 "#]],
     );
-    let service = CLASSIC.replace("{name: web, namespace: shop, labels", "{name: web, labels");
+    let service = ISTIO_API.replace("{name: web, namespace: shop, labels", "{name: web, labels");
     refused(
         generate(&service),
         str![[r#"
@@ -251,7 +251,7 @@ error[TargetNotFound]: BackendLBPolicy shop/sticky targets the Service shop/web,
 
 "#]],
     );
-    let rule = CLASSIC.replace("{name: web, namespace: shop}", "{name: web}");
+    let rule = ISTIO_API.replace("{name: web, namespace: shop}", "{name: web}");
     refused(
         generate(&rule),
         str![[r#"

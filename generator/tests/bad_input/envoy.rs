@@ -2,7 +2,7 @@
 
 use snapbox::str;
 
-use super::common::{SHOP, generate_envoy, nothing_written, passed_over, refused, shop_with};
+use crate::common::{SHOP, generate_envoy, nothing_written, passed_over, refused, shop_with};
 
 #[test]
 fn an_https_listener_without_a_certificate() {

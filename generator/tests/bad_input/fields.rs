@@ -2,7 +2,7 @@
 
 use snapbox::str;
 
-use super::common::{generate, refused, shop_with};
+use crate::common::{generate, refused, shop_with};
 
 #[test]
 fn an_unknown_field() {

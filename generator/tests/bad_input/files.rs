@@ -2,7 +2,7 @@
 
 use snapbox::str;
 
-use super::common::{
+use crate::common::{
     SHOP, SHOP_IS_READ, generate, generate_envoy, mooring, nothing_written, passed_over, refused, shop_with,
 };
 

@@ -2,7 +2,7 @@
 
 use snapbox::str;
 
-use super::common::{SHOP, WASM, generate, generate_envoy, mooring, passed_over, refused, shop_with};
+use crate::common::{SHOP, WASM, generate, generate_envoy, mooring, passed_over, refused, shop_with};
 
 const POLICY: &str = "gateway.networking.k8s.io/v1alpha2\nkind: BackendLBPolicy";
 

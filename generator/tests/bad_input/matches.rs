@@ -2,7 +2,7 @@
 
 use snapbox::str;
 
-use super::common::{Generated, SHOP, generate, refused, shop_with, without_policy};
+use crate::common::{Generated, SHOP, generate, refused, shop_with, without_policy};
 
 /// The shop with matches on headers, written in one line each, and a `sessionPersistence` of the rule's own.
 fn matching(headers: &[String], persistence: &str) -> String {

@@ -2,7 +2,7 @@
 
 use snapbox::str;
 
-use super::common::{generate, passed_over, refused, shop_with};
+use crate::common::{generate, passed_over, refused, shop_with};
 
 #[test]
 fn a_backend_that_is_not_there() {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use snapbox::str;
 
-use super::common::{Generated, SHOP, generate, passed_over, refused, shop_with};
+use crate::common::{Generated, SHOP, generate, passed_over, refused, shop_with};
 
 #[test]
 fn weights_that_sum_to_nothing() {

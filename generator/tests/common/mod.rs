@@ -1,17 +1,20 @@
 //! A small shop as input, and the command to run on it.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-#![allow(
+#![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::panic,
     reason = "that is how a test fails"
 )]
 
-pub mod api_server;
 pub mod canary;
-pub mod classic;
+pub mod istio_api;
 pub mod teams;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use snapbox::{
     IntoData as _, assert_data_eq,
@@ -99,6 +102,24 @@ pub fn without_policy(shop: &str) -> String {
         .split_once("---\napiVersion: gateway.networking.k8s.io/v1alpha2")
         .unwrap();
     rest.to_owned()
+}
+
+/// An empty directory for a test. The name holds the module: tests run at the same time.
+#[must_use]
+pub fn directory(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if path.exists() {
+        fs::remove_dir_all(&path).unwrap();
+    }
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// Writes a file below a directory.
+pub fn write(directory: &Path, file: &str, content: impl AsRef<[u8]>) {
+    let file = directory.join(file);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, content).unwrap();
 }
 
 /// The command, without arguments.

@@ -2,7 +2,7 @@
 
 use crate::{
     common::Generated,
-    shop::{SESSIONS, SPLIT, managed, said, shop, virtual_service},
+    istiod::shop::{SESSIONS, SPLIT, managed, said, shop, virtual_service},
 };
 
 /// Half of the requests go to each of two Services with these ports.

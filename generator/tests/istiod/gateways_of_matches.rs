@@ -2,7 +2,7 @@
 
 use crate::{
     common::Generated,
-    shop::{GATEWAY, SESSIONS, SPLIT, inserted_before, managed, said, shop, sticky, virtual_service},
+    istiod::shop::{GATEWAY, SESSIONS, SPLIT, inserted_before, managed, said, shop, sticky, virtual_service},
 };
 
 /// A `VirtualService` for the sidecars and the gateway, with this route before the one that is public.

@@ -2,7 +2,7 @@
 
 use crate::{
     common::Generated,
-    shop::{SPLIT, inserted_before, managed, said, shop, sticky, virtual_service},
+    istiod::shop::{SPLIT, inserted_before, managed, said, shop, sticky, virtual_service},
 };
 
 /// The virtual hosts of a `VirtualService` with these hosts on a server with those.

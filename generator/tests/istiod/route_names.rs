@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     common::{Generated, mooring},
-    shop::{SPLIT, inserted_before, managed, shop, sticky, virtual_service},
+    istiod::shop::{SPLIT, inserted_before, managed, shop, sticky, virtual_service},
 };
 
 const NAMES: [(&str, &str); 8] = [
@@ -92,7 +92,7 @@ fn a_policy_finds_a_route_by_any_name() {
 #[test]
 fn an_empty_name_is_none() {
     let http = format!("  - name: ''\n    {SPLIT}");
-    let (said, status) = crate::shop::said(&shop(&[
+    let (said, status) = super::shop::said(&shop(&[
         &virtual_service("web", "[web.example.com]", &http),
         &sticky("web"),
     ]));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::common::{Generated, mooring, texts};
+use crate::common::{Generated, mooring, texts};
 
 /// A gateway with a server on port 80 for every host.
 pub const GATEWAY: &str = "\
@@ -127,7 +127,7 @@ fn text(value: &Value) -> &str {
 #[must_use]
 pub fn said(input: &str) -> (String, Option<i32>) {
     let run = mooring()
-        .args(["generate", "-f", "-", "--wasm", super::common::WASM])
+        .args(["generate", "-f", "-", "--wasm", crate::common::WASM])
         .stdin(input)
         .assert();
     let output = run.get_output();

@@ -13,7 +13,7 @@ use std::{
 use serde_json::{Value, json};
 use snapbox::cmd::{Command, OutputAssert};
 
-use super::mooring;
+use crate::common::{directory, mooring};
 
 /// What the API server answers to a path: a status and a body.
 pub type Answers = BTreeMap<String, (u16, Value)>;
@@ -112,9 +112,7 @@ pub fn status(code: u16, message: &str) -> Value {
 
 /// A kubeconfig for a port of this machine.
 pub fn kubeconfig(name: &str, port: u16) -> PathBuf {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("from_cluster");
-    fs::create_dir_all(&directory).unwrap();
-    let path = directory.join(format!("{name}.yaml"));
+    let path = directory(&format!("from_cluster/{name}")).join("kubeconfig.yaml");
     let text = json!({
         "apiVersion": "v1",
         "kind": "Config",

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     common::{Generated, mooring},
-    shop::{SESSIONS, SPLIT, inserted_before, managed, said, shop, sticky, virtual_service},
+    istiod::shop::{SESSIONS, SPLIT, inserted_before, managed, said, shop, sticky, virtual_service},
 };
 
 /// A `VirtualService` without hosts, with these http routes.
@@ -201,7 +201,7 @@ fn what_the_delegate_does_not_say_comes_from_the_root() {
     let http = "  - name: cart\n    timeout: 1s\n    route: [{destination: {host: web}, weight: 1}, {destination: {host: web-canary}, weight: 1}]";
     let delegate = delegate("shop", http).replacen("{name: shop}", "{name: shop, namespace: team}", 1);
     let in_team = |service: &str| {
-        crate::shop::service(service).replacen(
+        super::shop::service(service).replacen(
             &format!("{{name: {service},"),
             &format!("{{name: {service}, namespace: team,"),
             1,

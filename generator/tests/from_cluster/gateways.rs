@@ -2,14 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 
-mod common;
-
-use common::{
-    SHOP, WASM,
-    api_server::{Answers, ApiServer, answers, status},
-    classic::CLASSIC,
-    said, shop_with,
-};
+use super::api_server::{Answers, ApiServer, answers, status};
+use crate::common::{SHOP, WASM, istio_api::ISTIO_API, said, shop_with};
 use serde_json::{Value, json};
 use snapbox::cmd::OutputAssert;
 
@@ -75,7 +69,7 @@ fn classes_are_read() {
 
 #[test]
 fn the_pods_of_gateways_are_found_by_their_deployments() {
-    let (rest, _) = CLASSIC.rsplit_once("---\napiVersion: v1\nkind: Pod").unwrap();
+    let (rest, _) = ISTIO_API.rsplit_once("---\napiVersion: v1\nkind: Pod").unwrap();
     let input = format!(
         "{rest}{}",
         deployment("edge", "{istio: ingressgateway}", "[proxy, router]")
@@ -101,7 +95,7 @@ fn the_pods_of_gateways_are_found_by_their_deployments() {
 
 #[test]
 fn the_domain_is_that_of_istiod_then_that_of_the_cluster_s_dns() {
-    let input = CLASSIC.replace("svc.cluster.local", "svc.corp.example");
+    let input = ISTIO_API.replace("svc.cluster.local", "svc.corp.example");
     let istiod = deployment("istio-system", "{app: istiod}", "[discovery, --domain, corp.example]");
     let from_istiod = with_coredns(
         answers(&format!("{input}{istiod}")),
@@ -123,12 +117,12 @@ fn the_domain_is_that_of_istiod_then_that_of_the_cluster_s_dns() {
 #[test]
 fn a_domain_that_is_assumed_is_told_where_it_counts() {
     for (name, answers) in [
-        ("unknown", answers(CLASSIC)),
+        ("unknown", answers(ISTIO_API)),
         (
             "unreadable",
-            with_coredns(answers(CLASSIC), ".:53 {\n  forward . 8.8.8.8\n}\n"),
+            with_coredns(answers(ISTIO_API), ".:53 {\n  forward . 8.8.8.8\n}\n"),
         ),
-        ("server-block", with_coredns(answers(CLASSIC), &corefile(""))),
+        ("server-block", with_coredns(answers(ISTIO_API), &corefile(""))),
     ] {
         let server = ApiServer::new(name, answers);
         let run = server.run(&GENERATE).code(0);

@@ -2,7 +2,7 @@
 
 use crate::{
     common::Generated,
-    shop::{SPLIT, managed, said, shop, sticky, virtual_service},
+    istiod::shop::{SPLIT, managed, said, shop, sticky, virtual_service},
 };
 
 fn with_server(protocol: &str, tls: &str) -> String {

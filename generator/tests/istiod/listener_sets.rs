@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     common::{Generated, mooring},
-    shop::{managed, said, service},
+    istiod::shop::{managed, said, service},
 };
 
 const GATEWAY: &str = "\

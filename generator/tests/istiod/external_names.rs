@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     common::Generated,
-    shop::{SPLIT, managed, said, service, shop, sticky, virtual_service},
+    istiod::shop::{SPLIT, managed, said, service, shop, sticky, virtual_service},
 };
 
 fn alias(name: &str, host: &str, ports: &str) -> String {

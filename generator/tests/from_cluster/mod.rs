@@ -1,19 +1,21 @@
 //! `--from-cluster`, against a stand-in for an API server: what is asked, what comes out, and what is said when it fails.
 
-mod common;
+/// The stand-in for an API server. No tests.
+mod api_server;
+/// What a cluster says about its Gateways and its domain.
+mod gateways;
+/// `--namespace`: routes of other namespaces on the same Gateway.
+mod namespaces;
 
-use std::{fs, net::TcpListener, path::PathBuf};
+use std::net::TcpListener;
 
-use common::{
-    SHOP,
-    api_server::{ApiServer, answers, command, kubeconfig, status},
-    mooring, shop_with,
-};
+use self::api_server::{ApiServer, answers, command, kubeconfig, status};
+use crate::common::{SHOP, directory, mooring, said, shop_with};
 use serde_json::{Value, json};
 use snapbox::cmd::OutputAssert;
 
 fn stderr(run: &OutputAssert) -> String {
-    common::said(run)
+    said(run)
 }
 
 /// The shop after another Service, so that its own comes on a second page.
@@ -191,8 +193,7 @@ fn a_server_that_is_not_there() {
 
 #[test]
 fn a_kubeconfig_that_is_not_there() {
-    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("from_cluster/home");
-    fs::create_dir_all(&home).unwrap();
+    let home = directory("from_cluster/home");
     for run in [
         command(&["validate"]).env("HOME", &home).assert(),
         command(&["validate", "--kubeconfig", "missing.yaml"]).assert(),

@@ -1,16 +1,11 @@
-//! What a user sees who made a mistake in Istio's own objects: the exact message with its place.
-//!
-//! `SNAPSHOTS=overwrite cargo test -p mooring-generator --test bad_classic` writes the messages anew.
+//! Istio's own objects: the exact message with its location.
 
-#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 
-mod common;
-
-use common::{
-    Generated,
-    classic::{CLASSIC, classic_with},
-    generate, generate_envoy, passed_over, refused,
+use crate::common::{
+    Generated, generate, generate_envoy,
+    istio_api::{ISTIO_API, istio_api_with},
+    passed_over, refused, said,
 };
 use serde_json::json;
 use snapbox::str;
@@ -24,9 +19,9 @@ fn with_session_policy(input: &str) -> String {
     )
 }
 
-/// These objects, and a second `VirtualService` like that of `CLASSIC`.
+/// These objects, and a second `VirtualService` like that of `ISTIO_API`.
 fn with_namesake(input: &str) -> String {
-    let mut documents = CLASSIC.split("---\n");
+    let mut documents = ISTIO_API.split("---\n");
     let other = documents
         .find(|document| document.contains("kind: VirtualService\n"))
         .unwrap();
@@ -36,7 +31,7 @@ fn with_namesake(input: &str) -> String {
 #[test]
 fn a_route_without_a_name_that_a_session_policy_reaches() {
     refused(
-        generate(&with_session_policy(&classic_with(
+        generate(&with_session_policy(&istio_api_with(
             "  - name: everyone\n    match:",
             "  - match:",
         ))),
@@ -58,7 +53,7 @@ error[Invalid]: VirtualService bookinfo/reviews, http route 1: the route needs a
 fn a_virtual_service_without_any_name() {
     refused(
         generate(
-            &classic_with("  - name: everyone\n    match:", "  - match:")
+            &istio_api_with("  - name: everyone\n    match:", "  - match:")
                 .replace("  - name: home\n    match:", "  - match:")
                 .replace(", sectionName: everyone}", "}"),
         ),
@@ -82,7 +77,7 @@ error[TargetNotFound]: CanaryPolicy bookinfo/canary targets VirtualService booki
 #[test]
 fn a_section_that_is_not_there() {
     refused(
-        generate(&classic_with("sectionName: everyone", "sectionName: everyon")),
+        generate(&istio_api_with("sectionName: everyone", "sectionName: everyon")),
         str![[r#"
 error[TargetNotFound]: VirtualService bookinfo/reviews has no rule with the name `everyon`; its rules are called `everyone`, `home`
   --> <stdin>:79:93
@@ -100,7 +95,10 @@ error[TargetNotFound]: VirtualService bookinfo/reviews has no rule with the name
 #[test]
 fn a_virtual_service_that_is_not_there() {
     refused(
-        generate(&classic_with("name: reviews, sectionName", "name: review, sectionName")),
+        generate(&istio_api_with(
+            "name: reviews, sectionName",
+            "name: review, sectionName",
+        )),
         str![[r#"
 error[TargetNotFound]: CanaryPolicy bookinfo/canary targets the VirtualService bookinfo/review, which is not in the input
   --> <stdin>:79:71
@@ -118,7 +116,7 @@ error[TargetNotFound]: CanaryPolicy bookinfo/canary targets the VirtualService b
 #[test]
 fn a_subset_that_is_not_there() {
     refused(
-        generate(&classic_with("  - {name: v3, labels: {version: v3}}\n", "")),
+        generate(&istio_api_with("  - {name: v3, labels: {version: v3}}\n", "")),
         str![[r#"
 error[BackendNotFound]: the host `reviews.bookinfo.svc.cluster.local` has no subset `v3`; there are v1, v2
   --> <stdin>:32:45
@@ -139,7 +137,7 @@ error[BackendNotFound]: the host `reviews.bookinfo.svc.cluster.local` has no sub
 #[test]
 fn a_subset_without_a_destination_rule() {
     refused(
-        generate(&classic_with("  host: reviews\n", "  host: ratings\n")),
+        generate(&istio_api_with("  host: reviews\n", "  host: ratings\n")),
         str![[r#"
 warning[BackendNotFound]: the host `reviews.bookinfo.svc.cluster.local` has no subset `v1`; the input has no DestinationRule for this host
   --> <stdin>:21:44
@@ -173,7 +171,7 @@ error[BackendNotFound]: the host `reviews.bookinfo.svc.cluster.local` has no sub
 #[test]
 fn a_host_that_is_not_there() {
     refused(
-        generate(&classic_with("{host: reviews, subset: v3}", "{host: review}")),
+        generate(&istio_api_with("{host: reviews, subset: v3}", "{host: review}")),
         str![[r#"
 error[BackendNotFound]: no Service and no ServiceEntry of the input has the host `review.bookinfo.svc.cluster.local`
   --> <stdin>:32:28
@@ -191,7 +189,10 @@ error[BackendNotFound]: no Service and no ServiceEntry of the input has the host
 #[test]
 fn a_short_name_with_its_namespace() {
     refused(
-        generate(&classic_with("{host: reviews, subset: v3}", "{host: reviews.bookinfo}")),
+        generate(&istio_api_with(
+            "{host: reviews, subset: v3}",
+            "{host: reviews.bookinfo}",
+        )),
         str![[r#"
 error[BackendNotFound]: no Service and no ServiceEntry of the input has the host `reviews.bookinfo`
   --> <stdin>:32:28
@@ -209,7 +210,7 @@ error[BackendNotFound]: no Service and no ServiceEntry of the input has the host
 #[test]
 fn a_port_that_is_not_there() {
     refused(
-        generate(&classic_with("port: {number: 9080}", "port: {number: 80}")),
+        generate(&istio_api_with("port: {number: 9080}", "port: {number: 80}")),
         str![[r#"
 error[BackendNotFound]: the Service bookinfo/reviews has no port 80; it has 9080
   --> <stdin>:31:91
@@ -237,7 +238,7 @@ error[BackendNotFound]: the rule VirtualService/bookinfo/reviews/everyone has no
 #[test]
 fn a_port_that_must_be_named() {
     refused(
-        generate(&classic_with(
+        generate(&istio_api_with(
             "ports: [{name: http, port: 9080}]}\n---\napiVersion: v1\nkind: Pod",
             "ports: [{name: http, port: 9080}, {name: metrics, port: 9090}]}\n---\napiVersion: v1\nkind: Pod",
         )),
@@ -277,7 +278,7 @@ error[BackendNotFound]: the Service bookinfo/reviews does not have exactly one p
 #[test]
 fn a_canary_to_a_destination_that_the_route_does_not_have() {
     refused(
-        generate(&classic_with(
+        generate(&istio_api_with(
             "destination: {host: reviews, subset: v2}\n",
             "destination: {host: reviews, subset: v4}\n",
         )),
@@ -299,7 +300,7 @@ error[BackendNotFound]: the rule VirtualService/bookinfo/reviews/everyone has no
 #[test]
 fn a_backend_ref_for_a_virtual_service() {
     refused(
-        generate(&classic_with(
+        generate(&istio_api_with(
             "    destination: {host: reviews, subset: v2}\n",
             "    backendRef: {name: reviews}\n",
         )),
@@ -318,7 +319,7 @@ error[Invalid]: a canary rule names its backend in destination where the target 
 #[test]
 fn a_gateway_that_is_not_there() {
     refused(
-        generate(&classic_with("gateways: [front]", "gateways: [fronts]")),
+        generate(&istio_api_with("gateways: [front]", "gateways: [fronts]")),
         str![[r#"
 error[NoMatchingParent]: the Gateway bookinfo/fronts of networking.istio.io is not in the input
   --> <stdin>:15:14
@@ -337,7 +338,7 @@ error[NoMatchingParent]: the Gateway bookinfo/fronts of networking.istio.io is n
 fn weights_that_are_all_0() {
     passed_over(
         generate(
-            &CLASSIC
+            &ISTIO_API
                 .replace("weight: 60", "weight: 0")
                 .replace("weight: 30", "weight: 0")
                 .replace("weight: 10", "weight: 0"),
@@ -356,7 +357,7 @@ warning[NoEffect]: the weights of all backends of this rule are 0: requests with
 
 #[test]
 fn headers_of_one_destination_are_in_its_session_route() {
-    let input = classic_with("weight: 60}", "weight: 60, headers: {request: {set: {a: b}}}}");
+    let input = istio_api_with("weight: 60}", "weight: 60, headers: {request: {set: {a: b}}}}");
     let run = Generated::istio(&input);
     assert_eq!(run.findings, [""; 0]);
     let headers = json!([{ "append_action": "OVERWRITE_IF_EXISTS_OR_ADD", "header": { "key": "a", "value": "b" } }]);
@@ -372,7 +373,7 @@ fn headers_of_one_destination_are_in_its_session_route() {
 #[test]
 fn an_unknown_field() {
     refused(
-        generate(&classic_with(
+        generate(&istio_api_with(
             "  - name: everyone\n",
             "  - name: everyone\n    retry: {}\n",
         )),
@@ -391,7 +392,7 @@ error[Invalid]: unknown field `retry`; allowed here: corsPolicy, delegate, direc
 #[test]
 fn a_gateway_for_every_pod() {
     refused(
-        generate(&classic_with("  selector: {istio: ingressgateway}\n", "")),
+        generate(&istio_api_with("  selector: {istio: ingressgateway}\n", "")),
         str![[r#"
 error[Unsupported]: Gateway bookinfo/front has no selector, so it would be every gateway of the mesh
  --> <stdin>:3:18
@@ -409,7 +410,7 @@ error[Unsupported]: Gateway bookinfo/front has no selector, so it would be every
 #[test]
 fn a_route_without_sessions_that_is_called_like_one_with_sessions() {
     passed_over(
-        generate(&with_namesake(CLASSIC)),
+        generate(&with_namesake(ISTIO_API)),
         str![[r#"
 warning[Duplicate]: the rule VirtualService/bookinfo/others/everyone has the name `everyone` of VirtualService/bookinfo/reviews/everyone in the virtual host `reviews.example.com:80`, so its requests are looked at for sessions of that one
    --> <stdin>:103:11
@@ -441,7 +442,7 @@ warning[Duplicate]: the rule VirtualService/bookinfo/others/everyone has the nam
 #[test]
 fn routes_with_sessions_of_one_name_in_one_virtual_host() {
     refused(
-        generate(&with_namesake(&with_session_policy(CLASSIC))),
+        generate(&with_namesake(&with_session_policy(ISTIO_API))),
         str![[r#"
 error[Duplicate]: two rules with the name `home` are in the virtual host `reviews.example.com:80`, and Envoy cannot tell them apart: VirtualService/bookinfo/others/home and VirtualService/bookinfo/reviews/home
   --> <stdin>:17:11
@@ -484,7 +485,7 @@ error[Duplicate]: two rules with the name `everyone.bee` are in the virtual host
 #[test]
 fn a_local_envoy_without_the_pods() {
     refused(
-        generate_envoy(&classic_with(
+        generate_envoy(&istio_api_with(
             "metadata: {name: reviews-3, namespace: bookinfo, labels: {app: reviews, version: v3}}",
             "metadata: {name: other, namespace: bookinfo}",
         )),
@@ -530,7 +531,7 @@ error[BackendNotFound]: whether this endpoint is in the subset `v3` cannot be to
 #[test]
 fn a_local_envoy_with_endpoints_of_no_pod() {
     refused(
-        generate_envoy(&classic_with(", targetRef: {kind: Pod, name: reviews-1}", "")),
+        generate_envoy(&istio_api_with(", targetRef: {kind: Pod, name: reviews-1}", "")),
         str![[r#"
 error[BackendNotFound]: whether this endpoint is in the subset `v1` cannot be told: subsets select pods by their labels, and this endpoint has no targetRef to a Pod
   --> <stdin>:71:16
@@ -572,7 +573,7 @@ error[BackendNotFound]: whether this endpoint is in the subset `v3` cannot be to
 
 #[test]
 fn an_http_route_that_envoy_would_refuse() {
-    let input = classic_with("  - name: everyone\n", "  - name: everyone\n    timeout: soon\n");
+    let input = istio_api_with("  - name: everyone\n", "  - name: everyone\n    timeout: soon\n");
     refused(
         generate_envoy(&input.replace("{exact: GET}", "{regex: '('}")),
         str![[r#"
@@ -596,19 +597,19 @@ error[Invalid]: `(` is not a regular expression that Envoy takes: unclosed group
 #[test]
 fn a_selector_of_which_no_name_can_be_made() {
     for value in ["../../../etc/x", "a/b", "..", "-a", "\"\"", &"a".repeat(64)] {
-        let input = classic_with(
+        let input = istio_api_with(
             "  selector: {istio: ingressgateway}\n",
             &format!("  selector: {{istio: {value}}}\n"),
         );
         let run = generate(&input).code(3);
-        let stderr = common::said(&run);
+        let stderr = said(&run);
         assert!(
             stderr.starts_with("error[Invalid]: the selector of Gateway bookinfo/front: "),
             "{stderr}"
         );
     }
     refused(
-        generate(&classic_with(
+        generate(&istio_api_with(
             "  selector: {istio: ingressgateway}\n",
             "  selector: {istio: ../x}\n",
         )),
@@ -624,7 +625,7 @@ error[Invalid]: the selector of Gateway bookinfo/front: `../x` of `istio` is not
     );
     let labels: Vec<String> = (0..4).map(|number| format!("l{number}: {}", "a".repeat(60))).collect();
     let long = format!("  selector: {{{}}}\n", labels.join(", "));
-    let run = generate(&classic_with("  selector: {istio: ingressgateway}\n", &long)).code(3);
-    let stderr = common::said(&run);
+    let run = generate(&istio_api_with("  selector: {istio: ingressgateway}\n", &long)).code(3);
+    let stderr = said(&run);
     assert!(stderr.contains("243 characters and may be 1 to 200"), "{stderr}");
 }

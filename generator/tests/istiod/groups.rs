@@ -1,6 +1,6 @@
 //! The core group, which has an empty name.
 
-use crate::shop::said;
+use super::shop::said;
 
 const ROUTE: &str = "\
 apiVersion: gateway.networking.k8s.io/v1

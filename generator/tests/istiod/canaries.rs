@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     common::{Generated, mooring},
-    shop::{SPLIT, managed, said, service, shop, virtual_service},
+    istiod::shop::{SPLIT, managed, said, service, shop, virtual_service},
 };
 
 const GATEWAY: &str = "\
@@ -131,7 +131,7 @@ fn a_redirect_of_a_virtual_service_needs_no_name() {
         format!("  - match: [{{uri: {{prefix: /old}}}}]\n    redirect: {{uri: /new}}\n  - name: web\n    {SPLIT}");
     let run = Generated::istio(&shop(&[
         &virtual_service("web", "[web.example.com]", &http),
-        &crate::shop::sticky("web"),
+        &super::shop::sticky("web"),
     ]));
     assert_eq!(managed(&run), ["web.example.com:80/web"]);
     assert!(

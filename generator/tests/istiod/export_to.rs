@@ -2,7 +2,7 @@
 
 use crate::{
     common::{Generated, WASM, mooring},
-    shop::{SPLIT, in_namespace, inserted_before, managed, said, shop, sticky, virtual_service},
+    istiod::shop::{SPLIT, in_namespace, inserted_before, managed, said, shop, sticky, virtual_service},
 };
 
 /// The gateway in `istio-system`, and a `VirtualService` in `default` with this `exportTo`.

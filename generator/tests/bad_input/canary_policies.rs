@@ -1,20 +1,14 @@
-//! What a user sees who made a mistake in a `CanaryPolicy`: the exact message with its place.
-//!
-//! `SNAPSHOTS=overwrite cargo test -p mooring-generator --test bad_canary` writes the messages anew.
+//! `CanaryPolicy`: the exact message with its location.
 
-#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
-
-mod common;
-
-use common::{
+use crate::common::{
     canary::{CANARY, canary_with},
-    generate, passed_over,
+    generate, passed_over, said,
 };
 use snapbox::{data::Inline, str};
 
 #[track_caller]
 fn refused(input: &str, message: Inline) {
-    common::refused(generate(input), message);
+    crate::common::refused(generate(input), message);
 }
 
 #[test]
@@ -644,7 +638,7 @@ fn a_rule_has_an_effect_unless_an_earlier_one_takes_all_that_it_matches() {
         let third =
             format!("  - name: third\n    {second}\n    backendRef: {{name: reviews-v1, port: 9080}}\n  split:\n");
         let run = generate(&input.replacen("  split:\n", &third, 1)).code(0);
-        common::said(&run).contains("canary rule `third` has no effect: rule `testers` comes first")
+        said(&run).contains("canary rule `third` has no effect: rule `testers` comes first")
     };
     let one = |on: &str| format!("matches: [{on}]");
     let header = |test: &str| format!("{{header: {{name: a, {test}}}}}");

@@ -2,7 +2,7 @@
 
 use crate::{
     common::Generated,
-    shop::{in_namespace, managed, said, shop, sticky, virtual_service},
+    istiod::shop::{in_namespace, managed, said, shop, sticky, virtual_service},
 };
 
 /// A gateway in `istio-ingress`, a `VirtualService` with two subsets of `web`, and these rules.

@@ -2,16 +2,14 @@
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "that is how a test fails")]
 
-mod common;
-
-use common::{
-    api_server::{ApiServer, answers, status},
-    generate, said,
+use super::api_server::{ApiServer, answers, status};
+use crate::common::{
+    WASM, generate, said,
     teams::{gateway, teams},
 };
 use serde_json::Value;
 
-const GENERATE: [&str; 3] = ["generate", "--wasm", common::WASM];
+const GENERATE: [&str; 3] = ["generate", "--wasm", WASM];
 
 /// What is said of partial input when these namespaces are read, by each command.
 fn partial(server: &ApiServer, namespaces: &[&str]) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Istio's own objects: bookinfo behind a Gateway with a selector, whose pod is there, in three subsets. Tests change a line of it.
 
 /// The objects.
-pub const CLASSIC: &str = "\
+pub const ISTIO_API: &str = "\
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: front, namespace: bookinfo}
@@ -95,7 +95,7 @@ spec: {}
 
 /// The same with one text in place of another, which must be there.
 #[must_use]
-pub fn classic_with(old: &str, new: &str) -> String {
-    assert!(CLASSIC.contains(old), "there is no {old:?}");
-    CLASSIC.replacen(old, new, 1)
+pub fn istio_api_with(old: &str, new: &str) -> String {
+    assert!(ISTIO_API.contains(old), "there is no {old:?}");
+    ISTIO_API.replacen(old, new, 1)
 }

@@ -2,25 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 
-mod common;
+/// Texts that hold no manifest: charts, values, Kustomize files, other tools' files.
+mod foreign_texts;
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
-use common::{SHOP, SHOP_IS_READ, WASM, generate, mooring};
+use crate::common::{self, SHOP, SHOP_IS_READ, WASM, generate, mooring, said, write};
 use snapbox::cmd::OutputAssert;
 
 /// A directory of a test with these files.
-fn directory(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-        .join("input_files")
-        .join(name);
-    if path.exists() {
-        fs::remove_dir_all(&path).unwrap();
-    }
+fn directory<C: AsRef<[u8]>>(name: &str, files: &[(&str, C)]) -> PathBuf {
+    let path = common::directory(&format!("input_files/{name}"));
     for (file, content) in files {
-        let file = path.join(file);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, content).unwrap();
+        write(&path, file, content);
     }
     path
 }
@@ -105,7 +99,7 @@ fn what_is_to_be_ignored_is_not_read() {
     ));
     generate_in(&root, &["-f", "in", "--ignore", "values*.yaml"]).code(3);
     let run = generate_in(&root, &["-f", "in", "--ignore", "{a"]).code(2);
-    let stderr = common::said(&run);
+    let stderr = said(&run);
     assert!(
         stderr.starts_with("error: invalid value '{a' for '--ignore <GLOB>'"),
         "{stderr}"
@@ -137,7 +131,7 @@ fn a_text_that_is_not_utf_8_is_told_what_it_is() {
     ] {
         let run = mooring().args(["generate", "-f", "-", "--wasm", WASM]).stdin(input);
         let run = run.assert().code(1).stdout_eq("");
-        assert_eq!(common::said(&run), format!("error[Syntax]: {message}\n\n"));
+        assert_eq!(said(&run), format!("error[Syntax]: {message}\n\n"));
     }
 }
 
@@ -208,7 +202,7 @@ fn the_place_of_a_value_among_others_is_that_in_the_file() {
         (format!("---\n{one}\n---\n{one}"), vec![place(2, 0), place(4, 0)]),
     ] {
         let run = generate(&input).code(3);
-        let stderr = common::said(&run);
+        let stderr = said(&run);
         for place in expected {
             assert!(stderr.contains(&place), "{input}\n{place}\n{stderr}");
         }
@@ -219,7 +213,7 @@ fn the_place_of_a_value_among_others_is_that_in_the_file() {
 fn a_value_that_breaks_off_does_not_hide_those_before_it() {
     let compact: Vec<String> = values().iter().map(ToString::to_string).collect();
     let run = generate(&format!("{}\n{{\"kind\":", compact.join("\n"))).code(3);
-    assert!(common::said(&run).contains("left out because of errors: 1 document (<stdin>:6)"));
+    assert!(said(&run).contains("left out because of errors: 1 document (<stdin>:6)"));
     assert_eq!(run.get_output().stdout, generate(SHOP).get_output().stdout);
 }
 

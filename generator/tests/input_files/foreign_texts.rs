@@ -3,32 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "that is how a test fails")]
 #![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
 
-mod common;
-
 use std::{fs, path::PathBuf};
 
-use common::{SHOP, WASM, generate, mooring, shop_with};
-use snapbox::{IntoData as _, cmd::OutputAssert, data::Inline, str};
+use super::generate_in;
+use crate::common::{SHOP, generate, mooring, said, shop_with};
+use snapbox::{IntoData as _, data::Inline, str};
 
 /// A directory of a test with the shop and these files.
 fn directory(name: &str, files: &[(&str, &str)]) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-        .join("foreign_texts")
-        .join(name);
-    if path.exists() {
-        fs::remove_dir_all(&path).unwrap();
-    }
-    for (file, content) in [("shop.yaml", SHOP)].iter().chain(files) {
-        let file = path.join(file);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, content).unwrap();
-    }
-    path
-}
-
-fn generate_in(directory: &PathBuf, arguments: &[&str]) -> OutputAssert {
-    let command = mooring().current_dir(directory).args(["generate", "--wasm", WASM]);
-    command.args(arguments).assert()
+    super::directory(
+        &format!("foreign_texts/{name}"),
+        &[&[("shop.yaml", SHOP)], files].concat(),
+    )
 }
 
 /// Asserts that the shop is generated beside these files, with this said, and that `--strict` refuses it or not.
@@ -43,7 +29,7 @@ fn beside_the_shop(name: &str, files: &[(&str, &str)], strict: bool, message: In
     );
     let run = generate_in(&root, &["-f", ".", "--strict"]);
     if strict {
-        let stderr = common::said(&run.code(1).stdout_eq(""));
+        let stderr = said(&run.code(1).stdout_eq(""));
         assert!(stderr.contains("error[Syntax]: "), "{stderr}");
     } else {
         run.code(0);
@@ -167,7 +153,7 @@ fn a_template_in_which_an_object_may_be() {
     ] {
         let root = directory(&format!("template-{name}"), &[("a.yaml", template)]);
         let run = generate_in(&root, &["-f", "shop.yaml", "a.yaml"]).code(0);
-        let stderr = common::said(&run);
+        let stderr = said(&run);
         assert!(
             stderr.starts_with("warning[Syntax]: this looks like a Helm template"),
             "{name}: {stderr}"
@@ -179,7 +165,7 @@ fn a_template_in_which_an_object_may_be() {
             .stdout_eq("");
         // Where there is nothing else, nothing is written.
         let alone = generate_in(&root, &["-f", "a.yaml"]).code(1).stdout_eq("");
-        assert!(common::said(&alone).starts_with("error[Syntax]: this looks like a Helm template"));
+        assert!(said(&alone).starts_with("error[Syntax]: this looks like a Helm template"));
     }
 }
 
@@ -187,10 +173,10 @@ fn a_template_in_which_an_object_may_be() {
 fn braces_in_a_value_are_no_template() {
     let label = "  annotations: {note: 'set by {{ .Release.Name }}'}\nspec:\n  gatewayClassName";
     let run = generate(&shop_with("spec:\n  gatewayClassName", label)).code(0);
-    assert_eq!(common::said(&run), "");
+    assert_eq!(said(&run), "");
     let rules = "---\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: a}\nspec:\n  summary: '{{ $labels.pod }}'\n";
     let run = generate(&format!("{SHOP}{rules}")).code(0);
-    assert_eq!(common::said(&run), "");
+    assert_eq!(said(&run), "");
 }
 
 #[test]
@@ -345,7 +331,7 @@ fn patches_without_their_kustomization() {
     ] {
         let root = directory(&format!("patch-{file}"), &[(file, &text)]);
         let run = generate_in(&root, &["-f", "shop.yaml", file]).code(0);
-        let stderr = common::said(&run);
+        let stderr = said(&run);
         let severity = if needed { "warning" } else { "note" };
         assert!(
             stderr.starts_with(&format!("{severity}[Syntax]: this looks like a patch of kustomize")),
@@ -357,7 +343,7 @@ fn patches_without_their_kustomization() {
     // Such an object in another file is one with an error.
     let wrong = format!("{SHOP}---\n{head}spec:\n  sessionPersistence: {{absoluteTimeout: 1h}}\n");
     let run = generate(&wrong).code(3);
-    let stderr = common::said(&run);
+    let stderr = said(&run);
     assert!(
         stderr.starts_with("error[Invalid]: default/other has no targetRefs"),
         "{stderr}"
@@ -375,7 +361,7 @@ fn nothing_is_written_where_there_is_nothing_but_such_files() {
     ] {
         let root = directory(&format!("alone-{file}"), &[(file, text)]);
         let run = generate_in(&root, &["-f", file]).code(1).stdout_eq("");
-        assert!(common::said(&run).starts_with("error[Syntax]: "), "{file}");
+        assert!(said(&run).starts_with("error[Syntax]: "), "{file}");
         mooring()
             .current_dir(&root)
             .args(["validate", "-f", file])

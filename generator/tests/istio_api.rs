@@ -2,11 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 
-mod common;
-
-use common::{
+use crate::common::{
     Generated, annotations,
-    classic::{CLASSIC, classic_with},
+    istio_api::{ISTIO_API, istio_api_with},
     mooring, texts,
 };
 use serde_json::{Value, json};
@@ -15,7 +13,7 @@ const STICKY: &str = "  sticky: {cookie: {name: version}}\n";
 
 /// The objects without the canary policy, with a session policy on the Service instead.
 fn with_service_policy(kind: &str, api_version: &str) -> String {
-    let (rest, _) = CLASSIC.split_once("---\napiVersion: mooring.dev").unwrap();
+    let (rest, _) = ISTIO_API.split_once("---\napiVersion: mooring.dev").unwrap();
     format!(
         "{rest}---\napiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: pods, namespace: bookinfo}}\nspec:\n  targetRefs: \
          [{{group: \"\", kind: Service, name: reviews}}]\n  sessionPersistence: {{type: Cookie}}\n"
@@ -50,7 +48,7 @@ fn managed_routes(run: &Generated) -> Vec<&str> {
 
 #[test]
 fn the_pods_of_a_gateway_are_found_by_its_selector() {
-    let run = Generated::istio(CLASSIC);
+    let run = Generated::istio(ISTIO_API);
     let metadata = json!({
         "annotations": annotations(&[]),
         "labels": { "app.kubernetes.io/managed-by": "mooring" },
@@ -75,7 +73,7 @@ fn the_pods_of_a_gateway_are_found_by_its_selector() {
 
 #[test]
 fn the_namespace_of_the_pods_comes_from_the_command_line() {
-    let run = Generated::istio_with(&["--gateway-namespace", "istio-system"], CLASSIC);
+    let run = Generated::istio_with(&["--gateway-namespace", "istio-system"], ISTIO_API);
     assert_eq!(run.at("/items/0/metadata/namespace"), "istio-system");
     assert_eq!(run.at("/items/1/metadata/namespace"), "istio-system");
     let refused = mooring()
@@ -90,7 +88,7 @@ fn the_namespace_of_the_pods_comes_from_the_command_line() {
             "--gateway-namespace",
             "a",
         ])
-        .stdin(CLASSIC)
+        .stdin(ISTIO_API)
         .assert();
     refused
         .code(2)
@@ -99,7 +97,7 @@ fn the_namespace_of_the_pods_comes_from_the_command_line() {
 
 #[test]
 fn subsets_are_backends_of_their_own() {
-    let run = Generated::istio(CLASSIC);
+    let run = Generated::istio(ISTIO_API);
     let backends = json!([
         { "key": "reviews.bookinfo:9080/v1" },
         { "key": "reviews.bookinfo:9080/v2" },
@@ -121,7 +119,7 @@ fn subsets_are_backends_of_their_own() {
 /// Before the user's route, so that the weights stay there.
 #[test]
 fn a_split_has_a_session_route_for_each_destination() {
-    let run = Generated::istio(CLASSIC);
+    let run = Generated::istio(ISTIO_API);
     let key = |subset: &str| format!("VirtualService/bookinfo/reviews/everyone/reviews.bookinfo:9080/{subset}");
     let (one, two, three) = (key("v1"), key("v2"), key("v3"));
     assert_eq!(
@@ -152,7 +150,7 @@ fn a_split_has_a_session_route_for_each_destination() {
             "bookinfo/reviews.bookinfo.svc.cluster.local"
         )])
     );
-    let weights = CLASSIC
+    let weights = ISTIO_API
         .replace("weight: 60", "weight: 10")
         .replace("subset: v3}, weight: 10", "subset: v3}, weight: 60");
     assert_eq!(Generated::istio(&weights).value, run.value);
@@ -161,7 +159,7 @@ fn a_split_has_a_session_route_for_each_destination() {
 /// The first of the names is that of the Envoy route that is tried first.
 #[test]
 fn session_routes_stand_before_the_first_route_of_their_rule() {
-    let all_named = classic_with(
+    let all_named = istio_api_with(
         "    - uri: {prefix: /reviews}\n",
         "    - name: a\n      uri: {prefix: /reviews}\n",
     );
@@ -179,14 +177,14 @@ fn session_routes_stand_before_the_first_route_of_their_rule() {
 
 #[test]
 fn a_match_with_a_name_is_a_route_of_its_own() {
-    let run = Generated::istio(CLASSIC);
+    let run = Generated::istio(ISTIO_API);
     assert_eq!(managed_routes(&run), ["everyone", "everyone.bee"]);
     assert_eq!(run.rule(0).get("id"), run.rule(1).get("id"));
 }
 
 #[test]
 fn a_policy_for_the_whole_virtual_service_holds_for_its_named_routes() {
-    let whole = classic_with(", sectionName: everyone}", "}")
+    let whole = istio_api_with(", sectionName: everyone}", "}")
         .replace("subset: v2}\n  sticky", "subset: v1}\n  sticky")
         .replace(STICKY, "  sticky: {}\n");
     let run = Generated::istio(&whole);
@@ -227,7 +225,7 @@ fn session_policies_of_a_service_hold_for_destinations_there() {
 fn hosts_of_a_service_entry_can_be_backends() {
     let entry = "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: api, namespace: bookinfo}\nspec:\n  \
                  hosts: [api.example.com]\n  ports: [{number: 443, name: tls, protocol: TLS}]\n  resolution: DNS\n";
-    let input = classic_with("{host: reviews, subset: v3}", "{host: api.example.com}");
+    let input = istio_api_with("{host: reviews, subset: v3}", "{host: api.example.com}");
     let run = Generated::istio(&format!("{input}{entry}"));
     assert_eq!(
         run.rule(0).pointer("/backends/2/key"),
@@ -249,7 +247,7 @@ fn the_ports_of_service_entries_for_one_host_add_up_in_any_order() {
              hosts: [api.example.com]\n  ports: [{{number: {port}, name: http, protocol: HTTP}}]\n"
         )
     };
-    let input = classic_with(
+    let input = istio_api_with(
         "{host: reviews, subset: v3}",
         "{host: api.example.com, port: {number: 81}}",
     );
@@ -267,7 +265,7 @@ fn gateways_with_one_selector_share_their_pods() {
     let second = "---\napiVersion: networking.istio.io/v1beta1\nkind: Gateway\nmetadata: {name: second, namespace: bookinfo}\nspec:\n  \
                   selector: {istio: ingressgateway}\n  servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: \
                   ['*']}]\n";
-    let input = classic_with("gateways: [front]", "gateways: [bookinfo/front, second, mesh]");
+    let input = istio_api_with("gateways: [front]", "gateways: [bookinfo/front, second, mesh]");
     let run = Generated::istio(&format!("{input}{second}"));
     assert_eq!(run.objects("EnvoyFilter").len(), 1);
     assert_eq!(run.objects("WasmPlugin").len(), 1);
@@ -287,13 +285,13 @@ fn gateways_with_one_selector_share_their_pods() {
 
 #[test]
 fn routes_of_one_name_are_told_apart_by_their_virtual_hosts() {
-    let other = CLASSIC
+    let other = ISTIO_API
         .split("---\n")
         .find(|document| document.contains("kind: VirtualService\n"))
         .unwrap()
         .replace("name: reviews,", "name: others,")
         .replace("reviews.example.com", "others.example.com");
-    let run = Generated::istio(&format!("{CLASSIC}---\n{other}"));
+    let run = Generated::istio(&format!("{ISTIO_API}---\n{other}"));
     let rules = run.first("WasmPlugin")["spec"]["pluginConfig"]["rules"]
         .as_array()
         .unwrap();
@@ -313,7 +311,7 @@ fn routes_of_one_name_are_told_apart_by_their_virtual_hosts() {
 
 #[test]
 fn a_local_envoy_has_the_matches_in_their_order() {
-    let run = Generated::envoy(CLASSIC);
+    let run = Generated::envoy(ISTIO_API);
     let filters = run.at("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config");
     let routes = filters.pointer("/route_config/virtual_hosts/0/routes").unwrap();
     let of: Vec<String> = routes
@@ -378,7 +376,7 @@ fn a_local_envoy_has_the_matches_in_their_order() {
 
 #[test]
 fn a_local_envoy_has_the_pods_of_a_subset() {
-    let run = Generated::envoy(CLASSIC);
+    let run = Generated::envoy(ISTIO_API);
     let clusters = run.at("/static_resources/clusters").as_array().unwrap();
     let of = |cluster: &Value| {
         let endpoints = cluster.pointer("/load_assignment/endpoints/0/lb_endpoints").unwrap();
@@ -411,6 +409,6 @@ fn a_local_envoy_has_the_pods_of_a_subset() {
 
 #[test]
 fn a_rule_without_sticky_keeps_no_session() {
-    let run = Generated::istio(&classic_with(STICKY, ""));
+    let run = Generated::istio(&istio_api_with(STICKY, ""));
     assert_eq!(run.rule(0).get("session"), None);
 }
