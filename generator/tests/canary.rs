@@ -1,12 +1,5 @@
 //! `CanaryPolicy`: what it becomes in the plugin configuration and in Envoy, and which of several holds.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "that is how a test fails"
-)]
-
 use crate::common::{
     Generated,
     canary::{CANARY, canary_with},

@@ -1,7 +1,5 @@
 //! The line with which a run ends: what of the input was read, and what was skipped.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-
 use crate::common::{SHOP, SHOP_IS_READ, WASM, directory, mooring};
 use snapbox::cmd::OutputAssert;
 

@@ -1,7 +1,5 @@
 //! The domain of the cluster, by which istiod names the clusters of its gateways.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-
 use crate::common::{Generated, SHOP, WASM, generate, istio_api::ISTIO_API, mooring, said};
 
 /// Bookinfo in a cluster with another domain.

@@ -1,8 +1,5 @@
 //! The command as a user calls it: files, flags, exit status, and what lands where.
 
-#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-
 use std::{
     fs,
     io::{Read as _, Write as _},

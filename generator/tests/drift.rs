@@ -1,9 +1,6 @@
 //! `mooring diff` and `mooring generate --check`: 0 when the directory is current, 1 when it is not, 2 when nothing
 //! can be compared.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
-
 use std::{
     fs,
     path::{Path, PathBuf},

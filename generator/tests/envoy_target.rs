@@ -1,7 +1,5 @@
 //! `--target envoy`: listeners, virtual hosts, the order and the matches of routes, clusters and their endpoints.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
-
 use crate::common::{Generated, SHOP, mooring, shop_with, without_policy};
 use serde_json::{Value, json};
 

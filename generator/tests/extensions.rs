@@ -4,8 +4,6 @@
 //! `data/istio-proxy-extensions.tsv` is the table of what Istio's Envoy has; `data/everything.yaml` makes the generator write all
 //! that it can write.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,

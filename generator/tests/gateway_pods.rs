@@ -1,8 +1,5 @@
 //! Which pods a gateway is, and where they are: what is generated selects them, in their namespace.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
-#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
-
 use crate::common::{
     Generated, SHOP, WASM, generate, istio_api::ISTIO_API, istio_api::istio_api_with, mooring, passed_over, refused,
     said, shop_with,

@@ -1,7 +1,5 @@
 //! Which gateways are generated for: by their classes, and by the command line.
 
-#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
-
 use crate::common::{
     Generated, SHOP, WASM, directory, generate, generate_envoy, mooring, passed_over, said, shop_with, texts,
 };

@@ -2,8 +2,6 @@
 //! `docs/command-line.md` and the custom resource definitions in `docs/crds`; here they are compared with what would come
 //! out today. `make generated` writes them anew.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-
 use std::{
     collections::BTreeMap,
     fs, io,

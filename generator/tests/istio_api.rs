@@ -1,7 +1,5 @@
 //! Istio's own objects: what comes of them for an Istio gateway, and for a local Envoy.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
-
 use crate::common::{
     Generated, annotations,
     istio_api::{ISTIO_API, istio_api_with},

@@ -1,7 +1,5 @@
 //! `--istio-version`: what is generated for which Istio, and what is refused.
 
-#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
-
 use crate::common::{SHOP, istio_api::ISTIO_API, mooring, said, shop_with};
 use serde_json::{Value, json};
 use snapbox::{IntoData as _, assert_data_eq, cmd::OutputAssert, str};

@@ -1,11 +1,5 @@
 //! Errors are local: whatever one team writes, the others get what they would get without it, and what is left out is named.
 
-#![expect(
-    clippy::arithmetic_side_effects,
-    clippy::unwrap_used,
-    reason = "that is how a test fails"
-)]
-
 use std::fs;
 
 use crate::common::{LEFT_OUT, WASM, directory, mooring};

@@ -3,6 +3,15 @@
 //! One program: it links once, and `cargo test -p mooring-generator --test integration MODULE::` runs the tests of a module.
 //! `SNAPSHOTS=overwrite` before it writes the expected messages again.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::needless_raw_string_hashes,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "that is how a test fails, and snapbox writes hashes"
+)]
+
 /// The sample objects, the command, and assertions about a run. No tests.
 mod common;
 

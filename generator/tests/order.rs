@@ -2,8 +2,6 @@
 //!
 //! Without the `EnvoyFilter` a client could name a session route itself, and the module asks for session routes.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-
 use std::fs;
 
 use crate::common::{Generated, SHOP, WASM, directory, generate, istio_api::ISTIO_API, mooring};

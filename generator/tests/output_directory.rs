@@ -1,8 +1,6 @@
 //! `generate --output-dir` on a directory that has files already: what is written, what is removed, what is left alone, and that
 //! `diff` agrees.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-
 use std::{
     fs,
     path::{Path, PathBuf},

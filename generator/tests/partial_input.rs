@@ -1,8 +1,5 @@
 //! Input that does not have all routes of a Gateway: what takes sessions from others is warned of before it is applied.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
-
 use std::{fs, path::PathBuf};
 
 use crate::common::{

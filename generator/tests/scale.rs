@@ -1,7 +1,5 @@
 //! Many routes on one gateway: objects stay as small as can be stored, and what cannot is an early error.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
-
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::common::{Generated, SHOP, generate, istio_api::ISTIO_API, said, without_policy};

@@ -1,8 +1,6 @@
 //! Session routes: what is copied from the user's rule, how the objects are named and split, and what is inserted into the
 //! routes of a `VirtualService`.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
-
 use std::collections::BTreeSet;
 
 use crate::common::{

@@ -1,7 +1,5 @@
 //! Rules without a name are known by their position in the route: a note says so, once, where rules come and go.
 
-#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
-
 use crate::common::{
     Generated, SHOP, generate, generate_envoy, istio_api::ISTIO_API, mooring, passed_over, said, shop_with,
     without_policy,

@@ -1,8 +1,5 @@
 //! `mooring validate`: what is said about each policy, to people and to programs, and with which exit status.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
-
 use crate::common::{
     SHOP, SHOP_IS_READ,
     canary::{CANARY, canary_with},

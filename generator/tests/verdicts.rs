@@ -2,8 +2,6 @@
 //!
 //! Here our half is tested; `verdicts/README.md` says how the files are made.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-
 use std::{
     collections::BTreeMap,
     fs, io,

@@ -1,8 +1,5 @@
 //! `whenWeightZero` of a `CanaryPolicy`: which backends the filter is told to release the sessions of.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
-
 use crate::common::{
     Generated,
     canary::{CANARY, canary_with},

@@ -1,7 +1,5 @@
 //! Istio's own objects: the exact message with its location.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-
 use crate::common::{
     Generated, generate, generate_envoy,
     istio_api::{ISTIO_API, istio_api_with},

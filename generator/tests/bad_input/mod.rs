@@ -3,8 +3,6 @@
 //!
 //! `SNAPSHOTS=overwrite cargo test -p mooring-generator --test integration bad_input::` writes the messages again.
 
-#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
-
 /// Annotations, and attributes that contradict each other.
 mod annotations;
 /// `CanaryPolicy`.

@@ -1,12 +1,5 @@
 //! A small shop as input, and the command to run on it.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "that is how a test fails"
-)]
-
 pub mod canary;
 pub mod istio_api;
 pub mod teams;

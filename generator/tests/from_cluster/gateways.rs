@@ -1,7 +1,5 @@
 //! `--from-cluster`: what a cluster says about its gateways and its domain.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-
 use super::api_server::{Answers, ApiServer, answers, status};
 use crate::common::{SHOP, WASM, istio_api::ISTIO_API, said, shop_with};
 use serde_json::{Value, json};

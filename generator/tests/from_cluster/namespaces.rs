@@ -1,7 +1,5 @@
 //! `--from-cluster` with `--namespace`: what other namespaces have on the Gateway is noticed, although it is not read.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "that is how a test fails")]
-
 use super::api_server::{ApiServer, answers, status};
 use crate::common::{
     WASM, generate, said,

@@ -1,8 +1,5 @@
 //! Texts that hold no manifest as they stand: what is said of them, and that nothing else is touched by them.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-#![expect(clippy::needless_raw_string_hashes, reason = "snapbox writes them")]
-
 use std::{fs, path::PathBuf};
 
 use super::generate_in;

@@ -1,7 +1,5 @@
 //! Which files are read, and in which forms objects may stand in them.
 
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
-
 /// Texts that hold no manifest: charts, values, Kustomize files, other tools' files.
 mod foreign_texts;
 

@@ -1,8 +1,6 @@
 //! What istiod makes of the user's objects, which the generator must reproduce: the names of virtual hosts and routes, and the
 //! gateways that each is on.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
-
 /// The sample objects of these tests, and what a run makes of them. No tests.
 mod shop;
 
