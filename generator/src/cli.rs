@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     dns::{self, ClusterDomain},
-    emit::istio::IstioVersion,
+    emit::{FailStrategy, istio::IstioVersion},
     mesh::{self, PodNamespace},
     resources::Id,
     source::IgnoredGlob,
@@ -323,17 +323,6 @@ pub enum ReportFormat {
     Text,
     /// One JSON object, for programs
     Json,
-}
-
-/// What happens to requests when the module cannot run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FailStrategy {
-    /// They pass without sessions
-    Open,
-    /// They are refused
-    Close,
-    /// The module is loaded again, and they are refused until then
-    Reload,
 }
 
 /// A SHA-256 as text.

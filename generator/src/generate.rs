@@ -1,10 +1,10 @@
 //! `mooring generate` and `mooring diff`: from sources to the objects of a target.
 
 use crate::{
-    cli::{self, FailStrategy, TargetName},
+    cli::{self, TargetName},
     diagnostic::{Code, Diagnostic, Report},
     document::{self, RawObjects},
-    emit::{Output, envoy, istio},
+    emit::{FailStrategy, Output, envoy, istio},
     mesh::Mesh,
     resources::Resources,
     source::Sources,

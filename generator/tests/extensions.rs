@@ -11,9 +11,8 @@ use std::{
 };
 
 use mooring_generator::{
-    cli::FailStrategy,
     diagnostic::Report,
-    emit::istio,
+    emit::{FailStrategy, istio},
     generate::{Target, generate},
     mesh::Mesh,
     source::Sources,

@@ -9,10 +9,10 @@ use std::{
 };
 
 use mooring_generator::{
-    cli::{Cli, FailStrategy, Format},
+    cli::{Cli, Format},
     crds,
     diagnostic::Report,
-    emit::{envoy, istio},
+    emit::{FailStrategy, envoy, istio},
     generate::{Target, generate},
     mesh::Mesh,
     output,

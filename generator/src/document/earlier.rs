@@ -9,8 +9,8 @@ use crate::{
     api::Field,
     kind::Kind,
     resources::{DEFAULT_NAMESPACE, Id},
+    rule_id::route_of_rule,
     source::{Home, SourceLocation, Sources},
-    translate::route_of,
     yaml,
 };
 
@@ -98,7 +98,7 @@ impl Object {
 fn routes(rules: &[Rule], offset: DocumentOffset) -> BTreeMap<(Kind, Id), SourceLocation> {
     let mut routes = BTreeMap::new();
     for rule in rules {
-        if let Some(route) = route_of(&rule.id.value) {
+        if let Some(route) = route_of_rule(&rule.id.value) {
             routes.entry(route).or_insert_with(|| offset.location(&rule.id));
         }
     }

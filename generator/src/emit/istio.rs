@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{FailStrategy, MANAGED_BY, Output, http_filters, provenance, with};
+use super::{FailStrategy, Output, http_filters, provenance, with};
 use crate::{
+    api::MANAGED_BY,
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
     kind::Kind,
@@ -25,7 +26,6 @@ mod session_routes;
 mod size;
 mod version;
 
-pub use size::STORABLE;
 pub use version::{InvalidVersion, IstioVersion, References};
 
 /// The annotation that names the Istio for which an object is.

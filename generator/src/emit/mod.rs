@@ -2,15 +2,16 @@
 
 use serde_json::Value;
 
-use crate::translate::hash;
+use crate::name_hash::name_hash;
 
 pub mod envoy;
+mod fail_strategy;
 mod http_filters;
 mod http_route;
 pub mod istio;
 mod provenance;
 
-pub use crate::{api::MANAGED_BY, cli::FailStrategy};
+pub use fail_strategy::FailStrategy;
 
 /// The oldest Envoy that takes what is generated: `remove_on_match` came with it.
 const OLDEST_ENVOY: &str = "1.36";
@@ -58,7 +59,7 @@ fn fitting(stem: String) -> String {
     if stem.len() <= LONGEST_STEM {
         return stem;
     }
-    let hash = hash(STEM_KEY, &stem);
+    let hash = name_hash(STEM_KEY, &stem);
     let room = LONGEST_STEM.saturating_sub(hash.len().saturating_add(1));
     let first: String = stem.chars().take(room).collect();
     format!("{}-{hash}", first.trim_end_matches(['.', '-']))

@@ -8,18 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{AttachedRule, Gateway};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    emit::istio::STORABLE,
     kind::Kind,
+    object_size::{KIB, MAX_STORED, json_len, kibibytes},
     omissions::Omitted,
 };
-
-const KIB: usize = 1_024;
 
 /// What the rules of a route may take of the plugin configuration of a gateway, as JSON.
 pub const OF_ROUTE: usize = 64 * KIB;
 
 /// What the rules of a gateway may take together: the largest object, less what a `WasmPlugin` has besides.
-pub const OF_GATEWAY: usize = STORABLE - 16 * KIB;
+pub const OF_GATEWAY: usize = MAX_STORED - 16 * KIB;
 
 /// The position of a canary, for as long as it is not known: as many digits as there can be.
 const LARGE_POSITION: usize = 10_000;
@@ -177,9 +175,9 @@ fn size(attached: &AttachedRule) -> usize {
     configs.fold(0, |sum, config| sum.saturating_add(length(&config)))
 }
 
-/// The length of a part of the configuration, as JSON, with a comma behind it.
-fn length(part: &impl serde::Serialize) -> usize {
-    serde_json::to_string(part).unwrap_or_default().len().saturating_add(1)
+/// The length of one element of the configuration as JSON, with the comma after it.
+fn length(element: &impl serde::Serialize) -> usize {
+    json_len(element).saturating_add(1)
 }
 
 fn too_large(gateway: &Gateway, first: &AttachedRule, cut: &Cut) -> Diagnostic {
@@ -193,7 +191,7 @@ fn too_large(gateway: &Gateway, first: &AttachedRule, cut: &Cut) -> Diagnostic {
             format!("the namespace {namespace}"),
             format!(
                 "its share of the {} that Kubernetes stores in an object is {}",
-                kibibytes(STORABLE),
+                kibibytes(MAX_STORED),
                 kibibytes(cut.budget)
             ),
             "spread the routes over several Gateways: each gets a WasmPlugin of its own",
@@ -210,11 +208,6 @@ fn too_large(gateway: &Gateway, first: &AttachedRule, cut: &Cut) -> Diagnostic {
     );
     let location = first.rule.location_of(first.rule.spec);
     Diagnostic::error(Code::TooLarge, message).at(location).help(help)
-}
-
-/// For people. Rounded up, so that too much never looks like enough.
-pub(super) fn kibibytes(bytes: usize) -> String {
-    format!("{} KiB", bytes.div_ceil(KIB))
 }
 
 #[cfg(test)]

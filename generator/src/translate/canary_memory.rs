@@ -5,14 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mooring_policy::canary::MAX_MEMORY_OF_GATEWAY;
 
-use super::{
-    Gateway,
-    budget::{kibibytes, share},
-};
+use super::{Gateway, budget::share};
 use crate::{
     canary::CompiledCanary,
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
+    object_size::kibibytes,
     omissions::Omitted,
     resources::Id,
 };

@@ -51,8 +51,6 @@ pub use destinations::{Callers, service_of};
 pub use gateway::{AttachedRule, Gateway, HostFilters};
 pub use listeners::{VirtualHost, covers};
 pub use mirrors::mirrors;
-pub(crate) use names::hash;
-pub use names::route_of;
 pub use partial::check_earlier;
 pub use pods::Workload;
 pub use rule::{Rule, Session};

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Gateway, Ir, listeners, namespaces, route_of};
+use super::{Gateway, Ir, listeners, namespaces};
 use crate::{
     api::{
         Field,
@@ -16,6 +16,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
     resources::{Found, Id, Item, Resources},
+    rule_id::route_of_rule,
     source::{Coverage, Home, SourceLocation},
 };
 
@@ -136,7 +137,7 @@ fn known(gateway: &Gateway, listener: &Listener, resources: &Resources) -> usize
         let rules = rules.filter(|rule| routes.contains_key(&(rule.route.spec.kind, &rule.route.id)));
         rules.fold(0, |sum: usize, rule| sum.saturating_add(rule.session_route_objects()))
     } else {
-        let of = resources.generated.values().filter_map(|rule| route_of(rule));
+        let of = resources.generated.values().filter_map(|rule| route_of_rule(rule));
         of.filter(|(kind, id)| routes.contains_key(&(*kind, id))).count()
     };
     routes.len().saturating_add(session_routes)

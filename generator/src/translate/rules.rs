@@ -24,6 +24,7 @@ use crate::{
     omissions::Omitted,
     policies::{self, Inline},
     resources::{Id, Item, Resources},
+    rule_id::rule_id,
     session::SessionPolicy,
 };
 
@@ -127,7 +128,7 @@ fn written<'a>(route: &'a Item<HttpRouteSpec>, resources: &'a Resources) -> Vec<
                 index,
                 delegated: rule.delegated,
                 spec: rule.rule,
-                id: names::route_id(route.spec.kind, &route.id, name, index),
+                id: rule_id(route.spec.kind, &route.id, name, index),
             }
         })
         .collect()

@@ -13,12 +13,12 @@ use serde_json::Value;
 use siphasher::sip::SipHasher24;
 
 use super::{
-    IstioVersion, Object, Options, envoy_filter, filter_name, filter_patches, host_patch, raw_routes::Routes,
-    reference, size,
+    IstioVersion, Object, Options, envoy_filter, filter_name, filter_patches, host_patch, raw_routes::Routes, reference,
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
+    object_size::{MAX_APPLIED, MAX_STORED, json_len, mebibytes},
     omissions::Omitted,
     translate::{AttachedRule, Gateway, VirtualHost, Workload},
 };
@@ -103,7 +103,7 @@ fn count(chunks: &[Chunk]) -> usize {
                 *size = size.saturating_add(chunk.size);
             }
         }
-        if count >= chunks.len() || sizes.iter().all(|size| *size <= size::COMFORTABLE) {
+        if count >= chunks.len() || sizes.iter().all(|size| *size <= MAX_APPLIED) {
             return count;
         }
         count = count.saturating_mul(2);
@@ -127,7 +127,7 @@ impl<'a> Chunk<'a> {
     fn new(name: &str, patches: Vec<Value>, services: BTreeSet<String>, rules: BTreeSet<&'a str>) -> Self {
         let mut hasher = SipHasher24::new_with_key(&KEY);
         hasher.write(name.as_bytes());
-        let sizes = patches.iter().map(size::of);
+        let sizes = patches.iter().map(json_len);
         // `kubectl apply` writes the annotation twice: as it is, and into its copy of the object.
         let sizes = sizes.chain(services.iter().map(|service| service.len().saturating_mul(2)));
         Self {
@@ -151,15 +151,15 @@ pub fn keep(gateway: &mut Gateway, routes: &Routes, version: IstioVersion, repor
     let pods = gateway.workload.as_ref();
     for attached in gateway.rules.iter_mut().filter(|attached| has_raw_routes(attached)) {
         let size = Chunk::of_rule(attached, pods, routes, version).size;
-        if size <= size::STORABLE {
+        if size <= MAX_STORED {
             continue;
         }
         let rule = &attached.rule;
         let message = format!(
             "the EnvoyFilter for the rule {} on {on} would have {}, and Kubernetes stores objects of {} at most",
             rule.id,
-            size::mebibytes(size),
-            size::mebibytes(size::STORABLE)
+            mebibytes(size),
+            mebibytes(MAX_STORED)
         );
         let diagnostic = Diagnostic::error(Code::TooLarge, message).at(rule.location_of(rule.spec));
         report.add(diagnostic.help("give the rule fewer backends, host names or matches"));

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use mooring_policy::handover::{BACKEND_HEADER, session_key};
 use serde_json::{Map, Value, json};
 
-use super::{IstioVersion, MANAGED_BY, Output, annotations};
+use super::{IstioVersion, Output, annotations};
 use crate::{
-    api::RULE_ANNOTATION,
+    api::{MANAGED_BY, RULE_ANNOTATION},
     document::RawObjects,
     emit::provenance,
     kind::{GATEWAY_API, GATEWAY_API_X, Kind},
