@@ -163,7 +163,7 @@ bench: build envoy $(EMPTY_MODULE) ## What a session costs, against the goals; A
 ##@ Check
 
 .PHONY: check
-check: fmt-check go-check clippy check-msrv doc deny spelling check-generated ## Formatting, lints, Go, oldest Rust, documentation, licences, spelling, generated files
+check: fmt-check go-check clippy check-msrv doc deny spelling check-generated check-documents ## Formatting, lints, Go, oldest Rust, licences, spelling, generated files, documents
 
 # What `.githooks/pre-commit` runs: nothing that has to compile.
 .PHONY: check-fast
@@ -252,6 +252,10 @@ spelling: $(TOOLS)/python/bin/typos
 .PHONY: check-generated
 check-generated: ## Fail where a generated file is not current
 	cargo test --locked --quiet --package mooring-generator --test integration generated::
+
+.PHONY: check-documents
+check-documents: ## Compare what the documents state with the code
+	cargo test --locked --quiet --package mooring-tests --test documents --test threat_model
 
 .PHONY: generated
 generated: ## Write the generated files anew

@@ -1,0 +1,117 @@
+//! Rules that SECURITY.md and CONTRIBUTING.md state about the sources, and the shape of the changelog.
+
+use std::collections::BTreeSet;
+
+use crate::{assert_none, markdown::Document, repository};
+
+/// The lines of Rust without their comments, with their numbers.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text
+        .lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line.split("//").next().unwrap_or_default()));
+    lines.filter(|(_, line)| !line.trim().is_empty())
+}
+
+/// Whether a line of code has an unsafe block, function, implementation, block of foreign functions or attribute.
+fn is_unsafe(line: &str) -> bool {
+    [
+        "unsafe {",
+        "unsafe fn",
+        "unsafe impl",
+        "unsafe extern",
+        "unsafe trait",
+        "#[unsafe(",
+    ]
+    .iter()
+    .any(|word| line.contains(word))
+}
+
+#[test]
+fn unsafe_code_is_in_the_files_that_security_names_and_nowhere_else() {
+    let document = repository::read("SECURITY.md");
+    let start = document
+        .find("- **Unsafe code**")
+        .unwrap_or_else(|| panic!("SECURITY.md has no item **Unsafe code**"));
+    let item = document[start + 1..].split("\n- ").next().unwrap_or_default();
+    let named: BTreeSet<&str> = item.split('`').filter(|name| name.ends_with(".rs")).collect();
+    let this = "tests/tests/documents/rules.rs";
+    let sources = repository::sources(&["policy", "filter", "generator", "tests", "bench", "fuzz"], ".rs");
+    let found: BTreeSet<&str> = (sources.iter())
+        .filter(|(path, text)| path != this && code(text).any(|(_, line)| is_unsafe(line)))
+        .map(|(path, _)| path.as_str())
+        .collect();
+    assert_eq!(
+        named, found,
+        "files that SECURITY.md names under **Unsafe code**, and files with unsafe code"
+    );
+    let manifest = repository::read("Cargo.toml");
+    assert!(
+        manifest.lines().any(|line| line == "unsafe_code = \"deny\""),
+        "Cargo.toml does not deny unsafe_code, as SECURITY.md states"
+    );
+    for library in ["policy/src/lib.rs", "generator/src/lib.rs"] {
+        let text = repository::read(library);
+        assert!(
+            text.contains("#![forbid(unsafe_code)]"),
+            "{library} does not forbid unsafe code, as SECURITY.md states"
+        );
+    }
+}
+
+#[test]
+fn exceptions_from_lints_are_expected_with_a_reason_in_the_product() {
+    let mut wrong = Vec::new();
+    for (path, text) in repository::sources(&["policy/src", "filter/src", "generator/src"], ".rs") {
+        for (number, line) in code(&text) {
+            if line.contains("[allow(") {
+                wrong.push(format!(
+                    "{path}:{number}: CONTRIBUTING.md asks for #[expect(…, reason = \"…\")]"
+                ));
+            }
+        }
+        let without = text.match_indices("[expect(").filter(|(at, _)| {
+            let attribute = text[*at..].split(")]").next().unwrap_or_default();
+            !attribute.contains("reason = ")
+        });
+        wrong.extend(without.map(|(at, _)| format!("{path}:{}: no reason", text[..at].lines().count())));
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn the_changelog_has_dates_and_links() {
+    let text = repository::read("CHANGELOG.md");
+    let mut wrong = Vec::new();
+    for line in Document::read("CHANGELOG.md").prose() {
+        let Some(title) = line.text.strip_prefix("## ") else {
+            continue;
+        };
+        let version = title
+            .strip_prefix('[')
+            .and_then(|title| title.split(']').next())
+            .unwrap_or_default();
+        let date = title.strip_prefix(&format!("[{version}] - ")).unwrap_or_default();
+        let dated = date.len() == 10 && date.split('-').all(|part| part.parse::<u16>().is_ok());
+        if title != "[Unreleased]" && !dated {
+            wrong.push(format!(
+                "{}: a release is written `## [1.2.3] - 2026-01-31`: {title}",
+                line.location
+            ));
+        }
+        if !text
+            .lines()
+            .any(|line| line.starts_with(&format!("[{version}]: https://")))
+        {
+            wrong.push(format!(
+                "{}: no link for [{version}] at the end of the file",
+                line.location
+            ));
+        }
+    }
+    assert!(
+        text.contains("\n## [Unreleased]\n"),
+        "CHANGELOG.md has no section [Unreleased]"
+    );
+    assert_none(&wrong);
+}
