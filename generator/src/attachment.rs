@@ -9,11 +9,12 @@ use crate::{
     api::service::ServiceSpec,
     canary::Canary,
     diagnostic::{Code, Diagnostic, Report},
+    id::Id,
     kind::Kind,
+    location::SourceLocation,
     omissions::Omitted,
     policies::Policy,
-    resources::{Found, Id, Items},
-    source::SourceLocation,
+    resources::{Found, Items},
 };
 
 /// The established policy of every Service that has one.

@@ -12,8 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     dns::{self, ClusterDomain},
     emit::{FailStrategy, istio::IstioVersion},
+    id::Id,
     mesh::{self, PodNamespace},
-    resources::Id,
     source::IgnoredGlob,
 };
 

@@ -15,11 +15,11 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    api::MANAGED_BY,
     cli::Input,
     dns::ClusterDomain,
     document::WASM_PLUGIN,
     kind::{Kind, KnownKind},
+    labels::MANAGED_BY,
     source::{Coverage, Home, Sources},
 };
 

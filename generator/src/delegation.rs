@@ -12,7 +12,8 @@ use crate::{
         virtual_service::{Delegate, HttpRoute, VirtualServiceSpec},
     },
     diagnostic::{Code, Diagnostic},
-    resources::{Found, Id, Item, Items, istio_gateway},
+    id::Id,
+    resources::{Found, Item, Items, istio_gateway},
     visibility,
 };
 

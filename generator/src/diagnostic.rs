@@ -8,11 +8,12 @@ use std::{
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 
 use crate::{
+    id::Id,
     kind::Kind,
+    location::SourceLocation,
     omissions::{Omissions, Omitted},
-    resources::Id,
     shorten::shortened,
-    source::{SourceLocation, Sources},
+    source::Sources,
     tally::Tally,
 };
 

@@ -11,9 +11,9 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
-    api::{MANAGED_BY, NAME_PREFIX},
     cli::Format,
     emit::Output,
+    labels::{MANAGED_BY, NAME_PREFIX},
     output,
 };
 

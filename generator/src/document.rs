@@ -3,13 +3,6 @@
 //!
 //! Not for meaning: whether objects fit together is decided by `crate::resources` and what comes after it.
 
-use std::{borrow::Cow, cell::OnceCell};
-
-use rayon::prelude::*;
-use serde::{Deserialize, de};
-use serde_json::Value;
-use serde_saphyr::{Location, Options};
-
 use crate::{
     api::{
         Any, Field, Metadata, Object,
@@ -25,10 +18,17 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic, Report, Severity},
     kind::{Kind, Recognized},
+    location::DocumentOffset,
     omissions::Omitted,
-    source::{FileId, SourceLocation, Sources},
+    source::Sources,
     yaml,
 };
+use std::{borrow::Cow, cell::OnceCell};
+
+use rayon::prelude::*;
+use serde::{Deserialize, de};
+use serde_json::Value;
+use serde_saphyr::Options;
 
 mod broken;
 mod earlier;
@@ -54,44 +54,6 @@ pub use earlier::{Earlier, WASM_PLUGIN};
 
 /// How many wrong items of a `List` are told: each costs another look at the whole of it.
 const MAX_WRONG_ITEMS: usize = 20;
-
-/// Where a document begins, so that places in it can be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DocumentOffset {
-    file: FileId,
-    lines_before: usize,
-    /// How many characters come before it in its first line.
-    columns_before: usize,
-}
-
-impl DocumentOffset {
-    /// The location of a value.
-    #[must_use]
-    pub fn location<T>(self, field: &Field<T>) -> SourceLocation {
-        let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-        self.at(number(field.at.line), number(field.at.column), number(field.at.length))
-    }
-
-    /// A place by its line and column in the document, and its length.
-    fn at(self, line: usize, column: usize, length: usize) -> SourceLocation {
-        let columns_before = if line <= 1 { self.columns_before } else { 0 };
-        SourceLocation {
-            file: self.file,
-            line: line.saturating_add(self.lines_before),
-            column: column.max(1).saturating_add(columns_before),
-            length: length.max(1),
-        }
-    }
-
-    /// The location of a location in this document.
-    #[must_use]
-    pub fn locate(self, location: Location) -> SourceLocation {
-        self.location(&Field {
-            value: (),
-            at: location.into(),
-        })
-    }
-}
 
 /// An object of a kind that is read.
 #[derive(Debug)]

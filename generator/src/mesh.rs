@@ -11,8 +11,8 @@ use crate::{
     diagnostic::{Code, Diagnostic},
     dns::{self, ClusterDomain},
     document::{Outcome, Parsed},
-    resources::Id,
-    source::SourceLocation,
+    id::Id,
+    location::SourceLocation,
 };
 
 /// The label of istiod's pods.

@@ -2,11 +2,9 @@
 //!
 //! Not for meaning: it finds objects, and two documents for one object.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::{
     api::{
-        Field, Metadata, Object, Pairs, RULE_ANNOTATION,
+        Field, Metadata, Object, Pairs,
         canary::CanaryPolicySpec,
         gateway::{GatewayClassSpec, GatewaySpec, ListenerSetSpec},
         grant::ReferenceGrantSpec,
@@ -18,38 +16,19 @@ use crate::{
     delegation::{Delegations, MergedRoute},
     diagnostic::{Code, Diagnostic, Report},
     dns::{self, ClusterDomain},
-    document::{Broken, DocumentOffset, Earlier, Outcome, Parsed, Wants},
+    document::{Broken, Earlier, Outcome, Parsed, Wants},
+    id::{DEFAULT_NAMESPACE, Id},
     kind::Kind,
+    labels::RULE_ANNOTATION,
+    location::{DocumentOffset, SourceLocation},
     mesh::{Domain, Mesh},
-    source::{Coverage, SourceLocation, Sources},
+    source::{Coverage, Sources},
 };
+use std::collections::{BTreeMap, BTreeSet};
 
 mod instead;
 
 pub use instead::Instead;
-
-/// The namespace of an object that names none.
-pub const DEFAULT_NAMESPACE: &str = "default";
-
-/// Namespace and name of an object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Id {
-    /// The namespace.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
-
-impl Id {
-    /// An id of these two.
-    #[must_use]
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        }
-    }
-}
 
 /// How `gateways` names the sidecars.
 pub const MESH: &str = "mesh";
@@ -67,12 +46,6 @@ pub fn istio_gateway(name: &str, namespace: &str) -> Option<Id> {
         (None, Some((name, rest))) => Id::new(rest.split_once('.').map_or(rest, |(namespace, _)| namespace), name),
         (None, None) => Id::new(namespace, name),
     })
-}
-
-impl std::fmt::Display for Id {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
 }
 
 /// An object, who it is and where it stands.

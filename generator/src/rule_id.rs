@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{kind::Kind, resources::Id};
+use crate::{id::Id, kind::Kind};
 
 /// The identity of a rule. It stays the same when the rule moves to another gateway or host name and, if the rule has a name,
 /// when rules are added before it.

@@ -3,6 +3,10 @@
 //! What is valid is decided by `mooring_policy::rule`, the code that the filter runs; here each of its refusals is given
 //! its place.
 
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    location::{SourceLocation, Spanned},
+};
 use mooring_policy::{
     config::{self, Cookie, Pin, Transport},
     duration::Duration,
@@ -10,23 +14,9 @@ use mooring_policy::{
     rule::{InvalidConfig, InvalidRule, RouteTable},
 };
 
-use crate::{
-    diagnostic::{Code, Diagnostic, Report},
-    source::SourceLocation,
-};
-
 mod app_cookies;
 pub(crate) mod domain;
 mod field_names;
-
-/// A value and the place at which it was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spanned<T> {
-    /// The value.
-    pub value: T,
-    /// Its place.
-    pub location: SourceLocation,
-}
 
 /// How sessions are kept.
 #[derive(Clone, Debug)]

@@ -2,17 +2,17 @@
 //!
 //! Not for YAML: what stands in a text is `crate::document`'s business.
 
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    location::FileId,
+    omissions::Omitted,
+};
 use std::{
     cell::OnceCell,
     collections::BTreeSet,
     fs, io,
     ops::RangeInclusive,
     path::{Path, PathBuf},
-};
-
-use crate::{
-    diagnostic::{Code, Diagnostic, Report},
-    omissions::Omitted,
 };
 
 mod ignore;
@@ -27,23 +27,6 @@ const STDIN: &str = "-";
 
 /// How many entries of a directory a warning names.
 const MAX_SHOWN: usize = 5;
-
-/// Which input file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileId(usize);
-
-/// A place in an input file: lines and columns count from 1, columns count characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SourceLocation {
-    /// The file.
-    pub file: FileId,
-    /// The line.
-    pub line: usize,
-    /// The column.
-    pub column: usize,
-    /// How many characters of the line are meant; at least 1.
-    pub length: usize,
-}
 
 /// All input files in the order in which they were named.
 #[derive(Debug, Default)]

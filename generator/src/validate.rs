@@ -11,11 +11,13 @@ use crate::{
     diagnostic::Report,
     document::{self, Outcome, RawObjects},
     emit::envoy,
+    id::{DEFAULT_NAMESPACE, Id},
     kind::Kind,
+    location::SourceLocation,
     mesh::Mesh,
     policies::{self, Policy},
-    resources::{DEFAULT_NAMESPACE, Found, Id, Resources},
-    source::{SourceLocation, Sources},
+    resources::{Found, Resources},
+    source::Sources,
     translate::{self, Ir, Rule, Session},
 };
 

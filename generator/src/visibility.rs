@@ -5,8 +5,8 @@
 
 use crate::{
     api::{Field, service::ServiceSpec},
+    location::SourceLocation,
     resources::Item,
-    source::SourceLocation,
 };
 
 /// The annotation of a Service.

@@ -6,7 +6,7 @@ use serde_saphyr::{Error, Location, MessageFormatter, Options, UserMessageFormat
 
 use crate::{
     diagnostic::{Code, Diagnostic},
-    document::DocumentOffset,
+    location::DocumentOffset,
     suggest,
 };
 

@@ -4,9 +4,10 @@
 //! are in one document.
 
 use super::{
-    Field, OptionalField, Span,
+    Field, OptionalField,
     virtual_service::{HttpMatch, HttpRoute, Matches, StringMatch},
 };
+use crate::location::Span;
 
 /// The positions of the two matches of which one was made: in the root, and in the delegate.
 pub type MatchPair = (Option<usize>, Option<usize>);

@@ -6,9 +6,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use serde_saphyr::{Location, Spanned};
 
-use crate::resources::{DEFAULT_NAMESPACE, Id};
+use crate::{
+    id::{DEFAULT_NAMESPACE, Id},
+    labels::{MANAGED_BY, NAME_PREFIX},
+    location::{DocumentOffset, SourceLocation, Span},
+};
 
 /// Types of which only the names of the fields count: whoever carries the policy out reads them, we only want no typo.
 macro_rules! known_fields {
@@ -20,15 +23,6 @@ macro_rules! known_fields {
         pub struct $name { $($field: Option<$type>),* }
     )*};
 }
-
-/// The label of every object that is generated, and its value.
-pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "mooring");
-
-/// The annotation of a session route that names its rule.
-pub const RULE_ANNOTATION: &str = "mooring.dev/rule";
-
-/// What the name of every object that is generated begins with.
-pub const NAME_PREFIX: &str = "mooring-";
 
 pub mod canary;
 pub mod filter;
@@ -57,28 +51,6 @@ pub struct Field<T> {
 /// A field that may be absent, with its place.
 pub type OptionalField<T> = Option<Field<T>>;
 
-/// A place in a document; lines and columns count from 1, columns and lengths are in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// The line.
-    pub line: u32,
-    /// The column.
-    pub column: u32,
-    /// How long the text there is.
-    pub length: u32,
-}
-
-impl From<Location> for Span {
-    fn from(location: Location) -> Self {
-        let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        Self {
-            line: number(location.line()),
-            column: number(location.column()),
-            length: number(location.span().len()),
-        }
-    }
-}
-
 impl<T: Clone> Field<T> {
     /// The same value in another place.
     pub(crate) fn moved(&self, at: Span) -> Self {
@@ -102,11 +74,19 @@ impl<T: Serialize> Serialize for Field<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::deserialize(deserializer)?;
+        let spanned = serde_saphyr::Spanned::deserialize(deserializer)?;
         Ok(Self {
             value: spanned.value,
             at: spanned.referenced.into(),
         })
+    }
+}
+
+impl DocumentOffset {
+    /// The position of a field in the file.
+    #[must_use]
+    pub fn location<T>(self, field: &Field<T>) -> SourceLocation {
+        self.locate(field.at)
     }
 }
 

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Field, OptionalField, Port, Span,
+    Field, OptionalField, Port,
     filter::Filter,
     grpc::GrpcMethod,
     list, nullable,
     policy::SessionPersistence,
     virtual_service::{OnlyIstio, RouteDestination, Scope},
 };
-use crate::kind::Kind;
+use crate::{kind::Kind, location::Span};
 
 /// `spec` of an `HTTPRoute`.
 #[derive(Debug, Deserialize)]

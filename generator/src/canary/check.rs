@@ -16,8 +16,8 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
+    location::SourceLocation,
     resources::Item,
-    source::SourceLocation,
 };
 
 /// Reports everything that is wrong. Returns what the filter is told, if nothing is.

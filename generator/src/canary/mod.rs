@@ -10,12 +10,13 @@ use mooring_policy::{canary::expression_size, config};
 use crate::{
     api::canary::{CanaryPolicySpec, CanaryRule, Match, Source, ValueMatch},
     diagnostic::{Code, Diagnostic, Report},
+    id::Id,
     kind::{GATEWAY_API, Kind, NETWORKING_ISTIO, shown_group},
+    location::{SourceLocation, Spanned},
     omissions::Omitted,
     policies,
-    resources::{Id, Item, Resources},
-    session::{SessionPolicy, Spanned},
-    source::SourceLocation,
+    resources::{Item, Resources},
+    session::SessionPolicy,
 };
 
 mod check;

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Document, DocumentOffset, split::split};
+use super::{Document, split::split};
 use crate::{
     api::Field,
+    id::{DEFAULT_NAMESPACE, Id},
     kind::Kind,
-    resources::{DEFAULT_NAMESPACE, Id},
+    location::{DocumentOffset, SourceLocation},
     rule_id::route_of_rule,
-    source::{Home, SourceLocation, Sources},
+    source::{Home, Sources},
     yaml,
 };
 

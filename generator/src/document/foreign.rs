@@ -10,7 +10,7 @@ use super::{Document, Header, Parsed, kustomize};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
-    source::SourceLocation,
+    location::SourceLocation,
 };
 
 /// What a text is that holds no manifest as it stands.

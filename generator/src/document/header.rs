@@ -2,12 +2,11 @@
 
 use serde::Deserialize;
 
-use super::DocumentOffset;
 use crate::{
     api::{Any, Field, OptionalField},
     diagnostic::{Code, Diagnostic},
     kind::{Kind, Recognized, UnsupportedKind},
-    source::SourceLocation,
+    location::{DocumentOffset, SourceLocation},
 };
 
 /// What tells the kind of an object.

@@ -11,9 +11,11 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Document, DocumentOffset, split::split};
+use super::{Document, split::split};
 use crate::{
-    resources::{DEFAULT_NAMESPACE, Id, Item},
+    id::{DEFAULT_NAMESPACE, Id},
+    location::DocumentOffset,
+    resources::Item,
     source::Sources,
     yaml,
 };

@@ -2,8 +2,8 @@
 
 use serde::de::IgnoredAny;
 
-use super::{Document, DocumentOffset};
-use crate::source::FileId;
+use super::Document;
+use crate::location::{DocumentOffset, FileId};
 
 /// Splits a text at its `---` lines. Such a line is never part of a value (YAML 1.2.2, section 9.1.2), so nothing is cut
 /// in two, and an error in one document does not hide the next one. JSON values may also follow each other with nothing between
@@ -58,22 +58,6 @@ fn json_values(offset: DocumentOffset, text: &str) -> Vec<(DocumentOffset, &str)
         parts.push((origin_of_rest, rest));
     }
     parts
-}
-
-impl DocumentOffset {
-    /// Where a document begins that comes right after this text, which begins here.
-    fn after(self, text: &str) -> Self {
-        let last_line = text.rsplit('\n').next().unwrap_or(text);
-        let lines = text.matches('\n').count();
-        Self {
-            file: self.file,
-            lines_before: self.lines_before.saturating_add(lines),
-            columns_before: last_line
-                .chars()
-                .count()
-                .saturating_add(if lines == 0 { self.columns_before } else { 0 }),
-        }
-    }
 }
 
 /// Whether a line says nothing.

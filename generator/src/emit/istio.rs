@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 use super::{FailStrategy, Output, http_filters, provenance, with};
 use crate::{
-    api::MANAGED_BY,
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
+    id::Id,
     kind::Kind,
+    labels::MANAGED_BY,
+    location::SourceLocation,
     omissions::Omitted,
-    resources::{Id, Resources},
-    source::SourceLocation,
+    resources::Resources,
     translate::{Backend, Gateway, HostFilters, Ir, VirtualHost},
 };
 

@@ -9,11 +9,10 @@ use super::persistence;
 use crate::{
     api::{Field, Pairs},
     diagnostic::{Code, Diagnostic, Report},
-    document::DocumentOffset,
     kind::Kind,
+    location::{DocumentOffset, SourceLocation, Spanned},
     resources::{Items, Resources},
-    session::{SessionPolicy, Spanned},
-    source::SourceLocation,
+    session::SessionPolicy,
     suggest,
 };
 

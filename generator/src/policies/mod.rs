@@ -6,12 +6,12 @@
 use crate::{
     api::{Field, policy::SessionPersistence},
     diagnostic::{Code, Diagnostic, Report},
-    document::DocumentOffset,
+    id::Id,
     kind::Kind,
+    location::{DocumentOffset, SourceLocation, Spanned},
     omissions::Omitted,
-    resources::{Id, Item, Resources},
-    session::{SessionPolicy, Spanned},
-    source::SourceLocation,
+    resources::{Item, Resources},
+    session::SessionPolicy,
 };
 
 mod annotations;

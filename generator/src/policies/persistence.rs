@@ -12,9 +12,8 @@ use super::spanned;
 use crate::{
     api::{Field, Text, policy::SessionPersistence},
     diagnostic::{Code, Diagnostic, Report},
-    document::DocumentOffset,
-    session::{SessionPolicy, Spanned},
-    source::SourceLocation,
+    location::{DocumentOffset, SourceLocation, Spanned},
+    session::SessionPolicy,
 };
 
 /// The longest `sessionName` (Gateway API 1.1 to 1.6: `maxLength`).

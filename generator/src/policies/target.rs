@@ -7,8 +7,8 @@ use crate::{
     api::{Field, policy::TargetRef},
     diagnostic::{Code, Diagnostic, Report},
     kind::{CORE_GROUP, CORE_GROUP_HELP, shown_group},
+    location::Spanned,
     resources::Item,
-    session::Spanned,
 };
 
 /// How many targets a policy may have (Gateway API: `maxItems`).

@@ -1,7 +1,7 @@
 //! What is in the input in place of an object that is not: one of the same name in another namespace, or one of a similar name.
 
-use super::{Id, Item, Items};
-use crate::{diagnostic::Diagnostic, source::SourceLocation, suggest};
+use super::{Item, Items};
+use crate::{diagnostic::Diagnostic, id::Id, location::SourceLocation, suggest};
 
 /// How many namespaces are named.
 const MAX_SHOWN: usize = 3;

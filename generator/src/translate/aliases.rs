@@ -6,8 +6,9 @@ use crate::{
     api::{Field, service::ServiceSpec},
     diagnostic::{Code, Diagnostic, Report},
     dns::ClusterDomain,
-    resources::{Found, Id, Item, Resources},
-    source::SourceLocation,
+    id::Id,
+    location::SourceLocation,
+    resources::{Found, Item, Resources},
 };
 
 /// The host that a Service stands for, if it is one of another host.

@@ -14,8 +14,9 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic, Report},
     dns::ClusterDomain,
+    id::Id,
     kind::{CORE_GROUP, CORE_GROUP_HELP, Kind, shown_group},
-    resources::{Found, Id, Item, Resources},
+    resources::{Found, Item, Resources},
 };
 
 use super::{Rule, aliases, destinations};

@@ -15,11 +15,12 @@ use crate::{
     attachment::established,
     canary::{self, Canary, CompiledCanary},
     diagnostic::{Code, Diagnostic, Report},
+    id::Id,
     kind::Kind,
+    location::SourceLocation,
     omissions::Omitted,
-    resources::{Found, Id, Instead, Item, Resources},
+    resources::{Found, Instead, Item, Resources},
     session::SessionPolicy,
-    source::SourceLocation,
 };
 
 /// What to do about a policy that is not meant for all rules.

@@ -9,10 +9,10 @@ use super::{Gateway, budget::share};
 use crate::{
     canary::CompiledCanary,
     diagnostic::{Code, Diagnostic, Report},
+    id::Id,
     kind::Kind,
     object_size::kibibytes,
     omissions::Omitted,
-    resources::Id,
 };
 
 /// The policies of a namespace that do not fit: from one of them on, in the order of their names.

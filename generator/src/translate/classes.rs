@@ -3,7 +3,8 @@
 use crate::{
     api::{Field, gateway::GatewaySpec},
     diagnostic::{Code, Diagnostic},
-    resources::{Id, Item, Resources},
+    id::Id,
+    resources::{Item, Resources},
 };
 
 /// The controller of Istio's gateways.

@@ -11,9 +11,9 @@ use super::{AttachedRule, Gateway, VirtualHost};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
+    location::SourceLocation,
     omissions::Omitted,
     session::domain,
-    source::SourceLocation,
 };
 
 /// Reports rules that cannot be told apart. Of two with which the filter has to do, the later one is left out.

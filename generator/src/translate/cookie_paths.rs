@@ -66,7 +66,7 @@ mod tests {
     use crate::api::{Field, route::PathMatch};
 
     fn on(kind: PathMatchType, value: &str) -> Match {
-        let at = crate::api::Span {
+        let at = crate::location::Span {
             line: 1,
             column: 1,
             length: 1,

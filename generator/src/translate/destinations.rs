@@ -18,8 +18,9 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic, Report},
     dns::ClusterDomain,
+    id::Id,
     kind::Kind,
-    resources::{Found, Id, Instead, Item, Resources},
+    resources::{Found, Instead, Item, Resources},
     suggest,
 };
 

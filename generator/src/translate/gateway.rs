@@ -13,14 +13,16 @@ use mooring_policy::{
 use super::{Rule, Session, VirtualHost, Workload, listeners, session_matches};
 use crate::{
     api::{
-        Field, NAME_PREFIX,
+        Field,
         gateway::{GatewaySpec, Listener, ListenerSetSpec},
     },
     canary::CompiledCanary,
     diagnostic::{Code, Diagnostic, Report},
-    document::DocumentOffset,
+    id::Id,
     kind::Kind,
-    resources::{Id, Item},
+    labels::NAME_PREFIX,
+    location::DocumentOffset,
+    resources::Item,
     visibility,
 };
 

@@ -11,9 +11,10 @@ use super::{
 use crate::{
     api::gateway::GatewaySpec,
     diagnostic::{Code, Diagnostic, Report},
+    id::Id,
     kind::Kind,
     omissions::Omitted,
-    resources::{Found, Id, Instead, Item, Resources},
+    resources::{Found, Instead, Item, Resources},
 };
 
 /// For which of its gateways a route is generated. None: for all. Another run generates for the others, so the names of what is

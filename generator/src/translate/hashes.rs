@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::{Gateway, destination_rules};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    resources::{Id, Resources},
-    source::SourceLocation,
+    id::Id,
+    location::SourceLocation,
+    resources::Resources,
 };
 
 /// How many more `DestinationRule`s the note shows.

@@ -11,8 +11,9 @@ use crate::{
         route::{HttpRouteSpec, ParentRef},
     },
     diagnostic::{Code, Diagnostic, Report},
+    id::Id,
     kind::{GATEWAY_API, GATEWAY_API_X, Kind},
-    resources::{Found, Id, Item, Resources},
+    resources::{Found, Item, Resources},
 };
 
 /// A listener set with the Gateway that it belongs to.

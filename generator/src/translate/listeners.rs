@@ -11,11 +11,11 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic, Report},
     dns,
-    document::DocumentOffset,
+    id::Id,
     kind::{GATEWAY_API, Kind},
+    location::{DocumentOffset, SourceLocation},
     omissions::Omitted,
-    resources::{Found, Id, Item, Resources},
-    source::SourceLocation,
+    resources::{Found, Item, Resources},
 };
 
 /// A virtual host: the routes for one host name on one port.

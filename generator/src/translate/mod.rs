@@ -7,9 +7,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::{
     attachment::Attachments,
     diagnostic::{Code, Diagnostic, Report},
+    id::Id,
     kind::Kind,
     policies,
-    resources::{Found, Id, Resources},
+    resources::{Found, Resources},
 };
 
 mod aliases;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::Rule;
 use crate::{
-    api::NAME_PREFIX,
     diagnostic::{Code, Diagnostic, Report},
     dns::MAX_LENGTH,
+    id::Id,
     kind::Kind,
+    labels::NAME_PREFIX,
     name_hash::{HASH_LENGTH, name_hash},
-    resources::{Id, wrong_name},
+    resources::wrong_name,
 };
 
 /// The key of the hash in default session names. It is no secret; it must never change, or every session would end.

@@ -2,7 +2,8 @@
 
 use crate::{
     api::gateway::{LabelOperator, LabelRequirement, LabelSelector},
-    resources::{Found, Id, Resources},
+    id::Id,
+    resources::{Found, Resources},
 };
 
 /// The label that is the namespace's name. The API server adds it, so manifests need not have it.

@@ -14,10 +14,12 @@ use crate::{
         route::HttpRouteSpec,
     },
     diagnostic::{Code, Diagnostic, Report},
+    id::Id,
     kind::Kind,
-    resources::{Found, Id, Item, Resources},
+    location::SourceLocation,
+    resources::{Found, Item, Resources},
     rule_id::route_of_rule,
-    source::{Coverage, Home, SourceLocation},
+    source::{Coverage, Home},
 };
 
 /// How many routes or namespaces a warning names.

@@ -8,14 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{
-        Field, NAME_PREFIX, Pairs,
+        Field, Pairs,
         gateway::{Address, GatewaySpec},
         service::ServiceSpec,
     },
     diagnostic::{Code, Diagnostic, Report},
     dns::{self, MAX_LABEL_LENGTH},
+    id::Id,
     kind::Kind,
-    resources::{Found, Id, Item, Resources},
+    labels::NAME_PREFIX,
+    resources::{Found, Item, Resources},
 };
 
 use super::{destination_rules::ROOT_NAMESPACE, destinations::service_of};

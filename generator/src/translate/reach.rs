@@ -10,8 +10,9 @@ use crate::{
         virtual_service::Scope,
     },
     diagnostic::{Code, Diagnostic},
+    id::Id,
     kind::Kind,
-    resources::{Id, Item, Resources, istio_gateway},
+    resources::{Item, Resources, istio_gateway},
 };
 
 /// The virtual hosts of a rule, each with the positions of the matches that are there.

@@ -11,10 +11,11 @@ use crate::{
         route::{self, HttpRouteSpec},
     },
     delegation::MergedRoute,
+    id::Id,
     kind::Kind,
-    resources::{Id, Item},
+    location::SourceLocation,
+    resources::Item,
     session::SessionPolicy,
-    source::SourceLocation,
 };
 
 /// How many rules a route may have, and how many matches they may have together (Gateway API: `maxItems`, and a CEL rule).

@@ -20,10 +20,11 @@ use crate::{
     attachment::Attachments,
     delegation::MergedRoute,
     diagnostic::Report,
+    id::Id,
     kind::Kind,
     omissions::Omitted,
     policies::{self, Inline},
-    resources::{Id, Item, Resources},
+    resources::{Item, Resources},
     rule_id::rule_id,
     session::SessionPolicy,
 };

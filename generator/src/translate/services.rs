@@ -13,10 +13,10 @@ use crate::{
     },
     attachment::{self, Attachments},
     diagnostic::{Code, Diagnostic, Report},
+    location::SourceLocation,
     policies::Policy,
     resources::Item,
     session::SessionPolicy,
-    source::SourceLocation,
 };
 
 /// A policy as it holds for a rule.

@@ -16,7 +16,7 @@ use crate::{
     api::route::{Match, ValueMatch, ValueMatchType},
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
-    source::SourceLocation,
+    location::SourceLocation,
 };
 
 /// How many header matches one match may have (Gateway API: `maxItems` of `HTTPRouteMatch.headers`).

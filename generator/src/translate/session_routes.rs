@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use super::{Gateway, Rule, VirtualHost};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    id::Id,
     kind::Kind,
-    resources::{Id, Resources},
+    resources::Resources,
 };
 
 /// How many objects the session routes of a rule can be: one for each backend at most, and a rule has 16 of these (Gateway API:

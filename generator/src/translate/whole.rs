@@ -11,9 +11,10 @@ use crate::{
     api::route::HttpRouteSpec,
     attachment::Attachments,
     diagnostic::{Code, Diagnostic, Report},
+    id::Id,
     kind::Kind,
     omissions::Omitted,
-    resources::{Id, Item, Resources, Unread, istio_gateway},
+    resources::{Item, Resources, Unread, istio_gateway},
 };
 
 /// What is wrong with a route apart from its rules.

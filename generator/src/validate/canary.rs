@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::{Condition, Index, PolicyStatus, TargetStatus, of_rules};
 use crate::{
     canary::Canary,
+    id::Id,
     kind::Kind,
-    resources::{Id, Resources},
+    resources::Resources,
     translate::{Ir, Rule},
 };
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json as value};
 use super::{Condition, PolicyStatus, RuleStatus, Validation};
 use crate::{
     diagnostic::{Diagnostic, Report, Severity},
-    source::{SourceLocation, Sources},
+    location::SourceLocation,
+    source::Sources,
 };
 
 /// The version of the shape.

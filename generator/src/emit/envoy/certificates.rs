@@ -18,8 +18,9 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
+    id::Id,
     kind::Kind,
-    resources::{Id, Item, Resources},
+    resources::{Item, Resources},
 };
 
 /// The names of certificate and key in a Secret; Istio looks for the first pair first.

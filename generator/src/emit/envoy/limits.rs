@@ -3,8 +3,8 @@
 use crate::{
     api::gateway::{GatewaySpec, Listener},
     diagnostic::{Code, Diagnostic, Report},
+    location::SourceLocation,
     resources::Item,
-    source::SourceLocation,
     translate::{Gateway, Ir},
 };
 

@@ -15,9 +15,9 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
     kind::Kind,
+    location::SourceLocation,
     omissions::Omitted,
     resources::Resources,
-    source::SourceLocation,
     translate::{Gateway, Ir},
 };
 

@@ -9,8 +9,8 @@ use std::cmp::Reverse;
 use super::gateway_api::count;
 use crate::{
     api::route::{Match, PathMatchType},
+    id::Id,
     kind::Kind,
-    resources::Id,
     translate::Rule,
 };
 

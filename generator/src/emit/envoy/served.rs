@@ -17,9 +17,9 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
     kind::Kind,
+    location::SourceLocation,
     omissions::Omitted,
     resources::Resources,
-    source::SourceLocation,
     translate::{AttachedRule, Backend, Callers, Gateway, Rule, VirtualHost, mirrors},
 };
 

@@ -4,9 +4,10 @@
 use crate::{
     api::service::{Endpoint, EndpointSlice},
     diagnostic::{Code, Diagnostic, Report},
+    id::Id,
     kind::Kind,
     omissions::Omitted,
-    resources::{Found, Id, Item, Resources},
+    resources::{Found, Item, Resources},
     translate::Backend,
 };
 

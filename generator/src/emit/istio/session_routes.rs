@@ -11,11 +11,11 @@ use serde_json::{Map, Value, json};
 
 use super::{IstioVersion, Output, annotations};
 use crate::{
-    api::{MANAGED_BY, RULE_ANNOTATION},
     document::RawObjects,
     emit::provenance,
+    id::Id,
     kind::{GATEWAY_API, GATEWAY_API_X, Kind},
-    resources::Id,
+    labels::{MANAGED_BY, RULE_ANNOTATION},
     translate::{Gateway, Rule},
 };
 
