@@ -66,7 +66,7 @@ was left out. With --check: 0 when the directory is current, 1 when it is not, 2
 but for what was left out.
 
 Examples:
-  mooring generate -f manifests/ --wasm https://registry.example.com/mooring-1.0.wasm > mooring.yaml
+  mooring generate -f manifests/ --wasm https://registry.example.com/mooring.wasm > mooring.yaml
   mooring generate -f manifests/ --target envoy --wasm target/mooring.wasm > envoy.yaml")]
 pub struct Generate {
     /// What to generate, and from what.
@@ -92,7 +92,7 @@ too, unless something is left out or --no-prune is given; other files are left a
 there is nothing to generate), 3 when it is current but for what is wrong in the input and left out.
 
 Example:
-  mooring diff deploy/mooring -f manifests/ --wasm https://registry.example.com/mooring-1.0.wasm",
+  mooring diff deploy/mooring -f manifests/ --wasm https://registry.example.com/mooring.wasm",
     override_usage = "mooring diff <DIR> --wasm <URL|PATH> <--file <FILE|DIR|->...|--from-cluster> [OPTIONS]"
 )]
 pub struct Diff {

@@ -1,7 +1,9 @@
 //! What to do with a request, and then with its response, and why.
 //!
-//! A token counts by its version, binding, issue time, absolute timeout and idle timeout, and of several the newest. A live
-//! session keeps its backend, whatever the weights say; a client without one goes where the route's own weights send it. A
+//! A token is checked in this order: version, key, binding, seal, issue time, absolute timeout, idle timeout. Of several the
+//! newest counts.
+//!
+//! A live session keeps its backend, whatever the weights say; a client without one goes where the route's own weights send it. A
 //! forcing canary rule beats both, for as long as it matches: it leaves a live session as it is. Which backend and which
 //! host a request reached, the response tells: a token is due where that is not what the session is bound to. A backend that
 //! cannot be reached is asked for by one request after each pause; the others go on elsewhere.
