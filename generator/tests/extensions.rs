@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -56,8 +56,8 @@ fn inputs() -> Vec<PathBuf> {
     examples.chain([here("tests/data/everything.yaml")]).collect()
 }
 
-/// The inputs that the fuzzer has found worth keeping.
-fn corpora() -> Vec<PathBuf> {
+/// The inputs in the corpora of the fuzz targets: a line is a JSON string whose characters are bytes.
+fn corpora() -> Vec<Vec<u8>> {
     let dialects = [
         "backend_lb_policy",
         "canary_policy",
@@ -65,10 +65,16 @@ fn corpora() -> Vec<PathBuf> {
         "virtual_service",
         "x_backend_traffic_policy",
     ];
-    let corpora = dialects
-        .iter()
-        .flat_map(|dialect| entries(&format!("../fuzz/corpus/{dialect}")));
-    corpora.collect()
+    let mut inputs = Vec::new();
+    for dialect in dialects {
+        let text = fs::read_to_string(here(&format!("../fuzz/corpus/{dialect}.jsonl"))).unwrap();
+        assert!(!text.is_empty(), "{dialect}");
+        for line in text.lines() {
+            let input: String = serde_json::from_str(line).unwrap();
+            inputs.push(input.chars().map(|byte| u8::try_from(byte).unwrap()).collect());
+        }
+    }
+    inputs
 }
 
 /// For each extension the releases that have it.
@@ -82,8 +88,13 @@ fn table() -> BTreeMap<String, String> {
     .collect()
 }
 
-/// The names of the extensions in what is generated for an Istio.
+/// The names of the extensions in what is generated for an Istio from a file or directory.
 fn extensions(input: &Path, version: &str) -> BTreeSet<String> {
+    extensions_of(input, &[], version)
+}
+
+/// The same, where the input `-` is this text.
+fn extensions_of(input: &Path, mut stdin: &[u8], version: &str) -> BTreeSet<String> {
     let target = Target::Istio(istio::Options {
         url: "https://registry.example/mooring.wasm".to_owned(),
         sha256: None,
@@ -92,7 +103,7 @@ fn extensions(input: &Path, version: &str) -> BTreeSet<String> {
         prunes: false,
     });
     let mut report = Report::default();
-    let sources = Sources::read(&[input.to_owned()], &[], &mut io::empty(), &mut report);
+    let sources = Sources::read(&[input.to_owned()], &[], &mut stdin, &mut report);
     let mut found = BTreeSet::new();
     for output in generate(&sources, &target, &Mesh::default(), &mut report) {
         collect(&output.value, &mut found);
@@ -159,6 +170,12 @@ fn each_istio_has_the_extensions_of_its_output() {
     }
 }
 
+/// Those that are not known to be in use.
+fn others(mut extensions: BTreeSet<String>) -> BTreeSet<String> {
+    extensions.retain(|name| !IN_USE.contains(&name.as_str()));
+    extensions
+}
+
 /// So the comparison above leaves nothing out.
 #[test]
 fn everything_is_all_that_is_in_use() {
@@ -171,14 +188,13 @@ fn everything_is_all_that_is_in_use() {
             "{version}"
         );
     }
-    for input in inputs().into_iter().chain(corpora()) {
-        let other = extensions(&input, "1.31");
-        let other: Vec<&str> = other
-            .iter()
-            .map(String::as_str)
-            .filter(|name| !IN_USE.contains(name))
-            .collect();
+    for input in inputs() {
+        let other = others(extensions(&input, "1.31"));
         assert!(other.is_empty(), "{}: {other:?}", input.display());
+    }
+    for input in corpora() {
+        let other = others(extensions_of(Path::new("-"), &input, "1.31"));
+        assert!(other.is_empty(), "{}: {other:?}", String::from_utf8_lossy(&input));
     }
 }
 
