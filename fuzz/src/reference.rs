@@ -1,7 +1,7 @@
 //! The decisions of `mooring-policy`, made in another way: slowly, and from the configuration as it is written.
 //!
-//! From `mooring-policy` it takes types and constants, and how a token opens. It shares the engine of regular expressions, so
-//! it finds no fault of that.
+//! From `mooring-policy` it takes types and constants only. It shares the engine of regular expressions, so it finds no fault
+//! of that.
 
 use mooring_policy::{
     canary::{MAX_EXPRESSION_VALUE, MAX_VALUES, Verdict},

@@ -115,3 +115,60 @@ fn the_changelog_has_dates_and_links() {
     );
     assert_none(&wrong);
 }
+
+#[test]
+fn the_architecture_has_a_row_for_every_directory() {
+    let rows = Document::read("docs/architecture.md").rows();
+    let cells: Vec<&str> = rows.iter().map(|row| row.cells[0].as_str()).collect();
+    let files = repository::files();
+    let roots: BTreeSet<&str> = files
+        .iter()
+        .filter_map(|path| path.split_once('/'))
+        .map(|(root, _)| root)
+        .collect();
+    let missing = roots
+        .iter()
+        .filter(|root| !cells.iter().any(|cell| cell.contains(&format!("`{root}/`"))));
+    // `make hooks` is the only thing that reads it.
+    let missing: Vec<_> = missing.filter(|root| **root != ".githooks").collect();
+    assert!(
+        missing.is_empty(),
+        "docs/architecture.md has a table with a row for each directory, but none for {missing:?}"
+    );
+}
+
+/// A number up to ten in words.
+fn in_words(number: &str) -> &'static str {
+    let words = [
+        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    ];
+    number
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| words.get(number).copied())
+        .unwrap_or_else(|| panic!("{number}: correct this test"))
+}
+
+#[test]
+fn the_numbers_of_the_mesh_tests_are_those_of_their_code() {
+    let digits = |text: &str, before: &str| -> Option<String> {
+        let (_, rest) = text.split_once(before)?;
+        Some(rest.chars().take_while(char::is_ascii_digit).collect())
+    };
+    let parallel = digits(&repository::read("tests/mesh/run"), "-test.parallel=").unwrap_or_default();
+    let phrase = format!("{} at most", in_words(&parallel));
+    assert!(
+        repository::read("tests/mesh/README.md").contains(&phrase),
+        "tests/mesh/README.md: scenarios run at the same time, \"{phrase}\""
+    );
+    let sources = repository::sources(&["tests/mesh"], ".go");
+    let deviations = sources
+        .iter()
+        .find_map(|(_, text)| digits(text, "math.Abs(off) > "))
+        .unwrap_or_default();
+    let phrase = format!("{} standard deviations", in_words(&deviations));
+    for path in ["tests/mesh/README.md", "docs/conformance.md"] {
+        let text = repository::read(path).replace('\n', " ");
+        assert!(text.contains(&phrase), "{path}: expectShares allows {phrase}");
+    }
+}
