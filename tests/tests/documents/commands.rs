@@ -40,17 +40,30 @@ fn flags() -> BTreeMap<String, BTreeSet<String>> {
     flags
 }
 
-/// The words of each simple command of a line.
-fn simple_commands(text: &str) -> Vec<Vec<&str>> {
-    let text = text.split(" # ").next().unwrap_or_default();
-    let commands = text
-        .split(['|', ';', '&', '(', ')', '"', '\''])
-        .map(|command| command.split_whitespace().collect::<Vec<_>>());
-    commands.filter(|words| !words.is_empty()).collect()
+/// The words of each simple command of a line, with those in `$(…)` first. A text in quotes is one word.
+fn simple_commands(text: &str) -> Vec<Vec<String>> {
+    let mut text = text.split(" # ").next().unwrap_or_default().to_owned();
+    let mut commands = Vec::new();
+    while let Some((before, rest)) = text.clone().rsplit_once("$(") {
+        let (inner, after) = rest.split_once(')').unwrap_or((rest, ""));
+        commands.extend(simple_commands(inner));
+        text = format!("{before}…{after}");
+    }
+    for quote in ['"', '\''] {
+        let parts = text.split(quote).enumerate();
+        text = parts
+            .map(|(index, part)| if index % 2 == 0 { part } else { "…" })
+            .collect();
+    }
+    let words = text
+        .split(['|', ';', '&', '(', ')'])
+        .map(|command| command.split_whitespace().map(ToOwned::to_owned));
+    commands.extend(words.map(Iterator::collect::<Vec<_>>).filter(|words| !words.is_empty()));
+    commands
 }
 
 /// The words of a command after its name, if it is one of this program.
-fn arguments<'a, 'b>(words: &'b [&'a str], program: &str) -> Option<&'b [&'a str]> {
+fn arguments<'a>(words: &'a [String], program: &str) -> Option<&'a [String]> {
     let assigned = words
         .iter()
         .take_while(|word| word.contains('=') && !word.starts_with('-'))
@@ -84,7 +97,7 @@ fn every_flag_that_a_document_names_is_one_of_the_command() {
         for command in document.commands() {
             for words in simple_commands(&command.text) {
                 let (subcommand, words) = match arguments(&words, "mooring") {
-                    Some([name, rest @ ..]) if known.contains_key(*name) => (Some(*name), rest),
+                    Some([name, rest @ ..]) if known.contains_key(name) => (Some(name.as_str()), rest),
                     Some(rest) => (None, rest),
                     None if words[0].starts_with("--") => (None, &words[..1]),
                     None => continue,
@@ -173,9 +186,9 @@ fn the_pipelines_run_the_targets_that_contributing_lists() {
     for line in script.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
         for words in simple_commands(line) {
             if let Some([name, ..]) = arguments(&words, "make")
-                && run.last().map(String::as_str) != Some(name)
+                && run.last() != Some(name)
             {
-                run.push((*name).to_owned());
+                run.push(name.clone());
             }
         }
     }
@@ -208,4 +221,20 @@ fn the_workflows_run_nothing_but_targets_of_the_makefile() {
         }
     }
     assert_none(&wrong);
+}
+
+#[test]
+fn a_line_is_split_into_commands() {
+    let commands = simple_commands(
+        "A=1 x/mooring generate --sum \"$(sha256sum a | cut -c1-64)\" --b 'c | d' | kubectl apply -f - # e",
+    );
+    let joined: Vec<String> = commands.iter().map(|words| words.join(" ")).collect();
+    let expected = [
+        "sha256sum a",
+        "cut -c1-64",
+        "A=1 x/mooring generate --sum … --b …",
+        "kubectl apply -f -",
+    ];
+    assert_eq!(joined, expected);
+    assert_eq!(arguments(&commands[2], "mooring").map(<[String]>::len), Some(5));
 }

@@ -16,7 +16,9 @@ fn words<'a>(text: &'a str, start: &'a str, others: &'a str) -> impl Iterator<It
     text.match_indices(start).filter_map(move |(at, _)| {
         let before = text[..at].chars().next_back();
         let rest = &text[at..];
-        let end = rest.find(|letter| !in_word(letter)).unwrap_or(rest.len());
+        let end = rest[start.len()..]
+            .find(|letter| !in_word(letter))
+            .map_or(rest.len(), |end| start.len() + end);
         (!before.is_some_and(|letter| in_word(letter) || "./-_".contains(letter))).then_some(&rest[..end])
     })
 }
@@ -136,6 +138,30 @@ fn the_page_of_validation_has_every_code_and_condition_once_and_no_other() {
     }
 }
 
+const ANNOTATIONS: &str = "generator/src/policies/annotations.rs";
+
+#[test]
+fn the_page_of_configuration_has_every_annotation_of_policies_once_and_no_other() {
+    let source = repository::read(ANNOTATIONS);
+    let (_, list) = source
+        .split_once("const NAMES")
+        .unwrap_or_else(|| panic!("{ANNOTATIONS} has no NAMES: correct this test"));
+    let list = list.split("];").next().unwrap_or_default();
+    let expected: Vec<String> = list
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .map(|name| format!("mooring.dev/{name}"))
+        .collect();
+    let documented = first_cells(&Document::read("docs/configuration.md"), &["annotation"]);
+    let mut documented: Vec<String> = documented.into_iter().map(|(name, _)| name).collect();
+    documented.sort();
+    assert_eq!(
+        documented, expected,
+        "docs/configuration.md, annotations, against NAMES in {ANNOTATIONS}"
+    );
+}
+
 #[test]
 fn every_annotation_and_internal_header_that_a_document_names_exists() {
     let sources = repository::sources(&PRODUCT, ".rs");
@@ -151,13 +177,12 @@ fn every_annotation_and_internal_header_that_a_document_names_exists() {
                 .filter(|name| !name.starts_with("mooring.dev/tests"))
             {
                 checked += 1;
-                let bare = name.strip_prefix("mooring.dev/").unwrap_or(name);
-                let written = |text: &str| {
-                    text.contains(&format!("\"{name}\""))
-                        || text.contains(&format!("\"{bare}\""))
-                        || text.contains(&format!("/{bare}\""))
+                let written = |(path, text): &(String, String)| {
+                    // The annotations of policies are written there without their prefix.
+                    let bare = name.strip_prefix("mooring.dev/").filter(|_| path == ANNOTATIONS);
+                    text.contains(&format!("\"{}\"", bare.unwrap_or(name)))
                 };
-                if !sources.iter().any(|(_, text)| written(text)) {
+                if !sources.iter().any(written) {
                     wrong.push(format!("{}: no source of the product has {name}", span.location));
                 }
             }
