@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{
-        Field, MatchPair, merge_routes,
+        MatchPair,
+        field::Field,
+        merge_routes,
         route::{self, HttpRouteSpec},
         virtual_service::{Delegate, HttpRoute, VirtualServiceSpec},
     },

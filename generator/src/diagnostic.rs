@@ -1,23 +1,21 @@
-//! What is wrong with an input, or worth knowing about it: structured, with stable codes, and shown as rustc shows it.
+//! Findings about the input: a stable code, a severity, a message and positions in the sources.
+//!
+//! Not for text: `render` prints a finding.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    ops::Range,
-};
-
-use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
+use std::collections::{BTreeSet, HashSet};
 
 use crate::{
     id::Id,
+    input_summary::InputSummary,
     kind::Kind,
     location::SourceLocation,
     omissions::{Omissions, Omitted},
     shorten::shortened,
-    source::Sources,
-    tally::Tally,
 };
 
-/// What kind of finding it is. The names are stable; where Gateway API has a word for it, it is that word.
+mod render;
+
+/// The kind of a finding. The names are stable. Where Gateway API has a condition reason for it, the name is that reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
     /// A file or directory cannot be read.
@@ -30,42 +28,42 @@ pub enum Code {
     Invalid,
     /// A policy names a target that does not exist (GEP-713).
     TargetNotFound,
-    /// A policy holds, in a way that the user may not expect (GEP-713).
+    /// A policy takes effect, but not in every way that the user may expect (GEP-713).
     Accepted,
-    /// A policy gives way to another (GEP-713).
+    /// Another policy has precedence (GEP-713).
     Conflicted,
-    /// A route names a parent or listener that does not exist or does not take it (GEP-1364).
+    /// A route names a parent or listener that does not exist or does not accept the route (GEP-1364).
     NoMatchingParent,
     /// A route names a backend that does not exist (GEP-1364).
     BackendNotFound,
-    /// A route names something in another namespace without a `ReferenceGrant` (GEP-1364).
+    /// A route refers to another namespace without a `ReferenceGrant` (GEP-1364).
     RefNotPermitted,
-    /// It is valid, and the chosen target cannot do it.
+    /// The input is valid, but the chosen target does not support it.
     Unsupported,
-    /// It has no effect.
+    /// A field or object has no effect.
     NoEffect,
-    /// Sessions leave a pod as soon as it terminates.
+    /// Sessions leave a pod as soon as it begins to terminate.
     Draining,
-    /// A rule is known by its position, since it has no name.
+    /// A rule without a name is identified by its position.
     Unnamed,
-    /// The input does not have all routes of a gateway.
+    /// The input lacks routes of a gateway.
     PartialInput,
-    /// Nothing checks that the module is the one that is meant.
+    /// The module is loaded without a checksum.
     Unverified,
-    /// No test has seen the version of Istio that it is for.
+    /// Mooring is not tested with this version of Istio.
     Untested,
-    /// An object is larger than it can be stored, or than every way of applying it takes.
+    /// An object is too large for etcd, or for `kubectl apply`.
     TooLarge,
 }
 
-/// How bad it is.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Severity {
-    /// The thing that it is about is left out.
+    /// What it is about is omitted from the output.
     Error,
-    /// Something is generated, and it may not be what the user wants.
+    /// The output may not be what the user wants.
     Warning,
-    /// All is well, and the user may want to know.
+    /// Nothing is wrong.
     Note,
 }
 
@@ -78,22 +76,22 @@ pub struct Diagnostic {
     location: Option<SourceLocation>,
     related: Vec<(SourceLocation, String)>,
     help: Option<String>,
-    /// Whether something is skipped that may have been meant to be read.
+    /// Whether it reports skipped input that the user may have wanted Mooring to read.
     skips: bool,
 }
 
 impl Diagnostic {
-    /// A finding because of which nothing is generated.
+    /// An error.
     pub fn error(code: Code, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, code, message.into())
     }
 
-    /// A finding that the user should know about.
+    /// A warning.
     pub fn warning(code: Code, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, code, message.into())
     }
 
-    /// A finding that the user may want to know about.
+    /// A note.
     pub fn note(code: Code, message: impl Into<String>) -> Self {
         Self::new(Severity::Note, code, message.into())
     }
@@ -110,15 +108,15 @@ impl Diagnostic {
         }
     }
 
-    /// The same finding in other words.
+    /// The same finding with another message.
     #[must_use]
     pub fn reworded(mut self, message: impl Into<String>) -> Self {
         self.message = shortened(message.into());
         self
     }
 
-    /// The same finding about something that no session and no canary touches: a warning at most, and a note where it is only
-    /// something that we would not do.
+    /// The same finding about an object that no session or canary depends on: a warning at most, and a note if the target
+    /// merely does not support the feature.
     #[must_use]
     pub fn harmless(mut self) -> Self {
         if self.severity == Severity::Error {
@@ -130,35 +128,35 @@ impl Diagnostic {
         self
     }
 
-    /// It is about something that is skipped, and that may have been meant to be read.
+    /// Marks the finding as one about skipped input that the user may have wanted Mooring to read.
     #[must_use]
     pub fn skipping(mut self) -> Self {
         self.skips = true;
         self
     }
 
-    /// Where it is.
+    /// Sets its position.
     #[must_use]
     pub fn at(mut self, location: SourceLocation) -> Self {
         self.location = Some(location);
         self
     }
 
-    /// Another place that belongs to it, and what is there.
+    /// Adds a related position and a label for it.
     #[must_use]
     pub fn with(mut self, location: SourceLocation, label: impl Into<String>) -> Self {
         self.related.push((location, shortened(label.into())));
         self
     }
 
-    /// What to do about it.
+    /// Sets the advice.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(shortened(help.into()));
         self
     }
 
-    /// A name that the user may have meant.
+    /// Suggests the name that the user may have meant.
     #[must_use]
     pub fn help_similar(self, name: Option<&str>) -> Self {
         match name {
@@ -167,132 +165,40 @@ impl Diagnostic {
         }
     }
 
-    /// How bad it is.
+    /// Its severity.
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.severity
     }
 
-    /// What kind of finding it is.
+    /// Its code.
     #[must_use]
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// The message alone, without place and help.
+    /// The message, without position and advice.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Where it is, if it is anywhere.
+    /// Its position; None for a finding about the whole input.
     #[must_use]
     pub fn location(&self) -> Option<SourceLocation> {
         self.location
     }
 
-    /// The other places that belong to it, and what is there.
+    /// The related positions with their labels.
     pub fn related(&self) -> impl Iterator<Item = (SourceLocation, &str)> {
         self.related.iter().map(|(location, label)| (*location, label.as_str()))
     }
 
-    /// What to do about it, if we know.
+    /// The advice, if there is any.
     #[must_use]
     pub fn advice(&self) -> Option<&str> {
         self.help.as_deref()
     }
-
-    /// The finding with its places in the source, over several lines, as rustc shows it.
-    #[must_use]
-    pub fn render(&self, sources: &Sources) -> String {
-        let level = match self.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-            Severity::Note => Level::NOTE,
-        };
-        let mut group = level
-            .primary_title(self.message.as_str())
-            .id(format!("{:?}", self.code))
-            .elements(self.snippets(sources));
-        if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help.as_str()));
-        }
-        Renderer::plain().render(&[group])
-    }
-
-    /// The source around the places, the main one first; places in one file share a snippet, unless they are far apart.
-    fn snippets<'a>(&'a self, sources: &'a Sources) -> Vec<Snippet<'a, Annotation<'a>>> {
-        let related = self.related.iter().map(|(location, label)| Mark {
-            location: *location,
-            kind: AnnotationKind::Context,
-            label: Some(label.as_str()),
-        });
-        let main = self.location.map(|location| Mark {
-            location,
-            kind: AnnotationKind::Primary,
-            label: None,
-        });
-        let Some(main) = main else { return Vec::new() };
-        let mut groups: Vec<Vec<Mark>> = Vec::new();
-        for mark in std::iter::once(main).chain(related) {
-            match groups
-                .iter_mut()
-                .find(|group| group.iter().any(|other| other.is_near(&mark)))
-            {
-                Some(group) => group.push(mark),
-                None => groups.push(vec![mark]),
-            }
-        }
-        groups.into_iter().map(|marks| snippet(marks, sources)).collect()
-    }
-}
-
-/// How many lines may be between two places for them to be shown in one snippet: all of them are looked at.
-const NEAR: usize = 1_000;
-
-/// A place that is shown, and what is said there.
-struct Mark<'a> {
-    location: SourceLocation,
-    kind: AnnotationKind,
-    label: Option<&'a str>,
-}
-
-impl Mark<'_> {
-    fn is_near(&self, other: &Self) -> bool {
-        self.location.file == other.location.file && self.location.line.abs_diff(other.location.line) <= NEAR
-    }
-}
-
-/// The lines from the first to the last of these places, which are in one file.
-fn snippet<'a>(marks: Vec<Mark<'a>>, sources: &'a Sources) -> Snippet<'a, Annotation<'a>> {
-    let lines = || marks.iter().map(|mark| mark.location.line);
-    let (first, last) = (lines().min().unwrap_or(1), lines().max().unwrap_or(1));
-    let file = marks.first().map(|mark| mark.location.file);
-    let text = file.map_or("", |file| sources.lines(file, first..=last));
-    let annotations = marks.into_iter().map(|mark| {
-        let before = mark.location.line.saturating_sub(first);
-        mark.kind.span(span(text, before, mark.location)).label(mark.label)
-    });
-    Snippet::source(text)
-        .line_start(first)
-        .path(file.map(|file| sources.name(file)))
-        .annotations(annotations)
-}
-
-/// The bytes of a place in a text of which this many lines come before it; inside the text in any case, since the renderer
-/// panics on a span beyond its end.
-fn span(text: &str, lines_before: usize, location: SourceLocation) -> Range<usize> {
-    let line_start: usize = text.split_inclusive('\n').take(lines_before).map(str::len).sum();
-    let line = text.get(line_start..).unwrap_or("").lines().next().unwrap_or("");
-    let offset = |characters: usize| {
-        line.char_indices()
-            .nth(characters)
-            .map_or(line.len(), |(offset, _)| offset)
-    };
-    let first = location.column.saturating_sub(1);
-    let start = line_start.saturating_add(offset(first));
-    let end = line_start.saturating_add(offset(first.saturating_add(location.length)));
-    start..end
 }
 
 /// All findings of a run.
@@ -303,12 +209,12 @@ pub struct Report {
     errors: usize,
     omissions: Omissions,
     missed: BTreeSet<(Kind, Id)>,
-    tally: Tally,
+    input_summary: InputSummary,
     fatal: bool,
 }
 
 impl Report {
-    /// Adds a finding, unless it is there already.
+    /// Adds a finding, unless an equal one exists.
     pub fn add(&mut self, diagnostic: Diagnostic) {
         if self.known.insert(diagnostic.clone()) {
             let error = usize::from(diagnostic.severity == Severity::Error);
@@ -317,18 +223,19 @@ impl Report {
         }
     }
 
-    /// Adds what was found elsewhere.
+    /// Adds the content of another report.
     pub fn extend(&mut self, other: Self) {
         for diagnostic in other.diagnostics {
             self.add(diagnostic);
         }
         self.omissions.extend(other.omissions);
         self.missed.extend(other.missed);
-        self.tally.extend(other.tally);
+        self.input_summary.extend(other.input_summary);
         self.fatal |= other.fatal;
     }
 
-    /// Adds what was found elsewhere, about something that no session and no canary touches: nothing is left out for it.
+    /// Adds the findings of a report about objects that no session or canary depends on. Its errors become warnings, and its
+    /// omissions do not count.
     pub fn extend_harmless(&mut self, other: Self) {
         for diagnostic in other.diagnostics {
             self.add(diagnostic.harmless());
@@ -336,64 +243,64 @@ impl Report {
         self.fatal |= other.fatal;
     }
 
-    /// Remembers that an error takes this out of the output.
+    /// Records that an error removes this from the output.
     pub fn omit(&mut self, what: Omitted, name: impl Into<String>) {
         self.omissions.add(what, name);
     }
 
-    /// What errors take out of the output.
+    /// What errors remove from the output.
     #[must_use]
     pub fn omissions(&self) -> &Omissions {
         &self.omissions
     }
 
-    /// What was read of the input, and what was skipped.
+    /// How many objects of the input were read and skipped.
     #[must_use]
-    pub fn tally(&self) -> &Tally {
-        &self.tally
+    pub fn input_summary(&self) -> &InputSummary {
+        &self.input_summary
     }
 
-    /// To count what is read of the input, and what is skipped.
-    pub fn tally_mut(&mut self) -> &mut Tally {
-        &mut self.tally
+    /// The summary of the input, for counting.
+    pub fn input_summary_mut(&mut self) -> &mut InputSummary {
+        &mut self.input_summary
     }
 
-    /// Remembers that an object is needed which is there, perhaps, and could not be read.
+    /// Records that an object is needed which may exist but could not be read.
     pub fn miss(&mut self, kind: Kind, id: &Id) {
         self.missed.insert((kind, id.clone()));
     }
 
-    /// The objects that are needed and could not be read.
+    /// The needed objects that could not be read.
     #[must_use]
     pub fn missed(&self) -> &BTreeSet<(Kind, Id)> {
         &self.missed
     }
 
-    /// Whether something is wrong, or missing, without which the thing that this is about cannot be generated.
+    /// Whether the subject of this report cannot be generated: there is an error, or a needed object could not be read.
     #[must_use]
     pub fn forbids(&self) -> bool {
         self.has_errors() || !self.missed.is_empty()
     }
 
-    /// An error that is about everything, so that nothing can be written.
+    /// Marks the run as failed: no output may be written.
     pub fn abort(&mut self) {
         self.fatal = true;
     }
 
-    /// Whether nothing can be written.
+    /// Whether no output may be written.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         self.fatal
     }
 
-    /// Whether something is skipped in which an object may be that is needed.
+    /// Whether skipped input may contain a needed object.
     #[must_use]
     pub fn skips_any(&self) -> bool {
         let mut skipping = self.diagnostics.iter().filter(|found| found.skips);
         skipping.any(|found| found.severity != Severity::Note)
     }
 
-    /// Turns into errors what is said about things that are skipped, if it is at least as bad as this.
+    /// Turns findings about skipped input into errors if they are warnings, or of the severity `least`.
     pub fn forbid_skipping(&mut self, least: Severity) {
         for found in &mut self.diagnostics {
             if found.skips && [Severity::Warning, least].contains(&found.severity) {
@@ -403,7 +310,7 @@ impl Report {
         }
     }
 
-    /// Takes out the findings that are not about anything wrong.
+    /// Removes the notes.
     pub fn forget_notes(&mut self) {
         self.diagnostics.retain(|found| found.severity != Severity::Note);
     }
@@ -414,33 +321,33 @@ impl Report {
         self.errors > 0
     }
 
-    /// Whether nothing is left out.
+    /// Whether the output omits nothing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         !self.has_errors() && self.omissions.is_empty()
     }
 
-    /// Whether what is not generated may be removed where an earlier run has written it. What an error has taken out of this run is
-    /// not, nor what may be in a part of the input that was skipped: the sessions of a whole gateway may depend on it.
+    /// Whether objects of earlier runs that this run does not generate may be removed. They may not if an error removed something
+    /// from this run, or if skipped input may contain a needed object: the sessions of a whole gateway may depend on them.
     #[must_use]
     pub fn allows_pruning(&self) -> bool {
         self.is_complete() && !self.skips_any()
     }
 
-    /// How many findings are errors.
+    /// The number of errors.
     #[must_use]
     pub fn errors(&self) -> usize {
         self.errors
     }
 
-    /// How many findings are as bad as this.
+    /// The number of findings of this severity.
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
         let found = self.diagnostics.iter();
         found.filter(|diagnostic| diagnostic.severity == severity).count()
     }
 
-    /// All findings, sorted by file and line; those without a place come first.
+    /// All findings, sorted by file and line, those without a position first.
     #[must_use]
     pub fn sorted(&self) -> Vec<&Diagnostic> {
         let mut sorted: Vec<&Diagnostic> = self.diagnostics.iter().collect();

@@ -5,12 +5,13 @@
 
 use crate::{
     api::{
-        Any, Field, Metadata, Object,
         canary::CanaryPolicySpec,
+        field::{Any, Field},
         gateway::{GatewayClassSpec, GatewaySpec, GatewayStatus, ListenerSetSpec},
         grant::ReferenceGrantSpec,
         grpc::GrpcRouteSpec,
         istio::{DestinationRuleSpec, IstioGatewaySpec, ServiceEntrySpec},
+        object::{Metadata, Object},
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
         route::HttpRouteSpec,
         service::{EndpointSlice, Namespace, Pod, PodController, ServiceSpec},
@@ -185,7 +186,7 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
         let before = all.len();
         let name = sources.name(file);
         if patches.contain(name) {
-            report.tally_mut().skip_foreign("kustomize patch");
+            report.input_summary_mut().skip_foreign("kustomize patch");
             continue;
         }
         all.extend(split(file, name, text).into_iter().filter(Document::has_content));
@@ -198,7 +199,7 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
                 Diagnostic::note(Code::Syntax, message)
             };
             report.add(diagnostic.skipping());
-            report.tally_mut().skip_foreign("empty file");
+            report.input_summary_mut().skip_foreign("empty file");
         }
     }
     // The order of outcomes and findings is that of the text, whoever is done first.
@@ -216,14 +217,14 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
     report.extend(found);
     for outcome in &outcomes {
         match outcome {
-            Outcome::Object(_, parsed) => report.tally_mut().read(parsed.kind()),
-            Outcome::Broken(_) | Outcome::Unknown => report.tally_mut().fail(),
+            Outcome::Object(_, parsed) => report.input_summary_mut().read(parsed.kind()),
+            Outcome::Broken(_) | Outcome::Unknown => report.input_summary_mut().fail(),
             Outcome::Generated(..) => {}
         }
     }
     // Where nothing can be read, an output without anything is not what is wanted.
     let any = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Object(..)));
-    if !report.tally().any_object() {
+    if !report.input_summary().any_object() {
         report.forbid_skipping(Severity::Note);
     } else if !any {
         report.forbid_skipping(Severity::Warning);
@@ -268,7 +269,7 @@ impl<'a> Document<'a> {
         if let Ok(object) = self.with(yaml::strict(), |deserializer| fast_path::read(deserializer)) {
             return match object {
                 FastPath::Read(parsed) => self.found(parsed, outcomes, report),
-                FastPath::Unrelated(kind) => report.tally_mut().skip(&kind),
+                FastPath::Unrelated(kind) => report.input_summary_mut().skip(&kind),
             };
         }
         let header: Header = match self.parse(yaml::lenient()) {
@@ -281,7 +282,7 @@ impl<'a> Document<'a> {
             }
             Ok(Recognized::Unrelated) => match self.template().filter(|_| header.kind().contains("{{")) {
                 Some(location) => self.skip(&Foreign::Template(location), report),
-                None => report.tally_mut().skip(header.kind()),
+                None => report.input_summary_mut().skip(header.kind()),
             },
             Ok(Recognized::Known(kind)) => self.object(kind, outcomes, report),
             Ok(Recognized::List) => match self.parse::<ListHeader>(yaml::lenient()) {
@@ -324,7 +325,7 @@ impl<'a> Document<'a> {
     /// An object that is read, unless an earlier run has generated it, which is not input, or it is not finished.
     fn found(&self, parsed: Box<Parsed>, outcomes: &mut Vec<Outcome>, report: &mut Report) {
         if parsed.is_generated() {
-            report.tally_mut().skip_generated(parsed.kind());
+            report.input_summary_mut().skip_generated(parsed.kind());
             return outcomes.push(Outcome::Generated(parsed.kind(), Box::new(parsed.metadata().clone())));
         }
         if let Some(foreign) = self.unfinished(&parsed) {
@@ -396,7 +397,7 @@ impl<'a> Document<'a> {
             });
             match recognized {
                 Ok(Recognized::Known(_)) => {}
-                Ok(Recognized::Unrelated) => report.tally_mut().skip(header.kind()),
+                Ok(Recognized::Unrelated) => report.input_summary_mut().skip(header.kind()),
                 Ok(Recognized::List) => {
                     let message = "a List in a List is not read";
                     let diagnostic = Diagnostic::error(Code::Unsupported, message).at(self.offset.location(item));

@@ -17,7 +17,7 @@
 //!
 //! Whatever is found to be wrong on the way is a [`diagnostic::Diagnostic`]; a step reports all that it finds and goes on. An
 //! error takes out the rule, route or policy that it is about, and nothing else: [`omissions`]. What was read and what was
-//! skipped is counted: [`tally`].
+//! skipped is counted: [`input_summary`].
 
 #![forbid(unsafe_code)]
 // A test may overflow: that is how it fails.
@@ -40,6 +40,7 @@ pub mod drift;
 pub mod emit;
 pub mod generate;
 pub mod id;
+pub mod input_summary;
 pub mod keygen;
 pub mod kind;
 pub mod labels;
@@ -56,7 +57,6 @@ pub mod session;
 mod shorten;
 pub mod source;
 mod suggest;
-pub mod tally;
 pub mod translate;
 pub mod validate;
 mod visibility;

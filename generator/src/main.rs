@@ -192,7 +192,7 @@ impl<'a> Run<'a> {
         if !refused && !report.omissions().is_empty() {
             let _ = writeln!(stderr, "left out because of errors: {}", report.omissions());
         }
-        tell_tally(&args.input, &report, &mut stderr);
+        print_input_summary(&args.input, &report, &mut stderr);
         let empty = args.fail_on_empty && outputs.is_empty();
         if empty {
             let _ = writeln!(stderr, "error: nothing is generated, and --fail-on-empty is given");
@@ -207,10 +207,10 @@ impl<'a> Run<'a> {
 }
 
 /// Says what was read and what was skipped, so that input which is missing is noticed.
-fn tell_tally(input: &Input, report: &Report, stderr: &mut impl io::Write) {
-    let nothing = report.tally().is_empty() && report.has_errors();
+fn print_input_summary(input: &Input, report: &Report, stderr: &mut impl io::Write) {
+    let nothing = report.input_summary().is_empty() && report.has_errors();
     if !input.quiet && !nothing {
-        let _ = writeln!(stderr, "{}", report.tally());
+        let _ = writeln!(stderr, "{}", report.input_summary());
     }
 }
 
@@ -228,7 +228,7 @@ fn validate(flags: &Validate) -> anyhow::Result<ExitCode> {
         ReportFormat::Text => validate::text(&validation, &report, &sources),
         ReportFormat::Json => validate::json(&validation, &report, &sources),
     })?;
-    tell_tally(&flags.input, &report, &mut io::stderr().lock());
+    print_input_summary(&flags.input, &report, &mut io::stderr().lock());
     let failed = report.has_errors() || (flags.strict && report.count(Severity::Warning) > 0);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use crate::{
-    api::{Field, Pairs, service::PodSpec},
+    api::{
+        field::{Field, Pairs},
+        service::PodSpec,
+    },
     cli,
     diagnostic::{Code, Diagnostic},
     dns::{self, ClusterDomain},

@@ -1,5 +1,5 @@
-//! What errors take out of the output. An error is local: it takes out the rule, route or policy that it is about, and nothing
-//! else; what is taken out is listed when everything else is written.
+//! What errors remove from the output. An error is local: it removes the rule, route or policy that it is about and nothing else.
+//! The command lists what was removed after it has written the rest.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,16 +8,16 @@ use std::{
 
 use crate::shorten::shortened;
 
-/// What kind of thing is left out, in the order in which they are listed.
+/// What is omitted, in the order of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Omitted {
     /// A file.
     File,
-    /// A document that does not even say what it is.
+    /// A document of an unknown kind.
     Document,
     /// An object.
     Object,
-    /// A gateway with everything on it.
+    /// A gateway with all its routes.
     Gateway,
     /// A listener of a gateway.
     Listener,
@@ -27,13 +27,13 @@ pub enum Omitted {
     Rule,
     /// A policy.
     Policy,
-    /// A policy, on one of its targets or rules.
+    /// A policy on one of its targets or rules.
     Attachment,
     /// The annotations of a route.
     Annotations,
     /// The endpoints of a Service.
     Endpoints,
-    /// A part of an object that the target does not have.
+    /// A feature that the target does not support.
     Feature,
 }
 
@@ -57,30 +57,30 @@ impl Omitted {
     }
 }
 
-/// Everything that is left out, each thing once.
+/// Everything that is omitted, each item once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Omissions(BTreeMap<Omitted, BTreeSet<String>>);
 
 impl Omissions {
-    /// Adds a thing by its name.
+    /// Adds an item by its name.
     pub fn add(&mut self, what: Omitted, name: impl Into<String>) {
         self.0.entry(what).or_default().insert(name.into());
     }
 
-    /// Adds what is left out elsewhere.
+    /// Adds the items of another list.
     pub fn extend(&mut self, other: Self) {
         for (what, names) in other.0 {
             self.0.entry(what).or_default().extend(names);
         }
     }
 
-    /// Whether nothing is left out.
+    /// Whether nothing is omitted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The names of the things of a kind, sorted.
+    /// The sorted names of the items of this type.
     pub fn names(&self, what: Omitted) -> impl Iterator<Item = &str> {
         self.0.get(&what).into_iter().flatten().map(String::as_str)
     }
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_named_once_and_sorted() {
+    fn each_item_is_listed_once_in_order() {
         let mut omissions = Omissions::default();
         assert!(omissions.is_empty());
         omissions.add(Omitted::Policy, "BackendLBPolicy/shop/sticky");

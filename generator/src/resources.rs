@@ -4,11 +4,12 @@
 
 use crate::{
     api::{
-        Field, Metadata, Object, Pairs,
         canary::CanaryPolicySpec,
+        field::{Field, Pairs},
         gateway::{GatewayClassSpec, GatewaySpec, ListenerSetSpec},
         grant::ReferenceGrantSpec,
         istio::DestinationRuleSpec,
+        object::{Metadata, Object},
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
         route::{HttpRouteSpec, Rule},
         service::{EndpointSlice, Namespace, Pod, ServiceSpec},

@@ -4,7 +4,7 @@
 //! the input.
 
 use crate::{
-    api::{Field, service::ServiceSpec},
+    api::{field::Field, service::ServiceSpec},
     location::SourceLocation,
     resources::Item,
 };

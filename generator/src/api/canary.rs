@@ -10,7 +10,7 @@ use mooring_policy::config::{LifetimeType, MatchType, Override, Transport};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Field, OptionalField, Port, Text, list};
+use crate::api::field::{Field, OptionalField, Port, Text, list};
 
 /// Who of a route's visitors reaches which of its backends, and who stays there.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]

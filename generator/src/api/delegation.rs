@@ -3,11 +3,11 @@
 //! The merged route stands where the delegate's does: whatever comes from the root has the location of that route, so that all places
 //! are in one document.
 
-use super::{
-    Field, OptionalField,
-    virtual_service::{HttpMatch, HttpRoute, Matches, StringMatch},
+use super::virtual_service::{HttpMatch, HttpRoute, Matches, StringMatch};
+use crate::{
+    api::field::{Field, OptionalField},
+    location::Span,
 };
-use crate::location::Span;
 
 /// The positions of the two matches of which one was made: in the root, and in the delegate.
 pub type MatchPair = (Option<usize>, Option<usize>);

@@ -3,7 +3,8 @@
 
 use serde::Deserialize;
 
-use super::{Any, Field, OptionalField, Port, list, nullable, route::BackendRef};
+use super::route::BackendRef;
+use crate::api::field::{Any, Field, OptionalField, Port, list, nullable};
 
 /// One filter.
 #[derive(Debug, Deserialize)]

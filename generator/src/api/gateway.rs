@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::kind::Kind;
-
-use super::{Any, Field, OptionalField, Pairs, Port, list, nullable};
+use crate::{
+    api::field::{Any, Field, OptionalField, Pairs, Port, list, nullable},
+    kind::Kind,
+};
 
 /// `spec`.
 #[derive(Debug, Deserialize)]

@@ -2,8 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{Field, list};
-use crate::kind::GATEWAY_API;
+use crate::{
+    api::field::{Field, list},
+    kind::GATEWAY_API,
+};
 
 /// `spec`.
 #[derive(Debug, Deserialize)]

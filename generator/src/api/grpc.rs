@@ -6,13 +6,14 @@
 use serde::Deserialize;
 
 use super::{
-    Field, OptionalField,
     filter::Filter,
-    list, nullable,
     policy::SessionPersistence,
     route::{BackendRef, HttpRouteSpec, Match, ParentRef, PathMatch, PathMatchType, Rule, ValueMatch, ValueMatchType},
 };
-use crate::kind::Kind;
+use crate::{
+    api::field::{Field, OptionalField, list, nullable},
+    kind::Kind,
+};
 
 /// `spec` of a `GRPCRoute`.
 #[derive(Debug, Deserialize)]

@@ -7,11 +7,10 @@
 use serde::Deserialize;
 
 use super::{
-    Any, Field, OptionalField, Pairs, Port,
     gateway::{CertificateRef, GatewaySpec, Listener, ListenerTls},
-    list, nullable,
     service::{ServicePort, ServiceSpec},
 };
+use crate::api::field::{Any, Field, OptionalField, Pairs, Port, list, nullable};
 
 /// `spec` of a `Gateway`.
 #[derive(Debug, Deserialize)]

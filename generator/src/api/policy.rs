@@ -3,7 +3,7 @@
 use mooring_policy::config::{LifetimeType, Transport};
 use serde::Deserialize;
 
-use super::{Any, Field, OptionalField, Text, list};
+use crate::api::field::{Any, Field, OptionalField, Text, list};
 
 /// `spec` of a `BackendLBPolicy` (`gateway.networking.k8s.io/v1alpha2`; Gateway API 1.1 and 1.2).
 #[derive(Debug, Deserialize)]

@@ -3,14 +3,16 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Field, OptionalField, Port,
     filter::Filter,
     grpc::GrpcMethod,
-    list, nullable,
     policy::SessionPersistence,
     virtual_service::{OnlyIstio, RouteDestination, Scope},
 };
-use crate::{kind::Kind, location::Span};
+use crate::{
+    api::field::{Field, OptionalField, Port, list, nullable},
+    kind::Kind,
+    location::Span,
+};
 
 /// `spec` of an `HTTPRoute`.
 #[derive(Debug, Deserialize)]

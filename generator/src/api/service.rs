@@ -5,7 +5,10 @@
 
 use serde::Deserialize;
 
-use super::{Field, Metadata, OptionalField, Pairs, Port, Text, list, nullable};
+use crate::api::{
+    field::{Field, OptionalField, Pairs, Port, Text, list, nullable},
+    object::Metadata,
+};
 
 /// `Service`.
 #[derive(Debug, Deserialize)]

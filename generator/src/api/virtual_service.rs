@@ -7,12 +7,13 @@
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Any, Field, OptionalField, Pairs,
     canary::Destination,
-    list, nullable,
     route::{HttpRouteSpec, Match, Method, PathMatch, PathMatchType, Rule, ValueMatch, ValueMatchType},
 };
-use crate::kind::Kind;
+use crate::{
+    api::field::{Any, Field, OptionalField, Pairs, list, nullable},
+    kind::Kind,
+};
 
 /// `spec`.
 #[derive(Debug, Deserialize)]

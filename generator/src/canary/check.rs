@@ -11,8 +11,8 @@ use mooring_policy::{
 use super::{CompiledCanary, match_config, rule_config, source_config};
 use crate::{
     api::{
-        Field,
         canary::{CanaryPolicySpec, CanaryRule, Match, Source, Split},
+        field::Field,
     },
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,

@@ -5,8 +5,8 @@ use mooring_policy::config::{self, MatchType};
 use super::{match_config, source_config};
 use crate::{
     api::{
-        Field,
         canary::{CanaryPolicySpec, CanaryRule},
+        field::Field,
     },
     diagnostic::{Code, Diagnostic, Report},
     resources::Item,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Document, split::split};
 use crate::{
-    api::Field,
+    api::field::Field,
     id::{DEFAULT_NAMESPACE, Id},
     kind::Kind,
     location::{DocumentOffset, SourceLocation},

@@ -5,7 +5,7 @@
 use serde::de::{self, Error as _, value::MapAccessDeserializer};
 
 use super::Parsed;
-use crate::{api::Any, kind::Recognized};
+use crate::{api::field::Any, kind::Recognized};
 
 /// What a document is.
 pub enum FastPath {

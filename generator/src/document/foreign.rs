@@ -108,7 +108,7 @@ impl Document<'_> {
         let diagnostic = diagnostic.at(location).skipping();
         let help = foreign.help(self.file);
         report.add(help.into_iter().fold(diagnostic, Diagnostic::help));
-        report.tally_mut().skip_foreign(foreign.label());
+        report.input_summary_mut().skip_foreign(foreign.label());
     }
 
     /// What a document is that is no object, whose header is this.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::{
-    api::{Any, Field, OptionalField},
+    api::field::{Any, Field, OptionalField},
     diagnostic::{Code, Diagnostic},
     kind::{Kind, Recognized, UnsupportedKind},
     location::{DocumentOffset, SourceLocation},

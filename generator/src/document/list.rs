@@ -5,7 +5,7 @@
 use serde::{Deserialize as _, de};
 
 use super::Parsed;
-use crate::{api::Any, kind::Kind};
+use crate::{api::field::Any, kind::Kind};
 
 /// Reads the items of a `List`, from the one at the position `from` on, into `read`: one entry for each, which is None for
 /// those without a kind. What comes before and beyond the kinds is passed over. Where an item is wrong, those before it have

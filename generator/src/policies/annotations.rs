@@ -7,7 +7,7 @@ use mooring_policy::{
 
 use super::persistence;
 use crate::{
-    api::{Field, Pairs},
+    api::field::{Field, Pairs},
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
     location::{DocumentOffset, SourceLocation, Spanned},

@@ -4,7 +4,7 @@
 //! Not for attachment: which rules a policy reaches is decided by `crate::attachment`.
 
 use crate::{
-    api::{Field, policy::SessionPersistence},
+    api::{field::Field, policy::SessionPersistence},
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
     kind::Kind,

@@ -10,7 +10,10 @@ use mooring_policy::{
 
 use super::spanned;
 use crate::{
-    api::{Field, Text, policy::SessionPersistence},
+    api::{
+        field::{Field, Text},
+        policy::SessionPersistence,
+    },
     diagnostic::{Code, Diagnostic, Report},
     location::{DocumentOffset, SourceLocation, Spanned},
     session::SessionPolicy,

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     api::{
-        Field,
         canary::{CanaryPolicySpec, Sticky},
+        field::Field,
     },
     diagnostic::{Code, Diagnostic, Report},
     resources::Item,
@@ -41,7 +41,7 @@ fn read(sticky: &Field<Sticky>, item: &Item<CanaryPolicySpec>, report: &mut Repo
     let mut policy = SessionPolicy::new(item.location_of(sticky));
     policy.pin = Pin::Backend;
     policy.transport = raw.transport.as_ref().map_or(Transport::Cookie, |field| field.value);
-    let mut duration = |field: &Option<Field<crate::api::Text>>| {
+    let mut duration = |field: &Option<Field<crate::api::field::Text>>| {
         let field = field.as_ref()?;
         let duration = persistence::duration(&field.value.0, item.location_of(field), report);
         policy.partial |= duration.is_none();

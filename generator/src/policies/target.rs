@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::spanned;
 use crate::{
-    api::{Field, policy::TargetRef},
+    api::{field::Field, policy::TargetRef},
     diagnostic::{Code, Diagnostic, Report},
     kind::{CORE_GROUP, CORE_GROUP_HELP, shown_group},
     location::Spanned,

@@ -3,7 +3,7 @@
 
 use super::destinations::service_of;
 use crate::{
-    api::{Field, service::ServiceSpec},
+    api::{field::Field, service::ServiceSpec},
     diagnostic::{Code, Diagnostic, Report},
     dns::ClusterDomain,
     id::Id,

@@ -6,7 +6,7 @@ use mooring_policy::config;
 
 use crate::{
     api::{
-        Field, Port,
+        field::{Field, Port},
         grant::ReferenceGrantSpec,
         istio::Subset,
         route::{self, BackendRef, HttpRouteSpec},

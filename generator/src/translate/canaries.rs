@@ -8,8 +8,8 @@ use std::{
 use super::{Backend, destinations, istio_gateways};
 use crate::{
     api::{
-        Field,
         canary::{CanaryRule, Destination, WhenWeightZero},
+        field::Field,
         route::{self, HttpRouteSpec},
     },
     attachment::established,

@@ -1,7 +1,7 @@
 //! Whose Gateways are generated for: those of classes that Istio's own controller serves with Envoy (istiod: `FetchGatewayClass`).
 
 use crate::{
-    api::{Field, gateway::GatewaySpec},
+    api::{field::Field, gateway::GatewaySpec},
     diagnostic::{Code, Diagnostic},
     id::Id,
     resources::{Item, Resources},

@@ -63,7 +63,7 @@ fn covers(path: &str, one: &Match) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Field, route::PathMatch};
+    use crate::api::{field::Field, route::PathMatch};
 
     fn on(kind: PathMatchType, value: &str) -> Match {
         let at = crate::location::Span {

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     api::{
-        Field,
         canary::Destination,
+        field::Field,
         istio::{DestinationRuleSpec, Subset},
         route::{self, HttpRouteSpec},
         service::{ServicePort, ServiceSpec},

@@ -13,7 +13,7 @@ use mooring_policy::{
 use super::{Rule, Session, VirtualHost, Workload, listeners, session_matches};
 use crate::{
     api::{
-        Field,
+        field::Field,
         gateway::{GatewaySpec, Listener, ListenerSetSpec},
     },
     canary::CompiledCanary,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     api::{
-        Field,
+        field::Field,
         gateway::{GatewaySpec, Listener},
         route::{self, HttpRouteSpec},
         virtual_service::Scope,

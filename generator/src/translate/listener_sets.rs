@@ -6,7 +6,7 @@
 use super::namespaces as selection;
 use crate::{
     api::{
-        Field,
+        field::Field,
         gateway::{FromNamespaces, GatewaySpec, Listener, ListenerSetSpec},
         route::{HttpRouteSpec, ParentRef},
     },

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{listener_sets, namespaces as selection};
 use crate::{
     api::{
-        Field,
+        field::Field,
         gateway::{AllowedRoutes, FromNamespaces, GatewaySpec, Listener},
         route::{HttpRouteSpec, ParentRef},
     },

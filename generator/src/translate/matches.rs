@@ -5,7 +5,7 @@ use mooring_policy::name::{MAX_LENGTH, check_token};
 
 use crate::{
     api::{
-        Field,
+        field::Field,
         grpc::GrpcMethod,
         route::{HttpRouteSpec, PathMatchType, Rule, ValueMatchType},
     },

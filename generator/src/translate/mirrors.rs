@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::{Backend, Callers, Rule, backends, destinations};
 use crate::{
     api::{
-        Port,
         canary::{Destination, PortSelector},
+        field::Port,
     },
     diagnostic::Report,
     resources::Resources,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::{Gateway, Ir, listeners, namespaces};
 use crate::{
     api::{
-        Field,
+        field::Field,
         gateway::{FromNamespaces, Listener},
         route::HttpRouteSpec,
     },

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{
-        Field, Pairs,
+        field::{Field, Pairs},
         gateway::{Address, GatewaySpec},
         service::ServiceSpec,
     },

@@ -7,7 +7,7 @@ use mooring_policy::config::{self, Pin};
 use super::{AttachedCanary, Backend, canaries::Routing, names};
 use crate::{
     api::{
-        Field,
+        field::Field,
         route::{self, HttpRouteSpec},
     },
     delegation::MergedRoute,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{
-        Field,
+        field::Field,
         route::{self, HttpRouteSpec},
     },
     attachment::Attachments,

@@ -8,7 +8,7 @@ use mooring_policy::config::Cookie;
 use super::Backend;
 use crate::{
     api::{
-        Field,
+        field::Field,
         route::{self, HttpRouteSpec},
     },
     attachment::{self, Attachments},

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{
-        Field,
+        field::Field,
         gateway::{CertificateRef, GatewaySpec, Listener},
     },
     diagnostic::{Code, Diagnostic, Report},

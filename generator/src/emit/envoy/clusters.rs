@@ -183,8 +183,9 @@ fn endpoints(
 
 /// The port of the pods: the port of the slice that has the name of the Service's port.
 fn target_port(backend: &Backend, slice: &EndpointSlice) -> Option<u16> {
-    let name =
-        |name: &Option<crate::api::Field<String>>| name.as_ref().map_or(String::new(), |name| name.value.clone());
+    let name = |name: &Option<crate::api::field::Field<String>>| {
+        name.as_ref().map_or(String::new(), |name| name.value.clone())
+    };
     let wanted = name(&backend.port.name);
     let named = slice.ports.iter().find(|port| name(&port.name) == wanted)?;
     named.port.as_ref().map(|port| port.value.get())

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::http_route::values::Duration;
 use crate::{
     api::{
-        Field,
+        field::Field,
         filter::{Cors, Filter, Header, HeaderModifier, PathModifier, RequestMirror, RequestRedirect, UrlRewrite},
         route::{BackendRef, Match, PathMatchType, Retry, Timeouts, ValueMatch, ValueMatchType},
     },

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{
-        Field,
+        field::Field,
         gateway::{GatewaySpec, Listener},
     },
     diagnostic::{Code, Diagnostic, Report},

@@ -1,46 +1,46 @@
-//! What of the input was read, and what was skipped: the line with which a run ends.
+//! How many objects of the input were read and how many were skipped: the last line of a run.
 
 use std::{collections::BTreeMap, fmt};
 
 use crate::kind::Kind;
 
-/// How many kinds of objects that were read, and of those that were skipped, the line names.
+/// How many kinds of read and of skipped objects the line lists.
 const MAX_READ: usize = 8;
 const MAX_SKIPPED: usize = 5;
 
-/// The longest name of a kind: it is a DNS label.
+/// The longest name of a kind: the API server requires a DNS label.
 const MAX_NAME: usize = 63;
 
-/// How much of what there is in the input.
+/// Counts of the objects of the input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct InputSummary {
     read: BTreeMap<Kind, usize>,
     skipped: BTreeMap<String, usize>,
     failed: usize,
-    /// Whether there is any object that is skipped.
+    /// Whether an object was skipped, and not only other texts.
     objects: bool,
 }
 
-impl Tally {
+impl InputSummary {
     /// Counts an object that is read.
     pub fn read(&mut self, kind: Kind) {
         add(self.read.entry(kind).or_default(), 1);
     }
 
-    /// Counts an object of a kind that is not read. A text that is no name of a kind is not repeated.
+    /// Counts an object of a kind that is not read. A text that is not a valid name of a kind is not repeated.
     pub fn skip(&mut self, kind: &str) {
         let named = !kind.is_empty() && kind.len() <= MAX_NAME && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
         self.objects = true;
         self.skip_foreign(if named { kind } else { "other object" });
     }
 
-    /// Counts an object that an earlier run has generated.
+    /// Counts an object that an earlier run generated.
     pub fn skip_generated(&mut self, kind: Kind) {
         self.objects = true;
         self.skip_foreign(&format!("generated {kind}"));
     }
 
-    /// Counts something that is no object.
+    /// Counts a text that is not an object.
     pub fn skip_foreign(&mut self, what: &str) {
         add(self.skipped.entry(what.to_owned()).or_default(), 1);
     }
@@ -50,7 +50,7 @@ impl Tally {
         add(&mut self.failed, 1);
     }
 
-    /// Adds what was counted elsewhere.
+    /// Adds the counts of another summary.
     pub fn extend(&mut self, other: Self) {
         for (kind, count) in other.read {
             add(self.read.entry(kind).or_default(), count);
@@ -62,19 +62,19 @@ impl Tally {
         self.objects |= other.objects;
     }
 
-    /// Whether there was nothing at all.
+    /// Whether nothing was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.read.is_empty() && self.skipped.is_empty() && self.failed == 0
     }
 
-    /// Whether there was any object, of whatever kind, or something that may be one.
+    /// Whether the input has an object of any kind, or a text that may be one.
     #[must_use]
     pub fn any_object(&self) -> bool {
         self.objects || !self.read.is_empty() || self.failed > 0
     }
 
-    /// The kinds that were read, in the order of their importance. Two kinds of one name are told as one.
+    /// The kinds that were read, in the order of `Kind`. Two kinds of one name count as one.
     fn kinds(&self) -> Vec<(String, usize)> {
         let mut kinds: Vec<(String, usize)> = Vec::new();
         for (kind, count) in &self.read {
@@ -89,7 +89,7 @@ impl Tally {
 }
 
 /// One line: `read 14 objects (1 Gateway, 3 HTTPRoutes, 10 Services), skipped 2 (2 ConfigMaps), could not read 1`.
-impl fmt::Display for Tally {
+impl fmt::Display for InputSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kinds = self.kinds();
         let read = sum(&kinds);
@@ -115,7 +115,7 @@ fn sum(counted: &[(String, usize)]) -> usize {
     counted.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
 }
 
-/// ` (1 Gateway, 3 HTTPRoutes and 2 other kinds)`; empty where there is nothing.
+/// ` (1 Gateway, 3 HTTPRoutes and 2 other kinds)`; empty for an empty list.
 fn list(counted: &[(String, usize)], most: usize) -> String {
     if counted.is_empty() {
         return String::new();
@@ -133,7 +133,7 @@ fn list(counted: &[(String, usize)], most: usize) -> String {
     format!(" ({}{more})", shown.join(", "))
 }
 
-/// The plural of a kind, as Kubernetes makes it.
+/// The plural of a kind, by the rules of Kubernetes.
 fn plural(name: &str) -> String {
     let vowel = |letter: char| "aeiou".contains(letter);
     if name.ends_with("Endpoints") {
@@ -154,9 +154,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_comes_first_then_what_was_skipped() {
-        let mut tally = Tally::default();
-        assert!(tally.is_empty());
+    fn read_objects_come_first_then_skipped_ones() {
+        let mut summary = InputSummary::default();
+        assert!(summary.is_empty());
         for kind in [
             Kind::Service,
             Kind::HttpRoute,
@@ -164,14 +164,14 @@ mod tests {
             Kind::HttpRoute,
             Kind::IstioGateway,
         ] {
-            tally.read(kind);
+            summary.read(kind);
         }
         for kind in ["ConfigMap", "Ingress", "ConfigMap", "NetworkPolicy", "NetworkPolicy"] {
-            tally.skip(kind);
+            summary.skip(kind);
         }
-        tally.fail();
+        summary.fail();
         assert_eq!(
-            tally.to_string(),
+            summary.to_string(),
             "read 5 objects (2 Gateways, 2 HTTPRoutes, 1 Service), \
              skipped 5 (2 ConfigMaps, 2 NetworkPolicies, 1 Ingress), could not read 1"
         );
@@ -179,28 +179,28 @@ mod tests {
 
     #[test]
     fn a_long_list_is_cut() {
-        let mut tally = Tally::default();
-        tally.read(Kind::Gateway);
+        let mut summary = InputSummary::default();
+        summary.read(Kind::Gateway);
         for kind in ["A", "B", "C", "D", "E", "F", "G", "G"] {
-            tally.skip(kind);
+            summary.skip(kind);
         }
         assert_eq!(
-            tally.to_string(),
+            summary.to_string(),
             "read 1 object (1 Gateway), skipped 8 (2 Gs, 1 A, 1 B, 1 C, 1 D and 2 other kinds)"
         );
     }
 
     #[test]
-    fn a_kind_that_is_no_name_is_not_repeated() {
-        let mut tally = Tally::default();
-        tally.skip("\u{1b}[31mConfigMap");
-        tally.skip(&"x".repeat(64));
-        tally.skip("");
-        assert_eq!(tally.to_string(), "read 0 objects, skipped 3 (3 other objects)");
+    fn an_invalid_kind_is_not_repeated() {
+        let mut summary = InputSummary::default();
+        summary.skip("\u{1b}[31mConfigMap");
+        summary.skip(&"x".repeat(64));
+        summary.skip("");
+        assert_eq!(summary.to_string(), "read 0 objects, skipped 3 (3 other objects)");
     }
 
     #[test]
-    fn plurals_are_those_of_kubernetes() {
+    fn plurals_follow_kubernetes() {
         for (one, several) in [
             ("BackendLBPolicy", "BackendLBPolicies"),
             ("Gateway", "Gateways"),
