@@ -172,3 +172,56 @@ fn the_numbers_of_the_mesh_tests_are_those_of_their_code() {
         assert!(text.contains(&phrase), "{path}: expectShares allows {phrase}");
     }
 }
+
+#[test]
+fn the_readme_of_the_fuzz_targets_lists_each_of_them() {
+    let rows = Document::read("fuzz/README.md")
+        .rows()
+        .into_iter()
+        .filter(|row| row.header == "target");
+    let mut listed: Vec<String> = (rows.flat_map(|row| {
+        let names: Vec<String> = row.cells[0]
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .map(ToOwned::to_owned)
+            .collect();
+        names
+    }))
+    .collect();
+    let manifest = repository::read("fuzz/Cargo.toml");
+    let paths = manifest
+        .lines()
+        .filter_map(|line| line.strip_prefix("path = \"targets/")?.strip_suffix(".rs\""));
+    let mut targets: Vec<&str> = paths.collect();
+    listed.sort();
+    targets.sort_unstable();
+    assert_eq!(listed, targets, "fuzz/README.md, targets, against fuzz/Cargo.toml");
+}
+
+#[test]
+fn the_index_of_the_documentation_has_every_page() {
+    let index = Document::read("docs/README.md");
+    let linked: Vec<String> = index.links().into_iter().map(|link| link.text).collect();
+    let pages = repository::files()
+        .into_iter()
+        .filter_map(|path| path.strip_prefix("docs/").map(ToOwned::to_owned));
+    let pages = pages.filter(|page| page.ends_with(".md") && page != "README.md");
+    // Decisions have an index of their own.
+    let pages = pages.filter(|page| !page.starts_with("decisions/") || page == "decisions/README.md");
+    let missing: Vec<String> = pages
+        .filter(|page| !linked.iter().any(|link| link.starts_with(page.as_str())))
+        .collect();
+    assert!(missing.is_empty(), "docs/README.md has no link to {missing:?}");
+    let decisions = Document::read("docs/decisions/README.md").links();
+    let files = repository::files()
+        .into_iter()
+        .filter_map(|path| path.strip_prefix("docs/decisions/").map(ToOwned::to_owned));
+    let missing: Vec<String> = files
+        .filter(|page| page != "README.md" && !decisions.iter().any(|link| link.text == *page))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/decisions/README.md has no link to {missing:?}"
+    );
+}
