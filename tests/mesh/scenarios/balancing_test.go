@@ -6,50 +6,52 @@ import (
 	"fmt"
 	"testing"
 
-	"mooring.dev/tests/mesh/rig"
+	"mooring.dev/tests/mesh/internal/envoy"
+	"mooring.dev/tests/mesh/internal/scenario"
+	"mooring.dev/tests/mesh/internal/traffic"
 )
 
 // New sessions follow the user's own load balancing, live ones keep their pod.
 
-func webCluster(s *rig.Scenario, version string) string {
+func webCluster(s *scenario.Scenario, version string) string {
 	return "outbound|8080|" + version + "|web." + s.Namespace + ".svc.cluster.local"
 }
 
-func balance(s *rig.Scenario, loadBalancer, cluster string) {
-	s.Patch(istioGroup, "DestinationRule", "web", `{"spec":{"trafficPolicy":{"loadBalancer":`+loadBalancer+`}}}`)
+func balance(t *testing.T, s *scenario.Scenario, loadBalancer, cluster string) {
+	s.Patch(t, istioGroup, "DestinationRule", "web", `{"spec":{"trafficPolicy":{"loadBalancer":`+loadBalancer+`}}}`)
 	for _, version := range []string{"v1", "v2"} {
-		s.Gateway("ingressgateway").AwaitCluster(webCluster(s, version), cluster)
+		s.Gateway(t, "ingressgateway").Envoy.AwaitCluster(t, webCluster(s, version), cluster)
 	}
 }
 
 func TestSessionsOnEachLoadBalancer(t *testing.T) {
 	t.Parallel()
-	s, _, newcomer := startFeatures(t)
-	visitors := map[*rig.Client]rig.Reply{}
+	s, _, newClient := startFeatures(t)
+	visitors := map[*traffic.Client]traffic.Reply{}
 	for _, c := range []struct{ istio, envoy string }{
 		{"RANDOM", `"RANDOM"`}, {"LEAST_REQUEST", `"LEAST_REQUEST"`},
 		// Envoy's default, which its dump leaves out; so what is waited for is that the one before is gone.
 		{"ROUND_ROBIN", ""},
 	} {
-		balance(s, fmt.Sprintf(`{"simple":%q}`, c.istio), c.envoy)
+		balance(t, s, fmt.Sprintf(`{"simple":%q}`, c.istio), c.envoy)
 		if c.envoy == "" {
-			s.Gateway("ingressgateway").AwaitNoCluster(webCluster(s, "v1"), "LEAST_REQUEST")
-			s.Gateway("ingressgateway").AwaitNoCluster(webCluster(s, "v2"), "LEAST_REQUEST")
+			s.Gateway(t, "ingressgateway").Envoy.AwaitClusterWithout(t, webCluster(s, "v1"), "LEAST_REQUEST")
+			s.Gateway(t, "ingressgateway").Envoy.AwaitClusterWithout(t, webCluster(s, "v2"), "LEAST_REQUEST")
 		}
 		for visitor, first := range visitors {
 			expectPinned(t, visitor, "/", first.Pod, 3)
 		}
 		for range 10 {
-			visitor := newcomer()
-			first := visitor.Get("/")
+			visitor := newClient(t)
+			first := visitor.Get(t, "/")
 			sessionOf(t, first)
 			expectPinned(t, visitor, "/", first.Pod, 10)
 			visitors[visitor] = first
 		}
-		stranger := newcomer()
-		pods := rig.Tally(newcomers, func() string {
-			stranger.Forget()
-			return stranger.Get("/").Pod
+		stranger := newClient(t)
+		pods := traffic.Tally(newcomers, func() string {
+			stranger.ForgetCookies()
+			return stranger.Get(t, "/").Pod
 		})
 		weights := map[string]int{}
 		for i := range 3 {
@@ -63,19 +65,19 @@ func TestSessionsOnEachLoadBalancer(t *testing.T) {
 // The piece that chooses the backend replaces the weighted clusters; the route's hash policy must outlive that.
 func TestSessionsAndAConsistentHash(t *testing.T) {
 	t.Parallel()
-	s, gateway, newcomer := startFeatures(t)
-	settled := newcomer()
-	first := settled.Get("/")
-	balance(s, `{"simple":null,"consistentHash":{"httpHeaderName":"User"}}`, "RING_HASH")
-	gateway.AwaitRoute("web", rig.Contains(`"hash_policy"`))
+	s, gateway, newClient := startFeatures(t)
+	settled := newClient(t)
+	first := settled.Get(t, "/")
+	balance(t, s, `{"simple":null,"consistentHash":{"httpHeaderName":"User"}}`, "RING_HASH")
+	gateway.Envoy.AwaitRoute(t, "web", envoy.Containing(`"hash_policy"`))
 
 	// Each new session of one user: by weight to a version, by hash to a pod of it.
 	podsOf := func(user string) map[string]map[string]int {
-		visitor := newcomer()
+		visitor := newClient(t)
 		pods := map[string]map[string]int{"v1": {}, "v2": {}}
 		for range 30 {
-			visitor.Forget()
-			reply := visitor.Get("/", rig.Header("User", user))
+			visitor.ForgetCookies()
+			reply := visitor.Get(t, "/", traffic.WithHeader("User", user))
 			pods[reply.Version][reply.Pod]++
 		}
 		return pods
@@ -98,30 +100,30 @@ func TestSessionsAndAConsistentHash(t *testing.T) {
 	}
 	t.Logf("30 new sessions of each of 24 users: one pod of each version for each, %d pods in all", len(reached))
 
-	stranger := newcomer()
-	pods := rig.Tally(200, func() string {
-		stranger.Forget()
-		return stranger.Get("/").Pod
+	stranger := newClient(t)
+	pods := traffic.Tally(200, func() string {
+		stranger.ForgetCookies()
+		return stranger.Get(t, "/").Pod
 	})
 	if len(pods) != 6 {
 		t.Errorf("without the header, not any pod but %v", pods)
 	}
 	for i := range 12 {
-		expectPinned(t, settled, "/", first.Pod, 3, rig.Header("User", fmt.Sprintf("tomas%d", i)))
+		expectPinned(t, settled, "/", first.Pod, 3, traffic.WithHeader("User", fmt.Sprintf("tomas%d", i)))
 	}
 	t.Logf("a session from before stays on %s, whoever the user is", first.Pod)
 	expectHarmless(t, s)
 }
 
 // With the version hashed by the same header as the pod, a user is always on one pod, without any session.
-func TestAVersionAndAPodByTheSameHeader(t *testing.T) {
+func TestVersionAndPodByTheSameHeader(t *testing.T) {
 	t.Parallel()
-	_, _, newcomer := startFeatures(t)
+	_, _, newClient := startFeatures(t)
 	versions := map[string]int{}
 	for i := range 60 {
-		visitor := newcomer()
-		user := rig.Header("User", fmt.Sprintf("tomas%d", i))
-		first := visitor.Get("/accounts", user)
+		visitor := newClient(t)
+		user := traffic.WithHeader("User", fmt.Sprintf("tomas%d", i))
+		first := visitor.Get(t, "/accounts", user)
 		versions[first.Version]++
 		expectPinned(t, visitor, "/accounts", first.Pod, 5, user)
 	}

@@ -8,16 +8,17 @@ import (
 	"strings"
 	"testing"
 
-	"mooring.dev/tests/mesh/rig"
+	"mooring.dev/tests/mesh/internal/scenario"
+	"mooring.dev/tests/mesh/internal/traffic"
 )
 
 // A tester is told by a cookie or by a header; everybody else sees what there was.
-func TestTestersSeeTheCanary(t *testing.T) {
+func TestCanaryByCookieAndHeader(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "myweb", rig.GatewayEnv(keys))
-	s.ApplyFile("policies/canary.yaml")
-	s.Deploy()
-	visitor := visitorAt(s.Gateway("edge"), "myweb-service.domain.com")
+	s := rig.Start(t, "myweb", scenario.WithGatewayEnv(keys))
+	s.ApplyFile(t, "policies/canary.yaml")
+	s.Mooring.Deploy(t)
+	visitor := s.Gateway(t, "edge").ClientForHost(t, "myweb-service.domain.com")
 
 	crumbs := make([]string, 30)
 	for i := range crumbs {
@@ -25,16 +26,16 @@ func TestTestersSeeTheCanary(t *testing.T) {
 	}
 	others := strings.Join(crumbs, "; ")
 	among := strings.Join(crumbs[:15], "; ") + "; usertype=tester; " + strings.Join(crumbs[15:], "; ")
-	cookie := func(values ...string) []rig.Edit {
-		var edits []rig.Edit
+	cookie := func(values ...string) []traffic.RequestOption {
+		var edits []traffic.RequestOption
 		for _, value := range values {
-			edits = append(edits, rig.Header("Cookie", value))
+			edits = append(edits, traffic.WithHeader("Cookie", value))
 		}
 		return edits
 	}
 	for _, c := range []struct {
 		who   string
-		edits []rig.Edit
+		edits []traffic.RequestOption
 		want  string
 	}{
 		{"nobody in particular", nil, "v1"},
@@ -47,17 +48,17 @@ func TestTestersSeeTheCanary(t *testing.T) {
 		{"something longer", cookie("usertype=testers"), "v1"},
 		{"another cookie that ends so", cookie("notusertype=tester"), "v1"},
 		{"in capitals", cookie("usertype=Tester"), "v1"},
-		{"vijay", []rig.Edit{rig.Header("End-User", "vijay")}, "v2"},
-		{"vijay's neighbour", []rig.Edit{rig.Header("End-User", "vijaya")}, "v1"},
-		{"vijay, a customer", append(cookie("usertype=customer"), rig.Header("End-User", "vijay")), "v2"},
+		{"vijay", []traffic.RequestOption{traffic.WithHeader("End-User", "vijay")}, "v2"},
+		{"vijay's neighbour", []traffic.RequestOption{traffic.WithHeader("End-User", "vijaya")}, "v1"},
+		{"vijay, a customer", append(cookie("usertype=customer"), traffic.WithHeader("End-User", "vijay")), "v2"},
 	} {
 		var sent []string
-		pods := rig.Tally(spread, func() string {
-			reply := visitor.Get("/", c.edits...)
+		pods := traffic.Tally(spread, func() string {
+			reply := visitor.Get(t, "/", c.edits...)
 			if reply.Version != c.want || len(reply.SetCookie) > 0 {
 				t.Fatalf("%s: version %q and not %q, Set-Cookie %q", c.who, reply.Version, c.want, reply.SetCookie)
 			}
-			sent = reply.Echo.Headers["Cookie"]
+			sent = reply.Received.Headers["Cookie"]
 			return reply.Pod
 		})
 		t.Logf("%s: all to %s, pods %v", c.who, c.want, pods)

@@ -7,33 +7,34 @@ import (
 	"slices"
 	"testing"
 
-	"mooring.dev/tests/mesh/rig"
+	"mooring.dev/tests/mesh/internal/scenario"
+	"mooring.dev/tests/mesh/internal/traffic"
 )
 
 // The examples as they are, with pods of the rig's, where no test of another file is about them.
 
-func TestTheExampleOfACanaryByCookie(t *testing.T) {
+func TestExampleCanaryByCookie(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "examples", rig.Example("canary-by-cookie"), rig.Beside(), rig.GatewayEnv(keys))
-	s.Deploy()
-	visitor := visitorAt(s.Gateway("web"), "myweb.example.com")
-	expectShares(t, "everyone", versionsOf(visitor, 100, "/"), map[string]int{"v1": 1})
-	testers := versionsOf(visitor, 100, "/", rig.Header("Cookie", "usertype=tester"))
+	s := rig.Start(t, "examples", scenario.WithExample("canary-by-cookie"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
+	s.Mooring.Deploy(t)
+	visitor := s.Gateway(t, "web").ClientForHost(t, "myweb.example.com")
+	expectShares(t, "everyone", versionsOf(t, visitor, 100, "/"), map[string]int{"v1": 1})
+	testers := versionsOf(t, visitor, 100, "/", traffic.WithHeader("Cookie", "usertype=tester"))
 	expectShares(t, "testers", testers, map[string]int{"v2": 1})
 	expectHarmless(t, s)
 }
 
-func TestTheExampleOfAStickyCanary(t *testing.T) {
+func TestExampleStickyCanary(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "examples", rig.Example("sticky-canary"), rig.Beside(), rig.GatewayEnv(keys))
-	s.Deploy()
-	visitor := s.Gateway("web").Client()
+	s := rig.Start(t, "examples", scenario.WithExample("sticky-canary"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
+	s.Mooring.Deploy(t)
+	visitor := s.Gateway(t, "web").Client(t)
 	// By chance, and by the users' names: each new user, and each again from another machine.
-	expectShares(t, "anonymous", versionsOf(visitor, newcomers, "/"), map[string]int{"v1": 90, "v2": 10})
+	expectShares(t, "anonymous", versionsOf(t, visitor, newcomers, "/"), map[string]int{"v1": 90, "v2": 10})
 	users := func() (versions []string) {
 		for i := range newcomers {
-			visitor.Forget()
-			versions = append(versions, visitor.Get("/", rig.Header("User", fmt.Sprintf("user%d", i))).Version)
+			visitor.ForgetCookies()
+			versions = append(versions, visitor.Get(t, "/", traffic.WithHeader("User", fmt.Sprintf("user%d", i))).Version)
 		}
 		return versions
 	}
@@ -42,18 +43,18 @@ func TestTheExampleOfAStickyCanary(t *testing.T) {
 	if again := users(); !slices.Equal(again, before) {
 		t.Error("a user sees one version here and another there")
 	}
-	always := rig.Header("X-Canary", "always")
-	expectShares(t, "by choice", versionsOf(visitor, 100, "/", always), map[string]int{"v2": 1})
-	never := rig.Header("X-Canary", "never")
-	expectShares(t, "by choice not", versionsOf(visitor, 100, "/", never), map[string]int{"v1": 1})
+	always := traffic.WithHeader("X-Canary", "always")
+	expectShares(t, "by choice", versionsOf(t, visitor, 100, "/", always), map[string]int{"v2": 1})
+	never := traffic.WithHeader("X-Canary", "never")
+	expectShares(t, "by choice not", versionsOf(t, visitor, 100, "/", never), map[string]int{"v1": 1})
 	expectHarmless(t, s)
 
 	// The tenth that v2 gets more comes from v1, and nobody else moves. Each of the 1000 users is v1 before and v2
 	// after with a probability of a tenth.
-	s.Patch(gatewayGroup, "HTTPRoute", "shop", `{"spec":{"rules":[{"name":"shop","backendRefs":[
+	s.Patch(t, gatewayGroup, "HTTPRoute", "shop", `{"spec":{"rules":[{"name":"shop","backendRefs":[
 		{"name":"shop-v1","port":80,"weight":80},{"name":"shop-v2","port":80,"weight":20}]}]}}`)
-	s.Deploy()
-	awaitWeights(s.Gateway("web"), "shop", map[string]int{"shop-v1": 80, "shop-v2": 20})
+	s.Mooring.Deploy(t)
+	awaitWeights(t, s.Gateway(t, "web"), "shop", map[string]int{"shop-v1": 80, "shop-v2": 20})
 	after := users()
 	expectShares(t, "by user, after the change", tally(after), map[string]int{"v1": 80, "v2": 20})
 	var moves []string
@@ -75,20 +76,20 @@ func tally(values []string) map[string]int {
 	return counts
 }
 
-func TestTheExampleOfBookinfoByGatewayAPI(t *testing.T) {
+func TestExampleBookinfoGatewayAPI(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "bookinfo", rig.Example("bookinfo-gateway-api"), rig.In("istio-demo"), rig.GatewayEnv(keys))
-	s.Deploy()
-	gateway := s.Gateway("bookinfo")
-	vijay := rig.Header("end-user", "vijay")
-	expectShares(t, "vijay", versionsOf(gateway.Client(), 100, "/reviews/1", vijay), map[string]int{"v2": 1})
-	expectShares(t, "everyone", versionsOf(gateway.Client(), newcomers, "/reviews/1"), map[string]int{"v1": 50, "v3": 50})
+	s := rig.Start(t, "bookinfo", scenario.WithExample("bookinfo-gateway-api"), scenario.WithNamespace("istio-demo"), scenario.WithGatewayEnv(keys))
+	s.Mooring.Deploy(t)
+	gateway := s.Gateway(t, "bookinfo")
+	vijay := traffic.WithHeader("end-user", "vijay")
+	expectShares(t, "vijay", versionsOf(t, gateway.Client(t), 100, "/reviews/1", vijay), map[string]int{"v2": 1})
+	expectShares(t, "everyone", versionsOf(t, gateway.Client(t), newcomers, "/reviews/1"), map[string]int{"v1": 50, "v3": 50})
 
 	// A reader keeps the version that she came to, also as vijay for a while, and through the end of v1.
-	readers, of := map[*rig.Client]string{}, map[string]int{}
+	readers, of := map[*traffic.Client]string{}, map[string]int{}
 	for of["v1"] < 10 || of["v3"] < 10 {
-		reader := gateway.Client()
-		first := reader.Get("/reviews/1")
+		reader := gateway.Client(t)
+		first := reader.Get(t, "/reviews/1")
 		sessionOf(t, first)
 		readers[reader] = first.Version
 		of[first.Version]++
@@ -97,7 +98,7 @@ func TestTheExampleOfBookinfoByGatewayAPI(t *testing.T) {
 		t.Helper()
 		for reader, version := range readers {
 			for range 3 {
-				if reply := reader.Get("/reviews/1"); reply.Version != version {
+				if reply := reader.Get(t, "/reviews/1"); reply.Version != version {
 					t.Fatalf("%s: a reader of %s reached %s", when, version, reply.Version)
 				}
 			}
@@ -105,17 +106,17 @@ func TestTheExampleOfBookinfoByGatewayAPI(t *testing.T) {
 		t.Logf("%s: all of %d readers stayed: %v", when, len(readers), of)
 	}
 	for reader := range readers {
-		if version := reader.Get("/reviews/1", vijay).Version; version != "v2" {
+		if version := reader.Get(t, "/reviews/1", vijay).Version; version != "v2" {
 			t.Fatalf("a reader reached %s as vijay", version)
 		}
 	}
 	expectKept("after a visit as vijay")
-	s.Patch(gatewayGroup, "HTTPRoute", "reviews", `{"spec":{"rules":[{"name":"reviews","backendRefs":[
+	s.Patch(t, gatewayGroup, "HTTPRoute", "reviews", `{"spec":{"rules":[{"name":"reviews","backendRefs":[
 		{"name":"reviews-v1","port":9080,"weight":0},{"name":"reviews-v2","port":9080,"weight":0},
 		{"name":"reviews-v3","port":9080,"weight":100}]}]}}`)
-	s.Deploy()
-	awaitWeights(gateway, "reviews", map[string]int{"reviews-v1": 0, "reviews-v3": 100})
+	s.Mooring.Deploy(t)
+	awaitWeights(t, gateway, "reviews", map[string]int{"reviews-v1": 0, "reviews-v3": 100})
 	expectKept("all on v3")
-	expectShares(t, "all on v3", versionsOf(gateway.Client(), 100, "/reviews/1"), map[string]int{"v3": 1})
+	expectShares(t, "all on v3", versionsOf(t, gateway.Client(t), 100, "/reviews/1"), map[string]int{"v3": 1})
 	expectHarmless(t, s)
 }

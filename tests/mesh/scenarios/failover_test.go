@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"mooring.dev/tests/mesh/rig"
+	"mooring.dev/tests/mesh/internal/scenario"
+	"mooring.dev/tests/mesh/internal/traffic"
+	"mooring.dev/tests/mesh/internal/wait"
 )
 
 // Backends that lose all pods while fifty visitors have sessions, some of them there: the end of a Flagger run, the abort of an Argo
@@ -30,16 +32,16 @@ func intervals(within time.Duration) int {
 
 // expectFailover takes a backend's pods away and expects its sessions, and no others, to move once, each to one of the other backend, at
 // the price of at most one request for each worker and interval.
-func expectFailover(t *testing.T, load *rig.Load, what, gone, left string, change func()) {
+func expectFailover(t *testing.T, load *traffic.Load, what, gone, left string, change func()) {
 	t.Helper()
 	affected := onVersion(load, gone)
 	if affected == 0 || affected == crowd {
 		t.Fatalf("%d of %d sessions are on %s", affected, crowd, gone)
 	}
 	began := time.Now()
-	seen := load.During(what, 250, func() {
+	seen := load.During(t, what, 250, func() {
 		change()
-		load.AwaitEverybody()
+		load.AwaitAllClients(t)
 	})
 	took := time.Since(began)
 	most := workers * intervals(took)
@@ -47,83 +49,83 @@ func expectFailover(t *testing.T, load *rig.Load, what, gone, left string, chang
 	if seen.Failed > most {
 		t.Errorf("%s: %d failed, at most %d may: %v", what, seen.Failed, most, seen.Failures)
 	}
-	for pod, failed := range seen.FailedOf {
+	for pod, failed := range seen.FailedByPod {
 		if !strings.Contains(pod, "-"+gone+"-") {
 			t.Errorf("%s: %d requests of sessions on %s failed", what, failed, pod)
 		}
 	}
-	if seen.Moves != affected || seen.Movers != affected || onVersion(load, left) != crowd {
-		t.Errorf("%s: %d moves of %d visitors, %d are on %s", what, seen.Moves, seen.Movers, onVersion(load, left), left)
+	if seen.Moves != affected || seen.MovedClients != affected || onVersion(load, left) != crowd {
+		t.Errorf("%s: %d moves of %d visitors, %d are on %s", what, seen.Moves, seen.MovedClients, onVersion(load, left), left)
 	}
-	expectNothingLost(t, "after it", load.During("after it", 500, func() {}))
+	expectNothingLost(t, "after it", load.During(t, "after it", 500, func() {}))
 }
 
 // shiftAs is shift by a controller.
-func shiftAs(s *rig.Scenario, manager, route string, v1, v2 int) {
-	s.PatchJSONAs(manager, gatewayGroup, "HTTPRoute", route, fmt.Sprintf(`[
+func shiftAs(t *testing.T, s *scenario.Scenario, manager, route string, v1, v2 int) {
+	s.PatchJSONAs(t, manager, gatewayGroup, "HTTPRoute", route, fmt.Sprintf(`[
 		{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":%d},
 		{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":%d}]`, v1, v2))
 }
 
 // Flagger sets the weights back to 100/0, and scales the canary to zero one step later. The next run begins with the same Services.
-func TestTheEndOfAFlaggerRun(t *testing.T) {
+func TestSessionsFailOverAtTheEndOfAFlaggerRun(t *testing.T) {
 	t.Parallel()
 	s, load := startHalves(t)
-	newcomer := s.Gateway("shop").Client
-	back := load.During("weights 100/0", 250, func() {
-		shiftAs(s, "flagger", "checkout", 100, 0)
-		awaitOnly(t, newcomer, "/checkout/", "v1")
-		load.AwaitEverybody()
+	newClient := s.Gateway(t, "shop").Client
+	back := load.During(t, "weights 100/0", 250, func() {
+		shiftAs(t, s, "flagger", "checkout", 100, 0)
+		awaitOnly(t, newClient, "/checkout/", "v1")
+		load.AwaitAllClients(t)
 	})
 	expectNothingLost(t, "weights 100/0", back)
-	expectFailover(t, load, "the canary is scaled to zero", "v2", "v1", func() { s.RetireAll("checkout-v2") })
-	next := load.During("the next run", 500, func() {
-		s.Scale("checkout-v2", 2)
-		shiftAs(s, "flagger", "checkout", 75, 25)
-		awaitWeights(s.Gateway("shop"), "checkout", map[string]int{"checkout-v1": 75, "checkout-v2": 25})
-		load.AwaitEverybody()
+	expectFailover(t, load, "the canary is scaled to zero", "v2", "v1", func() { s.Pods.RetireAll(t, "checkout-v2") })
+	next := load.During(t, "the next run", 500, func() {
+		s.Pods.Scale(t, "checkout-v2", 2)
+		shiftAs(t, s, "flagger", "checkout", 75, 25)
+		awaitWeights(t, s.Gateway(t, "shop"), "checkout", map[string]int{"checkout-v1": 75, "checkout-v2": 25})
+		load.AwaitAllClients(t)
 	})
 	expectNothingLost(t, "the next run", next)
-	versions := versionsOf(newcomer(), newcomers, "/checkout/")
+	versions := versionsOf(t, newClient(t), newcomers, "/checkout/")
 	expectShares(t, "newcomers of the next run", versions, map[string]int{"v1": 75, "v2": 25})
 	t.Log(load.Stop())
 }
 
 // Argo Rollouts sets the weights back at once, leaves the canary's Service where it points, and scales its pods away after a while (30 s;
 // here as soon as everybody has come once more).
-func TestTheAbortOfARollout(t *testing.T) {
+func TestSessionsFailOverWhenAnArgoRolloutAborts(t *testing.T) {
 	t.Parallel()
 	t.Run("HTTPRoute", func(t *testing.T) {
 		s, load := startHalves(t)
-		back := load.During("aborted", 250, func() {
-			shiftAs(s, "rollouts-controller", "checkout", 100, 0)
-			awaitOnly(t, s.Gateway("shop").Client, "/checkout/", "v1")
-			load.AwaitEverybody()
+		back := load.During(t, "aborted", 250, func() {
+			shiftAs(t, s, "rollouts-controller", "checkout", 100, 0)
+			awaitOnly(t, s.Gateway(t, "shop").Client, "/checkout/", "v1")
+			load.AwaitAllClients(t)
 		})
 		expectNothingLost(t, "aborted", back)
-		expectFailover(t, load, "its pods go", "v2", "v1", func() { s.RetireAll("checkout-v2") })
+		expectFailover(t, load, "its pods go", "v2", "v1", func() { s.Pods.RetireAll(t, "checkout-v2") })
 		t.Log(load.Stop())
 	})
 	t.Run("VirtualService", func(t *testing.T) {
-		s, _, newcomer := startVSplit(t)
-		s.Deploy()
-		load := startCrowd(t, newcomer, "/beta")
-		back := load.During("aborted", 250, func() {
-			s.PatchJSONAs("rollouts-controller", istioGroup, "VirtualService", "web", `[
+		s, _, newClient := startVSplit(t)
+		s.Mooring.Deploy(t)
+		load := startCrowd(t, newClient, "/beta")
+		back := load.During(t, "aborted", 250, func() {
+			s.PatchJSONAs(t, "rollouts-controller", istioGroup, "VirtualService", "web", `[
 				{"op":"replace","path":"/spec/http/0/route/0/weight","value":100},
 				{"op":"replace","path":"/spec/http/0/route/1/weight","value":0}]`)
-			awaitOnly(t, newcomer, "/beta", "v1")
-			load.AwaitEverybody()
+			awaitOnly(t, newClient, "/beta", "v1")
+			load.AwaitAllClients(t)
 		})
 		expectNothingLost(t, "aborted", back)
-		expectFailover(t, load, "its pods go", "v2", "v1", func() { s.RetireAll("web-v2") })
+		expectFailover(t, load, "its pods go", "v2", "v1", func() { s.Pods.RetireAll(t, "web-v2") })
 		t.Log(load.Stop())
 	})
 }
 
 // All pods of a backend are replaced at once, while the route goes on sending new visitors there. Its sessions are bound to the other
 // backend by then, and stay there.
-func TestAllPodsOfABackendAreReplaced(t *testing.T) {
+func TestSessionsFailOverWhenAllPodsOfABackendAreReplaced(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, gone, left string
@@ -134,20 +136,20 @@ func TestAllPodsOfABackendAreReplaced(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, load := startHalves(t)
-			gateway := s.Gateway("shop")
-			shift(s, "checkout", c.v1, c.v2)
-			awaitWeights(gateway, "checkout", map[string]int{"checkout-v1": c.v1, "checkout-v2": c.v2})
+			gateway := s.Gateway(t, "shop")
+			shift(t, s, "checkout", c.v1, c.v2)
+			awaitWeights(t, gateway, "checkout", map[string]int{"checkout-v1": c.v1, "checkout-v2": c.v2})
 			// Each worker has seen what the route chooses now.
 			for range 100 {
-				gateway.Client().Get("/checkout/")
+				gateway.Client(t).Get(t, "/checkout/")
 			}
-			expectFailover(t, load, "all pods go", c.gone, c.left, func() { s.RetireAll("checkout-" + c.gone) })
-			back := load.During("others come", 500, func() {
-				s.Scale("checkout-"+c.gone, 2)
-				load.AwaitEverybody()
+			expectFailover(t, load, "all pods go", c.gone, c.left, func() { s.Pods.RetireAll(t, "checkout-"+c.gone) })
+			back := load.During(t, "others come", 500, func() {
+				s.Pods.Scale(t, "checkout-"+c.gone, 2)
+				load.AwaitAllClients(t)
 			})
 			expectNothingLost(t, "others come", back)
-			versions := versionsOf(gateway.Client(), newcomers, "/checkout/")
+			versions := versionsOf(t, gateway.Client(t), newcomers, "/checkout/")
 			expectShares(t, "newcomers", versions, map[string]int{"v1": c.v1, "v2": c.v2})
 			t.Log(load.Stop())
 		})
@@ -155,18 +157,18 @@ func TestAllPodsOfABackendAreReplaced(t *testing.T) {
 }
 
 // The same for calls, whose sessions are in their metadata.
-func TestCallsFailOverToo(t *testing.T) {
+func TestGRPCSessionsFailOver(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "grpc-canary", rig.Example("grpc-canary"), rig.Beside(), rig.Workers(1), rig.GatewayEnv(keys))
-	s.Deploy()
-	client, err := s.Gateway("front").GRPC("catalog.example")
+	s := rig.Start(t, "grpc-canary", scenario.WithExample("grpc-canary"), scenario.WithUniqueNamespace(), scenario.WithWorkers(1), scenario.WithGatewayEnv(keys))
+	s.Mooring.Deploy(t)
+	client, err := s.Gateway(t, "front").GRPCClient("catalog.example")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
 	const session = "catalog-version"
 	var token string
-	rig.Eventually(t, "a session on v2", func() error {
+	wait.Eventually(t, "a session on v2", func() error {
 		reply, err := client.Call()
 		if err == nil && reply.Version != "v2" {
 			err = fmt.Errorf("it is on %s", reply.Version)
@@ -174,20 +176,20 @@ func TestCallsFailOverToo(t *testing.T) {
 		token = reply.Header.Get(session)
 		return err
 	})
-	s.RetireAll("catalog-v2")
+	s.Pods.RetireAll(t, "catalog-v2")
 	if reply, err := client.Call(session, token); err == nil {
 		t.Errorf("%s has answered", reply.Pod)
 	}
 	// A call that comes after the pause fails too, to find out.
-	var moved rig.Reply
-	rig.Eventually(t, "a call goes elsewhere", func() error {
+	var moved traffic.Reply
+	wait.Eventually(t, "a call goes elsewhere", func() error {
 		moved, err = client.Call(session, token)
 		return err
 	})
 	if moved.Version != "v1" || moved.Header.Get(session) == "" {
 		t.Fatalf("moved to %s, %v", moved.Pod, moved.Header)
 	}
-	s.Scale("catalog-v2", 2)
+	s.Pods.Scale(t, "catalog-v2", 2)
 	token = moved.Header.Get(session)
 	for range 20 {
 		if again, err := client.Call(session, token); err != nil || again.Version != "v1" || again.Header.Get(session) != "" {

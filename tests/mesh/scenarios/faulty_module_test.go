@@ -13,7 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"mooring.dev/tests/mesh/rig"
+	"mooring.dev/tests/mesh/internal/gateway"
+	"mooring.dev/tests/mesh/internal/scenario"
+	"mooring.dev/tests/mesh/internal/traffic"
+	"mooring.dev/tests/mesh/internal/wait"
+	"mooring.dev/tests/mesh/internal/wasm"
 )
 
 // What clients get from a gateway whose module is not there, is no module, or traps. docs/failure-modes.md is these
@@ -21,12 +25,12 @@ import (
 
 var strategies = []string{"open", "close", "reload"}
 
-func TestAModuleThatIsMissing(t *testing.T) {
+func TestMissingModule(t *testing.T) {
 	t.Parallel()
 	cannotBeLoaded(t, "missing", filepath.Join(t.TempDir(), "missing.wasm"))
 }
 
-func TestAModuleThatIsCorrupt(t *testing.T) {
+func TestCorruptModule(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "corrupt.wasm")
 	if err := os.WriteFile(file, []byte("\x00asm\x01\x00\x00\x00 and then nonsense"), 0o644); err != nil {
@@ -37,108 +41,108 @@ func TestAModuleThatIsCorrupt(t *testing.T) {
 
 // cannotBeLoaded compares what clients get before, with and after a module file that Envoy cannot load.
 func cannotBeLoaded(t *testing.T, fault, file string) {
-	s := rig.Start(t, "sp-demo", rig.Beside(), rig.GatewayEnv(keys), rig.Rejections())
-	s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
-	s.ApplyFile("routes/plain.yaml")
-	gateway := s.Gateway("gateway-sp-demo")
-	load := rig.StartLoad(t, crowd, "/", gateway.Client)
+	s := rig.Start(t, "sp-demo", scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys), scenario.WithRejections())
+	s.ApplyFile(t, "policies/xbackendtrafficpolicy.yaml")
+	s.ApplyFile(t, "routes/plain.yaml")
+	gateway := s.Gateway(t, "gateway-sp-demo")
+	load := traffic.StartLoad(t, crowd, "/", gateway.Client)
 	for _, strategy := range strategies {
-		install := func() { s.DeployUnseen("--wasm", "file://"+file, "--fail-strategy", strategy) }
-		when := func(when, want string, do func()) rig.Totals {
+		install := func() { s.Mooring.DeployWithoutWaiting(t, "--wasm", "file://"+file, "--fail-strategy", strategy) }
+		when := func(when, want string, do func()) traffic.Totals {
 			t.Helper()
-			return load.During(fault+", fail strategy "+strategy+", "+when, crowd, func() {
+			return load.During(t, fault+", fail strategy "+strategy+", "+when, crowd, func() {
 				expectAfter(t, gateway, fault, strategy, when, do, want)
 			})
 		}
 		when("when first installed", "500", install)
-		when("when the gateway starts", "500", gateway.RestartUnseen)
-		s.Deploy()
-		load.Await(2 * crowd)
+		when("when the gateway starts", "500", func() { gateway.RestartNotServing(t) })
+		s.Mooring.Deploy(t)
+		load.Await(t, 2*crowd)
 		expectNothingLost(t, "in an update", when("in an update", "200 with sessions", install))
-		mended := load.During("mended", crowd, func() { s.Deploy() })
+		mended := load.During(t, "mended", crowd, func() { s.Mooring.Deploy(t) })
 		expectNothingLost(t, "mended", mended)
-		if got := whatClientsGet(gateway); got != "200 with sessions" {
+		if got := whatClientsGet(t, gateway); got != "200 with sessions" {
 			t.Errorf("mended: %s", got)
 		}
-		s.Undeploy()
+		s.Mooring.Undeploy(t)
 	}
 }
 
 // expectAfter does something that makes Envoy try the faulty module, and compares what clients get then.
-func expectAfter(t *testing.T, gateway *rig.Gateway, fault, strategy, when string, do func(), want string) {
+func expectAfter(t *testing.T, gateway *gateway.Gateway, fault, strategy, when string, do func(), want string) {
 	t.Helper()
-	before, log := gateway.ModuleAttempts(), len(gateway.Envoy.Log())
+	before, log := gateway.Envoy.ExtensionUpdates(t), len(gateway.Envoy.Process.Log())
 	do()
-	if strings.Contains(gateway.Envoy.Log()[log:], "initializing epoch 0") {
+	if strings.Contains(gateway.Envoy.Process.Log()[log:], "initializing epoch 0") {
 		before = 0 // it was started anew
 	}
-	rig.Eventually(t, "the gateway has tried the module", func() error {
-		if n := gateway.ModuleAttempts(); n <= before {
+	wait.Eventually(t, "the gateway has tried the module", func() error {
+		if n := gateway.Envoy.ExtensionUpdates(t); n <= before {
 			return fmt.Errorf("%d attempts, as before", n)
 		}
 		return nil
 	})
-	gateway.AwaitListener("mooring")
-	got := whatClientsGet(gateway)
+	gateway.Envoy.AwaitListener(t, "mooring")
+	got := whatClientsGet(t, gateway)
 	t.Logf("%s, fail strategy %s, %s: %s", fault, strategy, when, got)
 	if got != want {
 		t.Errorf("expected %s", want)
 	}
-	plain := gateway.Client()
+	plain := gateway.Client(t)
 	plain.Host = "plain.example"
-	if status := plain.Get("/").Status; status != http.StatusOK {
+	if status := plain.Get(t, "/").Status; status != http.StatusOK {
 		t.Errorf("a route without a rule: status %d", status)
 	}
 }
 
-func TestAModuleThatTraps(t *testing.T) {
+func TestTrappingModule(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "traps.wasm")
-	if err := os.WriteFile(file, rig.TrappingModule(), 0o644); err != nil {
+	if err := os.WriteFile(file, wasm.TrappingModule(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	// With one worker there is one instance of the module, and one trap is enough.
-	s := rig.Start(t, "sp-demo", rig.Beside(), rig.GatewayEnv(keys), rig.Workers(1))
-	s.ApplyFile("policies/xbackendtrafficpolicy.yaml")
-	gateway := s.Gateway("gateway-sp-demo")
-	load := rig.StartLoad(t, crowd, "/", gateway.Client)
+	s := rig.Start(t, "sp-demo", scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys), scenario.WithWorkers(1))
+	s.ApplyFile(t, "policies/xbackendtrafficpolicy.yaml")
+	gateway := s.Gateway(t, "gateway-sp-demo")
+	load := traffic.StartLoad(t, crowd, "/", gateway.Client)
 	for _, strategy := range strategies {
 		args := []string{"--wasm", "file://" + file}
 		if strategy != "open" { // the default
 			args = append(args, "--fail-strategy", strategy)
 		}
-		s.Deploy(args...)
-		if got := whatClientsGet(gateway); got != "200 without sessions" {
+		s.Mooring.Deploy(t, args...)
+		if got := whatClientsGet(t, gateway); got != "200 without sessions" {
 			t.Fatalf("before the trap: %s", got)
 		}
-		load.Await(2 * crowd)
-		seen := load.During("trap, fail strategy "+strategy, 4*crowd, func() { expectTrap(t, gateway, strategy) })
+		load.Await(t, 2*crowd)
+		seen := load.During(t, "trap, fail strategy "+strategy, 4*crowd, func() { expectTrap(t, gateway, strategy) })
 		// Those that the worker was answering fail too.
 		if most := crowd + 1; strategy == "open" && seen.Failed > most {
 			t.Errorf("fail strategy open: %d requests of others failed", seen.Failed)
 		}
-		s.Deploy()
-		if got := whatClientsGet(gateway); got != "200 with sessions" {
+		s.Mooring.Deploy(t)
+		if got := whatClientsGet(t, gateway); got != "200 with sessions" {
 			t.Errorf("mended: %s", got)
 		}
 	}
-	if !strings.Contains(gateway.Envoy.Log(), "Function: proxy_on_request_headers failed") {
+	if !strings.Contains(gateway.Envoy.Process.Log(), "Function: proxy_on_request_headers failed") {
 		t.Error("Envoy's log says nothing about it")
 	}
 }
 
 // expectTrap makes the module trap and looks at what comes after it; at the end, a request that traps tells whether the module
 // runs.
-func expectTrap(t *testing.T, gateway *rig.Gateway, strategy string) {
+func expectTrap(t *testing.T, gateway *gateway.Gateway, strategy string) {
 	t.Helper()
-	trap := func() int { return gateway.Client().Get("/", manyHeaders).Status }
+	trap := func() int { return gateway.Client(t).Get(t, "/", manyHeaders).Status }
 	if status := trap(); status != 503 {
 		t.Errorf("the request that traps: status %d", status)
 	}
 	if strategy == "reload" {
 		began := time.Now()
-		rig.Eventually(t, "the module runs again", func() error {
-			if got := whatClientsGet(gateway); got != "200 without sessions" {
+		wait.Eventually(t, "the module runs again", func() error {
+			if got := whatClientsGet(t, gateway); got != "200 without sessions" {
 				return errors.New(got)
 			}
 			return nil
@@ -150,7 +154,7 @@ func expectTrap(t *testing.T, gateway *rig.Gateway, strategy string) {
 		return
 	}
 	want := map[string]string{"open": "200 without sessions", "close": "503"}[strategy]
-	if got := whatClientsGet(gateway); got != want {
+	if got := whatClientsGet(t, gateway); got != want {
 		t.Errorf("after the trap: %s, expected %s", got, want)
 	}
 	if got := fmt.Sprint(trap()); !strings.HasPrefix(want, got) {
@@ -159,16 +163,16 @@ func expectTrap(t *testing.T, gateway *rig.Gateway, strategy string) {
 }
 
 func manyHeaders(request *http.Request) {
-	for n := range rig.Headers {
+	for n := range wasm.TrapHeaders {
 		request.Header.Set(fmt.Sprintf("Filler-%d", n), "x")
 	}
 }
 
 // whatClientsGet sends requests of new visitors and says what came back, each thing once.
-func whatClientsGet(gateway *rig.Gateway) string {
+func whatClientsGet(t *testing.T, gateway *gateway.Gateway) string {
 	var got []string
 	for range 12 {
-		reply, err := gateway.Client().Try("/")
+		reply, err := gateway.Client(t).Try("/")
 		outcome := fmt.Sprint(reply.Status)
 		switch {
 		case err != nil:

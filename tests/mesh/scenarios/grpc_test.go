@@ -7,21 +7,22 @@ import (
 	"testing"
 	"time"
 
-	"mooring.dev/tests/mesh/rig"
+	"mooring.dev/tests/mesh/internal/scenario"
+	"mooring.dev/tests/mesh/internal/traffic"
 )
 
 // The example of a sticky canary for gRPC: a GRPCRoute, told by metadata, with the session in metadata too.
 func TestAStickyCanaryForGRPC(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "grpc-canary", rig.Example("grpc-canary"), rig.GatewayEnv(keys))
-	s.Deploy()
-	client, err := s.Gateway("front").GRPC("catalog.example")
+	s := rig.Start(t, "grpc-canary", scenario.WithExample("grpc-canary"), scenario.WithGatewayEnv(keys))
+	s.Mooring.Deploy(t)
+	client, err := s.Gateway(t, "front").GRPCClient("catalog.example")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
 	const session = "catalog-version"
-	call := func(metadata ...string) rig.Reply {
+	call := func(metadata ...string) traffic.Reply {
 		t.Helper()
 		reply, err := client.Call(metadata...)
 		if err != nil {
@@ -30,10 +31,10 @@ func TestAStickyCanaryForGRPC(t *testing.T) {
 		return reply
 	}
 
-	versions := rig.Tally(newcomers, func() string { return call().Version })
+	versions := traffic.Tally(newcomers, func() string { return call().Version })
 	expectShares(t, "80/20", versions, map[string]int{"v1": 80, "v2": 20})
 
-	sessions, of := map[string]rig.Reply{}, map[string]int{} // by token; by version
+	sessions, of := map[string]traffic.Reply{}, map[string]int{} // by token; by version
 	for of["v1"] < 10 || of["v2"] < 10 {
 		first := call()
 		token := first.Header.Get(session)
@@ -74,7 +75,7 @@ func TestAStickyCanaryForGRPC(t *testing.T) {
 	// A stream with a session of v1 stays where it is and goes on, while v1 loses its weight.
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	var stream *rig.GRPCStream
+	var stream *traffic.GRPCStream
 	for token, first := range sessions {
 		if first.Version == "v1" && stream == nil {
 			if stream, err = client.Stream(ctx, session, token); err != nil {
@@ -89,12 +90,12 @@ func TestAStickyCanaryForGRPC(t *testing.T) {
 		}
 	}
 	expectStream("at 80/20")
-	s.Patch(gatewayGroup, "GRPCRoute", "catalog", `{"spec":{"rules":[{"name":"catalog","backendRefs":[
+	s.Patch(t, gatewayGroup, "GRPCRoute", "catalog", `{"spec":{"rules":[{"name":"catalog","backendRefs":[
 		{"name":"catalog-v1","port":9000,"weight":0},{"name":"catalog-v2","port":9000,"weight":100}]}]}}`)
-	s.Deploy()
-	awaitWeights(s.Gateway("front"), "catalog", map[string]int{"catalog-v1": 0, "catalog-v2": 100})
+	s.Mooring.Deploy(t)
+	awaitWeights(t, s.Gateway(t, "front"), "catalog", map[string]int{"catalog-v1": 0, "catalog-v2": 100})
 	expectKept("at 0/100")
 	expectStream("at 0/100")
-	expectShares(t, "0/100", rig.Tally(100, func() string { return call().Version }), map[string]int{"v2": 100})
+	expectShares(t, "0/100", traffic.Tally(100, func() string { return call().Version }), map[string]int{"v2": 100})
 	expectHarmless(t, s)
 }

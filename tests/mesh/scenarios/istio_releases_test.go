@@ -19,7 +19,7 @@ import (
 
 // Every field of what is generated for each release of Istio is one that the definitions of that release have, with a value that
 // they allow. The cluster has the definitions of the newest release only.
-func TestTheFieldsForEachIstio(t *testing.T) {
+func TestOutputFieldsForEachIstio(t *testing.T) {
 	t.Parallel()
 	for _, release := range []string{"1.28", "1.29", "1.30", "1.31"} {
 		t.Run(release, func(t *testing.T) {

@@ -7,7 +7,10 @@ import (
 	"maps"
 	"testing"
 
-	"mooring.dev/tests/mesh/rig"
+	"mooring.dev/tests/mesh/internal/gateway"
+	"mooring.dev/tests/mesh/internal/scenario"
+	"mooring.dev/tests/mesh/internal/traffic"
+	"mooring.dev/tests/mesh/internal/wait"
 )
 
 // Two regions, three zones, two pods in each; the gateway is in east/zone1. A pod's version is its zone.
@@ -16,27 +19,29 @@ const distributeElsewhere = "rules/distribute-us-west.patch"
 
 const helloCluster = "outbound|5000||helloworld.locality.svc.cluster.local"
 
-func startLocality(t *testing.T, rule string) (*rig.Scenario, *rig.Gateway) {
+func startLocality(t *testing.T, rule string) (*scenario.Scenario, *gateway.Gateway) {
 	t.Helper()
-	s := rig.Start(t, "locality", rig.Example("locality"), rig.GatewayEnv(keys))
+	s := rig.Start(t, "locality", scenario.WithExample("locality"), scenario.WithGatewayEnv(keys))
 	if rule != "" {
-		s.PatchFile(istioGroup, "DestinationRule", "helloworld", rule)
+		s.PatchFile(t, istioGroup, "DestinationRule", "helloworld", rule)
 	}
-	gateway := s.Gateway("ingressgateway")
-	gateway.AwaitCluster(helloCluster, `"outlier_detection"`)
-	gateway.AwaitCluster(helloCluster, `"locality_weighted_lb_config"`)
+	gateway := s.Gateway(t, "ingressgateway")
+	gateway.Envoy.AwaitCluster(t, helloCluster, `"outlier_detection"`)
+	gateway.Envoy.AwaitCluster(t, helloCluster, `"locality_weighted_lb_config"`)
 	return s, gateway
 }
 
-func helloVisitor(gateway *rig.Gateway) *rig.Client { return visitorAt(gateway, "helloworld.example") }
+func helloVisitor(t *testing.T, gateway *gateway.Gateway) *traffic.Client {
+	return gateway.ClientForHost(t, "helloworld.example")
+}
 
 // helloSessions are n visitors with a session, and their pods.
-func helloSessions(t *testing.T, gateway *rig.Gateway, n int) map[*rig.Client]string {
+func helloSessions(t *testing.T, gateway *gateway.Gateway, n int) map[*traffic.Client]string {
 	t.Helper()
-	sessions := map[*rig.Client]string{}
+	sessions := map[*traffic.Client]string{}
 	for range n {
-		visitor := helloVisitor(gateway)
-		first := visitor.Get("/hello")
+		visitor := helloVisitor(t, gateway)
+		first := visitor.Get(t, "/hello")
 		cookieOf(t, first, "hello-session")
 		sessions[visitor] = first.Pod
 	}
@@ -45,7 +50,7 @@ func helloSessions(t *testing.T, gateway *rig.Gateway, n int) map[*rig.Client]st
 
 // expectMoved fails unless each session stays whose pod still serves, and each other moves once, to the given zone if
 // there is one. No visitor sees an error.
-func expectMoved(t *testing.T, what string, sessions map[*rig.Client]string, gone map[string]bool, zone string) {
+func expectMoved(t *testing.T, what string, sessions map[*traffic.Client]string, gone map[string]bool, zone string) {
 	t.Helper()
 	stayed, moved := 0, map[string]int{}
 	for visitor, pod := range maps.Clone(sessions) {
@@ -54,7 +59,7 @@ func expectMoved(t *testing.T, what string, sessions map[*rig.Client]string, gon
 			stayed++
 			continue
 		}
-		reply := visitor.Get("/hello")
+		reply := visitor.Get(t, "/hello")
 		cookieOf(t, reply, "hello-session")
 		if reply.Status != 200 || gone[reply.Pod] || zone != "" && reply.Version != zone {
 			t.Errorf("%s: from %s to %q of %q, status %d", what, pod, reply.Pod, reply.Version, reply.Status)
@@ -66,66 +71,66 @@ func expectMoved(t *testing.T, what string, sessions map[*rig.Client]string, gon
 	t.Logf("%s: %d sessions stayed, moved once: %v", what, stayed, moved)
 }
 
-func zonesOf(gateway *rig.Gateway, n int) map[string]int {
-	return versionsOf(helloVisitor(gateway), n, "/hello")
+func zonesOf(t *testing.T, gateway *gateway.Gateway, n int) map[string]int {
+	return versionsOf(t, helloVisitor(t, gateway), n, "/hello")
 }
 
-func TestSessionsThroughAFailover(t *testing.T) {
+func TestSessionsDuringALocalityFailover(t *testing.T) {
 	t.Parallel()
 	s, gateway := startLocality(t, "")
-	s.Deploy()
-	expectShares(t, "all is well", zonesOf(gateway, 200), map[string]int{"zone1": 1})
+	s.Mooring.Deploy(t)
+	expectShares(t, "all is well", zonesOf(t, gateway, 200), map[string]int{"zone1": 1})
 	sessions := helloSessions(t, gateway, 20)
 	gone := map[string]bool{}
 	expectMoved(t, "all is well", sessions, gone, "")
 
 	// A draining pod keeps its sessions. For newcomers its zone counts as half there.
-	s.Drain("helloworld-zone1-1")
+	s.Pods.Drain(t, "helloworld-zone1-1")
 	expectMoved(t, "zone1-1 drains", sessions, gone, "")
-	stranger := helloVisitor(gateway)
-	pods := rig.Tally(500, func() string {
-		stranger.Forget()
-		return stranger.Get("/hello").Pod
+	stranger := helloVisitor(t, gateway)
+	pods := traffic.Tally(500, func() string {
+		stranger.ForgetCookies()
+		return stranger.Get(t, "/hello").Pod
 	})
 	t.Logf("500 newcomers while zone1-1 drains: %v", pods)
 	if pods["helloworld-zone1-1"] > 0 || pods[""] > 0 {
 		t.Errorf("newcomers while zone1-1 drains: %v", pods)
 	}
 
-	s.Remove("helloworld-zone1-1")
+	s.Pods.Remove(t, "helloworld-zone1-1")
 	gone["helloworld-zone1-1"] = true
 	expectMoved(t, "zone1-1 is gone", sessions, gone, "")
-	s.Remove("helloworld-zone1-0")
+	s.Pods.Remove(t, "helloworld-zone1-0")
 	gone["helloworld-zone1-0"] = true
 	expectMoved(t, "zone1 is gone", sessions, gone, "zone2")
-	expectShares(t, "zone1 is gone", zonesOf(gateway, 200), map[string]int{"zone2": 1})
+	expectShares(t, "zone1 is gone", zonesOf(t, gateway, 200), map[string]int{"zone2": 1})
 
 	// zone2 crashes, and only outlier detection tells.
 	for i := range 2 {
 		pod := fmt.Sprintf("helloworld-zone2-%d", i)
-		s.Pod(pod).Crash()
+		s.Pod(t, pod).Crash()
 		gone[pod] = true
 	}
-	rig.Eventually(t, "outlier detection has seen it", func() error {
+	wait.Eventually(t, "outlier detection has seen it", func() error {
 		// One answer from zone3 would not do: while one pod of zone2 is not ejected, it is sent most of the visitors. Nor
 		// would one connection: it belongs to one of the gateway's workers, and the other may not have heard of it yet.
 		for range 20 {
-			stranger.Forget()
+			stranger.ForgetCookies()
 			stranger.Close()
-			if reply := stranger.Get("/hello"); reply.Version != "zone3" {
+			if reply := stranger.Get(t, "/hello"); reply.Version != "zone3" {
 				return fmt.Errorf("status %d, zone %q", reply.Status, reply.Version)
 			}
 		}
 		return nil
 	})
 	expectMoved(t, "zone2 has crashed", sessions, gone, "zone3")
-	expectShares(t, "zone2 has crashed", zonesOf(gateway, 200), map[string]int{"zone3": 1})
+	expectShares(t, "zone2 has crashed", zonesOf(t, gateway, 200), map[string]int{"zone3": 1})
 
 	// zone1 is back: newcomers go there, sessions stay where they are.
-	s.Scale("helloworld-zone1", 2)
+	s.Pods.Scale(t, "helloworld-zone1", 2)
 	clear(gone)
 	expectMoved(t, "zone1 is back", sessions, gone, "")
-	expectShares(t, "zone1 is back", zonesOf(gateway, 200), map[string]int{"zone1": 1})
+	expectShares(t, "zone1 is back", zonesOf(t, gateway, 200), map[string]int{"zone1": 1})
 	expectHarmless(t, s)
 }
 
@@ -136,13 +141,13 @@ func TestSessionsUnderALocalityDistribution(t *testing.T) {
 		t.Run(c.rule, func(t *testing.T) {
 			s, gateway := startLocality(t, c.rule)
 			if c.remote == "imported" {
-				s.Scale("helloworld-zone3", 0)
-				s.ApplyFile("rules/imported.yaml")
+				s.Pods.Scale(t, "helloworld-zone3", 0)
+				s.ApplyFile(t, "rules/imported.yaml")
 			}
 			weights := map[string]int{"zone1": 10, "zone2": 10, c.remote: 80}
 			// The endpoints may be known a moment before their localities' weights.
-			rig.Eventually(t, "the weights of the localities are in force", func() error {
-				zones := zonesOf(gateway, 100)
+			wait.Eventually(t, "the weights of the localities are in force", func() error {
+				zones := zonesOf(t, gateway, 100)
 				for zone, weight := range weights {
 					if off := zones[zone] - weight; off < -5 || off > 5 {
 						return fmt.Errorf("100 newcomers: %v", zones)
@@ -150,9 +155,9 @@ func TestSessionsUnderALocalityDistribution(t *testing.T) {
 				}
 				return nil
 			})
-			expectShares(t, "Istio alone", zonesOf(gateway, newcomers), weights)
-			s.Deploy()
-			expectShares(t, "with sessions", zonesOf(gateway, newcomers), weights)
+			expectShares(t, "Istio alone", zonesOf(t, gateway, newcomers), weights)
+			s.Mooring.Deploy(t)
+			expectShares(t, "with sessions", zonesOf(t, gateway, newcomers), weights)
 			expectMoved(t, "all is well", helloSessions(t, gateway, 20), nil, "")
 			expectHarmless(t, s)
 		})
@@ -161,27 +166,27 @@ func TestSessionsUnderALocalityDistribution(t *testing.T) {
 
 // The parts of a locality in a rule are region, zone and subzone. A destination that fits no endpoint gets nothing,
 // the others share what it would have got, and endpoints that no destination fits are not sent to Envoy at all.
-func TestALocalityThatFitsNothing(t *testing.T) {
+func TestLocalityDistributionWithoutAMatchingEndpoint(t *testing.T) {
 	t.Parallel()
 	s, gateway := startLocality(t, "distribute.patch")
-	s.Deploy()
-	stranger := helloVisitor(gateway)
-	rig.Eventually(t, "zone3 has a share", func() error {
-		stranger.Forget()
-		if zone := stranger.Get("/hello").Version; zone != "zone3" {
+	s.Mooring.Deploy(t)
+	stranger := helloVisitor(t, gateway)
+	wait.Eventually(t, "zone3 has a share", func() error {
+		stranger.ForgetCookies()
+		if zone := stranger.Get(t, "/hello").Version; zone != "zone3" {
 			return fmt.Errorf("zone %q", zone)
 		}
 		return nil
 	})
 	sessions := helloSessions(t, gateway, 30)
-	s.PatchUnseen(istioGroup, "DestinationRule", "helloworld", distributeElsewhere)
+	s.PatchFileWithoutWaiting(t, istioGroup, "DestinationRule", "helloworld", distributeElsewhere)
 	gone := map[string]bool{"helloworld-zone3-0": true, "helloworld-zone3-1": true}
-	rig.Eventually(t, "zone3 gets nothing", func() error {
-		if zones := zonesOf(gateway, 50); zones["zone3"] > 0 {
+	wait.Eventually(t, "zone3 gets nothing", func() error {
+		if zones := zonesOf(t, gateway, 50); zones["zone3"] > 0 {
 			return fmt.Errorf("it gets %d of 50", zones["zone3"])
 		}
 		return nil
 	})
-	expectShares(t, "us/west/zone3 is not west/zone3", zonesOf(gateway, newcomers), map[string]int{"zone1": 10, "zone2": 10})
+	expectShares(t, "us/west/zone3 is not west/zone3", zonesOf(t, gateway, newcomers), map[string]int{"zone1": 10, "zone2": 10})
 	expectMoved(t, "zone3 is no destination", sessions, gone, "")
 }

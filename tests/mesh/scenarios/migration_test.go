@@ -14,7 +14,9 @@ import (
 
 	"golang.org/x/crypto/chacha20poly1305"
 
-	"mooring.dev/tests/mesh/rig"
+	"mooring.dev/tests/mesh/internal/pods"
+	"mooring.dev/tests/mesh/internal/scenario"
+	"mooring.dev/tests/mesh/internal/traffic"
 )
 
 // A gateway that has what Mooring generated before there were session routes gets the new objects under fifty visitors: the session
@@ -58,32 +60,32 @@ func (o oldSession) token(t *testing.T, backend, host string) string {
 }
 
 // oldPods are the pods of the sessions of before, with their backends.
-func oldPods(s *rig.Scenario, backends map[string]string) map[*rig.Pod]string {
-	pods := map[*rig.Pod]string{}
+func oldPods(t *testing.T, s *scenario.Scenario, backends map[string]string) map[*pods.Pod]string {
+	pods := map[*pods.Pod]string{}
 	for version, backend := range backends {
 		for _, n := range []string{"0", "1"} {
-			pods[s.Pod("web-"+version+"-"+n)] = backend
+			pods[s.Pod(t, "web-"+version+"-"+n)] = backend
 		}
 	}
 	return pods
 }
 
-func TestAGatewayWithTheOldObjectsGetsTheNewOnes(t *testing.T) {
+func TestMigrationOfHTTPRouteSessions(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "migration", rig.GatewayEnv(keys))
-	newcomer := s.Gateway("front").Client
+	s := rig.Start(t, "migration", scenario.WithGatewayEnv(keys))
+	newClient := s.Gateway(t, "front").Client
 	v1, v2 := "web-v1.migration:80", "web-v2.migration:80"
-	migrate(t, s, newcomer, []migration{
+	migrate(t, s, newClient, []migration{
 		{"/shop", oldSession{"HTTPRoute/migration/web/shop", "shop-session", [2]byte{0x48, 0xed}}, map[string]string{"v1": v1, "v2": v2}},
 		{"/single", oldSession{"HTTPRoute/migration/web#2", "single-session", [2]byte{0xb3, 0xc8}}, map[string]string{"v1": v1}},
 	})
 	// A session on a version alone.
 	beta := oldSession{"HTTPRoute/migration/web/beta", "beta-version", [2]byte{0x71, 0x10}}
 	for version, backend := range map[string]string{"v1": v1, "v2": v2} {
-		visitor := newcomer()
-		visitor.Keep(beta.name, beta.token(t, backend, ""))
+		visitor := newClient(t)
+		visitor.SetCookie(beta.name, beta.token(t, backend, ""))
 		for range tries {
-			if reply := visitor.Get("/beta"); reply.Version != version || len(reply.SetCookie) > 0 {
+			if reply := visitor.Get(t, "/beta"); reply.Version != version || len(reply.SetCookie) > 0 {
 				t.Fatalf("an old token of %s leads to %s, Set-Cookie %q", version, reply.Pod, reply.SetCookie)
 			}
 		}
@@ -91,11 +93,11 @@ func TestAGatewayWithTheOldObjectsGetsTheNewOnes(t *testing.T) {
 	expectHarmless(t, s)
 }
 
-func TestAVirtualServiceWithTheOldObjectsGetsTheNewOnes(t *testing.T) {
+func TestMigrationOfVirtualServiceSessions(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "vsplit", rig.More("ingressgateway"), rig.GatewayEnv(keys))
-	gateway := s.Gateway("ingressgateway")
-	migrate(t, s, func() *rig.Client { return visitorAt(gateway, vsHost) }, []migration{
+	s := rig.Start(t, "vsplit", scenario.WithManifests("ingressgateway"), scenario.WithGatewayEnv(keys))
+	gateway := s.Gateway(t, "ingressgateway")
+	migrate(t, s, func(testing.TB) *traffic.Client { return gateway.ClientForHost(t, vsHost) }, []migration{
 		{"/beta", oldSession{"VirtualService/vsplit/web/beta", "mooring-8a0ac458", [2]byte{0x36, 0xb7}},
 			map[string]string{"v1": "web.vsplit:80/v1", "v2": "web.vsplit:80/v2"}},
 	})
@@ -109,40 +111,40 @@ type migration struct {
 	backends map[string]string
 }
 
-func migrate(t *testing.T, s *rig.Scenario, newcomer func() *rig.Client, paths []migration) {
+func migrate(t *testing.T, s *scenario.Scenario, newClient func(testing.TB) *traffic.Client, paths []migration) {
 	t.Helper()
 	old := os.Getenv("MOORING_OLD_WASM")
 	if old == "" {
-		s.DeployFile("old/generated.yaml", s.ModuleURL())
+		s.Mooring.DeployFile(t, "old/generated.yaml", s.Mooring.ModuleURL(t))
 	} else {
-		s.DeployFile("old/generated.yaml", "file://"+old)
+		s.Mooring.DeployFile(t, "old/generated.yaml", "file://"+old)
 	}
-	var loads []*rig.Load
+	var loads []*traffic.Load
 	var at []map[string]int
 	for _, path := range paths {
-		var visitors []*rig.Client
+		var visitors []*traffic.Client
 		places := map[string]int{}
-		for pod, backend := range oldPods(s, path.backends) {
+		for pod, backend := range oldPods(t, s, path.backends) {
 			for range 50/(2*len(paths)*len(path.backends)) + 1 {
-				visitor := newcomer()
-				visitor.Keep(path.session.name, path.session.token(t, backend, pod.IP+":8080"))
+				visitor := newClient(t)
+				visitor.SetCookie(path.session.name, path.session.token(t, backend, pod.IP+":8080"))
 				visitors = append(visitors, visitor)
 				places[pod.Name]++
 			}
 		}
 		next := 0
-		load := rig.StartLoad(t, len(visitors), path.path, func() *rig.Client { next++; return visitors[next-1] })
-		load.AwaitEverybody()
+		load := traffic.StartLoad(t, len(visitors), path.path, func(testing.TB) *traffic.Client { next++; return visitors[next-1] })
+		load.AwaitAllClients(t)
 		loads, at = append(loads, load), append(at, places)
 	}
-	s.DeployInSteps()
+	s.Mooring.DeployInSteps(t)
 	for i, load := range loads {
-		load.AwaitEverybody()
-		if now := load.At(); !maps.Equal(at[i], now) {
+		load.AwaitAllClients(t)
+		if now := load.ClientsByPod(); !maps.Equal(at[i], now) {
 			t.Errorf("%s: the visitors are at %v, their sessions at %v", paths[i].path, now, at[i])
 		}
-		before := load.SoFar()
-		load.AwaitEverybody()
+		before := load.Totals()
+		load.AwaitAllClients(t)
 		total := load.Stop()
 		t.Logf("%s: %s", paths[i].path, total)
 		if total.Moves > before.Moves {

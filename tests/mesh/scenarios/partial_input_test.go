@@ -7,22 +7,22 @@ import (
 	"strings"
 	"testing"
 
-	"mooring.dev/tests/mesh/rig"
+	"mooring.dev/tests/mesh/internal/wait"
 )
 
 // Who reads some of the namespaces that have routes on a Gateway is told what would be lost: istiod counts the routes in the
 // Gateway's status, session routes among them, and the WasmPlugin in the cluster names its rules.
-func TestTheClusterTellsWhichRoutesWereNotRead(t *testing.T) {
+func TestPartialInputIsReported(t *testing.T) {
 	t.Parallel()
 	s, _ := startTenants(t)
-	s.ApplyFile("attacks/squatter.yaml")
-	s.Deploy()
+	s.ApplyFile(t, "attacks/squatter.yaml")
+	s.Mooring.Deploy(t)
 	partial := func(namespaces ...string) string {
-		args := []string{"generate", "--from-cluster", "--wasm", s.ModuleURL()}
+		args := []string{"generate", "--from-cluster", "--wasm", s.Mooring.ModuleURL(t)}
 		for _, namespace := range namespaces {
 			args = append(args, "--namespace", namespace)
 		}
-		_, stderr, code := s.TryMooring(args...)
+		_, stderr, code := s.Mooring.Try(t, args...)
 		if code != 0 {
 			t.Fatalf("exit code %d\n%s", code, stderr)
 		}
@@ -36,7 +36,7 @@ func TestTheClusterTellsWhichRoutesWereNotRead(t *testing.T) {
 	}
 
 	// The shop's two routes and the squatter's, with an object of session routes each.
-	rig.Eventually(t, "the status counts all routes", func() error {
+	wait.Eventually(t, "the status counts all routes", func() error {
 		said := partial("tenants", "tenants-shop")
 		if !strings.Contains(said, "counts 6 routes on the listener `http`, and the input has 4 of them") {
 			return fmt.Errorf("said: %s", said)

@@ -14,7 +14,12 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"mooring.dev/tests/mesh/rig"
+	"mooring.dev/tests/mesh/internal/envoy"
+	"mooring.dev/tests/mesh/internal/gateway"
+	"mooring.dev/tests/mesh/internal/mooring"
+	"mooring.dev/tests/mesh/internal/scenario"
+	"mooring.dev/tests/mesh/internal/traffic"
+	"mooring.dev/tests/mesh/internal/wait"
 )
 
 // Whatever the user's rules are: a request that matches one of them first, with the key of one of its backends matches that rule's own
@@ -32,25 +37,25 @@ func TestEachRuleFindsItsOwnSessionRoutes(t *testing.T) {
 	}
 	t.Logf("MESH_SEED=%d", seed)
 	random := &randomRoutes{rand.New(rand.NewPCG(seed, seed))}
-	s := rig.Start(t, "random", rig.GatewayEnv(keys))
-	gateway := s.Gateway("front")
+	s := rig.Start(t, "random", scenario.WithGatewayEnv(keys))
+	gateway := s.Gateway(t, "front")
 	totals := tableChecks{}
 	// Chance may make no routes that bare keys would confuse: then it gets more tries.
 	set := 0
 	for ; set < sets || (totals.bare == 0 && set < 4*sets); set++ {
 		names := random.apply(t, s, set)
-		s.DeployUnseen()
+		s.Mooring.DeployWithoutWaiting(t)
 		if random.IntN(2) == 0 {
 			random.renew(t, s, names)
 		}
 		// istiod hears of HTTPRoutes in the order in which they are applied.
-		s.Apply(fmt.Sprintf(`{apiVersion: %s, kind: HTTPRoute, metadata: {name: last}, spec: {parentRefs: [{name: front}], hostnames: [last.example],
+		s.Apply(t, fmt.Sprintf(`{apiVersion: %s, kind: HTTPRoute, metadata: {name: last}, spec: {parentRefs: [{name: front}], hostnames: [last.example],
 			rules: [{matches: [{path: {value: /set-%d}}], backendRefs: [{name: web-v1, port: 80}]}]}}`, gatewayGroup, set))
-		gateway.AwaitRoute(s.Namespace+".last.0", rig.Contains(fmt.Sprintf(`"/set-%d"`, set)))
-		s.AwaitPieces()
-		table := gateway.RouteTable(randomHost)
+		gateway.Envoy.AwaitRoute(t, s.Namespace+".last.0", envoy.Containing(fmt.Sprintf(`"/set-%d"`, set)))
+		s.Mooring.AwaitFilters(t)
+		table := gateway.Envoy.RouteTable(t, randomHost)
 		seen := tableChecks{}
-		bare := table.Rekeyed(func(key string) string { return key[strings.LastIndex(key, "/")+1:] })
+		bare := table.MapHeader(mooring.BackendHeader, func(key string) string { return key[strings.LastIndex(key, "/")+1:] })
 		for range requests {
 			request := random.request()
 			seen.check(t, table, request)
@@ -67,7 +72,7 @@ func TestEachRuleFindsItsOwnSessionRoutes(t *testing.T) {
 			return
 		}
 		for _, name := range names {
-			s.Delete(gatewayGroup, "HTTPRoute", name)
+			s.Delete(t, gatewayGroup, "HTTPRoute", name)
 		}
 	}
 	t.Logf("%d sets with %d routes of Envoy's: %d requests with a key, all of them at their own session route; %d matched nothing, %d a rule "+
@@ -94,10 +99,10 @@ func (c *tableChecks) add(more tableChecks) {
 
 // keysOfRule are the keys of a rule's session routes and the clusters that they are to lead to. A rule is known by the header that it
 // adds to responses, which session routes do as well.
-func keysOfRule(table rig.RouteTable, rule string) map[string]string {
+func keysOfRule(table envoy.RouteTable, rule string) map[string]string {
 	found := map[string]string{}
 	for _, route := range table {
-		if key := route.Key(); key != "" && route.Added["x-rule"] == rule {
+		if key := mooring.SessionKey(route.Route); key != "" && route.Added["x-rule"] == rule {
 			service, port, _ := strings.Cut(key[strings.LastIndex(key, "/")+1:], ":")
 			found[key] = "outbound|" + port + "||" + service + ".svc.cluster.local"
 		}
@@ -105,7 +110,7 @@ func keysOfRule(table rig.RouteTable, rule string) map[string]string {
 	return found
 }
 
-func (c *tableChecks) check(t *testing.T, table rig.RouteTable, request rig.TableRequest) {
+func (c *tableChecks) check(t *testing.T, table envoy.RouteTable, request envoy.TableRequest) {
 	t.Helper()
 	c.routes = len(table)
 	first := table.First(request)
@@ -114,7 +119,7 @@ func (c *tableChecks) check(t *testing.T, table rig.RouteTable, request rig.Tabl
 		return
 	}
 	rule := first.Added["x-rule"]
-	if first.Key() != "" {
+	if mooring.SessionKey(first.Route) != "" {
 		t.Errorf("%+v: without a key, %s", request, first.Raw)
 		return
 	}
@@ -131,7 +136,7 @@ func (c *tableChecks) check(t *testing.T, table rig.RouteTable, request rig.Tabl
 	}
 	for key, cluster := range all {
 		found := table.First(withKey(request, key))
-		if found == nil || found.Key() != key || found.Added["x-rule"] != rule || strings.Join(found.Clusters, " ") != cluster {
+		if found == nil || mooring.SessionKey(found.Route) != key || found.Added["x-rule"] != rule || strings.Join(found.Clusters, " ") != cluster {
 			t.Errorf("%+v: matches rule %s, and with its key %s matches %+v", request, rule, key, found)
 			continue
 		}
@@ -140,7 +145,7 @@ func (c *tableChecks) check(t *testing.T, table rig.RouteTable, request rig.Tabl
 }
 
 // checkBare says how many keys of the rule that a request matches lead elsewhere where the keys are those of the backends alone.
-func (c *tableChecks) checkBare(table, bare rig.RouteTable, request rig.TableRequest) int {
+func (c *tableChecks) checkBare(table, bare envoy.RouteTable, request envoy.TableRequest) int {
 	first := table.First(request)
 	if first == nil {
 		return 0
@@ -155,7 +160,7 @@ func (c *tableChecks) checkBare(table, bare rig.RouteTable, request rig.TableReq
 	return wrong
 }
 
-func withKey(request rig.TableRequest, key string) rig.TableRequest {
+func withKey(request envoy.TableRequest, key string) envoy.TableRequest {
 	headers := map[string]string{"x-mooring-backend": key}
 	for name, value := range request.Headers {
 		headers[name] = value
@@ -164,8 +169,8 @@ func withKey(request rig.TableRequest, key string) rig.TableRequest {
 	return request
 }
 
-// send sends a request of a newcomer, and again in the session that it may have got.
-func (c *tableChecks) send(t *testing.T, gateway *rig.Gateway, table rig.RouteTable, request rig.TableRequest) {
+// send sends a request of a newClient, and again in the session that it may have got.
+func (c *tableChecks) send(t *testing.T, gateway *gateway.Gateway, table envoy.RouteTable, request envoy.TableRequest) {
 	t.Helper()
 	path := request.Path
 	separator := "?"
@@ -173,16 +178,16 @@ func (c *tableChecks) send(t *testing.T, gateway *rig.Gateway, table rig.RouteTa
 		path += separator + name + "=" + value
 		separator = "&"
 	}
-	edits := []rig.Edit{func(r *http.Request) { r.Method = request.Method }}
+	edits := []traffic.RequestOption{func(r *http.Request) { r.Method = request.Method }}
 	for name, value := range request.Headers {
-		edits = append(edits, rig.Header(name, value))
+		edits = append(edits, traffic.WithHeader(name, value))
 	}
 	want, status := "", 404
 	if first := table.First(request); first != nil {
 		want, status = first.Added["x-rule"], 200
 	}
-	visitor := visitorAt(gateway, randomHost)
-	reply := visitor.Get(path, edits...)
+	visitor := gateway.ClientForHost(t, randomHost)
+	reply := visitor.Get(t, path, edits...)
 	c.sent++
 	if reply.Status != status || reply.Header.Get("x-rule") != want || strings.HasSuffix(want, "split") != (len(reply.SetCookie) == 1) {
 		t.Errorf("%+v: status %d, rule %q, Set-Cookie %q, expected rule %q", request, reply.Status, reply.Header.Get("x-rule"), reply.SetCookie, want)
@@ -191,12 +196,12 @@ func (c *tableChecks) send(t *testing.T, gateway *rig.Gateway, table rig.RouteTa
 		return
 	}
 	for range 5 {
-		again := visitor.Get(path, edits...)
+		again := visitor.Get(t, path, edits...)
 		if again.Pod != reply.Pod || again.Header.Get("x-rule") != want || len(again.SetCookie) > 0 {
 			t.Errorf("%+v: from pod %s and rule %q to %s and %q, Set-Cookie %q",
 				request, reply.Pod, want, again.Pod, again.Header.Get("x-rule"), again.SetCookie)
 		}
-		if got := again.Echo.Headers.Values("X-Added"); len(got) != 1 || got[0] != want {
+		if got := again.Received.Headers.Values("X-Added"); len(got) != 1 || got[0] != want {
 			t.Errorf("%+v: the rule's header came to the pod as %q", request, got)
 		}
 		expectNoInternalHeaders(t, again)
@@ -212,7 +217,7 @@ type fields = map[string]any
 func (r *randomRoutes) one(of ...string) string { return of[r.IntN(len(of))] }
 
 // apply makes the HTTPRoutes of a set and applies them in any order; it returns their names.
-func (r *randomRoutes) apply(t *testing.T, s *rig.Scenario, set int) []string {
+func (r *randomRoutes) apply(t *testing.T, s *scenario.Scenario, set int) []string {
 	t.Helper()
 	var names []string
 	for route := range 1 + r.IntN(4) {
@@ -231,25 +236,25 @@ func (r *randomRoutes) apply(t *testing.T, s *rig.Scenario, set int) []string {
 }
 
 // renew makes some of the routes again, in a later second: they are younger than their session routes then, and than each other's.
-func (r *randomRoutes) renew(t *testing.T, s *rig.Scenario, names []string) {
+func (r *randomRoutes) renew(t *testing.T, s *scenario.Scenario, names []string) {
 	t.Helper()
 	for _, name := range names {
 		if r.IntN(2) == 0 {
 			continue
 		}
-		old := s.Get(gatewayGroup, "HTTPRoute", name)
-		rig.Eventually(t, "a second has passed", func() error {
+		old := s.Get(t, gatewayGroup, "HTTPRoute", name)
+		wait.Eventually(t, "a second has passed", func() error {
 			if now := time.Now().Truncate(time.Second); !now.After(old.GetCreationTimestamp().Time) {
 				return fmt.Errorf("it is %s", now)
 			}
 			return nil
 		})
-		s.Delete(gatewayGroup, "HTTPRoute", name)
+		s.Delete(t, gatewayGroup, "HTTPRoute", name)
 		applyFields(t, s, old.GetNamespace(), old.GetName(), old.Object["spec"])
 	}
 }
 
-func applyFields(t *testing.T, s *rig.Scenario, namespace, name string, spec any) {
+func applyFields(t *testing.T, s *scenario.Scenario, namespace, name string, spec any) {
 	t.Helper()
 	text, err := yaml.Marshal(fields{
 		"apiVersion": gatewayGroup, "kind": "HTTPRoute", "metadata": fields{"name": name, "namespace": namespace}, "spec": spec,
@@ -257,7 +262,7 @@ func applyFields(t *testing.T, s *rig.Scenario, namespace, name string, spec any
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Apply(string(text))
+	s.Apply(t, string(text))
 }
 
 func (r *randomRoutes) rule(name string) fields {
@@ -318,8 +323,8 @@ func (r *randomRoutes) pairs(n int, names ...string) []any {
 	return pairs
 }
 
-func (r *randomRoutes) request() rig.TableRequest {
-	request := rig.TableRequest{
+func (r *randomRoutes) request() envoy.TableRequest {
+	request := envoy.TableRequest{
 		Method: r.one("GET", "GET", "POST", "PUT"), Path: r.one("/", "/a", "/a/b", "/ab", "/a/", "/a/c", "/a/b/c", "/b", "/abc"),
 		Headers: map[string]string{}, Query: map[string]string{},
 	}

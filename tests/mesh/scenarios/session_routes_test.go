@@ -11,26 +11,33 @@ import (
 	"testing"
 	"time"
 
-	"mooring.dev/tests/mesh/rig"
+	"mooring.dev/tests/mesh/internal/envoy"
+	"mooring.dev/tests/mesh/internal/gateway"
+	"mooring.dev/tests/mesh/internal/mooring"
+	"mooring.dev/tests/mesh/internal/scenario"
+	"mooring.dev/tests/mesh/internal/traffic"
+	"mooring.dev/tests/mesh/internal/wait"
 )
 
 // Routes stay their owners': what a user changes of a route is in force at once, without another `mooring generate`, and live sessions
 // stay where they are.
 
 // shift changes the weights of the first two backends of an HTTPRoute's first rule, and nothing else, as Flagger or Argo Rollouts do.
-func shift(s *rig.Scenario, route string, v1, v2 int) {
-	s.PatchJSON(gatewayGroup, "HTTPRoute", route, fmt.Sprintf(`[
+func shift(t *testing.T, s *scenario.Scenario, route string, v1, v2 int) {
+	s.PatchJSON(t, gatewayGroup, "HTTPRoute", route, fmt.Sprintf(`[
 		{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":%d},
 		{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":%d}]`, v1, v2))
 }
 
 // awaitWeights waits until a route of Envoy's that is for everybody has these weights, by a part of the cluster's name.
-func awaitWeights(gateway *rig.Gateway, name string, weights map[string]int) {
-	gateway.AwaitRoute(name, func(r rig.Route) bool { return r.Key() == "" && maps.Equal(weightsOf(r, weights), weights) })
+func awaitWeights(t *testing.T, gateway *gateway.Gateway, name string, weights map[string]int) {
+	gateway.Envoy.AwaitRoute(t, name, func(r envoy.Route) bool {
+		return mooring.SessionKey(r) == "" && maps.Equal(weightsOf(r, weights), weights)
+	})
 }
 
 // weightsOf are the weights of a route, called by what of these names is in the names of the clusters; what the route has not is 0.
-func weightsOf(r rig.Route, names map[string]int) map[string]int {
+func weightsOf(r envoy.Route, names map[string]int) map[string]int {
 	type cluster struct {
 		Name   string `json:"name"`
 		Weight int    `json:"weight"`
@@ -63,12 +70,12 @@ func weightsOf(r rig.Route, names map[string]int) map[string]int {
 }
 
 // awaitOnly waits until newcomers on each worker of a gateway reach one version only, and says when the first did.
-func awaitOnly(t *testing.T, newcomer func() *rig.Client, path, version string) time.Time {
+func awaitOnly(t *testing.T, newClient func(testing.TB) *traffic.Client, path, version string) time.Time {
 	t.Helper()
 	var first time.Time
-	rig.Eventually(t, "newcomers reach only "+version, func() error {
+	wait.Eventually(t, "newcomers reach only "+version, func() error {
 		for range 20 {
-			reply := newcomer().Get(path)
+			reply := newClient(t).Get(t, path)
 			if reply.Version != version {
 				return fmt.Errorf("one reached %s, status %d", reply.Pod, reply.Status)
 			}
@@ -82,35 +89,35 @@ func awaitOnly(t *testing.T, newcomer func() *rig.Client, path, version string) 
 }
 
 // Fifty visitors with sessions go on while somebody else moves the weights, to 0 for either backend and back.
-func TestWeightsAreInForceAtOnceAndSessionsStay(t *testing.T) {
+func TestWeightsApplyAtOnceAndSessionsStay(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "examples", rig.Example("split"), rig.Beside(), rig.GatewayEnv(keys))
-	gateway := s.Gateway("shop")
-	s.Deploy()
+	s := rig.Start(t, "examples", scenario.WithExample("split"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
+	gateway := s.Gateway(t, "shop")
+	s.Mooring.Deploy(t)
 	const path, name = "/checkout/", "checkout"
 	weights := func(v1, v2 int) map[string]int { return map[string]int{"checkout-v1": v1, "checkout-v2": v2} }
-	shift(s, "checkout", 50, 50)
-	awaitWeights(gateway, name, weights(50, 50))
-	load := rig.StartLoad(t, 50, path, gateway.Client)
-	load.AwaitEverybody()
-	at := load.At()
+	shift(t, s, "checkout", 50, 50)
+	awaitWeights(t, gateway, name, weights(50, 50))
+	load := traffic.StartLoad(t, 50, path, gateway.Client)
+	load.AwaitAllClients(t)
+	at := load.ClientsByPod()
 	t.Logf("fifty visitors: %v", at)
 
-	shift(s, "checkout", 100, 0)
+	shift(t, s, "checkout", 100, 0)
 	awaitOnly(t, gateway.Client, path, "v1")
-	load.AwaitEverybody()
+	load.AwaitAllClients(t)
 	patched := time.Now()
-	shift(s, "checkout", 0, 100)
+	shift(t, s, "checkout", 0, 100)
 	first := awaitOnly(t, gateway.Client, path, "v2")
 	t.Logf("from the patch of the weights to the first new session that follows: %.2f s", first.Sub(patched).Seconds())
-	load.AwaitEverybody()
+	load.AwaitAllClients(t)
 
 	for i, v1 := range []int{10, 90, 0, 30, 100, 50, 0, 70, 100, 20, 80, 40} {
-		shift(s, "checkout", v1, 100-v1)
-		awaitWeights(gateway, name, weights(v1, 100-v1))
-		load.AwaitEverybody()
+		shift(t, s, "checkout", v1, 100-v1)
+		awaitWeights(t, gateway, name, weights(v1, 100-v1))
+		load.AwaitAllClients(t)
 		if i%4 == 3 {
-			versions := versionsOf(gateway.Client(), newcomers, path)
+			versions := versionsOf(t, gateway.Client(t), newcomers, path)
 			expectShares(t, fmt.Sprintf("%d/%d", v1, 100-v1), versions, map[string]int{"v1": v1, "v2": 100 - v1})
 		}
 	}
@@ -119,37 +126,37 @@ func TestWeightsAreInForceAtOnceAndSessionsStay(t *testing.T) {
 	if total.Failed > 0 || total.Moves > 0 {
 		t.Errorf("%d failed %v, %d moves", total.Failed, total.Failures, total.Moves)
 	}
-	if !maps.Equal(at, load.At()) {
-		t.Errorf("the visitors are at %v", load.At())
+	if !maps.Equal(at, load.ClientsByPod()) {
+		t.Errorf("the visitors are at %v", load.ClientsByPod())
 	}
 	expectHarmless(t, s)
 }
 
 // A new session gets a token of the backend that the weights chose, and nothing about it differs from one without Mooring.
-func TestWithoutTheModuleTheWeightsHold(t *testing.T) {
+func TestWeightsApplyWithoutTheModule(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "examples", rig.Example("split"), rig.Beside(), rig.GatewayEnv(keys))
-	gateway := s.Gateway("shop")
-	s.Deploy()
-	load := rig.StartLoad(t, 50, "/checkout/", gateway.Client)
-	load.AwaitEverybody()
-	seen := load.During("the module goes", 500, func() {
-		s.Delete("extensions.istio.io/v1alpha1", "WasmPlugin", "mooring-shop")
-		gateway.AwaitNoListener("translated-wasmplugin")
+	s := rig.Start(t, "examples", scenario.WithExample("split"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
+	gateway := s.Gateway(t, "shop")
+	s.Mooring.Deploy(t)
+	load := traffic.StartLoad(t, 50, "/checkout/", gateway.Client)
+	load.AwaitAllClients(t)
+	seen := load.During(t, "the module goes", 500, func() {
+		s.Delete(t, "extensions.istio.io/v1alpha1", "WasmPlugin", "mooring-shop")
+		gateway.Envoy.AwaitNoListener(t, "translated-wasmplugin")
 	})
 	if seen.Failed > 0 {
 		t.Errorf("%d failed: %v", seen.Failed, seen.Failures)
 	}
-	load.AwaitEverybody()
+	load.AwaitAllClients(t)
 	weights := map[string]int{"v1": 90, "v2": 10}
-	expectShares(t, "newcomers", versionsOf(gateway.Client(), newcomers, "/checkout/"), weights)
+	expectShares(t, "newcomers", versionsOf(t, gateway.Client(t), newcomers, "/checkout/"), weights)
 	for _, version := range []string{"v1", "v2"} {
 		// A client cannot choose in the module's place.
-		choice := rig.Header("x-mooring-backend", "HTTPRoute/"+s.Namespace+"/checkout/checkout/checkout-"+version+"."+s.Namespace+":80")
-		expectShares(t, "with a key of "+version, versionsOf(gateway.Client(), newcomers, "/checkout/", choice), weights)
+		choice := traffic.WithHeader("x-mooring-backend", "HTTPRoute/"+s.Namespace+"/checkout/checkout/checkout-"+version+"."+s.Namespace+":80")
+		expectShares(t, "with a key of "+version, versionsOf(t, gateway.Client(t), newcomers, "/checkout/", choice), weights)
 	}
-	before := load.SoFar()
-	load.Await(1000)
+	before := load.Totals()
+	load.Await(t, 1000)
 	pods := load.Stop().Since(before).Pods
 	versions := map[string]int{"v1": pods["checkout-v1-0"] + pods["checkout-v1-1"], "v2": pods["checkout-v2-0"] + pods["checkout-v2-1"]}
 	expectShares(t, "requests of those that had sessions", versions, weights)
@@ -159,13 +166,13 @@ func TestWithoutTheModuleTheWeightsHold(t *testing.T) {
 }
 
 // Session routes, EnvoyFilter and plugin come and go in any order, under fifty visitors.
-func TestThePiecesComeAndGoInAnyOrder(t *testing.T) {
+func TestGeneratedObjectsComeAndGoInAnyOrder(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "examples", rig.Example("split"), rig.Beside(), rig.GatewayEnv(keys))
-	gateway := s.Gateway("shop")
-	shift(s, "checkout", 50, 50)
-	s.Deploy()
-	expectAnyOrder(t, s, rig.StartLoad(t, 50, "/checkout/", gateway.Client), map[string][]string{
+	s := rig.Start(t, "examples", scenario.WithExample("split"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
+	gateway := s.Gateway(t, "shop")
+	shift(t, s, "checkout", 50, 50)
+	s.Mooring.Deploy(t)
+	expectAnyOrder(t, s, traffic.StartLoad(t, 50, "/checkout/", gateway.Client), map[string][]string{
 		"the session routes": {"EnvoyFilter", "WasmPlugin"},
 		"the EnvoyFilter":    {"HTTPRoute", "WasmPlugin"},
 		"the plugin":         {"HTTPRoute", "EnvoyFilter"},
@@ -175,73 +182,73 @@ func TestThePiecesComeAndGoInAnyOrder(t *testing.T) {
 // expectAnyOrder takes one piece after the other away from visitors with sessions, and puts it back; then it takes everything away and
 // applies that piece last. They are served all the time, and when all pieces are there their sessions are where they were. The pieces are
 // named, with the kinds of the others.
-func expectAnyOrder(t *testing.T, s *rig.Scenario, load *rig.Load, pieces map[string][]string) {
+func expectAnyOrder(t *testing.T, s *scenario.Scenario, load *traffic.Load, pieces map[string][]string) {
 	t.Helper()
-	load.AwaitEverybody()
-	at := load.At()
+	load.AwaitAllClients(t)
+	at := load.ClientsByPod()
 	during := func(what string, change func()) {
 		t.Helper()
-		if seen := load.During(what, 250, change); seen.Failed > 0 {
+		if seen := load.During(t, what, 250, change); seen.Failed > 0 {
 			t.Errorf("%s: %d failed: %v", what, seen.Failed, seen.Failures)
 		}
 	}
 	backAgain := func(what string) {
 		t.Helper()
-		during(what+", then all again", func() { s.Deploy() })
-		load.AwaitEverybody()
-		if now := load.At(); !maps.Equal(at, now) {
+		during(what+", then all again", func() { s.Mooring.Deploy(t) })
+		load.AwaitAllClients(t)
+		if now := load.ClientsByPod(); !maps.Equal(at, now) {
 			t.Errorf("%s, then all again: the visitors are at %v, and were at %v", what, now, at)
 		}
-		before := load.SoFar()
-		load.AwaitEverybody()
-		expectNothingLost(t, what+", then all again", load.SoFar().Since(before))
+		before := load.Totals()
+		load.AwaitAllClients(t)
+		expectNothingLost(t, what+", then all again", load.Totals().Since(before))
 	}
 	for _, name := range slices.Sorted(maps.Keys(pieces)) {
-		during("without "+name, func() { s.DeployOnly(pieces[name]...) })
+		during("without "+name, func() { s.Mooring.DeployOnly(t, pieces[name]...) })
 		backAgain("without " + name)
-		during("without any", func() { s.Undeploy() })
-		during(name+" last", func() { s.DeployOnly(pieces[name]...) })
+		during("without any", func() { s.Mooring.Undeploy(t) })
+		during(name+" last", func() { s.Mooring.DeployOnly(t, pieces[name]...) })
 		backAgain(name + " last")
 	}
 	t.Log(load.Stop())
 }
 
 // startDrift is a route whose only rule is unnamed, a split with sessions.
-func startDrift(t *testing.T) (*rig.Scenario, *rig.Gateway) {
+func startDrift(t *testing.T) (*scenario.Scenario, *gateway.Gateway) {
 	t.Helper()
-	s := rig.Start(t, "drift", rig.Beside(), rig.GatewayEnv(keys))
-	s.Deploy()
-	return s, s.Gateway("front")
+	s := rig.Start(t, "drift", scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
+	s.Mooring.Deploy(t)
+	return s, s.Gateway(t, "front")
 }
 
 // A rule before an unnamed one takes its name. Where newcomers go is what the user's rules say.
-func TestARuleInsertedBeforeAnUnnamedOne(t *testing.T) {
+func TestRuleInsertedBeforeAnUnnamedRule(t *testing.T) {
 	t.Parallel()
 	s, gateway := startDrift(t)
-	shift(s, "web", 100, 0)
+	shift(t, s, "web", 100, 0)
 	awaitOnly(t, gateway.Client, "/shop", "v1")
-	s.PatchJSON(gatewayGroup, "HTTPRoute", "web", `[{"op":"add","path":"/spec/rules/0","value":{
+	s.PatchJSON(t, gatewayGroup, "HTTPRoute", "web", `[{"op":"add","path":"/spec/rules/0","value":{
 		"matches":[{"path":{"type":"PathPrefix","value":"/shop"},"headers":[{"name":"team","value":"blue"}]}],
 		"backendRefs":[{"name":"web-v3","port":80}]}}]`)
-	awaitWeights(gateway, s.Namespace+".web.0", map[string]int{"web-v1": 0, "web-v2": 0, "web-v3": 100})
-	awaitWeights(gateway, s.Namespace+".web.1", map[string]int{"web-v1": 100, "web-v2": 0, "web-v3": 0})
-	blue := rig.Header("team", "blue")
+	awaitWeights(t, gateway, s.Namespace+".web.0", map[string]int{"web-v1": 0, "web-v2": 0, "web-v3": 100})
+	awaitWeights(t, gateway, s.Namespace+".web.1", map[string]int{"web-v1": 100, "web-v2": 0, "web-v3": 0})
+	blue := traffic.WithHeader("team", "blue")
 	for _, c := range []struct {
 		name    string
-		edits   []rig.Edit
+		edits   []traffic.RequestOption
 		version string
 	}{
-		{"the inserted rule", []rig.Edit{blue}, "v3"},
+		{"the inserted rule", []traffic.RequestOption{blue}, "v3"},
 		{"the rule that was moved", nil, "v1"},
 	} {
-		expectShares(t, c.name, versionsOf(gateway.Client(), newcomers, "/shop", c.edits...), map[string]int{c.version: 1})
+		expectShares(t, c.name, versionsOf(t, gateway.Client(t), newcomers, "/shop", c.edits...), map[string]int{c.version: 1})
 		for _, key := range []string{
 			"HTTPRoute/" + s.Namespace + "/web#0/web-v2." + s.Namespace + ":80",
 			"HTTPRoute/" + s.Namespace + "/web#1/web-v2." + s.Namespace + ":80",
 			"web-v2." + s.Namespace + ":80", "1",
 		} {
-			edits := append(c.edits, rig.Header("x-mooring-backend", key))
-			expectShares(t, c.name+", a client asks for "+key, versionsOf(gateway.Client(), 100, "/shop", edits...), map[string]int{c.version: 1})
+			edits := append(c.edits, traffic.WithHeader("x-mooring-backend", key))
+			expectShares(t, c.name+", a client asks for "+key, versionsOf(t, gateway.Client(t), 100, "/shop", edits...), map[string]int{c.version: 1})
 		}
 	}
 }
@@ -251,39 +258,39 @@ func TestARuleInsertedBeforeAnUnnamedOne(t *testing.T) {
 func TestSessionsOfAnUnnamedRuleDoNotFollowItsName(t *testing.T) {
 	t.Parallel()
 	s, gateway := startDrift(t)
-	visitor := gateway.Client()
-	first := visitor.Get("/shop")
+	visitor := gateway.Client(t)
+	first := visitor.Get(t, "/shop")
 	cookieOf(t, first, "web-session")
-	s.PatchJSON(gatewayGroup, "HTTPRoute", "web", `[{"op":"add","path":"/spec/rules/0","value":{
+	s.PatchJSON(t, gatewayGroup, "HTTPRoute", "web", `[{"op":"add","path":"/spec/rules/0","value":{
 		"matches":[{"path":{"type":"PathPrefix","value":"/shop"},"queryParams":[{"name":"team","value":"blue"}]}],
 		"backendRefs":[{"name":"web-v3","port":80}]}}]`)
-	awaitWeights(gateway, s.Namespace+".web.0", map[string]int{"web-v1": 0, "web-v2": 0, "web-v3": 100})
+	awaitWeights(t, gateway, s.Namespace+".web.0", map[string]int{"web-v1": 0, "web-v2": 0, "web-v3": 100})
 	for range 40 {
-		reply := visitor.Get("/shop?team=blue")
+		reply := visitor.Get(t, "/shop?team=blue")
 		if reply.Version != "v3" || len(reply.SetCookie) > 0 {
 			t.Fatalf("the inserted rule leads to v3, and %s answered with %d cookies", reply.Version, len(reply.SetCookie))
 		}
 	}
-	s.Deploy()
-	if reply := visitor.Get("/shop?team=blue"); reply.Version != "v3" {
+	s.Mooring.Deploy(t)
+	if reply := visitor.Get(t, "/shop?team=blue"); reply.Version != "v3" {
 		t.Errorf("after generating, %s answered", reply.Version)
 	}
 }
 
 // A Service of the type ExternalName has no cluster of its own: its requests are of the cluster of the host that it stands for.
-func TestSessionsOnAServiceThatStandsForAnother(t *testing.T) {
+func TestSessionsOnAnExternalNameService(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "drift", rig.Beside(), rig.GatewayEnv(keys))
-	gateway := s.Gateway("front")
-	s.Apply("apiVersion: v1\nkind: Service\nmetadata: {name: alias}\nspec:\n  type: ExternalName\n" +
-		"  externalName: web-v2." + s.Namespace + ".svc.cluster.local\n  ports: [{name: http, port: 80}]\n")
-	s.PatchJSON(gatewayGroup, "HTTPRoute", "web",
+	s := rig.Start(t, "drift", scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
+	gateway := s.Gateway(t, "front")
+	s.Apply(t, "apiVersion: v1\nkind: Service\nmetadata: {name: alias}\nspec:\n  type: ExternalName\n"+
+		"  externalName: web-v2."+s.Namespace+".svc.cluster.local\n  ports: [{name: http, port: 80}]\n")
+	s.PatchJSON(t, gatewayGroup, "HTTPRoute", "web",
 		`[{"op":"replace","path":"/spec/rules/0/backendRefs/1/name","value":"alias"}]`)
-	s.Deploy()
+	s.Mooring.Deploy(t)
 	versions := map[string]int{}
 	for range 20 {
-		visitor := gateway.Client()
-		first := visitor.Get("/shop")
+		visitor := gateway.Client(t)
+		first := visitor.Get(t, "/shop")
 		cookieOf(t, first, "web-session")
 		expectStays(t, visitor, "/shop", first.Pod, 5)
 		versions[first.Version]++
@@ -296,20 +303,20 @@ func TestSessionsOnAServiceThatStandsForAnother(t *testing.T) {
 
 // The matches of a rule change, and with them the path that its session routes know. What a session asks for is not to be had then, and
 // that is counted; the client keeps its token, which is good again when somebody has generated.
-func TestASessionRouteThatIsMissedDoesNotMakeSessionsFlap(t *testing.T) {
+func TestMissedSessionRouteDoesNotReplaceTheSession(t *testing.T) {
 	t.Parallel()
 	s, gateway := startDrift(t)
-	visitor := gateway.Client()
-	first := visitor.Get("/shop")
+	visitor := gateway.Client(t)
+	first := visitor.Get(t, "/shop")
 	cookieOf(t, first, "web-session")
-	s.PatchJSON(gatewayGroup, "HTTPRoute", "web",
+	s.PatchJSON(t, gatewayGroup, "HTTPRoute", "web",
 		`[{"op":"replace","path":"/spec/rules/0/matches/0/path/value","value":"/store"}]`)
-	gateway.AwaitRoute(s.Namespace+".web.0", rig.Contains("/store"))
+	gateway.Envoy.AwaitRoute(t, s.Namespace+".web.0", envoy.Containing("/store"))
 	const missed = "wasmcustom.mooring_session_route_missed_total"
-	before := gateway.Stat(missed)
+	before := gateway.Envoy.Stat(t, missed)
 	elsewhere, tokens := 0, 0
 	for range 100 {
-		reply := visitor.Get("/store")
+		reply := visitor.Get(t, "/store")
 		if reply.Status != 200 {
 			t.Fatalf("status %d", reply.Status)
 		}
@@ -318,11 +325,11 @@ func TestASessionRouteThatIsMissedDoesNotMakeSessionsFlap(t *testing.T) {
 		}
 		tokens += len(reply.SetCookie)
 	}
-	counted := gateway.Stat(missed) - before
+	counted := gateway.Envoy.Stat(t, missed) - before
 	t.Logf("of 100 requests, %d went to the other backend, %d were counted, and %d tokens were set", elsewhere, counted, tokens)
 	if elsewhere == 0 || counted != elsewhere || tokens > 0 {
 		t.Errorf("%d elsewhere, %d counted, %d tokens", elsewhere, counted, tokens)
 	}
-	s.Deploy()
+	s.Mooring.Deploy(t)
 	expectPinned(t, visitor, "/store", first.Pod, 40)
 }

@@ -7,7 +7,8 @@ import (
 	"math"
 	"testing"
 
-	"mooring.dev/tests/mesh/rig"
+	"mooring.dev/tests/mesh/internal/scenario"
+	"mooring.dev/tests/mesh/internal/traffic"
 )
 
 // What the tests that measure shares have in common.
@@ -20,10 +21,10 @@ const newcomers = 1000
 const spread = 60
 
 // versionsOf counts the versions that newcomers reach. They come over one connection, each without a cookie.
-func versionsOf(visitor *rig.Client, n int, path string, edits ...rig.Edit) map[string]int {
-	return rig.Tally(n, func() string {
-		visitor.Forget()
-		reply := visitor.Get(path, edits...)
+func versionsOf(t *testing.T, visitor *traffic.Client, n int, path string, edits ...traffic.RequestOption) map[string]int {
+	return traffic.Tally(n, func() string {
+		visitor.ForgetCookies()
+		reply := visitor.Get(t, path, edits...)
 		if reply.Status != 200 {
 			return fmt.Sprintf("status %d", reply.Status)
 		}
@@ -66,16 +67,9 @@ func expectShares(t *testing.T, what string, counts, weights map[string]int) {
 	t.Logf("%s: %d newcomers%s", what, n, text)
 }
 
-// visitorAt is a new visitor of this host.
-func visitorAt(gateway *rig.Gateway, host string) *rig.Client {
-	visitor := gateway.Client()
-	visitor.Host = host
-	return visitor
-}
-
 // weigh changes the weights of a VirtualService's only route, whose destinations are subsets of one host, and waits until they are in
 // force.
-func weigh(s *rig.Scenario, virtualService, route, host string, subsets []string, weights ...int) {
+func weigh(t *testing.T, s *scenario.Scenario, virtualService, route, host string, subsets []string, weights ...int) {
 	text := ""
 	for i, subset := range subsets {
 		if i > 0 {
@@ -83,11 +77,11 @@ func weigh(s *rig.Scenario, virtualService, route, host string, subsets []string
 		}
 		text += fmt.Sprintf(`{"destination":{"host":%q,"subset":%q},"weight":%d}`, host, subset, weights[i])
 	}
-	s.Patch("networking.istio.io/v1", "VirtualService", virtualService,
+	s.Patch(t, "networking.istio.io/v1", "VirtualService", virtualService,
 		fmt.Sprintf(`{"spec":{"http":[{"name":%q,"route":[%s]}]}}`, route, text))
 	want := map[string]int{}
 	for i, subset := range subsets {
 		want["|"+subset+"|"] = weights[i]
 	}
-	awaitWeights(s.Gateway("ingressgateway"), route, want)
+	awaitWeights(t, s.Gateway(t, "ingressgateway"), route, want)
 }

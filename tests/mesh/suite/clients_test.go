@@ -37,7 +37,7 @@ type report struct {
 	Answered  map[string]int      // requests that pods answered
 	Sessions  map[string]int      // those of them that began a session
 	Repeated  map[string]int      // those that were sent once more with their session
-	Strayed   map[string][]string // what was not as before then
+	Differences map[string][]string // what was not as before then
 	Unsettled map[string]string
 }
 
@@ -47,7 +47,7 @@ func newSettler(t *testing.T) *settler {
 		seen: report{map[string]int{}, map[string]int{}, map[string]int{}, map[string][]string{}, map[string]string{}},
 	}
 	if s.url == "" || s.report == "" {
-		t.Fatal("SUITE_SETTLER and SUITE_REPORT are not set; run the suite with `tests/mesh/run -run TestGatewayAPI`")
+		t.Fatal("SUITE_SETTLER and SUITE_REPORT are not set; run the suite with `tests/mesh/run -run TestGatewayAPIConformanceSuite`")
 	}
 	t.Cleanup(func() {
 		s.mu.Lock()
@@ -148,8 +148,8 @@ func (s *settler) repeated(test string, differences []string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.seen.Strayed[test]) < 5 { // more would be more of the same
-		s.seen.Strayed[test] = append(s.seen.Strayed[test], differences...)
+	if len(s.seen.Differences[test]) < 5 { // more would be more of the same
+		s.seen.Differences[test] = append(s.seen.Differences[test], differences...)
 	}
 }
 

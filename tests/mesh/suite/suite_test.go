@@ -30,7 +30,7 @@ import (
 
 const usableAddress = "infra-backend-v1.gateway-conformance-infra.svc.cluster.local"
 
-func TestGatewayAPI(t *testing.T) {
+func TestGatewayAPIConformanceSuite(t *testing.T) {
 	settler := newSettler(t)
 	kubeconfig, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
 	if err != nil {

@@ -1,0 +1,311 @@
+// Package cluster runs control planes: etcd, kube-apiserver and istiod as real processes, without controllers, scheduler and
+// kubelet.
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"mooring.dev/tests/mesh/internal/kube"
+	"mooring.dev/tests/mesh/internal/process"
+	"mooring.dev/tests/mesh/internal/testenv"
+	"mooring.dev/tests/mesh/internal/wait"
+)
+
+const (
+	token = "mesh-rig"
+	// IstioVersion is the version that gateways report; istiod picks features by it.
+	IstioVersion = "1.31.0"
+	// XDSPort is where istiod serves configuration, without TLS.
+	XDSPort = 15010
+)
+
+// A Cluster is one control plane. The rig plays what controllers and kubelets do: a scenario for its own objects, a
+// conformance.Follower for all objects.
+type Cluster struct {
+	GatewayAPI string // the Gateway API release whose definitions are installed
+	Kubeconfig string
+	IP         string // of all parts
+	Dir        string // logs and data
+	Kube       *kube.Client
+	Namespaces Lock
+
+	Etcd, APIServer, Istiod *process.Process
+
+	env       *testenv.Env
+	exclusive bool
+	starting  sync.Once
+	failed    error // the error of the start
+}
+
+// A Pool starts control planes on demand and keeps them until the end of the run. It is safe for concurrent use.
+type Pool struct {
+	env *testenv.Env
+
+	mu     sync.Mutex
+	byName map[string]*Cluster
+
+	start sync.Mutex // held during a start
+}
+
+// NewPool returns a pool without control planes.
+func NewPool(env *testenv.Env) *Pool {
+	return &Pool{env: env, byName: map[string]*Cluster{}}
+}
+
+// Get returns the running control plane that all scenarios on a Gateway API release share, and starts it the first time.
+func (p *Pool) Get(release string) (*Cluster, error) {
+	return p.get("gateway-api-"+release, release, false)
+}
+
+// GetExclusive returns a control plane for one user, and starts it the first time. Its istiod authenticates gateways, as it must
+// before it gives them certificates, and accepts routes and listeners of a Gateway from other namespaces.
+func (p *Pool) GetExclusive(name, release string) (*Cluster, error) {
+	return p.get(name, release, true)
+}
+
+func (p *Pool) get(name, release string, exclusive bool) (*Cluster, error) {
+	p.mu.Lock()
+	c := p.byName[name]
+	if c == nil {
+		c = &Cluster{
+			GatewayAPI: release,
+			Dir:        filepath.Join(p.env.StateDir, name),
+			// Each has an address of its own, so that all of them use the usual ports.
+			IP:        fmt.Sprintf("10.245.0.%d", len(p.byName)+1),
+			env:       p.env,
+			exclusive: exclusive,
+		}
+		p.byName[name] = c
+	}
+	p.mu.Unlock()
+	c.starting.Do(func() {
+		// One after the other: a start uses the whole machine, and scenarios on the first need not wait for the last.
+		p.start.Lock()
+		defer p.start.Unlock()
+		if err := c.run(); err != nil {
+			c.failed = fmt.Errorf("control plane %s: %w\n%s", name, err, c.Logs())
+		}
+	})
+	return c, c.failed
+}
+
+// AuthenticatesGateways reports whether istiod requires a token from gateways.
+func (c *Cluster) AuthenticatesGateways() bool { return c.exclusive }
+
+func (c *Cluster) run() error {
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+		return err
+	}
+	steps := []func() error{c.startEtcd, c.startAPIServer, c.installCRDs, c.startIstiod}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) startEtcd() (err error) {
+	client, peer := "http://"+c.IP+":2379", "http://"+c.IP+":2380"
+	c.Etcd, err = c.env.Processes.Start(c.Dir, "etcd", []string{c.env.Program("etcd"),
+		"--name=mesh", "--data-dir=" + filepath.Join(c.Dir, "etcd"),
+		"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
+		"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=mesh=" + peer})
+	if err != nil {
+		return err
+	}
+	return c.awaitEtcd()
+}
+
+func (c *Cluster) awaitEtcd() error {
+	return c.awaitOK(c.Etcd, http.DefaultClient, "http://"+c.IP+":2379/health")
+}
+
+func (c *Cluster) startAPIServer() (err error) {
+	key := filepath.Join(c.Dir, "service-account.pem")
+	tokens := filepath.Join(c.Dir, "tokens.csv")
+	c.Kubeconfig = filepath.Join(c.Dir, "kubeconfig")
+	if err := writeRSAKey(key); err != nil {
+		return err
+	}
+	if err := os.WriteFile(tokens, []byte(token+",admin,admin,system:masters\n"), 0o600); err != nil {
+		return err
+	}
+	server := "https://" + c.IP + ":6443"
+	if err := os.WriteFile(c.Kubeconfig, []byte(fmt.Sprintf(kubeconfig, server, token)), 0o600); err != nil {
+		return err
+	}
+	if c.Kube, err = kube.NewClient(server, token); err != nil {
+		return err
+	}
+	c.APIServer, err = c.env.Processes.Start(c.Dir, "kube-apiserver", []string{c.env.Program("kube-apiserver"),
+		"--etcd-servers=http://" + c.IP + ":2379",
+		"--bind-address=" + c.IP, "--secure-port=6443", "--cert-dir=" + filepath.Join(c.Dir, "certs"),
+		"--token-auth-file=" + tokens, "--authorization-mode=RBAC",
+		"--service-account-key-file=" + key, "--service-account-signing-key-file=" + key,
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-cluster-ip-range=10.96.0.0/16",
+		// It would hold back every Pod until a controller, which does not run here, has made its account.
+		"--disable-admission-plugins=ServiceAccount"})
+	if err != nil {
+		return err
+	}
+	err = c.awaitAPIServer()
+	// It exits if one of its own start-up steps takes a minute on a busy machine; a kubelet would start it again.
+	for tries := 1; tries < 3 && c.APIServer.Exited() != nil; tries++ {
+		if err = c.APIServer.Start(); err == nil {
+			err = c.awaitAPIServer()
+		}
+	}
+	return err
+}
+
+func (c *Cluster) awaitAPIServer() error {
+	client, err := rest.HTTPClientFor(c.Kube.Config)
+	if err != nil {
+		return err
+	}
+	return c.awaitOK(c.APIServer, client, c.Kube.Config.Host+"/readyz")
+}
+
+func (c *Cluster) startIstiod() (err error) {
+	if err := c.CreateNamespace("istio-system"); err != nil {
+		return err
+	}
+	mesh := filepath.Join(c.Dir, "mesh.yaml")
+	if err := os.WriteFile(mesh, []byte(meshConfig), 0o644); err != nil {
+		return err
+	}
+	env := []string{
+		"POD_NAMESPACE=istio-system", "POD_NAME=istiod",
+		"PILOT_ENABLE_ALPHA_GATEWAY_API=true",
+		"ENABLE_LEADER_ELECTION=false",
+		// No sidecar and no agent runs here to fetch a certificate.
+		"PILOT_CERT_PROVIDER=none",
+		// These two filters are in Istio's own build of Envoy only.
+		"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false",
+	}
+	if c.exclusive {
+		env = append(env, "XDS_AUTH_PLAINTEXT=true")
+	} else {
+		// A Gateway of one scenario must not apply to the gateways of another that runs at the same time.
+		env = append(env, "PILOT_SCOPE_GATEWAY_TO_NAMESPACE=true")
+	}
+	c.Istiod, err = c.env.Processes.Start(c.Dir, "istiod", []string{c.env.Program("istiod"),
+		"discovery", "--kubeconfig=" + c.Kubeconfig, "--meshConfig=" + mesh,
+		fmt.Sprintf("--grpcAddr=%s:%d", c.IP, XDSPort), "--secureGRPCAddr=", "--httpsAddr=",
+		"--httpAddr=" + c.IP + ":8080", "--monitoringAddr=" + c.IP + ":15014"}, process.WithEnv(env...))
+	if err != nil {
+		return err
+	}
+	return c.awaitIstiod()
+}
+
+func (c *Cluster) awaitIstiod() error {
+	return c.awaitOK(c.Istiod, http.DefaultClient, "http://"+c.IP+":8080/ready")
+}
+
+// Crash kills one part, calls without, starts the part again and waits until it is ready.
+func (c *Cluster) Crash(part *process.Process, without func()) error {
+	part.Kill()
+	without()
+	if err := part.Start(); err != nil {
+		return err
+	}
+	switch part {
+	case c.Etcd:
+		return c.awaitEtcd()
+	case c.APIServer:
+		return c.awaitAPIServer()
+	default:
+		return c.awaitIstiod()
+	}
+}
+
+// Stop ends all parts of a control plane that is not used again.
+func (c *Cluster) Stop() {
+	for _, part := range []*process.Process{c.Istiod, c.APIServer, c.Etcd} {
+		part.Kill()
+	}
+}
+
+// awaitOK polls an address until it answers 200, or the process behind it has ended.
+func (c *Cluster) awaitOK(p *process.Process, client *http.Client, url string) error {
+	return wait.Until(p.Name+" is ready", func() error {
+		if err := p.Exited(); err != nil {
+			return wait.Permanent(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", url, response.Status)
+		}
+		return nil
+	})
+}
+
+// CreateNamespace creates a namespace without sidecar injection.
+func (c *Cluster) CreateNamespace(name string) error {
+	namespace := kube.Ref("v1", "Namespace", "", name)
+	// Without the label, `istioctl analyze` reports that it is missing.
+	namespace.SetLabels(map[string]string{"istio-injection": "disabled"})
+	_, err := c.Kube.Apply(namespace)
+	return err
+}
+
+// Logs returns the end of each part's log, for the report of a failure.
+func (c *Cluster) Logs() string {
+	var text string
+	for _, p := range []*process.Process{c.Etcd, c.APIServer, c.Istiod} {
+		if p != nil {
+			text += p.Tail()
+		}
+	}
+	return text
+}
+
+func writeRSAKey(file string) error {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return err
+	}
+	block := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}
+	return os.WriteFile(file, pem.EncodeToMemory(block), 0o600)
+}
+
+const kubeconfig = `apiVersion: v1
+kind: Config
+clusters: [{name: mesh, cluster: {server: %q, insecure-skip-tls-verify: true}}]
+users: [{name: admin, user: {token: %q}}]
+contexts: [{name: mesh, context: {cluster: mesh, user: admin}}]
+current-context: mesh
+`
+
+// Istio's own metrics filter is in its own build of Envoy only. Automatic mutual TLS would make every cluster wait
+// for certificates that only Istio's agent serves. Hosts outside the registry are not reachable, as in a strict mesh.
+const meshConfig = `defaultProviders: {metrics: []}
+enableAutoMtls: false
+accessLogFile: ""
+outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+`

@@ -1,0 +1,215 @@
+package controllers
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"mooring.dev/tests/mesh/internal/gateway"
+	"mooring.dev/tests/mesh/internal/kube"
+	"mooring.dev/tests/mesh/internal/pods"
+)
+
+// Reconcile brings pods and gateways to the number that their Deployments ask for, then the endpoints, and waits until all gateways
+// know these.
+func (m *Manager) Reconcile() error {
+	for _, key := range slices.Sorted(maps.Keys(m.deployments)) {
+		d := m.deployments[key]
+		if err := m.scale(d, replicas(d)); err != nil {
+			return err
+		}
+	}
+	return m.Publish()
+}
+
+// replicas returns the number of pods that a Deployment asks for.
+func replicas(d *appsv1.Deployment) int {
+	if d.Spec.Replicas == nil {
+		return 1
+	}
+	return int(*d.Spec.Replicas)
+}
+
+func (m *Manager) scale(d *appsv1.Deployment, want int) error {
+	if isGateway(d) {
+		return m.scaleGateways(d, want)
+	}
+	return m.scalePods(d, want)
+}
+
+// PodsOf returns the pods of a Deployment.
+func (m *Manager) PodsOf(namespace, deployment string) []*pods.Pod {
+	var found []*pods.Pod
+	for _, p := range m.Pods {
+		if p.Namespace == namespace && p.Owner == deployment {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+func (m *Manager) scalePods(d *appsv1.Deployment, want int) error {
+	have := m.PodsOf(d.Namespace, d.Name)
+	for len(have) > want {
+		if err := m.removePod(have[len(have)-1]); err != nil {
+			return err
+		}
+		have = have[:len(have)-1]
+	}
+	for n := 0; len(have) < want; n++ {
+		name := fmt.Sprintf("%s-%d", d.Name, n)
+		if m.options.Follow {
+			name = fmt.Sprintf("%s-rig-%d", d.Name, n) // as if a ReplicaSet had made it
+		}
+		if slices.ContainsFunc(have, func(p *pods.Pod) bool { return p.Name == name }) {
+			continue
+		}
+		pod := &pods.Pod{
+			Name: name, Namespace: d.Namespace, IP: m.env.NextIP(), Owner: d.Name,
+			Labels: d.Spec.Template.Labels, Version: d.Spec.Template.Labels["version"],
+		}
+		for _, container := range d.Spec.Template.Spec.Containers {
+			pod.Ports = append(pod.Ports, container.Ports...)
+		}
+		if pods.IsEchoBasic(&d.Spec.Template.Spec) {
+			pod.RunEchoBasic(m.env, m.cluster.Kube, m.options.Dir, &d.Spec.Template.Spec)
+		}
+		if len(pod.Ports) == 0 && !m.options.Follow {
+			return fmt.Errorf("Deployment %s declares no containerPort, so its pods would serve nothing", d.Name)
+		}
+		if err := pod.Start(); err != nil {
+			return err
+		}
+		if err := m.createPod(d, pod.Name, pod.IP, pod.Ports); err != nil {
+			return err
+		}
+		m.Pods, have = append(m.Pods, pod), append(have, pod)
+	}
+	return nil
+}
+
+func (m *Manager) scaleGateways(d *appsv1.Deployment, want int) error {
+	var have []*gateway.Gateway
+	for _, g := range m.Gateways {
+		if g.Namespace == d.Namespace && g.Owner == d.Name {
+			have = append(have, g)
+		}
+	}
+	for len(have) > want {
+		last := have[len(have)-1]
+		last.Envoy.Process.Stop()
+		if err := m.deletePod(last.Namespace, last.Name); err != nil {
+			return err
+		}
+		m.Gateways = slices.DeleteFunc(m.Gateways, func(g *gateway.Gateway) bool { return g == last })
+		have = have[:len(have)-1]
+	}
+	for len(have) < want {
+		g := &gateway.Gateway{
+			Name: fmt.Sprintf("%s-%d", d.Name, len(have)), Namespace: d.Namespace, IP: m.env.NextIP(),
+			Owner: d.Name, Labels: d.Spec.Template.Labels, Ports: map[int]int{},
+		}
+		m.assignPorts(g)
+		var err error
+		if g.Node, err = m.schedule(d); err != nil {
+			return err
+		}
+		if err := m.createPod(d, g.Name, g.IP, containerPorts(g)); err != nil {
+			return err
+		}
+		if err := g.Start(m.env, m.cluster, m.options.Gateway); err != nil {
+			return err
+		}
+		m.Gateways, have = append(m.Gateways, g), append(have, g)
+	}
+	return nil
+}
+
+// assignPorts gives a gateway a port of its own for each port of its Services that has none yet: the Service's targetPort if that is a
+// number, else a new one.
+func (m *Manager) assignPorts(g *gateway.Gateway) {
+	for _, service := range m.ServicesOf(g) {
+		for _, port := range service.Spec.Ports {
+			if _, ok := g.Ports[int(port.Port)]; ok {
+				continue
+			}
+			if own := port.TargetPort.IntValue(); own > 0 {
+				g.Ports[int(port.Port)] = own
+			} else {
+				g.Ports[int(port.Port)] = m.env.NextPort()
+			}
+		}
+	}
+}
+
+// schedule returns the Node for the pods of a Deployment; nil if the Deployment has no nodeSelector.
+func (m *Manager) schedule(d *appsv1.Deployment) (*corev1.Node, error) {
+	selector := d.Spec.Template.Spec.NodeSelector
+	if len(selector) == 0 {
+		return nil, nil
+	}
+	for _, node := range m.nodes {
+		if labels.SelectorFromSet(selector).Matches(labels.Set(node.Labels)) {
+			return node, nil
+		}
+	}
+	return nil, fmt.Errorf("Deployment %s: no Node has the labels %v", d.Name, selector)
+}
+
+// createPod writes the Pod as scheduler and kubelet would leave it.
+func (m *Manager) createPod(d *appsv1.Deployment, name, ip string, ports []corev1.ContainerPort) error {
+	pod := &corev1.Pod{ObjectMeta: *d.Spec.Template.ObjectMeta.DeepCopy(), Spec: *d.Spec.Template.Spec.DeepCopy()}
+	pod.Name, pod.Namespace = name, d.Namespace
+	for i := range ports {
+		ports[i].Protocol = corev1.ProtocolTCP
+	}
+	pod.Spec.Containers[0].Ports = ports
+	node, err := m.schedule(d)
+	if err != nil {
+		return err
+	}
+	if node != nil {
+		pod.Spec.NodeName = node.Name
+	} else if m.options.Follow {
+		pod.Spec.NodeName = NodeName
+	}
+	obj, err := kube.Typed("v1", "Pod", pod)
+	if err != nil {
+		return err
+	}
+	if _, err := m.options.Apply(obj); err != nil {
+		return err
+	}
+	status := &kube.Object{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Pod",
+		"metadata": map[string]any{"name": name, "namespace": d.Namespace},
+		"status": map[string]any{
+			"phase": "Running", "podIP": ip, "podIPs": []any{map[string]any{"ip": ip}},
+			"conditions": []any{map[string]any{"type": "Ready", "status": "True"}},
+		},
+	}}
+	_, err = m.cluster.Kube.Apply(status, "status")
+	return err
+}
+
+func (m *Manager) removePod(p *pods.Pod) error {
+	p.Crash()
+	m.Pods = slices.DeleteFunc(m.Pods, func(other *pods.Pod) bool { return other == p })
+	return m.deletePod(p.Namespace, p.Name)
+}
+
+func (m *Manager) deletePod(namespace, name string) error {
+	return m.cluster.Kube.Delete(kube.Ref("v1", "Pod", namespace, name))
+}
+
+func containerPorts(g *gateway.Gateway) []corev1.ContainerPort {
+	var ports []corev1.ContainerPort
+	for port, own := range g.Ports {
+		ports = append(ports, corev1.ContainerPort{Name: gatewayPortName(port), ContainerPort: int32(own)})
+	}
+	return ports
+}

@@ -1,0 +1,65 @@
+package gateway
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"mooring.dev/tests/mesh/internal/cluster"
+	"mooring.dev/tests/mesh/internal/envoy"
+)
+
+type m = map[string]any
+
+// bootstrap returns what Istio's agent would write: the identity of the node, and where its configuration comes from.
+func (g *Gateway) bootstrap(c *cluster.Cluster) (any, error) {
+	discovery := m{"envoy_grpc": m{"cluster_name": "xds-grpc"}}
+	if c.AuthenticatesGateways() {
+		// A token of the gateway's service account, which Istio's agent presents to istiod.
+		token, err := c.Kube.CreateToken(g.Namespace, g.Owner, "istio-ca")
+		if err != nil {
+			return nil, err
+		}
+		discovery["initial_metadata"] = []m{{"key": "authorization", "value": "Bearer " + token}}
+	}
+	locality := m{}
+	if g.Node != nil {
+		locality["region"] = g.Node.Labels[corev1.LabelTopologyRegion]
+		locality["zone"] = g.Node.Labels[corev1.LabelTopologyZone]
+	}
+	ads := m{"ads": m{}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+	return m{
+		"node": m{
+			"id":      fmt.Sprintf("router~%s~%s.%s~%s.svc.cluster.local", g.IP, g.Name, g.Namespace, g.Namespace),
+			"cluster": g.Owner + "." + g.Namespace, "locality": locality,
+			"metadata": m{
+				"NAME": g.Name, "NAMESPACE": g.Namespace, "LABELS": g.Labels,
+				"CLUSTER_ID": "Kubernetes", "ISTIO_VERSION": cluster.IstioVersion, "INSTANCE_IPS": g.IP,
+			},
+		},
+		"admin": m{"address": socket(g.IP, envoy.AdminPort)},
+		"dynamic_resources": m{
+			"ads_config": m{
+				"api_type": "DELTA_GRPC", "transport_api_version": "V3",
+				"grpc_services": []m{discovery},
+			},
+			"cds_config": ads, "lds_config": ads,
+		},
+		"static_resources": m{"clusters": []m{{
+			"name": "xds-grpc", "type": "STATIC", "connect_timeout": "1s",
+			"load_assignment": m{"cluster_name": "xds-grpc", "endpoints": []m{{"lb_endpoints": []m{{
+				"endpoint": m{"address": socket(c.IP, cluster.XDSPort)},
+			}}}}},
+			"typed_extension_protocol_options": m{
+				"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": m{
+					"@type":                "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+					"explicit_http_config": m{"http2_protocol_options": m{}},
+				},
+			},
+		}}},
+	}, nil
+}
+
+func socket(ip string, port int) m {
+	return m{"socket_address": m{"address": ip, "port_value": port}}
+}

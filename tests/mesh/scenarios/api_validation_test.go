@@ -1,0 +1,53 @@
+//go:build mesh
+
+package scenarios
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mooring.dev/tests/mesh/internal/cluster"
+)
+
+// What the generator's tests believe that an API server says to each row of the tables of what is valid; here one is
+// asked.
+func TestAPIServerValidatesAsTheGeneratorExpects(t *testing.T) {
+	t.Parallel()
+	releases := map[string]string{
+		"1.2": cluster.GatewayAPI12, "1.5": cluster.GatewayAPI15, "1.6": cluster.GatewayAPI16, "main": cluster.GatewayAPI17,
+	}
+	for folder, release := range releases {
+		files, err := filepath.Glob("../../../generator/tests/verdicts/*/" + folder + "/*.yaml")
+		if err != nil || len(files) < 10 {
+			t.Fatalf("verdicts for %s: %v %v", folder, files, err)
+		}
+		wrong := 0
+		for _, file := range files {
+			expected := expectedVerdict(t, file)
+			err := rig.CheckCreate(t, release, file)
+			accepted := expected == "accepted"
+			if accepted != (err == nil) || err != nil && !strings.Contains(err.Error(), expected) {
+				wrong++
+				t.Errorf("%s: expected %q, the API server says: %v", file, expected, err)
+			}
+		}
+		t.Logf("Gateway API %s: %d of %d verdicts are the API server's", release, len(files)-wrong, len(files))
+	}
+}
+
+// expectedVerdict is the first line of a file.
+func expectedVerdict(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	expected, ok := strings.CutPrefix(line, "# API server: ")
+	if !ok {
+		t.Fatalf("%s says nothing about the API server", file)
+	}
+	return expected
+}
