@@ -11,8 +11,8 @@ import (
 	"mooring.dev/tests/mesh/internal/cluster"
 )
 
-// What the generator's tests believe that an API server says to each row of the tables of what is valid; here one is
-// asked.
+// The generator's tests state for each row of their validation tables whether an API server accepts it, and with which error. This
+// test compares that with a real API server.
 func TestAPIServerValidatesAsTheGeneratorExpects(t *testing.T) {
 	t.Parallel()
 	releases := map[string]string{
@@ -21,24 +21,24 @@ func TestAPIServerValidatesAsTheGeneratorExpects(t *testing.T) {
 	for folder, release := range releases {
 		files, err := filepath.Glob("../../../generator/tests/verdicts/*/" + folder + "/*.yaml")
 		if err != nil || len(files) < 10 {
-			t.Fatalf("verdicts for %s: %v %v", folder, files, err)
+			t.Fatalf("files for %s: %v %v", folder, files, err)
 		}
 		wrong := 0
 		for _, file := range files {
-			expected := expectedVerdict(t, file)
+			expected := expectedResult(t, file)
 			err := rig.CheckCreate(t, release, file)
 			accepted := expected == "accepted"
 			if accepted != (err == nil) || err != nil && !strings.Contains(err.Error(), expected) {
 				wrong++
-				t.Errorf("%s: expected %q, the API server says: %v", file, expected, err)
+				t.Errorf("%s: expected %q, the API server answered: %v", file, expected, err)
 			}
 		}
-		t.Logf("Gateway API %s: %d of %d verdicts are the API server's", release, len(files)-wrong, len(files))
+		t.Logf("Gateway API %s: %d of %d results are as expected", release, len(files)-wrong, len(files))
 	}
 }
 
-// expectedVerdict is the first line of a file.
-func expectedVerdict(t *testing.T, file string) string {
+// expectedResult reads the first line of a file: accepted, or a part of the error.
+func expectedResult(t *testing.T, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -47,7 +47,7 @@ func expectedVerdict(t *testing.T, file string) string {
 	line, _, _ := strings.Cut(string(text), "\n")
 	expected, ok := strings.CutPrefix(line, "# API server: ")
 	if !ok {
-		t.Fatalf("%s says nothing about the API server", file)
+		t.Fatalf("%s has no line about the API server", file)
 	}
 	return expected
 }

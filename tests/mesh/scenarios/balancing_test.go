@@ -11,7 +11,7 @@ import (
 	"mooring.dev/tests/mesh/internal/traffic"
 )
 
-// New sessions follow the user's own load balancing, live ones keep their pod.
+// New sessions follow the user's own load balancing; live sessions keep their pod.
 
 func webCluster(s *scenario.Scenario, version string) string {
 	return "outbound|8080|" + version + "|web." + s.Namespace + ".svc.cluster.local"
@@ -26,11 +26,11 @@ func balance(t *testing.T, s *scenario.Scenario, loadBalancer, cluster string) {
 
 func TestSessionsOnEachLoadBalancer(t *testing.T) {
 	t.Parallel()
-	s, _, newClient := startFeatures(t)
-	visitors := map[*traffic.Client]traffic.Reply{}
+	s, _, newClient := startTrafficFeatures(t)
+	clients := map[*traffic.Client]traffic.Reply{}
 	for _, c := range []struct{ istio, envoy string }{
 		{"RANDOM", `"RANDOM"`}, {"LEAST_REQUEST", `"LEAST_REQUEST"`},
-		// Envoy's default, which its dump leaves out; so what is waited for is that the one before is gone.
+		// Envoy's default, which its dump omits; the test waits until the previous one is gone.
 		{"ROUND_ROBIN", ""},
 	} {
 		balance(t, s, fmt.Sprintf(`{"simple":%q}`, c.istio), c.envoy)
@@ -38,20 +38,20 @@ func TestSessionsOnEachLoadBalancer(t *testing.T) {
 			s.Gateway(t, "ingressgateway").Envoy.AwaitClusterWithout(t, webCluster(s, "v1"), "LEAST_REQUEST")
 			s.Gateway(t, "ingressgateway").Envoy.AwaitClusterWithout(t, webCluster(s, "v2"), "LEAST_REQUEST")
 		}
-		for visitor, first := range visitors {
-			expectPinned(t, visitor, "/", first.Pod, 3)
+		for client, first := range clients {
+			expectOnPod(t, client, "/", first.Pod, 3)
 		}
 		for range 10 {
-			visitor := newClient(t)
-			first := visitor.Get(t, "/")
+			client := newClient(t)
+			first := client.Get(t, "/")
 			sessionOf(t, first)
-			expectPinned(t, visitor, "/", first.Pod, 10)
-			visitors[visitor] = first
+			expectOnPod(t, client, "/", first.Pod, 10)
+			clients[client] = first
 		}
-		stranger := newClient(t)
-		pods := traffic.Tally(newcomers, func() string {
-			stranger.ForgetCookies()
-			return stranger.Get(t, "/").Pod
+		fresh := newClient(t)
+		pods := traffic.Tally(sampleSize, func() string {
+			fresh.ForgetCookies()
+			return fresh.Get(t, "/").Pod
 		})
 		weights := map[string]int{}
 		for i := range 3 {
@@ -59,25 +59,25 @@ func TestSessionsOnEachLoadBalancer(t *testing.T) {
 		}
 		expectShares(t, c.istio, pods, weights)
 	}
-	t.Logf("%d sessions stayed on their pods through all of it", len(visitors))
+	t.Logf("%d sessions stayed on their pods through all of it", len(clients))
 }
 
-// The piece that chooses the backend replaces the weighted clusters; the route's hash policy must outlive that.
+// Session routes have a single cluster; the hash policy of the route must stay on them.
 func TestSessionsAndAConsistentHash(t *testing.T) {
 	t.Parallel()
-	s, gateway, newClient := startFeatures(t)
+	s, gateway, newClient := startTrafficFeatures(t)
 	settled := newClient(t)
 	first := settled.Get(t, "/")
 	balance(t, s, `{"simple":null,"consistentHash":{"httpHeaderName":"User"}}`, "RING_HASH")
 	gateway.Envoy.AwaitRoute(t, "web", envoy.Containing(`"hash_policy"`))
 
-	// Each new session of one user: by weight to a version, by hash to a pod of it.
+	// Each new session of one user gets a version by weight, and one pod of this version by hash.
 	podsOf := func(user string) map[string]map[string]int {
-		visitor := newClient(t)
+		client := newClient(t)
 		pods := map[string]map[string]int{"v1": {}, "v2": {}}
 		for range 30 {
-			visitor.ForgetCookies()
-			reply := visitor.Get(t, "/", traffic.WithHeader("User", user))
+			client.ForgetCookies()
+			reply := client.Get(t, "/", traffic.WithHeader("User", user))
 			pods[reply.Version][reply.Pod]++
 		}
 		return pods
@@ -94,38 +94,38 @@ func TestSessionsAndAConsistentHash(t *testing.T) {
 			}
 		}
 	}
-	// Chance keeps 24 users off two of six pods once in 20 million times.
+	// By chance, 24 users miss two of six pods once in 20 million times.
 	if len(reached) < 5 {
 		t.Errorf("24 users reached no more than %v", reached)
 	}
 	t.Logf("30 new sessions of each of 24 users: one pod of each version for each, %d pods in all", len(reached))
 
-	stranger := newClient(t)
+	fresh := newClient(t)
 	pods := traffic.Tally(200, func() string {
-		stranger.ForgetCookies()
-		return stranger.Get(t, "/").Pod
+		fresh.ForgetCookies()
+		return fresh.Get(t, "/").Pod
 	})
 	if len(pods) != 6 {
 		t.Errorf("without the header, not any pod but %v", pods)
 	}
 	for i := range 12 {
-		expectPinned(t, settled, "/", first.Pod, 3, traffic.WithHeader("User", fmt.Sprintf("tomas%d", i)))
+		expectOnPod(t, settled, "/", first.Pod, 3, traffic.WithHeader("User", fmt.Sprintf("tomas%d", i)))
 	}
-	t.Logf("a session from before stays on %s, whoever the user is", first.Pod)
-	expectHarmless(t, s)
+	t.Logf("an earlier session stays on %s for every user", first.Pod)
+	expectNoFindings(t, s)
 }
 
-// With the version hashed by the same header as the pod, a user is always on one pod, without any session.
+// A version and a pod that are hashed by the same header keep a user on one pod without a session.
 func TestVersionAndPodByTheSameHeader(t *testing.T) {
 	t.Parallel()
-	_, _, newClient := startFeatures(t)
+	_, _, newClient := startTrafficFeatures(t)
 	versions := map[string]int{}
 	for i := range 60 {
-		visitor := newClient(t)
+		client := newClient(t)
 		user := traffic.WithHeader("User", fmt.Sprintf("tomas%d", i))
-		first := visitor.Get(t, "/accounts", user)
+		first := client.Get(t, "/accounts", user)
 		versions[first.Version]++
-		expectPinned(t, visitor, "/accounts", first.Pod, 5, user)
+		expectOnPod(t, client, "/accounts", first.Pod, 5, user)
 	}
 	t.Log("hashOn and consistentHash by the same header: 60 users, 360 requests, each user on one pod")
 	expectShares(t, "users", versions, map[string]int{"v1": 50, "v2": 50})

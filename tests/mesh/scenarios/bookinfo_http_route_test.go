@@ -9,19 +9,19 @@ import (
 	"mooring.dev/tests/mesh/internal/traffic"
 )
 
-// The Services of the example, for pods of the scenario bookinfo.
+// reviewsServices adds the Services of the example, for the pods of the scenario bookinfo.
 var reviewsServices = scenario.WithExample("bookinfo-gateway-api/app.yaml")
 
-// bookinfo by Gateway API: a tester by header, everybody else by weight, and sessions on each rule.
+// bookinfo with Gateway API: one rule matches testers by a header, the other splits by weight, and each has sessions.
 func TestBookinfoWithSessionsOnEachRule(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "istio-demo", reviewsServices, scenario.WithManifests("bookinfo"), scenario.WithGatewayEnv(keys))
 	gateway := s.Gateway(t, "bookinfo-gateway")
 	vijay := traffic.WithHeader("end-user", "vijay")
 	newClient := func(testing.TB) *traffic.Client {
-		visitor := gateway.Client(t)
-		visitor.Host = "bookinfo.example"
-		return visitor
+		client := gateway.Client(t)
+		client.Host = "bookinfo.example"
+		return client
 	}
 	s.Mooring.Deploy(t)
 
@@ -30,36 +30,36 @@ func TestBookinfoWithSessionsOnEachRule(t *testing.T) {
 	cookieOf(t, tested, "reviews-tester")
 	cookieOf(t, read, "reviews-session")
 	if tested.Version != "v2" || read.Version != "v1" {
-		t.Fatalf("vijay reached %s, everybody else %s", tested.Version, read.Version)
+		t.Fatalf("vijay reached %s, another user %s", tested.Version, read.Version)
 	}
 	expectKept := func(when string) {
 		t.Helper()
-		expectPinned(t, tester, "/reviews/1", tested.Pod, 10, vijay)
+		expectOnPod(t, tester, "/reviews/1", tested.Pod, 10, vijay)
 		t.Logf("%s: vijay on %s", when, tested.Pod)
 	}
-	expectKept("v1 for everybody else")
-	expectPinned(t, reader, "/reviews/1", read.Pod, 10)
+	expectKept("all other users on v1")
+	expectOnPod(t, reader, "/reviews/1", read.Pod, 10)
 
-	// One visitor on both rules has two sessions, and neither follows the other.
+	// One client that uses both rules has two independent sessions.
 	both := tester.Get(t, "/reviews/1")
 	cookieOf(t, both, "reviews-session")
-	expectPinned(t, tester, "/reviews/1", both.Pod, 10)
-	expectKept("after a visit of vijay without the header")
+	expectOnPod(t, tester, "/reviews/1", both.Pod, 10)
+	expectKept("after a request of vijay without the header")
 
 	s.ApplyFile(t, "later/half.yaml")
 	s.Mooring.Deploy(t)
 	awaitWeights(t, gateway, s.Namespace+".reviews.1", map[string]int{"reviews-v1": 50, "reviews-v3": 50})
 	expectKept("50/50 over v1 and v3")
-	expectPinned(t, reader, "/reviews/1", read.Pod, 10)
+	expectOnPod(t, reader, "/reviews/1", read.Pod, 10)
 	versions := traffic.Tally(100, func() string {
-		visitor := newClient(t)
-		first := visitor.Get(t, "/reviews/1")
-		expectPinned(t, visitor, "/reviews/1", first.Pod, 2)
+		client := newClient(t)
+		first := client.Get(t, "/reviews/1")
+		expectOnPod(t, client, "/reviews/1", first.Pod, 2)
 		return first.Version
 	})
 	expectShares(t, "50/50", versions, map[string]int{"v1": 50, "v3": 50})
 
-	// v1 is no backend of the rule any more, so its sessions move, once, and all others stay.
+	// v1 is no longer a backend of the rule: its sessions move once, and all others stay.
 	s.ApplyFile(t, "later/v3.yaml")
 	s.Mooring.Deploy(t)
 	awaitWeights(t, gateway, s.Namespace+".reviews.1", map[string]int{"reviews-v1": 0, "reviews-v3": 100})
@@ -69,10 +69,10 @@ func TestBookinfoWithSessionsOnEachRule(t *testing.T) {
 	if moved.Version != "v3" {
 		t.Errorf("with all on v3, a session of v1 went to %s", moved.Version)
 	}
-	expectPinned(t, reader, "/reviews/1", moved.Pod, 10)
+	expectOnPod(t, reader, "/reviews/1", moved.Pod, 10)
 	versions = traffic.Tally(50, func() string { return newClient(t).Get(t, "/reviews/1").Version })
 	if versions["v3"] != 50 {
-		t.Errorf("newcomers with all on v3: %v", versions)
+		t.Errorf("new clients with all on v3: %v", versions)
 	}
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }

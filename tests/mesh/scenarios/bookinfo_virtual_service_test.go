@@ -12,7 +12,7 @@ import (
 	"mooring.dev/tests/mesh/internal/traffic"
 )
 
-// bookinfo by VirtualService and DestinationRule, behind an Istio Gateway.
+// bookinfo with VirtualService and DestinationRule, behind an Istio Gateway.
 
 var reviews = []string{"v1", "v2", "v3"}
 
@@ -29,23 +29,23 @@ func TestBookinfoWithIstioAlone(t *testing.T) {
 	t.Parallel()
 	s := startBookinfo(t)
 	gateway := s.Gateway(t, "ingressgateway")
-	// Not just a route of that name: for a moment, istiod may still have the weights of the scenario before.
+	// Not only a route of that name: istiod may still have the weights of the previous scenario for a moment.
 	gateway.Envoy.AwaitRoute(t, "reviews", envoy.Containing(`"weight": 60`))
-	visitor := gateway.ClientForHost(t, bookinfoHost)
-	versions := versionsOf(t, visitor, newcomers, "/reviews/1")
+	client := gateway.ClientForHost(t, bookinfoHost)
+	versions := versionsOf(t, client, sampleSize, "/reviews/1")
 	expectShares(t, "Istio alone, 60/30/10", versions, map[string]int{"v1": 60, "v2": 30, "v3": 10})
 }
 
-// A visitor stays with the version that she came to, on any of its pods, whatever becomes of the weights.
+// A client stays on its version, on any pod of it, while the weights change.
 func TestBookinfoStaysWithTheVersion(t *testing.T) {
 	t.Parallel()
 	s := startBookinfo(t)
 	gateway := s.Gateway(t, "ingressgateway")
 	s.Mooring.Deploy(t)
-	visitor := gateway.ClientForHost(t, bookinfoHost)
-	testers := versionsOf(t, visitor, 100, "/reviews/1", traffic.WithHeader("Cookie", "usertype=tester"))
+	client := gateway.ClientForHost(t, bookinfoHost)
+	testers := versionsOf(t, client, 100, "/reviews/1", traffic.WithHeader("Cookie", "usertype=tester"))
 	expectShares(t, "testers", testers, map[string]int{"v3": 1})
-	versions := versionsOf(t, visitor, newcomers, "/reviews/1")
+	versions := versionsOf(t, client, sampleSize, "/reviews/1")
 	expectShares(t, "sticky, 60/30/10", versions, map[string]int{"v1": 60, "v2": 30, "v3": 10})
 
 	readers := readersOf(t, gateway)
@@ -69,13 +69,13 @@ func TestBookinfoStaysWithTheVersion(t *testing.T) {
 		if reached := pods["v1"]; len(reached) != 2 { // with about 24 readers of v1; v3 may have a single one
 			t.Errorf("weights %v: of the two pods of v1, %v were reached", weights, reached)
 		}
-		versions := versionsOf(t, visitor, newcomers, "/reviews/1")
+		versions := versionsOf(t, client, sampleSize, "/reviews/1")
 		expectShares(t, "after the change", versions, map[string]int{"v1": weights[0], "v2": weights[1], "v3": weights[2]})
 	}
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }
 
-// The same with a session on the pod.
+// A session policy keeps the client on its pod.
 func TestBookinfoStaysWithThePod(t *testing.T) {
 	t.Parallel()
 	s := startBookinfo(t, scenario.WithGatewayAPI(cluster.GatewayAPI12))
@@ -87,15 +87,15 @@ func TestBookinfoStaysWithThePod(t *testing.T) {
 	weigh(t, s, "reviews", "reviews", "reviews", reviews, 90, 10, 0)
 	s.Mooring.Deploy(t)
 	for reader, first := range readers {
-		expectPinned(t, reader, "/reviews/1", first.Pod, 5)
+		expectOnPod(t, reader, "/reviews/1", first.Pod, 5)
 	}
 	t.Logf("90/10/0: all of %d sessions are on their pods", len(readers))
-	versions := versionsOf(t, gateway.ClientForHost(t, bookinfoHost), newcomers, "/reviews/1")
+	versions := versionsOf(t, gateway.ClientForHost(t, bookinfoHost), sampleSize, "/reviews/1")
 	expectShares(t, "after the change", versions, map[string]int{"v1": 90, "v2": 10, "v3": 0})
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }
 
-// readersOf are visitors with a session, and where they came to first; some of them on each version.
+// readersOf returns clients with a session and their first replies. Each version has some of them.
 func readersOf(t *testing.T, gateway *gateway.Gateway) map[*traffic.Client]traffic.Reply {
 	t.Helper()
 	readers, versions := map[*traffic.Client]traffic.Reply{}, map[string]int{}

@@ -12,20 +12,20 @@ import (
 	"mooring.dev/tests/mesh/internal/traffic"
 )
 
-// A tester is told by a cookie or by a header; everybody else sees what there was.
+// A cookie or a header makes a client a tester, who gets the canary. All other clients get the stable version.
 func TestCanaryByCookieAndHeader(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "myweb", scenario.WithGatewayEnv(keys))
 	s.ApplyFile(t, "policies/canary.yaml")
 	s.Mooring.Deploy(t)
-	visitor := s.Gateway(t, "edge").ClientForHost(t, "myweb-service.domain.com")
+	client := s.Gateway(t, "edge").ClientForHost(t, "myweb-service.domain.com")
 
-	crumbs := make([]string, 30)
-	for i := range crumbs {
-		crumbs[i] = fmt.Sprintf("crumb%d=%d", i, i)
+	cookies := make([]string, 30)
+	for i := range cookies {
+		cookies[i] = fmt.Sprintf("cookie%d=%d", i, i)
 	}
-	others := strings.Join(crumbs, "; ")
-	among := strings.Join(crumbs[:15], "; ") + "; usertype=tester; " + strings.Join(crumbs[15:], "; ")
+	others := strings.Join(cookies, "; ")
+	among := strings.Join(cookies[:15], "; ") + "; usertype=tester; " + strings.Join(cookies[15:], "; ")
 	cookie := func(values ...string) []traffic.RequestOption {
 		var edits []traffic.RequestOption
 		for _, value := range values {
@@ -38,15 +38,15 @@ func TestCanaryByCookieAndHeader(t *testing.T) {
 		edits []traffic.RequestOption
 		want  string
 	}{
-		{"nobody in particular", nil, "v1"},
+		{"no cookie and no header", nil, "v1"},
 		{"a tester", cookie("usertype=tester"), "v2"},
 		{"a tester with 30 other cookies", cookie(among), "v2"},
-		{"someone with 30 cookies", cookie(others), "v1"},
+		{"30 other cookies", cookie(others), "v1"},
 		{"a tester in the second of two lines", cookie("a=b", "usertype=tester"), "v2"},
 		{"a tester in the first of two lines", cookie("usertype=tester", "a=b"), "v2"},
 		{"a customer", cookie("usertype=customer"), "v1"},
-		{"something longer", cookie("usertype=testers"), "v1"},
-		{"another cookie that ends so", cookie("notusertype=tester"), "v1"},
+		{"a longer value", cookie("usertype=testers"), "v1"},
+		{"another cookie with this ending", cookie("notusertype=tester"), "v1"},
 		{"in capitals", cookie("usertype=Tester"), "v1"},
 		{"vijay", []traffic.RequestOption{traffic.WithHeader("End-User", "vijay")}, "v2"},
 		{"vijay's neighbour", []traffic.RequestOption{traffic.WithHeader("End-User", "vijaya")}, "v1"},
@@ -54,7 +54,7 @@ func TestCanaryByCookieAndHeader(t *testing.T) {
 	} {
 		var sent []string
 		pods := traffic.Tally(spread, func() string {
-			reply := visitor.Get(t, "/", c.edits...)
+			reply := client.Get(t, "/", c.edits...)
 			if reply.Version != c.want || len(reply.SetCookie) > 0 {
 				t.Fatalf("%s: version %q and not %q, Set-Cookie %q", c.who, reply.Version, c.want, reply.SetCookie)
 			}
@@ -65,7 +65,7 @@ func TestCanaryByCookieAndHeader(t *testing.T) {
 		if len(pods) != 3 {
 			t.Errorf("%s: not all pods of %s: %v", c.who, c.want, pods)
 		}
-		// The rule looks at the cookies and leaves them as they are.
+		// The rule does not change the cookies.
 		request := http.Request{Header: http.Header{}}
 		for _, edit := range c.edits {
 			edit(&request)
@@ -74,5 +74,5 @@ func TestCanaryByCookieAndHeader(t *testing.T) {
 			t.Errorf("%s: the pod received the cookies %q and not %q", c.who, got, want)
 		}
 	}
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }

@@ -14,8 +14,7 @@ import (
 	"mooring.dev/tests/mesh/internal/traffic"
 )
 
-// Fifty connections send requests while the policy goes through istiod twenty times: some changes are for the filter alone,
-// some for the routes too.
+// Fifty clients send requests while a policy changes twenty times. Some changes concern the filter only, some the routes too.
 func TestPolicyUpdatesUnderLoad(t *testing.T) {
 	t.Parallel()
 	s, gateway := startDemo(t)
@@ -38,15 +37,15 @@ func TestPolicyUpdatesUnderLoad(t *testing.T) {
 	total := load.Stop()
 	t.Logf("20 updates in %s: %s", took.Round(time.Millisecond), total)
 	if total.Failed > 0 || total.Moves > 0 || total.Cookies < 50 {
-		t.Errorf("%d failed, %d moves, %d cookies of 50 visitors: %v", total.Failed, total.Moves, total.Cookies, total.Failures)
+		t.Errorf("%d failed, %d moves, %d cookies of 50 clients: %v", total.Failed, total.Moves, total.Cookies, total.Failures)
 	}
 	if n := gateway.Envoy.ExtensionUpdates(t); n < 10 {
 		t.Errorf("the filter was configured only %d times", n)
 	}
 }
 
-// A host name gets so many routes that sessions come to Envoy by a relay, and has fewer again. Envoy is told of listeners
-// and of routes one after the other, and its connections stay on the listener that they began with.
+// A host name gets so many routes that decisions reach Envoy's filters by filter state, and then fewer again. Envoy gets listeners and
+// routes in separate updates, and a connection stays on the listener that accepted it.
 func TestRoutesComeAndGoUnderLoad(t *testing.T) {
 	t.Parallel()
 	s, gateway := startDemo(t)
@@ -68,11 +67,11 @@ func TestRoutesComeAndGoUnderLoad(t *testing.T) {
 	total := load.Stop()
 	t.Log(total)
 	if total.Failed > 0 || total.Moves > 0 || total.Cookies != 50 {
-		t.Errorf("%d failed, %d moves, %d cookies of 50 visitors: %v", total.Failed, total.Moves, total.Cookies, total.Failures)
+		t.Errorf("%d failed, %d moves, %d cookies of 50 clients: %v", total.Failed, total.Moves, total.Cookies, total.Failures)
 	}
 }
 
-// hundredRoutes is an HTTPRoute of two rules with 50 matches each: 64 are the most in a rule, 128 in an HTTPRoute.
+// hundredRoutes returns an HTTPRoute of two rules with 50 matches each. A rule may have 64, an HTTPRoute 128.
 func hundredRoutes(name string) string {
 	text := strings.Builder{}
 	fmt.Fprintf(&text, "apiVersion: %s\nkind: HTTPRoute\nmetadata: {name: %s}\nspec:\n", gatewayGroup, name)
@@ -86,7 +85,7 @@ func hundredRoutes(name string) string {
 	return text.String()
 }
 
-// Mooring comes to a gateway that serves, and goes again.
+// Mooring is installed on a gateway under load, and removed again.
 func TestMooringIsInstalledAndRemovedUnderLoad(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "sp-demo", scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
@@ -101,10 +100,10 @@ func TestMooringIsInstalledAndRemovedUnderLoad(t *testing.T) {
 	s.Mooring.Undeploy(t)
 	load.Await(t, 500)
 	total := load.Stop()
-	t.Logf("%d requests before and while it came, %d with it, %d while and after it went: %s",
+	t.Logf("%d requests before and during the installation, %d with Mooring, %d during and after the removal: %s",
 		before.Requests, with.Requests-before.Requests, total.Requests-with.Requests, total)
 	if total.Failed > 0 || total.Cookies != 50 || with.Moves > before.Moves {
-		t.Errorf("%d failed %v, %d cookies of 50 visitors, %d moves with sessions",
+		t.Errorf("%d failed %v, %d cookies of 50 clients, %d moves with sessions",
 			total.Failed, total.Failures, total.Cookies, with.Moves-before.Moves)
 	}
 }

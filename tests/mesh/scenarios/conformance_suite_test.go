@@ -14,8 +14,8 @@ import (
 	"mooring.dev/tests/mesh/internal/conformance"
 )
 
-// Gateway API's own conformance suite has the same results with sessions and sticky canaries on every route as with Istio alone, for
-// every test and every subtest. SUITE_TESTS names the tests to run instead of all.
+// Every test and subtest of Gateway API's own conformance suite has the same result with sessions and sticky canaries on every route as
+// with Istio alone. SUITE_TESTS selects tests.
 func TestGatewayAPIConformanceSuite(t *testing.T) {
 	var alone, mooring conformance.Result
 	t.Run("runs", func(t *testing.T) {
@@ -53,7 +53,7 @@ func noResultChanges(t *testing.T, alone, mooring conformance.Result) {
 	}
 }
 
-// exceptions are tests with the reason why each is one.
+// exceptions holds the tests that do not pass, each with the reason.
 type exceptions struct {
 	Skipped, Failed, WithoutSessions map[string]string
 }
@@ -109,7 +109,7 @@ func everyRequestBeginsASession(t *testing.T, alone, mooring conformance.Result)
 	}
 	for _, kind := range []string{"EnvoyFilter", "WasmPlugin", "HTTPRoute", "GRPCRoute"} {
 		if mooring.Generated[kind] == 0 && !someTests() {
-			t.Errorf("no %s was ever generated: %v", kind, mooring.Generated)
+			t.Errorf("no %s was generated: %v", kind, mooring.Generated)
 		}
 	}
 	for name := range alone.Answered {
@@ -123,15 +123,15 @@ func everyRequestBeginsASession(t *testing.T, alone, mooring conformance.Result)
 			t.Errorf("%s: each of %d answers began a session, and it is listed as a test without", name, answered)
 		}
 	}
-	t.Logf("%d sessions began in %d answers; generated were %v", total(mooring.Sessions), total(mooring.Answered), mooring.Generated)
+	t.Logf("%d sessions began in %d answers; generated: %v", total(mooring.Sessions), total(mooring.Answered), mooring.Generated)
 	t.Logf("run a second time: %q", mooring.Again)
 	for name, reason := range mooring.Unsettled {
-		t.Logf("the gateways did not come to rest (%s): %s", name, reason)
+		t.Logf("the gateways did not serve by what was generated (%s): %s", name, reason)
 	}
 }
 
-// aSessionChangesNothingElse is about requests sent once more, with the session that they began: they reach the same pod, or for a
-// canary the same backend, which gets the same request as before.
+// aSessionChangesNothingElse checks the requests that were sent again with their session: each reached the same pod, or for a canary
+// the same backend, which received the same request.
 func aSessionChangesNothingElse(t *testing.T, mooring conformance.Result) {
 	if total(mooring.Repeated) == 0 {
 		t.Error("no request was sent again")

@@ -11,30 +11,30 @@ import (
 	"mooring.dev/tests/mesh/internal/traffic"
 )
 
-// The examples as they are, with pods of the rig's, where no test of another file is about them.
+// Examples that no other file tests, unchanged, with pods of the rig.
 
 func TestExampleCanaryByCookie(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "examples", scenario.WithExample("canary-by-cookie"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
 	s.Mooring.Deploy(t)
-	visitor := s.Gateway(t, "web").ClientForHost(t, "myweb.example.com")
-	expectShares(t, "everyone", versionsOf(t, visitor, 100, "/"), map[string]int{"v1": 1})
-	testers := versionsOf(t, visitor, 100, "/", traffic.WithHeader("Cookie", "usertype=tester"))
+	client := s.Gateway(t, "web").ClientForHost(t, "myweb.example.com")
+	expectShares(t, "all users", versionsOf(t, client, 100, "/"), map[string]int{"v1": 1})
+	testers := versionsOf(t, client, 100, "/", traffic.WithHeader("Cookie", "usertype=tester"))
 	expectShares(t, "testers", testers, map[string]int{"v2": 1})
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }
 
 func TestExampleStickyCanary(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "examples", scenario.WithExample("sticky-canary"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
 	s.Mooring.Deploy(t)
-	visitor := s.Gateway(t, "web").Client(t)
-	// By chance, and by the users' names: each new user, and each again from another machine.
-	expectShares(t, "anonymous", versionsOf(t, visitor, newcomers, "/"), map[string]int{"v1": 90, "v2": 10})
+	client := s.Gateway(t, "web").Client(t)
+	// By chance, and by the users' names: each new user twice, as if from two machines.
+	expectShares(t, "anonymous", versionsOf(t, client, sampleSize, "/"), map[string]int{"v1": 90, "v2": 10})
 	users := func() (versions []string) {
-		for i := range newcomers {
-			visitor.ForgetCookies()
-			versions = append(versions, visitor.Get(t, "/", traffic.WithHeader("User", fmt.Sprintf("user%d", i))).Version)
+		for i := range sampleSize {
+			client.ForgetCookies()
+			versions = append(versions, client.Get(t, "/", traffic.WithHeader("User", fmt.Sprintf("user%d", i))).Version)
 		}
 		return versions
 	}
@@ -44,13 +44,12 @@ func TestExampleStickyCanary(t *testing.T) {
 		t.Error("a user sees one version here and another there")
 	}
 	always := traffic.WithHeader("X-Canary", "always")
-	expectShares(t, "by choice", versionsOf(t, visitor, 100, "/", always), map[string]int{"v2": 1})
+	expectShares(t, "by header, always", versionsOf(t, client, 100, "/", always), map[string]int{"v2": 1})
 	never := traffic.WithHeader("X-Canary", "never")
-	expectShares(t, "by choice not", versionsOf(t, visitor, 100, "/", never), map[string]int{"v1": 1})
-	expectHarmless(t, s)
+	expectShares(t, "by header, never", versionsOf(t, client, 100, "/", never), map[string]int{"v1": 1})
+	expectNoFindings(t, s)
 
-	// The tenth that v2 gets more comes from v1, and nobody else moves. Each of the 1000 users is v1 before and v2
-	// after with a probability of a tenth.
+	// v2 gets a tenth more, from v1, and no other user moves. Each of the 1000 users moves with a probability of a tenth.
 	s.Patch(t, gatewayGroup, "HTTPRoute", "shop", `{"spec":{"rules":[{"name":"shop","backendRefs":[
 		{"name":"shop-v1","port":80,"weight":80},{"name":"shop-v2","port":80,"weight":20}]}]}}`)
 	s.Mooring.Deploy(t)
@@ -83,9 +82,9 @@ func TestExampleBookinfoGatewayAPI(t *testing.T) {
 	gateway := s.Gateway(t, "bookinfo")
 	vijay := traffic.WithHeader("end-user", "vijay")
 	expectShares(t, "vijay", versionsOf(t, gateway.Client(t), 100, "/reviews/1", vijay), map[string]int{"v2": 1})
-	expectShares(t, "everyone", versionsOf(t, gateway.Client(t), newcomers, "/reviews/1"), map[string]int{"v1": 50, "v3": 50})
+	expectShares(t, "all users", versionsOf(t, gateway.Client(t), sampleSize, "/reviews/1"), map[string]int{"v1": 50, "v3": 50})
 
-	// A reader keeps the version that she came to, also as vijay for a while, and through the end of v1.
+	// A reader stays on its version after requests as vijay, and after v1 has lost its weight.
 	readers, of := map[*traffic.Client]string{}, map[string]int{}
 	for of["v1"] < 10 || of["v3"] < 10 {
 		reader := gateway.Client(t)
@@ -110,7 +109,7 @@ func TestExampleBookinfoGatewayAPI(t *testing.T) {
 			t.Fatalf("a reader reached %s as vijay", version)
 		}
 	}
-	expectKept("after a visit as vijay")
+	expectKept("after a request as vijay")
 	s.Patch(t, gatewayGroup, "HTTPRoute", "reviews", `{"spec":{"rules":[{"name":"reviews","backendRefs":[
 		{"name":"reviews-v1","port":9080,"weight":0},{"name":"reviews-v2","port":9080,"weight":0},
 		{"name":"reviews-v3","port":9080,"weight":100}]}]}}`)
@@ -118,5 +117,5 @@ func TestExampleBookinfoGatewayAPI(t *testing.T) {
 	awaitWeights(t, gateway, "reviews", map[string]int{"reviews-v1": 0, "reviews-v3": 100})
 	expectKept("all on v3")
 	expectShares(t, "all on v3", versionsOf(t, gateway.Client(t), 100, "/reviews/1"), map[string]int{"v3": 1})
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }

@@ -13,14 +13,14 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// Backends that lose all pods while fifty visitors have sessions, some of them there: the end of a Flagger run, the abort of an Argo
-// Rollout, a restart of all pods at once. docs/failure-modes.md is these tests in words.
+// A backend loses all its pods while fifty clients have sessions, some of them on it: at the end of a Flagger run, when an Argo Rollout
+// aborts, when all pods restart at once. docs/failure-modes.md describes the results.
 
-// workers is how many the gateways of these scenarios have.
+// workers is the number of worker threads of a gateway.
 const workers = 2
 
-// intervals is how many requests of each worker may fail within a time: one at once, and one after each interval of 1, 2, 4, 8 seconds and
-// so on.
+// intervals returns how many requests of each worker may fail within a time: one at once, and one after each interval of 1, 2, 4, 8
+// seconds and so on.
 func intervals(within time.Duration) int {
 	n := 1
 	for interval, end := time.Second, time.Second; end <= within; n++ {
@@ -30,13 +30,13 @@ func intervals(within time.Duration) int {
 	return n
 }
 
-// expectFailover takes a backend's pods away and expects its sessions, and no others, to move once, each to one of the other backend, at
-// the price of at most one request for each worker and interval.
+// expectFailover calls change, which removes all pods of a backend. Each session on this backend must move once, to the other backend,
+// and no other session may move. At most one request for each worker and interval may fail.
 func expectFailover(t *testing.T, load *traffic.Load, what, gone, left string, change func()) {
 	t.Helper()
 	affected := onVersion(load, gone)
-	if affected == 0 || affected == crowd {
-		t.Fatalf("%d of %d sessions are on %s", affected, crowd, gone)
+	if affected == 0 || affected == loadSize {
+		t.Fatalf("%d of %d sessions are on %s", affected, loadSize, gone)
 	}
 	began := time.Now()
 	seen := load.During(t, what, 250, func() {
@@ -45,32 +45,32 @@ func expectFailover(t *testing.T, load *traffic.Load, what, gone, left string, c
 	})
 	took := time.Since(began)
 	most := workers * intervals(took)
-	t.Logf("%s: %d of %d sessions moved, %d requests failed in %s, at most %d may", what, affected, crowd, seen.Failed, took.Round(time.Second), most)
+	t.Logf("%s: %d of %d sessions moved, %d requests failed in %s, at most %d allowed", what, affected, loadSize, seen.Failed, took.Round(time.Second), most)
 	if seen.Failed > most {
-		t.Errorf("%s: %d failed, at most %d may: %v", what, seen.Failed, most, seen.Failures)
+		t.Errorf("%s: %d failed, at most %d allowed: %v", what, seen.Failed, most, seen.Failures)
 	}
 	for pod, failed := range seen.FailedByPod {
 		if !strings.Contains(pod, "-"+gone+"-") {
 			t.Errorf("%s: %d requests of sessions on %s failed", what, failed, pod)
 		}
 	}
-	if seen.Moves != affected || seen.MovedClients != affected || onVersion(load, left) != crowd {
-		t.Errorf("%s: %d moves of %d visitors, %d are on %s", what, seen.Moves, seen.MovedClients, onVersion(load, left), left)
+	if seen.Moves != affected || seen.MovedClients != affected || onVersion(load, left) != loadSize {
+		t.Errorf("%s: %d moves of %d clients, %d are on %s", what, seen.Moves, seen.MovedClients, onVersion(load, left), left)
 	}
 	expectNothingLost(t, "after it", load.During(t, "after it", 500, func() {}))
 }
 
-// shiftAs is shift by a controller.
+// shiftAs is shift by the field manager of a controller.
 func shiftAs(t *testing.T, s *scenario.Scenario, manager, route string, v1, v2 int) {
 	s.PatchJSONAs(t, manager, gatewayGroup, "HTTPRoute", route, fmt.Sprintf(`[
 		{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":%d},
 		{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":%d}]`, v1, v2))
 }
 
-// Flagger sets the weights back to 100/0, and scales the canary to zero one step later. The next run begins with the same Services.
+// Flagger resets the weights to 100/0, and scales the canary to zero one step later. The next run uses the same Services.
 func TestSessionsFailOverAtTheEndOfAFlaggerRun(t *testing.T) {
 	t.Parallel()
-	s, load := startHalves(t)
+	s, load := startEvenSplit(t)
 	newClient := s.Gateway(t, "shop").Client
 	back := load.During(t, "weights 100/0", 250, func() {
 		shiftAs(t, s, "flagger", "checkout", 100, 0)
@@ -86,30 +86,30 @@ func TestSessionsFailOverAtTheEndOfAFlaggerRun(t *testing.T) {
 		load.AwaitAllClients(t)
 	})
 	expectNothingLost(t, "the next run", next)
-	versions := versionsOf(t, newClient(t), newcomers, "/checkout/")
-	expectShares(t, "newcomers of the next run", versions, map[string]int{"v1": 75, "v2": 25})
+	versions := versionsOf(t, newClient(t), sampleSize, "/checkout/")
+	expectShares(t, "new clients of the next run", versions, map[string]int{"v1": 75, "v2": 25})
 	t.Log(load.Stop())
 }
 
-// Argo Rollouts sets the weights back at once, leaves the canary's Service where it points, and scales its pods away after a while (30 s;
-// here as soon as everybody has come once more).
+// Argo Rollouts resets the weights at once, does not change the canary's Service, and removes its pods later: after 30 s, here after each
+// client has had two more answers.
 func TestSessionsFailOverWhenAnArgoRolloutAborts(t *testing.T) {
 	t.Parallel()
 	t.Run("HTTPRoute", func(t *testing.T) {
-		s, load := startHalves(t)
+		s, load := startEvenSplit(t)
 		back := load.During(t, "aborted", 250, func() {
 			shiftAs(t, s, "rollouts-controller", "checkout", 100, 0)
 			awaitOnly(t, s.Gateway(t, "shop").Client, "/checkout/", "v1")
 			load.AwaitAllClients(t)
 		})
 		expectNothingLost(t, "aborted", back)
-		expectFailover(t, load, "its pods go", "v2", "v1", func() { s.Pods.RetireAll(t, "checkout-v2") })
+		expectFailover(t, load, "its pods are removed", "v2", "v1", func() { s.Pods.RetireAll(t, "checkout-v2") })
 		t.Log(load.Stop())
 	})
 	t.Run("VirtualService", func(t *testing.T) {
 		s, _, newClient := startVSplit(t)
 		s.Mooring.Deploy(t)
-		load := startCrowd(t, newClient, "/beta")
+		load := startLoad(t, newClient, "/beta")
 		back := load.During(t, "aborted", 250, func() {
 			s.PatchJSONAs(t, "rollouts-controller", istioGroup, "VirtualService", "web", `[
 				{"op":"replace","path":"/spec/http/0/route/0/weight","value":100},
@@ -118,13 +118,13 @@ func TestSessionsFailOverWhenAnArgoRolloutAborts(t *testing.T) {
 			load.AwaitAllClients(t)
 		})
 		expectNothingLost(t, "aborted", back)
-		expectFailover(t, load, "its pods go", "v2", "v1", func() { s.Pods.RetireAll(t, "web-v2") })
+		expectFailover(t, load, "its pods are removed", "v2", "v1", func() { s.Pods.RetireAll(t, "web-v2") })
 		t.Log(load.Stop())
 	})
 }
 
-// All pods of a backend are replaced at once, while the route goes on sending new visitors there. Its sessions are bound to the other
-// backend by then, and stay there.
+// All pods of a backend are replaced at once, while the route keeps sending new clients to it. Its sessions have moved to the other backend
+// by then, and stay there.
 func TestSessionsFailOverWhenAllPodsOfABackendAreReplaced(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -135,28 +135,28 @@ func TestSessionsFailOverWhenAllPodsOfABackendAreReplaced(t *testing.T) {
 		{"nine tenths", "v1", "v2", 90, 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, load := startHalves(t)
+			s, load := startEvenSplit(t)
 			gateway := s.Gateway(t, "shop")
 			shift(t, s, "checkout", c.v1, c.v2)
 			awaitWeights(t, gateway, "checkout", map[string]int{"checkout-v1": c.v1, "checkout-v2": c.v2})
-			// Each worker has seen what the route chooses now.
+			// Each worker has seen decisions with the new weights.
 			for range 100 {
 				gateway.Client(t).Get(t, "/checkout/")
 			}
-			expectFailover(t, load, "all pods go", c.gone, c.left, func() { s.Pods.RetireAll(t, "checkout-"+c.gone) })
-			back := load.During(t, "others come", 500, func() {
+			expectFailover(t, load, "all pods are removed", c.gone, c.left, func() { s.Pods.RetireAll(t, "checkout-"+c.gone) })
+			back := load.During(t, "new pods are added", 500, func() {
 				s.Pods.Scale(t, "checkout-"+c.gone, 2)
 				load.AwaitAllClients(t)
 			})
-			expectNothingLost(t, "others come", back)
-			versions := versionsOf(t, gateway.Client(t), newcomers, "/checkout/")
-			expectShares(t, "newcomers", versions, map[string]int{"v1": c.v1, "v2": c.v2})
+			expectNothingLost(t, "new pods are added", back)
+			versions := versionsOf(t, gateway.Client(t), sampleSize, "/checkout/")
+			expectShares(t, "new clients", versions, map[string]int{"v1": c.v1, "v2": c.v2})
 			t.Log(load.Stop())
 		})
 	}
 }
 
-// The same for calls, whose sessions are in their metadata.
+// Sessions in the metadata of gRPC calls fail over too.
 func TestGRPCSessionsFailOver(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "grpc-canary", scenario.WithExample("grpc-canary"), scenario.WithUniqueNamespace(), scenario.WithWorkers(1), scenario.WithGatewayEnv(keys))
@@ -180,9 +180,9 @@ func TestGRPCSessionsFailOver(t *testing.T) {
 	if reply, err := client.Call(session, token); err == nil {
 		t.Errorf("%s has answered", reply.Pod)
 	}
-	// A call that comes after the pause fails too, to find out.
+	// The module tries the backend again after a pause; that call fails too.
 	var moved traffic.Reply
-	wait.Eventually(t, "a call goes elsewhere", func() error {
+	wait.Eventually(t, "a call succeeds", func() error {
 		moved, err = client.Call(session, token)
 		return err
 	})

@@ -20,8 +20,7 @@ import (
 	"mooring.dev/tests/mesh/internal/wasm"
 )
 
-// What clients get from a gateway whose module is not there, is no module, or traps. docs/failure-modes.md is these
-// tests in words.
+// What clients get from a gateway whose module is missing, is corrupt, or traps. docs/failure-modes.md describes the results.
 
 var strategies = []string{"open", "close", "reload"}
 
@@ -39,42 +38,42 @@ func TestCorruptModule(t *testing.T) {
 	cannotBeLoaded(t, "corrupt", file)
 }
 
-// cannotBeLoaded compares what clients get before, with and after a module file that Envoy cannot load.
+// cannotBeLoaded compares what clients get before, with and after a module that Envoy cannot load.
 func cannotBeLoaded(t *testing.T, fault, file string) {
 	s := rig.Start(t, "sp-demo", scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys), scenario.WithRejections())
 	s.ApplyFile(t, "policies/xbackendtrafficpolicy.yaml")
 	s.ApplyFile(t, "routes/plain.yaml")
 	gateway := s.Gateway(t, "gateway-sp-demo")
-	load := traffic.StartLoad(t, crowd, "/", gateway.Client)
+	load := traffic.StartLoad(t, loadSize, "/", gateway.Client)
 	for _, strategy := range strategies {
 		install := func() { s.Mooring.DeployWithoutWaiting(t, "--wasm", "file://"+file, "--fail-strategy", strategy) }
 		when := func(when, want string, do func()) traffic.Totals {
 			t.Helper()
-			return load.During(t, fault+", fail strategy "+strategy+", "+when, crowd, func() {
-				expectAfter(t, gateway, fault, strategy, when, do, want)
+			return load.During(t, fault+", fail strategy "+strategy+", "+when, loadSize, func() {
+				expectResponses(t, gateway, fault, strategy, when, do, want)
 			})
 		}
 		when("when first installed", "500", install)
 		when("when the gateway starts", "500", func() { gateway.RestartNotServing(t) })
 		s.Mooring.Deploy(t)
-		load.Await(t, 2*crowd)
+		load.Await(t, 2*loadSize)
 		expectNothingLost(t, "in an update", when("in an update", "200 with sessions", install))
-		mended := load.During(t, "mended", crowd, func() { s.Mooring.Deploy(t) })
-		expectNothingLost(t, "mended", mended)
-		if got := whatClientsGet(t, gateway); got != "200 with sessions" {
-			t.Errorf("mended: %s", got)
+		repaired := load.During(t, "repaired", loadSize, func() { s.Mooring.Deploy(t) })
+		expectNothingLost(t, "repaired", repaired)
+		if got := observedResponses(t, gateway); got != "200 with sessions" {
+			t.Errorf("repaired: %s", got)
 		}
 		s.Mooring.Undeploy(t)
 	}
 }
 
-// expectAfter does something that makes Envoy try the faulty module, and compares what clients get then.
-func expectAfter(t *testing.T, gateway *gateway.Gateway, fault, strategy, when string, do func(), want string) {
+// expectResponses calls do, which makes Envoy load the faulty module, and compares what clients get then.
+func expectResponses(t *testing.T, gateway *gateway.Gateway, fault, strategy, when string, do func(), want string) {
 	t.Helper()
 	before, log := gateway.Envoy.ExtensionUpdates(t), len(gateway.Envoy.Process.Log())
 	do()
 	if strings.Contains(gateway.Envoy.Process.Log()[log:], "initializing epoch 0") {
-		before = 0 // it was started anew
+		before = 0 // it has been restarted
 	}
 	wait.Eventually(t, "the gateway has tried the module", func() error {
 		if n := gateway.Envoy.ExtensionUpdates(t); n <= before {
@@ -83,7 +82,7 @@ func expectAfter(t *testing.T, gateway *gateway.Gateway, fault, strategy, when s
 		return nil
 	})
 	gateway.Envoy.AwaitListener(t, "mooring")
-	got := whatClientsGet(t, gateway)
+	got := observedResponses(t, gateway)
 	t.Logf("%s, fail strategy %s, %s: %s", fault, strategy, when, got)
 	if got != want {
 		t.Errorf("expected %s", want)
@@ -105,34 +104,33 @@ func TestTrappingModule(t *testing.T) {
 	s := rig.Start(t, "sp-demo", scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys), scenario.WithWorkers(1))
 	s.ApplyFile(t, "policies/xbackendtrafficpolicy.yaml")
 	gateway := s.Gateway(t, "gateway-sp-demo")
-	load := traffic.StartLoad(t, crowd, "/", gateway.Client)
+	load := traffic.StartLoad(t, loadSize, "/", gateway.Client)
 	for _, strategy := range strategies {
 		args := []string{"--wasm", "file://" + file}
 		if strategy != "open" { // the default
 			args = append(args, "--fail-strategy", strategy)
 		}
 		s.Mooring.Deploy(t, args...)
-		if got := whatClientsGet(t, gateway); got != "200 without sessions" {
+		if got := observedResponses(t, gateway); got != "200 without sessions" {
 			t.Fatalf("before the trap: %s", got)
 		}
-		load.Await(t, 2*crowd)
-		seen := load.During(t, "trap, fail strategy "+strategy, 4*crowd, func() { expectTrap(t, gateway, strategy) })
-		// Those that the worker was answering fail too.
-		if most := crowd + 1; strategy == "open" && seen.Failed > most {
-			t.Errorf("fail strategy open: %d requests of others failed", seen.Failed)
+		load.Await(t, 2*loadSize)
+		seen := load.During(t, "trap, fail strategy "+strategy, 4*loadSize, func() { expectTrap(t, gateway, strategy) })
+		// Requests in flight on the worker fail too.
+		if most := loadSize + 1; strategy == "open" && seen.Failed > most {
+			t.Errorf("fail strategy open: %d other requests failed", seen.Failed)
 		}
 		s.Mooring.Deploy(t)
-		if got := whatClientsGet(t, gateway); got != "200 with sessions" {
-			t.Errorf("mended: %s", got)
+		if got := observedResponses(t, gateway); got != "200 with sessions" {
+			t.Errorf("repaired: %s", got)
 		}
 	}
 	if !strings.Contains(gateway.Envoy.Process.Log(), "Function: proxy_on_request_headers failed") {
-		t.Error("Envoy's log says nothing about it")
+		t.Error("Envoy's log has no entry about the trap")
 	}
 }
 
-// expectTrap makes the module trap and looks at what comes after it; at the end, a request that traps tells whether the module
-// runs.
+// expectTrap makes the module trap and compares the responses after it. A second request that traps shows whether the module runs.
 func expectTrap(t *testing.T, gateway *gateway.Gateway, strategy string) {
 	t.Helper()
 	trap := func() int { return gateway.Client(t).Get(t, "/", manyHeaders).Status }
@@ -142,7 +140,7 @@ func expectTrap(t *testing.T, gateway *gateway.Gateway, strategy string) {
 	if strategy == "reload" {
 		began := time.Now()
 		wait.Eventually(t, "the module runs again", func() error {
-			if got := whatClientsGet(t, gateway); got != "200 without sessions" {
+			if got := observedResponses(t, gateway); got != "200 without sessions" {
 				return errors.New(got)
 			}
 			return nil
@@ -154,11 +152,11 @@ func expectTrap(t *testing.T, gateway *gateway.Gateway, strategy string) {
 		return
 	}
 	want := map[string]string{"open": "200 without sessions", "close": "503"}[strategy]
-	if got := whatClientsGet(t, gateway); got != want {
+	if got := observedResponses(t, gateway); got != want {
 		t.Errorf("after the trap: %s, expected %s", got, want)
 	}
 	if got := fmt.Sprint(trap()); !strings.HasPrefix(want, got) {
-		t.Errorf("without the module, a request like that which trapped: status %s", got)
+		t.Errorf("without the module, a request like the one that trapped: status %s", got)
 	}
 }
 
@@ -168,22 +166,22 @@ func manyHeaders(request *http.Request) {
 	}
 }
 
-// whatClientsGet sends requests of new visitors and says what came back, each thing once.
-func whatClientsGet(t *testing.T, gateway *gateway.Gateway) string {
+// observedResponses sends requests of new clients and returns the different kinds of responses.
+func observedResponses(t *testing.T, gateway *gateway.Gateway) string {
 	var got []string
 	for range 12 {
 		reply, err := gateway.Client(t).Try("/")
-		outcome := fmt.Sprint(reply.Status)
+		result := fmt.Sprint(reply.Status)
 		switch {
 		case err != nil:
-			outcome = err.Error()
+			result = err.Error()
 		case reply.Status == 200 && len(reply.SetCookie) == 1:
-			outcome = "200 with sessions"
+			result = "200 with sessions"
 		case reply.Status == 200:
-			outcome = "200 without sessions"
+			result = "200 without sessions"
 		}
-		if !slices.Contains(got, outcome) {
-			got = append(got, outcome)
+		if !slices.Contains(got, result) {
+			got = append(got, result)
 		}
 	}
 	return strings.Join(got, ", ")

@@ -10,7 +10,7 @@ import (
 	"mooring.dev/tests/mesh/internal/scenario"
 )
 
-// The generator reads the same from the API server as from files of the same objects.
+// `mooring generate` prints the same for the objects of a cluster and for files of the same objects.
 func TestOutputFromTheClusterAndFromFilesIsTheSame(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -34,7 +34,7 @@ func TestOutputFromTheClusterAndFromFilesIsTheSame(t *testing.T) {
 			if files != cluster || !strings.Contains(files, "kind: WasmPlugin") {
 				t.Errorf("from files:\n%s\nfrom the cluster:\n%s", files, cluster)
 			}
-			// What Mooring has made is no input of its own.
+			// Generated objects are not input of the next run.
 			s.Mooring.Deploy(t)
 			if again := s.Mooring.Run(t, args...); again != cluster {
 				t.Errorf("after it was applied:\n%s", again)
@@ -44,18 +44,18 @@ func TestOutputFromTheClusterAndFromFilesIsTheSame(t *testing.T) {
 	}
 }
 
-// What is generated for each release of Istio is taken by the API server, and keeps sessions on the newest one.
+// The API server accepts the output for each release of Istio, and it keeps sessions on the newest one.
 func TestOutputForEachIstioIsAccepted(t *testing.T) {
 	t.Parallel()
 	s, gateway := startDemo(t)
 	for minor := 28; minor <= 31; minor++ {
 		version := fmt.Sprintf("1.%d", minor)
 		s.Mooring.Deploy(t, "--istio-version", version)
-		visitor := gateway.Client(t)
-		first := visitor.Get(t, "/")
+		client := gateway.Client(t)
+		first := client.Get(t, "/")
 		cookieOf(t, first, "foo-session")
-		expectPinned(t, visitor, "/", first.Pod, 10)
+		expectOnPod(t, client, "/", first.Pod, 10)
 		t.Logf("%s: applied, 10 of 10 requests reached %s", version, first.Pod)
 	}
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }

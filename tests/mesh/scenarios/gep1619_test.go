@@ -15,9 +15,8 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// The conformance tests that GEP-1619 plans, and the traps of those that were proposed for Gateway API: the first Set-Cookie
-// counts, the cookie goes back verbatim over plain HTTP, and each request has a connection of its own.
-// docs/conformance.md has the results.
+// The conformance tests that GEP-1619 plans. As in the tests that were proposed for Gateway API, the first Set-Cookie counts, the cookie
+// goes back verbatim over plain HTTP, and each request has a connection of its own. docs/conformance.md has the results.
 
 const requests = 200
 
@@ -81,7 +80,7 @@ func (protocol protocolClient) to(t *testing.T, rule string, headers ...string) 
 	return reply
 }
 
-// begin starts a session and returns its cookie as it goes back, with the reply.
+// begin starts a session and returns its cookie, as a client sends it, and the reply.
 func (protocol protocolClient) begin(t *testing.T, rule string) (string, traffic.Reply) {
 	t.Helper()
 	reply := protocol.to(t, rule)
@@ -144,7 +143,7 @@ func twoRules(t *testing.T, protocol protocolClient) { independent(t, protocol, 
 
 func twoRulesOfAPolicy(t *testing.T, protocol protocolClient) { independent(t, protocol, "c", "d") }
 
-// independent has sessions of two rules on different pods and sends both cookies to both.
+// independent starts sessions of two rules on different pods, and sends both cookies to both rules.
 func independent(t *testing.T, protocol protocolClient, one, two string) {
 	cookie, first := protocol.begin(t, one)
 	for range 100 {
@@ -175,12 +174,12 @@ func lifetimePermanent(t *testing.T, protocol protocolClient) {
 	protocol.keeps(t, "five-minutes", first.Pod, requests, "cookie", cookie)
 }
 
-// untilItExpires keeps sending a cookie that a browser would have dropped: the gateway itself ends the session.
+// untilItExpires keeps sending a cookie that a browser would have deleted: the gateway itself ends the session.
 func untilItExpires(t *testing.T, protocol protocolClient) {
 	before := time.Now()
 	cookie, first := protocol.begin(t, "three-seconds")
 	after := time.Now()
-	pinned := 0
+	kept := 0
 	wait.Eventually(t, "the session ends", func() error {
 		sent := time.Now()
 		reply := protocol.to(t, "three-seconds", "cookie", cookie)
@@ -195,13 +194,13 @@ func untilItExpires(t *testing.T, protocol protocolClient) {
 			t.Errorf("a session of 3s goes on after %s", age)
 			return nil
 		}
-		pinned++
+		kept++
 		if reply.Pod != first.Pod {
 			t.Fatalf("a live session of %s reached %s", first.Pod, reply.Pod)
 		}
-		return fmt.Errorf("%d requests were of the old session", pinned)
+		return fmt.Errorf("%d requests were of the old session", kept)
 	})
-	t.Logf("%d requests reached the pod, then, after %s, there was a new session", pinned, time.Since(before).Round(10*time.Millisecond))
+	t.Logf("%d requests reached the pod, then, after %s, there was a new session", kept, time.Since(before).Round(10*time.Millisecond))
 }
 
 func aHeaderKeepsThePod(t *testing.T, protocol protocolClient) {

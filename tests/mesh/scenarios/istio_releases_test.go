@@ -17,8 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// Every field of what is generated for each release of Istio is one that the definitions of that release have, with a value that
-// they allow. The cluster has the definitions of the newest release only.
+// Every field of the output for each release of Istio exists in the definitions of that release, with a value that they allow. The
+// clusters of the rig have the definitions of the newest release only.
 func TestOutputFieldsForEachIstio(t *testing.T) {
 	t.Parallel()
 	for _, release := range []string{"1.28", "1.29", "1.30", "1.31"} {
@@ -41,7 +41,7 @@ func TestOutputFieldsForEachIstio(t *testing.T) {
 	}
 }
 
-// istioDefinitions are the schemas of a release, by "group/version Kind".
+// istioDefinitions returns the schemas of a release by "group/version Kind".
 func istioDefinitions(t *testing.T, release string) map[string]*apiextensionsv1.JSONSchemaProps {
 	t.Helper()
 	name := filepath.Join(os.Getenv("MESH_CACHE"), "crds", "istio-api-"+release, "kubernetes/customresourcedefinitions.gen.yaml")
@@ -63,7 +63,7 @@ func istioDefinitions(t *testing.T, release string) map[string]*apiextensionsv1.
 	}
 }
 
-// everythingFor is what the generator makes of an input that needs all that it can write.
+// everythingFor returns the output for an input that needs every field that the generator can write.
 func everythingFor(t *testing.T, release string) []map[string]any {
 	t.Helper()
 	cmd := exec.Command(os.Getenv("MOORING"), "generate", "-f", "../../../generator/tests/data/everything.yaml", "-o", "json",

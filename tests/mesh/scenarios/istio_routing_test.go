@@ -12,32 +12,32 @@ import (
 
 func TestIstioRoutesAVirtualService(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "classic")
+	s := rig.Start(t, "istio-routing")
 	gateway := s.Gateway(t, "ingress")
-	// What a VirtualService's routes are called: no namespace, no name of the VirtualService.
-	gateway.Envoy.AwaitRoute(t, "testers", envoy.Containing("outbound|9080|v2|club.classic.svc.cluster.local"))
+	// Envoy's names of the routes have neither the namespace nor the name of the VirtualService.
+	gateway.Envoy.AwaitRoute(t, "testers", envoy.Containing("outbound|9080|v2|club.istio-routing.svc.cluster.local"))
 	gateway.Envoy.AwaitRoute(t, "everyone", nil)
 	gateway.Envoy.AwaitRoute(t, "everyone.bee", nil)
 
-	visitor := gateway.Client(t)
-	visitor.Host = "classic.example"
-	if version := visitor.Get(t, "/").Version; version != "v1" {
-		t.Errorf("a visitor reached version %q", version)
+	client := gateway.Client(t)
+	client.Host = "routing.example"
+	if version := client.Get(t, "/").Version; version != "v1" {
+		t.Errorf("a client reached version %q", version)
 	}
-	if version := visitor.Get(t, "/", traffic.WithHeader("Cookie", "a=b; usertype=tester")).Version; version != "v2" {
+	if version := client.Get(t, "/", traffic.WithHeader("Cookie", "a=b; usertype=tester")).Version; version != "v2" {
 		t.Errorf("a tester reached version %q", version)
 	}
-	visitor.Host = "elsewhere.example"
-	if status := visitor.Get(t, "/").Status; status != 404 {
-		t.Errorf("a host that the Gateway has not: status %d", status)
+	client.Host = "elsewhere.example"
+	if status := client.Get(t, "/").Status; status != 404 {
+		t.Errorf("a host that the Gateway does not have: status %d", status)
 	}
 }
 
-// Persistence has to reach a backend that the weights no longer do.
+// Sessions must reach a backend of weight 0.
 func TestWeightZeroLeavesTheRouteButNotTheClusters(t *testing.T) {
 	t.Parallel()
-	gateway := rig.Start(t, "classic").Gateway(t, "ingress")
-	const subset = "outbound|9080|v2|club.classic.svc.cluster.local"
+	gateway := rig.Start(t, "istio-routing").Gateway(t, "ingress")
+	const subset = "outbound|9080|v2|club.istio-routing.svc.cluster.local"
 	route := gateway.Envoy.AwaitRoute(t, "everyone", nil)
 	if strings.Contains(string(route.Raw), subset) {
 		t.Errorf("the route has the backend of weight 0: %s", route.Raw)

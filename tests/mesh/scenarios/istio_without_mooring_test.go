@@ -13,8 +13,8 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// What Istio itself does with session persistence: nothing, which is why Mooring exists. When one of these fails
-// because Istio has learned it, the documentation has to say so.
+// Istio itself does not implement session persistence, which is why Mooring exists. When one of these tests fails because Istio does,
+// the documentation must change.
 
 func TestIstioIgnoresSessionPersistence(t *testing.T) {
 	t.Parallel()
@@ -28,17 +28,17 @@ func TestIstioIgnoresSessionPersistence(t *testing.T) {
 		{cluster.GatewayAPI17, "xbackendtrafficpolicy-1.7.yaml"},
 	} {
 		t.Run(c.release+"/"+c.policy, func(t *testing.T) {
-			s := rig.Start(t, "ignored", scenario.WithGatewayAPI(c.release))
+			s := rig.Start(t, "istio-alone", scenario.WithGatewayAPI(c.release))
 			gateway := s.Gateway(t, "front")
 			s.ApplyFile(t, "policies/"+c.policy)
 			if strings.HasPrefix(c.policy, "xbackendtrafficpolicy") {
 				expectUnsupported(t, s)
 			}
 			s.AwaitObserved(t, "gateway.networking.k8s.io/v1", "HTTPRoute", "desk")
-			gateway.Envoy.AwaitRoute(t, "ignored.desk.0", nil)
-			visitor := gateway.Client(t)
+			gateway.Envoy.AwaitRoute(t, "istio-alone.desk.0", nil)
+			client := gateway.Client(t)
 			pods := traffic.Tally(spread, func() string {
-				reply := visitor.Get(t, "/")
+				reply := client.Get(t, "/")
 				if len(reply.SetCookie) > 0 {
 					t.Errorf("Set-Cookie: %q", reply.SetCookie)
 				}
@@ -69,8 +69,8 @@ func expectUnsupported(t *testing.T, s *scenario.Scenario) {
 func TestNewerReleasesRejectOlderPolicies(t *testing.T) {
 	t.Parallel()
 	for _, release := range []string{cluster.GatewayAPI16, cluster.GatewayAPI17} {
-		s := rig.Start(t, "ignored", scenario.WithGatewayAPI(release))
-		// Which of the unknown fields it names is up to the server; in 1.6 there is only idleTimeout.
+		s := rig.Start(t, "istio-alone", scenario.WithGatewayAPI(release))
+		// The server may name any of the unknown fields; in 1.6 that is only idleTimeout.
 		err := s.TryApplyFile(t, "policies/xbackendtrafficpolicy.yaml")
 		if err == nil || !strings.Contains(err.Error(), "field not declared in schema") {
 			t.Errorf("Gateway API %s: %v", release, err)

@@ -13,7 +13,7 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// Two regions, three zones, two pods in each; the gateway is in east/zone1. A pod's version is its zone.
+// Two regions and three zones with two pods each; the gateway is in east/zone1. A pod's version is its zone.
 
 const distributeElsewhere = "rules/distribute-us-west.patch"
 
@@ -31,70 +31,70 @@ func startLocality(t *testing.T, rule string) (*scenario.Scenario, *gateway.Gate
 	return s, gateway
 }
 
-func helloVisitor(t *testing.T, gateway *gateway.Gateway) *traffic.Client {
+func helloClient(t *testing.T, gateway *gateway.Gateway) *traffic.Client {
 	return gateway.ClientForHost(t, "helloworld.example")
 }
 
-// helloSessions are n visitors with a session, and their pods.
+// helloSessions returns n clients with a session, and their pods.
 func helloSessions(t *testing.T, gateway *gateway.Gateway, n int) map[*traffic.Client]string {
 	t.Helper()
 	sessions := map[*traffic.Client]string{}
 	for range n {
-		visitor := helloVisitor(t, gateway)
-		first := visitor.Get(t, "/hello")
+		client := helloClient(t, gateway)
+		first := client.Get(t, "/hello")
 		cookieOf(t, first, "hello-session")
-		sessions[visitor] = first.Pod
+		sessions[client] = first.Pod
 	}
 	return sessions
 }
 
-// expectMoved fails unless each session stays whose pod still serves, and each other moves once, to the given zone if
-// there is one. No visitor sees an error.
+// expectMoved fails unless each session stays on a pod that still serves, and each session of a pod that is gone moves once, to the zone
+// if that is not empty. No request may fail.
 func expectMoved(t *testing.T, what string, sessions map[*traffic.Client]string, gone map[string]bool, zone string) {
 	t.Helper()
 	stayed, moved := 0, map[string]int{}
-	for visitor, pod := range maps.Clone(sessions) {
+	for client, pod := range maps.Clone(sessions) {
 		if !gone[pod] {
-			expectPinned(t, visitor, "/hello", pod, 3)
+			expectOnPod(t, client, "/hello", pod, 3)
 			stayed++
 			continue
 		}
-		reply := visitor.Get(t, "/hello")
+		reply := client.Get(t, "/hello")
 		cookieOf(t, reply, "hello-session")
 		if reply.Status != 200 || gone[reply.Pod] || zone != "" && reply.Version != zone {
 			t.Errorf("%s: from %s to %q of %q, status %d", what, pod, reply.Pod, reply.Version, reply.Status)
 		}
 		moved[reply.Version]++
-		sessions[visitor] = reply.Pod
-		expectPinned(t, visitor, "/hello", reply.Pod, 3)
+		sessions[client] = reply.Pod
+		expectOnPod(t, client, "/hello", reply.Pod, 3)
 	}
 	t.Logf("%s: %d sessions stayed, moved once: %v", what, stayed, moved)
 }
 
 func zonesOf(t *testing.T, gateway *gateway.Gateway, n int) map[string]int {
-	return versionsOf(t, helloVisitor(t, gateway), n, "/hello")
+	return versionsOf(t, helloClient(t, gateway), n, "/hello")
 }
 
 func TestSessionsDuringALocalityFailover(t *testing.T) {
 	t.Parallel()
 	s, gateway := startLocality(t, "")
 	s.Mooring.Deploy(t)
-	expectShares(t, "all is well", zonesOf(t, gateway, 200), map[string]int{"zone1": 1})
+	expectShares(t, "all pods are ready", zonesOf(t, gateway, 200), map[string]int{"zone1": 1})
 	sessions := helloSessions(t, gateway, 20)
 	gone := map[string]bool{}
-	expectMoved(t, "all is well", sessions, gone, "")
+	expectMoved(t, "all pods are ready", sessions, gone, "")
 
-	// A draining pod keeps its sessions. For newcomers its zone counts as half there.
+	// A draining pod keeps its sessions. For new clients, its zone has half of its capacity.
 	s.Pods.Drain(t, "helloworld-zone1-1")
 	expectMoved(t, "zone1-1 drains", sessions, gone, "")
-	stranger := helloVisitor(t, gateway)
+	fresh := helloClient(t, gateway)
 	pods := traffic.Tally(500, func() string {
-		stranger.ForgetCookies()
-		return stranger.Get(t, "/hello").Pod
+		fresh.ForgetCookies()
+		return fresh.Get(t, "/hello").Pod
 	})
-	t.Logf("500 newcomers while zone1-1 drains: %v", pods)
+	t.Logf("500 new clients while zone1-1 drains: %v", pods)
 	if pods["helloworld-zone1-1"] > 0 || pods[""] > 0 {
-		t.Errorf("newcomers while zone1-1 drains: %v", pods)
+		t.Errorf("new clients while zone1-1 drains: %v", pods)
 	}
 
 	s.Pods.Remove(t, "helloworld-zone1-1")
@@ -105,19 +105,19 @@ func TestSessionsDuringALocalityFailover(t *testing.T) {
 	expectMoved(t, "zone1 is gone", sessions, gone, "zone2")
 	expectShares(t, "zone1 is gone", zonesOf(t, gateway, 200), map[string]int{"zone2": 1})
 
-	// zone2 crashes, and only outlier detection tells.
+	// zone2 crashes, and only outlier detection notices.
 	for i := range 2 {
 		pod := fmt.Sprintf("helloworld-zone2-%d", i)
 		s.Pod(t, pod).Crash()
 		gone[pod] = true
 	}
 	wait.Eventually(t, "outlier detection has seen it", func() error {
-		// One answer from zone3 would not do: while one pod of zone2 is not ejected, it is sent most of the visitors. Nor
-		// would one connection: it belongs to one of the gateway's workers, and the other may not have heard of it yet.
+		// One answer from zone3 is not enough: until both pods of zone2 are ejected, the other one gets most requests. Each request
+		// uses a new connection, because a connection belongs to one worker, and each worker must know about the ejection.
 		for range 20 {
-			stranger.ForgetCookies()
-			stranger.Close()
-			if reply := stranger.Get(t, "/hello"); reply.Version != "zone3" {
+			fresh.ForgetCookies()
+			fresh.Close()
+			if reply := fresh.Get(t, "/hello"); reply.Version != "zone3" {
 				return fmt.Errorf("status %d, zone %q", reply.Status, reply.Version)
 			}
 		}
@@ -126,15 +126,15 @@ func TestSessionsDuringALocalityFailover(t *testing.T) {
 	expectMoved(t, "zone2 has crashed", sessions, gone, "zone3")
 	expectShares(t, "zone2 has crashed", zonesOf(t, gateway, 200), map[string]int{"zone3": 1})
 
-	// zone1 is back: newcomers go there, sessions stay where they are.
+	// zone1 is back: new clients go there, sessions stay where they are.
 	s.Pods.Scale(t, "helloworld-zone1", 2)
 	clear(gone)
 	expectMoved(t, "zone1 is back", sessions, gone, "")
 	expectShares(t, "zone1 is back", zonesOf(t, gateway, 200), map[string]int{"zone1": 1})
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }
 
-// Shares of localities come out to the visitor as they were asked for, since Envoy takes turns between localities.
+// The shares of localities are as configured, with and without sessions.
 func TestSessionsUnderALocalityDistribution(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ rule, remote string }{{"distribute.patch", "zone3"}, {distributeElsewhere, "imported"}} {
@@ -145,35 +145,35 @@ func TestSessionsUnderALocalityDistribution(t *testing.T) {
 				s.ApplyFile(t, "rules/imported.yaml")
 			}
 			weights := map[string]int{"zone1": 10, "zone2": 10, c.remote: 80}
-			// The endpoints may be known a moment before their localities' weights.
+			// The gateway may know the endpoints before the weights of their localities.
 			wait.Eventually(t, "the weights of the localities are in force", func() error {
 				zones := zonesOf(t, gateway, 100)
 				for zone, weight := range weights {
 					if off := zones[zone] - weight; off < -5 || off > 5 {
-						return fmt.Errorf("100 newcomers: %v", zones)
+						return fmt.Errorf("100 new clients: %v", zones)
 					}
 				}
 				return nil
 			})
-			expectShares(t, "Istio alone", zonesOf(t, gateway, newcomers), weights)
+			expectShares(t, "Istio alone", zonesOf(t, gateway, sampleSize), weights)
 			s.Mooring.Deploy(t)
-			expectShares(t, "with sessions", zonesOf(t, gateway, newcomers), weights)
-			expectMoved(t, "all is well", helloSessions(t, gateway, 20), nil, "")
-			expectHarmless(t, s)
+			expectShares(t, "with sessions", zonesOf(t, gateway, sampleSize), weights)
+			expectMoved(t, "all pods are ready", helloSessions(t, gateway, 20), nil, "")
+			expectNoFindings(t, s)
 		})
 	}
 }
 
-// The parts of a locality in a rule are region, zone and subzone. A destination that fits no endpoint gets nothing,
-// the others share what it would have got, and endpoints that no destination fits are not sent to Envoy at all.
+// A locality in a rule consists of region, zone and subzone. The other destinations share the weight of a destination that matches no
+// endpoint, and istiod does not send endpoints that no destination matches.
 func TestLocalityDistributionWithoutAMatchingEndpoint(t *testing.T) {
 	t.Parallel()
 	s, gateway := startLocality(t, "distribute.patch")
 	s.Mooring.Deploy(t)
-	stranger := helloVisitor(t, gateway)
+	fresh := helloClient(t, gateway)
 	wait.Eventually(t, "zone3 has a share", func() error {
-		stranger.ForgetCookies()
-		if zone := stranger.Get(t, "/hello").Version; zone != "zone3" {
+		fresh.ForgetCookies()
+		if zone := fresh.Get(t, "/hello").Version; zone != "zone3" {
 			return fmt.Errorf("zone %q", zone)
 		}
 		return nil
@@ -187,6 +187,6 @@ func TestLocalityDistributionWithoutAMatchingEndpoint(t *testing.T) {
 		}
 		return nil
 	})
-	expectShares(t, "us/west/zone3 is not west/zone3", zonesOf(t, gateway, newcomers), map[string]int{"zone1": 10, "zone2": 10})
-	expectMoved(t, "zone3 is no destination", sessions, gone, "")
+	expectShares(t, "us/west/zone3 is not west/zone3", zonesOf(t, gateway, sampleSize), map[string]int{"zone1": 10, "zone2": 10})
+	expectMoved(t, "zone3 is not a destination", sessions, gone, "")
 }

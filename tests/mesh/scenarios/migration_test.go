@@ -19,18 +19,18 @@ import (
 	"mooring.dev/tests/mesh/internal/traffic"
 )
 
-// A gateway that has what Mooring generated before there were session routes gets the new objects under fifty visitors: the session
-// routes and EnvoyFilters first, then the plugin, and the old EnvoyFilters go last. The visitors have tokens of that time, and are to be
-// with their pods in the end. The new module does not read the old configuration, so sessions are off until the migration;
-// where MOORING_OLD_WASM names a module of that time, nothing may move at any time.
+// A gateway with objects that Mooring generated before it had session routes gets the new objects under fifty clients: session routes and
+// EnvoyFilters first, then the plugin; the old EnvoyFilters are deleted last. The clients have old tokens, and must be on their pods at the
+// end. The new module does not read the old configuration, so sessions are off until the migration. If MOORING_OLD_WASM names an old module,
+// no session may move at any time.
 
-// An oldSession is what tokens of a rule were made with.
+// An oldSession holds what the old tokens of a rule were sealed with.
 type oldSession struct {
 	rule, name string
 	hint       [2]byte // two bytes of a hash of rule and name
 }
 
-// token is a token as it was made then, with the keys of these tests, for a session since the beginning of 2024.
+// token returns an old token, sealed with the keys of these tests, for a session that began in January 2024.
 func (o oldSession) token(t *testing.T, backend, host string) string {
 	t.Helper()
 	id, encoded, _ := strings.Cut(strings.TrimPrefix(keys, "MOORING_KEYS="), ":")
@@ -59,7 +59,7 @@ func (o oldSession) token(t *testing.T, backend, host string) string {
 	return base64.RawURLEncoding.EncodeToString(slices.Concat(prefix, nonce, sealed))
 }
 
-// oldPods are the pods of the sessions of before, with their backends.
+// oldPods returns the pods of the old sessions with their backends.
 func oldPods(t *testing.T, s *scenario.Scenario, backends map[string]string) map[*pods.Pod]string {
 	pods := map[*pods.Pod]string{}
 	for version, backend := range backends {
@@ -79,18 +79,18 @@ func TestMigrationOfHTTPRouteSessions(t *testing.T) {
 		{"/shop", oldSession{"HTTPRoute/migration/web/shop", "shop-session", [2]byte{0x48, 0xed}}, map[string]string{"v1": v1, "v2": v2}},
 		{"/single", oldSession{"HTTPRoute/migration/web#2", "single-session", [2]byte{0xb3, 0xc8}}, map[string]string{"v1": v1}},
 	})
-	// A session on a version alone.
+	// A session on a version without a pod.
 	beta := oldSession{"HTTPRoute/migration/web/beta", "beta-version", [2]byte{0x71, 0x10}}
 	for version, backend := range map[string]string{"v1": v1, "v2": v2} {
-		visitor := newClient(t)
-		visitor.SetCookie(beta.name, beta.token(t, backend, ""))
+		client := newClient(t)
+		client.SetCookie(beta.name, beta.token(t, backend, ""))
 		for range tries {
-			if reply := visitor.Get(t, "/beta"); reply.Version != version || len(reply.SetCookie) > 0 {
+			if reply := client.Get(t, "/beta"); reply.Version != version || len(reply.SetCookie) > 0 {
 				t.Fatalf("an old token of %s leads to %s, Set-Cookie %q", version, reply.Pod, reply.SetCookie)
 			}
 		}
 	}
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }
 
 func TestMigrationOfVirtualServiceSessions(t *testing.T) {
@@ -101,10 +101,10 @@ func TestMigrationOfVirtualServiceSessions(t *testing.T) {
 		{"/beta", oldSession{"VirtualService/vsplit/web/beta", "mooring-8a0ac458", [2]byte{0x36, 0xb7}},
 			map[string]string{"v1": "web.vsplit:80/v1", "v2": "web.vsplit:80/v2"}},
 	})
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }
 
-// A migration is one path of a scenario: its sessions of before, and its backends by version.
+// A migration is one path of a scenario with its old sessions, and its backends by version.
 type migration struct {
 	path     string
 	session  oldSession
@@ -122,26 +122,26 @@ func migrate(t *testing.T, s *scenario.Scenario, newClient func(testing.TB) *tra
 	var loads []*traffic.Load
 	var at []map[string]int
 	for _, path := range paths {
-		var visitors []*traffic.Client
-		places := map[string]int{}
+		var clients []*traffic.Client
+		count := map[string]int{}
 		for pod, backend := range oldPods(t, s, path.backends) {
 			for range 50/(2*len(paths)*len(path.backends)) + 1 {
-				visitor := newClient(t)
-				visitor.SetCookie(path.session.name, path.session.token(t, backend, pod.IP+":8080"))
-				visitors = append(visitors, visitor)
-				places[pod.Name]++
+				client := newClient(t)
+				client.SetCookie(path.session.name, path.session.token(t, backend, pod.IP+":8080"))
+				clients = append(clients, client)
+				count[pod.Name]++
 			}
 		}
 		next := 0
-		load := traffic.StartLoad(t, len(visitors), path.path, func(testing.TB) *traffic.Client { next++; return visitors[next-1] })
+		load := traffic.StartLoad(t, len(clients), path.path, func(testing.TB) *traffic.Client { next++; return clients[next-1] })
 		load.AwaitAllClients(t)
-		loads, at = append(loads, load), append(at, places)
+		loads, at = append(loads, load), append(at, count)
 	}
 	s.Mooring.DeployInSteps(t)
 	for i, load := range loads {
 		load.AwaitAllClients(t)
 		if now := load.ClientsByPod(); !maps.Equal(at[i], now) {
-			t.Errorf("%s: the visitors are at %v, their sessions at %v", paths[i].path, now, at[i])
+			t.Errorf("%s: the clients are at %v, their sessions at %v", paths[i].path, now, at[i])
 		}
 		before := load.Totals()
 		load.AwaitAllClients(t)

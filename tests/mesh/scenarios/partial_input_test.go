@@ -10,8 +10,8 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// Who reads some of the namespaces that have routes on a Gateway is told what would be lost: istiod counts the routes in the
-// Gateway's status, session routes among them, and the WasmPlugin in the cluster names its rules.
+// `mooring generate` warns if it reads only some of the namespaces with routes on a Gateway. It compares its input with the number of
+// routes in the Gateway's status, which includes session routes, and with the rules in the existing WasmPlugin.
 func TestPartialInputIsReported(t *testing.T) {
 	t.Parallel()
 	s, _ := startTenants(t)
@@ -35,19 +35,19 @@ func TestPartialInputIsReported(t *testing.T) {
 		return strings.Join(found, "\n")
 	}
 
-	// The shop's two routes and the squatter's, with an object of session routes each.
+	// The two routes of the shop and the one of the squatter, each with an object of session routes.
 	wait.Eventually(t, "the status counts all routes", func() error {
-		said := partial("tenants", "tenants-shop")
-		if !strings.Contains(said, "counts 6 routes on the listener `http`, and the input has 4 of them") {
-			return fmt.Errorf("said: %s", said)
+		printed := partial("tenants", "tenants-shop")
+		if !strings.Contains(printed, "counts 6 routes on the listener `http`, and the input has 4 of them") {
+			return fmt.Errorf("printed: %s", printed)
 		}
 		return nil
 	})
 	lost := "the WasmPlugin tenants/mooring-edge of an earlier run holds rules of HTTPRoute tenants-other/squatter, which is not in the input"
-	if said := partial("tenants", "tenants-shop"); !strings.Contains(said, lost) {
-		t.Errorf("nothing is said of the WasmPlugin:\n%s", said)
+	if printed := partial("tenants", "tenants-shop"); !strings.Contains(printed, lost) {
+		t.Errorf("no warning about the WasmPlugin:\n%s", printed)
 	}
-	if said := partial("tenants", "tenants-shop", "tenants-other"); said != "" {
-		t.Errorf("all namespaces of the Gateway's routes are read:\n%s", said)
+	if printed := partial("tenants", "tenants-shop", "tenants-other"); printed != "" {
+		t.Errorf("all namespaces of the Gateway's routes are read:\n%s", printed)
 	}
 }

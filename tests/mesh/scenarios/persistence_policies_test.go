@@ -12,7 +12,7 @@ import (
 	"mooring.dev/tests/mesh/internal/traffic"
 )
 
-// The walk-through of BackendLBPolicy, step by step: Istio alone does nothing with the policy, Mooring does what it says.
+// Session persistence by the policy of each Gateway API release: Istio alone ignores the policy, Mooring implements it.
 func TestSessionPersistenceOfEachPolicyVersion(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -32,14 +32,14 @@ func TestSessionPersistenceOfEachPolicyVersion(t *testing.T) {
 			expectSpread(t, gateway, "with a policy and Istio alone")
 
 			s.Mooring.Deploy(t)
-			visitor := gateway.Client(t)
-			first := visitor.Get(t, "/")
+			client := gateway.Client(t)
+			first := client.Get(t, "/")
 			t.Logf("with Mooring: pod %s, Set-Cookie %q", first.Pod, first.SetCookie)
 			if cookie := cookieOf(t, first, "foo-session"); cookie.MaxAge != 3600 {
 				t.Errorf("absoluteTimeout 1h: Max-Age %d", cookie.MaxAge)
 			}
-			expectPinned(t, visitor, "/", first.Pod, 50)
-			expectPinned(t, visitor, "/", first.Pod, 5, traffic.WithMethod("HEAD"))
+			expectOnPod(t, client, "/", first.Pod, 50)
+			expectOnPod(t, client, "/", first.Pod, 5, traffic.WithMethod("HEAD"))
 			head := gateway.Client(t).Get(t, "/", traffic.WithMethod("HEAD"))
 			cookieOf(t, head, "foo-session")
 			if head.Pod == "" {
@@ -60,7 +60,7 @@ func TestSessionPersistenceOfEachPolicyVersion(t *testing.T) {
 				t.Errorf("lifetimeType Session: %s", cookie.Raw)
 			}
 			t.Logf("with lifetimeType Session: %s", cookie.Raw)
-			expectHarmless(t, s)
+			expectNoFindings(t, s)
 		})
 	}
 }
@@ -68,9 +68,9 @@ func TestSessionPersistenceOfEachPolicyVersion(t *testing.T) {
 // expectSpread fails unless requests reach all three pods and no reply sets a cookie.
 func expectSpread(t *testing.T, gateway *gateway.Gateway, when string) {
 	t.Helper()
-	visitor := gateway.Client(t)
+	client := gateway.Client(t)
 	pods := traffic.Tally(spread, func() string {
-		reply := visitor.Get(t, "/")
+		reply := client.Get(t, "/")
 		if len(reply.SetCookie) > 0 {
 			t.Errorf("%s: Set-Cookie %q", when, reply.SetCookie)
 		}

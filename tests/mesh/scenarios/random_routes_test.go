@@ -22,9 +22,9 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// Whatever the user's rules are: a request that matches one of them first, with the key of one of its backends matches that rule's own
-// session route to that backend first. Sets of HTTPRoutes are made by chance, go through `mooring generate`, the API server and istiod,
-// and requests made by chance are matched to the routes that Envoy has then, as Envoy does. Some of them are sent too.
+// For any rules of a user: a request whose first match is a rule matches that rule's own session route first if it has the key of one of
+// the rule's backends. The test makes random HTTPRoutes, passes them through `mooring generate`, the API server and istiod, and matches
+// random requests to the routes of Envoy as Envoy does. It also sends some of the requests.
 func TestEachRuleFindsItsOwnSessionRoutes(t *testing.T) {
 	t.Parallel()
 	const sets, requests, sent = 20, 400, 15
@@ -40,7 +40,7 @@ func TestEachRuleFindsItsOwnSessionRoutes(t *testing.T) {
 	s := rig.Start(t, "random", scenario.WithGatewayEnv(keys))
 	gateway := s.Gateway(t, "front")
 	totals := tableChecks{}
-	// Chance may make no routes that bare keys would confuse: then it gets more tries.
+	// The random routes may have none that keys without the rule would confuse; then more sets are tried.
 	set := 0
 	for ; set < sets || (totals.bare == 0 && set < 4*sets); set++ {
 		names := random.apply(t, s, set)
@@ -48,7 +48,7 @@ func TestEachRuleFindsItsOwnSessionRoutes(t *testing.T) {
 		if random.IntN(2) == 0 {
 			random.renew(t, s, names)
 		}
-		// istiod hears of HTTPRoutes in the order in which they are applied.
+		// istiod processes HTTPRoutes in the order in which they are applied.
 		s.Apply(t, fmt.Sprintf(`{apiVersion: %s, kind: HTTPRoute, metadata: {name: last}, spec: {parentRefs: [{name: front}], hostnames: [last.example],
 			rules: [{matches: [{path: {value: /set-%d}}], backendRefs: [{name: web-v1, port: 80}]}]}}`, gatewayGroup, set))
 		gateway.Envoy.AwaitRoute(t, s.Namespace+".last.0", envoy.Containing(fmt.Sprintf(`"/set-%d"`, set)))
@@ -85,7 +85,7 @@ func TestEachRuleFindsItsOwnSessionRoutes(t *testing.T) {
 
 const randomHost = "random.example"
 
-// A tableChecks counts what has been tried.
+// tableChecks counts the checks.
 type tableChecks struct{ routes, keyed, nothing, plain, sent, resumed, bare int }
 
 func (c *tableChecks) add(more tableChecks) {
@@ -97,8 +97,8 @@ func (c *tableChecks) add(more tableChecks) {
 	c.resumed += more.resumed
 }
 
-// keysOfRule are the keys of a rule's session routes and the clusters that they are to lead to. A rule is known by the header that it
-// adds to responses, which session routes do as well.
+// keysOfRule returns the keys of a rule's session routes and the cluster of each. A rule is identified by a header that it adds to
+// responses; its session routes add it too.
 func keysOfRule(table envoy.RouteTable, rule string) map[string]string {
 	found := map[string]string{}
 	for _, route := range table {
@@ -144,7 +144,7 @@ func (c *tableChecks) check(t *testing.T, table envoy.RouteTable, request envoy.
 	}
 }
 
-// checkBare says how many keys of the rule that a request matches lead elsewhere where the keys are those of the backends alone.
+// checkBare returns how many keys of a rule select another route if the keys are the names of the backends only.
 func (c *tableChecks) checkBare(table, bare envoy.RouteTable, request envoy.TableRequest) int {
 	first := table.First(request)
 	if first == nil {
@@ -169,7 +169,7 @@ func withKey(request envoy.TableRequest, key string) envoy.TableRequest {
 	return request
 }
 
-// send sends a request of a newClient, and again in the session that it may have got.
+// send sends a request of a new client, and again in the session that the first response may have begun.
 func (c *tableChecks) send(t *testing.T, gateway *gateway.Gateway, table envoy.RouteTable, request envoy.TableRequest) {
 	t.Helper()
 	path := request.Path
@@ -186,8 +186,8 @@ func (c *tableChecks) send(t *testing.T, gateway *gateway.Gateway, table envoy.R
 	if first := table.First(request); first != nil {
 		want, status = first.Added["x-rule"], 200
 	}
-	visitor := gateway.ClientForHost(t, randomHost)
-	reply := visitor.Get(t, path, edits...)
+	client := gateway.ClientForHost(t, randomHost)
+	reply := client.Get(t, path, edits...)
 	c.sent++
 	if reply.Status != status || reply.Header.Get("x-rule") != want || strings.HasSuffix(want, "split") != (len(reply.SetCookie) == 1) {
 		t.Errorf("%+v: status %d, rule %q, Set-Cookie %q, expected rule %q", request, reply.Status, reply.Header.Get("x-rule"), reply.SetCookie, want)
@@ -196,7 +196,7 @@ func (c *tableChecks) send(t *testing.T, gateway *gateway.Gateway, table envoy.R
 		return
 	}
 	for range 5 {
-		again := visitor.Get(t, path, edits...)
+		again := client.Get(t, path, edits...)
 		if again.Pod != reply.Pod || again.Header.Get("x-rule") != want || len(again.SetCookie) > 0 {
 			t.Errorf("%+v: from pod %s and rule %q to %s and %q, Set-Cookie %q",
 				request, reply.Pod, want, again.Pod, again.Header.Get("x-rule"), again.SetCookie)
@@ -209,14 +209,14 @@ func (c *tableChecks) send(t *testing.T, gateway *gateway.Gateway, table envoy.R
 	c.resumed++
 }
 
-// randomRoutes makes rules and requests of the same few words, so that they often meet.
+// randomRoutes makes rules and requests from the same few words, so that they often match.
 type randomRoutes struct{ *rand.Rand }
 
 type fields = map[string]any
 
 func (r *randomRoutes) one(of ...string) string { return of[r.IntN(len(of))] }
 
-// apply makes the HTTPRoutes of a set and applies them in any order; it returns their names.
+// apply makes the HTTPRoutes of a set, applies them in random order, and returns their names.
 func (r *randomRoutes) apply(t *testing.T, s *scenario.Scenario, set int) []string {
 	t.Helper()
 	var names []string
@@ -235,7 +235,7 @@ func (r *randomRoutes) apply(t *testing.T, s *scenario.Scenario, set int) []stri
 	return names
 }
 
-// renew makes some of the routes again, in a later second: they are younger than their session routes then, and than each other's.
+// renew replaces some of the routes in a later second, so that they are younger than all session routes.
 func (r *randomRoutes) renew(t *testing.T, s *scenario.Scenario, names []string) {
 	t.Helper()
 	for _, name := range names {
@@ -308,7 +308,7 @@ func (r *randomRoutes) match() fields {
 	return match
 }
 
-// pairs are conditions on some of these names, each with a chance of one in n.
+// pairs returns conditions on some of these names, each with a probability of one in n.
 func (r *randomRoutes) pairs(n int, names ...string) []any {
 	pairs := []any{}
 	for _, name := range names {

@@ -11,8 +11,8 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// Sessions on a backend whose weight is 0, where a CanaryPolicy releases them. The weights are live in the route; which backends are
-// released stands in the configuration of the module.
+// A CanaryPolicy releases sessions on a backend whose weight is 0. The route has the current weights; the module's configuration has the
+// backends whose sessions are released.
 
 const releasePolicy = `
 apiVersion: mooring.dev/v1alpha1
@@ -23,7 +23,7 @@ spec:
   whenWeightZero: Release
 `
 
-// weighCheckout changes the weights of the two versions and waits until they are in force.
+// weighCheckout changes the weights of the two versions and waits until they apply.
 func weighCheckout(t *testing.T, s *scenario.Scenario, v1, v2 int) {
 	s.Patch(t, gatewayGroup, "HTTPRoute", "checkout", fmt.Sprintf(`{"spec":{"rules":[{"name":"checkout","backendRefs":[
 		{"name":"checkout-v1","port":80,"weight":%d},{"name":"checkout-v2","port":80,"weight":%d}],
@@ -41,14 +41,14 @@ func awaitNoneOn(t *testing.T, load *traffic.Load, version string) {
 	})
 }
 
-// A rollback moves every session on the backend once, when it is generated, and no request fails. Afterwards the weight is raised
-// again and nothing is generated, so that the module goes by an old mark: no session goes back and forth. When the weight is 0
-// again, the sessions leave without a new generation.
+// After a rollback is generated, every session on the backend moves once, and no request fails. The weight is then raised again without
+// a new generation, so the module has an outdated mark: no session moves back and forth. When the weight is 0 again, the sessions
+// are released without a new generation.
 func TestRollbackReleasesSessions(t *testing.T) {
 	t.Parallel()
-	s, load := startHalves(t)
+	s, load := startEvenSplit(t)
 	s.Apply(t, releasePolicy)
-	expectNothingLost(t, "the policy comes", load.During(t, "the policy comes", 200, func() { s.Mooring.Deploy(t) }))
+	expectNothingLost(t, "the policy is applied", load.During(t, "the policy is applied", 200, func() { s.Mooring.Deploy(t) }))
 	leaving := onVersion(load, "v2")
 
 	kept := load.During(t, "the weight of v2 is 0", 300, func() { weighCheckout(t, s, 100, 0) })
@@ -57,27 +57,27 @@ func TestRollbackReleasesSessions(t *testing.T) {
 		s.Mooring.Deploy(t)
 		awaitNoneOn(t, load, "v2")
 	})
-	t.Logf("%d of %d sessions were on v2; %d visitors moved, %d times, with %d cookies",
-		leaving, crowd, released.MovedClients, released.Moves, released.Cookies)
+	t.Logf("%d of %d sessions were on v2; %d clients moved, %d times, with %d cookies",
+		leaving, loadSize, released.MovedClients, released.Moves, released.Cookies)
 	if released.Failed > 0 || released.MovedClients != leaving || released.Moves != leaving {
-		t.Errorf("%d failed %v, %d moves of %d visitors, %d sessions were on v2",
+		t.Errorf("%d failed %v, %d moves of %d clients, %d sessions were on v2",
 			released.Failed, released.Failures, released.Moves, released.MovedClients, leaving)
 	}
 	after := load.During(t, "after that", 300, func() {})
 	expectNothingLost(t, "after that", after)
 
-	// Nothing is generated from here on.
+	// From here on, `mooring generate` does not run.
 	raised := load.During(t, "the weight of v2 is raised again", 300, func() { weighCheckout(t, s, 50, 50) })
 	expectNothingLost(t, "the weight of v2 is raised again", raised)
-	others := startCrowd(t, s.Gateway(t, "shop").Client, "/checkout/")
+	others := startLoad(t, s.Gateway(t, "shop").Client, "/checkout/")
 	others.Await(t, 500)
 	first := others.Totals()
 	on := onVersion(others, "v2")
-	steady := others.During(t, "new sessions by an old mark", 1000, func() {})
-	expectNothingLost(t, "new sessions by an old mark", steady)
-	t.Logf("by an old mark, %d of %d new sessions are on v2; before, %d visitors moved, %d times", on, crowd, first.MovedClients, first.Moves)
+	steady := others.During(t, "new sessions with an outdated mark", 1000, func() {})
+	expectNothingLost(t, "new sessions with an outdated mark", steady)
+	t.Logf("with an outdated mark, %d of %d new sessions are on v2; before, %d clients moved, %d times", on, loadSize, first.MovedClients, first.Moves)
 	if on < 5 || first.Failed > 0 || first.Moves > first.MovedClients || onVersion(others, "v2") != on {
-		t.Errorf("%d, then %d sessions on v2; %d failed, %d moves of %d visitors",
+		t.Errorf("%d, then %d sessions on v2; %d failed, %d moves of %d clients",
 			on, onVersion(others, "v2"), first.Failed, first.Moves, first.MovedClients)
 	}
 

@@ -19,24 +19,24 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// Routes stay their owners': what a user changes of a route is in force at once, without another `mooring generate`, and live sessions
-// stay where they are.
+// Users keep control of their routes: a change applies at once, without another `mooring generate`, and live sessions stay on their
+// pods.
 
-// shift changes the weights of the first two backends of an HTTPRoute's first rule, and nothing else, as Flagger or Argo Rollouts do.
+// shift changes only the weights of the first two backends of an HTTPRoute's first rule, as Flagger and Argo Rollouts do.
 func shift(t *testing.T, s *scenario.Scenario, route string, v1, v2 int) {
 	s.PatchJSON(t, gatewayGroup, "HTTPRoute", route, fmt.Sprintf(`[
 		{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":%d},
 		{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":%d}]`, v1, v2))
 }
 
-// awaitWeights waits until a route of Envoy's that is for everybody has these weights, by a part of the cluster's name.
+// awaitWeights waits until a route of Envoy that is no session route has these weights, by a part of the cluster's name.
 func awaitWeights(t *testing.T, gateway *gateway.Gateway, name string, weights map[string]int) {
 	gateway.Envoy.AwaitRoute(t, name, func(r envoy.Route) bool {
 		return mooring.SessionKey(r) == "" && maps.Equal(weightsOf(r, weights), weights)
 	})
 }
 
-// weightsOf are the weights of a route, called by what of these names is in the names of the clusters; what the route has not is 0.
+// weightsOf returns the weights of a route by a part of the cluster's name; a name that the route does not have gets 0.
 func weightsOf(r envoy.Route, names map[string]int) map[string]int {
 	type cluster struct {
 		Name   string `json:"name"`
@@ -69,11 +69,11 @@ func weightsOf(r envoy.Route, names map[string]int) map[string]int {
 	return weights
 }
 
-// awaitOnly waits until newcomers on each worker of a gateway reach one version only, and says when the first did.
+// awaitOnly waits until 20 new clients in a row reach one version, and returns when the first did.
 func awaitOnly(t *testing.T, newClient func(testing.TB) *traffic.Client, path, version string) time.Time {
 	t.Helper()
 	var first time.Time
-	wait.Eventually(t, "newcomers reach only "+version, func() error {
+	wait.Eventually(t, "new clients reach only "+version, func() error {
 		for range 20 {
 			reply := newClient(t).Get(t, path)
 			if reply.Version != version {
@@ -88,7 +88,7 @@ func awaitOnly(t *testing.T, newClient func(testing.TB) *traffic.Client, path, v
 	return first
 }
 
-// Fifty visitors with sessions go on while somebody else moves the weights, to 0 for either backend and back.
+// Fifty clients with sessions send requests while the weights change, to 0 for either backend and back.
 func TestWeightsApplyAtOnceAndSessionsStay(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "examples", scenario.WithExample("split"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
@@ -101,7 +101,7 @@ func TestWeightsApplyAtOnceAndSessionsStay(t *testing.T) {
 	load := traffic.StartLoad(t, 50, path, gateway.Client)
 	load.AwaitAllClients(t)
 	at := load.ClientsByPod()
-	t.Logf("fifty visitors: %v", at)
+	t.Logf("fifty clients: %v", at)
 
 	shift(t, s, "checkout", 100, 0)
 	awaitOnly(t, gateway.Client, path, "v1")
@@ -117,7 +117,7 @@ func TestWeightsApplyAtOnceAndSessionsStay(t *testing.T) {
 		awaitWeights(t, gateway, name, weights(v1, 100-v1))
 		load.AwaitAllClients(t)
 		if i%4 == 3 {
-			versions := versionsOf(t, gateway.Client(t), newcomers, path)
+			versions := versionsOf(t, gateway.Client(t), sampleSize, path)
 			expectShares(t, fmt.Sprintf("%d/%d", v1, 100-v1), versions, map[string]int{"v1": v1, "v2": 100 - v1})
 		}
 	}
@@ -127,12 +127,12 @@ func TestWeightsApplyAtOnceAndSessionsStay(t *testing.T) {
 		t.Errorf("%d failed %v, %d moves", total.Failed, total.Failures, total.Moves)
 	}
 	if !maps.Equal(at, load.ClientsByPod()) {
-		t.Errorf("the visitors are at %v", load.ClientsByPod())
+		t.Errorf("the clients are at %v", load.ClientsByPod())
 	}
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }
 
-// A new session gets a token of the backend that the weights chose, and nothing about it differs from one without Mooring.
+// Without the plugin, the weights apply to all requests, and no client can select a backend.
 func TestWeightsApplyWithoutTheModule(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "examples", scenario.WithExample("split"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
@@ -140,7 +140,7 @@ func TestWeightsApplyWithoutTheModule(t *testing.T) {
 	s.Mooring.Deploy(t)
 	load := traffic.StartLoad(t, 50, "/checkout/", gateway.Client)
 	load.AwaitAllClients(t)
-	seen := load.During(t, "the module goes", 500, func() {
+	seen := load.During(t, "the plugin is deleted", 500, func() {
 		s.Delete(t, "extensions.istio.io/v1alpha1", "WasmPlugin", "mooring-shop")
 		gateway.Envoy.AwaitNoListener(t, "translated-wasmplugin")
 	})
@@ -149,11 +149,11 @@ func TestWeightsApplyWithoutTheModule(t *testing.T) {
 	}
 	load.AwaitAllClients(t)
 	weights := map[string]int{"v1": 90, "v2": 10}
-	expectShares(t, "newcomers", versionsOf(t, gateway.Client(t), newcomers, "/checkout/"), weights)
+	expectShares(t, "new clients", versionsOf(t, gateway.Client(t), sampleSize, "/checkout/"), weights)
 	for _, version := range []string{"v1", "v2"} {
-		// A client cannot choose in the module's place.
+		// A client cannot select a backend in place of the module.
 		choice := traffic.WithHeader("x-mooring-backend", "HTTPRoute/"+s.Namespace+"/checkout/checkout/checkout-"+version+"."+s.Namespace+":80")
-		expectShares(t, "with a key of "+version, versionsOf(t, gateway.Client(t), newcomers, "/checkout/", choice), weights)
+		expectShares(t, "with a key of "+version, versionsOf(t, gateway.Client(t), sampleSize, "/checkout/", choice), weights)
 	}
 	before := load.Totals()
 	load.Await(t, 1000)
@@ -165,7 +165,7 @@ func TestWeightsApplyWithoutTheModule(t *testing.T) {
 	}
 }
 
-// Session routes, EnvoyFilter and plugin come and go in any order, under fifty visitors.
+// Session routes, EnvoyFilter and plugin are added and removed in any order, under fifty clients.
 func TestGeneratedObjectsComeAndGoInAnyOrder(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "examples", scenario.WithExample("split"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
@@ -179,10 +179,10 @@ func TestGeneratedObjectsComeAndGoInAnyOrder(t *testing.T) {
 	})
 }
 
-// expectAnyOrder takes one piece after the other away from visitors with sessions, and puts it back; then it takes everything away and
-// applies that piece last. They are served all the time, and when all pieces are there their sessions are where they were. The pieces are
-// named, with the kinds of the others.
-func expectAnyOrder(t *testing.T, s *scenario.Scenario, load *traffic.Load, pieces map[string][]string) {
+// expectAnyOrder removes one kind of generated object and applies it again; then it removes everything and applies that kind last. It does
+// so for each kind. No request may fail, and with all objects the clients must be on the pods of their sessions. The keys of others name a
+// kind; the values are the kinds of all other objects.
+func expectAnyOrder(t *testing.T, s *scenario.Scenario, load *traffic.Load, others map[string][]string) {
 	t.Helper()
 	load.AwaitAllClients(t)
 	at := load.ClientsByPod()
@@ -197,23 +197,23 @@ func expectAnyOrder(t *testing.T, s *scenario.Scenario, load *traffic.Load, piec
 		during(what+", then all again", func() { s.Mooring.Deploy(t) })
 		load.AwaitAllClients(t)
 		if now := load.ClientsByPod(); !maps.Equal(at, now) {
-			t.Errorf("%s, then all again: the visitors are at %v, and were at %v", what, now, at)
+			t.Errorf("%s, then all again: the clients are at %v, and were at %v", what, now, at)
 		}
 		before := load.Totals()
 		load.AwaitAllClients(t)
 		expectNothingLost(t, what+", then all again", load.Totals().Since(before))
 	}
-	for _, name := range slices.Sorted(maps.Keys(pieces)) {
-		during("without "+name, func() { s.Mooring.DeployOnly(t, pieces[name]...) })
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		during("without "+name, func() { s.Mooring.DeployOnly(t, others[name]...) })
 		backAgain("without " + name)
 		during("without any", func() { s.Mooring.Undeploy(t) })
-		during(name+" last", func() { s.Mooring.DeployOnly(t, pieces[name]...) })
+		during(name+" last", func() { s.Mooring.DeployOnly(t, others[name]...) })
 		backAgain(name + " last")
 	}
 	t.Log(load.Stop())
 }
 
-// startDrift is a route whose only rule is unnamed, a split with sessions.
+// startDrift starts a route whose only rule is unnamed, a split with sessions.
 func startDrift(t *testing.T) (*scenario.Scenario, *gateway.Gateway) {
 	t.Helper()
 	s := rig.Start(t, "drift", scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
@@ -221,7 +221,7 @@ func startDrift(t *testing.T) (*scenario.Scenario, *gateway.Gateway) {
 	return s, s.Gateway(t, "front")
 }
 
-// A rule before an unnamed one takes its name. Where newcomers go is what the user's rules say.
+// A rule that is inserted before an unnamed rule takes its name in Envoy. New clients still follow the user's rules.
 func TestRuleInsertedBeforeAnUnnamedRule(t *testing.T) {
 	t.Parallel()
 	s, gateway := startDrift(t)
@@ -241,7 +241,7 @@ func TestRuleInsertedBeforeAnUnnamedRule(t *testing.T) {
 		{"the inserted rule", []traffic.RequestOption{blue}, "v3"},
 		{"the rule that was moved", nil, "v1"},
 	} {
-		expectShares(t, c.name, versionsOf(t, gateway.Client(t), newcomers, "/shop", c.edits...), map[string]int{c.version: 1})
+		expectShares(t, c.name, versionsOf(t, gateway.Client(t), sampleSize, "/shop", c.edits...), map[string]int{c.version: 1})
 		for _, key := range []string{
 			"HTTPRoute/" + s.Namespace + "/web#0/web-v2." + s.Namespace + ":80",
 			"HTTPRoute/" + s.Namespace + "/web#1/web-v2." + s.Namespace + ":80",
@@ -253,31 +253,31 @@ func TestRuleInsertedBeforeAnUnnamedRule(t *testing.T) {
 	}
 }
 
-// A rule before an unnamed one takes its name, and with it the sessions that the module knows under that name. The session routes of the
-// old rule stand before the new one, which has no header match; a request that the new rule takes must not be sent there.
+// A rule that is inserted before an unnamed rule takes its name in Envoy, and the module has sessions under that name. The session routes of
+// the old rule precede the new rule, which has no header match; they must not take requests of the new rule.
 func TestSessionsOfAnUnnamedRuleDoNotFollowItsName(t *testing.T) {
 	t.Parallel()
 	s, gateway := startDrift(t)
-	visitor := gateway.Client(t)
-	first := visitor.Get(t, "/shop")
+	client := gateway.Client(t)
+	first := client.Get(t, "/shop")
 	cookieOf(t, first, "web-session")
 	s.PatchJSON(t, gatewayGroup, "HTTPRoute", "web", `[{"op":"add","path":"/spec/rules/0","value":{
 		"matches":[{"path":{"type":"PathPrefix","value":"/shop"},"queryParams":[{"name":"team","value":"blue"}]}],
 		"backendRefs":[{"name":"web-v3","port":80}]}}]`)
 	awaitWeights(t, gateway, s.Namespace+".web.0", map[string]int{"web-v1": 0, "web-v2": 0, "web-v3": 100})
 	for range 40 {
-		reply := visitor.Get(t, "/shop?team=blue")
+		reply := client.Get(t, "/shop?team=blue")
 		if reply.Version != "v3" || len(reply.SetCookie) > 0 {
 			t.Fatalf("the inserted rule leads to v3, and %s answered with %d cookies", reply.Version, len(reply.SetCookie))
 		}
 	}
 	s.Mooring.Deploy(t)
-	if reply := visitor.Get(t, "/shop?team=blue"); reply.Version != "v3" {
+	if reply := client.Get(t, "/shop?team=blue"); reply.Version != "v3" {
 		t.Errorf("after generating, %s answered", reply.Version)
 	}
 }
 
-// A Service of the type ExternalName has no cluster of its own: its requests are of the cluster of the host that it stands for.
+// A Service of the type ExternalName has no cluster of its own: its requests go to the cluster of its external name.
 func TestSessionsOnAnExternalNameService(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "drift", scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
@@ -289,47 +289,47 @@ func TestSessionsOnAnExternalNameService(t *testing.T) {
 	s.Mooring.Deploy(t)
 	versions := map[string]int{}
 	for range 20 {
-		visitor := gateway.Client(t)
-		first := visitor.Get(t, "/shop")
+		client := gateway.Client(t)
+		first := client.Get(t, "/shop")
 		cookieOf(t, first, "web-session")
-		expectStays(t, visitor, "/shop", first.Pod, 5)
+		expectOnPodRefreshed(t, client, "/shop", first.Pod, 5)
 		versions[first.Version]++
 	}
 	if versions["v1"] == 0 || versions["v2"] == 0 {
 		t.Errorf("sessions began on %v", versions)
 	}
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }
 
-// The matches of a rule change, and with them the path that its session routes know. What a session asks for is not to be had then, and
-// that is counted; the client keeps its token, which is good again when somebody has generated.
+// The matches of a rule change, and its session routes still have the old path. The session cannot be kept then, and a metric counts that.
+// The client keeps its token, which is valid again after the next `mooring generate`.
 func TestMissedSessionRouteDoesNotReplaceTheSession(t *testing.T) {
 	t.Parallel()
 	s, gateway := startDrift(t)
-	visitor := gateway.Client(t)
-	first := visitor.Get(t, "/shop")
+	client := gateway.Client(t)
+	first := client.Get(t, "/shop")
 	cookieOf(t, first, "web-session")
 	s.PatchJSON(t, gatewayGroup, "HTTPRoute", "web",
 		`[{"op":"replace","path":"/spec/rules/0/matches/0/path/value","value":"/store"}]`)
 	gateway.Envoy.AwaitRoute(t, s.Namespace+".web.0", envoy.Containing("/store"))
 	const missed = "wasmcustom.mooring_session_route_missed_total"
 	before := gateway.Envoy.Stat(t, missed)
-	elsewhere, tokens := 0, 0
+	other, tokens := 0, 0
 	for range 100 {
-		reply := visitor.Get(t, "/store")
+		reply := client.Get(t, "/store")
 		if reply.Status != 200 {
 			t.Fatalf("status %d", reply.Status)
 		}
 		if reply.Version != first.Version {
-			elsewhere++
+			other++
 		}
 		tokens += len(reply.SetCookie)
 	}
 	counted := gateway.Envoy.Stat(t, missed) - before
-	t.Logf("of 100 requests, %d went to the other backend, %d were counted, and %d tokens were set", elsewhere, counted, tokens)
-	if elsewhere == 0 || counted != elsewhere || tokens > 0 {
-		t.Errorf("%d elsewhere, %d counted, %d tokens", elsewhere, counted, tokens)
+	t.Logf("of 100 requests, %d went to the other backend, %d were counted, and %d tokens were set", other, counted, tokens)
+	if other == 0 || counted != other || tokens > 0 {
+		t.Errorf("%d to the other backend, %d counted, %d tokens", other, counted, tokens)
 	}
 	s.Mooring.Deploy(t)
-	expectPinned(t, visitor, "/store", first.Pod, 40)
+	expectOnPod(t, client, "/store", first.Pod, 40)
 }

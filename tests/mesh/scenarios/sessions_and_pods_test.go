@@ -11,7 +11,7 @@ import (
 	"mooring.dev/tests/mesh/internal/traffic"
 )
 
-// What becomes of sessions when pods, gateways and the control plane come and go.
+// Sessions while pods and gateways are added, drained, removed and restarted.
 
 func startDemo(t *testing.T, opts ...scenario.Option) (*scenario.Scenario, *gateway.Gateway) {
 	t.Helper()
@@ -21,15 +21,15 @@ func startDemo(t *testing.T, opts ...scenario.Option) (*scenario.Scenario, *gate
 	return s, s.Gateway(t, "gateway-sp-demo")
 }
 
-// visitorOf is a visitor with a session on this pod.
-func visitorOf(t *testing.T, gateway *gateway.Gateway, pod string) *traffic.Client {
+// clientOn returns a client with a session on this pod.
+func clientOn(t *testing.T, gateway *gateway.Gateway, pod string) *traffic.Client {
 	t.Helper()
 	for range 100 {
-		if visitor := gateway.Client(t); visitor.Get(t, "/").Pod == pod {
-			return visitor
+		if client := gateway.Client(t); client.Get(t, "/").Pod == pod {
+			return client
 		}
 	}
-	t.Fatalf("none of 100 visitors reached %s", pod)
+	t.Fatalf("none of 100 clients reached %s", pod)
 	return nil
 }
 
@@ -48,14 +48,14 @@ func TestDrainingPodOfALabelledServiceKeepsItsSessions(t *testing.T) {
 			if c.kept {
 				gateway.Envoy.AwaitCluster(t, "outbound|80||sp-demo."+s.Namespace+".svc.cluster.local", "override_host_status")
 			}
-			verdict := s.Mooring.Run(t, "validate", "--file", s.Mooring.Manifests(t))
-			if told := strings.Contains(verdict, "sessions leave a pod as soon as it terminates"); told == c.kept {
-				t.Errorf("mooring validate says: %s", verdict)
+			output := s.Mooring.Run(t, "validate", "--file", s.Mooring.Manifests(t))
+			if warned := strings.Contains(output, "sessions leave a pod as soon as it terminates"); warned == c.kept {
+				t.Errorf("mooring validate prints: %s", output)
 			}
-			leaving, other := visitorOf(t, gateway, "sp-demo-1"), visitorOf(t, gateway, "sp-demo-0")
+			leaving, other := clientOn(t, gateway, "sp-demo-1"), clientOn(t, gateway, "sp-demo-0")
 			s.Pods.Drain(t, "sp-demo-1")
 			if c.kept {
-				expectPinned(t, leaving, "/", "sp-demo-1", 20)
+				expectOnPod(t, leaving, "/", "sp-demo-1", 20)
 				s.Pods.Remove(t, "sp-demo-1")
 			}
 			moved := leaving.Get(t, "/")
@@ -63,8 +63,8 @@ func TestDrainingPodOfALabelledServiceKeepsItsSessions(t *testing.T) {
 			if moved.Status != 200 || moved.Pod == "sp-demo-1" {
 				t.Errorf("after the pod: status %d, pod %q", moved.Status, moved.Pod)
 			}
-			expectPinned(t, leaving, "/", moved.Pod, 20)
-			expectPinned(t, other, "/", "sp-demo-0", 20)
+			expectOnPod(t, leaving, "/", moved.Pod, 20)
+			expectOnPod(t, other, "/", "sp-demo-0", 20)
 		})
 	}
 }
@@ -76,13 +76,13 @@ func TestNewSessionsAvoidADrainingPod(t *testing.T) {
 	gateway.Envoy.AwaitCluster(t, "outbound|80||sp-demo."+s.Namespace+".svc.cluster.local", "override_host_status")
 	s.Pods.Drain(t, "sp-demo-1")
 	pods := traffic.Tally(60, func() string { return gateway.Client(t).Get(t, "/").Pod })
-	t.Logf("60 newcomers while sp-demo-1 drains: %v", pods)
+	t.Logf("60 new clients while sp-demo-1 drains: %v", pods)
 	if len(pods) != 2 || pods["sp-demo-1"] > 0 || pods[""] > 0 {
-		t.Errorf("newcomers reached %v", pods)
+		t.Errorf("new clients reached %v", pods)
 	}
 }
 
-// Thirty visitors, each request of whom meets the other of two gateways, while everything around them is exchanged in good order.
+// Thirty clients, whose requests alternate between two gateways, while pods, gateways and the policy are replaced gracefully.
 func TestNoRequestFailsWhilePodsAndGatewaysAreReplaced(t *testing.T) {
 	t.Parallel()
 	s, first := startDemo(t)
@@ -100,7 +100,7 @@ func TestNoRequestFailsWhilePodsAndGatewaysAreReplaced(t *testing.T) {
 			t.Errorf("%s: %d sessions moved", what, seen.Moves)
 		}
 	}
-	step("nothing happens", false, func() {})
+	step("no change", false, func() {})
 	step("a pod more", false, func() { s.Pods.Scale(t, "sp-demo", 4) })
 	step("a pod is scaled away", true, func() { s.Pods.Retire(t, "sp-demo-1") })
 	for _, g := range gateways {
@@ -118,7 +118,7 @@ func TestNoRequestFailsWhilePodsAndGatewaysAreReplaced(t *testing.T) {
 	total := load.Stop()
 	t.Log(total)
 	if total.Failed > 0 || total.Moves != total.MovedClients {
-		t.Errorf("%d failed: %v; %d moves of %d visitors", total.Failed, total.Failures, total.Moves, total.MovedClients)
+		t.Errorf("%d failed: %v; %d moves of %d clients", total.Failed, total.Failures, total.Moves, total.MovedClients)
 	}
 	if cookies := 30 + total.MovedClients; total.Cookies != cookies {
 		t.Errorf("%d cookies were set, expected %d", total.Cookies, cookies)
@@ -129,16 +129,16 @@ func TestNoRequestFailsWhilePodsAndGatewaysAreReplaced(t *testing.T) {
 	}
 }
 
-// A pod that dies tells nobody; its sessions move with the request that finds out.
+// A pod crashes and its endpoint stays. Its sessions move with the first request that fails to connect, without an error.
 func TestSessionsOfACrashedPodMove(t *testing.T) {
 	t.Parallel()
 	s, gateway := startDemo(t)
-	visitor := visitorOf(t, gateway, "sp-demo-2")
+	client := clientOn(t, gateway, "sp-demo-2")
 	s.Pod(t, "sp-demo-2").Crash()
-	moved := visitor.Get(t, "/")
+	moved := client.Get(t, "/")
 	cookieOf(t, moved, "foo-session")
 	if moved.Status != 200 || moved.Pod == "sp-demo-2" {
 		t.Fatalf("status %d, pod %q", moved.Status, moved.Pod)
 	}
-	expectPinned(t, visitor, "/", moved.Pod, 20)
+	expectOnPod(t, client, "/", moved.Pod, 20)
 }

@@ -11,20 +11,19 @@ import (
 	"mooring.dev/tests/mesh/internal/traffic"
 )
 
-// What the tests that measure shares have in common.
+// Measuring shares.
 
-// newcomers is how many visitors a share is measured with.
-const newcomers = 1000
+// sampleSize is the number of clients that a share is measured with.
+const sampleSize = 1000
 
-// spread is how many requests it takes until each of three pods that take turns by chance has had one: none is left out more than
-// once in ten thousand million times.
+// spread is the number of requests that reach each of three random pods: they miss one less than once in ten thousand million times.
 const spread = 60
 
-// versionsOf counts the versions that newcomers reach. They come over one connection, each without a cookie.
-func versionsOf(t *testing.T, visitor *traffic.Client, n int, path string, edits ...traffic.RequestOption) map[string]int {
+// versionsOf counts the versions that n new clients reach, over one connection.
+func versionsOf(t *testing.T, client *traffic.Client, n int, path string, edits ...traffic.RequestOption) map[string]int {
 	return traffic.Tally(n, func() string {
-		visitor.ForgetCookies()
-		reply := visitor.Get(t, path, edits...)
+		client.ForgetCookies()
+		reply := client.Get(t, path, edits...)
 		if reply.Status != 200 {
 			return fmt.Sprintf("status %d", reply.Status)
 		}
@@ -32,8 +31,8 @@ func versionsOf(t *testing.T, visitor *traffic.Client, n int, path string, edits
 	})
 }
 
-// expectShares fails if a share is further from its weight than five standard deviations, which chance alone does once
-// in two million times.
+// expectShares fails if a share differs from its weight by more than five standard deviations, which happens by chance once in two million
+// times.
 func expectShares(t *testing.T, what string, counts, weights map[string]int) {
 	t.Helper()
 	n, sum := 0, 0
@@ -64,11 +63,10 @@ func expectShares(t *testing.T, what string, counts, weights map[string]int) {
 			t.Errorf("%s: %s has %d of %d, expected %.0f±%.0f", what, name, counts[name], n, expected, sigma)
 		}
 	}
-	t.Logf("%s: %d newcomers%s", what, n, text)
+	t.Logf("%s: %d new clients%s", what, n, text)
 }
 
-// weigh changes the weights of a VirtualService's only route, whose destinations are subsets of one host, and waits until they are in
-// force.
+// weigh changes the weights of a VirtualService's only route, whose destinations are subsets of one host, and waits until they apply.
 func weigh(t *testing.T, s *scenario.Scenario, virtualService, route, host string, subsets []string, weights ...int) {
 	text := ""
 	for i, subset := range subsets {

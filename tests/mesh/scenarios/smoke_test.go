@@ -13,15 +13,15 @@ import (
 func TestTrafficSpreadsOverThePodsOfAService(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "smoke")
-	visitor := s.Gateway(t, "front").Client(t)
+	client := s.Gateway(t, "front").Client(t)
 	wait.Eventually(t, "all baskets take part", func() error {
-		counts := traffic.Tally(30, func() string { return visitor.Get(t, "/basket").Pod })
+		counts := traffic.Tally(30, func() string { return client.Get(t, "/basket").Pod })
 		if len(counts) != 3 || counts[""] > 0 {
 			return fmt.Errorf("of 30 requests: %v", counts)
 		}
 		return nil
 	})
-	if reply := visitor.Get(t, "/elsewhere"); reply.Pod != "pages-0" || reply.Version != "v7" {
+	if reply := client.Get(t, "/elsewhere"); reply.Pod != "pages-0" || reply.Version != "v7" {
 		t.Errorf("/elsewhere went to pod %q, version %q", reply.Pod, reply.Version)
 	}
 }

@@ -15,9 +15,9 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// What a tenant of a shared gateway can do to another one. Each test is the attack, and counts what it gains.
+// Attacks of one tenant of a shared gateway on another.
 
-// tries is how many requests an attack is made with.
+// tries is the number of requests of an attack.
 const tries = 40
 
 func startTenants(t *testing.T) (*scenario.Scenario, *gateway.Gateway) {
@@ -26,10 +26,10 @@ func startTenants(t *testing.T) (*scenario.Scenario, *gateway.Gateway) {
 	return s, s.Gateway(t, "edge")
 }
 
-// answered counts who answers a visitor: the Deployment of the pod, or the status if Envoy itself does.
-func answered(t *testing.T, visitor *traffic.Client, n int, path string, edits ...traffic.RequestOption) map[string]int {
+// answered counts the answers by the Deployment of the pod, or by the status if Envoy itself answers.
+func answered(t *testing.T, client *traffic.Client, n int, path string, edits ...traffic.RequestOption) map[string]int {
 	return traffic.Tally(n, func() string {
-		reply := visitor.Get(t, path, edits...)
+		reply := client.Get(t, path, edits...)
 		if reply.Pod == "" {
 			return fmt.Sprintf("status %d", reply.Status)
 		}
@@ -37,7 +37,7 @@ func answered(t *testing.T, visitor *traffic.Client, n int, path string, edits .
 	})
 }
 
-// expectOnly fails unless all answers come from one place.
+// expectOnly fails unless all answers have the same origin.
 func expectOnly(t *testing.T, what, want string, counts map[string]int) {
 	t.Helper()
 	t.Logf("%s: %v", what, counts)
@@ -51,8 +51,8 @@ func awaitRouteOn(t *testing.T, gateway *gateway.Gateway, host, name string) {
 	gateway.Envoy.AwaitRoute(t, name, func(r envoy.Route) bool { return strings.HasPrefix(r.VirtualHost, host+":") })
 }
 
-// A tenant's rule that is called like another tenant's gets nothing of it, whether Mooring has seen it, has not seen it yet, or never
-// will.
+// A rule with the name of another tenant's rule gets none of its requests, whether `mooring generate` has read it, has not read it yet, or
+// never reads it.
 func TestRuleOfTheSameNameTakesNoRequests(t *testing.T) {
 	t.Parallel()
 	s, gateway := startTenants(t)
@@ -69,31 +69,31 @@ func TestRuleOfTheSameNameTakesNoRequests(t *testing.T) {
 	awaitRouteOn(t, gateway, "taker.example", "tenants-shop.plain.0")
 	attack := func(when string) {
 		t.Helper()
-		stranger := func(testing.TB) *traffic.Client { return gateway.ClientForHost(t, "taker.example") }
-		expectOnly(t, when+", the name of a rule", "other-v1", answered(t, stranger(t), tries, "/main"))
-		expectOnly(t, when+", the name that istiod gives", "other-v1", answered(t, stranger(t), tries, "/plain"))
+		fresh := func(testing.TB) *traffic.Client { return gateway.ClientForHost(t, "taker.example") }
+		expectOnly(t, when+", the name of a rule", "other-v1", answered(t, fresh(t), tries, "/main"))
+		expectOnly(t, when+", the name that istiod gives", "other-v1", answered(t, fresh(t), tries, "/plain"))
 		expectOnly(t, when+", with a token of the other's", "other-v1",
-			answered(t, stranger(t), tries, "/main", traffic.WithHeader("Cookie", "shop-main="+token.Value)))
+			answered(t, fresh(t), tries, "/main", traffic.WithHeader("Cookie", "shop-main="+token.Value)))
 		expectOnly(t, when+", with a key of the other's", "other-v1",
-			answered(t, stranger(t), tries, "/main", traffic.WithHeader("x-mooring-backend", keyOf("shop", "main", "shop-v1"))))
-		expectPinned(t, session, "/main", first.Pod, tries)
-		expectPinned(t, plain, "/plain", second.Pod, tries)
+			answered(t, fresh(t), tries, "/main", traffic.WithHeader("x-mooring-backend", keyOf("shop", "main", "shop-v1"))))
+		expectOnPod(t, session, "/main", first.Pod, tries)
+		expectOnPod(t, plain, "/plain", second.Pod, tries)
 	}
 	attack("before Mooring sees it")
 	s.Mooring.Deploy(t)
 	attack("when Mooring has seen it")
-	// What a repository for each team makes of it.
+	// As with a repository for each team.
 	s.Mooring.Deploy(t, "--file", s.Mooring.Manifests(t, "tenants", "tenants-shop"))
 	attack("where Mooring never sees it")
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }
 
-// keyOf is the key of a backend of the shop's.
+// keyOf returns the key of a backend of the shop.
 func keyOf(route, rule, service string) string {
 	return fmt.Sprintf("HTTPRoute/tenants-shop/%s/%s/%s.tenants-shop:80", route, rule, service)
 }
 
-// The other way round: the name was there before.
+// The rule of the attacker exists first.
 func TestRuleOfTheSameNameTakesNoRequestsOfALaterRule(t *testing.T) {
 	t.Parallel()
 	s, gateway := startTenants(t)
@@ -112,8 +112,8 @@ func TestRuleOfTheSameNameTakesNoRequestsOfALaterRule(t *testing.T) {
 	}
 }
 
-// What Istio no longer grants, no session reaches, although nobody has generated since. The next run leaves out that rule, and
-// nothing else.
+// After Istio revokes a ReferenceGrant, no session reaches the backend, without another `mooring generate`. The next run omits that rule and
+// no other.
 func TestRevokedReferenceGrantAppliesAtOnce(t *testing.T) {
 	t.Parallel()
 	s, gateway := startTenants(t)
@@ -123,12 +123,12 @@ func TestRevokedReferenceGrantAppliesAtOnce(t *testing.T) {
 	guest, shopper := gateway.ClientForHost(t, "guest.example"), gateway.ClientForHost(t, "shop.example")
 	first := guest.Get(t, "/")
 	cookieOf(t, first, "guest")
-	expectPinned(t, guest, "/", first.Pod, tries)
+	expectOnPod(t, guest, "/", first.Pod, tries)
 	own := shopper.Get(t, "/main")
 	cookieOf(t, own, "shop-main")
 
 	s.Delete(t, grantGroup, "ReferenceGrant", "tenants-shop/shop")
-	// All rules of the route come to Envoy by the same push.
+	// Envoy gets all rules of the route by the same push.
 	wait.Eventually(t, "a rule of Istio's alone leads nowhere", func() error {
 		for range tries {
 			if reply := gateway.ClientForHost(t, "guest.example").Get(t, "/alone"); reply.Status != 500 {
@@ -138,37 +138,37 @@ func TestRevokedReferenceGrantAppliesAtOnce(t *testing.T) {
 		return nil
 	})
 	expectOnly(t, "a live session without the grant", "status 500", answered(t, guest, tries, "/"))
-	expectOnly(t, "newcomers without the grant", "status 500", answered(t, gateway.ClientForHost(t, "guest.example"), tries, "/"))
-	expectPinned(t, shopper, "/main", own.Pod, tries)
+	expectOnly(t, "new clients without the grant", "status 500", answered(t, gateway.ClientForHost(t, "guest.example"), tries, "/"))
+	expectOnPod(t, shopper, "/main", own.Pod, tries)
 
-	told := s.Mooring.DeployWithExitCode(t, leftOut)
-	if !strings.Contains(told, "HTTPRoute") || !strings.Contains(told, "guest") {
-		t.Errorf("what is left out is not named: %s", told)
+	messages := s.Mooring.DeployWithExitCode(t, leftOut)
+	if !strings.Contains(messages, "HTTPRoute") || !strings.Contains(messages, "guest") {
+		t.Errorf("the omitted object is not named: %s", messages)
 	}
 	expectOnly(t, "a session of before, generated again", "status 500", answered(t, guest, tries, "/"))
-	expectPinned(t, shopper, "/main", own.Pod, tries)
-	expectHarmless(t, s)
+	expectOnPod(t, shopper, "/main", own.Pod, tries)
+	expectNoFindings(t, s)
 }
 
-// A wrong object of one tenant is left out and told of; the others get what they have asked for.
+// An invalid object of one tenant is reported and omitted; the other tenants get their sessions.
 func TestInvalidObjectOfOneTenantDoesNotAffectOthers(t *testing.T) {
 	t.Parallel()
 	s, gateway := startTenants(t)
 	s.ApplyFile(t, "attacks/wrong.yaml")
-	told := s.Mooring.DeployWithExitCode(t, leftOut)
-	if !strings.Contains(told, "nowhere") {
-		t.Error("what is wrong is not named")
+	messages := s.Mooring.DeployWithExitCode(t, leftOut)
+	if !strings.Contains(messages, "nowhere") {
+		t.Error("the invalid object is not named")
 	}
 	for _, path := range []string{"/main", "/plain"} {
 		shopper := gateway.ClientForHost(t, "shop.example")
 		first := shopper.Get(t, path)
 		cookieOf(t, first, "shop-"+strings.TrimPrefix(path, "/"))
-		expectPinned(t, shopper, path, first.Pod, tries)
+		expectOnPod(t, shopper, path, first.Pod, tries)
 	}
 }
 
-// On a host name that they share, Envoy could not tell rules of one name apart. Whose sessions these are, a latecomer does not change, and
-// neither gets the other's requests.
+// Two tenants share a host name, on which Envoy cannot distinguish rules of the same name. A later rule does not take over the sessions, and
+// neither rule gets requests of the other.
 func TestRuleOfTheSameNameOnASharedHost(t *testing.T) {
 	t.Parallel()
 	s, gateway := startTenants(t)
@@ -180,7 +180,7 @@ func TestRuleOfTheSameNameOnASharedHost(t *testing.T) {
 	gateway.Envoy.AwaitRoute(t, "main", envoy.Containing(`"/neighbour"`))
 	expect := func(when string) {
 		t.Helper()
-		expectPinned(t, session, "/main", first.Pod, tries)
+		expectOnPod(t, session, "/main", first.Pod, tries)
 		for path, want := range map[string]string{"/main": "shop-", "/neighbour": "other-"} {
 			counts := traffic.Tally(tries, func() string { return gateway.ClientForHost(t, "shop.example").Get(t, path).Pod })
 			for pod := range counts {
@@ -198,10 +198,10 @@ func TestRuleOfTheSameNameOnASharedHost(t *testing.T) {
 
 const grantGroup = "gateway.networking.k8s.io/v1beta1"
 
-// leftOut is the exit code of `mooring generate` if it has generated, but not for all.
+// leftOut is the exit code of `mooring generate` if it has omitted objects.
 const leftOut = 3
 
-// A policy on a Service of another namespace, to which a rule sends nothing, does not get the rule.
+// A policy on a Service of another namespace, which is a backend of weight 0, has no effect on the rule.
 func TestPolicyOfAnotherNamespaceAtWeightZeroHasNoEffect(t *testing.T) {
 	t.Parallel()
 	s, gateway := startTenants(t)
@@ -214,12 +214,12 @@ func TestPolicyOfAnotherNamespaceAtWeightZeroHasNoEffect(t *testing.T) {
 			w.Header().Set("Set-Cookie", "JSESSIONID=of-the-app; Path=/")
 		}
 	})
-	visitor := gateway.ClientForHost(t, "app.example")
-	if first := visitor.Get(t, "/"); fmt.Sprint(first.SetCookie) != "[JSESSIONID=of-the-app; Path=/]" {
+	client := gateway.ClientForHost(t, "app.example")
+	if first := client.Get(t, "/"); fmt.Sprint(first.SetCookie) != "[JSESSIONID=of-the-app; Path=/]" {
 		t.Errorf("the app's cookie arrives as %q", first.SetCookie)
 	}
 	for range tries {
-		if reply := visitor.Get(t, "/"); reply.Pod != "other-v1-0" || len(reply.SetCookie) > 0 {
+		if reply := client.Get(t, "/"); reply.Pod != "other-v1-0" || len(reply.SetCookie) > 0 {
 			t.Fatalf("status %d, pod %q, Set-Cookie %q", reply.Status, reply.Pod, reply.SetCookie)
 		}
 	}

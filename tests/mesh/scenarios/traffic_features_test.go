@@ -18,11 +18,11 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// What Istio does with a route goes on with sessions on it: retries, copies, destinations outside the mesh.
+// Istio's features on routes with sessions: retries, mirroring, destinations outside the mesh.
 
 const istioGroup = "networking.istio.io/v1"
 
-func startFeatures(t *testing.T) (*scenario.Scenario, *gateway.Gateway, func(testing.TB) *traffic.Client) {
+func startTrafficFeatures(t *testing.T) (*scenario.Scenario, *gateway.Gateway, func(testing.TB) *traffic.Client) {
 	t.Helper()
 	s := rig.Start(t, "ingressgateway", scenario.WithExample("istio-features"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
 	s.Mooring.Deploy(t)
@@ -30,7 +30,7 @@ func startFeatures(t *testing.T) (*scenario.Scenario, *gateway.Gateway, func(tes
 	return s, gateway, func(testing.TB) *traffic.Client { return gateway.ClientForHost(t, "web.example") }
 }
 
-// sessionOf is the session cookie of a reply whose rule has no name for it.
+// sessionOf returns the session cookie of a reply; the rule gives the cookie no name.
 func sessionOf(t *testing.T, reply traffic.Reply) *http.Cookie {
 	t.Helper()
 	name, _, _ := strings.Cut(strings.Join(reply.SetCookie, ", "), "=")
@@ -44,31 +44,31 @@ func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-// What Istio retries by default are requests that no pod has begun to work on; a 503 of the application is its answer,
-// and the session stays. With retries of the user's own the visitor sees no error and moves once.
+// By default, Istio retries only requests that no pod has begun to process; a 503 of the application reaches the client, and the session
+// stays. With the user's own retries, the client sees no error and moves once.
 func TestSessionsAndRetriesWhileAPodIsUnavailable(t *testing.T) {
 	t.Parallel()
-	s, _, newClient := startFeatures(t)
-	visitor := newClient(t)
-	first := visitor.Get(t, "/")
+	s, _, newClient := startTrafficFeatures(t)
+	client := newClient(t)
+	first := client.Get(t, "/")
 	sessionOf(t, first)
 	s.Pod(t, first.Pod).Respond(status(503))
 	for range 5 {
-		reply := visitor.Get(t, "/")
+		reply := client.Get(t, "/")
 		if reply.Status != 503 || reply.Pod != first.Pod || len(reply.SetCookie) > 0 {
 			t.Errorf("Istio's default: status %d, pod %q, Set-Cookie %q", reply.Status, reply.Pod, reply.SetCookie)
 		}
 	}
 	s.Pod(t, first.Pod).Respond(nil)
-	expectPinned(t, visitor, "/", first.Pod, 10)
+	expectOnPod(t, client, "/", first.Pod, 10)
 	t.Logf("Istio's default retries: five answers 503 from %s, then its session goes on", first.Pod)
 
-	first = visitor.Get(t, "/retried")
+	first = client.Get(t, "/retried")
 	sessionOf(t, first)
-	expectPinned(t, visitor, "/retried", first.Pod, 10)
+	expectOnPod(t, client, "/retried", first.Pod, 10)
 	s.Pod(t, first.Pod).Respond(status(503))
 	before := len(s.Pod(t, first.Pod).Requests())
-	moved := visitor.Get(t, "/retried")
+	moved := client.Get(t, "/retried")
 	sessionOf(t, moved)
 	if moved.Status != 200 || moved.Pod == first.Pod || moved.Version != first.Version {
 		t.Fatalf("with retries: status %d, pod %q of version %q, was %q of %q",
@@ -78,20 +78,20 @@ func TestSessionsAndRetriesWhileAPodIsUnavailable(t *testing.T) {
 		t.Errorf("the session's pod was tried %d times", tried)
 	}
 	s.Pod(t, first.Pod).Respond(nil)
-	expectPinned(t, visitor, "/retried", moved.Pod, 10)
+	expectOnPod(t, client, "/retried", moved.Pod, 10)
 	t.Logf("retries on 5xx: 503 from %s, 200 from %s, where the session stays", first.Pod, moved.Pod)
 }
 
-// Pods that drop every other request, and retries: the visitors see answers.
+// Pods drop half of the requests; with retries, the clients see no error.
 func TestRetriesHideDroppedRequests(t *testing.T) {
 	t.Parallel()
-	s, _, newClient := startFeatures(t)
+	s, _, newClient := startTrafficFeatures(t)
 	var dropped, inARow atomic.Int64
 	for _, version := range []string{"v1", "v2"} {
 		for i := range 3 {
 			pod := s.Pod(t, fmt.Sprintf("web-%s-%d", version, i))
 			pod.Respond(func(w http.ResponseWriter, _ *http.Request) {
-				// By chance, but never more often in a row than there are retries.
+				// At random, but not more often in a row than Envoy retries.
 				if rand.IntN(2) == 0 && inARow.Add(1) <= 3 {
 					dropped.Add(1)
 					panic(http.ErrAbortHandler) // drops the connection
@@ -101,13 +101,13 @@ func TestRetriesHideDroppedRequests(t *testing.T) {
 			})
 		}
 	}
-	const visitors, requests = 10, 10
+	const clients, requests = 10, 10
 	moves := 0
-	for range visitors {
-		visitor := newClient(t)
-		last := visitor.Get(t, "/retried")
+	for range clients {
+		client := newClient(t)
+		last := client.Get(t, "/retried")
 		for i := range requests {
-			reply := visitor.Get(t, "/retried")
+			reply := client.Get(t, "/retried")
 			if reply.Status != 200 {
 				t.Fatalf("request %d: status %d", i, reply.Status)
 			}
@@ -122,26 +122,26 @@ func TestRetriesHideDroppedRequests(t *testing.T) {
 			last = reply
 		}
 	}
-	t.Logf("%d visits, %d requests dropped, no visitor has noticed; sessions moved %d times, within their version",
-		visitors*(requests+1), dropped.Load(), moves)
+	t.Logf("%d requests, %d requests dropped, no client saw an error; sessions moved %d times, within their version",
+		clients*(requests+1), dropped.Load(), moves)
 	if dropped.Load() < 30 {
 		t.Error("the pods dropped too few requests")
 	}
 }
 
-// A copy of the traffic goes to a sniffer, whose answers nobody sees.
+// A mirrored request reaches the sniffer without the session, and the sniffer's answer has no effect.
 func TestMirroredRequestsCarryNoSession(t *testing.T) {
 	t.Parallel()
-	s, _, newClient := startFeatures(t)
+	s, _, newClient := startTrafficFeatures(t)
 	sniffer := s.Pod(t, "sniffer-v1-0")
 	sniffer.Respond(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Set-Cookie", "mooring-0=of-the-sniffer")
 		w.WriteHeader(500)
 	})
-	visitor := newClient(t)
-	first := visitor.Get(t, "/mirrored/first")
+	client := newClient(t)
+	first := client.Get(t, "/mirrored/first")
 	sessionOf(t, first)
-	expectPinned(t, visitor, "/mirrored/again", first.Pod, 20, traffic.WithHeader("Cookie", "theme=dark"))
+	expectOnPod(t, client, "/mirrored/again", first.Pod, 20, traffic.WithHeader("Cookie", "theme=dark"))
 	wait.Eventually(t, "the sniffer has seen 21 copies", func() error {
 		if n := len(sniffer.Requests()); n != 21 {
 			return fmt.Errorf("%d", n)
@@ -159,11 +159,11 @@ func TestMirroredRequestsCarryNoSession(t *testing.T) {
 			t.Errorf("%s received the cookies %q", echo.Pod, cookie)
 		}
 	}
-	t.Logf("21 visits to %s, 21 copies to the sniffer, none with the session", first.Pod)
-	expectHarmless(t, s)
+	t.Logf("21 requests to %s, 21 copies to the sniffer, none with the session", first.Pod)
+	expectNoFindings(t, s)
 }
 
-// A destination outside the mesh is reached only if the registry knows it, and is a version like any other then.
+// A destination outside the mesh is reachable only with a ServiceEntry; then it can have sessions as a version.
 func TestSessionsOnADestinationOutsideTheMesh(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "partner", scenario.WithExample("istio-features"), scenario.WithManifests("ingressgateway"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
@@ -184,7 +184,6 @@ func TestSessionsOnADestinationOutsideTheMesh(t *testing.T) {
 	gateway.Envoy.AwaitCluster(t, "outbound|80||partner.example", "partner.example")
 	gateway.Envoy.AwaitEndpoints(t, "outbound|80||partner.example", partner[0].IP, partner[1].IP)
 	s.Mooring.Deploy(t)
-	// What Envoy's configuration shows, its workers have a moment later; each connection belongs to one of them.
 	wait.Eventually(t, "every worker knows the partner", func() error {
 		for range 20 {
 			if reply := newClient(t).Get(t, "/partner"); reply.Status != 200 {
@@ -193,29 +192,29 @@ func TestSessionsOnADestinationOutsideTheMesh(t *testing.T) {
 		}
 		return nil
 	})
-	versions := versionsOf(t, newClient(t), newcomers, "/partner")
+	versions := versionsOf(t, newClient(t), sampleSize, "/partner")
 	expectShares(t, "half to a host outside", versions, map[string]int{"v1": 50, "partner": 50})
 	reached := map[string]int{}
 	for range 30 {
-		visitor := newClient(t)
-		first := visitor.Get(t, "/partner")
+		client := newClient(t)
+		first := client.Get(t, "/partner")
 		cookieOf(t, first, "partner-version")
 		reached[first.Version]++
 		for range 5 {
-			if reply := visitor.Get(t, "/partner"); reply.Version != first.Version || len(reply.SetCookie) > 0 {
+			if reply := client.Get(t, "/partner"); reply.Version != first.Version || len(reply.SetCookie) > 0 {
 				t.Fatalf("from %s to %s, Set-Cookie %q", first.Version, reply.Version, reply.SetCookie)
 			}
 		}
 	}
-	t.Logf("30 visitors stayed: %v; the partner's servers received %d and %d requests",
+	t.Logf("30 clients stayed: %v; the partner's servers received %d and %d requests",
 		reached, len(partner[0].Requests()), len(partner[1].Requests()))
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }
 
-// statusesOf counts the statuses that newcomers get.
-func statusesOf(t *testing.T, visitor *traffic.Client, n int, path string) map[string]int {
+// statusesOf counts the statuses that n new clients get.
+func statusesOf(t *testing.T, client *traffic.Client, n int, path string) map[string]int {
 	return traffic.Tally(n, func() string {
-		visitor.ForgetCookies()
-		return fmt.Sprint(visitor.Get(t, path).Status)
+		client.ForgetCookies()
+		return fmt.Sprint(client.Get(t, path).Status)
 	})
 }

@@ -14,8 +14,8 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// VirtualServices on a gateway have their session routes before the user's own, by patches. What that means for weights, and for what is
-// applied or removed in the wrong order.
+// Patches insert the session routes of a VirtualService before the user's routes. These tests change weights and routes, and apply and remove
+// generated objects in different orders.
 
 const vsHost = "vs.example"
 
@@ -26,14 +26,14 @@ func startVSplit(t *testing.T) (*scenario.Scenario, *gateway.Gateway, func(testi
 	return s, gateway, func(testing.TB) *traffic.Client { return gateway.ClientForHost(t, vsHost) }
 }
 
-// shiftVirtualService changes the weights of one route, and nothing else.
+// shiftVirtualService changes only the weights of one route.
 func shiftVirtualService(t *testing.T, s *scenario.Scenario, route, v1, v2 int) {
 	s.PatchJSON(t, istioGroup, "VirtualService", "web", fmt.Sprintf(`[
 		{"op":"replace","path":"/spec/http/%d/route/0/weight","value":%d},
 		{"op":"replace","path":"/spec/http/%d/route/1/weight","value":%d}]`, route, v1, route, v2))
 }
 
-// A route with a match and a catch-all: their weights are in force at once, and sessions stay.
+// The weights of a route with a match and of a catch-all apply at once, and sessions stay.
 func TestWeightsOfAVirtualServiceApplyAtOnce(t *testing.T) {
 	t.Parallel()
 	s, gateway, newClient := startVSplit(t)
@@ -45,30 +45,30 @@ func TestWeightsOfAVirtualServiceApplyAtOnce(t *testing.T) {
 	for _, path := range paths {
 		loads = append(loads, traffic.StartLoad(t, 25, path, newClient))
 	}
-	everybody := func() {
+	awaitAll := func() {
 		for _, load := range loads {
 			load.AwaitAllClients(t)
 		}
 	}
-	everybody()
+	awaitAll()
 	at := []map[string]int{loads[beta].ClientsByPod(), loads[main].ClientsByPod()}
-	t.Logf("fifty visitors: %v", at)
+	t.Logf("fifty clients: %v", at)
 	for _, route := range []int{beta, main} {
 		shiftVirtualService(t, s, route, 100, 0)
 		awaitOnly(t, newClient, paths[route], "v1")
-		everybody()
+		awaitAll()
 		patched := time.Now()
 		shiftVirtualService(t, s, route, 0, 100)
 		first := awaitOnly(t, newClient, paths[route], "v2")
 		t.Logf("%s: from the patch of the weights to the first new session that follows: %.2f s",
 			names[route], first.Sub(patched).Seconds())
-		everybody()
+		awaitAll()
 		for _, v1 := range []int{30, 90} {
 			shiftVirtualService(t, s, route, v1, 100-v1)
 			awaitWeights(t, gateway, names[route], weights(v1, 100-v1))
-			versions := versionsOf(t, newClient(t), newcomers, paths[route])
+			versions := versionsOf(t, newClient(t), sampleSize, paths[route])
 			expectShares(t, fmt.Sprintf("%s, %d/%d", names[route], v1, 100-v1), versions, map[string]int{"v1": v1, "v2": 100 - v1})
-			everybody()
+			awaitAll()
 		}
 	}
 	for i, load := range loads {
@@ -76,13 +76,13 @@ func TestWeightsOfAVirtualServiceApplyAtOnce(t *testing.T) {
 		t.Logf("%s: %s", names[i], total)
 		expectNothingLost(t, names[i], total)
 		if !maps.Equal(at[i], load.ClientsByPod()) {
-			t.Errorf("%s: the visitors are at %v", names[i], load.ClientsByPod())
+			t.Errorf("%s: the clients are at %v", names[i], load.ClientsByPod())
 		}
 	}
-	expectHarmless(t, s)
+	expectNoFindings(t, s)
 }
 
-// A client's own key chooses nothing, and a rule that the user inserts in front changes nothing for those behind it.
+// A client's own key has no effect, and a route that the user inserts first does not change the others.
 func TestNamedRoutesOfAVirtualService(t *testing.T) {
 	t.Parallel()
 	s, gateway, newClient := startVSplit(t)
@@ -91,8 +91,8 @@ func TestNamedRoutesOfAVirtualService(t *testing.T) {
 	awaitOnly(t, newClient, "/", "v1")
 	sessions := map[string]*traffic.Client{"/beta": newClient(t), "/": newClient(t)}
 	firsts := map[string]traffic.Reply{}
-	for path, visitor := range sessions {
-		firsts[path] = visitor.Get(t, path)
+	for path, client := range sessions {
+		firsts[path] = client.Get(t, path)
 		sessionOf(t, firsts[path])
 	}
 	s.PatchJSON(t, istioGroup, "VirtualService", "web", `[{"op":"add","path":"/spec/http/0","value":{
@@ -109,8 +109,8 @@ func TestNamedRoutesOfAVirtualService(t *testing.T) {
 		}
 		return nil
 	})
-	for path, visitor := range sessions {
-		expectPinned(t, visitor, path, firsts[path].Pod, tries)
+	for path, client := range sessions {
+		expectOnPod(t, client, path, firsts[path].Pod, tries)
 	}
 	for _, version := range []string{"v1", "v2"} {
 		for _, route := range []string{"beta", "main"} {
@@ -121,8 +121,8 @@ func TestNamedRoutesOfAVirtualService(t *testing.T) {
 	}
 }
 
-// The session routes of a VirtualService come by the EnvoyFilter, the decisions by the plugin. Fifty visitors go on while one of the two
-// is missing, in either order: they are served, and when both are there their sessions are where they were.
+// The EnvoyFilter has the session routes of a VirtualService, the plugin makes the decisions. Either is removed and applied first or last,
+// under fifty clients: no request fails, and with both objects the clients are on the pods of their sessions.
 func TestGeneratedObjectsOfAVirtualServiceComeAndGoInAnyOrder(t *testing.T) {
 	t.Parallel()
 	s, _, newClient := startVSplit(t)
@@ -133,7 +133,7 @@ func TestGeneratedObjectsOfAVirtualServiceComeAndGoInAnyOrder(t *testing.T) {
 	})
 }
 
-// The right order, three times, under fifty visitors.
+// Mooring is installed and removed in the right order, three times, under fifty clients.
 func TestMooringIsInstalledAndRemovedOnAVirtualService(t *testing.T) {
 	t.Parallel()
 	s, _, newClient := startVSplit(t)

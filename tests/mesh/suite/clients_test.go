@@ -20,8 +20,8 @@ import (
 	"sigs.k8s.io/gateway-api/conformance/utils/roundtripper"
 )
 
-// A settler has the rig bring the cluster to rest before a request is sent, if a test has changed anything since the last time. It
-// keeps the rig's complaints, and counts the sessions that responses began.
+// A settler makes the rig settle before a request is sent, if a test has changed an object since the last time. It keeps the rig's
+// errors, and counts the sessions that responses began.
 type settler struct {
 	url, report string
 
@@ -32,13 +32,13 @@ type settler struct {
 	seen     report
 }
 
-// A report is what a run of the suite shows besides its results, by the name of the test.
+// A report holds what a run of the suite shows besides its results, by the name of the test.
 type report struct {
-	Answered  map[string]int      // requests that pods answered
-	Sessions  map[string]int      // those of them that began a session
-	Repeated  map[string]int      // those that were sent once more with their session
-	Differences map[string][]string // what was not as before then
-	Unsettled map[string]string
+	Answered    map[string]int      // requests that pods answered
+	Sessions    map[string]int      // those of them that began a session
+	Repeated    map[string]int      // those that were sent once more with their session
+	Differences map[string][]string // how their responses differed
+	Unsettled   map[string]string
 }
 
 func newSettler(t *testing.T) *settler {
@@ -63,7 +63,7 @@ func newSettler(t *testing.T) *settler {
 	return s
 }
 
-// noteWrites is for the suite's connection to the API server.
+// noteWrites notes the writes of the suite's connection to the API server.
 func (s *settler) noteWrites(next http.RoundTripper) http.RoundTripper {
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
 		response, err := next.RoundTrip(r)
@@ -78,7 +78,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// note also settles a while after the last change, for tests that send no request.
+// note also settles shortly after the last change, for tests that send no request.
 func (s *settler) note() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,19 +99,19 @@ func (s *settler) settle(test string) {
 	if !due {
 		return
 	}
-	trouble := ""
+	problem := ""
 	response, err := http.Post(s.url, "", nil)
 	if err != nil {
-		trouble = err.Error()
+		problem = err.Error()
 	} else {
 		defer response.Body.Close()
 		if body, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK {
-			trouble = strings.TrimSpace(string(body))
+			problem = strings.TrimSpace(string(body))
 		}
 	}
-	if trouble != "" {
+	if problem != "" {
 		s.mu.Lock()
-		s.seen.Unsettled[test] = trouble
+		s.seen.Unsettled[test] = problem
 		s.mu.Unlock()
 	}
 }
@@ -119,7 +119,7 @@ func (s *settler) settle(test string) {
 // repeats is how many requests of a test are sent a second time.
 const repeats = 20
 
-// answered takes the cookies of an answer from a pod. It returns the session among them if the request is to be sent once more with it.
+// answered takes the cookies of an answer from a pod. It returns the session among them if the request must be sent again with it.
 func (s *settler) answered(test string, cookies []string) (session string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,7 +133,7 @@ func (s *settler) answered(test string, cookies []string) (session string) {
 		return ""
 	}
 	s.seen.Sessions[test]++
-	// It counts what reaches the pods.
+	// This test counts the requests that reach the pods.
 	if s.seen.Repeated[test] == repeats || test == "HTTPRouteRequestPercentageMirror" {
 		return ""
 	}
@@ -141,19 +141,19 @@ func (s *settler) answered(test string, cookies []string) (session string) {
 	return session
 }
 
-// repeated notes what differs, if anything.
+// repeated notes how the response to a repeated request differed.
 func (s *settler) repeated(test string, differences []string) {
 	if len(differences) == 0 {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.seen.Differences[test]) < 5 { // more would be more of the same
+	if len(s.seen.Differences[test]) < 5 { // more would repeat these
 		s.seen.Differences[test] = append(s.seen.Differences[test], differences...)
 	}
 }
 
-// home is what a session is bound to: a pod, or for that of a CanaryPolicy the Deployment.
+// home returns what a session is bound to: a pod, or for a session of a CanaryPolicy the Deployment.
 func home(session, pod string) string {
 	if !strings.HasPrefix(session, canaryCookie+"=") {
 		return pod
@@ -162,15 +162,16 @@ func home(session, pod string) string {
 	return deployment
 }
 
-// nameOf is the name of the suite's test that a subtest belongs to.
+// nameOf returns the name of the suite's test that a subtest belongs to.
 func nameOf(t *testing.T) string {
 	if t == nil {
 		return ""
 	}
-	parts := strings.Split(t.Name(), "/") // of this test, of the group and of the suite's test
+	parts := strings.Split(t.Name(), "/") // this test, the group, the suite's test
 	return parts[min(2, len(parts)-1)]
 }
 
+// An httpClient settles before each request and repeats those that begin a session.
 type httpClient struct {
 	roundtripper.DefaultRoundTripper
 	settler *settler
@@ -188,7 +189,7 @@ func (c *httpClient) CaptureRoundTrip(r roundtripper.Request) (*roundtripper.Cap
 	return request, response, err
 }
 
-// repeat sends a request once more, with its session, and says what is not as it was.
+// repeat sends a request again with its session, and returns how the response differs.
 func (c *httpClient) repeat(r roundtripper.Request, session string, request *roundtripper.CapturedRequest, response *roundtripper.CapturedResponse) []string {
 	r.Headers = maps.Clone(r.Headers)
 	if r.Headers == nil {
@@ -210,8 +211,8 @@ func (c *httpClient) repeat(r roundtripper.Request, session string, request *rou
 	})
 }
 
-// fleeting headers differ from request to request: those of Envoy's that count or name something, and those that come with the first
-// answer of a session. A decorator operation is Istio's name for a route in traces; that of a session route is its backend.
+// fleeting holds headers that differ between requests: counters and names of Envoy, and headers of the first response of a session. A
+// decorator operation is Istio's name for a route in traces; that of a session route is its backend.
 var fleeting = []string{
 	"X-Request-Id", "X-Envoy-Attempt-Count", "X-Envoy-Decorator-Operation", "X-Envoy-Upstream-Service-Time", "Date", "Content-Length",
 	"Set-Cookie", "Cache-Control",
@@ -235,7 +236,7 @@ func differences(values map[string][2]any) []string {
 	return found
 }
 
-// A grpcClient has a connection for each call, so that the host name of one is not that of the next.
+// A grpcClient opens a connection for each call, because a connection has one host name.
 type grpcClient struct{ settler *settler }
 
 func (c *grpcClient) SendRPC(t *testing.T, address string, expected grpc.ExpectedResponse, timeout time.Duration) (*grpc.Response, error) {
@@ -260,7 +261,7 @@ func podOf(response *grpc.Response) string {
 	return response.Response.GetAssertions().GetContext().GetPod()
 }
 
-// repeatCall makes a call once more, with its session, and says what is not as it was.
+// repeatCall makes a call again with its session, and returns how the response differs.
 func repeatCall(t *testing.T, address string, expected grpc.ExpectedResponse, timeout time.Duration, session string, response *grpc.Response) []string {
 	metadata := grpc.RequestMetadata{}
 	if expected.RequestMetadata != nil {
@@ -287,6 +288,7 @@ func repeatCall(t *testing.T, address string, expected grpc.ExpectedResponse, ti
 
 func (c *grpcClient) Close() {}
 
+// A webSocketDialer settles before each connection.
 type webSocketDialer struct{ settler *settler }
 
 func (d *webSocketDialer) Dial(url, protocol, origin string) (*websocket.Conn, error) {

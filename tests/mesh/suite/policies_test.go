@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// manifests are those of the suite, with policies in them if the run is to have these.
+// manifests returns the manifests of the suite, with policies if SUITE_POLICIES is set.
 func manifests() []fs.FS {
 	if os.Getenv("SUITE_POLICIES") == "" {
 		return []fs.FS{&conformance.Manifests}

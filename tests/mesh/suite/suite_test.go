@@ -1,7 +1,7 @@
 //go:build mesh
 
-// Package suite is Gateway API's own conformance suite, made to run on the rig. It is a program of its own, since it fails where a
-// test fails; scenarios/gatewayapi_test.go runs it and judges the results.
+// Package suite runs Gateway API's own conformance suite on the rig. It is a separate test program, because it fails if one of its tests
+// fails; scenarios/conformance_suite_test.go runs it and asserts the results.
 package suite
 
 import (
@@ -30,7 +30,7 @@ import (
 
 const usableAddress = "infra-backend-v1.gateway-conformance-infra.svc.cluster.local"
 
-func TestGatewayAPIConformanceSuite(t *testing.T) {
+func TestConformance(t *testing.T) {
 	settler := newSettler(t)
 	kubeconfig, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
 	if err != nil {
@@ -58,8 +58,8 @@ func TestGatewayAPIConformanceSuite(t *testing.T) {
 		t.Fatal(err)
 	}
 	timeouts := config.DefaultTimeoutConfig()
-	timeouts.MaxTimeToConsistency *= 2     // what the rig plays shares the machine with much else
-	timeouts.NamespacesMustBeReady /= 3    // and there are no machines or images to wait for
+	timeouts.MaxTimeToConsistency *= 2     // the rig's pods and gateways share the machine with the control planes
+	timeouts.NamespacesMustBeReady /= 3    // there are no Nodes or images to wait for
 	timeouts.GatewayMustHaveCondition /= 2 // likewise
 	s, err := suite.NewConformanceTestSuite(suite.ConformanceOptions{
 		ConfigurableOptions: suite.ConfigurableOptions{
@@ -84,8 +84,7 @@ func TestGatewayAPIConformanceSuite(t *testing.T) {
 	chosen := chosen()
 	s.Setup(t, chosen)
 	failed := run(t, s, "first", chosen)
-	// With many tests at a time on a small machine, istiod can be late, or lose a status to a write at the same moment. What fails for a
-	// reason fails again.
+	// With many tests at a time on a small machine, istiod can be late, or lose a status to a concurrent write. A real failure repeats.
 	run(t, s, "again", failed)
 }
 
@@ -114,14 +113,13 @@ func run(t *testing.T, s *suite.ConformanceTestSuite, group string, chosen []sui
 	return failed
 }
 
-// claimed are the features that Istio claims for gateways.
+// claimed returns the features that Istio claims for gateways.
 func claimed() []features.FeatureName {
 	mesh := features.SetsToNamesSet(features.MeshCoreFeatures, features.MeshExtendedFeatures)
 	return features.SetsToNamesSet(gateway.SupportedFeatures).Difference(mesh).UnsortedList()
 }
 
-// chosen are the tests of Gateways, HTTPRoutes and GRPCRoutes. Those that ask for a feature which Istio does not claim are skipped by
-// the suite.
+// chosen returns the tests of Gateways, HTTPRoutes and GRPCRoutes. The suite skips those that need a feature that Istio does not claim.
 func chosen() []suite.ConformanceTest {
 	others := []features.FeatureName{features.SupportTLSRoute, features.SupportTCPRoute, features.SupportUDPRoute, features.SupportMesh}
 	only := strings.Fields(os.Getenv("SUITE_TESTS"))

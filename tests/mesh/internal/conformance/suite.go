@@ -39,7 +39,7 @@ type Result struct {
 
 // Excerpt is what the suite wrote while a test failed for the second time.
 func (r Result) Excerpt(test string) string {
-	_, text, _ := strings.Cut(r.log, "=== RUN   TestGatewayAPI/again/"+test+"\n")
+	_, text, _ := strings.Cut(r.log, "=== RUN   TestConformance/again/"+test+"\n")
 	lines := strings.Split(text, "\n")
 	if next := slices.IndexFunc(lines, func(line string) bool { return runsTest.MatchString(line) }); next > 0 {
 		lines = lines[:next]
@@ -48,8 +48,8 @@ func (r Result) Excerpt(test string) string {
 }
 
 var (
-	runsTest = regexp.MustCompile(`^=== RUN   TestGatewayAPI/[^/]+/[^/]+$`)
-	resultOf = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestGatewayAPI/(first|again)/(\S+) `)
+	runsTest = regexp.MustCompile(`^=== RUN   TestConformance/[^/]+/[^/]+$`)
+	resultOf = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestConformance/(first|again)/(\S+) `)
 )
 
 // Run runs the suite on a control plane of its own, which gets the name. With mooring, every route has a policy and Mooring serves by

@@ -30,7 +30,7 @@ func IsRoute(obj *kube.Object) bool {
 	return slices.Contains([]string{"HTTPRoute", "GRPCRoute", "VirtualService"}, obj.GetKind())
 }
 
-// httpFilters names the filters that an EnvoyFilter adds; a canary alone needs no pin.
+// HTTPFilters returns the names of the HTTP filters that an EnvoyFilter adds.
 func HTTPFilters(filter *kube.Object) []string {
 	patches, _, _ := unstructured.NestedSlice(filter.Object, "spec", "configPatches")
 	var names []string

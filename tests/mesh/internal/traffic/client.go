@@ -63,8 +63,8 @@ func WithoutKeepAlive() ClientOption {
 	return func(c *Client) { c.transport.DisableKeepAlives = true }
 }
 
-// NewClient returns a client without cookies. All its connections are opened by dial, whatever the host, and closed when the test
-// ends.
+// NewClient returns a client without cookies. dial opens all its connections, for any host, and they are closed when the
+// test ends.
 func NewClient(t testing.TB, dial Dialer, opts ...ClientOption) *Client {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
