@@ -1,8 +1,8 @@
 // Package local runs the conformance tests of Gateway API against the local Envoy of `mooring generate --target envoy`.
 //
-// The tests, their manifests, their clients and their backends are those of the Go module sigs.k8s.io/gateway-api/conformance.
-// What stands in for a cluster is here: a store of objects, one Envoy for each Gateway, one process for each pod. There is no
-// controller, so status is filled in for the suite to go on (status.go), and what a test says about status counts for nothing.
+// The Go module sigs.k8s.io/gateway-api/conformance has the tests, their manifests, their clients and their backends. This package plays
+// the cluster: a store of objects, one Envoy for each Gateway, one process for each pod. No controller runs, so status.go fills in the
+// status that the suite waits for, and assertions about status prove nothing.
 package local
 
 import (
@@ -27,7 +27,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// Tools are the programs of which a cluster is made.
+// Tools are the programs of a cluster.
 type Tools struct {
 	Mooring string // the command
 	Module  string // mooring.wasm
@@ -36,11 +36,11 @@ type Tools struct {
 	Dir     string // where inputs, bootstraps and logs go
 }
 
-// A Cluster holds objects and serves them: whenever its client is read, or a request goes out, Envoy has what was written before.
+// A Cluster holds objects and serves them: before a read of its client or a request, Envoy gets everything that was written.
 type Cluster struct {
 	Client    client.Client        // for the suite
 	Clientset kubernetes.Interface // the same, for the logs of pods
-	Test      string               // the test that is being played
+	Test      string               // the test that is running
 	Sessions  bool                 // every Service has a policy with session persistence
 
 	tools   Tools
@@ -54,7 +54,7 @@ type Cluster struct {
 	gateways map[types.NamespacedName]*gateway
 }
 
-// NewCluster is a cluster with one GatewayClass.
+// NewCluster returns a cluster with one GatewayClass.
 func NewCluster(tools Tools, class string) (*Cluster, error) {
 	types := runtime.NewScheme()
 	for _, install := range []func(*runtime.Scheme) error{scheme.AddToScheme, apiextensionsv1.AddToScheme, gatewayv1.Install} {
@@ -84,8 +84,8 @@ func (c *Cluster) Close() {
 	c.logs.Close()
 }
 
-// interceptors mark the cluster as stale when something is written, and settle it when something is read. What the suite's
-// applier reads between two writes is unstructured: that settles nothing.
+// interceptors mark the cluster as stale after a write, and settle it before a read. The suite's applier reads unstructured objects
+// between two writes; that does not settle.
 func (c *Cluster) interceptors() interceptor.Funcs {
 	return interceptor.Funcs{
 		Create: func(ctx context.Context, objects client.WithWatch, object client.Object, options ...client.CreateOption) error {
@@ -157,7 +157,7 @@ func (c *Cluster) settle(ctx context.Context) error {
 	var working sync.WaitGroup
 	for _, gateway := range c.gateways {
 		working.Go(func() {
-			// What is not served, the requests will tell.
+			// The requests show what is not served.
 			if err := gateway.serve(input, c.rounds); err != nil {
 				log.Printf("Gateway %s: %v", gateway.name, err)
 			}
@@ -167,14 +167,14 @@ func (c *Cluster) settle(ctx context.Context) error {
 	return nil
 }
 
-// address is where a Gateway is served.
+// address returns the address of a Gateway.
 func (c *Cluster) address(name types.NamespacedName) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.gateway(name).address
 }
 
-// gateway is known from the first time on, so that it keeps its address.
+// gateway returns the same gateway each time, so that it keeps its address.
 func (c *Cluster) gateway(name types.NamespacedName) *gateway {
 	known, ok := c.gateways[name]
 	if !ok {

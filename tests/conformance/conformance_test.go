@@ -20,9 +20,9 @@ import (
 	"sigs.k8s.io/gateway-api/pkg/features"
 )
 
-var only = flag.String("only", "", "play and judge only the tests whose name matches this regular expression")
+var only = flag.String("only", "", "run only the tests whose name matches this regular expression")
 
-// TestConformance plays the suite, and compares what comes out with RESULTS.md, test by test.
+// TestConformance runs the suite, and compares the result of each test with RESULTS.md.
 func TestConformance(t *testing.T) {
 	rows, err := ReadRows("RESULTS.md")
 	if err != nil {
@@ -33,15 +33,15 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows = slices.DeleteFunc(rows, func(row Row) bool { return !wanted.MatchString(row.Of()) })
+	rows = slices.DeleteFunc(rows, func(row Row) bool { return !wanted.MatchString(row.Test()) })
 	echo := buildEcho(t)
-	t.Run("as they are", func(t *testing.T) {
+	t.Run("without sessions", func(t *testing.T) {
 		t.Parallel()
-		judge(t, rows, echo)
+		compare(t, rows, echo)
 	})
 	t.Run("with sessions", func(t *testing.T) {
 		t.Parallel()
-		judge(t, rows, echo, withSessions+"=1", "MOORING_KEYS="+newKey(t))
+		compare(t, rows, echo, withSessions+"=1", "MOORING_KEYS="+newKey(t))
 	})
 }
 
@@ -55,13 +55,13 @@ func buildEcho(t *testing.T) string {
 	return "ECHO_BASIC=" + echo
 }
 
-// judge plays the tests with these variables in the environment.
-func judge(t *testing.T, rows []Row, environment ...string) {
-	results := play(t, rows, environment)
+// compare runs the tests with these variables in the environment, and compares the results with the rows.
+func compare(t *testing.T, rows []Row, environment ...string) {
+	results := runSuite(t, rows, environment)
 	for _, row := range rows {
 		t.Run(row.Name, func(t *testing.T) {
-			if problem := results.Judge(row, rows); problem != "" {
-				t.Errorf("RESULTS.md says: %s. %s", row.Verdict, problem)
+			if problem := results.Check(row, rows); problem != "" {
+				t.Errorf("RESULTS.md expects: %s. %s", row.Expected, problem)
 			}
 		})
 	}
@@ -75,8 +75,8 @@ func newKey(t *testing.T) string {
 	return strings.TrimSpace(string(key))
 }
 
-// concernsUs says whether a test is about a kind of route that Mooring reads, on a gateway.
-func concernsUs(test *suite.ConformanceTest) bool {
+// isRelevant reports whether a test is about a kind of route that Mooring reads, on a gateway.
+func isRelevant(test *suite.ConformanceTest) bool {
 	return slices.Contains(test.Features, features.SupportGateway) &&
 		(slices.Contains(test.Features, features.SupportHTTPRoute) || slices.Contains(test.Features, features.SupportGRPCRoute))
 }
@@ -87,19 +87,19 @@ func everyTestIsListed(t *testing.T, rows []Row) {
 		listed[row.Name] = true
 	}
 	for _, test := range tests.ConformanceTests {
-		if there[test.ShortName] = concernsUs(&test); there[test.ShortName] && !listed[test.ShortName] {
+		if there[test.ShortName] = isRelevant(&test); there[test.ShortName] && !listed[test.ShortName] {
 			t.Errorf("%s is not listed", test.ShortName)
 		}
 	}
 	for _, row := range rows {
-		if !there[row.Of()] {
-			t.Errorf("%s is listed, but there is no such test", row.Of())
+		if !there[row.Test()] {
+			t.Errorf("%s is listed, but there is no such test", row.Test())
 		}
 	}
 }
 
-// play runs TestSuite in a network namespace of its own.
-func play(t *testing.T, rows []Row, environment []string) Results {
+// runSuite runs TestSuite in a network namespace of its own.
+func runSuite(t *testing.T, rows []Row, environment []string) Results {
 	dir, err := os.MkdirTemp("", "mooring-conformance-")
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func play(t *testing.T, rows []Row, environment []string) Results {
 			os.RemoveAll(dir)
 		}
 	})
-	this := exec.Command(os.Args[0], "-test.v=test2json", "-test.timeout=20m", "-test.run="+playedTests(rows), "-test.skip="+skippedTests(rows),
+	this := exec.Command(os.Args[0], "-test.v=test2json", "-test.timeout=20m", "-test.run="+includedTests(rows), "-test.skip="+skippedTests(rows),
 		// Subtests mostly wait.
 		"-test.parallel=16")
 	this.Env = append(append(os.Environ(), inside+"="+dir), environment...)
@@ -134,7 +134,7 @@ func play(t *testing.T, rows []Row, environment []string) Results {
 	}
 	err = this.Run()
 	input.Close()
-	// The status is that of single tests, which are judged one by one.
+	// The exit code is that of the tests, whose results are compared one by one.
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("a network namespace of its own (unshare --net) is needed: %v", err)
@@ -149,10 +149,10 @@ func play(t *testing.T, rows []Row, environment []string) Results {
 	return results
 }
 
-func playedTests(rows []Row) string {
+func includedTests(rows []Row) string {
 	var names []string
 	for _, row := range rows {
-		names = append(names, row.Of())
+		names = append(names, row.Test())
 	}
 	return "^TestSuite$/^(" + strings.Join(slices.Compact(names), "|") + ")$"
 }
@@ -160,7 +160,7 @@ func playedTests(rows []Row) string {
 func skippedTests(rows []Row) string {
 	var names []string
 	for _, row := range rows {
-		if row.Verdict == NotPlayed {
+		if row.Expected == NotRun {
 			parts := strings.SplitN(row.Name, "/", 2)
 			for i, part := range parts {
 				parts[i] = "^" + regexp.QuoteMeta(part) + "$"

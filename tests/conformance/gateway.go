@@ -28,7 +28,7 @@ type gateway struct {
 	ended     chan struct{}
 }
 
-// serve generates, and replaces Envoy if something else came out than it has.
+// serve generates a bootstrap, and replaces Envoy if the bootstrap has changed.
 func (g *gateway) serve(in input, round int) error {
 	objects, err := in.of(g.name)
 	if err != nil {
@@ -54,7 +54,7 @@ func (g *gateway) serve(in input, round int) error {
 	return nil
 }
 
-// generate leaves input, output and messages in files.
+// generate returns the bootstrap. It keeps input, output and messages in files.
 func (g *gateway) generate(objects []byte, ports map[int64]bool, name string) ([]byte, error) {
 	base := filepath.Join(g.tools.Dir, name)
 	arguments := []string{
@@ -76,7 +76,7 @@ func (g *gateway) generate(objects []byte, ports map[int64]bool, name string) ([
 			return nil, err
 		}
 	}
-	// With 3, something was left out, and the rest is there.
+	// Exit code 3: some objects were omitted.
 	var exit *exec.ExitError
 	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 3) {
 		return nil, fmt.Errorf("mooring generate: %w (%s.messages)", err, name)

@@ -78,8 +78,8 @@ func (p *pods) run(ctx context.Context, objects client.Client, deployments []app
 	return nil
 }
 
-// isEcho says whether a Deployment runs echo-basic for HTTP or gRPC. Those with certificates and those for TCP and UDP are
-// backends of tests that are not about HTTPRoutes and GRPCRoutes, or of such that are not played.
+// isEcho reports whether a Deployment runs echo-basic for HTTP or gRPC. Those with certificates and those for TCP and UDP are backends of
+// tests that are not run.
 func isEcho(deployment *appsv1.Deployment) bool {
 	template := &deployment.Spec.Template.Spec
 	return len(template.Volumes) == 0 && strings.Contains(template.Containers[0].Image, "/echo-basic:")

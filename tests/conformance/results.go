@@ -9,21 +9,22 @@ import (
 	"strings"
 )
 
-// A Verdict is what RESULTS.md says about a test or one of its subtests.
-type Verdict string
+// An Expectation is the expected result of a test or of one of its subtests, by RESULTS.md.
+type Expectation string
 
+// The expectations, as RESULTS.md writes them.
 const (
-	Right     Verdict = "right"
-	Asked     Verdict = "asked" // our own requests to its manifests are answered right
-	Wrong     Verdict = "wrong"
-	NotPlayed Verdict = "not played"
+	Pass        Expectation = "pass"
+	OwnRequests Expectation = "own requests" // ownRequests replace the test, and pass
+	Fail        Expectation = "fail"
+	NotRun      Expectation = "not run"
 )
 
 // A Row is a line of the table in RESULTS.md.
 type Row struct {
-	Name    string // as Go prints it, without the name of the outer test
-	Verdict Verdict
-	Reason  string
+	Name     string // as Go prints it, without the name of the outer test
+	Expected Expectation
+	Reason   string
 }
 
 // ReadRows reads the rows of every table of a Markdown file whose first cell is code.
@@ -43,15 +44,15 @@ func ReadRows(file string) ([]Row, error) {
 			return nil, fmt.Errorf("%s: a row has three cells: %s", file, line)
 		}
 		row := Row{
-			Name:    strings.TrimSuffix(name, "`"),
-			Verdict: Verdict(cells[1]),
-			Reason:  strings.TrimSpace(strings.TrimSuffix(cells[2], "|")),
+			Name:     strings.TrimSuffix(name, "`"),
+			Expected: Expectation(cells[1]),
+			Reason:   strings.TrimSpace(strings.TrimSuffix(cells[2], "|")),
 		}
-		if !slices.Contains([]Verdict{Right, Asked, Wrong, NotPlayed}, row.Verdict) {
-			return nil, fmt.Errorf("%s: no such verdict: %s", file, line)
+		if !slices.Contains([]Expectation{Pass, OwnRequests, Fail, NotRun}, row.Expected) {
+			return nil, fmt.Errorf("%s: no such result: %s", file, line)
 		}
-		if (row.Reason == "") != (row.Verdict == Right) {
-			return nil, fmt.Errorf("%s: what is not right has a reason, and only that: %s", file, line)
+		if (row.Reason == "") != (row.Expected == Pass) {
+			return nil, fmt.Errorf("%s: exactly the results other than pass have a reason: %s", file, line)
 		}
 		if slices.ContainsFunc(rows, func(other Row) bool { return other.Name == row.Name }) {
 			return nil, fmt.Errorf("%s: a second row for %s", file, row.Name)
@@ -61,25 +62,25 @@ func ReadRows(file string) ([]Row, error) {
 	return rows, nil
 }
 
-// Of is the test of which a row speaks.
-func (r Row) Of() string {
+// Test returns the name of the test, without the subtest.
+func (r Row) Test() string {
 	test, _, _ := strings.Cut(r.Name, "/")
 	return test
 }
 
-// under says whether a row speaks of a test or subtest.
+// under reports whether a row is about a test or subtest.
 func (r Row) under(name string) bool { return name == r.Name || strings.HasPrefix(name, r.Name+"/") }
 
-// A Played is one test or subtest that has ended.
-type Played struct {
+// An Outcome is the result of one test or subtest.
+type Outcome struct {
 	Passed bool
 	Output []string
 }
 
-// Results are all that have ended, by name.
-type Results map[string]*Played
+// Results holds the outcomes by name.
+type Results map[string]*Outcome
 
-// ReadResults reads what `go tool test2json` prints, of the subtests of one test.
+// ReadResults reads the output of `go tool test2json` about the subtests of one test.
 func ReadResults(events io.Reader, of string) (Results, error) {
 	outputs := map[string][]string{}
 	results := Results{}
@@ -99,24 +100,24 @@ func ReadResults(events io.Reader, of string) (Results, error) {
 		case "output":
 			outputs[name] = append(outputs[name], event.Output)
 		case "pass", "fail":
-			results[name] = &Played{Passed: event.Action == "pass", Output: outputs[name]}
+			results[name] = &Outcome{Passed: event.Action == "pass", Output: outputs[name]}
 		}
 	}
 }
 
-// Judge returns what contradicts a row, or "".
-func (r Results) Judge(row Row, rows []Row) string {
-	played := r[row.Name]
+// Check returns how the results contradict a row, or "".
+func (r Results) Check(row Row, rows []Row) string {
+	outcome := r[row.Name]
 	switch {
-	case row.Verdict == NotPlayed && played != nil:
-		return "it was played"
-	case row.Verdict == NotPlayed:
+	case row.Expected == NotRun && outcome != nil:
+		return "it was run"
+	case row.Expected == NotRun:
 		return ""
-	case played == nil:
-		return "it was not played"
-	case row.Verdict == Wrong && played.Passed:
+	case outcome == nil:
+		return "it was not run"
+	case row.Expected == Fail && outcome.Passed:
 		return "it passes now: the row is out of date"
-	case row.Verdict == Wrong:
+	case row.Expected == Fail:
 		return ""
 	}
 	var problems []string
@@ -128,17 +129,17 @@ func (r Results) Judge(row Row, rows []Row) string {
 	return strings.Join(problems, "\n")
 }
 
-// failures are the tests that failed though none of their subtests did, in the order of their names.
+// failures returns, sorted, the names of the tests that failed although none of their subtests did.
 func (r Results) failures() []string {
 	blamed := map[string]bool{}
-	for name, played := range r {
-		if parent := r.parent(name); !played.Passed && parent != "" {
+	for name, outcome := range r {
+		if parent := r.parent(name); !outcome.Passed && parent != "" {
 			blamed[parent] = true
 		}
 	}
 	var failures []string
-	for name, played := range r {
-		if !played.Passed && !blamed[name] {
+	for name, outcome := range r {
+		if !outcome.Passed && !blamed[name] {
 			failures = append(failures, name)
 		}
 	}
@@ -146,7 +147,7 @@ func (r Results) failures() []string {
 	return failures
 }
 
-// parent is the test of which this one is a subtest; there are slashes in names, too.
+// parent returns the name of the test of which this one is a subtest. Names can contain slashes too.
 func (r Results) parent(name string) string {
 	for {
 		end := strings.LastIndex(name, "/")

@@ -7,36 +7,36 @@ import (
 	"testing"
 )
 
-func TestRowsAreHeldAgainstResults(t *testing.T) {
+func TestRowsAreComparedWithResults(t *testing.T) {
 	results := resultsOf(t, "pass A", "fail B", "fail B/1_'/x'", "pass B/2_'/y'", "fail C", "pass C/1", "pass D", "fail D/1")
-	a, b, c := Row{Name: "A", Verdict: Right}, Row{Name: "B", Verdict: Right}, Row{Name: "C", Verdict: Right}
-	part := Row{Name: "B/1_'/x'", Verdict: Wrong, Reason: "why"}
-	for _, judged := range []struct {
+	a, b, c := Row{Name: "A", Expected: Pass}, Row{Name: "B", Expected: Pass}, Row{Name: "C", Expected: Pass}
+	part := Row{Name: "B/1_'/x'", Expected: Fail, Reason: "why"}
+	for _, c := range []struct {
 		what string
 		row  Row
 		rows []Row
 		want string
 	}{
-		{"right and right", a, []Row{a}, ""},
-		{"right and wrong", b, []Row{b}, "B/1_'/x' fails"},
-		{"right, but for a subtest with a row of its own", b, []Row{b, part}, ""},
+		{"pass expected, passed", a, []Row{a}, ""},
+		{"pass expected, failed", b, []Row{b}, "B/1_'/x' fails"},
+		{"pass expected, but a subtest has its own row", b, []Row{b, part}, ""},
 		{"that subtest", part, []Row{b, part}, ""},
 		{"failed after all subtests", c, []Row{c}, "C fails"},
-		{"wrong and right", Row{Name: "A", Verdict: Wrong}, nil, "out of date"},
-		{"not there", Row{Name: "E", Verdict: Right}, nil, "was not played"},
-		{"wrong and not there", Row{Name: "E", Verdict: Wrong}, nil, "was not played"},
-		{"not to be played", Row{Name: "E", Verdict: NotPlayed}, nil, ""},
-		{"not to be played, but it was", Row{Name: "A", Verdict: NotPlayed}, nil, "was played"},
-		{"asked and wrong", Row{Name: "B", Verdict: Asked}, nil, "B/1_'/x' fails"},
+		{"fail expected, passed", Row{Name: "A", Expected: Fail}, nil, "out of date"},
+		{"not run", Row{Name: "E", Expected: Pass}, nil, "was not run"},
+		{"fail expected, not run", Row{Name: "E", Expected: Fail}, nil, "was not run"},
+		{"not run, as expected", Row{Name: "E", Expected: NotRun}, nil, ""},
+		{"run, not as expected", Row{Name: "A", Expected: NotRun}, nil, "was run"},
+		{"own requests, failed", Row{Name: "B", Expected: OwnRequests}, nil, "B/1_'/x' fails"},
 	} {
-		got := results.Judge(judged.row, judged.rows)
-		if (got == "") != (judged.want == "") || !strings.Contains(got, judged.want) {
-			t.Errorf("%s: %q, want %q", judged.what, got, judged.want)
+		got := results.Check(c.row, c.rows)
+		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.what, got, c.want)
 		}
 	}
 }
 
-// resultsOf are the results of test events, each with its action and the name of its test.
+// resultsOf returns the results of test events, each with its action and the name of its test.
 func resultsOf(t *testing.T, events ...string) Results {
 	t.Helper()
 	var text strings.Builder
@@ -51,13 +51,13 @@ func resultsOf(t *testing.T, events ...string) Results {
 	return results
 }
 
-func TestRowsThatSayNothing(t *testing.T) {
+func TestInvalidRows(t *testing.T) {
 	for what, text := range map[string]string{
-		"without a reason":      "| `A` | wrong | |",
-		"right with a reason":   "| `A` | right | why |",
-		"an unknown verdict":    "| `A` | good | |",
-		"a missing cell":        "| `A` | right |",
-		"two rows for one test": "| `A` | right | |\n| `A` | wrong | why |",
+		"without a reason":      "| `A` | fail | |",
+		"pass with a reason":    "| `A` | pass | why |",
+		"an unknown result":     "| `A` | good | |",
+		"a missing cell":        "| `A` | pass |",
+		"two rows for one test": "| `A` | pass | |\n| `A` | fail | why |",
 	} {
 		file := filepath.Join(t.TempDir(), "rows.md")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -9,8 +9,8 @@ import (
 // ControllerName is the controller in whose name status is given.
 const ControllerName gatewayv1.GatewayController = "mooring.dev/conformance"
 
-// refused has the conditions that a controller gives other than True, for the routes of one name in one test. The suite waits
-// for them before it sends its requests, so they must be there; that they are proves nothing.
+// refused holds the conditions that a controller would set to another value than True, for the routes of one name in one test. The suite
+// waits for them before it sends its requests.
 var refused = map[routeOf]metav1.Condition{
 	{"HTTPRouteHostnameIntersection", "no-intersecting-hosts"}:                          notAccepted(gatewayv1.RouteReasonNoMatchingListenerHostname),
 	{"HTTPRouteInvalidBackendRefUnknownKind", "invalid-backend-ref-unknown-kind"}:       notResolved(gatewayv1.RouteReasonInvalidKind),
@@ -30,7 +30,7 @@ func notResolved(reason gatewayv1.RouteConditionReason) metav1.Condition {
 	return metav1.Condition{Type: "ResolvedRefs", Status: metav1.ConditionFalse, Reason: string(reason)}
 }
 
-// fillStatus gives an object that is read the status for which the suite waits. Nothing of it comes from Mooring.
+// fillStatus gives an object that is read the status for which the suite waits. It is independent of Mooring.
 func (c *Cluster) fillStatus(object client.Object) {
 	switch object := object.(type) {
 	case *gatewayv1.GatewayClass:
@@ -84,7 +84,7 @@ func (c *Cluster) parents(route client.Object, references []gatewayv1.ParentRefe
 	return status
 }
 
-// positive is a condition that holds; the reason has the same word.
+// positive returns a condition with the status True and its own name as the reason.
 func positive(condition string, of client.Object) metav1.Condition {
 	return metav1.Condition{
 		Type:               condition,

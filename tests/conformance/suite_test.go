@@ -18,13 +18,13 @@ import (
 	"sigs.k8s.io/gateway-api/pkg/features"
 )
 
-// inside is set in the process that TestConformance starts in a network namespace of its own.
+// inside is the variable that is set in the process that TestConformance starts in a network namespace.
 const inside = "MOORING_CONFORMANCE_DIR"
 
-// withSessions is set there if every Service has sessions.
+// withSessions is the variable that is set there if every Service has sessions.
 const withSessions = "MOORING_CONFORMANCE_SESSIONS"
 
-// TestSuite is the suite itself. It runs only where TestConformance has started it, which judges the results.
+// TestSuite is the suite itself. Only TestConformance starts it, in a process of its own, and compares its results.
 func TestSuite(t *testing.T) {
 	dir := os.Getenv(inside)
 	if dir == "" {
@@ -47,7 +47,7 @@ func TestSuite(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	visitor := NewVisitor(cluster, &roundtripper.DefaultRoundTripper{TimeoutConfig: timeouts()})
+	sender := NewClient(cluster, &roundtripper.DefaultRoundTripper{TimeoutConfig: timeouts()})
 	s, err := suite.NewConformanceTestSuite(suite.ConformanceOptions{
 		ConfigurableOptions: suite.ConfigurableOptions{
 			GatewayClassName:     class,
@@ -58,8 +58,8 @@ func TestSuite(t *testing.T) {
 		},
 		Client:       cluster.Client,
 		Clientset:    cluster.Clientset,
-		RoundTripper: visitor,
-		GRPCClient:   visitor,
+		RoundTripper: sender,
+		GRPCClient:   sender,
 		ManifestFS:   []fs.FS{&conformance.Manifests},
 	})
 	if err != nil {
@@ -67,13 +67,13 @@ func TestSuite(t *testing.T) {
 	}
 	s.Setup(t, tests.ConformanceTests)
 	for _, test := range tests.ConformanceTests {
-		if !concernsUs(&test) {
+		if !isRelevant(&test) {
 			continue
 		}
-		// What one test writes must not restart the Envoy that another asks.
+		// A write of one test must not restart the Envoy that another test uses.
 		test.Parallel = false
-		if questions := questions[test.ShortName]; questions != nil {
-			test.Test = func(t *testing.T, s *suite.ConformanceTestSuite) { ask(t, s, questions) }
+		if own := ownRequests[test.ShortName]; own != nil {
+			test.Test = func(t *testing.T, s *suite.ConformanceTestSuite) { send(t, s, own) }
 		}
 		t.Run(test.ShortName, func(t *testing.T) {
 			cluster.Test = test.ShortName
@@ -82,7 +82,7 @@ func TestSuite(t *testing.T) {
 	}
 }
 
-// timeouts are those of the suite, but for things that are so at once or never.
+// timeouts returns the timeouts of the suite, shorter for conditions that are true at once or never.
 func timeouts() config.TimeoutConfig {
 	timeouts := config.DefaultTimeoutConfig()
 	timeouts.DefaultPollInterval = 20 * time.Millisecond
