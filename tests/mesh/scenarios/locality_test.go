@@ -179,7 +179,7 @@ func TestLocalityDistributionWithoutAMatchingEndpoint(t *testing.T) {
 		return nil
 	})
 	sessions := helloSessions(t, gateway, 30)
-	s.PatchFileWithoutWaiting(t, istioGroup, "DestinationRule", "helloworld", distributeElsewhere)
+	s.PatchFile(t, istioGroup, "DestinationRule", "helloworld", distributeElsewhere)
 	gone := map[string]bool{"helloworld-zone3-0": true, "helloworld-zone3-1": true}
 	wait.Eventually(t, "zone3 gets nothing", func() error {
 		if zones := zonesOf(t, gateway, 50); zones["zone3"] > 0 {

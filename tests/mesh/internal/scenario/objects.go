@@ -51,17 +51,9 @@ func (s *Scenario) PatchJSONAs(t testing.TB, manager, apiVersion, kind, name, op
 	s.patch(t, types.JSONPatchType, manager, apiVersion, kind, name, operations)
 }
 
-// PatchFile is Patch with a file of YAML, named from the scenario's folder. It is for objects that concern no pod.
+// PatchFile is Patch with a file of YAML, named from the scenario's folder. It is for objects that concern no pod: it does not wait until
+// the gateways know all endpoints, which they may not after the change.
 func (s *Scenario) PatchFile(t testing.TB, apiVersion, kind, name, file string) {
-	t.Helper()
-	s.PatchFileWithoutWaiting(t, apiVersion, kind, name, file)
-	if err := s.manager.Reconcile(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// PatchFileWithoutWaiting is PatchFile for a change after which the gateways do not learn all endpoints.
-func (s *Scenario) PatchFileWithoutWaiting(t testing.TB, apiVersion, kind, name, file string) {
 	t.Helper()
 	text, err := os.ReadFile(s.path(file))
 	if err != nil {
