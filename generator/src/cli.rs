@@ -13,7 +13,7 @@ use crate::{
     dns::{self, ClusterDomain},
     emit::{FailStrategy, istio::IstioVersion},
     id::Id,
-    mesh::{self, PodNamespace},
+    mesh::{self, Mesh, PodNamespace},
     source::IgnoredGlob,
 };
 
@@ -365,4 +365,16 @@ fn secret_name(text: &str) -> Result<(String, String), &'static str> {
         return Err("names have lower-case letters, digits, - and . only");
     }
     Ok((namespace.to_owned(), name.to_owned()))
+}
+
+impl From<&MeshArgs> for Mesh {
+    fn from(flags: &MeshArgs) -> Self {
+        Self {
+            gateways: flags.gateway.iter().cloned().collect(),
+            classes: flags.gateway_class.iter().cloned().collect(),
+            gateway_namespaces: flags.gateway_namespace.iter().cloned().collect(),
+            domain: flags.cluster_domain.clone(),
+            ..Self::default()
+        }
+    }
 }

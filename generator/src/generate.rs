@@ -176,9 +176,7 @@ fn envoy_options(flags: &cli::GenerateArgs) -> Result<envoy::Options, InvalidFla
 pub fn generate(sources: &Sources, target: &Target, mesh: &Mesh, report: &mut Report) -> Vec<Output> {
     let local = matches!(target, Target::Envoy(_));
     let mesh = Mesh { local, ..mesh.clone() };
-    let mut resources = Resources::new(document::read(sources, report), mesh);
-    resources.needs_endpoints = local;
-    resources.learn(sources);
+    let resources = Resources::new(document::read(sources, report), sources, mesh);
     let mut ir = Ir::new(&resources, report);
     let raw = RawObjects::new(sources);
     match target {

@@ -29,6 +29,7 @@ pub mod canary;
 pub mod cli;
 #[cfg(feature = "cluster")]
 pub mod cluster;
+pub mod cluster_domain;
 #[cfg(feature = "cluster")]
 pub mod crds;
 pub mod delegation;

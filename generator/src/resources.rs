@@ -14,6 +14,7 @@ use crate::{
         route::{HttpRouteSpec, Rule},
         service::{EndpointSlice, Namespace, Pod, ServiceSpec},
     },
+    cluster_domain::Domain,
     delegation::{Delegations, MergedRoute},
     diagnostic::{Code, Diagnostic, Report},
     dns::{self, ClusterDomain},
@@ -22,7 +23,7 @@ use crate::{
     kind::Kind,
     labels::RULE_ANNOTATION,
     location::{DocumentOffset, SourceLocation},
-    mesh::{Domain, Mesh},
+    mesh::Mesh,
     source::{Coverage, Sources},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -307,8 +308,6 @@ pub struct Resources {
     pub generated: BTreeMap<(Kind, Id), String>,
     /// What earlier runs have generated, and where it is about to be replaced.
     pub earlier: Vec<Earlier>,
-    /// Whether endpoints and pods are needed.
-    pub needs_endpoints: bool,
     /// The gRPC routes.
     pub grpc_routes: Items<HttpRouteSpec>,
     /// The Services.
@@ -332,14 +331,16 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Sorts what was read. What cannot be used is in `unread`.
+    /// Indexes the objects of the sources. Objects that cannot be used are in `unread`.
     #[must_use]
-    pub fn new(outcomes: Vec<Outcome>, mesh: Mesh) -> Self {
+    pub fn new(outcomes: Vec<Outcome>, sources: &Sources, mesh: Mesh) -> Self {
         let Domain { name, doubt } = Domain::new(&mesh, &outcomes);
         let mut resources = Self {
             mesh,
             domain: name,
             doubt_of_domain: doubt,
+            coverage: sources.coverage.clone(),
+            earlier: Earlier::read(sources),
             ..Self::default()
         };
         for outcome in outcomes {
@@ -533,12 +534,6 @@ impl Resources {
         if let Some(rule) = metadata.annotations.get(RULE_ANNOTATION) {
             self.generated.insert((kind, metadata.id()), rule.to_owned());
         }
-    }
-
-    /// What the sources tell beside the objects of the input.
-    pub fn learn(&mut self, sources: &Sources) {
-        self.coverage.clone_from(&sources.coverage);
-        self.earlier = Earlier::read(sources);
     }
 
     /// An object that cannot be read.

@@ -124,9 +124,7 @@ pub fn validate(sources: &Sources, target: TargetName, mesh: &Mesh, report: &mut
     let mesh = Mesh { local, ..mesh.clone() };
     let outcomes = document::read(sources, report);
     let unread: Vec<PolicyStatus> = outcomes.iter().filter_map(unread).collect();
-    let mut resources = Resources::new(outcomes, mesh);
-    resources.needs_endpoints = local;
-    resources.learn(sources);
+    let resources = Resources::new(outcomes, sources, mesh);
     let policies = policies::policies(&resources, report);
     let attachments = Attachments::new(&policies, &resources.services, report);
     let ir = Ir::with(&resources, &attachments, report);

@@ -131,7 +131,7 @@ fn two_istiods_that_disagree_are_told() {
     assert_eq!(domains(&one), ["corp.example"]);
     assert_eq!(
         one.findings,
-        ["warning[Conflicted]: this istiod has the cluster domain `corp.example`, and another one has `other.example`"]
+        ["warning[Conflicted]: this istiod has the cluster domain `corp.example`, but another one has `other.example`"]
     );
     // Where no VirtualService needs it, it does not matter.
     assert_eq!(Generated::istio(&format!("{SHOP}{old}{new}")).findings, [""; 0]);

@@ -214,7 +214,7 @@ mod tests {
         let mut sources = Sources::default();
         sources.add("input.yaml", text);
         let mut report = Report::default();
-        let resources = Resources::new(document::read(&sources, &mut report), Mesh::default());
+        let resources = Resources::new(document::read(&sources, &mut report), &sources, Mesh::default());
         let ir = Ir::new(&resources, &mut report);
         assert_eq!(report.errors(), 0);
         let sessions = ir.gateways.iter().flat_map(Gateway::session_rules);

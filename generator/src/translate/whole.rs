@@ -160,7 +160,7 @@ fn is_needed(
     match (kind, &unread.id) {
         (kind, _) if kind.is_policy() => true,
         (kind, id) if kind.is_route() => wants_us(unread, resources, attachments) || id.as_ref().is_some_and(this),
-        (Kind::EndpointSlice | Kind::Pod, _) => resources.needs_endpoints,
+        (Kind::EndpointSlice | Kind::Pod, _) => resources.mesh.local,
         (Kind::ServiceEntry | Kind::ReferenceGrant | Kind::DestinationRule, _) | (_, None) => missed(),
         (_, Some(id)) => this(id),
     }

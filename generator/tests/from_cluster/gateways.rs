@@ -126,7 +126,7 @@ fn a_domain_that_is_assumed_is_told_where_it_counts() {
         let run = server.run(&GENERATE).code(0);
         assert!(
             said(&run).contains(
-                "note[Accepted]: the cluster domain is taken for `cluster.local`: neither a pod or Deployment of istiod nor the \
+                "note[Accepted]: assuming the cluster domain `cluster.local`: neither a pod or Deployment of istiod nor the \
                  ConfigMap of CoreDNS could be read"
             ),
             "{name}: {}",
