@@ -13,11 +13,11 @@ COMMAND := target/release/mooring
 EMPTY_MODULE := target/mooring-bench-empty.wasm
 
 BINARYEN := $(TOOLS)/node_modules/.bin
-# Those that the Rust compiler uses by itself for this target.
+# The features that the Rust compiler enables by default for this target.
 WASM_FEATURES := -mvp --enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
 	--enable-reference-types --enable-sign-ext
 
-# Those that stand for a supported Istio, and the newest: each the newest that PyPI has with V8 in it (1.38.3 has none).
+# One for each supported Istio, and the newest Envoy. Of each minor version, the newest on PyPI that includes V8 (1.38.3 does not).
 ENVOYS := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 ENVOY_VERSION := $(lastword $(ENVOYS))
 ACTIONLINT_VERSION := 1.7.7
@@ -29,11 +29,11 @@ TYPOS_VERSION := 1.52.0
 # `rust-version` of Cargo.toml: the oldest Rust that builds the workspace.
 MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1.0/p' Cargo.toml)
 CARGO_DIRECTORY = $(or $(CARGO_HOME),$(HOME)/.cargo)
-# The runner must be of the very version that the tests were built with.
+# The runner must have the version that the tests were built with.
 WASM_BINDGEN_VERSION = $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
 
-# The one of ENVOY_VERSION if that is given, else ENVOY if set, else `envoy` on PATH, else the newest. What `make envoy` puts under
-# .tools is in a folder of its version; the tests look for a process that is called envoy.
+# Which Envoy: ENVOY_VERSION on the command line, else ENVOY, else `envoy` on PATH, else the newest. `make envoy` installs each version
+# in a directory under .tools; the binary is always called envoy, because the tests look for a process of that name.
 INSTALLED_ENVOY := $(TOOLS)/envoys/$(ENVOY_VERSION)/envoy/_bin/envoy
 ifeq ($(origin ENVOY_VERSION),command line)
 override ENVOY := $(INSTALLED_ENVOY)
@@ -44,15 +44,15 @@ export ENVOY
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) ":" } /^[a-z0-9-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Build
 
 .PHONY: build
 build: $(COMMAND) $(MODULE) ## Build the command (target/release/mooring) and the module (target/mooring.wasm)
 
-# $(call optimise,COMPILED,MODULE). The proxy-wasm crate exports a callback for everything that a module can do, and Envoy calls
-# those that are there: filter/exports.json names the ones that stay.
+# $(call optimise,COMPILED,MODULE). The proxy-wasm crate exports a callback for everything that a module can do, and Envoy calls every
+# exported callback. filter/exports.json lists those that the module needs.
 define optimise
 	$(BINARYEN)/wasm-metadce $(WASM_FEATURES) $1 --graph-file filter/exports.json --output $2.dce >/dev/null
 	$(BINARYEN)/wasm-opt $(WASM_FEATURES) -Oz $2.dce --output $2.new
@@ -60,23 +60,23 @@ define optimise
 	rm $2.dce
 endef
 
-# The module is the same wherever it is built: no path of this machine is in it.
+# The module is reproducible: it contains no path of the machine that builds it.
 $(COMPILED_MODULE) $(TRAPPING_MODULE) $(EMPTY_MODULE): export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS = \
 	--remap-path-prefix=$(CURDIR)=mooring --remap-path-prefix=$(CARGO_DIRECTORY)=cargo
 
-# cargo knows what is out of date.
+# cargo decides what is out of date.
 .PHONY: $(COMMAND) $(EMPTY_MODULE) always
 $(COMMAND):
 	cargo build --locked --release --package mooring-generator
 
-# Not phony: what depends on it is made again only if cargo has written it anew.
+# Not phony, so that its dependents are rebuilt only if cargo has changed the file.
 $(COMPILED_MODULE): always target-wasm32-wasip1
 	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter
 
 $(MODULE): $(COMPILED_MODULE) $(BINARYEN)/wasm-opt filter/exports.json Makefile
 	$(call optimise,$(COMPILED_MODULE),$@)
 
-# The same with a trap that a request can spring, for tests of what Envoy does then. Nothing ships it.
+# The module with a trap that a request can trigger, for tests only.
 .PHONY: $(TRAPPING_MODULE)
 $(TRAPPING_MODULE): target-wasm32-wasip1 $(BINARYEN)/wasm-opt
 	cargo build --locked --profile module --target wasm32-wasip1 --package mooring-filter --features trap --target-dir target/trap
@@ -92,86 +92,86 @@ target-%:
 ##@ Run
 
 .PHONY: demo
-demo: build envoy ## A narrated run through a real Envoy
+demo: build envoy ## Run a narrated demo with a real Envoy
 	cargo run --locked --quiet --package mooring-tests --bin mooring-demo
 
 .PHONY: demo-serve
-demo-serve: build envoy ## The same, left running for a browser
+demo-serve: build envoy ## Run the demo and keep it running for a browser
 	cargo run --locked --quiet --package mooring-tests --bin mooring-demo -- --serve
 
 ##@ Test
 
 .PHONY: test
-test: test-native test-wasm ## All tests that need no cluster: units, command line, Envoy, and the policy in Node
+test: test-native test-wasm ## Run all tests that need no cluster
 
 .PHONY: test-native
-test-native: build $(TRAPPING_MODULE) envoy ## Units, command line and Envoy
+test-native: build $(TRAPPING_MODULE) envoy ## Run the unit, command-line and Envoy tests
 	cargo test --locked --workspace
 
 .PHONY: test-wasm
-test-wasm: target-wasm32-unknown-unknown $(TOOLS)/bin/wasm-bindgen-test-runner ## The policy's tests in Node
+test-wasm: target-wasm32-unknown-unknown $(TOOLS)/bin/wasm-bindgen-test-runner ## Run the policy's unit tests as WebAssembly in Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(TOOLS)/bin/wasm-bindgen-test-runner \
 		cargo test --locked --package mooring-policy --lib --target wasm32-unknown-unknown
 
-# As the Makefile is run once for each, the version given to it is the one that is tested.
+# make runs once for each version, because ENVOY_VERSION selects the binary.
 .PHONY: test-envoy test-envoys test-oldest-envoy
-test-envoy: build $(TRAPPING_MODULE) envoy ## The scenarios on one Envoy; ENVOY_VERSION=1.36.4 says on which
+test-envoy: build $(TRAPPING_MODULE) envoy ## Run the Envoy tests on one version, such as ENVOY_VERSION=1.36.4
 	$(ENVOY) --version
 	cargo test --locked --package mooring-tests
 
-test-envoys: $(ENVOYS:%=test-envoy-%) ## The same on each Envoy that stands for a supported Istio, and on the newest
+test-envoys: $(ENVOYS:%=test-envoy-%) ## Run the Envoy tests on each version in ENVOYS
 
-test-oldest-envoy: test-envoy-$(firstword $(ENVOYS)) ## The same on the oldest of them
+test-oldest-envoy: test-envoy-$(firstword $(ENVOYS)) ## Run the Envoy tests on the oldest version in ENVOYS
 
 test-envoy-%:
 	$(MAKE) test-envoy ENVOY_VERSION=$*
 
 .PHONY: test-conformance
-test-conformance: build envoy ## Gateway API's own tests against a local Envoy; ARGS='-only Redirect' selects
+test-conformance: build envoy ## Run Gateway API's conformance tests on a local Envoy; ARGS='-only Redirect' selects
 	cd tests/conformance && MOORING=$(CURDIR)/$(COMMAND) MOORING_WASM=$(CURDIR)/$(MODULE) ENVOY=$$(command -v "$(ENVOY)") \
 		go test -tags conformance -count=1 -timeout 20m ./... $(ARGS)
 
 .PHONY: test-mesh
-test-mesh: ## The same against a real istiod and kube-apiserver; ARGS='-run NAME -v' selects
+test-mesh: ## Run the scenarios on istiod and kube-apiserver; ARGS='-run NAME -v' selects
 	$(MAKE) --jobs=2 build envoy mesh-programs
 	MOORING=$(CURDIR)/$(COMMAND) MOORING_WASM=$(CURDIR)/$(MODULE) tests/mesh/run $(ARGS)
 
-# Neither compiler keeps two processors busy all the time; the first time, together they save minutes.
+# Neither compiler keeps two processors busy, so running both in parallel saves minutes of the first build.
 .PHONY: mesh-programs
 mesh-programs: envoy
 	tests/mesh/run --prepare
 
 .PHONY: test-long
-test-long: build $(TRAPPING_MODULE) envoy ## The tests that take minutes: ten thousand pods, fifty modules
+test-long: build $(TRAPPING_MODULE) envoy ## Run the Envoy tests that take minutes: ten thousand pods, fifty modules
 	cargo test --locked --package mooring-tests --test envoy -- --ignored --skip soak:: --nocapture
 
 MINUTES ?= 10
 
 .PHONY: soak
-soak: build envoy ## Mixed visitors for MINUTES=10, with a new configuration every ten seconds: failures, sessions, memory
+soak: build envoy ## Run mixed clients for MINUTES=10, with a new configuration every ten seconds
 	MINUTES=$(MINUTES) cargo test --locked --package mooring-tests --test envoy soak:: -- --ignored --nocapture
 
 .PHONY: fuzz
-fuzz: $(TOOLS)/bin/cargo-fuzz ## Every fuzz target for SECONDS=10
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Run each fuzz target for SECONDS=10
 	fuzz/run $(or $(SECONDS),10)
 
 ##@ Measure
 
 .PHONY: bench
-bench: build envoy $(EMPTY_MODULE) ## What a session costs, against the goals; ARGS='--quick', '--only instructions', '--write', '--help'
+bench: build envoy $(EMPTY_MODULE) ## Measure what a session costs; ARGS='--quick', '--only instructions', '--write', '--help'
 	cargo run --locked --quiet --release --package mooring-bench -- $(ARGS)
 
 ##@ Check
 
 .PHONY: check
-check: fmt-check go-check clippy check-msrv doc deny spelling check-generated check-documents check-workflows ## Formatting, lints, Go, oldest Rust, licences, spelling, generated files, documents
+check: fmt-check go-check clippy check-msrv doc deny spelling check-generated check-documents check-workflows ## Run all checks: format, lints, Go, oldest Rust, licences, spelling, generated files, documents
 
-# What `.githooks/pre-commit` runs: nothing that has to compile.
+# For `.githooks/pre-commit`: nothing here compiles.
 .PHONY: check-fast
-check-fast: fmt-check go-fmt-check spelling ## The checks that take seconds
+check-fast: fmt-check go-fmt-check spelling ## Run the checks that take seconds
 
 .PHONY: hooks
-hooks: ## Run check-fast before each commit
+hooks: ## Run check-fast before each commit, by a Git hook
 	git config core.hooksPath .githooks
 
 .PHONY: fmt-check
@@ -185,21 +185,21 @@ clippy: target-wasm32-wasip1
 	cargo clippy --locked --package mooring-filter --target wasm32-wasip1 -- --deny warnings
 	cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- --deny warnings
 
-# In a directory of its own, so that changing the compiler does not throw away what the other one has built.
+# A separate target directory keeps the builds of both compilers.
 .PHONY: msrv
-msrv: ## Compile with the oldest Rust that Cargo.toml promises
+msrv: ## Compile with the oldest supported Rust
 	@rustup run $(MSRV) rustc --version || rustup toolchain install $(MSRV) --profile minimal --no-self-update
 	@rustup target list --installed --toolchain $(MSRV) | grep -qx wasm32-wasip1 || rustup target add --toolchain $(MSRV) wasm32-wasip1
 	CARGO_TARGET_DIR=target/msrv cargo +$(MSRV) check --locked --workspace --all-targets
 	CARGO_TARGET_DIR=target/msrv cargo +$(MSRV) check --locked --package mooring-filter --target wasm32-wasip1
 
-# A machine that cannot download the compiler still has the lint `incompatible_msrv` and the test of what dependencies declare.
+# If the compiler cannot be downloaded, the lint `incompatible_msrv` and the test of what dependencies declare remain.
 .PHONY: check-msrv
 check-msrv:
 	@if rustup run $(MSRV) rustc --version >/dev/null 2>&1 || rustup toolchain install $(MSRV) --profile minimal --no-self-update; then \
 		$(MAKE) msrv; \
 	else \
-		echo 'Rust $(MSRV) cannot be installed here: not compiled with it' >&2; \
+		echo 'Rust $(MSRV) cannot be installed: skipped make msrv' >&2; \
 	fi
 
 .PHONY: go-fmt-check
@@ -207,9 +207,9 @@ go-fmt-check:
 	@unformatted=$$(gofmt -l tests/conformance tests/mesh/*/); \
 	[ -z "$$unformatted" ] || { echo "Not formatted, run gofmt -w on:" >&2; echo "$$unformatted" >&2; exit 1; }
 
-# The build tags of the Go tests: `mesh` and `conformance`. Without them `go test ./...` runs only what needs no program.
+# The build tags `mesh` and `conformance` select the tests that need other programs.
 .PHONY: go-check
-go-check: go-fmt-check ## gofmt and go vet of the Go tests
+go-check: go-fmt-check ## Run gofmt and go vet on the Go tests
 	tests/mesh/run --check
 	cd tests/conformance && go vet -tags conformance ./...
 
@@ -217,17 +217,17 @@ go-check: go-fmt-check ## gofmt and go vet of the Go tests
 doc:
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --no-deps
 
-# Advisories need a database from the network; `make audit` asks for it.
+# `make audit` checks advisories, which need a database from the network.
 .PHONY: deny
 deny: $(TOOLS)/bin/cargo-deny
 	$(TOOLS)/bin/cargo-deny --locked check licenses bans sources
 
 .PHONY: audit
-audit: $(TOOLS)/bin/cargo-deny ## Known vulnerabilities of the dependencies (needs the network)
+audit: $(TOOLS)/bin/cargo-deny ## Look for known vulnerabilities of the dependencies (needs the network)
 	$(TOOLS)/bin/cargo-deny --locked check advisories
 
 .PHONY: check-reproducible
-check-reproducible: ## Build the module twice, in two directories and with two homes of cargo, and compare
+check-reproducible: ## Build the module in two directories with two cargo homes, and compare
 	rm -rf target/reproducible
 	for place in one another/one; do \
 		mkdir -p target/reproducible/$$place; \
@@ -238,24 +238,24 @@ check-reproducible: ## Build the module twice, in two directories and with two h
 	cd target/reproducible && sha256sum one/$(MODULE) another/one/$(MODULE) && cmp one/$(MODULE) another/one/$(MODULE)
 
 .PHONY: sbom
-sbom: $(TOOLS)/bin/cargo-cyclonedx ## What the module and the command are made of, as CycloneDX, in target/sbom
+sbom: $(TOOLS)/bin/cargo-cyclonedx ## Write the SBOMs of the module and the command (CycloneDX) to target/sbom
 	mkdir -p target/sbom
 	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --manifest-path filter/Cargo.toml --target wasm32-wasip1
 	mv filter/*.cdx.json target/sbom/module.cdx.json
 	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --manifest-path generator/Cargo.toml
 	mv generator/*.cdx.json target/sbom/command.cdx.json
-	rm -f policy/*.cdx.json tests/*.cdx.json bench/*.cdx.json bench/*/*.cdx.json # it writes one for each crate
+	rm -f policy/*.cdx.json tests/*.cdx.json bench/*.cdx.json bench/*/*.cdx.json # cargo-cyclonedx writes one for each crate
 
 .PHONY: spelling
 spelling: $(TOOLS)/python/bin/typos
 	$(TOOLS)/python/bin/typos
 
 .PHONY: check-generated
-check-generated: ## Fail where a generated file is not current
+check-generated: ## Check that generated files are current
 	cargo test --locked --quiet --package mooring-generator --test integration generated::
 
 .PHONY: check-documents
-check-documents: ## Compare what the documents state with the code
+check-documents: ## Compare the documents with the code
 	cargo test --locked --quiet --package mooring-tests --test documents --test threat_model
 
 .PHONY: check-workflows
@@ -263,24 +263,24 @@ check-workflows: $(TOOLS)/bin/actionlint
 	$(TOOLS)/bin/actionlint
 
 .PHONY: generated
-generated: ## Write the generated files anew
+generated: ## Update the generated files
 	UPDATE_GENERATED=1 cargo test --locked --quiet --package mooring-generator --test integration generated::
 
 ##@ Release
 
-# RELEASE.md has the steps around these.
+# RELEASE.md has the steps of a release.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 DIST := target/dist
 TAG ?= v$(VERSION)
 
 .PHONY: check-version
-check-version: ## Fail unless TAG=v0.1.0, Cargo.toml and CHANGELOG.md name one version
+check-version: ## Check that TAG, Cargo.toml and CHANGELOG.md name the same version
 	@[ '$(TAG)' = 'v$(VERSION)' ] || { echo 'the tag is $(TAG), but the version in Cargo.toml is $(VERSION)' >&2; exit 1; }
 	@grep -qE '^## \[$(subst .,\.,$(VERSION))\] - [0-9]{4}-[0-9]{2}-[0-9]{2}$$' CHANGELOG.md \
 		|| { echo 'CHANGELOG.md has no section "## [$(VERSION)] - YYYY-MM-DD"' >&2; exit 1; }
 
 .PHONY: dist
-dist: build sbom ## The files of a release, with their checksums, in target/dist
+dist: build sbom ## Build the files of a release with their checksums in target/dist
 	rm -rf $(DIST)
 	mkdir -p $(DIST)
 	tar --create --gzip --file $(DIST)/mooring-$(VERSION)-$(shell rustc --print host-tuple).tar.gz --owner=0 --group=0 --numeric-owner \
@@ -291,10 +291,10 @@ dist: build sbom ## The files of a release, with their checksums, in target/dist
 	cd $(DIST) && sha256sum -- * > SHA256SUMS && cat SHA256SUMS
 
 .PHONY: release-notes
-release-notes: ## The section of CHANGELOG.md for the version in Cargo.toml
+release-notes: ## Print the section of CHANGELOG.md for the version in Cargo.toml
 	@awk '/^## / || /^\[/ { inside = index($$0, "## [$(VERSION)]") == 1; next } inside' CHANGELOG.md
 
-# Needs GitHub's command-line program, and GH_TOKEN.
+# Requires `gh`, GitHub's command-line program, and GH_TOKEN.
 .PHONY: release-draft
 release-draft: check-version ## Create a draft on GitHub from target/dist and the notes
 	$(MAKE) --silent release-notes > target/release-notes.md
@@ -303,7 +303,7 @@ release-draft: check-version ## Create a draft on GitHub from target/dist and th
 ##@ Tools
 
 .PHONY: envoy
-envoy: $(filter $(INSTALLED_ENVOY),$(ENVOY)) ## Install a stock Envoy under .tools, unless there is one; ENVOY_VERSION=1.36.4 says which
+envoy: $(filter $(INSTALLED_ENVOY),$(ENVOY)) ## Install a stock Envoy under .tools, unless one is on PATH; ENVOY_VERSION selects one
 	@command -v "$(ENVOY)" >/dev/null || { echo 'ENVOY=$(ENVOY) is not a command' >&2; exit 1; }
 
 $(TOOLS)/envoys/%/envoy/_bin/envoy: | $(TOOLS)/python
@@ -321,7 +321,7 @@ $(TOOLS)/python/bin/typos: | $(TOOLS)/python
 $(TOOLS)/bin/actionlint:
 	GOBIN=$(TOOLS)/bin go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION)
 
-# Tools are built once; their own speed does not matter, so they are built without optimisation.
+# Tools are compiled once, without optimisation: their speed does not matter.
 $(TOOLS)/bin/cargo-deny:
 	cargo install --quiet --locked --debug --root $(TOOLS) cargo-deny --version $(CARGO_DENY_VERSION)
 
@@ -337,6 +337,6 @@ $(TOOLS)/bin/wasm-bindgen-test-runner: Cargo.lock
 	touch $@
 
 .PHONY: clean
-clean: ## Remove what was built, but not the tools
+clean: ## Remove everything that was built, except the tools
 	cargo clean
 	cargo clean --manifest-path fuzz/Cargo.toml
