@@ -225,3 +225,29 @@ fn the_index_of_the_documentation_has_every_page() {
         "docs/decisions/README.md has no link to {missing:?}"
     );
 }
+
+#[test]
+fn every_go_test_that_a_document_names_exists() {
+    let sources = repository::sources(&["tests"], "_test.go");
+    let mut wrong = Vec::new();
+    let mut checked = 0;
+    for document in Document::all() {
+        for line in document.lines() {
+            let words = line.text.split(|letter: char| !letter.is_ascii_alphanumeric());
+            let is_test = |word: &&str| {
+                word.strip_prefix("Test")
+                    .is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_uppercase()))
+            };
+            for name in words.filter(is_test) {
+                checked += 1;
+                // An argument of `-run` may be the beginning of a name.
+                let declared = format!("func {name}");
+                if !sources.iter().any(|(_, text)| text.contains(&declared)) {
+                    wrong.push(format!("{}: no Go test is called {name}", line.location));
+                }
+            }
+        }
+    }
+    assert!(checked > 5, "{checked} names");
+    assert_none(&wrong);
+}
