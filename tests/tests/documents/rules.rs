@@ -232,7 +232,8 @@ fn every_go_test_that_a_document_names_exists() {
     let mut wrong = Vec::new();
     let mut checked = 0;
     for document in Document::all() {
-        for line in document.lines() {
+        // A declaration is an example of a test.
+        for line in document.lines().filter(|line| !line.text.starts_with("func ")) {
             let words = line.text.split(|letter: char| !letter.is_ascii_alphanumeric());
             let is_test = |word: &&str| {
                 word.strip_prefix("Test")
