@@ -1,9 +1,9 @@
 //! The harness for scenarios against a stock Envoy.
 //!
 //! A scenario writes the Gateway API objects that a user would write ([`Manifests`]), lets `mooring generate` turn them
-//! into a configuration, and starts a stock [`Envoy`] with it. Behind Envoy stand [`Pod`]s, small HTTP servers that tell
-//! what they were sent; in front of it a [`Client`] sends requests, and a [`Browser`] or another kind of visitor keeps
-//! the session.
+//! into a configuration, and starts a stock [`Envoy`] with it. [`Pod`]s behind Envoy are small HTTP servers that
+//! answer with the request they got. A [`Client`] in front of it sends requests, a [`Browser`] keeps cookies too, and
+//! [`Traffic`] is many clients at once.
 //!
 //! Everything listens on addresses of its own out of 127.0.0.0/8 (see [`address`]), so tests run side by side. Nothing
 //! waits by sleeping: [`wait::until`] polls a condition against a deadline.
@@ -26,30 +26,29 @@
 pub mod address;
 mod bootstrap;
 mod browser;
-mod canary;
 mod client;
 mod envoy;
 pub mod keys;
 mod manifests;
 mod pod;
 mod process;
+pub mod raw_http;
 mod reply;
 mod scratch;
 pub mod settings;
 mod stats;
 mod traffic;
 pub mod wait;
-pub mod wire;
 
 pub use bootstrap::{Bootstrap, Module};
 pub use browser::Browser;
-pub use canary::{Canary, Match, Source};
 pub use client::{Client, Failure, HOSTNAME, Request, raw, raw_over};
 pub use envoy::{Builder, Envoy, Update};
 pub use manifests::{
-    Dialect, Endpoint, Generated, Manifests, NAMESPACE, Persistence, Policy, Route, Rule, Service, Site,
+    Canary, Dialect, Endpoint, Generated, Manifests, Match, NAMESPACE, Persistence, Policy, Route, Rule, Service, Site,
+    Source,
 };
 pub use pod::{Answer, Pod};
 pub use reply::{Echo, Reply};
 pub use stats::Stats;
-pub use traffic::{Crowd, Manner, Seen, Tally, Traffic};
+pub use traffic::{Behavior, Clients, Seen, Tally, Traffic};

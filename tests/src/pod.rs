@@ -21,7 +21,7 @@ use tokio::{net::TcpListener, task::JoinHandle, task::JoinSet};
 use crate::{address, reply::Echo};
 
 /// The port on which every pod listens.
-const PORT: u16 = 8080;
+pub(crate) const PORT: u16 = 8080;
 /// Where active health checks ask.
 pub(crate) const HEALTH: &str = "/healthz";
 

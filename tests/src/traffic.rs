@@ -1,8 +1,8 @@
-//! Visitors who go on sending requests while a scenario does something to the gateway, and what they saw.
+//! Clients that keep sending requests while a scenario changes the gateway, and the answers they got.
 //!
-//! Each visitor has a session, and a connection to each gateway that stays open. What counts is what a user would see:
-//! like a browser, a visitor repeats a GET once where its connection was closed or refused, and then takes the next
-//! gateway, as with several addresses for one name. What has no answer then, or another than 200, has failed.
+//! Each client has a session, and a connection to each gateway that stays open. A failure is what a user would see: like a
+//! browser, a client repeats a GET once when its connection was closed or refused, and then takes the next gateway, as with
+//! several addresses for one name. A request without an answer after that, or with another answer than 200, has failed.
 
 use std::{
     collections::BTreeMap,
@@ -25,51 +25,51 @@ use crate::{
     reply::Reply,
 };
 
-/// What visitors do.
+/// Many clients, and what they do.
 #[derive(Clone, Copy, Debug)]
-pub struct Crowd {
-    /// How many they are.
-    pub visitors: usize,
-    /// How often each sends a request.
+pub struct Clients {
+    /// Their number.
+    pub count: usize,
+    /// The time from one request of a client to its next.
     pub pace: Duration,
     /// What each does with its token.
-    pub manner: Manner,
+    pub behavior: Behavior,
 }
 
-/// What a visitor does with its token.
+/// What a client does with its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum Behavior {
     /// Sends it back.
     Keeps,
-    /// Sends none, so that every visit is a first one.
+    /// Sends none, so each request starts a session.
     Forgets,
     /// Sends it with one character changed.
     Tampers,
 }
 
-impl Crowd {
-    /// Visitors who keep their session and send ten requests a second.
-    pub fn lively(visitors: usize) -> Self {
+impl Clients {
+    /// Clients that keep their session and send ten requests a second each.
+    pub fn steady(count: usize) -> Self {
         Self {
-            visitors,
+            count,
             pace: Duration::from_millis(100),
-            manner: Manner::Keeps,
+            behavior: Behavior::Keeps,
         }
     }
 }
 
-/// What all visitors saw, added up.
+/// What all clients saw, added up.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Requests sent, repetitions not counted.
     pub requests: u64,
     /// Requests that were not answered by 200: what they came to, and how often.
     pub failed: BTreeMap<String, u64>,
-    /// Requests of visitors who keep their session that another pod answered than the one before.
+    /// Requests of clients that keep their session which another pod answered than the one before.
     pub moved: u64,
     /// Requests without a good token that got none.
     pub without_token: u64,
-    /// Tokens that visitors got.
+    /// Tokens that clients got.
     pub tokens: u64,
     /// Requests repeated because the connection was closed or refused.
     pub repeated: u64,
@@ -110,23 +110,23 @@ impl Add for Tally {
     }
 }
 
-/// Visitors at work.
+/// Clients that are running.
 pub struct Traffic {
     shared: Arc<Shared>,
-    visitors: JoinSet<()>,
+    clients: JoinSet<()>,
 }
 
 struct Shared {
     gateways: Mutex<Vec<SocketAddr>>,
     cookie: String,
-    crowd: Crowd,
+    clients: Clients,
     stop: AtomicBool,
     tally: Mutex<Tally>,
-    /// What each visitor sends next, and the pod that answered it last.
+    /// What each client sends next, and the pod that answered it last.
     seen: Mutex<BTreeMap<usize, Seen>>,
 }
 
-/// What a visitor has.
+/// What a client has.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// Its session cookie, `name=value`.
@@ -135,44 +135,44 @@ pub struct Seen {
     pub pod: Option<String>,
 }
 
-struct Visitor {
+struct Running {
     number: usize,
     shared: Arc<Shared>,
-    /// Visitors take turns: each request goes to the next gateway.
+    /// Each request goes to the next gateway.
     turn: usize,
-    clients: BTreeMap<SocketAddr, Client>,
+    connections: BTreeMap<SocketAddr, Client>,
     seen: Seen,
 }
 
 impl Traffic {
-    /// Starts visitors whose session is in this cookie; returns when each has its session.
-    pub async fn start(gateways: &[SocketAddr], crowd: Crowd, cookie: &str) -> Self {
+    /// Starts clients whose session is in this cookie; returns when each has its session.
+    pub async fn start(gateways: &[SocketAddr], clients: Clients, cookie: &str) -> Self {
         let shared = Arc::new(Shared {
             gateways: Mutex::new(gateways.to_vec()),
             cookie: cookie.to_owned(),
-            crowd,
+            clients,
             stop: AtomicBool::new(false),
             tally: Mutex::default(),
             seen: Mutex::default(),
         });
         let mut all = JoinSet::new();
-        for number in 0..crowd.visitors {
-            let mut visitor = Visitor {
+        for number in 0..clients.count {
+            let mut client = Running {
                 number,
                 shared: Arc::clone(&shared),
                 turn: number,
-                clients: BTreeMap::new(),
+                connections: BTreeMap::new(),
                 seen: Seen::default(),
             };
-            visitor.visit().await;
+            client.send().await;
             assert!(
-                visitor.seen.cookie.is_some(),
-                "a visitor without a session: {:?}",
+                client.seen.cookie.is_some(),
+                "a client without a session: {:?}",
                 shared.tally()
             );
-            all.spawn(visitor.stay());
+            all.spawn(client.run());
         }
-        Self { shared, visitors: all }
+        Self { shared, clients: all }
     }
 
     /// The gateways that the load balancer in front knows from now on.
@@ -180,31 +180,31 @@ impl Traffic {
         *self.shared.gateways() = gateways.to_vec();
     }
 
-    /// What each visitor has now.
+    /// What each client has now.
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.seen().values().cloned().collect()
     }
 
-    /// What was seen up to now.
+    /// What the clients have seen up to now.
     pub fn tally(&self) -> Tally {
         self.shared.tally().clone()
     }
 
-    /// Waits until each visitor has sent `rounds` more requests or so.
+    /// Waits until each client has sent `rounds` more requests or so.
     pub async fn goes_on(&self, rounds: u32) {
-        let visitors = u64::try_from(self.visitors.len()).expect("a number of visitors");
-        let target = self.tally().requests + visitors * u64::from(rounds);
-        crate::wait::until("the visitors go on", || async {
+        let clients = u64::try_from(self.clients.len()).expect("a number of clients");
+        let target = self.tally().requests + clients * u64::from(rounds);
+        crate::wait::until("the clients go on", || async {
             (self.tally().requests >= target).then_some(())
         })
         .await;
     }
 
-    /// Lets every visitor finish its request, and tells what all saw.
+    /// Lets every client finish its request, and returns what all saw.
     pub async fn stop(self) -> Tally {
         self.shared.stop.store(true, Ordering::Relaxed);
-        // A visitor that panicked has failed the test.
-        self.visitors.join_all().await;
+        // A client that panicked has failed the test.
+        self.clients.join_all().await;
         self.shared.tally().clone()
     }
 }
@@ -223,17 +223,17 @@ impl Shared {
     }
 }
 
-impl Visitor {
-    async fn stay(mut self) {
-        let mut pace = interval(self.shared.crowd.pace);
+impl Running {
+    async fn run(mut self) {
+        let mut pace = interval(self.shared.clients.pace);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.shared.stop.load(Ordering::Relaxed) {
             pace.tick().await;
-            self.visit().await;
+            self.send().await;
         }
     }
 
-    async fn visit(&mut self) {
+    async fn send(&mut self) {
         let gateways = self.shared.gateways().clone();
         let mut order = gateways.iter().cycle().skip(self.turn % gateways.len());
         self.turn += 1;
@@ -253,13 +253,20 @@ impl Visitor {
     }
 
     async fn attempt(&mut self, gateway: SocketAddr) -> Result<Reply, Failure> {
-        let client = self.clients.entry(gateway).or_insert_with(|| Client::http1(gateway));
+        let client = self
+            .connections
+            .entry(gateway)
+            .or_insert_with(|| Client::http1(gateway));
         let request = client.request("/");
-        let cookie = self.seen.cookie.as_ref().map(|cookie| match self.shared.crowd.manner {
-            Manner::Keeps | Manner::Forgets => cookie.clone(),
-            Manner::Tampers => spoilt(cookie),
-        });
-        match cookie.filter(|_| self.shared.crowd.manner != Manner::Forgets) {
+        let cookie = self
+            .seen
+            .cookie
+            .as_ref()
+            .map(|cookie| match self.shared.clients.behavior {
+                Behavior::Keeps | Behavior::Forgets => cookie.clone(),
+                Behavior::Tampers => tampered(cookie),
+            });
+        match cookie.filter(|_| self.shared.clients.behavior != Behavior::Forgets) {
             Some(cookie) => request.cookie(cookie).attempt().await,
             None => request.attempt().await,
         }
@@ -280,7 +287,7 @@ impl Visitor {
             return;
         };
         let token = reply.set_cookie(&self.shared.cookie);
-        let keeps = self.shared.crowd.manner == Manner::Keeps;
+        let keeps = self.shared.clients.behavior == Behavior::Keeps;
         tally.tokens += u64::from(token.is_some());
         tally.without_token += u64::from(token.is_none() && !keeps);
         if let Some(token) = token {
@@ -297,7 +304,7 @@ impl Visitor {
 }
 
 /// A cookie with one character of its sealed part changed.
-fn spoilt(cookie: &str) -> String {
+fn tampered(cookie: &str) -> String {
     let position = cookie.len() - 20;
     let changed = |(at, character)| match character {
         'A' if at == position => 'B',

@@ -82,7 +82,7 @@ fn a_test_that_is_gone_ignored_or_none_is_noticed() {
     assert!(!has_test(this, "rows"));
     assert!(!has_test(
         "tests/tests/envoy/soak.rs",
-        "visitors_of_all_kinds_are_served_for_minutes_while_the_configuration_changes"
+        "clients_of_all_kinds_are_served_for_minutes_while_the_configuration_changes"
     ));
     let table = "| who | what they try | what stops it | test |\n|---|---|---|---|\n| a | b | c | nothing |\n";
     assert!(rows(table).iter().all(|row| row.tests.is_empty()));

@@ -49,12 +49,18 @@ async fn until_healthy(envoy: &Envoy, count: u64) {
     .await;
 }
 
-#[tokio::test]
-async fn a_session_moves_when_its_pod_leaves_the_endpoints() {
+/// Three pods behind a gateway that takes updates, and a client with its first answer.
+async fn three_pods_and_a_session() -> (Vec<Pod>, Envoy, Browser, Reply) {
     let pods = Pod::start_several("cart", 3).await;
-    let mut envoy = Envoy::builder().dynamic().start(&cart(&pods, persistence())).await;
+    let envoy = Envoy::builder().dynamic().start(&cart(&pods, persistence())).await;
     let mut browser = envoy.browser();
     let first = browser.get("/").await.ok();
+    (pods, envoy, browser, first)
+}
+
+#[tokio::test]
+async fn a_session_moves_when_its_pod_leaves_the_endpoints() {
+    let (pods, mut envoy, mut browser, first) = three_pods_and_a_session().await;
     let left = cart(others(&pods, &first.pod()), persistence());
     assert_eq!(envoy.apply(&left).await, Update::Taken);
     moves_once(&mut browser, &first).await;
@@ -65,10 +71,7 @@ async fn a_session_moves_when_its_pod_leaves_the_endpoints() {
 
 #[tokio::test]
 async fn a_session_moves_when_its_pod_is_not_ready() {
-    let pods = Pod::start_several("cart", 3).await;
-    let mut envoy = Envoy::builder().dynamic().start(&cart(&pods, persistence())).await;
-    let mut browser = envoy.browser();
-    let first = browser.get("/").await.ok();
+    let (pods, mut envoy, mut browser, first) = three_pods_and_a_session().await;
     let not_ready = cart_service(&with_one(&pods, &first.pod(), Endpoint::NotReady), persistence());
     assert_eq!(envoy.apply(&not_ready).await, Update::Taken);
     moves_once(&mut browser, &first).await;
@@ -125,10 +128,7 @@ async fn a_session_moves_when_its_pod_refuses_connections_before_anyone_has_noti
 
 #[tokio::test]
 async fn a_session_moves_when_its_pod_is_draining() {
-    let pods = Pod::start_several("cart", 3).await;
-    let mut envoy = Envoy::builder().dynamic().start(&cart(&pods, persistence())).await;
-    let mut browser = envoy.browser();
-    let first = browser.get("/").await.ok();
+    let (pods, mut envoy, mut browser, first) = three_pods_and_a_session().await;
     let draining = cart_service(&with_one(&pods, &first.pod(), Endpoint::Draining), persistence());
     assert_eq!(envoy.apply(&draining).await, Update::Taken);
     moves_once(&mut browser, &first).await;

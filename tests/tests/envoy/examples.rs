@@ -169,7 +169,7 @@ async fn strangers(client: &Client, target: &str, count: u32) -> BTreeMap<String
     answered
 }
 
-/// The version of a visitor who keeps it for 20 requests and gets no new cookie on the way.
+/// The version of a client that keeps it for 20 requests and gets no new cookie on the way.
 async fn stays(browser: &mut Browser, target: &str, version: impl Fn(&str) -> u32) -> u32 {
     let mut found = Vec::new();
     for _ in 0..20 {

@@ -1,12 +1,12 @@
 //! What becomes of requests for a backend that has no host: of sessions, of clients that canary rules or their identity send
-//! there, and of those that the route itself sends there. Crowds of sessions are in `faults/failover.rs`.
+//! there, and of those that the route itself sends there. Failover under load is in `faults/failover.rs`.
 
 use mooring_tests::{Bootstrap, Canary, Envoy, Manifests, Pod, Reply, Source, Update, wait::Stopwatch};
 use serde_json::json;
 
 use crate::{
     session_routes::{is_session_route, routes},
-    shop::{intervals, persistence, split_with, strangers, visitor_of, within_five_sigma},
+    shop::{client_on, intervals, persistence, split_with, strangers, within_five_sigma},
 };
 
 /// Two backends, and an Envoy with one worker.
@@ -72,9 +72,9 @@ async fn answered(mut send: impl AsyncFnMut() -> Reply) -> Reply {
 }
 
 #[tokio::test]
-async fn new_visitors_of_a_backend_without_hosts_get_the_answer_of_their_route() {
+async fn new_clients_of_a_backend_without_hosts_get_the_answer_of_their_route() {
     let mut shop = Shop::open((50, 50)).await;
-    let mut browser = visitor_of(&shop.envoy, "canary").await;
+    let mut browser = client_on(&shop.envoy, "canary").await;
     shop.canary_goes().await;
     assert_eq!(browser.get("/").await.status(), 503);
     let moved = answered(async || browser.get("/").await).await;
@@ -93,15 +93,15 @@ async fn new_visitors_of_a_backend_without_hosts_get_the_answer_of_their_route()
 #[tokio::test]
 async fn a_session_that_does_not_come_while_its_backend_is_gone_finds_it_again() {
     let mut shop = Shop::open((50, 50)).await;
-    let mut stays_away = visitor_of(&shop.envoy, "canary").await;
-    let mut comes = visitor_of(&shop.envoy, "canary").await;
+    let mut stays_away = client_on(&shop.envoy, "canary").await;
+    let mut comes = client_on(&shop.envoy, "canary").await;
     shop.canary_goes().await;
     assert_eq!(comes.get("/").await.status(), 503);
     let moved = answered(async || comes.get("/").await).await;
     assert!(moved.pod().starts_with("stable"), "{moved:?}");
     shop.canary_comes_back().await;
-    // A new visitor shows that it is back.
-    visitor_of(&shop.envoy, "canary").await;
+    // A new client shows that it is back.
+    client_on(&shop.envoy, "canary").await;
     for (browser, backend) in [(&mut stays_away, "canary"), (&mut comes, "stable")] {
         let reply = browser.get("/").await.ok();
         assert!(reply.pod().starts_with(backend), "{reply:?}");
@@ -118,8 +118,8 @@ async fn a_route_that_adds_headers_to_every_answer_hides_no_outage() {
         }
     };
     let mut shop = Shop::open_with((50, 50), |manifests| manifests, headers).await;
-    let mut first = visitor_of(&shop.envoy, "canary").await;
-    let mut second = visitor_of(&shop.envoy, "canary").await;
+    let mut first = client_on(&shop.envoy, "canary").await;
+    let mut second = client_on(&shop.envoy, "canary").await;
     shop.canary_goes().await;
     let failed = first.get("/").await;
     assert_eq!(failed.status(), 503, "{failed:?}");
@@ -138,7 +138,7 @@ async fn a_route_that_adds_headers_to_every_answer_hides_no_outage() {
 #[tokio::test]
 async fn an_answer_to_grpc_tells_of_an_outage_too() {
     let mut shop = Shop::open((50, 50)).await;
-    let browser = visitor_of(&shop.envoy, "canary").await;
+    let browser = client_on(&shop.envoy, "canary").await;
     shop.canary_goes().await;
     let cookie = browser.cookie_header().unwrap();
     let call = [("content-type", "application/grpc"), ("cookie", cookie.as_str())];
@@ -189,7 +189,7 @@ async fn a_forced_client_goes_by_weight_while_the_canary_has_no_host() {
     assert!(moved.pod().starts_with("stable"), "{moved:?}");
 
     // With a session on the other backend, that is where the client goes, and the session stays what it is.
-    let mut browser = visitor_of(&shop.envoy, "stable").await;
+    let mut browser = client_on(&shop.envoy, "stable").await;
     let pod = browser.get("/").await.ok().pod();
     let cookie = browser.cookie_header().unwrap();
     let reply = answered(async || shop.send(&[("x-tester", "yes"), ("cookie", &cookie)]).await).await;
@@ -248,7 +248,7 @@ async fn sessions_whose_key_matches_no_route_go_by_weight_and_get_no_token_for_e
         }
     };
     let shop = Shop::open_with((50, 50), |manifests| manifests, without).await;
-    let mut browser = visitor_of(&shop.envoy, "canary").await;
+    let mut browser = client_on(&shop.envoy, "canary").await;
     let began = Stopwatch::start();
     let (mut failed, mut tokens) = (0, 0);
     for _ in 0..100 {

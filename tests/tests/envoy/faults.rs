@@ -1,6 +1,7 @@
-//! What goes wrong on a bad day, with visitors on open connections all the while. Each test prints what they saw.
+//! Failures and updates under load: clients with sessions send requests on open connections throughout, and each test prints
+//! what they saw.
 
-use mooring_tests::{Crowd, Envoy, Seen, Traffic};
+use mooring_tests::{Clients, Envoy, Seen, Traffic};
 
 use crate::shop::COOKIE;
 
@@ -12,17 +13,17 @@ mod traps;
 mod updates;
 mod versions;
 
-/// How many visitors there are, each with a session and open connections.
-pub(crate) const VISITORS: usize = 50;
+/// The number of clients, each with a session and open connections.
+pub(crate) const CLIENTS: usize = 50;
 
-/// Sends the visitors to these gateways.
-pub(crate) async fn visitors(gateways: &[&Envoy]) -> Traffic {
+/// Starts the clients on these gateways.
+pub(crate) async fn many_clients(gateways: &[&Envoy]) -> Traffic {
     let addresses: Vec<_> = gateways.iter().map(|gateway| gateway.address()).collect();
-    Traffic::start(&addresses, Crowd::lively(VISITORS), COOKIE).await
+    Traffic::start(&addresses, Clients::steady(CLIENTS), COOKIE).await
 }
 
-/// How many visitors are at pods of this name.
-fn at(seen: &[Seen], name: &str) -> u64 {
+/// How many clients are on pods whose names begin with this.
+pub(crate) fn at(seen: &[Seen], name: &str) -> u64 {
     let pods = seen.iter().filter_map(|seen| seen.pod.as_deref());
     u64::try_from(pods.filter(|pod| pod.starts_with(name)).count()).unwrap()
 }

@@ -1,8 +1,11 @@
 //! What belongs to one session, rule or client stays there.
 
-use mooring_tests::{Answer, Envoy, Manifests, Pod, Policy, Route, Rule, Service};
+use mooring_tests::{Answer, Envoy, Manifests, Pod, Policy, Route, Rule, Service, Site, Update};
 
-use crate::shop::{COOKIE, cart, crowd, nothing_internal, persistence};
+use crate::{
+    shop::{COOKIE, cart, large, nothing_internal, persistence},
+    tokens::Forge,
+};
 
 /// The filter's name for a pod, as the client would have to send it.
 fn host_header(pod: &Pod) -> String {
@@ -77,7 +80,7 @@ async fn other_cookies_reach_the_pod_byte_for_byte_and_ours_does_not() {
 #[tokio::test]
 async fn other_cookies_reach_the_pod_from_among_many_routes_too() {
     let pods = Pod::start_several("cart", 1).await;
-    reaches_the_pod(&Envoy::serve(&crowd(&pods, 200)).await).await;
+    reaches_the_pod(&Envoy::serve(&large(&pods, 200)).await).await;
 }
 
 async fn reaches_the_pod(envoy: &Envoy) {
@@ -214,4 +217,61 @@ async fn an_app_that_sends_our_internal_header_changes_nothing() {
             nothing_internal(&reply);
         }
     }
+}
+
+/// Carts and tills, each with a rule of its own; sessions on the carts.
+fn carts_and_tills(carts: &[&Pod], tills: &[&Pod]) -> Manifests {
+    Manifests::new()
+        .service(&Service::new("cart", carts.iter().copied()))
+        .service(&Service::new("till", tills.iter().copied()))
+        .route(
+            &Route::new("shop")
+                .rule(Rule::to("cart"))
+                .rule(Rule::to("till").below("/till")),
+        )
+        .policy(&Policy::on("cart", persistence()))
+}
+
+#[tokio::test]
+async fn a_session_does_not_follow_its_pods_address_to_another_service() {
+    let pods = Pod::start_several("pod", 3).await;
+    let [first, second, third] = [&pods[0], &pods[1], &pods[2]];
+    let mut envoy = Envoy::builder()
+        .dynamic()
+        .start(&carts_and_tills(&[first, second], &[third]))
+        .await;
+    let mut browser = envoy.browser();
+    let begun = browser.get("/").await.ok().pod();
+    // The cart's pod is gone; a pod of the other Service gets its address.
+    let (gone, left) = if begun == first.name() {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    let moved = carts_and_tills(&[left], &[third, gone]);
+    assert_eq!(envoy.apply(&moved).await, Update::Taken);
+    for _ in 0..20 {
+        assert_eq!(browser.get("/").await.ok().pod(), left.name());
+    }
+    assert_eq!(envoy.stats().await.mooring("mooring_session_repinned_total"), 1);
+}
+
+#[tokio::test]
+async fn a_token_sealed_with_the_right_key_reaches_no_pod_outside_the_rule() {
+    let carts = Pod::start_several("cart", 2).await;
+    let outside = Pod::start("outside").await;
+    let site = Site::fresh();
+    let mut bootstrap = cart(&carts, persistence()).generate(site).bootstrap();
+    let forge = Forge::of(&mut bootstrap);
+    let envoy = Envoy::builder().start_on(site, bootstrap).await;
+    let client = envoy.client();
+    // As from an environment with the same keys and names, but other pods.
+    for _ in 0..20 {
+        let cookie = format!("{COOKIE}={}", forge.token(&outside, 0, 0));
+        let reply = client.request("/").cookie(&cookie).send().await.ok();
+        assert!(reply.pod().starts_with("cart"), "{reply:?}");
+        assert!(reply.set_cookie(COOKIE).is_some(), "{reply:?}");
+    }
+    assert!(outside.echoes().is_empty());
+    assert_eq!(envoy.stats().await.mooring("mooring_session_repinned_total"), 20);
 }

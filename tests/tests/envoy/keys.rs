@@ -1,8 +1,17 @@
-//! Gateways that share a key share sessions, and nothing else.
+//! Keys: gateways that share one share sessions, rotation loses none, and no key or token appears in a log or an object.
 
-use mooring_tests::{Envoy, Pod, keys};
+use std::process::Command;
+
+use mooring_tests::{Browser, Envoy, Pod, Reply, keys, settings};
 
 use crate::shop::{COOKIE, cart, persistence};
+
+/// The next request is answered by the pod of the first, and sets no cookie.
+async fn goes_on(browser: &mut Browser, first: &Reply) {
+    let reply = browser.get("/").await.ok();
+    assert_eq!(reply.pod(), first.pod());
+    assert!(reply.set_cookies().is_empty(), "{reply:?}");
+}
 
 #[tokio::test]
 async fn a_session_is_valid_on_every_gateway_with_the_key_and_on_no_other() {
@@ -15,9 +24,7 @@ async fn a_session_is_valid_on_every_gateway_with_the_key_and_on_no_other() {
     let same = Envoy::serve(&manifests).await;
     let mut browser = browser.moves_to(same.client());
     for _ in 0..10 {
-        let reply = browser.get("/").await.ok();
-        assert_eq!(reply.pod(), first.pod());
-        assert!(reply.set_cookies().is_empty(), "{reply:?}");
+        goes_on(&mut browser, &first).await;
     }
 
     // Another key, once with an id of its own and once with the same id.
@@ -40,9 +47,7 @@ async fn a_session_outlives_a_restart_of_the_gateway() {
     let first = browser.get("/").await.ok();
     envoy.restart().await;
     for _ in 0..10 {
-        let reply = browser.get("/").await.ok();
-        assert_eq!(reply.pod(), first.pod());
-        assert!(reply.set_cookies().is_empty(), "{reply:?}");
+        goes_on(&mut browser, &first).await;
     }
     assert_eq!(envoy.stats().await.mooring("mooring_session_resumed_total"), 10);
 }
@@ -58,10 +63,8 @@ async fn rotating_the_key_loses_no_session() {
     // The new key seals, the old one still opens.
     let rotated = Envoy::builder().keys(&keys::ring(&[2, 1])).start(&manifests).await;
     let mut browser = browser.moves_to(rotated.client());
-    let reply = browser.get("/").await.ok();
-    assert_eq!(reply.pod(), first.pod());
-    assert!(reply.set_cookies().is_empty(), "{reply:?}");
-    let sealed_by = |reply: &mooring_tests::Reply| crate::tokens::bytes(reply.set_cookie(COOKIE).unwrap().value())[1];
+    goes_on(&mut browser, &first).await;
+    let sealed_by = |reply: &Reply| crate::tokens::bytes(reply.set_cookie(COOKIE).unwrap().value())[1];
     assert_eq!(sealed_by(&first), 1);
     assert_eq!(sealed_by(&rotated.client().get("/").await.ok()), 2);
 }
@@ -79,9 +82,7 @@ async fn a_wrong_entry_of_the_ring_costs_that_entry_only() {
     let ring = ["secret-junk", &keys::key(2), &zeros, &twice, &keys::key(1)].join(",");
     let envoy = Envoy::builder().keys(&ring).start(&manifests).await;
     let mut browser = browser.moves_to(envoy.client());
-    let reply = browser.get("/").await.ok();
-    assert_eq!(reply.pod(), first.pod());
-    assert!(reply.set_cookies().is_empty(), "{reply:?}");
+    goes_on(&mut browser, &first).await;
     // The first one that is sound seals.
     let new = envoy.client().get("/").await.ok();
     assert_eq!(crate::tokens::bytes(new.set_cookie(COOKIE).unwrap().value())[1], 2);
@@ -97,5 +98,56 @@ async fn a_wrong_entry_of_the_ring_costs_that_entry_only() {
     }
     for hidden in ["secret-junk", &"A".repeat(43), twice.split_at(3).1] {
         assert!(!log.contains(hidden), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn neither_keys_nor_tokens_are_in_the_log() {
+    let pods = Pod::start_several("cart", 2).await;
+    let envoy = Envoy::serve(&cart(&pods, persistence())).await;
+    let client = envoy.client();
+    let token = client
+        .get("/")
+        .await
+        .ok()
+        .set_cookie(COOKIE)
+        .unwrap()
+        .value()
+        .to_owned();
+    for sent in [
+        token.clone(),
+        token.chars().take(60).collect(),
+        format!("{token}x"),
+        token.replace('A', "B"),
+    ] {
+        client.request("/").cookie(format!("{COOKIE}={sent}")).send().await.ok();
+    }
+    let secret = keys::key(1).split_once(':').unwrap().1.to_owned();
+    let log = envoy.log();
+    assert!(!log.is_empty());
+    let beginning: String = token.chars().take(40).collect();
+    for hidden in [&secret, &token, &beginning] {
+        assert!(!log.contains(hidden), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn the_generated_objects_name_the_keys_and_do_not_hold_them() {
+    let pods = Pod::start_several("cart", 1).await;
+    let directory = tempfile::tempdir().unwrap();
+    let manifests = cart(&pods, persistence());
+    std::fs::write(directory.path().join("shop.yaml"), manifests.text()).unwrap();
+    let secret = keys::key(1).split_once(':').unwrap().1.to_owned();
+    for (target, wasm) in [("istio", "file:///etc/mooring.wasm"), ("envoy", "mooring.wasm")] {
+        let output = Command::new(settings::mooring())
+            .env("MOORING_KEYS", keys::key(1))
+            .args(["generate", "--target", target, "--wasm", wasm, "-f"])
+            .arg(directory.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("MOORING_KEYS"), "{text}");
+        assert!(!text.contains(&secret), "{text}");
     }
 }

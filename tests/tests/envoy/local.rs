@@ -67,6 +67,20 @@ spec:
     )
 }
 
+/// A `VirtualService` on Istio's Gateway, for every host. `metadata` are further fields of its metadata.
+pub fn virtual_service(name: &str, metadata: &str, http: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}, namespace: {NAMESPACE}{metadata}}}
+spec:
+  hosts: ['*']
+  gateways: [web]
+  http:
+{http}"
+    )
+}
+
 /// The value of a header as a text.
 pub fn header(reply: &Reply, name: &str) -> Option<String> {
     reply

@@ -11,30 +11,73 @@
     reason = "everything here is a test, and that is how a test fails"
 )]
 
-mod canary;
-mod crowds;
-mod degraded;
-mod endpoints;
-mod examples;
-mod failover;
-mod faults;
-mod harness;
-mod headers;
-mod hostile;
-mod isolation;
-mod istio;
-mod keys;
-mod local;
-mod planted;
-mod redirects;
-mod session_routes;
-mod sessions;
+// Helpers.
+
+/// The Service `cart` behind the Gateway, and clients of it. No tests.
 mod shop;
-mod soak;
-mod splits;
-mod strict;
-mod threats;
+
+// A session.
+
+/// Caches and responses that carry a token.
+mod caching;
+/// Key rings: shared, rotated, partly wrong, and never shown.
+mod keys;
+/// The first response, the cookie and its attributes, and the pod that is kept.
+mod sessions;
+/// Idle and absolute timeouts.
 mod timeouts;
+/// Clients that connect by TLS, and certificates for other tests.
 mod tls;
-mod tokens;
+/// The ways that a token travels: cookie or header, HTTP/1.1 or HTTP/2.
 mod transports;
+
+// Where a session goes.
+
+/// Canary policies: match rules, opt-in, `hashOn`, sticky versions.
+mod canary;
+/// Pods that start, drain, fail and end.
+mod endpoints;
+/// Backends without a healthy host, one request at a time. Under load: `faults::failover`.
+mod failover;
+/// Virtual hosts with many routes, where filter state replaces the request header.
+mod large_virtual_hosts;
+/// Redirects that Envoy follows itself.
+mod redirects;
+/// Session routes that are missing, old, or without a backend.
+mod session_routes;
+/// Several Services by weight.
+mod splits;
+/// `strict`: 503 instead of another pod.
+mod strict;
+
+// What clients and authors try.
+
+/// Cookies of the session's name that another host or application has set.
+mod foreign_cookies;
+/// Isolation of sessions, rules and clients from each other; `x-mooring-*` headers of a client.
+mod isolation;
+/// Bytes that no browser sends.
+mod malformed_requests;
+/// Tokens that are changed, expired, foreign or from the future.
+mod tokens;
+
+// Failures.
+
+/// A gateway without keys, rules or a valid configuration serves without sessions.
+mod degraded;
+/// Failures and updates while 50 clients send requests.
+mod faults;
+/// Minutes of mixed load: `make soak`.
+mod soak;
+
+// What is generated.
+
+/// The directories under `examples/`.
+mod examples;
+/// The output for Istio, which the Envoy under test accepts. Behavior on istiod: `tests/mesh`.
+mod istio_output;
+/// What a local Envoy serves besides sessions.
+mod local;
+
+/// The harness itself, on a configuration without Mooring.
+mod harness;

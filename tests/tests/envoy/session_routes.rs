@@ -3,7 +3,7 @@
 use mooring_tests::{Bootstrap, Envoy, Manifests, Pod};
 use serde_json::{Value, json};
 
-use crate::shop::{COOKIE, split, strangers, visitor_of, within_five_sigma};
+use crate::shop::{COOKIE, client_on, split, strangers, within_five_sigma};
 
 /// The routes of all virtual hosts.
 pub(crate) fn routes(bootstrap: &mut Bootstrap) -> Vec<&mut Vec<Value>> {
@@ -70,7 +70,7 @@ async fn without_session_routes_requests_go_by_weight_and_no_token_is_issued_for
         }
     };
     let envoy = envoy_with(&split((&stable, 50), (&canary, 50)), without).await;
-    let mut browser = visitor_of(&envoy, "canary").await;
+    let mut browser = client_on(&envoy, "canary").await;
     let mut elsewhere = 0;
     for _ in 0..40 {
         let reply = browser.get("/").await.ok();
@@ -99,7 +99,7 @@ async fn a_session_whose_route_leads_nowhere_goes_on_elsewhere_after_one_failure
     };
     let manifests = split((&stable, 50), (&canary, 50));
     let envoy = Envoy::builder().concurrency(1).edit(nowhere).start(&manifests).await;
-    let mut browser = visitor_of(&envoy, "canary").await;
+    let mut browser = client_on(&envoy, "canary").await;
     assert_eq!(browser.get("/").await.status(), 500);
     let moved = loop {
         let reply = browser.get("/").await.ok();

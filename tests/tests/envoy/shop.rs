@@ -17,8 +17,8 @@ pub fn cart<'a>(pods: impl IntoIterator<Item = &'a Pod>, persistence: Persistenc
     cart_service(&Service::new("cart", pods), persistence)
 }
 
-/// The same with so many routes more on the host name, all of them with sessions.
-pub fn crowd<'a>(pods: impl IntoIterator<Item = &'a Pod>, others: usize) -> Manifests {
+/// The same with this number of further routes on the host name, all of them with sessions.
+pub fn large<'a>(pods: impl IntoIterator<Item = &'a Pod>, others: usize) -> Manifests {
     (0..others).fold(cart(pods, persistence()), |manifests, number| {
         let rule = Rule::to("cart").below(&format!("/other-{number:04}"));
         manifests.route(&Route::new(&format!("other-{number:04}")).rule(rule))
@@ -55,18 +55,24 @@ pub fn split_with(stable: (&[Pod], u32), canary: (&[Pod], u32), persistence: Per
         .route(&Route::new("shop").rule(rule))
 }
 
-/// A visitor whose session is on the Service, and who has been there once.
-pub async fn visitor_of(envoy: &Envoy, service: &str) -> Browser {
-    for _ in 0..500 {
-        let mut browser = envoy.browser();
-        if browser.get("/").await.ok().pod().starts_with(service) {
-            return browser;
-        }
-    }
-    panic!("no visitor came to {service}");
+/// A new client whose session is on the Service.
+pub async fn client_on(envoy: &Envoy, service: &str) -> Browser {
+    first_on(envoy, service).await.0
 }
 
-/// Sends as many requests without any cookie, each from a visitor of its own: how many each pod answered.
+/// The same, with its first answer.
+pub async fn first_on(envoy: &Envoy, service: &str) -> (Browser, Reply) {
+    for _ in 0..500 {
+        let mut browser = envoy.browser();
+        let reply = browser.get("/").await.ok();
+        if reply.pod().starts_with(service) {
+            return (browser, reply);
+        }
+    }
+    panic!("no client came to {service}");
+}
+
+/// Sends as many requests without any cookie, each from another client, and returns how many each pod answered.
 pub async fn strangers(client: &Client, count: u32) -> BTreeMap<String, u32> {
     let mut answered = BTreeMap::new();
     for _ in 0..count {

@@ -1,9 +1,8 @@
-//! Mixed visitors for as long as one likes, while the module is given another configuration every ten seconds: `make
-//! soak MINUTES=10`.
+//! Mixed clients for minutes, while the module gets another configuration every ten seconds: `make soak MINUTES=10`.
 
 use std::time::Duration;
 
-use mooring_tests::{Crowd, Envoy, Manner, Pod, Tally, Traffic, Update, wait::Stopwatch};
+use mooring_tests::{Behavior, Clients, Envoy, Pod, Tally, Traffic, Update, wait::Stopwatch};
 
 use crate::shop::{COOKIE, persistence, split_with};
 
@@ -11,7 +10,7 @@ const EVERY: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: `make soak`"]
-async fn visitors_of_all_kinds_are_served_for_minutes_while_the_configuration_changes() {
+async fn clients_of_all_kinds_are_served_for_minutes_while_the_configuration_changes() {
     let minutes: u64 = std::env::var("MINUTES").map_or(10, |minutes| minutes.parse().unwrap());
     let stable = Pod::start_several("stable", 4).await;
     let canary = Pod::start_several("canary", 2).await;
@@ -25,22 +24,22 @@ async fn visitors_of_all_kinds_are_served_for_minutes_while_the_configuration_ch
         split_with((&stable, 100 - weight), (&canary, weight), kept)
     };
     let mut envoy = Envoy::builder().concurrency(2).dynamic().start(&shop(0)).await;
-    let crowd = |visitors, milliseconds, manner| Crowd {
-        visitors,
+    let clients = |count, milliseconds, behavior| Clients {
+        count,
         pace: Duration::from_millis(milliseconds),
-        manner,
+        behavior,
     };
-    let crowds = [
-        ("live", crowd(40, 150, Manner::Keeps)),
-        ("idle", crowd(20, 20_000, Manner::Keeps)),
-        ("new", crowd(10, 250, Manner::Forgets)),
-        ("tampered", crowd(10, 250, Manner::Tampers)),
+    let kinds = [
+        ("live", clients(40, 150, Behavior::Keeps)),
+        ("idle", clients(20, 20_000, Behavior::Keeps)),
+        ("new", clients(10, 250, Behavior::Forgets)),
+        ("tampered", clients(10, 250, Behavior::Tampers)),
     ];
     let watch = Stopwatch::start();
     let gateway = [envoy.address()];
     let mut all = Vec::new();
-    for (name, crowd) in crowds {
-        all.push((name, Traffic::start(&gateway, crowd, COOKIE).await));
+    for (name, clients) in kinds {
+        all.push((name, Traffic::start(&gateway, clients, COOKIE).await));
     }
     let (mut reloads, mut first, mut step) = (0, 0, 0);
     while watch.elapsed() < Duration::from_secs(60 * minutes) {

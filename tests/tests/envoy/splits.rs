@@ -1,26 +1,14 @@
 //! Several Services by weight.
 
-use mooring_tests::{Browser, Envoy, Manifests, Pod, Reply, Route, Rule, Service, Update};
+use mooring_tests::{Envoy, Manifests, Pod, Route, Rule, Service, Update};
 
-use crate::shop::{COOKIE, persistence, split, strangers, within_five_sigma};
+use crate::shop::{COOKIE, client_on, first_on, persistence, split, strangers, within_five_sigma};
 
 async fn pods() -> (Vec<Pod>, Vec<Pod>) {
     (
         Pod::start_several("stable", 2).await,
         Pod::start_several("canary", 2).await,
     )
-}
-
-/// A new visitor whose first answer came from the Service.
-async fn visitor_of(envoy: &Envoy, service: &str) -> (Browser, Reply) {
-    for _ in 0..500 {
-        let mut browser = envoy.browser();
-        let reply = browser.get("/").await.ok();
-        if reply.pod().starts_with(service) {
-            return (browser, reply);
-        }
-    }
-    panic!("no visitor came to {service}");
 }
 
 #[tokio::test]
@@ -62,8 +50,8 @@ async fn a_session_keeps_its_service_and_pod_when_the_weights_turn_under_it() {
         .dynamic()
         .start(&split((&stable, 50), (&canary, 50)))
         .await;
-    let (mut on_stable, stable_reply) = visitor_of(&envoy, "stable").await;
-    let (mut on_canary, canary_reply) = visitor_of(&envoy, "canary").await;
+    let (mut on_stable, stable_reply) = first_on(&envoy, "stable").await;
+    let (mut on_canary, canary_reply) = first_on(&envoy, "canary").await;
 
     let turned = split((&stable, 0), (&canary, 100));
     assert_eq!(envoy.apply(&turned).await, Update::Taken);
@@ -86,7 +74,7 @@ async fn a_session_moves_once_when_its_service_leaves_the_rule() {
         .dynamic()
         .start(&split((&stable, 50), (&canary, 50)))
         .await;
-    let (mut browser, _) = visitor_of(&envoy, "canary").await;
+    let mut browser = client_on(&envoy, "canary").await;
 
     // The Service is still there, but the rule names another one in its place.
     let rule = Rule::split(&[("stable", 50), ("other", 50)]).persistence(persistence());

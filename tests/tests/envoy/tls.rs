@@ -1,6 +1,6 @@
-//! A client that comes by https: its cookie is `Secure`.
+//! Clients that connect by TLS: their cookies are `Secure`.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use mooring_tests::{Bootstrap, Envoy, HOSTNAME, Pod, Reply, raw_over};
 use serde_json::json;
@@ -12,15 +12,32 @@ use tokio_rustls::{
 
 use crate::shop::{COOKIE, cart, persistence};
 
-/// A certificate for the shop, signed by itself.
-struct Certificate(rcgen::CertifiedKey<rcgen::KeyPair>);
+/// A self-signed certificate, and a client that trusts it alone.
+pub struct Certificate(rcgen::CertifiedKey<rcgen::KeyPair>);
 
 impl Certificate {
-    fn new() -> Self {
-        Self(rcgen::generate_simple_self_signed([HOSTNAME.to_owned()]).unwrap())
+    /// For a host name.
+    pub fn new(host: &str) -> Self {
+        Self(rcgen::generate_simple_self_signed([host.to_owned()]).unwrap())
     }
 
-    /// Puts it in front of the listener.
+    /// Its private key, as PEM.
+    pub fn key(&self) -> String {
+        self.0.signing_key.serialize_pem()
+    }
+
+    /// The Secret that holds it.
+    pub fn secret(&self, name: &str, namespace: &str) -> String {
+        let indented = |pem: String| pem.replace('\n', "\n    ");
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: {namespace}}}\ntype: kubernetes.io/tls\nstringData:\n  \
+             tls.crt: |\n    {}\n  tls.key: |\n    {}\n---\n",
+            indented(self.0.cert.pem()),
+            indented(self.key())
+        )
+    }
+
+    /// Makes the first listener of a configuration serve it.
     fn terminate(&self, bootstrap: &mut Bootstrap) {
         let chain = "/static_resources/listeners/0/filter_chains/0";
         let chain = bootstrap.json_mut().pointer_mut(chain).unwrap();
@@ -30,14 +47,19 @@ impl Certificate {
                 "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
                 "common_tls_context": {"tls_certificates": [{
                     "certificate_chain": {"inline_string": self.0.cert.pem()},
-                    "private_key": {"inline_string": self.0.signing_key.serialize_pem()},
+                    "private_key": {"inline_string": self.key()},
                 }]},
             },
         });
     }
 
-    /// A GET by https with these header lines.
-    async fn get(&self, envoy: &Envoy, lines: &str) -> Reply {
+    /// A GET by https. None: the gateway presents another certificate.
+    pub async fn get(&self, address: SocketAddr, host: &str, target: &str) -> Option<Reply> {
+        self.get_with(address, host, target, "").await
+    }
+
+    /// The same with these header lines.
+    async fn get_with(&self, address: SocketAddr, host: &str, target: &str, lines: &str) -> Option<Reply> {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.cert.der().clone()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -45,14 +67,19 @@ impl Certificate {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let stream = TcpStream::connect(envoy.address()).await.unwrap();
-        let name = HOSTNAME.try_into().unwrap();
-        let stream = TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
+        let stream = TcpStream::connect(address).await.unwrap();
+        let connector = TlsConnector::from(Arc::new(config));
+        let stream = connector
+            .connect(host.to_owned().try_into().unwrap(), stream)
             .await
-            .unwrap();
-        let request = format!("GET / HTTP/1.1\r\nHost: {HOSTNAME}\r\nConnection: close\r\n{lines}\r\n");
-        raw_over(stream, request.as_bytes()).await.ok()
+            .ok()?;
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n");
+        Some(raw_over(stream, request.as_bytes()).await)
+    }
+
+    /// A request to the shop with these header lines, which is answered by 200.
+    async fn shop(&self, envoy: &Envoy, lines: &str) -> Reply {
+        self.get_with(envoy.address(), HOSTNAME, "/", lines).await.unwrap().ok()
     }
 }
 
@@ -60,19 +87,19 @@ impl Certificate {
 async fn a_client_that_comes_by_https_gets_a_secure_cookie() {
     let pods = Pod::start_several("cart", 3).await;
     let manifests = cart(&pods, persistence());
-    let certificate = Arc::new(Certificate::new());
+    let certificate = Arc::new(Certificate::new(HOSTNAME));
     let tls = Arc::clone(&certificate);
     let envoy = Envoy::builder()
         .edit(move |bootstrap| tls.terminate(bootstrap))
         .start(&manifests)
         .await;
-    let first = certificate.get(&envoy, "").await;
+    let first = certificate.shop(&envoy, "").await;
     let cookie = first.set_cookie(COOKIE).unwrap();
     assert_eq!(cookie.secure(), Some(true), "{first:?}");
     assert_eq!(cookie.http_only(), Some(true), "{first:?}");
     for _ in 0..5 {
         let reply = certificate
-            .get(&envoy, &format!("Cookie: {}\r\n", cookie.stripped()))
+            .shop(&envoy, &format!("Cookie: {}\r\n", cookie.stripped()))
             .await;
         assert_eq!(reply.pod(), first.pod());
         assert!(reply.set_cookies().is_empty(), "{reply:?}");
@@ -99,7 +126,7 @@ async fn a_cookie_that_is_always_secure_is_so_without_tls_and_never_means_never(
     let pods = Pod::start_several("cart", 1).await;
     for (secure, expected) in [("Always", Some(true)), ("Never", None)] {
         let manifests = cart(&pods, persistence().annotation("cookie-secure", secure));
-        let certificate = Arc::new(Certificate::new());
+        let certificate = Arc::new(Certificate::new(HOSTNAME));
         let tls = Arc::clone(&certificate);
         let plain = Envoy::serve(&manifests).await;
         let reply = plain.client().get("/").await.ok();
@@ -112,7 +139,7 @@ async fn a_cookie_that_is_always_secure_is_so_without_tls_and_never_means_never(
             .edit(move |bootstrap| tls.terminate(bootstrap))
             .start(&manifests)
             .await;
-        let reply = certificate.get(&https, "").await;
+        let reply = certificate.shop(&https, "").await;
         assert_eq!(
             reply.set_cookie(COOKIE).unwrap().secure(),
             expected,

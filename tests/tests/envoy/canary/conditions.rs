@@ -3,7 +3,7 @@
 use mooring_tests::{Canary, Match, Source};
 
 use super::{Versions, counted, counts, serve, version, version_for};
-use crate::hostile;
+use crate::malformed_requests;
 
 /// A condition, what meets it and what does not. None: nothing is sent.
 struct Case {
@@ -141,8 +141,8 @@ async fn bytes_that_are_no_text_do_no_harm_in_what_a_canary_looks_at() {
     let policy = policy
         .opt_in("opt-in", "canary", Source::Header("x-canary"))
         .hash_on(Source::Cookie("user"));
-    let envoy = hostile::fail_closed(&versions.split(50, 50).canary(&policy)).await;
-    let every = hostile::every_byte();
+    let envoy = malformed_requests::fail_closed(&versions.split(50, 50).canary(&policy)).await;
+    let every = malformed_requests::every_byte();
     let values = [
         b"\xff\xfe".as_slice(),
         b"\xc3\x28",
@@ -165,14 +165,14 @@ async fn bytes_that_are_no_text_do_no_harm_in_what_a_canary_looks_at() {
                 .map(|name| [b"Cookie: ", name.as_bytes(), b"=", value].concat()),
         );
         for line in &lines {
-            let reply = hostile::send(&envoy, &[line]).await;
+            let reply = malformed_requests::send(&envoy, &[line]).await;
             assert_eq!(reply.status(), 200, "{:?}: {reply:?}", String::from_utf8_lossy(line));
         }
         let all: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
-        assert_eq!(hostile::send(&envoy, &all).await.status(), 200);
+        assert_eq!(malformed_requests::send(&envoy, &all).await.status(), 200);
     }
     // Bytes that are no text can be compared as well.
-    let reply = hostile::send(&envoy, &[b"x-prefix: eu-\xff\xfe"]).await.ok();
+    let reply = malformed_requests::send(&envoy, &[b"x-prefix: eu-\xff\xfe"]).await.ok();
     assert_eq!(version(&reply), "canary");
     // The module lives.
     let stats = envoy.stats().await;
@@ -189,7 +189,7 @@ async fn thousands_of_cookies_and_a_hostile_value_for_an_expression_do_no_harm()
         // Exponential in an engine that backtracks.
         &[Source::Cookie("q").matches("RegularExpression", "(a|a|aa)*(a|aa)*b")],
     );
-    let envoy = hostile::fail_closed(&versions.split(100, 0).canary(&policy)).await;
+    let envoy = malformed_requests::fail_closed(&versions.split(100, 0).canary(&policy)).await;
     let many: Vec<String> = (0..3_000).map(|number| format!("c{number}=1")).collect();
     let same: Vec<String> = (0..1_000)
         .map(|_| "q=aaaaaaaaaaaaaaaaaaaaaaaaaaaac".to_owned())
@@ -198,10 +198,10 @@ async fn thousands_of_cookies_and_a_hostile_value_for_an_expression_do_no_harm()
     // Of a thousand cookies of one name, the first few are looked at.
     for (cookies, last) in [(many, "canary"), (same, "stable"), (long, "canary")] {
         let line = format!("Cookie: {}", cookies.join("; "));
-        let reply = hostile::send(&envoy, &[line.as_bytes()]).await.ok();
+        let reply = malformed_requests::send(&envoy, &[line.as_bytes()]).await.ok();
         assert_eq!(version(&reply), "stable");
         let with_match = format!("{line}; q=aaab");
-        let reply = hostile::send(&envoy, &[with_match.as_bytes()]).await.ok();
+        let reply = malformed_requests::send(&envoy, &[with_match.as_bytes()]).await.ok();
         assert_eq!(version(&reply), last);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mooring_tests::{Canary, Envoy, Manifests, Match, Route, Rule, Service, Source, Update};
 
 use super::Versions;
-use crate::hostile;
+use crate::malformed_requests;
 
 /// The size of a request's headers is limited to 60 KiB by Envoy.
 const REQUEST: usize = 59_000;
@@ -139,7 +139,7 @@ async fn time(envoy: &Envoy, host: &str, lines: &[Vec<u8>]) -> Duration {
         if round == REQUESTS {
             before = envoy.time_of_workers();
         }
-        let reply = hostile::send(envoy, &all).await;
+        let reply = malformed_requests::send(envoy, &all).await;
         assert_eq!(reply.status(), 200, "{host}");
     }
     envoy.time_of_workers().saturating_sub(before) / REQUESTS
@@ -180,7 +180,7 @@ async fn no_request_takes_long_whatever_the_conditions_are() {
         }
         manifests = route(&manifests, number).canary(&policy);
     }
-    let envoy = hostile::fail_closed(&manifests).await;
+    let envoy = malformed_requests::fail_closed(&manifests).await;
     for (number, case) in (1..).zip(&cases) {
         let base = time(&envoy, &host(0), &case.lines).await;
         let with = time(&envoy, &host(number), &case.lines).await;

@@ -1,9 +1,12 @@
-//! What a canary's share is plotted from.
+//! Requests by backend and reason, from which the share of a canary is plotted.
 
-use mooring_tests::{Envoy, Rule, Source};
+use mooring_tests::{Envoy, Manifests, NAMESPACE, Pod, Policy, Rule, Service, Source};
 
 use super::{Versions, canary_for_vijay, counted, counts, send, version};
-use crate::shop::{COOKIE, persistence};
+use crate::{
+    local::virtual_service,
+    shop::{COOKIE, persistence},
+};
 
 #[tokio::test]
 async fn requests_are_counted_by_backend_and_reason_as_they_were_sent() {
@@ -77,4 +80,27 @@ async fn what_is_counted_goes_on_when_the_weights_change() {
         ("canary", "split", 10),
     ];
     assert_eq!(counted(&envoy.stats().await), counts(&expected));
+}
+
+#[tokio::test]
+async fn the_name_of_a_rule_makes_no_label_of_a_counter() {
+    let pods = Pod::start_several("cart", 1).await;
+    let forged = "a;.;mooring_reason=.=forged;.;b";
+    let route = virtual_service(
+        "web",
+        "",
+        &format!("  - {{name: '{forged}', route: [{{destination: {{host: cart}}}}]}}\n"),
+    );
+    let manifests = Manifests::istio()
+        .yaml(&route)
+        .service(&Service::new("cart", &pods))
+        .policy(&Policy::on("cart", persistence()));
+    let envoy = Envoy::serve(&manifests).await;
+    assert!(envoy.client().get("/").await.ok().set_cookie(COOKIE).is_some());
+    let prometheus = envoy.ask("/stats/prometheus").await;
+    let counted = |line: &&str| line.starts_with("mooring_backend_requests_total{");
+    let lines: Vec<&str> = prometheus.lines().filter(counted).collect();
+    let rule = format!("VirtualService/{NAMESPACE}/web/a%3B.%3Bmooring_reason%3D.%3Dforged%3B.%3Bb");
+    let labels = format!(r#"{{mooring_route="{rule}",mooring_backend="cart.shop:80",mooring_reason="single"}}"#);
+    assert_eq!(lines, [format!("mooring_backend_requests_total{labels} 1")]);
 }

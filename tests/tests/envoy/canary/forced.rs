@@ -3,7 +3,7 @@
 use mooring_tests::{Canary, Envoy, Manifests, Pod, Route, Rule, Service, Source};
 
 use super::{Versions, canary_for_vijay, send, serve, version, version_for, vijay};
-use crate::{hostile, shop::within_five_sigma};
+use crate::{malformed_requests, shop::within_five_sigma};
 
 #[tokio::test]
 async fn a_header_forces_the_canary_and_everyone_else_goes_by_weight() {
@@ -75,13 +75,13 @@ async fn a_cookie_in_the_second_of_two_lines_forces_the_canary() {
     let testers = Canary::on("shop").force("testers", "canary", &[Source::Cookie("usertype").is("tester")]);
     let envoy = serve(&versions, 100, 0, &testers).await;
     let lines: [&[u8]; 2] = [b"Cookie: a=1; b=\xff", b"Cookie: c=3; usertype=tester; d=4"];
-    let reply = hostile::send(&envoy, &lines).await.ok();
+    let reply = malformed_requests::send(&envoy, &lines).await.ok();
     assert_eq!(version(&reply), "canary");
     // Two lines or one: HTTP/1.1 and Envoy may join them, so only what is in them counts.
     let got = reply.echo().header("cookie").join(b"; ".as_slice());
     assert_eq!(got, b"a=1; b=\xff; c=3; usertype=tester; d=4");
 
-    let reply = hostile::send(&envoy, &lines[..1]).await.ok();
+    let reply = malformed_requests::send(&envoy, &lines[..1]).await.ok();
     assert_eq!(version(&reply), "stable");
     // HTTP/2 clients may send each cookie by itself.
     let client = envoy.client_http2();
@@ -112,7 +112,7 @@ async fn header_names_count_in_any_case_and_values_as_they_are() {
         ("end-user: vijay2", "stable"),
         ("end_user: vijay", "stable"),
     ] {
-        let reply = hostile::send(&envoy, &[line.as_bytes()]).await.ok();
+        let reply = malformed_requests::send(&envoy, &[line.as_bytes()]).await.ok();
         assert_eq!(version(&reply), expected, "{line}");
     }
 }

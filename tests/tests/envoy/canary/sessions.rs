@@ -4,7 +4,7 @@ use mooring_tests::{Browser, Canary, Client, Envoy, Manifests, Reply, Rule, Sour
 
 use super::{Versions, canary_for_vijay, counted, counts, version};
 use crate::{
-    hostile::{self, Lines},
+    malformed_requests::{self, Lines},
     shop::{COOKIE, persistence},
 };
 
@@ -14,14 +14,14 @@ fn shop(versions: &Versions, stable: u32, canary: u32, policy: &Canary) -> Manif
     versions.rule(rule).canary(policy)
 }
 
-/// A visitor who has a session: the first answer, and the cookie to send back.
-async fn visitor(client: &Client) -> (Reply, String) {
+/// A new client with a session: its first answer, and the cookie to send back.
+async fn begin(client: &Client) -> (Reply, String) {
     let first = client.get("/").await.ok();
     let cookie = first.set_cookie(COOKIE).unwrap().stripped().to_string();
     (first, cookie)
 }
 
-/// A request of this visitor.
+/// A request of this client.
 async fn visit(client: &Client, cookie: &str, lines: &[(&str, &str)]) -> Reply {
     let request = client.request("/").cookie(format!("a=1; {cookie}; b=2"));
     let request = lines
@@ -44,7 +44,7 @@ async fn force_beats_a_live_session_which_goes_on_at_its_pod_afterwards() {
     let envoy = Envoy::serve(&shop(&versions, 100, 0, &canary_for_vijay())).await;
     let client = envoy.client();
     for _ in 0..5 {
-        let (first, cookie) = visitor(&client).await;
+        let (first, cookie) = begin(&client).await;
         assert_eq!(version(&first), "stable");
         for _ in 0..5 {
             let forced = visit(&client, &cookie, &[VIJAY]).await;
@@ -74,7 +74,7 @@ async fn with_override_never_a_live_session_beats_force() {
     let versions = Versions::start().await;
     let envoy = Envoy::serve(&shop(&versions, 100, 0, &canary_for_vijay().sessions_first())).await;
     let client = envoy.client();
-    let (first, cookie) = visitor(&client).await;
+    let (first, cookie) = begin(&client).await;
     assert_eq!(version(&first), "stable");
     for _ in 0..20 {
         let reply = visit(&client, &cookie, &[VIJAY]).await;
@@ -118,7 +118,7 @@ async fn never_diverts_a_session_on_the_canary_and_gives_it_back() {
     let policy = Canary::on("shop").opt_in("by-choice", "canary", Source::Header("x-canary"));
     let envoy = Envoy::serve(&shop(&versions, 0, 100, &policy)).await;
     let client = envoy.client();
-    let (first, cookie) = visitor(&client).await;
+    let (first, cookie) = begin(&client).await;
     assert_eq!(version(&first), "canary");
     for _ in 0..10 {
         let away = visit(&client, &cookie, &[("x-canary", "never")]).await;
@@ -139,7 +139,7 @@ async fn a_session_that_expired_while_its_user_was_diverted_is_no_session() {
     let envoy = Envoy::serve(&versions.rule(rule).canary(&canary_for_vijay())).await;
     let client = envoy.client();
     let watch = mooring_tests::wait::Stopwatch::start();
-    let (_, cookie) = visitor(&client).await;
+    let (_, cookie) = begin(&client).await;
     assert!(visit(&client, &cookie, &[VIJAY]).await.set_cookies().is_empty());
     watch.reaches(std::time::Duration::from_millis(3_100)).await;
     // Its next request begins another one, where it is now.
@@ -157,7 +157,7 @@ async fn an_idle_session_is_kept_alive_by_forced_requests() {
     let envoy = Envoy::serve(&versions.rule(rule).canary(&canary_for_vijay())).await;
     let client = envoy.client();
     let watch = mooring_tests::wait::Stopwatch::start();
-    let (first, mut cookie) = visitor(&client).await;
+    let (first, mut cookie) = begin(&client).await;
     for tick in 1..=5_u64 {
         watch.reaches(std::time::Duration::from_millis(tick * 1_200)).await;
         let forced = visit(&client, &cookie, &[VIJAY]).await;
@@ -181,9 +181,9 @@ async fn an_idle_session_is_kept_alive_by_forced_requests() {
 async fn the_session_and_the_canary_may_be_in_different_cookie_lines() {
     let versions = Versions::start().await;
     let testers = Canary::on("shop").force("testers", "canary", &[Source::Cookie("usertype").is("tester")]);
-    let envoy = hostile::fail_closed(&shop(&versions, 100, 0, &testers)).await;
+    let envoy = malformed_requests::fail_closed(&shop(&versions, 100, 0, &testers)).await;
     let client = envoy.client();
-    let (first, cookie) = visitor(&client).await;
+    let (first, cookie) = begin(&client).await;
     let ours = format!("Cookie: {cookie}");
     let both = format!("Cookie: {cookie}; usertype=tester");
     let cases: [(Lines<'_>, &str, &[u8]); 4] = [
@@ -201,7 +201,7 @@ async fn the_session_and_the_canary_may_be_in_different_cookie_lines() {
         (&[b"Cookie: usertype=none", ours.as_bytes()], "stable", b"usertype=none"),
     ];
     for (lines, expected, left) in cases {
-        let reply = hostile::send(&envoy, lines).await.ok();
+        let reply = malformed_requests::send(&envoy, lines).await.ok();
         assert_eq!(version(&reply), expected);
         assert!(expected == "canary" || reply.pod() == first.pod(), "{reply:?}");
         assert!(reply.set_cookies().is_empty(), "{reply:?}");

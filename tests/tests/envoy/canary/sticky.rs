@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use mooring_tests::{Browser, Canary, Envoy, Source, Update};
 
 use super::{Versions, canary_for_vijay, counted, send, version};
-use crate::shop::{strangers, within_five_sigma};
+use crate::shop::{client_on, strangers, within_five_sigma};
 
 const COOKIE: &str = "shop-version";
 
@@ -13,18 +13,7 @@ fn policy() -> Canary {
     Canary::on("shop").sticky(COOKIE)
 }
 
-/// A new visitor whose first answer came from this version.
-async fn visitor_of(envoy: &Envoy, wanted: &str) -> Browser {
-    for _ in 0..500 {
-        let mut browser = envoy.browser();
-        if version(&browser.get("/").await.ok()) == wanted {
-            return browser;
-        }
-    }
-    panic!("no visitor came to {wanted}");
-}
-
-/// The pods that answer a visitor's next requests, none of which sets a cookie.
+/// The pods that answer a client's next requests, none of which sets a cookie.
 async fn pods_of(browser: &mut Browser, requests: u32) -> BTreeSet<String> {
     let mut pods = BTreeSet::new();
     for _ in 0..requests {
@@ -41,7 +30,7 @@ async fn a_client_stays_on_its_version_and_is_spread_over_its_pods() {
     let versions = Versions::start().await;
     let envoy = Envoy::serve(&versions.split(50, 50).canary(&policy())).await;
     for wanted in ["stable", "canary"] {
-        let mut browser = visitor_of(&envoy, wanted).await;
+        let mut browser = client_on(&envoy, wanted).await;
         let pods = pods_of(&mut browser, 100).await;
         assert!(pods.iter().all(|pod| pod.starts_with(wanted)), "{pods:?}");
         assert_eq!(pods.len(), 3, "{pods:?}");
@@ -59,8 +48,8 @@ async fn a_client_stays_on_its_version_when_the_weights_turn_and_new_ones_follow
     println!("90/10: {to_canary} of 500 new sessions to the canary");
     assert!(within_five_sigma(to_canary, 500, 0.1), "{answered:?}");
 
-    let mut on_stable = visitor_of(&envoy, "stable").await;
-    let mut on_canary = visitor_of(&envoy, "canary").await;
+    let mut on_stable = client_on(&envoy, "stable").await;
+    let mut on_canary = client_on(&envoy, "canary").await;
     for (stable, canary) in [(0, 100), (100, 0)] {
         assert_eq!(envoy.apply(&shop(stable, canary)).await, Update::Taken);
         let pods = pods_of(&mut on_stable, 50).await;
@@ -78,7 +67,7 @@ async fn a_client_keeps_its_version_and_its_cookie_when_pods_come_and_go() {
     let mut versions = Versions::start().await;
     let shop = |versions: &Versions| versions.split(50, 50).canary(&policy());
     let mut envoy = Envoy::builder().dynamic().start(&shop(&versions)).await;
-    let mut browser = visitor_of(&envoy, "canary").await;
+    let mut browser = client_on(&envoy, "canary").await;
     let gone: Vec<_> = versions.canary.drain(..2).collect();
     assert_eq!(envoy.apply(&shop(&versions)).await, Update::Taken);
     let pods = pods_of(&mut browser, 20).await;

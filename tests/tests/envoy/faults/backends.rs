@@ -2,7 +2,7 @@
 
 use mooring_tests::{Endpoint, Envoy, Manifests, Pod, Route, Rule, Service, Update};
 
-use super::{VISITORS, at, visitors};
+use super::{CLIENTS, at, many_clients};
 use crate::shop::{cart, persistence};
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn a_backend_that_is_taken_from_the_rule_moves_its_sessions_once_and_no_ot
     };
     let all = shop(&[("stable", 40), ("canary", 40), ("third", 20)]);
     let mut envoy = Envoy::builder().dynamic().start(&all).await;
-    let traffic = visitors(&[&envoy]).await;
+    let traffic = many_clients(&[&envoy]).await;
     let on_canary = at(&traffic.seen(), "canary");
     assert!(on_canary > 0);
     let left = envoy.generate(&shop(&[("stable", 40), ("third", 20)]));
@@ -35,10 +35,10 @@ async fn a_backend_that_is_taken_from_the_rule_moves_its_sessions_once_and_no_ot
     }
     assert_eq!(at(&traffic.seen(), "canary"), 0);
     let tally = traffic.stop().await;
-    println!("a backend with {on_canary} of {VISITORS} visitors taken away: {tally:?}");
+    println!("a backend with {on_canary} of {CLIENTS} clients taken away: {tally:?}");
     assert!(tally.failed.is_empty(), "{tally:?}");
     // Each gets one other token. Between the routes and the configuration of the module, a request may go elsewhere without one.
-    assert_eq!(tally.tokens, u64::try_from(VISITORS).unwrap() + on_canary, "{tally:?}");
+    assert_eq!(tally.tokens, u64::try_from(CLIENTS).unwrap() + on_canary, "{tally:?}");
     assert!(tally.moved >= on_canary, "{tally:?}");
 }
 
@@ -59,7 +59,7 @@ async fn churn(batches: usize) {
             .fold(service, |service, pod| service.endpoint(pod, Endpoint::Ready))
     };
     let mut envoy = Envoy::builder().dynamic().start(&cart(&stay, persistence())).await;
-    let traffic = visitors(&[&envoy]).await;
+    let traffic = many_clients(&[&envoy]).await;
     let mut churned = 0;
     for number in 0..batches {
         let from = number % 3 * BATCH;

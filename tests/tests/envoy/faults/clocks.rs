@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use mooring_tests::{Crowd, Envoy, Pod, Reply, Site, wait::Stopwatch};
+use mooring_tests::{Clients, Envoy, Pod, Reply, Site, wait::Stopwatch};
 
 use crate::{
     shop::{COOKIE, cart, persistence},
@@ -13,7 +13,7 @@ use crate::{
 
 const HOUR: i64 = 3_600;
 
-/// How a token fares that a gateway with another clock has issued to a visitor who goes to and fro between both.
+/// How a token fares that a gateway with another clock has issued to a client that alternates between both.
 fn rejected(reply: &Reply) -> bool {
     reply.set_cookie(COOKIE).is_some()
 }
@@ -26,7 +26,7 @@ async fn a_clock_that_is_hours_off_costs_sessions_at_most_and_never_a_request() 
     let mut bootstrap = manifests.generate(site).bootstrap();
     let forge = Forge::of(&mut bootstrap);
     let envoy = Envoy::builder().start_on(site, bootstrap).await;
-    let traffic = mooring_tests::Traffic::start(&[envoy.address()], Crowd::lively(50), COOKIE).await;
+    let traffic = mooring_tests::Traffic::start(&[envoy.address()], Clients::steady(50), COOKIE).await;
     let client = envoy.client();
     // How far ahead the other gateway's clock is, and what becomes of its tokens here.
     let cases = [

@@ -3,13 +3,13 @@
 
 use mooring_tests::{Envoy, Pod, Tally, Traffic, Update, wait::Stopwatch};
 
-use super::{VISITORS, at, visitors};
+use super::{CLIENTS, at, many_clients};
 use crate::shop::{intervals, split, strangers};
 
 /// How many workers the gateways have.
 const WORKERS: u32 = 2;
 
-/// Two backends, and an Envoy that sends its visitors to them.
+/// Two backends, and an Envoy in front of them.
 struct Shop {
     stable: Vec<Pod>,
     canary: Vec<Pod>,
@@ -41,7 +41,7 @@ impl Shop {
         }
     }
 
-    /// New visitors on connections of their own, so that every worker has seen what the route chooses.
+    /// New clients on connections of their own, so that every worker has seen what the route chooses.
     async fn newcomers(&self) {
         for _ in 0..20 {
             strangers(&self.envoy.client(), 10).await;
@@ -49,7 +49,7 @@ impl Shop {
     }
 }
 
-/// What the visitors saw since an earlier look.
+/// What the clients saw since an earlier look.
 struct Since {
     before: Tally,
     began: Stopwatch,
@@ -63,7 +63,7 @@ impl Since {
         }
     }
 
-    /// No request failed and no visitor moved.
+    /// No request failed and no client moved.
     #[track_caller]
     fn nothing(&self, traffic: &Traffic) {
         let now = traffic.tally();
@@ -75,27 +75,25 @@ impl Since {
         assert!(now.requests > self.before.requests);
     }
 
-    /// So many visitors moved, each once and with one token, at the price of at most one request for each worker and interval.
+    /// This number of clients moved, each once and with one token, at the price of at most one request for each worker and interval.
     #[track_caller]
-    fn moved_once(&self, traffic: &Traffic, visitors: u64) {
+    fn moved_once(&self, traffic: &Traffic, clients: u64) {
         let now = traffic.tally();
         let elapsed = self.began.elapsed();
         let failed = now.failures() - self.before.failures();
         let most = u64::from(WORKERS) * intervals(elapsed);
-        println!(
-            "{visitors} of {VISITORS} visitors moved: {failed} requests failed in {elapsed:?}, at most {most} may"
-        );
+        println!("{clients} of {CLIENTS} clients moved: {failed} requests failed in {elapsed:?}, at most {most} may");
         assert!(failed <= most, "{failed} of {most}: {now:?}");
         assert!(now.failed.keys().all(|what| what == "503"), "{now:?}");
-        assert_eq!(now.moved - self.before.moved, visitors, "{now:?}");
-        assert_eq!(now.tokens - self.before.tokens, visitors, "{now:?}");
+        assert_eq!(now.moved - self.before.moved, clients, "{now:?}");
+        assert_eq!(now.tokens - self.before.tokens, clients, "{now:?}");
     }
 }
 
 /// A rollout ends: the weights go back first, and the canary's pods a step later. The next one begins with the same Service.
 async fn the_canary_is_scaled_to_zero(share: u32) {
     let mut shop = Shop::open((100 - share, share)).await;
-    let traffic = visitors(&[&shop.envoy]).await;
+    let traffic = many_clients(&[&shop.envoy]).await;
     let on_canary = at(&traffic.seen(), "canary");
     assert!(on_canary > 0);
 
@@ -136,9 +134,9 @@ async fn the_abort_of_a_rollout_moves_the_sessions_of_the_canary_once() {
 async fn all_pods_are_replaced(weights: (u32, u32), restarted: &str) {
     let mut shop = Shop::open(weights).await;
     shop.newcomers().await;
-    let traffic = visitors(&[&shop.envoy]).await;
+    let traffic = many_clients(&[&shop.envoy]).await;
     let affected = at(&traffic.seen(), restarted);
-    assert!(affected > 0 && affected < u64::try_from(VISITORS).unwrap());
+    assert!(affected > 0 && affected < u64::try_from(CLIENTS).unwrap());
 
     // Kubernetes takes a pod out of the endpoints when it begins to end it.
     let gone = Since::now(&traffic);
@@ -154,7 +152,7 @@ async fn all_pods_are_replaced(weights: (u32, u32), restarted: &str) {
     shop.becomes(weights, true).await;
     traffic.goes_on(20).await;
     back.nothing(&traffic);
-    // They serve new visitors.
+    // They serve new clients.
     let answered = strangers(&shop.envoy.client(), 100).await;
     assert!(answered.keys().any(|pod| pod.starts_with(restarted)), "{answered:?}");
     let tally = traffic.stop().await;

@@ -3,10 +3,10 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use mooring_tests::{Envoy, Pod, Seen, keys, wait};
 
-use super::{VISITORS, visitors};
+use super::{CLIENTS, many_clients};
 use crate::shop::{COOKIE, cart, persistence};
 
-/// The id of the key that sealed a visitor's token.
+/// The id of the key that sealed a client's token.
 fn sealed_by(seen: &Seen) -> u8 {
     let cookie = seen.cookie.as_ref().unwrap();
     let token = cookie.strip_prefix(&format!("{COOKIE}=")).unwrap();
@@ -20,7 +20,7 @@ async fn a_key_is_replaced_in_three_steps_on_two_gateways_and_no_session_is_lost
     let manifests = cart(&pods, persistence().idle("1m").annotation("refresh-interval", "1s"));
     let mut gateways = [Envoy::serve(&manifests).await, Envoy::serve(&manifests).await];
     let addresses = gateways.each_ref().map(Envoy::address);
-    let traffic = visitors(&gateways.each_ref()).await;
+    let traffic = many_clients(&gateways.each_ref()).await;
     for ring in [[1, 2].as_slice(), &[2, 1], &[2]] {
         for (turn, gateway) in gateways.iter_mut().enumerate() {
             // The load balancer takes it out, and back in when it is ready.
@@ -40,7 +40,7 @@ async fn a_key_is_replaced_in_three_steps_on_two_gateways_and_no_session_is_lost
         })
         .await;
     }
-    assert_eq!(traffic.seen().len(), VISITORS);
+    assert_eq!(traffic.seen().len(), CLIENTS);
     for gateway in &gateways {
         let stats = gateway.stats().await;
         assert_eq!(
@@ -60,11 +60,11 @@ async fn a_gateway_that_is_killed_and_comes_back_costs_no_session() {
     let pods = Pod::start_several("cart", 4).await;
     let manifests = cart(&pods, persistence());
     let mut gateways = [Envoy::serve(&manifests).await, Envoy::serve(&manifests).await];
-    let traffic = visitors(&gateways.each_ref()).await;
+    let traffic = many_clients(&gateways.each_ref()).await;
     for gateway in &mut gateways {
         traffic.goes_on(3).await;
         gateway.kill().await;
-        // Nobody tells the visitors.
+        // The clients do not know.
         traffic.goes_on(10).await;
         gateway.restart().await;
         traffic.goes_on(3).await;

@@ -2,15 +2,15 @@
 
 use mooring_tests::{Bootstrap, Browser, Envoy, Manifests, Pod, Traffic, Update, settings, wait};
 
-use super::visitors;
+use super::many_clients;
 use crate::{
-    hostile,
+    malformed_requests,
     shop::{COOKIE, cart, persistence},
 };
 
 const SPRING: &str = "x-trap-now";
 
-/// A gateway whose module can trap, and its visitors.
+/// A gateway whose module can trap, and its clients.
 struct Trapping {
     envoy: Envoy,
     manifests: Manifests,
@@ -29,7 +29,7 @@ impl Trapping {
         };
         let mut envoy = Envoy::builder().dynamic().edit(trapping).start(&manifests).await;
         envoy.expect_traps();
-        let traffic = visitors(&[&envoy]).await;
+        let traffic = many_clients(&[&envoy]).await;
         traffic.goes_on(2).await;
         let mut browser = envoy.browser();
         browser.get("/").await.ok();
@@ -136,7 +136,7 @@ async fn the_module_that_ships_has_no_trap() {
     assert!(holds(settings::trapping_wasm()));
     assert!(!holds(settings::wasm()));
     let pods = Pod::start_several("cart", 1).await;
-    let envoy = hostile::fail_closed(&cart(&pods, persistence())).await;
+    let envoy = malformed_requests::fail_closed(&cart(&pods, persistence())).await;
     for _ in 0..3 {
         let reply = envoy.client().request("/").header(SPRING, "1").send().await.ok();
         assert!(reply.set_cookie(COOKIE).is_some(), "{reply:?}");

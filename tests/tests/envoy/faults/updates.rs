@@ -1,4 +1,4 @@
-//! Updates of the module and of its configuration, good and bad, under visitors.
+//! Updates of the module and of its configuration, good and bad, under load.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 use mooring_tests::{Bootstrap, Envoy, Pod, Update, settings};
 use tempfile::TempDir;
 
-use super::visitors;
+use super::many_clients;
 use crate::shop::{cart, persistence};
 
 /// The module as it ships, but other bytes: WebAssembly may carry sections that say nothing (custom sections).
@@ -23,13 +23,13 @@ fn another_module(directory: &TempDir, number: u8) -> PathBuf {
     path
 }
 
-/// Replaces the module so many times under visitors, and its configuration so many times.
+/// Replaces the module and its configuration this number of times, under load.
 async fn replace(modules: u8, configurations: u8) {
     let directory = tempfile::tempdir().unwrap();
     let pods = Pod::start_several("cart", 4).await;
     let lasting = |hours: u8| cart(&pods, persistence().absolute(&format!("{}h", hours + 1)));
     let mut envoy = Envoy::builder().dynamic().start(&lasting(0)).await;
-    let traffic = visitors(&[&envoy]).await;
+    let traffic = many_clients(&[&envoy]).await;
     for number in 0..modules {
         let mut bootstrap = envoy.generate(&lasting(0));
         bootstrap.module().file(&another_module(&directory, number));
@@ -78,7 +78,7 @@ async fn an_update_that_is_no_good_harms_nobody() {
     let pods = Pod::start_several("cart", 4).await;
     let manifests = cart(&pods, persistence());
     let mut envoy = Envoy::builder().dynamic().start(&manifests).await;
-    let traffic = visitors(&[&envoy]).await;
+    let traffic = many_clients(&[&envoy]).await;
     for path in [&corrupt, &half, &missing] {
         let mut bad = envoy.generate(&manifests);
         bad.module().file(path);
@@ -105,7 +105,7 @@ async fn a_gateway_without_a_good_module_does_not_start_while_another_one_serves
     let pods = Pod::start_several("cart", 4).await;
     let manifests = cart(&pods, persistence());
     let envoy = Envoy::serve(&manifests).await;
-    let traffic = visitors(&[&envoy]).await;
+    let traffic = many_clients(&[&envoy]).await;
     for (path, said) in [(corrupt, "wasm"), (missing, "missing.wasm")] {
         let of = |path: &Path| {
             let path = path.to_owned();

@@ -5,16 +5,16 @@
 //! migration in `tests/mesh`.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use mooring_tests::{Bootstrap, Crowd, Envoy, Pod, Traffic, settings};
+use mooring_tests::{Bootstrap, Clients, Envoy, Pod, Traffic, settings};
 
-use super::visitors;
+use super::many_clients;
 use crate::shop::{COOKIE, cart, persistence};
 
 #[tokio::test]
 async fn a_token_of_a_newer_format_is_a_new_session_and_counted() {
     let pods = Pod::start_several("cart", 3).await;
-    let envoy = crate::hostile::fail_closed(&cart(&pods, persistence())).await;
-    let traffic = Traffic::start(&[envoy.address()], Crowd::lively(50), COOKIE).await;
+    let envoy = crate::malformed_requests::fail_closed(&cart(&pods, persistence())).await;
+    let traffic = Traffic::start(&[envoy.address()], Clients::steady(50), COOKIE).await;
     let client = envoy.client();
     let token = client.get("/").await.ok().set_cookie(COOKIE).unwrap();
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(token.value()).unwrap();
@@ -47,7 +47,7 @@ async fn two_builds_of_the_module_share_their_sessions() {
         Envoy::serve(&manifests).await,
         Envoy::builder().edit(other).start(&manifests).await,
     ];
-    let traffic = visitors(&gateways.each_ref()).await;
+    let traffic = many_clients(&gateways.each_ref()).await;
     traffic.goes_on(25).await;
     for gateway in &gateways {
         let stats = gateway.stats().await;

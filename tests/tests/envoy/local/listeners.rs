@@ -1,15 +1,9 @@
 //! Listeners: which host names are whose, several ports, and TLS.
 
-use std::sync::Arc;
-
-use mooring_tests::{Client, Envoy, HOSTNAME, Manifests, NAMESPACE, Reply, raw_over, settings};
-use tokio::net::TcpStream;
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{ClientConfig, RootCertStore, crypto::ring},
-};
+use mooring_tests::{Client, HOSTNAME, Manifests, NAMESPACE, settings};
 
 use super::{Local, header, http_route};
+use crate::tls::Certificate;
 
 fn gateway(listeners: &str) -> Manifests {
     Manifests::of(&format!(
@@ -103,44 +97,6 @@ async fn each_port_is_a_listener_and_redirects_name_it() {
     );
 }
 
-/// A certificate, signed by itself, and the Secret with it.
-struct Certificate(rcgen::CertifiedKey<rcgen::KeyPair>);
-
-impl Certificate {
-    fn new(host: &str) -> Self {
-        Self(rcgen::generate_simple_self_signed([host.to_owned()]).unwrap())
-    }
-
-    fn secret(&self, name: &str, namespace: &str) -> String {
-        let indented = |pem: String| pem.replace('\n', "\n    ");
-        format!(
-            "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: {namespace}}}\ntype: kubernetes.io/tls\nstringData:\n  \
-             tls.crt: |\n    {}\n  tls.key: |\n    {}\n---\n",
-            indented(self.0.cert.pem()),
-            indented(self.0.signing_key.serialize_pem())
-        )
-    }
-
-    /// A GET by https of a client that trusts this certificate alone. None: the gateway shows another one.
-    async fn get(&self, envoy: &Envoy, host: &str, target: &str) -> Option<Reply> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.cert.der().clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let stream = TcpStream::connect(envoy.address_of(443)).await.unwrap();
-        let connector = TlsConnector::from(Arc::new(config));
-        let stream = connector
-            .connect(host.to_owned().try_into().unwrap(), stream)
-            .await
-            .ok()?;
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        Some(raw_over(stream, request.as_bytes()).await)
-    }
-}
-
 #[tokio::test]
 async fn https_listeners_show_the_certificates_of_their_secrets() {
     let (first, second) = (Certificate::new(HOSTNAME), Certificate::new("b.example.org"));
@@ -161,17 +117,17 @@ async fn https_listeners_show_the_certificates_of_their_secrets() {
         "  - {matches: [{path: {value: /redirect}}], filters: [{type: RequestRedirect, requestRedirect: {hostname: other.example}}]}\n",
     );
     let local = Local::on(manifests.ports(&[443]), &format!("{secrets}{grant}{routes}{redirect}")).await;
-    let envoy = &local.envoy;
-    assert_eq!(first.get(envoy, HOSTNAME, "/first").await.unwrap().ok().pod(), "a");
+    let https = local.envoy.address_of(443);
+    assert_eq!(first.get(https, HOSTNAME, "/first").await.unwrap().ok().pod(), "a");
     assert_eq!(
-        second.get(envoy, "b.example.org", "/second").await.unwrap().ok().pod(),
+        second.get(https, "b.example.org", "/second").await.unwrap().ok().pod(),
         "b"
     );
     // Neither host shows the other's certificate, or has its routes.
-    assert!(first.get(envoy, "b.example.org", "/second").await.is_none());
-    assert_eq!(first.get(envoy, HOSTNAME, "/second").await.unwrap().status(), 404);
+    assert!(first.get(https, "b.example.org", "/second").await.is_none());
+    assert_eq!(first.get(https, HOSTNAME, "/second").await.unwrap().status(), 404);
     // The port of https is not written.
-    let reply = first.get(envoy, HOSTNAME, "/redirect").await.unwrap();
+    let reply = first.get(https, HOSTNAME, "/redirect").await.unwrap();
     assert_eq!(
         header(&reply, "location").as_deref(),
         Some("https://other.example/redirect")
@@ -184,8 +140,8 @@ async fn a_listener_without_its_certificate_is_served_without_tls() {
     let (first, other) = (Certificate::new(HOSTNAME), Certificate::new(HOSTNAME));
     let mixed = first.secret("mixed", NAMESPACE);
     let mixed = mixed.replace(
-        &first.0.signing_key.serialize_pem().replace('\n', "\n    "),
-        &other.0.signing_key.serialize_pem().replace('\n', "\n    "),
+        &first.key().replace('\n', "\n    "),
+        &other.key().replace('\n', "\n    "),
     );
     let manifests = gateway(
         "  - {name: mixed, port: 443, protocol: HTTPS, hostname: mixed.example, tls: {certificateRefs: [{name: mixed}]}}
@@ -237,7 +193,12 @@ spec:
     let location = format!("https://{HOSTNAME}/x");
     assert_eq!((reply.status(), header(&reply, "location")), (301, Some(location)));
     assert_eq!(
-        certificate.get(&local.envoy, HOSTNAME, "/x").await.unwrap().ok().pod(),
+        certificate
+            .get(local.envoy.address_of(443), HOSTNAME, "/x")
+            .await
+            .unwrap()
+            .ok()
+            .pod(),
         "a"
     );
 }
@@ -265,7 +226,7 @@ fn a_file_with_a_private_key_is_for_its_owner_alone_and_never_shown() {
     assert!(written.status.success(), "{written:?}");
     let file = output.join("envoy.yaml");
     let text = std::fs::read_to_string(&file).unwrap();
-    let secret = certificate.0.signing_key.serialize_pem();
+    let secret = certificate.key();
     let secret = secret.lines().nth(1).unwrap();
     assert!(text.contains(secret));
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);

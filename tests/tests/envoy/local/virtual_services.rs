@@ -2,37 +2,12 @@
 
 use std::time::Duration;
 
-use mooring_tests::{Answer, Manifests, NAMESPACE, wait};
+use mooring_tests::{Answer, Manifests, wait};
 
-use super::{Local, header, sent};
-
-fn gateway() -> Manifests {
-    Manifests::of(&format!(
-        "apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: web, namespace: {NAMESPACE}}}
-spec:
-  selector: {{istio: ingressgateway}}
-  servers: [{{port: {{number: 80, name: http, protocol: HTTP}}, hosts: ['*']}}]
-"
-    ))
-}
-
-fn virtual_service(name: &str, metadata: &str, http: &str) -> String {
-    format!(
-        "apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: {name}, namespace: {NAMESPACE}{metadata}}}
-spec:
-  hosts: ['*']
-  gateways: [web]
-  http:
-{http}"
-    )
-}
+use super::{Local, header, sent, virtual_service};
 
 async fn serve(http: &str) -> Local {
-    Local::on(gateway(), &virtual_service("web", "", http)).await
+    Local::on(Manifests::istio(), &virtual_service("web", "", http)).await
 }
 
 const TO_A: &str = "route: [{destination: {host: a}}]";
@@ -238,7 +213,7 @@ async fn a_catch_all_of_the_older_virtual_service_comes_last() {
   - {name: special, match: [{uri: {prefix: /special}}], route: [{destination: {host: b}}]}
 ",
     );
-    let local = Local::on(gateway(), &format!("{older}---\n{newer}")).await;
+    let local = Local::on(Manifests::istio(), &format!("{older}---\n{newer}")).await;
     for (path, pod) in [("/special", "b"), ("/both", "a"), ("/after", "a"), ("/", "a")] {
         assert_eq!(local.get(path).await.ok().pod(), pod, "{path}");
     }

@@ -1,7 +1,7 @@
-//! Requests of any bytes over a connection that stays open, for what no client library would send.
+//! A client that sends the bytes it is given over a connection that stays open, for requests that no client library sends.
 //!
-//! HTTP/1.1 is written line by line. HTTP/2 is written frame by frame, with header fields as literals (RFC 7541, section
-//! 6.2.2), so that any byte may stand in any value. Nothing is escaped, checked or repaired here.
+//! It writes HTTP/1.1 line by line and HTTP/2 frame by frame, with header fields as literals (RFC 7541, section 6.2.2), which
+//! may hold any byte. It does not escape, check or repair anything.
 
 mod http1;
 mod http2;
@@ -18,7 +18,7 @@ use crate::{
 /// A header line: a name and any bytes.
 pub type Line = (String, Vec<u8>);
 
-/// Which protocol a [`Wire`] writes.
+/// The protocol that a [`RawClient`] writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP/1.1.
@@ -28,7 +28,7 @@ pub enum Protocol {
 }
 
 /// A connection that is opened again whenever the other side has closed it.
-pub struct Wire {
+pub struct RawClient {
     address: SocketAddr,
     protocol: Protocol,
     connection: Option<Connection>,
@@ -39,7 +39,7 @@ enum Connection {
     Http2(Box<http2::Connection>),
 }
 
-impl Wire {
+impl RawClient {
     /// To one address; the connection is made with the first request.
     pub fn new(address: SocketAddr, protocol: Protocol) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! HTTP/2 (RFC 9113) as far as [`super::Wire`] needs it: one stream at a time.
+//! HTTP/2 (RFC 9113) as far as a raw client needs it: one stream at a time.
 
 use std::io;
 
@@ -9,7 +9,6 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::Line;
 use crate::reply::Reply;
 
 const DATA: u8 = 0;
@@ -61,7 +60,12 @@ impl Connection {
     }
 
     /// Sends a request; the answer comes back with whether the connection can be used again.
-    pub(super) async fn get(&mut self, target: &str, host: &str, lines: &[Line]) -> io::Result<(Reply, bool)> {
+    pub(super) async fn get(
+        &mut self,
+        target: &str,
+        host: &str,
+        lines: &[(String, Vec<u8>)],
+    ) -> io::Result<(Reply, bool)> {
         let stream = self.next_stream;
         self.next_stream += 2;
         let mut block = Vec::new();

@@ -3,8 +3,8 @@
 use mooring_tests::{Bootstrap, Envoy, Pod, Update};
 
 use crate::{
-    faults::visitors,
-    shop::{COOKIE, cart, crowd, nothing_internal, persistence},
+    faults::many_clients,
+    shop::{COOKIE, cart, large, nothing_internal, persistence},
 };
 
 /// With one more there are so many that there is a relay.
@@ -19,7 +19,7 @@ fn relays(bootstrap: &Bootstrap) -> usize {
 #[tokio::test]
 async fn sessions_stay_and_nothing_internal_is_seen() {
     let pods = Pod::start_several("cart", 3).await;
-    let manifests = crowd(&pods, MOST_WITHOUT_RELAY);
+    let manifests = large(&pods, MOST_WITHOUT_RELAY);
     let envoy = Envoy::serve(&manifests).await;
     assert_eq!(relays(&envoy.generate(&manifests)), 1);
     for client in [envoy.client(), envoy.client_http2()] {
@@ -76,10 +76,10 @@ async fn where_there_is_no_relay_a_client_cannot_pretend_one() {
 #[tokio::test]
 async fn routes_come_and_go_and_sessions_stay() {
     let pods = Pod::start_several("cart", 4).await;
-    let (few, many) = (crowd(&pods, MOST_WITHOUT_RELAY - 1), crowd(&pods, MOST_WITHOUT_RELAY));
+    let (few, many) = (large(&pods, MOST_WITHOUT_RELAY - 1), large(&pods, MOST_WITHOUT_RELAY));
     let mut envoy = Envoy::builder().dynamic().start(&few).await;
     assert_eq!(relays(&envoy.generate(&few)), 0);
-    let traffic = visitors(&[&envoy]).await;
+    let traffic = many_clients(&[&envoy]).await;
     for _ in 0..3 {
         for manifests in [&many, &few] {
             assert_eq!(envoy.apply(manifests).await, Update::Taken);
@@ -98,7 +98,7 @@ async fn a_module_that_is_off_lets_everything_pass() {
     };
     let envoy = Envoy::builder()
         .edit(edit)
-        .start(&crowd(&pods, MOST_WITHOUT_RELAY))
+        .start(&large(&pods, MOST_WITHOUT_RELAY))
         .await;
     for _ in 0..10 {
         let reply = envoy.client().request("/").cookie("a=1").send().await.ok();

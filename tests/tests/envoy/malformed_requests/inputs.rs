@@ -1,7 +1,7 @@
 //! What a client may send that no browser does: the inputs of the hostile corpus.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use mooring_tests::wire::Line;
+use mooring_tests::raw_http::Line;
 
 use crate::shop::COOKIE;
 

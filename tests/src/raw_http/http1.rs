@@ -1,4 +1,4 @@
-//! HTTP/1.1 (RFC 9112) as far as [`super::Wire`] needs it.
+//! HTTP/1.1 (RFC 9112) as far as a raw client needs it.
 
 use std::io;
 
@@ -7,7 +7,6 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::Line;
 use crate::{client::parse, reply::Reply};
 
 pub(super) struct Connection {
@@ -20,7 +19,12 @@ impl Connection {
     }
 
     /// Sends a request; the answer comes back with whether the connection can be used again.
-    pub(super) async fn get(&mut self, target: &str, host: &str, lines: &[Line]) -> io::Result<(Reply, bool)> {
+    pub(super) async fn get(
+        &mut self,
+        target: &str,
+        host: &str,
+        lines: &[(String, Vec<u8>)],
+    ) -> io::Result<(Reply, bool)> {
         let mut request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n").into_bytes();
         for (name, value) in lines {
             request.extend_from_slice(name.as_bytes());

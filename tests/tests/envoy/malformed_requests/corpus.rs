@@ -3,7 +3,7 @@
 
 use mooring_tests::{
     Bootstrap, Canary, Envoy, Manifests, Persistence, Pod, Reply, Route, Rule, Service, Source,
-    wire::{Protocol, Wire},
+    raw_http::{Protocol, RawClient},
 };
 use serde_json::json;
 
@@ -86,8 +86,8 @@ struct Tally {
 
 /// Sends every input to both Envoys and compares the answers.
 async fn compare(envoy: &Envoy, plain: &Envoy, protocol: Protocol, inputs: &[Input], good: &Good) -> Tally {
-    let mut gateway = Wire::new(envoy.address(), protocol);
-    let mut without = Wire::new(plain.address(), protocol);
+    let mut gateway = RawClient::new(envoy.address(), protocol);
+    let mut without = RawClient::new(plain.address(), protocol);
     let mut tally = Tally::default();
     for input in inputs {
         let what = format!("{protocol:?}, {}", input.what);
@@ -118,7 +118,7 @@ async fn compare(envoy: &Envoy, plain: &Envoy, protocol: Protocol, inputs: &[Inp
 
 /// Sends every input over HTTP/1.1.
 async fn send_all(envoy: &Envoy, inputs: &[Input]) {
-    let mut gateway = Wire::new(envoy.address(), Protocol::Http1);
+    let mut gateway = RawClient::new(envoy.address(), Protocol::Http1);
     for input in inputs {
         let reply = gateway.get(input.target, &input.lines).await;
         assert!(status(reply.as_ref()) < 500, "{}: {reply:?}", input.what);

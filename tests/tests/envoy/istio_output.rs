@@ -271,7 +271,7 @@ fn deprecated(log: &str) -> Vec<&str> {
 
 async fn sessions_stay(envoy: &Envoy, version: &str) {
     let client = envoy.client();
-    for _visitor in 0..4 {
+    for _client in 0..4 {
         let first = client.request("/").host(HOST).send().await.ok();
         let cookies = first.set_cookies();
         let [cookie] = &cookies[..] else { panic!("{cookies:?}") };

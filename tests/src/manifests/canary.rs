@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::manifests::NAMESPACE;
+use super::object::{object, yaml};
 
 /// A policy on one `HTTPRoute`.
 #[derive(Clone, Debug)]
@@ -128,8 +128,7 @@ impl Canary {
         self
     }
 
-    /// As a document; JSON is YAML.
-    pub fn yaml(&self) -> String {
+    pub(super) fn yaml(&self) -> String {
         let mut spec = self.spec.clone();
         spec.insert(
             "targetRef".to_owned(),
@@ -138,12 +137,12 @@ impl Canary {
         if !self.rules.is_empty() {
             spec.insert("rules".to_owned(), json!(self.rules));
         }
-        let policy = json!({
-            "apiVersion": "mooring.dev/v1alpha1",
-            "kind": "CanaryPolicy",
-            "metadata": {"name": format!("{}-canary", self.route), "namespace": NAMESPACE},
-            "spec": spec,
-        });
-        format!("{policy}\n")
+        let name = format!("{}-canary", self.route);
+        yaml(&object(
+            "mooring.dev/v1alpha1",
+            "CanaryPolicy",
+            &name,
+            json!({"spec": spec}),
+        ))
     }
 }
