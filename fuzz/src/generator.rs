@@ -6,13 +6,15 @@ use std::{
 };
 
 use mooring_generator::{
-    cli::{Format, TargetName},
     diagnostic::{Diagnostic, Report},
-    emit::{FailStrategy, Output, envoy, istio},
-    generate::{Target, generate},
-    left_out::What,
+    emit::{
+        FailStrategy, Output, envoy, istio,
+        target::Target,
+    },
+    generate::{TargetOptions, generate},
+    omissions::Omitted,
     mesh::Mesh,
-    output,
+    output::{self, format::Format},
     source::Sources,
     validate,
 };
@@ -64,8 +66,8 @@ struct Run {
     report: Report,
 }
 
-fn istio_newest() -> Target {
-    Target::Istio(istio::Options {
+fn istio_newest() -> TargetOptions {
+    TargetOptions::Istio(istio::Options {
         url: "oci://registry.example/mooring:1".to_owned(),
         sha256: None,
         fail_strategy: FailStrategy::Open,
@@ -74,8 +76,8 @@ fn istio_newest() -> Target {
     })
 }
 
-fn local_envoy() -> Target {
-    Target::Envoy(envoy::Options {
+fn local_envoy() -> TargetOptions {
+    TargetOptions::Envoy(envoy::Options {
         wasm: "mooring.wasm".to_owned(),
         fail_strategy: FailStrategy::Reload,
         admin: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9901),
@@ -86,7 +88,7 @@ fn local_envoy() -> Target {
 /// What `mooring validate` tells.
 fn validate(sources: &Sources) -> Value {
     let mut report = Report::default();
-    let validation = validate::validate(sources, TargetName::Istio, &Mesh::default(), &mut report);
+    let validation = validate::validate(sources, Target::Istio, &Mesh::default(), &mut report);
     assert!(!validate::text(&validation, &report, sources).is_empty());
     let json = validate::json(&validation, &report, sources);
     let told: Value = serde_json::from_str(&json).expect("it is JSON");
@@ -96,14 +98,14 @@ fn validate(sources: &Sources) -> Value {
 }
 
 /// What is generated. What is wrong is left out of it.
-fn run(sources: &Sources, target: &Target) -> Run {
+fn run(sources: &Sources, target: &TargetOptions) -> Run {
     let mut report = Report::default();
     let outputs = generate(sources, target, &Mesh::default(), &mut report);
     say(&report, sources);
     assert!(
-        report.has_errors() || (report.left_out().is_empty() && !report.is_fatal()),
+        report.has_errors() || (report.omissions().is_empty() && !report.is_fatal()),
         "left out without a word: {}",
-        report.left_out()
+        report.omissions()
     );
     let outputs = (!report.is_fatal()).then_some(outputs);
     outputs.iter().for_each(|outputs| check_outputs(outputs));
@@ -414,7 +416,7 @@ fn check_promises(told: &Value, outputs: &[Output], report: &Report) {
     let rules = rules_of_istio(outputs);
     let is_left_out = |id: &str| {
         let on_gateway = format!("{id} on ");
-        let mut names = report.left_out().names(What::Rule);
+        let mut names = report.omissions().names(Omitted::Rule);
         names.any(|name| name == id || name.starts_with(&on_gateway))
     };
     let whole = |rule: &Value| {
@@ -426,7 +428,7 @@ fn check_promises(told: &Value, outputs: &[Output], report: &Report) {
             name(&route["namespace"]),
             name(&route["name"])
         );
-        report.left_out().names(What::Route).any(|name| name == route)
+        report.omissions().names(Omitted::Route).any(|name| name == route)
     };
     for rule in told["rules"].as_array().into_iter().flatten() {
         let serves = rule["gateways"].as_array().is_some_and(|gateways| !gateways.is_empty());
@@ -434,7 +436,7 @@ fn check_promises(told: &Value, outputs: &[Output], report: &Report) {
         assert!(
             !serves || rules.contains(id) || is_left_out(id) || whole(rule),
             "{rule}: {}",
-            report.left_out()
+            report.omissions()
         );
     }
 }

@@ -15,7 +15,6 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    cli::Input,
     dns::ClusterDomain,
     document::WASM_PLUGIN,
     kind::{Kind, KnownKind},
@@ -45,16 +44,6 @@ pub struct Cluster {
     pub context: Option<String>,
     /// The namespaces to read. Empty: all.
     pub namespaces: Vec<String>,
-}
-
-impl From<&Input> for Cluster {
-    fn from(input: &Input) -> Self {
-        Self {
-            kubeconfig: input.kubeconfig.clone(),
-            context: input.context.clone(),
-            namespaces: input.namespaces.clone(),
-        }
-    }
 }
 
 /// Why a cluster cannot be read.

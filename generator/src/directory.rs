@@ -11,10 +11,10 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
-    cli::Format,
     emit::Output,
     labels::{MANAGED_BY, NAME_PREFIX},
     output,
+    output::format::Format,
 };
 
 /// The kinds of objects that are generated. The Secret of `mooring keygen` has our label too, and is the user's.

@@ -9,10 +9,9 @@ use std::{
 use similar::TextDiff;
 
 use crate::{
-    cli::Format,
     directory::{self, Directory, DirectoryError},
     emit::Output,
-    output::{self, OutputError},
+    output::{self, OutputError, format::Format},
 };
 
 /// How a unified diff names a file that is not there.

@@ -1,186 +1,34 @@
-//! `mooring generate` and `mooring diff`: from sources to the objects of a target.
+//! From the sources to the objects of a target.
 
 use crate::{
-    cli::{self, TargetName},
     diagnostic::{Code, Diagnostic, Report},
     document::{self, RawObjects},
-    emit::{FailStrategy, Output, envoy, istio},
+    emit::{Output, envoy, istio},
     mesh::Mesh,
     resources::Resources,
     source::Sources,
     translate::{self, Ir},
 };
 
-/// For whom to generate, and what the command line says about it.
+/// A target and its options.
 #[derive(Debug)]
-pub enum Target {
+pub enum TargetOptions {
     /// Istio gateways.
     Istio(istio::Options),
     /// One local Envoy.
     Envoy(envoy::Options),
 }
 
-/// Flags that do not go together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidFlags {
-    /// A flag of the other target.
-    #[error("{flag} can only be used with --target {target}")]
-    OtherTarget {
-        /// The flag.
-        flag: &'static str,
-        /// The target that has it.
-        target: &'static str,
-    },
-    /// Istio fetches the module from a URL.
-    #[error("--wasm must be a URL for --target istio: oci://, https://, http:// or file://")]
-    NotAUrl,
-    /// What is generated is no place for a password.
-    #[error(
-        "--wasm must not have a user name or password in its URL: everyone who can read the WasmPlugin would see them"
-    )]
-    UserInfo,
-    /// A local Envoy reads the module from a file.
-    #[error("--wasm must be the path of a file for --target envoy")]
-    NotAPath,
-    /// The URL has a checksum of its own.
-    #[error("--wasm-sha256 is another checksum than the one in the URL of --wasm: leave one of them out")]
-    OtherChecksum,
-    /// Istio does not look at a file's.
-    #[error(
-        "--wasm-sha256 can only be used with oci://, https:// and http://: nobody checks the checksum of a file://"
-    )]
-    UncheckedFile,
-    /// The URL has a checksum that is none.
-    #[error("the checksum in the URL of --wasm is not 64 lower-case hexadecimal digits")]
-    NoChecksum,
-    /// A port is mapped twice.
-    #[error("--listen maps the port {0} twice")]
-    ListenTwice(u16),
-}
-
-impl TryFrom<&cli::GenerateArgs> for Target {
-    type Error = InvalidFlags;
-
-    fn try_from(flags: &cli::GenerateArgs) -> Result<Self, InvalidFlags> {
-        match flags.target {
-            TargetName::Istio => istio_options(flags).map(Self::Istio),
-            TargetName::Envoy => envoy_options(flags).map(Self::Envoy),
-        }
-    }
-}
-
-fn istio_options(flags: &cli::GenerateArgs) -> Result<istio::Options, InvalidFlags> {
-    let target = "envoy";
-    if flags.admin.is_some() {
-        return Err(InvalidFlags::OtherTarget {
-            flag: "--admin",
-            target,
-        });
-    }
-    if !flags.listen.is_empty() {
-        return Err(InvalidFlags::OtherTarget {
-            flag: "--listen",
-            target,
-        });
-    }
-    let schemes = ["oci://", "https://", "http://", "file://"];
-    if !schemes.iter().any(|scheme| flags.wasm.starts_with(scheme)) {
-        return Err(InvalidFlags::NotAUrl);
-    }
-    if has_user_info(&flags.wasm) {
-        return Err(InvalidFlags::UserInfo);
-    }
-    let sha256 = checksum(&flags.wasm, flags.wasm_sha256.as_deref())?;
-    Ok(istio::Options {
-        url: flags.wasm.clone(),
-        sha256,
-        fail_strategy: flags.fail_strategy.unwrap_or(FailStrategy::Open),
-        version: flags.istio_version.unwrap_or_default(),
-        prunes: flags.prunes(),
-    })
-}
-
-/// Whether a URL names a user (RFC 3986, section 3.2.1). The `@` of a digest is none.
-fn has_user_info(url: &str) -> bool {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return false;
-    };
-    let rest = match scheme {
-        "oci" => rest.split_once("@sha256:").map_or(rest, |(image, _)| image),
-        _ => rest,
-    };
-    let authority = rest.split(['/', '?', '#', '\\']).next();
-    authority.is_some_and(|authority| authority.contains('@'))
-}
-
-/// The checksum that Istio is to compare: the flag's, or the one by which an `oci://` URL names its image.
-fn checksum(url: &str, flag: Option<&str>) -> Result<Option<String>, InvalidFlags> {
-    if url.starts_with("file://") {
-        return match flag {
-            Some(_) => Err(InvalidFlags::UncheckedFile),
-            None => Ok(None),
-        };
-    }
-    let named = url
-        .strip_prefix("oci://")
-        .and_then(|image| image.split_once("@sha256:"));
-    match (named.map(|(_, digest)| digest), flag) {
-        (Some(digest), _) if cli::sha256(digest).is_err() => Err(InvalidFlags::NoChecksum),
-        (Some(digest), Some(flag)) if digest != flag => Err(InvalidFlags::OtherChecksum),
-        (digest, flag) => Ok(flag.or(digest).map(str::to_owned)),
-    }
-}
-
-/// Refuses flags about the pods of gateways, of which a local Envoy has none.
-pub fn check_local(flags: &cli::MeshArgs) -> Result<(), InvalidFlags> {
-    of_istio([
-        ("--gateway-namespace", !flags.gateway_namespace.is_empty()),
-        ("--gateway-class", !flags.gateway_class.is_empty()),
-    ])
-}
-
-fn of_istio(flags: [(&'static str, bool); 2]) -> Result<(), InvalidFlags> {
-    match flags.into_iter().find(|(_, given)| *given) {
-        Some((flag, _)) => Err(InvalidFlags::OtherTarget { flag, target: "istio" }),
-        None => Ok(()),
-    }
-}
-
-fn envoy_options(flags: &cli::GenerateArgs) -> Result<envoy::Options, InvalidFlags> {
-    of_istio([
-        ("--wasm-sha256", flags.wasm_sha256.is_some()),
-        ("--istio-version", flags.istio_version.is_some()),
-    ])?;
-    check_local(&flags.mesh_args)?;
-    let path = flags.wasm.strip_prefix("file://").unwrap_or(&flags.wasm);
-    if path.is_empty() || path.contains("://") {
-        return Err(InvalidFlags::NotAPath);
-    }
-    let mut listen = std::collections::BTreeMap::new();
-    for (port, address) in &flags.listen {
-        if listen.insert(*port, *address).is_some() {
-            return Err(InvalidFlags::ListenTwice(*port));
-        }
-    }
-    let unsaid = envoy::Options::default();
-    Ok(envoy::Options {
-        wasm: path.to_owned(),
-        fail_strategy: flags.fail_strategy.unwrap_or(unsaid.fail_strategy),
-        admin: flags.admin.unwrap_or(unsaid.admin),
-        listen,
-    })
-}
-
 /// Generates. What is wrong is left out, and the report names it; when the report is fatal afterwards, what comes back must not
 /// be used.
-pub fn generate(sources: &Sources, target: &Target, mesh: &Mesh, report: &mut Report) -> Vec<Output> {
-    let local = matches!(target, Target::Envoy(_));
+pub fn generate(sources: &Sources, target: &TargetOptions, mesh: &Mesh, report: &mut Report) -> Vec<Output> {
+    let local = matches!(target, TargetOptions::Envoy(_));
     let mesh = Mesh { local, ..mesh.clone() };
     let resources = Resources::new(document::read(sources, report), sources, mesh);
     let mut ir = Ir::new(&resources, report);
     let raw = RawObjects::new(sources);
     match target {
-        Target::Istio(options) => {
+        TargetOptions::Istio(options) => {
             let outputs = istio::emit(&mut ir, &resources, &raw, options, report);
             if !outputs.is_empty() {
                 warn_of_module(options, report);
@@ -192,7 +40,7 @@ pub fn generate(sources: &Sources, target: &Target, mesh: &Mesh, report: &mut Re
             translate::check_earlier(&ir, &resources, prunes, report);
             outputs
         }
-        Target::Envoy(options) => envoy::emit(&ir, &resources, &raw, options, report),
+        TargetOptions::Envoy(options) => envoy::emit(&ir, &resources, &raw, options, report),
     }
 }
 

@@ -31,7 +31,7 @@ pub mod cli;
 pub mod cluster;
 pub mod cluster_domain;
 #[cfg(feature = "cluster")]
-pub mod crds;
+pub mod commands;
 pub mod delegation;
 pub mod diagnostic;
 pub mod directory;
@@ -42,7 +42,7 @@ pub mod emit;
 pub mod generate;
 pub mod id;
 pub mod input_summary;
-pub mod keygen;
+pub mod key_ring;
 pub mod kind;
 pub mod labels;
 pub mod location;

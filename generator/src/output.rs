@@ -11,10 +11,13 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::Format,
     directory::{Directory, Listed, read_regular},
     emit::Output,
 };
+
+use format::Format;
+
+pub mod format;
 
 /// Why objects cannot be written.
 #[derive(Debug, thiserror::Error)]

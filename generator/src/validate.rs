@@ -7,10 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     attachment::Attachments,
-    cli::TargetName,
     diagnostic::Report,
     document::{self, Outcome, RawObjects},
-    emit::envoy,
+    emit::{envoy, target::Target},
     id::{DEFAULT_NAMESPACE, Id},
     kind::Kind,
     location::SourceLocation,
@@ -119,8 +118,8 @@ pub struct RuleStatus {
 }
 
 /// Finds out what becomes of every policy, and what the target cannot do.
-pub fn validate(sources: &Sources, target: TargetName, mesh: &Mesh, report: &mut Report) -> Validation {
-    let local = target == TargetName::Envoy;
+pub fn validate(sources: &Sources, target: Target, mesh: &Mesh, report: &mut Report) -> Validation {
+    let local = target == Target::Envoy;
     let mesh = Mesh { local, ..mesh.clone() };
     let outcomes = document::read(sources, report);
     let unread: Vec<PolicyStatus> = outcomes.iter().filter_map(unread).collect();
@@ -129,13 +128,13 @@ pub fn validate(sources: &Sources, target: TargetName, mesh: &Mesh, report: &mut
     let attachments = Attachments::new(&policies, &resources.services, report);
     let ir = Ir::with(&resources, &attachments, report);
     match target {
-        TargetName::Istio => {
+        Target::Istio => {
             for gateway in ir.gateways.iter().filter(|gateway| gateway.is_managed()) {
                 gateway.config(report);
             }
             translate::check_earlier(&ir, &resources, false, report);
         }
-        TargetName::Envoy => {
+        Target::Envoy => {
             // What comes of it is of no interest here, and what is said about it is.
             let raw = RawObjects::new(sources);
             let _bootstrap = envoy::emit(&ir, &resources, &raw, &envoy::Options::default(), report);

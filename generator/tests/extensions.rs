@@ -13,7 +13,7 @@ use std::{
 use mooring_generator::{
     diagnostic::Report,
     emit::{FailStrategy, istio},
-    generate::{Target, generate},
+    generate::{TargetOptions, generate},
     mesh::Mesh,
     source::Sources,
 };
@@ -95,7 +95,7 @@ fn extensions(input: &Path, version: &str) -> BTreeSet<String> {
 
 /// The same, where the input `-` is this text.
 fn extensions_of(input: &Path, mut stdin: &[u8], version: &str) -> BTreeSet<String> {
-    let target = Target::Istio(istio::Options {
+    let target = TargetOptions::Istio(istio::Options {
         url: "https://registry.example/mooring.wasm".to_owned(),
         sha256: None,
         fail_strategy: FailStrategy::Reload,

@@ -1,5 +1,5 @@
 //! What comes out of each example, for both targets, stands in `examples/generated`, the help of the command in
-//! `docs/command-line.md` and the custom resource definitions in `docs/crds`; here they are compared with what would come
+//! `docs/command-line.md` and the custom resource definitions in `deploy/crds`; here they are compared with what would come
 //! out today. `make generated` writes them anew.
 
 use std::{
@@ -9,13 +9,13 @@ use std::{
 };
 
 use mooring_generator::{
-    cli::{Cli, Format},
-    crds,
+    cli::args::Cli,
+    commands,
     diagnostic::Report,
     emit::{FailStrategy, envoy, istio},
-    generate::{Target, generate},
+    generate::{TargetOptions, generate},
     mesh::Mesh,
-    output,
+    output::{self, format::Format},
     source::Sources,
 };
 
@@ -38,7 +38,7 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
 }
 
-fn targets() -> [(&'static str, Target); 2] {
+fn targets() -> [(&'static str, TargetOptions); 2] {
     let istio = istio::Options {
         url: "oci://registry.example/mooring:0.1.0".to_owned(),
         sha256: None,
@@ -52,7 +52,10 @@ fn targets() -> [(&'static str, Target); 2] {
         admin: "127.0.0.1:9901".parse().unwrap(),
         listen: BTreeMap::from([(80, "127.0.0.1:8080".parse().unwrap())]),
     };
-    [("istio", Target::Istio(istio)), ("envoy", Target::Envoy(envoy))]
+    [
+        ("istio", TargetOptions::Istio(istio)),
+        ("envoy", TargetOptions::Envoy(envoy)),
+    ]
 }
 
 /// Every generated file with its text.
@@ -74,8 +77,8 @@ fn generated() -> BTreeMap<PathBuf, String> {
         }
     }
     files.insert(examples().join("../docs/command-line.md"), command_line());
-    for definition in crds::all().unwrap() {
-        let path = examples().join(format!("../docs/crds/{}.yaml", definition.file_stem));
+    for definition in commands::definitions().unwrap() {
+        let path = examples().join(format!("../deploy/crds/{}.yaml", definition.file_stem));
         files.insert(path, output::text(&definition, Format::Yaml).unwrap());
     }
     files

@@ -10,6 +10,7 @@ mod http_filters;
 mod http_route;
 pub mod istio;
 mod provenance;
+pub mod target;
 
 pub use fail_strategy::FailStrategy;
 

@@ -36,7 +36,7 @@ func (c *Cluster) installCRDs() error {
 	if err != nil {
 		return err
 	}
-	own, err := kube.ReadDir(c.env.RepositoryFile("docs/crds"))
+	own, err := kube.ReadDir(c.env.RepositoryFile("deploy/crds"))
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-//! `mooring keygen`: a new entry for a key ring, alone or behind those of a ring, as text or in a Kubernetes Secret.
+//! New keys for a key ring, and the Kubernetes Secret that holds a ring.
 
 use mooring_policy::keys::{self, Entry, InvalidKey, InvalidKeys, SECRET_LENGTH};
 use serde_json::json;
@@ -54,7 +54,7 @@ fn listed(invalid: &[InvalidKeys]) -> String {
 }
 
 /// The entries of a ring to which one is to be appended. What is wrong in it must be mended first: it would stay wrong.
-pub fn read(ring: &str) -> Result<Vec<Entry>, NoEntry> {
+pub fn parse(ring: &str) -> Result<Vec<Entry>, NoEntry> {
     let (entries, rejected) = keys::entries(ring);
     if !rejected.is_empty() {
         let invalid = rejected.into_iter().map(|invalid: InvalidKey| invalid.into());
@@ -68,7 +68,7 @@ pub fn read(ring: &str) -> Result<Vec<Entry>, NoEntry> {
 }
 
 /// A new entry beside others, with random bytes from the operating system. Its id is a random free one unless it is given.
-pub fn entry(id: Option<u8>, others: &[Entry]) -> Result<Entry, NoEntry> {
+pub fn new_entry(id: Option<u8>, others: &[Entry]) -> Result<Entry, NoEntry> {
     let is_free = |id: &u8| others.iter().all(|other| other.id() != *id);
     let id = match id {
         Some(id) if !is_free(&id) => return Err(NoEntry::Taken(id)),
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_new_entry_is_a_key_ring() {
-        let entry = entry(Some(0xa7), &[]).unwrap();
+        let entry = new_entry(Some(0xa7), &[]).unwrap();
         let text = entry.reveal();
         assert!(text.starts_with("a7:"));
         assert!(KeyRing::parse(&text).is_ok());
@@ -121,8 +121,8 @@ mod tests {
     #[test]
     fn no_two_entries_are_the_same() {
         let texts = [
-            entry(Some(1), &[]).unwrap().reveal(),
-            entry(Some(1), &[]).unwrap().reveal(),
+            new_entry(Some(1), &[]).unwrap().reveal(),
+            new_entry(Some(1), &[]).unwrap().reveal(),
         ];
         assert_ne!(*texts[0], *texts[1]);
     }
@@ -131,18 +131,18 @@ mod tests {
     fn no_id_is_drawn_twice() {
         let mut ring = Vec::new();
         for _ in 0..=u8::MAX {
-            ring.push(entry(None, &ring).unwrap());
+            ring.push(new_entry(None, &ring).unwrap());
         }
         assert!(KeyRing::parse(&keys::reveal(&ring)).is_ok());
-        assert!(matches!(entry(None, &ring), Err(NoEntry::Full)));
-        assert!(matches!(entry(Some(7), &ring), Err(NoEntry::Taken(7))));
+        assert!(matches!(new_entry(None, &ring), Err(NoEntry::Full)));
+        assert!(matches!(new_entry(Some(7), &ring), Err(NoEntry::Taken(7))));
     }
 
     #[test]
     fn a_ring_with_something_wrong_in_it_gets_no_entry() {
-        let good = entry(Some(1), &[]).unwrap().reveal();
-        assert_eq!(read(&format!("{}\n", *good)).unwrap().len(), 1);
-        let said = |text: &str| read(text).unwrap_err().to_string();
+        let good = new_entry(Some(1), &[]).unwrap().reveal();
+        assert_eq!(parse(&format!("{}\n", *good)).unwrap().len(), 1);
+        let said = |text: &str| parse(text).unwrap_err().to_string();
         assert!(said("\n").contains("is empty"));
         let two = said(&format!("junk {} 02:AA", *good));
         assert!(two.contains("key 1 ") && two.contains("key 3 "), "{two}");
