@@ -109,3 +109,36 @@ fn every_file_that_a_document_names_exists() {
     assert!(checked > 50, "{checked} file names");
     assert_none(&wrong);
 }
+
+#[test]
+fn every_test_that_a_document_names_with_its_file_exists() {
+    let mut wrong = Vec::new();
+    let mut checked = 0;
+    for document in Document::all() {
+        for span in document.spans() {
+            let Some((path, name)) = span.text.split_once(": ") else {
+                continue;
+            };
+            let is_name = name
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+            if !is_name
+                || ![".rs", ".go"].iter().any(|extension| path.ends_with(extension))
+                || !repository::exists(path)
+            {
+                continue;
+            }
+            checked += 1;
+            let text = repository::read(path);
+            if !["fn ", "func "]
+                .iter()
+                .any(|keyword| text.contains(&format!("{keyword}{name}(")))
+            {
+                wrong.push(format!("{}: {path} has no test {name}", span.location));
+            }
+        }
+    }
+    println!("{checked} tests");
+    assert!(checked > 50, "{checked} tests");
+    assert_none(&wrong);
+}
