@@ -2,11 +2,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 use mooring_tests::{Bootstrap, Envoy, Site, Stats};
-use serde_json::Value;
 
 use crate::{
     load::{self, Load},
-    machine::{Process, Processors},
+    machine::Processors,
     user::{HOSTNAME, Request},
     variant::{ELSEWHERE, PLAIN, Variant, path},
 };
@@ -15,7 +14,6 @@ use crate::{
 pub(crate) struct Gateway {
     pub(crate) variant: Variant,
     envoy: Envoy,
-    process: Process,
 }
 
 /// What Mooring must have counted for each request.
@@ -66,38 +64,34 @@ impl Gateway {
         processors.to_envoy(workers)?;
         let envoy = Envoy::builder().concurrency(workers).start_on(site, bootstrap).await;
         processors.to_load()?;
-        Ok(Self {
-            variant,
-            process: process(&envoy, "envoy").await?,
-            envoy,
-        })
+        Ok(Self { variant, envoy })
     }
 
     /// Runs the load once, checks that this gateway did with every request what it is there for, and gives the processor time
     /// of the whole Envoy process for one request, in microseconds.
     pub(crate) async fn run(&self, load: &Load, kind: Kind) -> Result<f64> {
         let load = &Load {
-            pinned: kind == Kind::Live && self.variant.keeps_sessions(),
+            keep: kind == Kind::Live && self.variant.keeps_sessions(),
             ..load.clone()
         };
         let users = load::users(self.envoy.address(), load).await?;
         let before = self.envoy.stats().await;
-        let used_before = self.process.cpu_nanoseconds()?;
+        let used_before = self.envoy.cpu_time();
         let requests = load::run(users, load).await.context(self.variant.title())?;
-        let used = self.process.cpu_nanoseconds()?.saturating_sub(used_before);
+        let used = self.envoy.cpu_time().saturating_sub(used_before);
         let after = self.envoy.stats().await;
         check(self.variant, kind, [&before, &after], requests)?;
-        Ok(used as f64 / 1000.0 / requests as f64)
+        Ok(used.as_secs_f64() * 1e6 / requests as f64)
     }
 
     /// Its resident memory, in bytes.
-    pub(crate) fn resident_bytes(&self) -> Result<u64> {
-        self.process.resident_bytes()
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.envoy.resident()
     }
 
-    /// What it says it is.
-    pub(crate) async fn version(&self) -> Result<String> {
-        version(&self.envoy).await
+    /// The version of its Envoy.
+    pub(crate) async fn version(&self) -> String {
+        self.envoy.version().await
     }
 }
 
@@ -116,25 +110,4 @@ pub(crate) fn check(variant: Variant, kind: Kind, stats: [&Stats; 2], requests: 
         ensure!(errors == 0, "{title}: mooring_error_total is {errors}");
     }
     Ok(())
-}
-
-/// The version of an Envoy.
-pub(crate) async fn version(envoy: &Envoy) -> Result<String> {
-    let info = server_info(envoy).await?;
-    let version = info.get("version").and_then(Value::as_str).context("a version")?;
-    // commit/version/Clean/RELEASE/BoringSSL
-    Ok(version.split('/').nth(1).unwrap_or(version).to_owned())
-}
-
-async fn server_info(envoy: &Envoy) -> Result<Value> {
-    Ok(serde_json::from_str(&envoy.ask("/server_info").await)?)
-}
-
-/// The process behind an Envoy's admin interface, whose name begins so: the harness starts it through a shell, or `func-e`.
-pub(crate) async fn process(envoy: &Envoy, name: &str) -> Result<Process> {
-    let info = server_info(envoy).await?;
-    let config = info
-        .pointer("/command_line_options/config_path")
-        .and_then(Value::as_str);
-    Process::find(name, config.context("a config path")?)
 }

@@ -1,11 +1,11 @@
 //! What a session may cost, in instructions, and what it was found to cost.
 
 use crate::{
-    instructions::{Count, Counted},
+    counts::{Count, Counted},
     variant::Variant,
 };
 
-use Variant::{Empty, Mooring, MooringSplit, Native, NoFilter, Pieces};
+use Variant::{Empty, Filters, Mooring, MooringSplit, Native, NoFilter};
 
 /// How large the module may be, in bytes.
 const MODULE: f64 = 300_000.0;
@@ -47,7 +47,7 @@ pub(crate) fn table(counted: &[Counted], module: (u64, u64)) -> String {
         (
             "what the module adds to a live session, in units of what an empty module adds",
             None,
-            (of(Mooring, |one| one.live) - of(Pieces, |one| one.live))
+            (of(Mooring, |one| one.live) - of(Filters, |one| one.live))
                 / (of(Empty, |one| one.live) - of(NoFilter, |one| one.live)),
         ),
     ] {

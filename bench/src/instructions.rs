@@ -9,11 +9,11 @@ use mooring_tests::{Envoy, Site, settings};
 
 use crate::{
     Found,
+    counts::{self, Count, Counted},
     gateway::{self, Kind},
-    goals,
-    machine::{self, Process},
+    goals, machine,
     user::User,
-    variant::{Recipe, Variant},
+    variant::{Setup, Variant},
 };
 
 use Variant::{Mooring, MooringSplit, NoFilter};
@@ -26,7 +26,7 @@ const REQUESTS: u64 = 100;
 const TIMES: usize = 5;
 
 /// The gateways that are counted with many rules, all in one virtual host.
-const CROWDS: [(Variant, usize); 4] = [
+const LARGE: [(Variant, usize); 4] = [
     (NoFilter, 100),
     (MooringSplit, 100),
     (NoFilter, 1_000),
@@ -38,36 +38,15 @@ const UNKNOWN: &str = "???";
 /// Valgrind loads Envoy itself below this address; V8 puts what it compiles far above.
 const HIGHEST_OF_ENVOY: u64 = u32::MAX as u64;
 
-/// The instructions of one gateway.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Counted {
-    pub(crate) variant: Variant,
-    /// How many rules the virtual host has; live and new sessions are on the last.
-    pub(crate) routes: usize,
-    pub(crate) live: Count,
-    pub(crate) new: Count,
-    pub(crate) unmatched: Count,
-    pub(crate) elsewhere: Count,
-}
-
-/// Instructions for one request.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Count {
-    /// All of them, outside the kernel.
-    pub(crate) all: u64,
-    /// Those of code that was compiled at run time: the module's own.
-    pub(crate) module: u64,
-}
-
 /// Counts for every gateway. `quick`: with one rule only.
 pub(crate) async fn measure(pods: &[Ipv4Addr], quick: bool) -> Result<Found> {
     let mut counted = Vec::new();
     let mut envoy = None;
-    let crowds = CROWDS.into_iter().filter(|_| !quick);
-    for (variant, routes) in Variant::ALL.map(|variant| (variant, 1)).into_iter().chain(crowds) {
+    let large = LARGE.into_iter().filter(|_| !quick);
+    for (variant, routes) in Variant::ALL.map(|variant| (variant, 1)).into_iter().chain(large) {
         eprintln!("  {}, rules: {routes}", variant.title());
-        let recipe = Recipe { variant, routes };
-        let gateway = Counting::start(&recipe, pods).await.context(variant.title())?;
+        let setup = Setup { variant, routes };
+        let gateway = Counting::start(&setup, pods).await.context(variant.title())?;
         counted.push(Counted {
             variant,
             routes,
@@ -76,31 +55,11 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], quick: bool) -> Result<Found> {
             unmatched: gateway.count(Kind::Unmatched).await?,
             elsewhere: gateway.count(Kind::Elsewhere).await?,
         });
-        envoy = Some(gateway::version(&gateway.envoy).await?);
+        envoy = Some(gateway.envoy.version().await);
     }
     let module = machine::sizes(&settings::wasm())?;
-    let text = format!("{}\n{}", goals::table(&counted, module), table(&counted));
+    let text = format!("{}\n{}", goals::table(&counted, module), counts::table(&counted));
     Ok(Found { envoy, text })
-}
-
-/// The counts, in thousands.
-fn table(counted: &[Counted]) -> String {
-    let mut text = "In thousands for one request over HTTP/1.1, those of the kernel not counted.\n\n\
-         | gateway | rules | live session | of these the module's own | new session | route without a rule | in a virtual host without rules |\n\
-         |---|---|---|---|---|---|---|\n"
-        .to_owned();
-    for one in counted {
-        let counts = [
-            one.live.all,
-            one.live.module,
-            one.new.all,
-            one.unmatched.all,
-            one.elsewhere.all,
-        ];
-        let cells = counts.map(|count| format!("{:.1}", count as f64 / 1000.0));
-        text += &format!("| {} | {} | {} |\n", one.variant.title(), one.routes, cells.join(" | "));
-    }
-    text
 }
 
 /// An Envoy in valgrind.
@@ -108,12 +67,11 @@ struct Counting {
     variant: Variant,
     routes: usize,
     envoy: Envoy,
-    process: Process,
     dumps: tempfile::TempDir,
 }
 
 impl Counting {
-    async fn start(recipe: &Recipe, pods: &[Ipv4Addr]) -> Result<Self> {
+    async fn start(setup: &Setup, pods: &[Ipv4Addr]) -> Result<Self> {
         let found = Command::new("valgrind").arg("--version").output();
         found.context("valgrind is not installed")?;
         let dumps = tempfile::tempdir()?;
@@ -124,13 +82,11 @@ impl Counting {
         let plain = ["--compress-strings=no", "--compress-pos=no"];
         let site = Site::fresh();
         let envoy = Envoy::builder().under(&[callgrind.as_slice(), &plain].concat());
-        let envoy = envoy.start_on(site, recipe.bootstrap(site, pods)?).await;
-        let process = gateway::process(&envoy, "callgrind").await?;
+        let envoy = envoy.start_on(site, setup.bootstrap(site, pods)?).await;
         let counting = Self {
-            variant: recipe.variant,
-            routes: recipe.routes,
+            variant: setup.variant,
+            routes: setup.routes,
             envoy,
-            process,
             dumps,
         };
         counting.tell(&["instrumentation", "on"])?;
@@ -138,18 +94,17 @@ impl Counting {
     }
 
     async fn count(&self, kind: Kind) -> Result<Count> {
-        let mut user = User::connect(self.envoy.address()).await?;
         let keeps = kind == Kind::Live && self.variant.keeps_sessions();
-        user.begin(&kind.request(self.routes), keeps).await?;
+        let user = User::start(self.envoy.address(), &kind.request(self.routes), keeps).await?;
         for _ in 0..WARM_UP {
-            user.visit().await?;
+            user.send().await?;
         }
         let mut counts = Vec::new();
         for _ in 0..TIMES {
             let before = self.envoy.stats().await;
             self.tell(&["zero"])?;
             for _ in 0..REQUESTS {
-                user.visit().await?;
+                user.send().await?;
             }
             self.tell(&["dump"])?;
             let after = self.envoy.stats().await;
@@ -166,7 +121,7 @@ impl Counting {
     /// Gives callgrind an order, and waits until it is done.
     fn tell(&self, order: &[&str]) -> Result<()> {
         let mut vgdb = Command::new("vgdb");
-        vgdb.arg(format!("--pid={}", self.process.id())).args(order);
+        vgdb.arg(format!("--pid={}", self.envoy.pid())).args(order);
         let done = vgdb.output().context("vgdb")?;
         ensure!(done.status.success(), "vgdb: {}", String::from_utf8_lossy(&done.stderr));
         Ok(())

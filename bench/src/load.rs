@@ -1,6 +1,7 @@
 //! The load: users who each keep a cookie of their own and send the next request when they have the answer to the last.
 //!
-//! wrk and h2load send one header set on all connections, so that all of their users would share one session.
+//! wrk and h2load send one header set on all connections, and their users would share one session. [`mooring_tests::Traffic`]
+//! sends at a pace and tries again elsewhere; here a failure ends the run.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,7 +18,7 @@ pub(crate) const USERS: usize = 32;
 pub(crate) struct Load {
     pub(crate) request: Request,
     /// Each user keeps its session and must stay on its pod.
-    pub(crate) pinned: bool,
+    pub(crate) keep: bool,
     pub(crate) duration: Duration,
 }
 
@@ -25,9 +26,7 @@ pub(crate) struct Load {
 pub(crate) async fn users(address: SocketAddr, load: &Load) -> Result<Vec<User>> {
     let mut users = Vec::new();
     for _ in 0..USERS {
-        let mut user = User::connect(address).await?;
-        user.begin(&load.request, load.pinned).await?;
-        users.push(user);
+        users.push(User::start(address, &load.request, load.keep).await?);
     }
     Ok(users)
 }
@@ -36,11 +35,11 @@ pub(crate) async fn users(address: SocketAddr, load: &Load) -> Result<Vec<User>>
 pub(crate) async fn run(users: Vec<User>, load: &Load) -> Result<u64> {
     let end = Instant::now() + load.duration;
     let mut tasks = JoinSet::new();
-    for mut user in users {
+    for user in users {
         tasks.spawn(async move {
             let mut answered = 0;
             while Instant::now() < end {
-                user.visit().await?;
+                user.send().await?;
                 answered += 1;
             }
             Ok(answered)

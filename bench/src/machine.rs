@@ -27,83 +27,26 @@ impl Processors {
     /// Puts this thread, and whatever it starts from now on, where an Envoy with so many workers is to run.
     pub(crate) fn to_envoy(&self, workers: u32) -> Result<()> {
         let workers = usize::try_from(workers)?.min(self.0.len());
-        pin(self.0.get(..workers).unwrap_or_default())
+        run_on(self.0.get(..workers).unwrap_or_default())
     }
 
     /// Lets this thread, and whatever it starts from now on, run on all of them.
     pub(crate) fn to_all(&self) -> Result<()> {
-        pin(&self.0)
+        run_on(&self.0)
     }
 
     /// Puts this thread, and whatever it starts from now on, where the load and the upstream are to run.
     pub(crate) fn to_load(&self) -> Result<()> {
-        pin(self.0.last().map(std::slice::from_ref).unwrap_or_default())
+        run_on(self.0.last().map(std::slice::from_ref).unwrap_or_default())
     }
 }
 
-fn pin(cpus: &[usize]) -> Result<()> {
+fn run_on(cpus: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
     for &cpu in cpus {
         set.set(cpu)?;
     }
     sched_setaffinity(Pid::from_raw(0), &set).context("choosing a processor")
-}
-
-/// A process that is not a child of this one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Process(u32);
-
-impl Process {
-    /// The process whose name begins so and that was started with this argument.
-    pub(crate) fn find(name: &str, argument: &str) -> Result<Self> {
-        for entry in fs::read_dir("/proc")? {
-            let path = entry?.path();
-            let pid = path.file_name().and_then(|name| name.to_str()?.parse().ok());
-            if let Some(pid) = pid
-                && is_called(&path, name)
-                && has_argument(&path, argument)
-            {
-                return Ok(Self(pid));
-            }
-        }
-        anyhow::bail!("no process {name} with the argument {argument}")
-    }
-
-    /// Its id.
-    pub(crate) fn id(self) -> u32 {
-        self.0
-    }
-
-    /// The processor time that all its threads have used, in nanoseconds.
-    pub(crate) fn cpu_nanoseconds(self) -> Result<u64> {
-        let mut sum = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.0))? {
-            let text = fs::read_to_string(task?.path().join("schedstat"))?;
-            let used: u64 = text.split_whitespace().next().context("schedstat")?.parse()?;
-            sum += used;
-        }
-        Ok(sum)
-    }
-
-    /// Its resident memory, in bytes.
-    pub(crate) fn resident_bytes(self) -> Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.0))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes: u64 = line
-            .and_then(|line| line.split_whitespace().next())
-            .context("VmRSS")?
-            .parse()?;
-        Ok(kilobytes * 1024)
-    }
-}
-
-fn is_called(process: &Path, name: &str) -> bool {
-    fs::read_to_string(process.join("comm")).is_ok_and(|comm| comm.starts_with(name))
-}
-
-fn has_argument(process: &Path, argument: &str) -> bool {
-    let line = fs::read(process.join("cmdline")).unwrap_or_default();
-    line.split(|&byte| byte == 0).any(|one| one == argument.as_bytes())
 }
 
 /// How many processes wanted a processor: the mean of the last minute.

@@ -6,7 +6,7 @@
 //! - `variant`: the configurations that are compared. `gateway`: one Envoy under measurement.
 //! - `user`, `load`, `upstream`: who sends requests, how many, and who answers.
 //! - `instructions`, `times`, `memory`, `generator`: the parts, each with a section in `docs/performance.md`.
-//! - `goals`: what a session may cost.
+//! - `counts`, `goals`: instructions as counted, and what a session may cost.
 //! - `statistics`, `machine`, `document`: quartiles, the machine, and the page.
 
 #![expect(
@@ -19,6 +19,7 @@
     reason = "this measures and prints; a figure that overflowed would be seen, and nothing else depends on it"
 )]
 
+mod counts;
 mod document;
 mod gateway;
 mod generator;

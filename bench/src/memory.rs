@@ -1,15 +1,9 @@
 //! How a configuration weighs on Envoy: how long the module takes to accept it, and how much memory it takes for each worker.
 
-use std::{
-    fs::File,
-    net::Ipv4Addr,
-    process::{Child, Stdio},
-    time::Duration,
-};
+use std::{net::Ipv4Addr, time::Duration};
 
-use anyhow::{Result, ensure};
-use mooring_tests::{Bootstrap, Site, keys, settings};
-use tokio::time::{Instant, sleep};
+use anyhow::Result;
+use mooring_tests::{Bootstrap, Envoy, Site, wait};
 
 use crate::{
     Found,
@@ -17,7 +11,7 @@ use crate::{
     load::Load,
     machine::Processors,
     statistics::{median, quartiles},
-    variant::{Recipe, Variant},
+    variant::{Setup, Variant},
 };
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -25,8 +19,6 @@ const MIB: f64 = 1024.0 * 1024.0;
 const SIZES: [usize; 2] = [1, 1_000];
 /// The numbers of workers whose difference shows what one worker takes.
 const WORKERS: (u32, u32) = (1, 3);
-/// How long a configuration may take.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Measures all sizes, each of them so many times.
 pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, times: usize) -> Result<Found> {
@@ -36,14 +28,14 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, times: u
     let mut envoy = None;
     for routes in SIZES {
         eprintln!("  {routes} rules");
-        let recipe = |variant| Recipe { variant, routes };
-        let (empty, mooring) = (recipe(Variant::Empty), recipe(Variant::Mooring));
+        let setup = |variant| Setup { variant, routes };
+        let (empty, mooring) = (setup(Variant::Empty), setup(Variant::Mooring));
         // Generated once; each Envoy is gone when the next one starts.
         let site = Site::fresh();
         let generated = mooring.generate(site, pods);
         let mut accepted = Vec::new();
         for _ in 0..times {
-            accepted.extend(accept(&generated, processors).await?);
+            accepted.extend(accept(site, &generated, processors).await?);
         }
         let (low, middle, high) = quartiles(accepted);
         let empty = memory(&empty, site, &generated, processors, times, &mut envoy).await?;
@@ -62,7 +54,7 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, times: u
 
 /// Resident memory with one worker, and what each further worker adds.
 async fn memory(
-    recipe: &Recipe,
+    setup: &Setup,
     site: Site,
     generated: &Bootstrap,
     processors: &Processors,
@@ -75,17 +67,17 @@ async fn memory(
     for _ in 0..times {
         let mut resident = [0.0; 2];
         for (resident, workers) in resident.iter_mut().zip([few, many]) {
-            let bootstrap = recipe.shape(generated.clone())?;
-            let gateway = Gateway::start(recipe.variant, workers, site, bootstrap, processors).await?;
+            let bootstrap = setup.shape(generated.clone())?;
+            let gateway = Gateway::start(setup.variant, workers, site, bootstrap, processors).await?;
             // After some requests, so that each worker has what it needs for them.
             let load = Load {
-                request: Kind::Live.request(recipe.routes),
-                pinned: false,
+                request: Kind::Live.request(setup.routes),
+                keep: false,
                 duration: Duration::from_millis(300),
             };
             gateway.run(&load, Kind::Live).await?;
-            *resident = gateway.resident_bytes()? as f64;
-            *envoy = Some(gateway.version().await?);
+            *resident = gateway.resident_bytes() as f64;
+            *envoy = Some(gateway.version().await);
         }
         let [with_few, with_many] = resident;
         alone.push(with_few);
@@ -95,39 +87,26 @@ async fn memory(
 }
 
 /// Starts an Envoy and reads in its trace how long the module took, in milliseconds, in each of its virtual machines.
-async fn accept(generated: &Bootstrap, processors: &Processors) -> Result<Vec<f64>> {
-    // One is tried out, one belongs to the main thread, one to the worker.
+async fn accept(site: Site, generated: &Bootstrap, processors: &Processors) -> Result<Vec<f64>> {
+    // One tries the configuration, one belongs to the main thread, one to the worker.
     const MACHINES: usize = 3;
-    let directory = tempfile::tempdir()?;
-    let config = directory.path().join("bootstrap.json");
-    let log = directory.path().join("envoy.log");
-    std::fs::write(&config, generated.json().to_string())?;
-    let output = File::create(&log)?;
     processors.to_envoy(1)?;
-    let child = settings::envoy_command()
-        .arg("-c")
-        .arg(&config)
-        .args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"])
-        .args(["--component-log-level", "wasm:trace", "--log-format", "%E %F %t %v"])
-        .env("MOORING_KEYS", keys::key(1))
-        .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output)
-        .spawn()?;
-    let _running = Ending(child);
+    let trace = [
+        "--log-level",
+        "error",
+        "--component-log-level",
+        "wasm:trace",
+        "--log-format",
+        "%E %F %t %v",
+    ];
+    let envoy = Envoy::builder().log(&trace).start_on(site, generated.clone()).await;
     processors.to_load()?;
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let times = read_trace(&std::fs::read_to_string(&log)?);
-        if times.len() >= MACHINES {
-            return Ok(times);
-        }
-        ensure!(
-            Instant::now() < deadline,
-            "the module has accepted nothing within {PATIENCE:?}"
-        );
-        sleep(Duration::from_millis(50)).await;
-    }
+    let times = wait::until("the module has accepted its configuration", || async {
+        let times = read_trace(&envoy.log());
+        (times.len() >= MACHINES).then_some(times)
+    })
+    .await;
+    Ok(times)
 }
 
 /// The times between the call that configures the module and its return, in milliseconds.
@@ -151,14 +130,4 @@ fn read_trace(log: &str) -> Vec<f64> {
         }
     }
     times
-}
-
-/// A child process that ends with its owner.
-struct Ending(Child);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ended = self.0.kill().and_then(|()| self.0.wait());
-    }
 }

@@ -12,10 +12,10 @@ use crate::{
     machine::Processors,
     options::Effort,
     statistics::quartiles,
-    variant::{Recipe, Variant},
+    variant::{Setup, Variant},
 };
 
-use Variant::{Empty, Mooring, MooringSplit, Native, NoFilter, Pieces};
+use Variant::{Empty, Filters, Mooring, MooringSplit, Native, NoFilter};
 
 /// What is measured.
 const KINDS: [(Kind, &str); 3] = [
@@ -24,7 +24,7 @@ const KINDS: [(Kind, &str); 3] = [
     (Kind::Unmatched, "route without a rule"),
 ];
 /// The gateways.
-const GATEWAYS: [Variant; 6] = [NoFilter, Native, Empty, Pieces, Mooring, MooringSplit];
+const GATEWAYS: [Variant; 6] = [NoFilter, Native, Empty, Filters, Mooring, MooringSplit];
 /// Those that are compared with the native cookie, round by round.
 const COMPARED: [Variant; 2] = [Mooring, MooringSplit];
 
@@ -40,10 +40,10 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, effort: 
     let mut gateways = Vec::new();
     for variant in GATEWAYS {
         let site = Site::fresh();
-        let bootstrap = Recipe { variant, routes: 1 }.bootstrap(site, pods)?;
+        let bootstrap = Setup { variant, routes: 1 }.bootstrap(site, pods)?;
         gateways.push(Gateway::start(variant, 1, site, bootstrap, processors).await?);
     }
-    let envoy = gateways.first().context("a gateway")?.version().await?;
+    let envoy = gateways.first().context("a gateway")?.version().await;
     let mut all = Vec::new();
     for (kind, title) in KINDS {
         eprintln!("  {title}");
@@ -58,7 +58,7 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, effort: 
 async fn rounds(gateways: &[Gateway], kind: Kind, effort: Effort) -> Result<Vec<Series>> {
     let load = Load {
         request: kind.request(1),
-        pinned: false,
+        keep: false,
         duration: effort.run,
     };
     let empty = |gateway: &Gateway| Series {

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 /// The port of all pods.
-pub(crate) const PORT: u16 = 8080;
+const PORT: u16 = 8080;
 
 /// Starts pods in a thread of their own, on the processor where this thread is, and gives their addresses. The body of
 /// a pod's answer is its number.

@@ -4,11 +4,9 @@ use std::{net::Ipv4Addr, path::PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use mooring_tests::{
-    Bootstrap, Canary, Dialect, Manifests, NAMESPACE, Persistence, Policy, Route, Rule, Site, Source, settings,
+    Bootstrap, Canary, Dialect, Manifests, Persistence, Policy, Route, Rule, Service, Site, Source, settings,
 };
 use serde_json::{Map, Value, json};
-
-use crate::upstream;
 
 /// The module that does nothing.
 const EMPTY_MODULE: &str = "mooring-bench-empty.wasm";
@@ -28,8 +26,8 @@ pub(crate) enum Variant {
     Native,
     /// An empty module that is built on the proxy-wasm crate.
     Empty,
-    /// What Mooring puts beside its module: sanitizer and pin.
-    Pieces,
+    /// The filters that Mooring generates beside its module: header sanitizer and stateful session.
+    Filters,
     /// Mooring as it is shipped, where the rule has one backend.
     Mooring,
     /// Mooring as it is shipped, where the rule splits between two backends, each of which has a session route.
@@ -44,7 +42,7 @@ impl Variant {
         Self::NoFilter,
         Self::Native,
         Self::Empty,
-        Self::Pieces,
+        Self::Filters,
         Self::Mooring,
         Self::MooringSplit,
         Self::MooringCanary,
@@ -56,7 +54,7 @@ impl Variant {
             Self::NoFilter => "no filter",
             Self::Native => "native cookie",
             Self::Empty => "empty module",
-            Self::Pieces => "pieces, no module",
+            Self::Filters => "filters, no module",
             Self::Mooring => "Mooring, one backend",
             Self::MooringSplit => "Mooring, two backends",
             Self::MooringCanary => "Mooring, canary rules",
@@ -76,13 +74,13 @@ impl Variant {
 
 /// What a configuration is made for.
 #[derive(Clone, Debug)]
-pub(crate) struct Recipe {
+pub(crate) struct Setup {
     pub(crate) variant: Variant,
     /// How many routes with a session one virtual host has. Requests go to the last.
     pub(crate) routes: usize,
 }
 
-impl Recipe {
+impl Setup {
     /// The configuration.
     pub(crate) fn bootstrap(&self, site: Site, pods: &[Ipv4Addr]) -> Result<Bootstrap> {
         self.shape(self.generate(site, pods))
@@ -98,7 +96,7 @@ impl Recipe {
         let manager = manager(&mut bootstrap)?;
         match self.variant {
             Variant::Mooring | Variant::MooringSplit | Variant::MooringCanary => {}
-            Variant::Pieces => filters(manager)?.retain(|filter| !is_wasm(filter)),
+            Variant::Filters => filters(manager)?.retain(|filter| !is_wasm(filter)),
             Variant::NoFilter => bare(manager, Vec::new())?,
             Variant::Native => bare(manager, vec![native()])?,
             Variant::Empty => {
@@ -128,6 +126,7 @@ fn manifests(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
         Variant::MooringSplit | Variant::MooringCanary => &[("store", 90), ("store-canary", 10)],
         _ => &[("store", 1)],
     };
+    let service = |name: &str| Service::at(name, pods.iter().copied());
     let mut all = Manifests::new()
         .route(&Route::new("plain").rule(Rule::to("plain").below(PLAIN)))
         .route(
@@ -135,10 +134,10 @@ fn manifests(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
                 .host(ELSEWHERE)
                 .rule(Rule::to("plain").below(PLAIN)),
         )
-        .yaml(&service("plain", pods));
+        .service(&service("plain"));
     for (name, _) in backends {
         let policy = Policy::on(name, session.clone()).dialect(Dialect::BackendLb);
-        all = all.yaml(&service(name, pods)).policy(&policy);
+        all = all.service(&service(name)).policy(&policy);
     }
     for number in 1..=routes {
         let rule = Rule::split(backends).below(&path(number));
@@ -165,26 +164,6 @@ fn canary(route: &str) -> Canary {
         Source::Cookie("lang").matches("RegularExpression", "fr(-[A-Z]{2})?"),
     );
     to_canary(rules, "light", Source::Cookie("theme").is("light"))
-}
-
-fn service(name: &str, pods: &[Ipv4Addr]) -> String {
-    let endpoint = |pod: &Ipv4Addr| format!("- {{addresses: [{pod}], conditions: {{ready: true}}}}\n");
-    let endpoints: String = pods.iter().map(endpoint).collect();
-    let port = upstream::PORT;
-    format!(
-        "apiVersion: v1
-kind: Service
-metadata: {{name: {name}, namespace: {NAMESPACE}}}
-spec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80, targetPort: {port}}}]}}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {{name: {name}-x7k2p, namespace: {NAMESPACE}, labels: {{kubernetes.io/service-name: {name}}}}}
-addressType: IPv4
-ports: [{{name: http, port: {port}, protocol: TCP}}]
-endpoints:
-{endpoints}"
-    )
 }
 
 /// The HTTP connection manager of the one listener.

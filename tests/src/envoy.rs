@@ -63,6 +63,7 @@ pub struct Builder {
     concurrency: u32,
     dynamic: bool,
     runner: Vec<String>,
+    log: Vec<String>,
     edits: Vec<Edit>,
 }
 
@@ -95,7 +96,13 @@ impl Builder {
 
     /// Run by another program, such as valgrind, whose command line this begins.
     pub fn under(mut self, runner: &[&str]) -> Self {
-        self.runner = runner.iter().map(|&word| word.to_owned()).collect();
+        self.runner = words(runner);
+        self
+    }
+
+    /// With these flags for its log, instead of those of the harness.
+    pub fn log(mut self, flags: &[&str]) -> Self {
+        self.log = words(flags);
         self
     }
 
@@ -163,6 +170,8 @@ impl Envoy {
             concurrency: 1,
             dynamic: false,
             runner: Vec::new(),
+            // The main component lists all extensions at its start.
+            log: words(&["--log-level", "info", "--component-log-level", "main:warning"]),
             edits: Vec::new(),
         }
     }
@@ -214,6 +223,13 @@ impl Envoy {
         })
         .await;
         String::from_utf8_lossy(reply.ok().body()).into_owned()
+    }
+
+    /// Its version, such as `1.40.0`.
+    pub async fn version(&self) -> String {
+        let info = self.ask("/server_info").await;
+        // `"version": "<commit>/1.40.0/Clean/RELEASE/BoringSSL"`
+        info.split('/').nth(1).unwrap_or("of an unknown version").to_owned()
     }
 
     /// Generates from the manifests again and gives the running Envoy what changed; waits until it works with it or has
@@ -292,15 +308,20 @@ impl Envoy {
         }
     }
 
-    /// Its process id.
+    /// The id of its process, or of the callgrind that runs it.
     pub fn pid(&self) -> u32 {
         let watchdog = self.child.as_ref().expect("a running Envoy").id();
-        process::find("envoy", watchdog).expect("Envoy is a child of its watchdog")
+        process::find(&["envoy", "callgrind"], watchdog).expect("Envoy is a child of its watchdog")
     }
 
     /// The processor time that its workers have taken.
     pub fn time_of_workers(&self) -> Duration {
         process::time_of_threads(self.pid(), "wrk:")
+    }
+
+    /// The processor time that all its threads have taken.
+    pub fn cpu_time(&self) -> Duration {
+        process::time_of_threads(self.pid(), "")
     }
 
     /// The memory that it holds at the moment, in bytes.
@@ -345,8 +366,7 @@ impl Envoy {
             .arg("--disable-hot-restart")
             // A listener that was replaced is gone after a second, and no connection stays on it.
             .args(["--drain-time-s", "1", "--drain-strategy", "immediate"])
-            // The main component lists all extensions at its start.
-            .args(["--log-level", "info", "--component-log-level", "main:warning"])
+            .args(&self.options.log)
             .env_remove("MOORING_KEYS")
             .envs(self.options.keys.as_ref().map(|keys| ("MOORING_KEYS", keys)))
             .stdin(Stdio::piped())
@@ -437,6 +457,10 @@ impl Drop for Envoy {
             }
         }
     }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
 }
 
 fn config_path(directory: &Path) -> PathBuf {

@@ -2,15 +2,15 @@
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
-/// The process of this name among a process, its children and theirs.
-pub(crate) fn find(name: &str, root: u32) -> Option<u32> {
+/// The process whose name begins with one of these among a process, its children and theirs.
+pub(crate) fn find(names: &[&str], root: u32) -> Option<u32> {
     let command = fs::read_to_string(format!("/proc/{root}/comm")).ok()?;
-    if command.trim_end() == name {
+    if names.iter().any(|name| command.starts_with(name)) {
         return Some(root);
     }
     let children = fs::read_to_string(format!("/proc/{root}/task/{root}/children")).ok()?;
     let mut children = children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
-    children.find_map(|child| find(name, child))
+    children.find_map(|child| find(names, child))
 }
 
 /// The memory that a process holds at the moment (resident set size), in bytes.
