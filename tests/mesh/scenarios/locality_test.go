@@ -106,23 +106,17 @@ func TestSessionsDuringALocalityFailover(t *testing.T) {
 	expectShares(t, "zone1 is gone", zonesOf(t, gateway, 200), map[string]int{"zone2": 1})
 
 	// zone2 crashes, and only outlier detection notices.
+	var crashed []string
 	for i := range 2 {
-		pod := fmt.Sprintf("helloworld-zone2-%d", i)
-		s.Pod(t, pod).Crash()
-		gone[pod] = true
+		pod := s.Pod(t, fmt.Sprintf("helloworld-zone2-%d", i))
+		pod.Crash()
+		gone[pod.Name] = true
+		crashed = append(crashed, pod.IP)
 	}
-	wait.Eventually(t, "outlier detection has seen it", func() error {
-		// One answer from zone3 is not enough: until both pods of zone2 are ejected, the other one gets most requests. Each request
-		// uses a new connection, because a connection belongs to one worker, and each worker must know about the ejection.
-		for range 20 {
-			fresh.ForgetCookies()
-			fresh.Close()
-			if reply := fresh.Get(t, "/hello"); reply.Version != "zone3" {
-				return fmt.Errorf("status %d, zone %q", reply.Status, reply.Version)
-			}
-		}
-		return nil
-	})
+	gateway.Envoy.AwaitEjected(t, helloCluster, func() {
+		fresh.ForgetCookies()
+		fresh.Get(t, "/hello")
+	}, crashed...)
 	expectMoved(t, "zone2 has crashed", sessions, gone, "zone3")
 	expectShares(t, "zone2 has crashed", zonesOf(t, gateway, 200), map[string]int{"zone3": 1})
 

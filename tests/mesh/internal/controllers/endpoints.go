@@ -12,15 +12,12 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"mooring.dev/tests/mesh/internal/envoy"
 	"mooring.dev/tests/mesh/internal/gateway"
 	"mooring.dev/tests/mesh/internal/kube"
 	"mooring.dev/tests/mesh/internal/pods"
 	"mooring.dev/tests/mesh/internal/wait"
 )
-
-// updateMergeWindow is Envoy's default of common_lb_config.update_merge_window: a change of nothing but health that follows another
-// change of the cluster within this time reaches the workers at the end of it.
-const updateMergeWindow = time.Second
 
 // Publish writes the EndpointSlices of every Service that has a selector and waits until every worker of every gateway knows them.
 func (m *Manager) Publish() error {
@@ -41,10 +38,10 @@ func (m *Manager) Publish() error {
 	return nil
 }
 
-// SetState sets the state of pods and publishes it. It waits for the end of the merge window of the last change first, so that Envoy
-// passes this one to its workers at once.
+// SetState sets the state of pods and publishes it, after the merge window of the last change, so that Envoy posts this one to its workers
+// at once.
 func (m *Manager) SetState(state pods.State, changed ...*pods.Pod) error {
-	time.Sleep(time.Until(m.published.Add(updateMergeWindow)))
+	time.Sleep(time.Until(m.published.Add(envoy.UpdateMergeWindow)))
 	for _, p := range changed {
 		p.SetState(state)
 	}
@@ -73,8 +70,8 @@ func (m *Manager) endpointsKnown(g *gateway.Gateway) error {
 					continue
 				}
 				// A pod that is not ready is missing or unhealthy; which of the two, a test may assert.
-				health, known := hosts[p.IP]
-				healthy := known && (health == "HEALTHY" || health == "UNKNOWN")
+				host, known := hosts[p.IP]
+				healthy := known && (host.Health == "HEALTHY" || host.Health == "UNKNOWN")
 				if want := p.State() == pods.Ready; healthy != want {
 					return fmt.Errorf("cluster %s: healthy pod %s: %t, expected %t", name, p.Name, healthy, want)
 				}
@@ -109,8 +106,8 @@ func usesNone(g *gateway.Gateway, unused []*pods.Pod) error {
 	}
 	for name, hosts := range clusters {
 		for _, p := range unused {
-			if health, known := hosts[p.IP]; known && health != "UNHEALTHY" {
-				return fmt.Errorf("%s has pod %s, which is %s", name, p.Name, health)
+			if host, known := hosts[p.IP]; known && host.Health != "UNHEALTHY" {
+				return fmt.Errorf("%s has pod %s, which is %s", name, p.Name, host.Health)
 			}
 		}
 	}

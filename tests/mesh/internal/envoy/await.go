@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mooring.dev/tests/mesh/internal/wait"
 )
@@ -110,6 +111,29 @@ func (e *Envoy) AwaitEndpoints(t testing.TB, cluster string, addresses ...string
 		}
 		return err
 	})
+}
+
+// AwaitEjected calls send, which sends a request, until outlier detection has ejected all these addresses of a cluster, and waits until
+// every worker knows that.
+func (e *Envoy) AwaitEjected(t testing.TB, cluster string, send func(), addresses ...string) {
+	t.Helper()
+	wait.Eventually(t, "outlier detection of "+e.Name+" has ejected hosts of "+cluster, func() error {
+		send()
+		clusters, err := e.Endpoints()
+		if err != nil {
+			return err
+		}
+		for _, address := range addresses {
+			if !clusters[cluster][address].Ejected {
+				return fmt.Errorf("%s is not ejected", address)
+			}
+		}
+		return nil
+	})
+	time.Sleep(UpdateMergeWindow)
+	if err := e.SyncWorkers(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // AwaitDump waits until a part of Envoy's configuration dump, for example ecds_filters, has this text somewhere.

@@ -172,8 +172,14 @@ func (e *Envoy) HasListener(text string, want bool) error {
 	return nil
 }
 
-// Endpoints returns the hosts of each cluster: the address and the health status that istiod sent.
-func (e *Envoy) Endpoints() (map[string]map[string]string, error) {
+// A Host is one host of a cluster.
+type Host struct {
+	Health  string // as istiod sent it, for example HEALTHY
+	Ejected bool   // by outlier detection
+}
+
+// Endpoints returns the hosts of each cluster by address.
+func (e *Envoy) Endpoints() (map[string]map[string]Host, error) {
 	page, err := e.admin("/clusters?format=json")
 	if err != nil {
 		return nil, err
@@ -188,7 +194,8 @@ func (e *Envoy) Endpoints() (map[string]map[string]string, error) {
 					} `json:"socket_address"`
 				} `json:"address"`
 				Health struct {
-					EDS string `json:"eds_health_status"`
+					EDS     string `json:"eds_health_status"`
+					Ejected bool   `json:"failed_outlier_check"`
 				} `json:"health_status"`
 			} `json:"host_statuses"`
 		} `json:"cluster_statuses"`
@@ -196,11 +203,11 @@ func (e *Envoy) Endpoints() (map[string]map[string]string, error) {
 	if err := json.Unmarshal([]byte(page), &list); err != nil {
 		return nil, err
 	}
-	clusters := map[string]map[string]string{}
+	clusters := map[string]map[string]Host{}
 	for _, cluster := range list.Clusters {
-		hosts := map[string]string{}
+		hosts := map[string]Host{}
 		for _, host := range cluster.Hosts {
-			hosts[host.Address.Socket.Address] = host.Health.EDS
+			hosts[host.Address.Socket.Address] = Host{Health: host.Health.EDS, Ejected: host.Health.Ejected}
 		}
 		clusters[cluster.Name] = hosts
 	}
