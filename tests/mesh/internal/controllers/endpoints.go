@@ -6,13 +6,11 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"mooring.dev/tests/mesh/internal/envoy"
 	"mooring.dev/tests/mesh/internal/gateway"
 	"mooring.dev/tests/mesh/internal/kube"
 	"mooring.dev/tests/mesh/internal/pods"
@@ -29,7 +27,6 @@ func (m *Manager) Publish() error {
 			return err
 		}
 	}
-	m.published = time.Now()
 	for _, g := range m.Gateways {
 		if err := g.Envoy.SyncWorkers(); err != nil {
 			return err
@@ -38,10 +35,8 @@ func (m *Manager) Publish() error {
 	return nil
 }
 
-// SetState sets the state of pods and publishes it, after the merge window of the last change, so that Envoy posts this one to its workers
-// at once.
+// SetState sets the state of pods and publishes it.
 func (m *Manager) SetState(state pods.State, changed ...*pods.Pod) error {
-	time.Sleep(time.Until(m.published.Add(envoy.UpdateMergeWindow)))
 	for _, p := range changed {
 		p.SetState(state)
 	}

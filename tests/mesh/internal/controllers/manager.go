@@ -5,7 +5,6 @@ package controllers
 import (
 	"errors"
 	"slices"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -45,7 +44,6 @@ type Manager struct {
 	nodes       []*corev1.Node
 	slices      map[string]map[string]bool // the names of the EndpointSlices of each Service
 	written     map[string]*kube.Object    // EndpointSlices as last applied
-	published   time.Time                  // when all gateways knew the endpoints last
 }
 
 // NewManager returns a Manager without objects.

@@ -130,7 +130,9 @@ func (e *Envoy) AwaitEjected(t testing.TB, cluster string, send func(), addresse
 		}
 		return nil
 	})
-	time.Sleep(UpdateMergeWindow)
+	// Envoy merges ejections that follow each other within common_lb_config.update_merge_window, by default a second: the workers get the
+	// later ones at the end of it.
+	time.Sleep(time.Second)
 	if err := e.SyncWorkers(); err != nil {
 		t.Fatal(err)
 	}

@@ -11,11 +11,6 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// UpdateMergeWindow is Envoy's default of common_lb_config.update_merge_window. If only the health of a cluster's hosts changes, within
-// this time of an earlier change of the cluster, the main thread posts the change to the workers at the end of the window. So code that
-// waits for such a change must let the window pass before the change or before SyncWorkers.
-const UpdateMergeWindow = time.Second
-
 // SyncWorkers returns when every worker serves by the configuration that the main thread had when SyncWorkers was called.
 //
 // Envoy's main thread accepts an update, shows it in the configuration dump at once, and posts it to each worker. A worker runs what
