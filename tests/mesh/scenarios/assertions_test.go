@@ -44,10 +44,10 @@ func cookieOf(t *testing.T, reply traffic.Reply, name string) *http.Cookie {
 }
 
 // expectOnPod sends n requests of a client that has a session on a pod. Each must reach this pod and set no cookie.
-func expectOnPod(t *testing.T, client *traffic.Client, path, pod string, n int, edits ...traffic.RequestOption) {
+func expectOnPod(t *testing.T, client *traffic.Client, path, pod string, n int, opts ...traffic.RequestOption) {
 	t.Helper()
 	for i := range n {
-		reply := client.Get(t, path, edits...)
+		reply := client.Get(t, path, opts...)
 		if reply.Pod != pod || len(reply.SetCookie) > 0 {
 			t.Fatalf("request %d of %d: status %d, pod %q and not %q, Set-Cookie %q",
 				i+1, n, reply.Status, reply.Pod, pod, reply.SetCookie)

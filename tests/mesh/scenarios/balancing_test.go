@@ -18,6 +18,7 @@ func webCluster(s *scenario.Scenario, version string) string {
 }
 
 func balance(t *testing.T, s *scenario.Scenario, loadBalancer, cluster string) {
+	t.Helper()
 	s.Patch(t, istioGroup, "DestinationRule", "web", `{"spec":{"trafficPolicy":{"loadBalancer":`+loadBalancer+`}}}`)
 	for _, version := range []string{"v1", "v2"} {
 		s.Gateway(t, "ingressgateway").Envoy.AwaitCluster(t, webCluster(s, version), cluster)

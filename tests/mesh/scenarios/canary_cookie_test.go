@@ -27,15 +27,15 @@ func TestCanaryByCookieAndHeader(t *testing.T) {
 	others := strings.Join(cookies, "; ")
 	among := strings.Join(cookies[:15], "; ") + "; usertype=tester; " + strings.Join(cookies[15:], "; ")
 	cookie := func(values ...string) []traffic.RequestOption {
-		var edits []traffic.RequestOption
+		var opts []traffic.RequestOption
 		for _, value := range values {
-			edits = append(edits, traffic.WithHeader("Cookie", value))
+			opts = append(opts, traffic.WithHeader("Cookie", value))
 		}
-		return edits
+		return opts
 	}
 	for _, c := range []struct {
 		who   string
-		edits []traffic.RequestOption
+		opts []traffic.RequestOption
 		want  string
 	}{
 		{"no cookie and no header", nil, "v1"},
@@ -54,7 +54,7 @@ func TestCanaryByCookieAndHeader(t *testing.T) {
 	} {
 		var sent []string
 		pods := traffic.Tally(spread, func() string {
-			reply := client.Get(t, "/", c.edits...)
+			reply := client.Get(t, "/", c.opts...)
 			if reply.Version != c.want || len(reply.SetCookie) > 0 {
 				t.Fatalf("%s: version %q and not %q, Set-Cookie %q", c.who, reply.Version, c.want, reply.SetCookie)
 			}
@@ -67,7 +67,7 @@ func TestCanaryByCookieAndHeader(t *testing.T) {
 		}
 		// The rule does not change the cookies.
 		request := http.Request{Header: http.Header{}}
-		for _, edit := range c.edits {
+		for _, edit := range c.opts {
 			edit(&request)
 		}
 		if got, want := strings.Join(sent, "; "), strings.Join(request.Header["Cookie"], "; "); got != want {

@@ -26,6 +26,7 @@ func startEnvoyFilters(t *testing.T, opts ...scenario.Option) (*scenario.Scenari
 }
 
 func addStandIn(t *testing.T, s *scenario.Scenario, gateway *gateway.Gateway) {
+	t.Helper()
 	s.ApplyFile(t, "stand-in/envoyfilter.yaml")
 	gateway.Envoy.AwaitListener(t, "stand-in")
 }

@@ -62,6 +62,7 @@ func expectFailover(t *testing.T, load *traffic.Load, what, gone, left string, c
 
 // shiftAs is shift by the field manager of a controller.
 func shiftAs(t *testing.T, s *scenario.Scenario, manager, route string, v1, v2 int) {
+	t.Helper()
 	s.PatchJSONAs(t, manager, gatewayGroup, "HTTPRoute", route, fmt.Sprintf(`[
 		{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":%d},
 		{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":%d}]`, v1, v2))

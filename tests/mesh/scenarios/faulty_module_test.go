@@ -168,6 +168,7 @@ func manyHeaders(request *http.Request) {
 
 // observedResponses sends requests of new clients and returns the different kinds of responses.
 func observedResponses(t *testing.T, gateway *gateway.Gateway) string {
+	t.Helper()
 	var got []string
 	for range 12 {
 		reply, err := gateway.Client(t).Try("/")

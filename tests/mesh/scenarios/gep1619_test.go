@@ -191,7 +191,7 @@ func untilItExpires(t *testing.T, protocol protocolClient) {
 			return nil
 		}
 		if age := sent.Sub(after); age > 4*time.Second {
-			t.Errorf("a session of 3s goes on after %s", age)
+			t.Errorf("a session of 3s still lives after %s", age)
 			return nil
 		}
 		kept++

@@ -43,6 +43,6 @@ func TestWeightZeroLeavesTheRouteButNotTheClusters(t *testing.T) {
 		t.Errorf("the route has the backend of weight 0: %s", route.Raw)
 	}
 	if !strings.Contains(gateway.Envoy.ConfigDump(t), subset) {
-		t.Errorf("cluster %s is gone", subset)
+		t.Errorf("cluster %s is missing", subset)
 	}
 }

@@ -32,6 +32,7 @@ func startLocality(t *testing.T, rule string) (*scenario.Scenario, *gateway.Gate
 }
 
 func helloClient(t *testing.T, gateway *gateway.Gateway) *traffic.Client {
+	t.Helper()
 	return gateway.ClientForHost(t, "helloworld.example")
 }
 
@@ -72,6 +73,7 @@ func expectMoved(t *testing.T, what string, sessions map[*traffic.Client]string,
 }
 
 func zonesOf(t *testing.T, gateway *gateway.Gateway, n int) map[string]int {
+	t.Helper()
 	return versionsOf(t, helloClient(t, gateway), n, "/hello")
 }
 

@@ -61,6 +61,7 @@ func (o oldSession) token(t *testing.T, backend, host string) string {
 
 // oldPods returns the pods of the old sessions with their backends.
 func oldPods(t *testing.T, s *scenario.Scenario, backends map[string]string) map[*pods.Pod]string {
+	t.Helper()
 	pods := map[*pods.Pod]string{}
 	for version, backend := range backends {
 		for _, n := range []string{"0", "1"} {

@@ -178,16 +178,16 @@ func (c *tableChecks) send(t *testing.T, gateway *gateway.Gateway, table envoy.R
 		path += separator + name + "=" + value
 		separator = "&"
 	}
-	edits := []traffic.RequestOption{func(r *http.Request) { r.Method = request.Method }}
+	opts := []traffic.RequestOption{func(r *http.Request) { r.Method = request.Method }}
 	for name, value := range request.Headers {
-		edits = append(edits, traffic.WithHeader(name, value))
+		opts = append(opts, traffic.WithHeader(name, value))
 	}
 	want, status := "", 404
 	if first := table.First(request); first != nil {
 		want, status = first.Added["x-rule"], 200
 	}
 	client := gateway.ClientForHost(t, randomHost)
-	reply := client.Get(t, path, edits...)
+	reply := client.Get(t, path, opts...)
 	c.sent++
 	if reply.Status != status || reply.Header.Get("x-rule") != want || strings.HasSuffix(want, "split") != (len(reply.SetCookie) == 1) {
 		t.Errorf("%+v: status %d, rule %q, Set-Cookie %q, expected rule %q", request, reply.Status, reply.Header.Get("x-rule"), reply.SetCookie, want)
@@ -196,7 +196,7 @@ func (c *tableChecks) send(t *testing.T, gateway *gateway.Gateway, table envoy.R
 		return
 	}
 	for range 5 {
-		again := client.Get(t, path, edits...)
+		again := client.Get(t, path, opts...)
 		if again.Pod != reply.Pod || again.Header.Get("x-rule") != want || len(again.SetCookie) > 0 {
 			t.Errorf("%+v: from pod %s and rule %q to %s and %q, Set-Cookie %q",
 				request, reply.Pod, want, again.Pod, again.Header.Get("x-rule"), again.SetCookie)

@@ -25,6 +25,7 @@ spec:
 
 // weighCheckout changes the weights of the two versions and waits until they apply.
 func weighCheckout(t *testing.T, s *scenario.Scenario, v1, v2 int) {
+	t.Helper()
 	s.Patch(t, gatewayGroup, "HTTPRoute", "checkout", fmt.Sprintf(`{"spec":{"rules":[{"name":"checkout","backendRefs":[
 		{"name":"checkout-v1","port":80,"weight":%d},{"name":"checkout-v2","port":80,"weight":%d}],
 		"sessionPersistence":{"sessionName":"checkout-session"}}]}}`, v1, v2))

@@ -24,6 +24,7 @@ import (
 
 // shift changes only the weights of the first two backends of an HTTPRoute's first rule, as Flagger and Argo Rollouts do.
 func shift(t *testing.T, s *scenario.Scenario, route string, v1, v2 int) {
+	t.Helper()
 	s.PatchJSON(t, gatewayGroup, "HTTPRoute", route, fmt.Sprintf(`[
 		{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":%d},
 		{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":%d}]`, v1, v2))
@@ -31,6 +32,7 @@ func shift(t *testing.T, s *scenario.Scenario, route string, v1, v2 int) {
 
 // awaitWeights waits until a route of Envoy that is no session route has these weights, by a part of the cluster's name.
 func awaitWeights(t *testing.T, gateway *gateway.Gateway, name string, weights map[string]int) {
+	t.Helper()
 	gateway.Envoy.AwaitRoute(t, name, func(r envoy.Route) bool {
 		return mooring.SessionKey(r) == "" && maps.Equal(weightsOf(r, weights), weights)
 	})
@@ -235,20 +237,20 @@ func TestRuleInsertedBeforeAnUnnamedRule(t *testing.T) {
 	blue := traffic.WithHeader("team", "blue")
 	for _, c := range []struct {
 		name    string
-		edits   []traffic.RequestOption
+		opts   []traffic.RequestOption
 		version string
 	}{
 		{"the inserted rule", []traffic.RequestOption{blue}, "v3"},
 		{"the rule that was moved", nil, "v1"},
 	} {
-		expectShares(t, c.name, versionsOf(t, gateway.Client(t), sampleSize, "/shop", c.edits...), map[string]int{c.version: 1})
+		expectShares(t, c.name, versionsOf(t, gateway.Client(t), sampleSize, "/shop", c.opts...), map[string]int{c.version: 1})
 		for _, key := range []string{
 			"HTTPRoute/" + s.Namespace + "/web#0/web-v2." + s.Namespace + ":80",
 			"HTTPRoute/" + s.Namespace + "/web#1/web-v2." + s.Namespace + ":80",
 			"web-v2." + s.Namespace + ":80", "1",
 		} {
-			edits := append(c.edits, traffic.WithHeader("x-mooring-backend", key))
-			expectShares(t, c.name+", a client asks for "+key, versionsOf(t, gateway.Client(t), 100, "/shop", edits...), map[string]int{c.version: 1})
+			opts := append(c.opts, traffic.WithHeader("x-mooring-backend", key))
+			expectShares(t, c.name+", a client asks for "+key, versionsOf(t, gateway.Client(t), 100, "/shop", opts...), map[string]int{c.version: 1})
 		}
 	}
 }

@@ -20,10 +20,11 @@ const sampleSize = 1000
 const spread = 60
 
 // versionsOf counts the versions that n new clients reach, over one connection.
-func versionsOf(t *testing.T, client *traffic.Client, n int, path string, edits ...traffic.RequestOption) map[string]int {
+func versionsOf(t *testing.T, client *traffic.Client, n int, path string, opts ...traffic.RequestOption) map[string]int {
+	t.Helper()
 	return traffic.Tally(n, func() string {
 		client.ForgetCookies()
-		reply := client.Get(t, path, edits...)
+		reply := client.Get(t, path, opts...)
 		if reply.Status != 200 {
 			return fmt.Sprintf("status %d", reply.Status)
 		}
@@ -68,6 +69,7 @@ func expectShares(t *testing.T, what string, counts, weights map[string]int) {
 
 // weigh changes the weights of a VirtualService's only route, whose destinations are subsets of one host, and waits until they apply.
 func weigh(t *testing.T, s *scenario.Scenario, virtualService, route, host string, subsets []string, weights ...int) {
+	t.Helper()
 	text := ""
 	for i, subset := range subsets {
 		if i > 0 {

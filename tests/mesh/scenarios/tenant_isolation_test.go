@@ -27,9 +27,10 @@ func startTenants(t *testing.T) (*scenario.Scenario, *gateway.Gateway) {
 }
 
 // answered counts the answers by the Deployment of the pod, or by the status if Envoy itself answers.
-func answered(t *testing.T, client *traffic.Client, n int, path string, edits ...traffic.RequestOption) map[string]int {
+func answered(t *testing.T, client *traffic.Client, n int, path string, opts ...traffic.RequestOption) map[string]int {
+	t.Helper()
 	return traffic.Tally(n, func() string {
-		reply := client.Get(t, path, edits...)
+		reply := client.Get(t, path, opts...)
 		if reply.Pod == "" {
 			return fmt.Sprintf("status %d", reply.Status)
 		}
@@ -48,6 +49,7 @@ func expectOnly(t *testing.T, what, want string, counts map[string]int) {
 
 // awaitRouteOn waits until a virtual host has a route of this name.
 func awaitRouteOn(t *testing.T, gateway *gateway.Gateway, host, name string) {
+	t.Helper()
 	gateway.Envoy.AwaitRoute(t, name, func(r envoy.Route) bool { return strings.HasPrefix(r.VirtualHost, host+":") })
 }
 

@@ -61,7 +61,7 @@ func TestSessionsAndRetriesWhileAPodIsUnavailable(t *testing.T) {
 	}
 	s.Pod(t, first.Pod).Respond(nil)
 	expectOnPod(t, client, "/", first.Pod, 10)
-	t.Logf("Istio's default retries: five answers 503 from %s, then its session goes on", first.Pod)
+	t.Logf("Istio's default retries: five answers 503 from %s, then its session continues", first.Pod)
 
 	first = client.Get(t, "/retried")
 	sessionOf(t, first)
@@ -213,6 +213,7 @@ func TestSessionsOnADestinationOutsideTheMesh(t *testing.T) {
 
 // statusesOf counts the statuses that n new clients get.
 func statusesOf(t *testing.T, client *traffic.Client, n int, path string) map[string]int {
+	t.Helper()
 	return traffic.Tally(n, func() string {
 		client.ForgetCookies()
 		return fmt.Sprint(client.Get(t, path).Status)

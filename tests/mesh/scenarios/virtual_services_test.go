@@ -28,6 +28,7 @@ func startVSplit(t *testing.T) (*scenario.Scenario, *gateway.Gateway, func(testi
 
 // shiftVirtualService changes only the weights of one route.
 func shiftVirtualService(t *testing.T, s *scenario.Scenario, route, v1, v2 int) {
+	t.Helper()
 	s.PatchJSON(t, istioGroup, "VirtualService", "web", fmt.Sprintf(`[
 		{"op":"replace","path":"/spec/http/%d/route/0/weight","value":%d},
 		{"op":"replace","path":"/spec/http/%d/route/1/weight","value":%d}]`, route, v1, route, v2))
