@@ -34,9 +34,9 @@ func TestCanaryByCookieAndHeader(t *testing.T) {
 		return opts
 	}
 	for _, c := range []struct {
-		who   string
+		who  string
 		opts []traffic.RequestOption
-		want  string
+		want string
 	}{
 		{"no cookie and no header", nil, "v1"},
 		{"a tester", cookie("usertype=tester"), "v2"},

@@ -237,7 +237,7 @@ func TestRuleInsertedBeforeAnUnnamedRule(t *testing.T) {
 	blue := traffic.WithHeader("team", "blue")
 	for _, c := range []struct {
 		name    string
-		opts   []traffic.RequestOption
+		opts    []traffic.RequestOption
 		version string
 	}{
 		{"the inserted rule", []traffic.RequestOption{blue}, "v3"},
