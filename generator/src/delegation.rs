@@ -7,15 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{
-        MatchPair,
         field::Field,
-        merge_routes,
-        route::{self, HttpRouteSpec},
         virtual_service::{Delegate, HttpRoute, VirtualServiceSpec},
     },
     diagnostic::{Code, Diagnostic},
     id::Id,
-    resources::{Found, Item, Items, istio_gateway},
+    model::{
+        delegation::{MatchPair, merge_routes},
+        route::{self, RouteSpec},
+        virtual_service::istio_gateway,
+    },
+    resources::{Found, Item, Items},
     visibility,
 };
 
@@ -79,7 +81,7 @@ impl Delegations {
     }
 
     /// Merges the roots with their delegates.
-    pub fn merge(&mut self, virtual_services: &Items<HttpRouteSpec>) {
+    pub fn merge(&mut self, virtual_services: &Items<RouteSpec>) {
         let written = std::mem::take(&mut self.written);
         for (id, routes) in &written {
             let root = virtual_services.get(id).filter(|root| !root.spec.hostnames.is_empty());
@@ -127,7 +129,7 @@ impl Delegations {
 
 /// A route that delegates.
 struct Source<'a> {
-    root: &'a Item<HttpRouteSpec>,
+    root: &'a Item<RouteSpec>,
     position: usize,
     route: &'a Field<HttpRoute>,
 }
@@ -137,7 +139,7 @@ impl Source<'_> {
         &self,
         delegate: &Delegate,
         written: &BTreeMap<Id, Vec<Field<HttpRoute>>>,
-        virtual_services: &Items<HttpRouteSpec>,
+        virtual_services: &Items<RouteSpec>,
         merged: &mut Merged,
     ) {
         let namespace = delegate

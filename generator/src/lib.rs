@@ -47,6 +47,7 @@ pub mod kind;
 pub mod labels;
 pub mod location;
 pub mod mesh;
+pub mod model;
 mod name_hash;
 mod object_size;
 pub mod omissions;

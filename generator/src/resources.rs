@@ -11,7 +11,6 @@ use crate::{
         istio::DestinationRuleSpec,
         object::{Metadata, Object},
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
-        route::{HttpRouteSpec, Rule},
         service::{EndpointSlice, Namespace, Pod, ServiceSpec},
     },
     cluster_domain::Domain,
@@ -24,6 +23,7 @@ use crate::{
     labels::RULE_ANNOTATION,
     location::{DocumentOffset, SourceLocation},
     mesh::Mesh,
+    model::route::{RouteSpec, Rule},
     source::{Coverage, Sources},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,24 +31,6 @@ use std::collections::{BTreeMap, BTreeSet};
 mod instead;
 
 pub use instead::Instead;
-
-/// How `gateways` names the sidecars.
-pub const MESH: &str = "mesh";
-
-/// The gateway that a `VirtualService` in `namespace` names. None: the sidecars (istiod: `resolveGatewayName`).
-#[must_use]
-pub fn istio_gateway(name: &str, namespace: &str) -> Option<Id> {
-    if name == MESH {
-        return None;
-    }
-    Some(match (name.split_once('/'), name.split_once('.')) {
-        (Some((".", name)), _) => Id::new(namespace, name),
-        (Some((namespace, name)), _) => Id::new(namespace, name),
-        // An old way: the name and the namespace as in the full name of a Service.
-        (None, Some((name, rest))) => Id::new(rest.split_once('.').map_or(rest, |(namespace, _)| namespace), name),
-        (None, None) => Id::new(namespace, name),
-    })
-}
 
 /// An object, who it is and where it stands.
 #[derive(Debug)]
@@ -98,7 +80,7 @@ impl<T> Item<T> {
     }
 }
 
-impl Item<HttpRouteSpec> {
+impl Item<RouteSpec> {
     /// Kind, namespace and name of a route.
     #[must_use]
     pub fn title(&self) -> String {
@@ -260,7 +242,7 @@ const MARKED: [Kind; 11] = [
 #[derive(Clone, Copy, Debug)]
 pub struct WrittenRule<'i> {
     /// The object in which it stands: the route, or a delegate.
-    pub item: &'i Item<HttpRouteSpec>,
+    pub item: &'i Item<RouteSpec>,
     /// Its position there.
     pub position: usize,
     /// How the delegate and the route came together, if it stands in a delegate.
@@ -281,9 +263,9 @@ pub struct Resources {
     /// The gateways.
     pub gateways: Items<GatewaySpec>,
     /// The HTTP routes.
-    pub http_routes: Items<HttpRouteSpec>,
+    pub http_routes: Items<RouteSpec>,
     /// The virtual services.
-    pub virtual_services: Items<HttpRouteSpec>,
+    pub virtual_services: Items<RouteSpec>,
     /// The gateways of Istio's own API.
     pub istio_gateways: Items<GatewaySpec>,
     /// The rules for destinations.
@@ -309,7 +291,7 @@ pub struct Resources {
     /// What earlier runs have generated, and where it is about to be replaced.
     pub earlier: Vec<Earlier>,
     /// The gRPC routes.
-    pub grpc_routes: Items<HttpRouteSpec>,
+    pub grpc_routes: Items<RouteSpec>,
     /// The Services.
     pub services: Items<ServiceSpec>,
     /// Their endpoints.
@@ -373,7 +355,7 @@ impl Resources {
     }
 
     /// The routes of all kinds.
-    pub fn routes(&self) -> impl Iterator<Item = &Item<HttpRouteSpec>> {
+    pub fn routes(&self) -> impl Iterator<Item = &Item<RouteSpec>> {
         let of_gateway_api = self.http_routes.iter().chain(self.grpc_routes.iter());
         of_gateway_api.chain(self.virtual_services.iter())
     }
@@ -386,7 +368,7 @@ impl Resources {
 
     /// The routes of a kind.
     #[must_use]
-    pub fn routes_of(&self, kind: Kind) -> &Items<HttpRouteSpec> {
+    pub fn routes_of(&self, kind: Kind) -> &Items<RouteSpec> {
         match kind {
             Kind::VirtualService => &self.virtual_services,
             Kind::GrpcRoute => &self.grpc_routes,
@@ -396,7 +378,7 @@ impl Resources {
 
     /// The rules of a route, as they are written; of a `VirtualService` that delegates those of its delegates too.
     #[must_use]
-    pub fn rules_of<'i>(&'i self, route: &'i Item<HttpRouteSpec>) -> Vec<WrittenRule<'i>> {
+    pub fn rules_of<'i>(&'i self, route: &'i Item<RouteSpec>) -> Vec<WrittenRule<'i>> {
         let own = |position: usize| {
             Some(WrittenRule {
                 item: route,
@@ -466,7 +448,10 @@ impl Resources {
                 gateway.spec.attached_routes = status.attached_routes();
                 self.gateways.insert(Kind::Gateway, gateway)
             }
-            Parsed::HttpRoute(object) => self.http_routes.insert(Kind::HttpRoute, item(offset, object)),
+            Parsed::HttpRoute(object) => {
+                let item = Item::new(offset, object.metadata, object.spec.into());
+                self.http_routes.insert(Kind::HttpRoute, item)
+            }
             Parsed::GrpcRoute(object) => {
                 let item = Item::new(offset, object.metadata, object.spec.into());
                 self.grpc_routes.insert(Kind::GrpcRoute, item)

@@ -1,16 +1,17 @@
-//! The filters of `HTTPRoute`, of which `GRPCRoute` has some. Istio applies them; a local Envoy gets what becomes of them. Of
-//! what it cannot serve, all that matters here is that no field is misspelt.
+//! The filters of `HTTPRoute` and `GRPCRoute`, and the backend references, which have filters too.
+//!
+//! Istio applies the filters; for a local Envoy they are translated. A filter that it does not support is only checked for
+//! unknown fields.
 
 use serde::Deserialize;
 
-use super::route::BackendRef;
 use crate::api::field::{Any, Field, OptionalField, Port, list, nullable};
 
 /// One filter.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Filter {
-    /// `type`, which names the one field that counts.
+    /// `type`: the name of the field that is set.
     #[serde(rename = "type", default, deserialize_with = "nullable")]
     pub kind: String,
     /// `requestHeaderModifier`.
@@ -166,4 +167,25 @@ known_fields! {
 
     /// `extensionRef`.
     ExtensionRef { group: String, kind: String, name: String }
+}
+
+/// A backend of a rule or of a mirror.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendRef {
+    /// `group`. None or empty: the core group.
+    pub group: OptionalField<String>,
+    /// `kind`. None: `Service`.
+    pub kind: OptionalField<String>,
+    /// `name`.
+    pub name: Field<String>,
+    /// `namespace`. None: the route's.
+    pub namespace: OptionalField<String>,
+    /// `port`.
+    pub port: OptionalField<Port>,
+    /// `weight`. None: 1.
+    pub weight: OptionalField<u32>,
+    /// `filters`.
+    #[serde(default, deserialize_with = "list")]
+    pub filters: Vec<Field<Filter>>,
 }

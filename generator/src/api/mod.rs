@@ -28,7 +28,3 @@ pub mod policy;
 pub mod route;
 pub mod service;
 pub mod virtual_service;
-
-mod delegation;
-
-pub use delegation::{MatchPair, merge_routes};

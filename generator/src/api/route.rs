@@ -1,26 +1,17 @@
-//! `HTTPRoute` (`gateway.networking.k8s.io`, v1beta1 and v1). `GRPCRoute` becomes one in `super::grpc`.
+//! `HTTPRoute` (`gateway.networking.k8s.io`, v1beta1 and v1).
 
-use serde::{Deserialize, Deserializer, Serialize};
+use crate::api::{
+    field::{Field, OptionalField, Port, list, nullable},
+    filter::BackendRef,
+};
+use serde::{Deserialize, Serialize};
 
-use super::{
-    filter::Filter,
-    grpc::GrpcMethod,
-    policy::SessionPersistence,
-    virtual_service::{OnlyIstio, RouteDestination, Scope},
-};
-use crate::{
-    api::field::{Field, OptionalField, Port, list, nullable},
-    kind::Kind,
-    location::Span,
-};
+use super::{filter::Filter, policy::SessionPersistence};
 
 /// `spec` of an `HTTPRoute`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRouteSpec {
-    /// What it is written as: `HTTPRoute`, `GRPCRoute` or `VirtualService`.
-    #[serde(skip, default = "http_route")]
-    pub kind: Kind,
     /// `parentRefs`.
     #[serde(default, deserialize_with = "list")]
     pub parent_refs: Vec<Field<ParentRef>>,
@@ -29,44 +20,15 @@ pub struct HttpRouteSpec {
     /// `hostnames`. Empty: those of the listener.
     #[serde(default, deserialize_with = "list")]
     pub hostnames: Vec<Field<String>>,
-    /// `rules`. None: one rule without anything, which the API server puts there.
-    #[serde(default = "one_rule", deserialize_with = "rules")]
-    pub rules: Vec<Field<Rule>>,
-    /// In a `VirtualService`: `gateways`.
-    #[serde(skip)]
-    pub gateways: Vec<Field<String>>,
-    /// In a `VirtualService`: `exportTo`.
-    #[serde(skip)]
-    pub export_to: Vec<Field<String>>,
+    /// `rules`. None: one rule that matches everything (the default of the API server).
+    pub rules: Option<Vec<Field<Rule>>>,
 }
 
-fn http_route() -> Kind {
-    Kind::HttpRoute
-}
-
-/// The rule of a route that has none (Gateway API: the default of `rules`).
-fn one_rule() -> Vec<Field<Rule>> {
-    let at = Span {
-        line: 1,
-        column: 1,
-        length: 1,
-    };
-    vec![Field {
-        value: Rule::default(),
-        at,
-    }]
-}
-
-fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Field<Rule>>, D::Error> {
-    let rules: Option<Vec<Field<Rule>>> = Option::deserialize(deserializer)?;
-    Ok(rules.unwrap_or_else(one_rule))
-}
-
-/// A gateway or listener that a route wants to be on.
+/// A gateway or listener that a route asks to be attached to.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ParentRef {
-    /// `group`. None: Gateway API's own.
+    /// `group`. None: the group of Gateway API.
     pub group: OptionalField<String>,
     /// `kind`. None: `Gateway`.
     pub kind: OptionalField<String>,
@@ -86,7 +48,7 @@ pub struct ParentRef {
 pub struct Rule {
     /// `name` (1.2 and later).
     pub name: OptionalField<String>,
-    /// `matches`. Empty: everything.
+    /// `matches`. Empty: all requests.
     #[serde(default, deserialize_with = "list")]
     pub matches: Vec<Field<Match>>,
     /// `filters`.
@@ -101,12 +63,6 @@ pub struct Rule {
     pub retry: OptionalField<Retry>,
     /// `sessionPersistence`.
     pub session_persistence: OptionalField<SessionPersistence>,
-    /// In a `VirtualService`: `route`, in place of `backendRefs`.
-    #[serde(skip)]
-    pub destinations: Vec<Field<RouteDestination>>,
-    /// In a `VirtualService`: what only Istio does.
-    #[serde(skip)]
-    pub only_istio: Vec<OnlyIstio>,
 }
 
 /// `timeouts`: durations (GEP-2257).
@@ -132,7 +88,7 @@ pub struct Retry {
     pub backoff: Option<String>,
 }
 
-/// One match: all of its parts must hold.
+/// One match: a request must fulfil all of its conditions.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Match {
@@ -146,44 +102,9 @@ pub struct Match {
     pub query_params: Vec<ValueMatch>,
     /// `method`.
     pub method: OptionalField<Method>,
-    /// In a `GRPCRoute`: the `method` that `path` was made of.
-    #[serde(skip)]
-    pub grpc: OptionalField<GrpcMethod>,
-    /// In a `VirtualService`: `name`.
-    #[serde(skip)]
-    pub name: OptionalField<String>,
-    /// In a `VirtualService`: on which proxies it is.
-    #[serde(skip)]
-    pub scope: Option<Box<Scope>>,
 }
 
-impl Match {
-    /// A match that demands nothing.
-    pub const EVERYTHING: Self = Self {
-        path: None,
-        headers: Vec::new(),
-        query_params: Vec::new(),
-        method: None,
-        grpc: None,
-        name: None,
-        scope: None,
-    };
-
-    /// How the path is compared.
-    #[must_use]
-    pub fn path_type(&self) -> PathMatchType {
-        self.path.as_ref().map_or_else(PathMatchType::default, |path| path.kind)
-    }
-
-    /// With what.
-    #[must_use]
-    pub fn path_value(&self) -> &str {
-        let value = self.path.as_ref().and_then(|path| path.value.as_ref());
-        value.map_or("/", |value| &value.value)
-    }
-}
-
-/// A method (Gateway API: `HTTPMethod`), as it stands in a request.
+/// An HTTP method (Gateway API: `HTTPMethod`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "RFC 9110, section 9.3, and RFC 5789")]
@@ -239,9 +160,6 @@ pub enum PathMatchType {
     PathPrefix,
     /// The whole path with a regular expression.
     RegularExpression,
-    /// The first characters of the path; in a `VirtualService`.
-    #[serde(skip)]
-    TextPrefix,
 }
 
 /// A match on a header or a query parameter.
@@ -265,31 +183,4 @@ pub enum ValueMatchType {
     Exact,
     /// The whole value with a regular expression.
     RegularExpression,
-    /// The first characters; in a `VirtualService`.
-    #[serde(skip)]
-    Prefix,
-    /// It is there; in a `VirtualService`.
-    #[serde(skip)]
-    Present,
-}
-
-/// Where requests go.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct BackendRef {
-    /// `group`. None or empty: the core group.
-    pub group: OptionalField<String>,
-    /// `kind`. None: `Service`.
-    pub kind: OptionalField<String>,
-    /// `name`.
-    pub name: Field<String>,
-    /// `namespace`. None: the route's.
-    pub namespace: OptionalField<String>,
-    /// `port`.
-    pub port: OptionalField<Port>,
-    /// `weight`. None: 1.
-    pub weight: OptionalField<u32>,
-    /// `filters`.
-    #[serde(default, deserialize_with = "list")]
-    pub filters: Vec<Field<Filter>>,
 }

@@ -1,19 +1,11 @@
 //! `VirtualService` of Istio (`networking.istio.io`, v1, v1beta1 and v1alpha3).
 //!
-//! Past this module its http routes are the rules of an [`HttpRouteSpec`] of the kind `VirtualService`. Istio applies the
-//! matches and everything else in them; all fields are listed, so that a target that is not Istio can refuse those that it
-//! does not have.
+//! All fields of an http route are listed, because a local Envoy must refuse those that it does not support.
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::{
-    canary::Destination,
-    route::{HttpRouteSpec, Match, Method, PathMatch, PathMatchType, Rule, ValueMatch, ValueMatchType},
-};
-use crate::{
-    api::field::{Any, Field, OptionalField, Pairs, list, nullable},
-    kind::Kind,
-};
+use super::canary::Destination;
+use crate::api::field::{Any, Field, OptionalField, Pairs, list, nullable};
 
 /// `spec`.
 #[derive(Debug, Deserialize)]
@@ -28,10 +20,10 @@ pub struct VirtualServiceSpec {
     /// `http`.
     #[serde(default, deserialize_with = "list")]
     pub http: Vec<Field<HttpRoute>>,
-    /// `tls`: no HTTP.
+    /// `tls`.
     #[serde(rename = "tls")]
     _tls: Option<Any>,
-    /// `tcp`: likewise.
+    /// `tcp`.
     #[serde(rename = "tcp")]
     _tcp: Option<Any>,
     /// `exportTo`. Empty: every namespace.
@@ -65,7 +57,7 @@ pub struct HttpRoute {
     pub headers: OptionalField<Any>,
 }
 
-/// The `VirtualService` that has the routes in place of this one.
+/// The `VirtualService` that has the routes of this http route.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Delegate {
@@ -81,13 +73,13 @@ pub struct Delegate {
 pub struct RouteDestination {
     /// `destination`.
     pub destination: Field<Destination>,
-    /// `weight`. None: everything where there is one destination, else nothing.
+    /// `weight`. None: 100 for a single destination, else 0.
     pub weight: OptionalField<u32>,
     /// `headers`.
     pub headers: OptionalField<Any>,
 }
 
-/// One match: all of its parts must hold.
+/// One match: a request must fulfil all of its conditions.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(missing_docs, reason = "Istio: HTTPMatchRequest")]
@@ -113,29 +105,7 @@ pub struct HttpMatch {
     pub stat_prefix: OptionalField<Any>,
 }
 
-/// On which proxies a match is (istiod: `sourceMatchHTTP`). Nothing: on all of them.
-#[derive(Clone, Debug, Default)]
-pub struct Scope {
-    /// `gateways`. Where there are any, the labels and the namespace do not count.
-    pub gateways: Vec<Field<String>>,
-    /// `sourceLabels`.
-    pub source_labels: Pairs,
-    /// `sourceNamespace`.
-    pub source_namespace: OptionalField<String>,
-    /// `port`.
-    pub port: OptionalField<u32>,
-}
-
-impl Scope {
-    fn is_everywhere(&self) -> bool {
-        self.gateways.is_empty()
-            && self.source_labels.iter().next().is_none()
-            && self.source_namespace.is_none()
-            && self.port.is_none()
-    }
-}
-
-/// How a text is compared. Nothing: it must be there.
+/// How a text is compared. Without a field: any text.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StringMatch {
@@ -147,9 +117,9 @@ pub struct StringMatch {
     pub regex: OptionalField<String>,
 }
 
-/// Names, each with what its value must be.
+/// Names of headers or query parameters, each with a match of its value.
 #[derive(Clone, Debug, Default)]
-pub struct Matches(pub(super) Vec<(Field<String>, Field<StringMatch>)>);
+pub struct Matches(pub Vec<(Field<String>, Field<StringMatch>)>);
 
 impl<'de> Deserialize<'de> for Matches {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -170,176 +140,5 @@ impl<'de> Deserialize<'de> for Matches {
             }
         }
         deserializer.deserialize_map(Visitor)
-    }
-}
-
-/// Something that only Istio does, and where it stands.
-pub type OnlyIstio = Field<&'static str>;
-
-fn only_istio<T>(what: &'static str, field: &Field<T>) -> OnlyIstio {
-    field.put(what)
-}
-
-impl From<VirtualServiceSpec> for HttpRouteSpec {
-    fn from(spec: VirtualServiceSpec) -> Self {
-        let rules = spec.http.into_iter();
-        Self {
-            kind: Kind::VirtualService,
-            parent_refs: Vec::new(),
-            use_default_gateways: None,
-            hostnames: spec.hosts,
-            rules: rules
-                .map(|rule| Field {
-                    value: rule.value.into(),
-                    at: rule.at,
-                })
-                .collect(),
-            gateways: spec.gateways,
-            export_to: spec.export_to,
-        }
-    }
-}
-
-impl HttpRoute {
-    fn others(&self) -> impl Iterator<Item = OnlyIstio> {
-        let others = [
-            ("`redirect`", &self.redirect),
-            ("`directResponse`", &self.direct_response),
-            ("`rewrite`", &self.rewrite),
-            ("`timeout`", &self.timeout),
-            ("`retries`", &self.retries),
-            ("`fault`", &self.fault),
-            ("`mirror`", &self.mirror),
-            ("`mirrors`", &self.mirrors),
-            ("`mirrorPercent`", &self.mirror_percent),
-            ("`mirrorPercentage`", &self.mirror_percentage),
-            ("`corsPolicy`", &self.cors_policy),
-            ("`headers`", &self.headers),
-        ];
-        let others = others.into_iter();
-        let others = others.filter_map(|(what, field)| Some(only_istio(what, field.as_ref()?)));
-        others.chain(self.delegate.as_ref().map(|field| only_istio("`delegate`", field)))
-    }
-}
-
-impl From<HttpRoute> for Rule {
-    fn from(route: HttpRoute) -> Self {
-        let mut only_istio: Vec<OnlyIstio> = route.others().collect();
-        let mut matches = Vec::new();
-        for one in route.matches {
-            let (converted, others) = one.value.convert();
-            only_istio.extend(others);
-            matches.push(Field {
-                value: converted,
-                at: one.at,
-            });
-        }
-        Self {
-            // Istio takes an empty name for none.
-            name: route.name.filter(|name| !name.value.is_empty()),
-            matches,
-            filters: Vec::new(),
-            backend_refs: Vec::new(),
-            timeouts: None,
-            retry: None,
-            session_persistence: None,
-            destinations: route.route,
-            only_istio,
-        }
-    }
-}
-
-impl HttpMatch {
-    fn others(&self) -> impl Iterator<Item = OnlyIstio> {
-        let texts = [("`scheme`", &self.scheme), ("`authority`", &self.authority)].into_iter();
-        let texts = texts.filter_map(|(what, field)| Some(only_istio(what, field.as_ref()?)));
-        let case = self
-            .ignore_uri_case
-            .as_ref()
-            .map(|field| only_istio("`ignoreUriCase`", field));
-        let without = self.without_headers.0.first();
-        let without = without.map(|(name, _)| only_istio("`withoutHeaders`", name));
-        let prefix = self.stat_prefix.as_ref().map(|field| only_istio("`statPrefix`", field));
-        texts.chain(case).chain(without).chain(prefix)
-    }
-
-    /// The match, and what is left over.
-    fn convert(self) -> (Match, Vec<OnlyIstio>) {
-        let mut left: Vec<OnlyIstio> = self.others().collect();
-        let path = self.uri.as_ref().and_then(|uri| {
-            let path = uri.value.path();
-            if path.is_none() {
-                left.push(only_istio("a `uri` that is neither exact nor prefix nor regex", uri));
-            }
-            path
-        });
-        let method = self.method.as_ref().and_then(|method| {
-            let exact = method.value.exact.as_ref();
-            let known = exact.and_then(|name| Some(name.put(Method::new(&name.value)?)));
-            if known.is_none() {
-                left.push(only_istio(
-                    "a `method` that is not exactly one of the usual ones",
-                    method,
-                ));
-            }
-            known
-        });
-        let scope = Scope {
-            gateways: self.gateways,
-            source_labels: self.source_labels,
-            source_namespace: self.source_namespace.filter(|namespace| !namespace.value.is_empty()),
-            port: self.port.filter(|port| port.value != 0),
-        };
-        let one = Match {
-            path,
-            headers: self.headers.convert(),
-            query_params: self.query_params.convert(),
-            method,
-            grpc: None,
-            name: self.name.filter(|name| !name.value.is_empty()),
-            scope: (!scope.is_everywhere()).then(|| Box::new(scope)),
-        };
-        (one, left)
-    }
-}
-
-impl Matches {
-    fn convert(self) -> Vec<ValueMatch> {
-        let one = |(name, value): (Field<String>, Field<StringMatch>)| {
-            let text = value.value;
-            let (kind, text) = match (text.exact, text.prefix, text.regex) {
-                (Some(exact), ..) => (ValueMatchType::Exact, exact),
-                (None, Some(prefix), _) => (ValueMatchType::Prefix, prefix),
-                (None, None, Some(regex)) => (ValueMatchType::RegularExpression, regex),
-                (None, None, None) => {
-                    let nothing = Field {
-                        value: String::new(),
-                        at: value.at,
-                    };
-                    (ValueMatchType::Present, nothing)
-                }
-            };
-            ValueMatch {
-                kind,
-                name,
-                value: text,
-            }
-        };
-        self.0.into_iter().map(one).collect()
-    }
-}
-
-impl StringMatch {
-    fn path(&self) -> Option<PathMatch> {
-        let kinds = [
-            (PathMatchType::Exact, &self.exact),
-            (PathMatchType::TextPrefix, &self.prefix),
-            (PathMatchType::RegularExpression, &self.regex),
-        ];
-        let (kind, value) = kinds.into_iter().find(|(_, value)| value.is_some())?;
-        Some(PathMatch {
-            kind,
-            value: value.clone(),
-        })
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::with;
 use crate::{
-    api::route::HttpRouteSpec,
     document::RawObjects,
+    model::route::RouteSpec,
     resources::{Item, Resources},
     translate::Rule,
 };
@@ -25,7 +25,7 @@ pub mod values;
 
 /// A rule of a `VirtualService` as it is written, and merged with the route that delegates to it.
 pub fn written(rule: &Rule, resources: &Resources, raw: &RawObjects) -> Value {
-    let http = |item: &Item<HttpRouteSpec>, position: usize| {
+    let http = |item: &Item<RouteSpec>, position: usize| {
         let object = raw.find("VirtualService", item);
         let route = object.pointer(&format!("/spec/http/{position}"));
         route.cloned().unwrap_or_default()

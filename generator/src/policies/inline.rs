@@ -1,7 +1,7 @@
 //! `sessionPersistence` on the rules of an `HTTPRoute` or a `GRPCRoute`. The route's annotations hold for all of them.
 
 use super::{annotations::Overrides, persistence};
-use crate::{api::route::HttpRouteSpec, diagnostic::Report, resources::Item, session::SessionPolicy};
+use crate::{diagnostic::Report, model::route::RouteSpec, resources::Item, session::SessionPolicy};
 
 /// A policy that a rule has of its own.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct Inline {
 }
 
 /// What the rules of a route say: for each rule, in order, the policy it has.
-pub fn inline(route: &Item<HttpRouteSpec>, report: &mut Report) -> Vec<Option<Inline>> {
+pub fn inline(route: &Item<RouteSpec>, report: &mut Report) -> Vec<Option<Inline>> {
     let before = report.errors();
     let overrides = Overrides::read(&route.metadata.annotations, route.offset, report);
     let mut annotated = report.errors() == before;

@@ -7,15 +7,16 @@ use mooring_policy::config;
 use crate::{
     api::{
         field::{Field, Port},
+        filter::BackendRef,
         grant::ReferenceGrantSpec,
         istio::Subset,
-        route::{self, BackendRef, HttpRouteSpec},
         service::{Protocol, ServicePort, ServiceSpec},
     },
     diagnostic::{Code, Diagnostic, Report},
     dns::ClusterDomain,
     id::Id,
     kind::{CORE_GROUP, CORE_GROUP_HELP, Kind, shown_group},
+    model::route::{self, RouteSpec},
     resources::{Found, Item, Resources},
 };
 
@@ -110,7 +111,7 @@ impl Backend<'_> {
 
 /// Where each reference of a rule leads. Those that lead nowhere are reported.
 pub fn resolve<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     rule: &route::Rule,
     resources: &'a Resources,
     report: &mut Report,
@@ -141,7 +142,7 @@ fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
 }
 
 /// The Services that a rule names, whether they are there or not.
-pub fn all_named(route: &Item<HttpRouteSpec>, rule: &route::Rule, domain: &ClusterDomain) -> Vec<Id> {
+pub fn all_named(route: &Item<RouteSpec>, rule: &route::Rule, domain: &ClusterDomain) -> Vec<Id> {
     let references = rule.backend_refs.iter().map(|reference| &reference.value);
     let services = references.filter(|raw| is_service(raw) || is_misnamed_service(raw));
     let services = services.map(|raw| named(route, raw));
@@ -150,7 +151,7 @@ pub fn all_named(route: &Item<HttpRouteSpec>, rule: &route::Rule, domain: &Clust
     services.chain(destinations).collect()
 }
 
-fn named(route: &Item<HttpRouteSpec>, raw: &BackendRef) -> Id {
+fn named(route: &Item<RouteSpec>, raw: &BackendRef) -> Id {
     let namespace = raw.namespace.as_ref();
     let namespace = namespace.map_or(&route.id.namespace, |namespace| &namespace.value);
     Id::new(namespace, &raw.name.value)
@@ -173,7 +174,7 @@ fn is_misnamed_service(raw: &BackendRef) -> bool {
 
 /// Where a reference leads. If it leads nowhere, that is reported.
 pub fn resolve_one<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     position: usize,
     reference: &Field<BackendRef>,
     resources: &'a Resources,
@@ -252,7 +253,7 @@ pub fn resolve_one<'a>(
     })
 }
 
-fn check_kind(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) -> Option<()> {
+fn check_kind(route: &Item<RouteSpec>, raw: &BackendRef, report: &mut Report) -> Option<()> {
     if is_service(raw) {
         return Some(());
     }
@@ -270,7 +271,7 @@ fn check_kind(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report
 }
 
 fn find_port<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     raw: &BackendRef,
     service: &'a Item<ServiceSpec>,
     report: &mut Report,
@@ -289,7 +290,7 @@ fn find_port<'a>(
 
 /// The port with this number. Where there is none, that is reported.
 pub fn port<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     wanted: &Field<Port>,
     service: &'a Item<ServiceSpec>,
     report: &mut Report,
@@ -328,7 +329,7 @@ fn ports(service: &Item<ServiceSpec>) -> String {
     }
 }
 
-fn weight(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) -> u32 {
+fn weight(route: &Item<RouteSpec>, raw: &BackendRef, report: &mut Report) -> u32 {
     let Some(weight) = &raw.weight else { return 1 };
     if weight.value > MAX_WEIGHT {
         let message = format!("the weight is {}, and at most {MAX_WEIGHT} is allowed", weight.value);
@@ -338,13 +339,13 @@ fn weight(route: &Item<HttpRouteSpec>, raw: &BackendRef, report: &mut Report) ->
 }
 
 /// Whether a `ReferenceGrant` in the Service's namespace permits the reference (GEP-709).
-fn permitted(route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>, resources: &Resources) -> bool {
+fn permitted(route: &Item<RouteSpec>, service: &Item<ServiceSpec>, resources: &Resources) -> bool {
     let mut grants = resources.reference_grants.of_namespace(&service.id.namespace);
     grants.any(|grant| permits(&grant.spec, route, service))
 }
 
 /// Whether a grant would permit the reference if it were in the Service's namespace.
-fn permits(grant: &ReferenceGrantSpec, route: &Item<HttpRouteSpec>, service: &Item<ServiceSpec>) -> bool {
+fn permits(grant: &ReferenceGrantSpec, route: &Item<RouteSpec>, service: &Item<ServiceSpec>) -> bool {
     let kind = route.spec.kind.to_string();
     grant.permits((&kind, &route.id.namespace), ("Service", &service.id.name))
 }

@@ -10,7 +10,6 @@ use crate::{
     api::{
         canary::{CanaryRule, Destination, WhenWeightZero},
         field::Field,
-        route::{self, HttpRouteSpec},
     },
     attachment::established,
     canary::{self, Canary, CompiledCanary},
@@ -18,6 +17,7 @@ use crate::{
     id::Id,
     kind::Kind,
     location::SourceLocation,
+    model::route::{self, RouteSpec},
     omissions::Omitted,
     resources::{Found, Instead, Item, Resources},
     session::SessionPolicy,
@@ -252,7 +252,7 @@ fn check_target(policy: &Canary, resources: &Resources, report: &mut Report) -> 
 }
 
 /// What becomes of the routes without a name of a `VirtualService` that is targeted as a whole. Whether any has a name.
-fn check_unnamed(policy: &Canary, route: &Item<HttpRouteSpec>, resources: &Resources, report: &mut Report) -> bool {
+fn check_unnamed(policy: &Canary, route: &Item<RouteSpec>, resources: &Resources, report: &mut Report) -> bool {
     // The names of a delegate's routes are made of those of the routes that delegate to it.
     let all: Vec<&Field<route::Rule>> = if resources.delegations.is_used(&route.id) {
         resources.delegations.of_delegate(&route.id).collect()

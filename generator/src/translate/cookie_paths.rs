@@ -7,9 +7,9 @@ use mooring_policy::{
 
 use super::{Rule, Session};
 use crate::{
-    api::route::{Match, PathMatchType},
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
+    model::route::{Match, PathMatchType},
 };
 
 /// Warns of a cookie that browsers do not send with all requests of its rule, since their paths are not below its own.
@@ -63,7 +63,7 @@ fn covers(path: &str, one: &Match) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{field::Field, route::PathMatch};
+    use crate::{api::field::Field, model::route::PathMatch};
 
     fn on(kind: PathMatchType, value: &str) -> Match {
         let at = crate::location::Span {

@@ -12,7 +12,6 @@ use crate::{
         canary::Destination,
         field::Field,
         istio::{DestinationRuleSpec, Subset},
-        route::{self, HttpRouteSpec},
         service::{ServicePort, ServiceSpec},
         virtual_service::RouteDestination,
     },
@@ -20,6 +19,7 @@ use crate::{
     dns::ClusterDomain,
     id::Id,
     kind::Kind,
+    model::route::{self, RouteSpec},
     resources::{Found, Instead, Item, Resources},
     suggest,
 };
@@ -34,7 +34,7 @@ pub struct Callers {
 
 impl Callers {
     /// Those of a route that is on these gateways.
-    pub(super) fn new(route: &Item<HttpRouteSpec>, bindings: &Bindings, gateways: &Gateways) -> Self {
+    pub(super) fn new(route: &Item<RouteSpec>, bindings: &Bindings, gateways: &Gateways) -> Self {
         let found = bindings.keys().flat_map(|id| gateways.find(Kind::IstioGateway, id));
         let mut pods: Vec<Workload> = found.filter_map(|(_, gateway)| gateway.workload.clone()).collect();
         if pods.is_empty() {
@@ -61,7 +61,7 @@ impl Callers {
 
 /// Where each destination of a rule leads. Those that lead nowhere are reported.
 pub fn resolve<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     rule: &route::Rule,
     callers: &Callers,
     resources: &'a Resources,
@@ -93,7 +93,7 @@ fn weight(reference: &RouteDestination, several: bool) -> u32 {
 
 /// Where a destination leads. If it leads nowhere, that is reported.
 pub fn resolve_one<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     destination: &Destination,
     callers: &Callers,
     resources: &'a Resources,
@@ -118,7 +118,7 @@ pub fn resolve_one<'a>(
 }
 
 fn find_service<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     host: &Field<String>,
     resources: &'a Resources,
     report: &mut Report,
@@ -168,7 +168,7 @@ pub fn service_of(host: &str, namespace: &str, domain: &ClusterDomain) -> Option
 
 /// The port of a destination: the one that it names, the only one, or that of the listener (istiod: `GetDestinationCluster`).
 fn find_port<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     raw: &Destination,
     service: &'a Item<ServiceSpec>,
     concrete: &'a Item<ServiceSpec>,
@@ -195,7 +195,7 @@ fn find_port<'a>(
 
 /// The subset of a destination, if it names one. Where there is no such subset, that is reported.
 fn subset_of<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     raw: &Destination,
     service: &Item<ServiceSpec>,
     callers: &Callers,
@@ -212,7 +212,7 @@ struct NotThere;
 
 /// A subset of a Service: of the `DestinationRule`s that count for one of the gateways, since Istio merges those.
 fn find_subset<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     service: &Item<ServiceSpec>,
     wanted: &Field<String>,
     callers: &Callers,

@@ -8,18 +8,20 @@ use crate::{
     api::{
         field::Field,
         gateway::{GatewaySpec, Listener},
-        route::{self, HttpRouteSpec},
-        virtual_service::Scope,
     },
     diagnostic::{Code, Diagnostic, Report},
     dns,
     kind::Kind,
-    resources::{Found, Item, MESH, Resources, istio_gateway},
+    model::{
+        route::{self, RouteSpec, Scope},
+        virtual_service::{MESH, istio_gateway},
+    },
+    resources::{Found, Item, Resources},
     visibility,
 };
 
 /// The gateways that a `VirtualService` is on. References that lead nowhere are reported.
-pub fn bind(route: &Item<HttpRouteSpec>, resources: &Resources, gateways: &Gateways, report: &mut Report) -> Bindings {
+pub fn bind(route: &Item<RouteSpec>, resources: &Resources, gateways: &Gateways, report: &mut Report) -> Bindings {
     check_hosts(route, report);
     let mut bindings = Bindings::new();
     for name in &route.spec.gateways {
@@ -56,7 +58,7 @@ pub fn is_of_mesh(rule: &route::Rule) -> bool {
 }
 
 fn find<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     name: &Field<String>,
     resources: &'a Resources,
     report: &mut Report,
@@ -79,7 +81,7 @@ fn find<'a>(
 
 /// The virtual hosts of a `VirtualService` on a server.
 fn virtual_hosts(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     gateway: &Item<GatewaySpec>,
     server: &Listener,
     resources: &Resources,
@@ -116,7 +118,7 @@ fn virtual_hosts(
 }
 
 /// What is to be said where the pods of a gateway do not see a `VirtualService`.
-fn hidden(route: &Item<HttpRouteSpec>, gateway: &Item<GatewaySpec>, gateways: &Gateways) -> Option<Diagnostic> {
+fn hidden(route: &Item<RouteSpec>, gateway: &Item<GatewaySpec>, gateways: &Gateways) -> Option<Diagnostic> {
     let exported = &route.spec.export_to;
     let is_seen = |to: &str| visibility::is_seen(visibility::texts(exported), &route.id.namespace, to);
     let pods = gateways.find(Kind::IstioGateway, &gateway.id);
@@ -139,7 +141,7 @@ fn hidden(route: &Item<HttpRouteSpec>, gateway: &Item<GatewaySpec>, gateways: &G
 }
 
 /// Reports what no host of a `VirtualService` can be: Istio refuses the object.
-fn check_hosts(route: &Item<HttpRouteSpec>, report: &mut Report) {
+fn check_hosts(route: &Item<RouteSpec>, report: &mut Report) {
     let wrong = route
         .spec
         .hostnames

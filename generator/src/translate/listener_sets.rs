@@ -8,11 +8,12 @@ use crate::{
     api::{
         field::Field,
         gateway::{FromNamespaces, GatewaySpec, Listener, ListenerSetSpec},
-        route::{HttpRouteSpec, ParentRef},
+        route::ParentRef,
     },
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
     kind::{GATEWAY_API, GATEWAY_API_X, Kind},
+    model::route::RouteSpec,
     resources::{Found, Item, Resources},
 };
 
@@ -53,7 +54,7 @@ pub fn gateway(set: &Item<ListenerSetSpec>) -> Option<Id> {
 
 /// Finds the listener set that a route names. What leads nowhere is reported.
 pub fn find<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     parent: &Field<ParentRef>,
     (kind, id): (Kind, Id),
     resources: &'a Resources,

@@ -7,13 +7,14 @@ use crate::{
     api::{
         field::Field,
         gateway::{AllowedRoutes, FromNamespaces, GatewaySpec, Listener},
-        route::{HttpRouteSpec, ParentRef},
+        route::ParentRef,
     },
     diagnostic::{Code, Diagnostic, Report},
     dns,
     id::Id,
     kind::{GATEWAY_API, Kind},
     location::{DocumentOffset, SourceLocation},
+    model::route::RouteSpec,
     omissions::Omitted,
     resources::{Found, Item, Resources},
 };
@@ -39,12 +40,12 @@ impl VirtualHost {
 pub type Bindings = BTreeMap<Id, BTreeSet<VirtualHost>>;
 
 /// Reports what is wrong with the host names of a route.
-pub fn check_route(route: &Item<HttpRouteSpec>, report: &mut Report) {
+pub fn check_route(route: &Item<RouteSpec>, report: &mut Report) {
     check_hostnames(&route.spec.hostnames, route.offset, report);
 }
 
 /// Finds the listeners that take a route. References that lead nowhere are reported.
-pub fn bind(route: &Item<HttpRouteSpec>, resources: &Resources, report: &mut Report) -> Bindings {
+pub fn bind(route: &Item<RouteSpec>, resources: &Resources, report: &mut Report) -> Bindings {
     if let Some(scope) = &route.spec.use_default_gateways {
         let message = "useDefaultGateways is not supported: name the Gateway in parentRefs";
         report.add(Diagnostic::error(Code::Unsupported, message).at(route.location_of(scope)));
@@ -108,7 +109,7 @@ impl<'a> Owner<'a> {
 
     /// The one that a route names. References that lead nowhere are reported.
     fn find(
-        route: &Item<HttpRouteSpec>,
+        route: &Item<RouteSpec>,
         parent: &Field<ParentRef>,
         resources: &'a Resources,
         report: &mut Report,
@@ -131,7 +132,7 @@ impl<'a> Owner<'a> {
 }
 
 fn find<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     parent: &Field<ParentRef>,
     resources: &'a Resources,
     report: &mut Report,
@@ -163,7 +164,7 @@ fn find<'a>(
 
 /// The virtual hosts that a route gets on these listeners, or why it gets none.
 fn virtual_hosts(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     parent: &ParentRef,
     owner: &Owner,
     resources: &Resources,
@@ -227,12 +228,7 @@ fn names(parent: &ParentRef, listener: &Listener) -> bool {
 }
 
 /// Whether a route is on a listener of a gateway, as the `attachedRoutes` of its status count it.
-pub fn is_on(
-    route: &Item<HttpRouteSpec>,
-    listener: &Listener,
-    gateway: &Item<GatewaySpec>,
-    resources: &Resources,
-) -> bool {
+pub fn is_on(route: &Item<RouteSpec>, listener: &Listener, gateway: &Item<GatewaySpec>, resources: &Resources) -> bool {
     let mut parents = route.spec.parent_refs.iter().map(|parent| &parent.value);
     parents.any(|parent| {
         self::gateway(parent, &route.id.namespace).is_some_and(|id| id == gateway.id) && names(parent, listener)
@@ -258,7 +254,7 @@ fn is_of_another(hostname: &str, listener: &Listener, owner: &Owner) -> bool {
 
 fn allows(
     listener: &Listener,
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     owner: &Owner,
     resources: &Resources,
     report: &mut Report,
@@ -303,7 +299,7 @@ fn allows(
 }
 
 /// The host names that a listener and a route have in common; of two that overlap, the narrower.
-fn common_hostnames(listener: &Listener, route: &Item<HttpRouteSpec>) -> BTreeSet<String> {
+fn common_hostnames(listener: &Listener, route: &Item<RouteSpec>) -> BTreeSet<String> {
     let everything = "*";
     let of_listener = listener.host();
     let of_route = route.spec.hostnames.iter().map(|hostname| hostname.value.as_str());

@@ -4,17 +4,14 @@
 use mooring_policy::name::{MAX_LENGTH, check_token};
 
 use crate::{
-    api::{
-        field::Field,
-        grpc::GrpcMethod,
-        route::{HttpRouteSpec, PathMatchType, Rule, ValueMatchType},
-    },
+    api::{field::Field, grpc::GrpcMethod, route as api},
     diagnostic::{Code, Diagnostic, Report},
+    model::route::{PathMatchType, RouteSpec, Rule},
     resources::Item,
 };
 
 /// Reports the matches of a rule that cannot hold.
-pub fn check(route: &Item<HttpRouteSpec>, rule: &Rule, report: &mut Report) {
+pub fn check(route: &Item<RouteSpec>, rule: &Rule, report: &mut Report) {
     let invalid = |message: String, field: &Field<String>, report: &mut Report| {
         report.add(Diagnostic::error(Code::Invalid, message).at(route.location_of(field)));
     };
@@ -59,7 +56,7 @@ fn check_method(method: &GrpcMethod) -> Result<(), (String, Option<&Field<String
             None,
         ));
     }
-    if method.kind == ValueMatchType::RegularExpression {
+    if method.kind == api::ValueMatchType::RegularExpression {
         return Ok(());
     }
     let parts = [("service", &method.service), ("method", &method.method)];

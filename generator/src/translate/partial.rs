@@ -11,12 +11,12 @@ use crate::{
     api::{
         field::Field,
         gateway::{FromNamespaces, Listener},
-        route::HttpRouteSpec,
     },
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
     kind::Kind,
     location::SourceLocation,
+    model::route::RouteSpec,
     resources::{Found, Item, Resources},
     rule_id::route_of_rule,
     source::{Coverage, Home},
@@ -132,7 +132,7 @@ fn attached<'g>(gateway: &Gateway<'g>, listener: &Listener) -> Option<&'g Field<
 fn known(gateway: &Gateway, listener: &Listener, resources: &Resources) -> usize {
     let routes = resources.http_routes.iter().chain(resources.grpc_routes.iter());
     let on_listener = routes.filter(|route| listeners::is_on(route, listener, gateway.item, resources));
-    let routes: BTreeMap<(Kind, &Id), &Item<HttpRouteSpec>> =
+    let routes: BTreeMap<(Kind, &Id), &Item<RouteSpec>> =
         on_listener.map(|route| ((route.spec.kind, &route.id), route)).collect();
     let session_routes = if resources.generated.is_empty() {
         let rules = gateway.managed_rules().map(|attached| &attached.rule);

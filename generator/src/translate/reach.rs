@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Gateways, Rule, VirtualHost, Workload, listeners::Bindings};
 use crate::{
-    api::{
-        route::{self, HttpRouteSpec},
-        virtual_service::Scope,
-    },
     diagnostic::{Code, Diagnostic},
     id::Id,
     kind::Kind,
-    resources::{Item, Resources, istio_gateway},
+    model::{
+        route::{self, RouteSpec, Scope},
+        virtual_service::istio_gateway,
+    },
+    resources::{Item, Resources},
 };
 
 /// The virtual hosts of a rule, each with the positions of the matches that are there.
@@ -42,7 +42,7 @@ impl Reach {
     /// that.
     pub fn new(
         rule: &route::Rule,
-        written: &Item<HttpRouteSpec>,
+        written: &Item<RouteSpec>,
         bindings: &Bindings,
         gateways: &Gateways,
         resources: &Resources,
@@ -123,7 +123,7 @@ impl Reach {
 /// Whether a match is on a port of a gateway. None: that depends on labels of its pods, which are not known.
 fn is_on(
     scope: &Scope,
-    written: &Item<HttpRouteSpec>,
+    written: &Item<RouteSpec>,
     (gateway, workload): (&Id, Option<&Workload>),
     port: u16,
     resources: &Resources,

@@ -6,14 +6,12 @@ use mooring_policy::config::{self, Pin};
 
 use super::{AttachedCanary, Backend, canaries::Routing, names};
 use crate::{
-    api::{
-        field::Field,
-        route::{self, HttpRouteSpec},
-    },
+    api::field::Field,
     delegation::MergedRoute,
     id::Id,
     kind::Kind,
     location::SourceLocation,
+    model::route::{self, RouteSpec},
     resources::Item,
     session::SessionPolicy,
 };
@@ -26,9 +24,9 @@ const MAX_MATCHES: usize = 128;
 #[derive(Clone, Debug)]
 pub struct Rule<'a> {
     /// The route.
-    pub route: &'a Item<HttpRouteSpec>,
+    pub route: &'a Item<RouteSpec>,
     /// The object in which it stands: the route, or a `VirtualService` to which the route delegates.
-    pub written: &'a Item<HttpRouteSpec>,
+    pub written: &'a Item<RouteSpec>,
     /// Its position there.
     pub position: usize,
     /// Its position in the route.
@@ -87,12 +85,12 @@ pub struct Session {
 
 /// The objects that a rule belongs to and its name in each, the one in which it stands first.
 pub fn sections<'a>(
-    route: &'a Item<HttpRouteSpec>,
-    written: &'a Item<HttpRouteSpec>,
+    route: &'a Item<RouteSpec>,
+    written: &'a Item<RouteSpec>,
     position: usize,
     delegated: Option<&MergedRoute>,
 ) -> Vec<(&'a Id, Option<&'a str>)> {
-    let name = |item: &'a Item<HttpRouteSpec>, position: usize| {
+    let name = |item: &'a Item<RouteSpec>, position: usize| {
         let rule = item.spec.rules.get(position)?;
         Some(rule.value.name.as_ref()?.value.as_str())
     };

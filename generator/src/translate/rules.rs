@@ -13,15 +13,13 @@ use super::{
     services,
 };
 use crate::{
-    api::{
-        field::Field,
-        route::{self, HttpRouteSpec},
-    },
+    api::field::Field,
     attachment::Attachments,
     delegation::MergedRoute,
     diagnostic::Report,
     id::Id,
     kind::Kind,
+    model::route::{self, RouteSpec},
     omissions::Omitted,
     policies::{self, Inline},
     resources::{Item, Resources},
@@ -47,9 +45,9 @@ pub struct Input<'i, 'a> {
 /// A rule as it is written.
 struct Written<'a> {
     /// The route.
-    route: &'a Item<HttpRouteSpec>,
+    route: &'a Item<RouteSpec>,
     /// The object in which it stands.
-    item: &'a Item<HttpRouteSpec>,
+    item: &'a Item<RouteSpec>,
     /// Its position there.
     position: usize,
     /// Its position in the route.
@@ -64,7 +62,7 @@ struct Written<'a> {
 
 /// The rules of a route, each with where it is, if that is not everywhere the route is.
 pub fn of_route<'a>(
-    route: &'a Item<HttpRouteSpec>,
+    route: &'a Item<RouteSpec>,
     bindings: &Bindings,
     input: Input<'_, 'a>,
     report: &mut Report,
@@ -117,7 +115,7 @@ pub fn of_route<'a>(
 }
 
 /// The rules of a route in their order, with those of its delegates.
-fn written<'a>(route: &'a Item<HttpRouteSpec>, resources: &'a Resources) -> Vec<Written<'a>> {
+fn written<'a>(route: &'a Item<RouteSpec>, resources: &'a Resources) -> Vec<Written<'a>> {
     let rules = resources.rules_of(route).into_iter().enumerate();
     rules
         .map(|(index, rule)| {

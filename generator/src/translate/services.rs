@@ -7,13 +7,11 @@ use mooring_policy::config::Cookie;
 
 use super::Backend;
 use crate::{
-    api::{
-        field::Field,
-        route::{self, HttpRouteSpec},
-    },
+    api::field::Field,
     attachment::{self, Attachments},
     diagnostic::{Code, Diagnostic, Report},
     location::SourceLocation,
+    model::route::{self, RouteSpec},
     policies::Policy,
     resources::Item,
     session::SessionPolicy,
@@ -34,7 +32,7 @@ pub struct Attached<'a> {
 /// three answers that GEP-1619 leaves to choose from. One of another namespace holds where no policy of the own one does and
 /// all backends that get new sessions have it.
 pub fn attached<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     spec: &Field<route::Rule>,
     backends: &[Backend],
     attachments: &Attachments<'a>,
@@ -94,7 +92,7 @@ pub fn attached<'a>(
 
 /// The policy of other namespaces' Services that holds for a rule. Those that do not are reported.
 fn from_elsewhere<'a>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     location: SourceLocation,
     backends: &[Backend],
     policies: &[&'a Policy],
@@ -147,7 +145,7 @@ fn without<'b>(
 
 /// Takes back what only the owner of a route may say: which cookie or header of its host the session takes, and whether a
 /// request fails rather than move.
-fn leave_to_owner(session: &mut SessionPolicy, policy: &Policy, route: &Item<HttpRouteSpec>, report: &mut Report) {
+fn leave_to_owner(session: &mut SessionPolicy, policy: &Policy, route: &Item<RouteSpec>, report: &mut Report) {
     let Cookie { domain, path, .. } = Cookie::default();
     let locations = [
         ("the session name", session.name.as_ref().map(|name| name.location)),

@@ -13,10 +13,10 @@ use regex_lite::RegexBuilder;
 
 use super::{AttachedRule, Gateway, Rule, VirtualHost};
 use crate::{
-    api::route::{Match, ValueMatch, ValueMatchType},
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
     location::SourceLocation,
+    model::route::{Match, ValueMatch, ValueMatchType},
 };
 
 /// How many header matches one match may have (Gateway API: `maxItems` of `HTTPRouteMatch.headers`).

@@ -8,13 +8,13 @@ use super::{
     listeners::{self, Bindings},
 };
 use crate::{
-    api::route::HttpRouteSpec,
     attachment::Attachments,
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
     kind::Kind,
+    model::{route::RouteSpec, virtual_service::istio_gateway},
     omissions::Omitted,
-    resources::{Item, Resources, Unread, istio_gateway},
+    resources::{Item, Resources, Unread},
 };
 
 /// What is wrong with a route apart from its rules.
@@ -28,7 +28,7 @@ pub struct OfRoute {
 
 impl OfRoute {
     /// Finds the gateways that a route is on.
-    pub fn bind(&mut self, route: &Item<HttpRouteSpec>, resources: &Resources, gateways: &Gateways) -> Bindings {
+    pub fn bind(&mut self, route: &Item<RouteSpec>, resources: &Resources, gateways: &Gateways) -> Bindings {
         if route.spec.kind == Kind::VirtualService {
             return istio_gateways::bind(route, resources, gateways, &mut self.parents);
         }
@@ -37,13 +37,7 @@ impl OfRoute {
     }
 
     /// Reports it, and whether the route stays where it is.
-    pub fn report(
-        self,
-        route: &Item<HttpRouteSpec>,
-        uses_mooring: bool,
-        on_gateway: bool,
-        report: &mut Report,
-    ) -> bool {
+    pub fn report(self, route: &Item<RouteSpec>, uses_mooring: bool, on_gateway: bool, report: &mut Report) -> bool {
         let sound = !self.whole.has_errors();
         let somewhere = on_gateway || !self.parents.has_errors();
         if uses_mooring && !(sound && somewhere) {
@@ -67,7 +61,7 @@ impl OfRoute {
 }
 
 /// Reports the delegates of a `VirtualService` that istiod leaves out, or that nothing delegates to it.
-pub fn report_delegates(route: &Item<HttpRouteSpec>, uses_mooring: bool, resources: &Resources, report: &mut Report) {
+pub fn report_delegates(route: &Item<RouteSpec>, uses_mooring: bool, resources: &Resources, report: &mut Report) {
     if let Some(merged) = resources.delegations.of_root(&route.id)
         && route.spec.kind == Kind::VirtualService
     {
@@ -89,7 +83,7 @@ pub fn report_delegates(route: &Item<HttpRouteSpec>, uses_mooring: bool, resourc
 
 /// What a route with sessions or canaries needs.
 pub fn needs<'r>(
-    route: &Item<HttpRouteSpec>,
+    route: &Item<RouteSpec>,
     rules: impl Iterator<Item = &'r Rule<'r>>,
     resources: &Resources,
 ) -> Vec<(Kind, Id)> {

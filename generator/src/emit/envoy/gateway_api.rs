@@ -9,10 +9,13 @@ use super::super::http_route::values::Duration;
 use crate::{
     api::{
         field::Field,
-        filter::{Cors, Filter, Header, HeaderModifier, PathModifier, RequestMirror, RequestRedirect, UrlRewrite},
-        route::{BackendRef, Match, PathMatchType, Retry, Timeouts, ValueMatch, ValueMatchType},
+        filter::{
+            BackendRef, Cors, Filter, Header, HeaderModifier, PathModifier, RequestMirror, RequestRedirect, UrlRewrite,
+        },
+        route::{Retry, Timeouts},
     },
     kind::Kind,
+    model::route::{Match, PathMatchType, ValueMatch, ValueMatchType},
     translate::Rule,
 };
 

@@ -8,9 +8,9 @@ use std::cmp::Reverse;
 
 use super::gateway_api::count;
 use crate::{
-    api::route::{Match, PathMatchType},
     id::Id,
     kind::Kind,
+    model::route::{Match, PathMatchType},
     translate::Rule,
 };
 

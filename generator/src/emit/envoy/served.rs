@@ -13,11 +13,11 @@ use super::{
     gateway_api,
 };
 use crate::{
-    api::route::Match,
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
     kind::Kind,
     location::SourceLocation,
+    model::route::Match,
     omissions::Omitted,
     resources::Resources,
     translate::{AttachedRule, Backend, Callers, Gateway, Rule, VirtualHost, mirrors},

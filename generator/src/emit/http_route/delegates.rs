@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::text;
-use crate::api::MatchPair;
+use crate::model::delegation::MatchPair;
 
 /// What a route of a delegate takes from the one that delegates, unless it has it itself.
 const INHERITED: [&str; 12] = [

@@ -1,19 +1,20 @@
-//! What istiod makes of an http route that delegates and of a route of its delegate (istiod: `mergeHTTPRoute`).
+//! Merges an http route that delegates with a route of its delegate (istiod: `mergeHTTPRoute`).
 //!
-//! The merged route stands where the delegate's does: whatever comes from the root has the location of that route, so that all places
-//! are in one document.
+//! The fields of the root get the position of the delegate's route, so all positions of the merged route are in one document.
 
-use super::virtual_service::{HttpMatch, HttpRoute, Matches, StringMatch};
 use crate::{
-    api::field::{Field, OptionalField},
+    api::{
+        field::{Field, OptionalField},
+        virtual_service::{HttpMatch, HttpRoute, Matches, StringMatch},
+    },
     location::Span,
 };
 
-/// The positions of the two matches of which one was made: in the root, and in the delegate.
+/// The indices of two merged matches: in the root and in the delegate.
 pub type MatchPair = (Option<usize>, Option<usize>);
 
-/// The merged route, and of which matches its own were made. None: the matches exclude each other, so that there is no such route.
-/// The names of gateways are complete in both.
+/// The merged route, and the matches that each of its matches was merged from. None: a match of the delegate is not narrower than
+/// those of the root, so istiod drops the route. The names of gateways must be complete in both.
 #[must_use]
 pub fn merge_routes(root: &HttpRoute, delegate: &Field<HttpRoute>) -> Option<(Field<HttpRoute>, Vec<MatchPair>)> {
     let at = delegate.at;
@@ -45,7 +46,7 @@ pub fn merge_routes(root: &HttpRoute, delegate: &Field<HttpRoute>) -> Option<(Fi
     Some((Field { value: merged, at }, pairs))
 }
 
-/// The name of the root, a hyphen, and the name of the delegate, as far as there are any.
+/// The names of root and delegate, joined by a hyphen if both have one.
 fn joined(root: Option<&Field<String>>, own: Option<&Field<String>>, at: Span) -> OptionalField<String> {
     let root = root.filter(|name| !name.value.is_empty());
     let own = own.filter(|name| !name.value.is_empty());
@@ -62,7 +63,7 @@ fn inherit<T: Clone>(own: &mut OptionalField<T>, root: Option<&Field<T>>, at: Sp
     }
 }
 
-/// Which matches are merged with which. Each of the delegate must be narrower than one of the root.
+/// The pairs of matches to merge. None: a match of the delegate is not narrower than any match of the root.
 fn pairs(root: &[Field<HttpMatch>], delegate: &[Field<HttpMatch>]) -> Option<Vec<MatchPair>> {
     if root.is_empty() {
         return Some((0..delegate.len()).map(|own| (None, Some(own))).collect());
@@ -119,7 +120,7 @@ impl Matches {
         Some(&found.1.value)
     }
 
-    /// Adds those of others whose names are not here.
+    /// Adds the matches of `others` for names without a match.
     fn extend(&mut self, others: &Self, at: Span) {
         let missing = others.0.iter().filter(|(name, _)| self.get(&name.value).is_none());
         let missing: Vec<_> = missing
@@ -138,7 +139,7 @@ impl Matches {
 }
 
 impl StringMatch {
-    /// The same in another place.
+    /// The same match at another position.
     fn moved(&self, at: Span) -> Field<Self> {
         let text = |field: &OptionalField<String>| {
             field.as_ref().map(|field| Field {
@@ -198,7 +199,7 @@ fn conflict(root: &HttpMatch, own: &HttpMatch) -> bool {
         || (!root_gateways.is_empty() && gateways.any(|name| !root_gateways.contains(&name.value.as_str())))
 }
 
-/// Whether a text of a delegate may be one that its root does not take (istiod: `stringMatchConflict`).
+/// Whether a match of a delegate accepts texts that the match of its root does not (istiod: `stringMatchConflict`).
 fn texts_conflict(root: Option<&StringMatch>, own: Option<&StringMatch>) -> bool {
     let (Some(root), Some(own)) = (root, own) else {
         return false;
