@@ -72,7 +72,7 @@ func (c *Client) SendRPC(t *testing.T, address string, expected grpc.ExpectedRes
 	return response, err
 }
 
-// Close has nothing to do: each call has a connection of its own.
+// Close has nothing to do: each call has its own connection.
 func (c *Client) Close() {}
 
 // with returns a copy of a map with one more entry.

@@ -98,7 +98,7 @@ func everyTestIsListed(t *testing.T, rows []Row) {
 	}
 }
 
-// runSuite runs TestSuite in a network namespace of its own.
+// runSuite runs TestSuite in a separate network namespace.
 func runSuite(t *testing.T, rows []Row, environment []string) Results {
 	dir, err := os.MkdirTemp("", "mooring-conformance-")
 	if err != nil {
@@ -137,7 +137,7 @@ func runSuite(t *testing.T, rows []Row, environment []string) Results {
 	// The exit code is that of the tests, whose results are compared one by one.
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("a network namespace of its own (unshare --net) is needed: %v", err)
+		t.Fatalf("a separate network namespace (unshare --net) is needed: %v", err)
 	}
 	if err := convert.Wait(); err != nil {
 		t.Fatalf("%s: %v\n%s", convert, err, complaints.String())

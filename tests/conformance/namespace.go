@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isolate has a command run in a network namespace of its own, where every port of every loopback address is free, and where
+// isolate has a command run in a separate network namespace, where every port of every loopback address is free, and where
 // even an ordinary user may listen on port 80.
 func isolate(command *exec.Cmd) {
 	attributes := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}

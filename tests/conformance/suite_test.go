@@ -24,7 +24,7 @@ const inside = "MOORING_CONFORMANCE_DIR"
 // withSessions is the variable that is set there if every Service has sessions.
 const withSessions = "MOORING_CONFORMANCE_SESSIONS"
 
-// TestSuite is the suite itself. Only TestConformance starts it, in a process of its own, and compares its results.
+// TestSuite is the suite itself. Only TestConformance starts it, in a separate process, and compares its results.
 func TestSuite(t *testing.T) {
 	dir := os.Getenv(inside)
 	if dir == "" {

@@ -16,7 +16,7 @@ import (
 )
 
 // The conformance tests that GEP-1619 plans. As in the tests that were proposed for Gateway API, the first Set-Cookie counts, the cookie
-// goes back verbatim over plain HTTP, and each request has a connection of its own. docs/conformance.md has the results.
+// goes back verbatim over plain HTTP, and each request has its own connection. docs/conformance.md has the results.
 
 const requests = 200
 

@@ -279,7 +279,7 @@ func TestSessionsOfAnUnnamedRuleDoNotFollowItsName(t *testing.T) {
 	}
 }
 
-// A Service of the type ExternalName has no cluster of its own: its requests go to the cluster of its external name.
+// A Service of the type ExternalName has no cluster itself: its requests go to the cluster of its external name.
 func TestSessionsOnAnExternalNameService(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "drift", scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))

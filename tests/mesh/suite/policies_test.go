@@ -22,7 +22,7 @@ func manifests() []fs.FS {
 	return []fs.FS{withPolicies{&conformance.Manifests}}
 }
 
-// withPolicies gives every route a sticky CanaryPolicy, every second rule of it a session of its own, and some Services a session
+// withPolicies gives every route a sticky CanaryPolicy, every second rule of it its own session, and some Services a session
 // policy.
 type withPolicies struct{ fs.FS }
 

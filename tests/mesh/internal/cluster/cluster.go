@@ -82,7 +82,7 @@ func (p *Pool) get(name, release string, exclusive bool) (*Cluster, error) {
 		c = &Cluster{
 			GatewayAPI: release,
 			Dir:        filepath.Join(p.env.StateDir, name),
-			// Each has an address of its own, so that all of them use the usual ports.
+			// Each has its own address, so that all of them use the usual ports.
 			IP:        fmt.Sprintf("10.245.0.%d", len(p.byName)+1),
 			env:       p.env,
 			exclusive: exclusive,

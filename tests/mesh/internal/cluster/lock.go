@@ -24,7 +24,7 @@ func (l *Lock) Acquire(test, namespace string, exclusive bool) error {
 	for {
 		user := l.users[namespace]
 		if user != "" && (test == user || strings.HasPrefix(test, user+"/")) {
-			return fmt.Errorf("namespace %s is in use by %s: start a scenario again only in a subtest of its own", namespace, user)
+			return fmt.Errorf("namespace %s is in use by %s: start a scenario again only in its own subtest", namespace, user)
 		}
 		if user == "" && !l.exclusive && (!exclusive || len(l.users) == 0) {
 			break

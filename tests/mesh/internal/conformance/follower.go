@@ -31,7 +31,7 @@ import (
 
 // A Follower plays the controllers and the kubelet for objects that something else applies, such as a test suite that does not know the
 // rig: pods for Deployments, endpoints for Services, and for each Gateway an Envoy behind a load balancer, whose address istiod then
-// writes into the Gateway's status. It has a control plane of its own.
+// writes into the Gateway's status. It has its own control plane.
 type Follower struct {
 	Cluster *cluster.Cluster
 

@@ -52,7 +52,7 @@ var (
 	resultOf = regexp.MustCompile(`(?m)^ *--- (PASS|FAIL|SKIP): TestConformance/(first|again)/(\S+) `)
 )
 
-// Run runs the suite on a control plane of its own, which gets the name. With mooring, every route has a policy and Mooring serves by
+// Run runs the suite on its own control plane, which gets the name. With mooring, every route has a policy and Mooring serves by
 // what it generates. A test of the suite that fails is a result, and does not fail t.
 func Run(t *testing.T, env *testenv.Env, clusters *cluster.Pool, name string, withMooring bool, gatewayEnv ...string) Result {
 	t.Helper()

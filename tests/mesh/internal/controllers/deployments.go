@@ -129,7 +129,7 @@ func (m *Manager) scaleGateways(d *appsv1.Deployment, want int) error {
 	return nil
 }
 
-// assignPorts gives a gateway a port of its own for each port of its Services that has none yet: the Service's targetPort if that is a
+// assignPorts gives a gateway its own port for each port of its Services that has none yet: the Service's targetPort if that is a
 // number, else a new one.
 func (m *Manager) assignPorts(g *gateway.Gateway) {
 	for _, service := range m.ServicesOf(g) {

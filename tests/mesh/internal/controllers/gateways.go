@@ -20,7 +20,7 @@ import (
 const gatewayTemplate, gatewayTemplateValue = "inject.istio.io/templates", "gateway"
 
 // Adapt changes an object before it is applied: a Gateway gets an address, because the rig deploys it and not Istio, and a Service that
-// selects gateways gets other targetPorts, because each gateway listens on ports of its own.
+// selects gateways gets other targetPorts, because each gateway listens on its own ports.
 func (m *Manager) Adapt(obj *kube.Object) error {
 	if obj.GetKind() == "Gateway" && strings.HasPrefix(obj.GetAPIVersion(), "gateway.networking.k8s.io/") {
 		if _, found, _ := unstructured.NestedSlice(obj.Object, "spec", "addresses"); found {
@@ -41,7 +41,7 @@ func (m *Manager) Adapt(obj *kube.Object) error {
 	if !m.selectsGateway(&service) {
 		return nil
 	}
-	// Each gateway pod has ports of its own, so the Service refers to them by name.
+	// Each gateway pod has its own ports, so the Service refers to them by name.
 	ports, _, _ := unstructured.NestedSlice(obj.Object, "spec", "ports")
 	for _, port := range ports {
 		if port, ok := port.(map[string]any); ok {

@@ -25,7 +25,7 @@ import (
 // NameLabel is the label of a gateway's pods that names its Gateway.
 const NameLabel = "gateway.networking.k8s.io/gateway-name"
 
-// A Gateway is one Envoy in the place of the pod of a gateway Deployment. Methods that take a testing.TB fail the test on any error.
+// A Gateway is one Envoy that plays the pod of a gateway Deployment. Methods that take a testing.TB fail the test on any error.
 type Gateway struct {
 	Name      string // of the pod
 	Namespace string
@@ -101,7 +101,7 @@ func (g *Gateway) GRPCClient(host string) (*traffic.GRPCClient, error) {
 	return traffic.NewGRPCClient(host, g.dialer(g.Ports[80]))
 }
 
-// CallGRPC makes one call on a connection of its own, with the given metadata: name, value, name, value…
+// CallGRPC makes one call on its own connection, with the given metadata: name, value, name, value…
 func (g *Gateway) CallGRPC(metadata ...string) (traffic.Reply, error) {
 	client, err := g.GRPCClient(traffic.DefaultHost)
 	if err != nil {

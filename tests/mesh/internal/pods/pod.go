@@ -15,7 +15,7 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// A Pod is a server on an address of its own, which answers with its name and with the request that it received. It is safe for
+// A Pod is a server on its own address, which answers with its name and with the request that it received. It is safe for
 // concurrent use; the exported fields do not change after Start.
 type Pod struct {
 	Name      string

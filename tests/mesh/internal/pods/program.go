@@ -37,7 +37,7 @@ func IsEchoBasic(spec *corev1.PodSpec) bool {
 }
 
 // RunEchoBasic makes the pod run echo-basic, with the variables and Secrets of its only container. The program binds its ports on
-// every address, so each pod's program gets ports of its own, and connections to the pod's address are forwarded there. The files of
+// every address, so each pod's program gets its own ports, and connections to the pod's address are forwarded there. The files of
 // the pod go to dir.
 func (p *Pod) RunEchoBasic(env *testenv.Env, client *kube.Client, dir string, spec *corev1.PodSpec) {
 	for _, port := range echoPorts {

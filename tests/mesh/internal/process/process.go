@@ -107,7 +107,7 @@ func (p *Process) Start() error {
 		cmd.Stdout = p.out
 	}
 	cmd.Dir = filepath.Dir(p.log)
-	// In a process group of its own, so that ^C in a terminal reaches only the test binary, which ends its children in order. The
+	// In its own process group, so that ^C in a terminal reaches only the test binary, which ends its children in order. The
 	// kernel ends them if the test binary itself is killed or panics.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)

@@ -29,8 +29,8 @@ type options struct {
 // An Option changes how a scenario starts.
 type Option func(*Rig, *options)
 
-// WithGatewayAPI chooses the Gateway API release whose definitions are installed, for example cluster.GatewayAPI12. Each release has a
-// control plane of its own, which takes some ten seconds to start the first time. The default is cluster.GatewayAPI15.
+// WithGatewayAPI chooses the Gateway API release whose definitions are installed, for example cluster.GatewayAPI12. Each release has its
+// own control plane, which takes some ten seconds to start the first time. The default is cluster.GatewayAPI15.
 func WithGatewayAPI(release string) Option { return func(_ *Rig, o *options) { o.release = release } }
 
 // WithManifests adds the YAML of other folders of testdata.

@@ -1,4 +1,4 @@
-// Package scenario runs scenarios: a folder of YAML in a namespace of its own, with the pods and gateways that the YAML asks for.
+// Package scenario runs scenarios: a folder of YAML in its own namespace, with the pods and gateways that the YAML asks for.
 package scenario
 
 import (
