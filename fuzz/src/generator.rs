@@ -7,13 +7,10 @@ use std::{
 
 use mooring_generator::{
     diagnostic::{Diagnostic, Report},
-    emit::{
-        FailStrategy, Output, envoy, istio,
-        target::Target,
-    },
+    emit::{FailStrategy, Output, envoy, istio, target::Target},
     generate::{TargetOptions, generate},
-    omissions::Omitted,
     mesh::Mesh,
+    omissions::Omitted,
     output::{self, format::Format},
     source::Sources,
     validate,
