@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
+use crate::id::Id;
+
 /// The longest name (RFC 1123).
 pub const MAX_LENGTH: usize = 253;
 
@@ -86,6 +88,14 @@ impl ClusterDomain {
     pub fn strip<'h>(&self, host: &'h str) -> Option<&'h str> {
         host.strip_suffix(&self.suffix)
     }
+
+    /// The Service that a host names, or `None` if it is not the name of a Service. A short name is in `namespace`.
+    #[must_use]
+    pub fn service(&self, host: &str, namespace: &str) -> Option<Id> {
+        let full = self.full_name(host, namespace);
+        let (name, namespace) = self.strip(&full)?.split_once('.')?;
+        Some(Id::new(namespace, name))
+    }
 }
 
 /// Whether a text can be the name of an object: an RFC 1123 subdomain, in lower case.
@@ -132,6 +142,25 @@ pub fn is_istio_host(text: &str) -> bool {
 pub fn is_hostname(text: &str) -> bool {
     let name = text.strip_prefix("*.").unwrap_or(text);
     text.len() <= MAX_LENGTH && is_name(name) && name.parse::<IpAddr>().is_err()
+}
+
+/// The narrower of two host names that overlap, or `None` if they do not overlap.
+#[must_use]
+pub fn narrower<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
+    match (covers(one, other), covers(other, one)) {
+        (true, _) => Some(other),
+        (false, true) => Some(one),
+        (false, false) => None,
+    }
+}
+
+/// Whether a host name, which can begin with a wildcard, covers every host that the other one covers.
+#[must_use]
+pub fn covers(wide: &str, narrow: &str) -> bool {
+    match wide.strip_prefix('*') {
+        Some(suffix) => narrow.ends_with(suffix),
+        None => wide == narrow,
+    }
 }
 
 #[cfg(test)]
@@ -204,5 +233,17 @@ mod tests {
         for name in ["", "*", "a.*.com", "Example.com", "10.0.0.1", "a.com:80"] {
             assert!(!is_hostname(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_wildcard_covers_what_is_below_it() {
+        assert!(covers("*", "a.example.com"));
+        assert!(covers("*.example.com", "a.example.com"));
+        assert!(covers("*.example.com", "a.b.example.com"));
+        assert!(covers("*.example.com", "*.b.example.com"));
+        assert!(!covers("*.example.com", "example.com"));
+        assert!(!covers("*.example.com", "aexample.com"));
+        assert!(!covers("*.b.example.com", "*.example.com"));
+        assert!(!covers("a.example.com", "*.example.com"));
     }
 }

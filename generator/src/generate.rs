@@ -7,7 +7,7 @@ use crate::{
     mesh::Mesh,
     resources::Resources,
     source::Sources,
-    translate::{self, Ir},
+    translate,
 };
 
 /// A target and its options.
@@ -25,7 +25,7 @@ pub fn generate(sources: &Sources, target: &TargetOptions, mesh: &Mesh, report: 
     let local = matches!(target, TargetOptions::Envoy(_));
     let mesh = Mesh { local, ..mesh.clone() };
     let resources = Resources::new(document::read(sources, report), sources, mesh);
-    let mut ir = Ir::new(&resources, report);
+    let mut ir = translate::translate(&resources, report);
     let raw = RawObjects::new(sources);
     match target {
         TargetOptions::Istio(options) => {

@@ -42,6 +42,7 @@ pub mod emit;
 pub mod generate;
 pub mod id;
 pub mod input_summary;
+pub mod ir;
 pub mod key_ring;
 pub mod kind;
 pub mod labels;

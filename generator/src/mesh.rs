@@ -10,6 +10,9 @@ use crate::{
     id::Id,
 };
 
+/// The root namespace of a mesh, by default (Istio: `rootNamespace`).
+pub const ROOT_NAMESPACE: &str = "istio-system";
+
 /// What the command line states about the mesh.
 #[derive(Clone, Debug, Default)]
 pub struct Mesh {

@@ -11,13 +11,14 @@ use crate::{
     document::{self, Outcome, RawObjects},
     emit::{envoy, target::Target},
     id::{DEFAULT_NAMESPACE, Id},
+    ir::{Ir, Rule, Session},
     kind::Kind,
     location::SourceLocation,
     mesh::Mesh,
     policies::{self, Policy},
     resources::{Found, Resources},
     source::Sources,
-    translate::{self, Ir, Rule, Session},
+    translate,
 };
 
 mod canary;
@@ -126,14 +127,9 @@ pub fn validate(sources: &Sources, target: Target, mesh: &Mesh, report: &mut Rep
     let resources = Resources::new(outcomes, sources, mesh);
     let policies = policies::policies(&resources, report);
     let attachments = Attachments::new(&policies, &resources.services, report);
-    let ir = Ir::with(&resources, &attachments, report);
+    let ir = translate::translate_attached(&resources, &attachments, report);
     match target {
-        Target::Istio => {
-            for gateway in ir.gateways.iter().filter(|gateway| gateway.is_managed()) {
-                gateway.config(report);
-            }
-            translate::check_earlier(&ir, &resources, false, report);
-        }
+        Target::Istio => translate::check_earlier(&ir, &resources, false, report),
         Target::Envoy => {
             // What comes of it is of no interest here, and what is said about it is.
             let raw = RawObjects::new(sources);

@@ -16,7 +16,7 @@ use mooring_policy::handover::{
 };
 use serde_json::{Value, json};
 
-use crate::translate::HostFilters;
+use crate::ir::VirtualHostFilters;
 
 /// The name of the header sanitizer.
 const SANITIZER: &str = "mooring.header_sanitizer";
@@ -153,7 +153,7 @@ fn module_of_host() -> Value {
 
 /// What a virtual host with rules says to the filters: `module`, by its name in the chain, and the sanitizer are on, and the
 /// others where its rules need them.
-pub fn of_host(module: &str, filters: HostFilters) -> Value {
+pub fn of_host(module: &str, filters: VirtualHostFilters) -> Value {
     let mut configs = serde_json::Map::from_iter([
         (module.to_owned(), module_of_host()),
         (SANITIZER.to_owned(), sanitizer_of_host(filters.filter_state_headers)),
@@ -166,8 +166,12 @@ pub fn of_host(module: &str, filters: HostFilters) -> Value {
         RELAY,
         json!({ "@type": type_url(HEADER_MUTATION_PER_ROUTE) }),
     );
-    turn_on(filters.host_session_filter, PIN.0, pin_of_host(PIN.1, false));
-    turn_on(filters.strict, STRICT_PIN.0, pin_of_host(STRICT_PIN.1, true));
+    turn_on(filters.stateful_session, PIN.0, pin_of_host(PIN.1, false));
+    turn_on(
+        filters.strict_stateful_session,
+        STRICT_PIN.0,
+        pin_of_host(STRICT_PIN.1, true),
+    );
     configs.into()
 }
 

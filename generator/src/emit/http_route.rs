@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::with;
 use crate::{
     document::RawObjects,
+    ir::Rule,
     model::route::RouteSpec,
     resources::{Item, Resources},
-    translate::Rule,
 };
 
 pub mod checked;

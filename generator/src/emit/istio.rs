@@ -13,12 +13,12 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
     id::Id,
+    ir::{Backend, Gateway, Ir, VirtualHost, VirtualHostFilters},
     kind::Kind,
     labels::MANAGED_BY,
     location::SourceLocation,
     omissions::Omitted,
     resources::Resources,
-    translate::{Backend, Gateway, HostFilters, Ir, VirtualHost},
 };
 
 mod envoy_filters;
@@ -84,7 +84,7 @@ pub fn emit(
     let mut plugins = Vec::new();
     for gateway in managed {
         let filters = envoy_filters::split(gateway, &routes, options);
-        let mut plugin = Object::new(gateway, "WasmPlugin", "", wasm_plugin(gateway, options, report));
+        let mut plugin = Object::new(gateway, "WasmPlugin", "", wasm_plugin(gateway, options));
         plugin.rules.extend(gateway.managed_rule_ids());
         size::check_plugin(gateway, &plugin, report);
         let key = |object: &Object| (object.kind, object.namespace.clone(), object.name.clone());
@@ -181,14 +181,14 @@ impl Object<'_> {
     }
 }
 
-fn wasm_plugin(gateway: &Gateway, options: &Options, report: &mut Report) -> Value {
+fn wasm_plugin(gateway: &Gateway, options: &Options) -> Value {
     json!({
         "failStrategy": match options.fail_strategy {
             FailStrategy::Open => "FAIL_OPEN",
             FailStrategy::Close => "FAIL_CLOSE",
             FailStrategy::Reload => "FAIL_RELOAD",
         },
-        "pluginConfig": gateway.config(report),
+        "pluginConfig": gateway.config(),
         "pluginName": "mooring",
         "selector": gateway.workload.as_ref().map(|workload| json!({ "matchLabels": workload.labels })),
         "targetRefs": gateway.workload.is_none().then(|| {
@@ -237,7 +237,7 @@ fn filter_patches(module: &str) -> Vec<Value> {
 }
 
 /// The patch on a virtual host that has rules.
-fn host_patch(host: &VirtualHost, filters: HostFilters, module: &str) -> Value {
+fn host_patch(host: &VirtualHost, filters: VirtualHostFilters, module: &str) -> Value {
     route_patch(
         "VIRTUAL_HOST",
         "MERGE",

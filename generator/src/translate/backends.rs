@@ -2,112 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use mooring_policy::config;
-
 use crate::{
     api::{
         field::{Field, Port},
         filter::BackendRef,
         grant::ReferenceGrantSpec,
-        istio::Subset,
         service::{Protocol, ServicePort, ServiceSpec},
     },
     diagnostic::{Code, Diagnostic, Report},
     dns::ClusterDomain,
     id::Id,
+    ir::{Backend, DRAINING_LABEL, Rule},
     kind::{CORE_GROUP, CORE_GROUP_HELP, Kind, shown_group},
     model::route::{self, RouteSpec},
     resources::{Found, Item, Resources},
 };
 
-use super::{Rule, aliases, destinations};
+use super::external_names;
 
 /// The largest weight (Gateway API: `maximum`).
 const MAX_WEIGHT: u32 = 1_000_000;
 
-/// The label that lets sessions stay on a terminating pod: with it istiod sends draining endpoints.
-pub const DRAINING_LABEL: &str = "istio.io/persistent-session";
-
 /// How many Services are shown beside the first one that a finding is about.
 const MAX_SHOWN: usize = 4;
-
-/// One destination of a rule.
-#[derive(Clone, Debug)]
-pub struct Backend<'a> {
-    /// The Service.
-    pub service: &'a Item<ServiceSpec>,
-    /// What has its endpoints: itself, or the Service that it stands for.
-    pub concrete: &'a Item<ServiceSpec>,
-    /// Its port.
-    pub port: &'a ServicePort,
-    /// The part of its pods that is meant, if it is not all of them.
-    pub subset: Option<&'a Subset>,
-    /// Its share of new sessions.
-    pub weight: u32,
-    /// The position of the reference to it in the rule; of several, the first.
-    pub reference: usize,
-    /// The domain in which the Service has its full name.
-    pub domain: &'a ClusterDomain,
-}
-
-impl Backend<'_> {
-    /// What tokens call it: readable, and the same whatever other backends the rule has.
-    #[must_use]
-    pub fn key(&self) -> String {
-        let Id { namespace, name } = &self.service.id;
-        let host = match (&self.service.spec.external_host, aliases::alias(self.service)) {
-            (Some(host), _) => host.value.clone(),
-            (None, Some(host)) => self.domain.strip(&host.value).unwrap_or(&host.value).to_owned(),
-            (None, None) => format!("{name}.{namespace}"),
-        };
-        let subset = self
-            .subset
-            .map_or(String::new(), |subset| format!("/{}", subset.name.value));
-        format!("{host}:{}{subset}", self.port.port.value)
-    }
-
-    /// The name of its Envoy cluster, as Istio names it.
-    #[must_use]
-    pub fn cluster(&self) -> String {
-        let subset = self.subset.map_or("", |subset| &subset.name.value);
-        format!("outbound|{}|{subset}|{}", self.port.port.value, self.cluster_host())
-    }
-
-    /// The host of that cluster.
-    #[must_use]
-    pub fn cluster_host(&self) -> String {
-        aliases::cluster_host(self.service, self.domain)
-    }
-
-    /// The host name of the Service.
-    #[must_use]
-    pub fn host(&self) -> String {
-        aliases::host(self.service, self.domain)
-    }
-
-    /// The namespace of what has that cluster.
-    #[must_use]
-    pub fn cluster_namespace(&self) -> String {
-        aliases::owner(self.service, self.domain)
-    }
-
-    /// The Service, unless it is a host of a `ServiceEntry`.
-    #[must_use]
-    pub fn service_id(&self) -> Option<&Id> {
-        Some(&self.service.id).filter(|_| self.service.spec.external_host.is_none())
-    }
-
-    /// What the filter is told. Weights are the route's, unless the filter itself places clients by them. `releases` says
-    /// whether sessions leave a backend of weight 0.
-    #[must_use]
-    pub fn config(&self, selects_by_hash: bool, releases: bool) -> config::Backend {
-        config::Backend {
-            key: self.key(),
-            weight: selects_by_hash.then_some(self.weight),
-            released: releases && self.weight == 0,
-        }
-    }
-}
 
 /// Where each reference of a rule leads. Those that lead nowhere are reported.
 pub fn resolve<'a>(
@@ -147,7 +64,7 @@ pub fn all_named(route: &Item<RouteSpec>, rule: &route::Rule, domain: &ClusterDo
     let services = references.filter(|raw| is_service(raw) || is_misnamed_service(raw));
     let services = services.map(|raw| named(route, raw));
     let hosts = rule.destinations.iter().map(|one| &one.value.destination.value.host);
-    let destinations = hosts.filter_map(|host| destinations::service_of(&host.value, &route.id.namespace, domain));
+    let destinations = hosts.filter_map(|host| domain.service(&host.value, &route.id.namespace));
     services.chain(destinations).collect()
 }
 
@@ -225,7 +142,7 @@ pub fn resolve_one<'a>(
         report.miss(Kind::ReferenceGrant, &service.id);
         return None;
     }
-    let concrete = aliases::concrete(service, &|| location, resources, report)?;
+    let concrete = external_names::concrete(service, &|| location, resources, report)?;
     let port = find_port(route, raw, concrete, report)?;
     if route.spec.kind == Kind::GrpcRoute && port.protocol() == Some(Protocol::Other) {
         let message = format!(

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{AttachedRule, Gateway};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    ir::{AttachedRule, Gateway},
     kind::Kind,
     object_size::{KIB, MAX_STORED, json_len, kibibytes},
     omissions::Omitted,

@@ -5,16 +5,17 @@ use std::{
     sync::Arc,
 };
 
-use super::{Backend, destinations, istio_gateways};
+use super::{destinations, istio_gateways};
 use crate::{
     api::{
         canary::{CanaryRule, Destination, WhenWeightZero},
         field::Field,
     },
     attachment::established,
-    canary::{self, Canary, CompiledCanary},
+    canary::{self, Canary},
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
+    ir::{AttachedCanary, Backend, Routing, TargetedCanary},
     kind::Kind,
     location::SourceLocation,
     model::route::{self, RouteSpec},
@@ -29,42 +30,7 @@ const SECTION_HELP: &str = "to mean one rule of the route, name it in the sectio
 /// The canary policies of the input, by their targets.
 #[derive(Debug)]
 pub struct Canaries<'a> {
-    by_route: BTreeMap<(Kind, Id), Vec<Entry<'a>>>,
-}
-
-/// A policy, and whether what it targets is there.
-#[derive(Debug)]
-struct Entry<'a> {
-    policy: Canary<'a>,
-    found: bool,
-}
-
-/// What the policy that holds for a rule makes of it.
-#[derive(Clone, Debug)]
-pub struct AttachedCanary {
-    /// The policy.
-    pub policy: Id,
-    /// Whether it is about this rule alone.
-    pub of_section: bool,
-    /// The object that it targets.
-    pub target: Id,
-    /// The session that it keeps.
-    pub sticky: Option<SessionPolicy>,
-    /// Whether sessions leave a backend of weight 0.
-    pub releases: bool,
-    /// What the filter is told, if it is told anything.
-    pub routing: Option<Routing>,
-    /// Whether nothing is wrong with it on this rule.
-    pub sound: bool,
-}
-
-/// What the filter is told about the canaries of a rule.
-#[derive(Clone, Debug)]
-pub struct Routing {
-    /// What it is told of the policy, for all rules.
-    pub compiled: Arc<CompiledCanary>,
-    /// The key of the backend of each forcing rule, where the rule has it.
-    pub backends: Vec<Option<String>>,
+    by_route: BTreeMap<(Kind, Id), Vec<TargetedCanary<'a>>>,
 }
 
 /// A rule to which a policy may apply.
@@ -96,22 +62,24 @@ pub struct Choice<'b, 'a> {
 impl<'a> Canaries<'a> {
     /// Reads the policies. Targets that are not there are reported.
     pub fn new(resources: &'a Resources, report: &mut Report) -> Self {
-        let mut by_route: BTreeMap<_, Vec<Entry>> = BTreeMap::new();
+        let mut by_route: BTreeMap<_, Vec<TargetedCanary>> = BTreeMap::new();
         for policy in canary::policies(resources, report) {
             let found = check_target(&policy, resources, report);
             if !found {
                 report.omit(Omitted::Policy, policy.item.name(Kind::CanaryPolicy));
             }
             let route = (policy.target_kind, policy.target.value.clone());
-            by_route.entry(route).or_default().push(Entry { policy, found });
+            by_route.entry(route).or_default().push(TargetedCanary {
+                policy,
+                target_found: found,
+            });
         }
         Self { by_route }
     }
 
-    /// Every policy whose target is of a kind that there is, and whether that target is there.
-    pub fn iter(&self) -> impl Iterator<Item = (&Canary<'a>, bool)> {
-        let entries = self.by_route.values().flatten();
-        entries.map(|entry| (&entry.policy, entry.found))
+    /// All policies whose targets are routes.
+    pub fn into_policies(self) -> Vec<TargetedCanary<'a>> {
+        self.by_route.into_values().flatten().collect()
     }
 
     /// What becomes of a rule that has this session policy already, if any. None: no policy holds for it.

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mooring_policy::canary::MAX_MEMORY_OF_GATEWAY;
 
-use super::{Gateway, budget::share};
+use super::budget::share;
 use crate::{
     canary::CompiledCanary,
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
+    ir::Gateway,
     kind::Kind,
     object_size::kibibytes,
     omissions::Omitted,

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mooring_policy::config::Transport;
 
-use super::{AttachedRule, Gateway, VirtualHost};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    ir::{AttachedRule, Gateway, VirtualHost},
     kind::Kind,
     location::SourceLocation,
     omissions::Omitted,

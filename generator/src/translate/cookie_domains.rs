@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Gateway, VirtualHost};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    ir::{Gateway, VirtualHost},
     kind::Kind,
     omissions::Omitted,
     session::domain,

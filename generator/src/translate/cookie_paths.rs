@@ -5,9 +5,9 @@ use mooring_policy::{
     cookie,
 };
 
-use super::{Rule, Session};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    ir::{Rule, Session},
     kind::Kind,
     model::route::{Match, PathMatchType},
 };

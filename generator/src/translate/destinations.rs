@@ -2,11 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Backend, Gateway, Gateways, VirtualHost, Workload, aliases, backends,
-    destination_rules::{self, ROOT_NAMESPACE},
-    listeners::Bindings,
-};
+use super::{backends, external_names, gateways::Gateways, listeners::Bindings};
 use crate::{
     api::{
         canary::Destination,
@@ -16,9 +12,10 @@ use crate::{
         virtual_service::RouteDestination,
     },
     diagnostic::{Code, Diagnostic, Report},
-    dns::ClusterDomain,
     id::Id,
+    ir::{Backend, Gateway, VirtualHost, Workload, destination_rules, service_host},
     kind::Kind,
+    mesh::ROOT_NAMESPACE,
     model::route::{self, RouteSpec},
     resources::{Found, Instead, Item, Resources},
     suggest,
@@ -100,7 +97,7 @@ pub fn resolve_one<'a>(
     report: &mut Report,
 ) -> Option<Backend<'a>> {
     let service = find_service(route, &destination.host, resources, report)?;
-    let concrete = aliases::concrete(service, &|| route.location_of(&destination.host), resources, report)?;
+    let concrete = external_names::concrete(service, &|| route.location_of(&destination.host), resources, report)?;
     let port = find_port(route, destination, service, concrete, &callers.ports, report);
     let subset = subset_of(route, destination, service, callers, resources, report);
     let (Some(port), Ok(subset)) = (port, subset) else {
@@ -139,7 +136,7 @@ fn find_service<'a>(
         let host = resources.domain.host(&id.name, &id.namespace);
         format!("a Service in another namespace is named in full: `{host}`")
     };
-    let Some(id) = service_of(&full, &route.id.namespace, &resources.domain) else {
+    let Some(id) = resources.domain.service(&full, &route.id.namespace) else {
         let service = full.split_once('.').map(|(name, namespace)| Id::new(namespace, name));
         let service = service.filter(|id| matches!(resources.services.find(id), Found::Item(_)));
         missing(None, service.as_ref().map(in_full));
@@ -156,14 +153,6 @@ fn find_service<'a>(
             None
         }
     }
-}
-
-/// The Service that a host stands for, if it is the name of one.
-#[must_use]
-pub fn service_of(host: &str, namespace: &str, domain: &ClusterDomain) -> Option<Id> {
-    let full = domain.full_name(host, namespace);
-    let (name, namespace) = domain.strip(&full)?.split_once('.')?;
-    Some(Id::new(namespace, name))
 }
 
 /// The port of a destination: the one that it names, the only one, or that of the listener (istiod: `GetDestinationCluster`).
@@ -219,12 +208,12 @@ fn find_subset<'a>(
     resources: &'a Resources,
     report: &mut Report,
 ) -> Option<&'a Subset> {
-    let host = aliases::cluster_host(service, &resources.domain);
+    let host = service_host::cluster_host(service, &resources.domain);
     let host = host.as_str();
-    let owner = aliases::owner(service, &resources.domain);
+    let owner = service_host::cluster_namespace(service, &resources.domain);
     let pods = callers.pods.iter();
     let mut rules: Vec<_> = pods
-        .flat_map(|client| destination_rules::of_host(host, &owner, client, resources))
+        .flat_map(|client| destination_rules(host, &owner, client, resources))
         .collect();
     rules.dedup_by_key(|rule| &rule.id);
     let subsets = || rules.iter().flat_map(|rule| &rule.spec.subsets);

@@ -7,9 +7,10 @@ use mooring_policy::{
     rule::{InvalidConfig, RouteTable},
 };
 
-use super::{Rule, backends, istio_gateways, names, reach::Reach, session_matches, session_routes};
+use super::{backends, istio_gateways, reach::Reach, rule_names, session_matches, session_routes};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    ir::Rule,
     kind::Kind,
     omissions::Omitted,
     resources::Resources,
@@ -104,7 +105,7 @@ pub fn check_names(drafts: &mut [Draft]) {
         let Some(name) = &rule.spec.value.name else { continue };
         // Where the filter has nothing to do, the names of a VirtualService are Istio's business.
         let counts = uses_mooring || rule.route.spec.kind != Kind::VirtualService;
-        let wrong = names::wrong_rule_name(rule).filter(|_| counts);
+        let wrong = rule_names::wrong_rule_name(rule).filter(|_| counts);
         let namesakes = seen.get(&name.value).into_iter().flatten();
         let mut namesakes = namesakes.filter_map(|other| Some((*other, drafts.get(*other)?)));
         let twice = namesakes.find(|(_, draft)| draft.meets(this));
@@ -116,7 +117,7 @@ pub fn check_names(drafts: &mut [Draft]) {
             };
             (
                 victim,
-                names::same_name(rule, &draft.rule),
+                rule_names::same_name(rule, &draft.rule),
                 counts || draft.uses_mooring,
             )
         });

@@ -6,12 +6,16 @@ use std::{
 };
 
 use super::{
-    AttachedRule, Gateway, Rule, Workload, classes, listener_sets, listeners::Bindings, pods::Pods, reach::Reach,
+    classes, listener_sets,
+    listeners::{self, Bindings},
+    pods::Pods,
+    reach::Reach,
 };
 use crate::{
     api::gateway::GatewaySpec,
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
+    ir::{AttachedRule, Gateway, Rule, VirtualHost, Workload},
     kind::Kind,
     omissions::Omitted,
     resources::{Found, Instead, Item, Resources},
@@ -111,7 +115,7 @@ impl<'a> Gateways<'a> {
         for (id, virtual_hosts) in bindings {
             for position in self.positions.get(&(kind, id)).into_iter().flatten() {
                 if let Some(gateway) = self.all.get_mut(*position) {
-                    gateway.attach(rule, virtual_hosts);
+                    attach(gateway, rule, virtual_hosts);
                 }
             }
         }
@@ -145,10 +149,23 @@ impl<'a> Gateways<'a> {
             }
         }
         for gateway in &self.all {
-            gateway.check(needed, report);
+            listeners::check_gateway(gateway, needed, report);
         }
         self.all
     }
+}
+
+/// Adds a rule to a gateway. A rule that is on two gateways with the same pods is added once.
+fn attach<'a>(gateway: &mut Gateway<'a>, rule: &Arc<Rule<'a>>, virtual_hosts: &BTreeSet<VirtualHost>) {
+    // A rule is added to all its gateways before the next rule.
+    let last = gateway.rules.last_mut();
+    if let Some(attached) = last.filter(|attached| Arc::ptr_eq(&attached.rule, rule)) {
+        return attached.virtual_hosts.extend(virtual_hosts.iter().cloned());
+    }
+    gateway.rules.push(AttachedRule {
+        rule: rule.clone(),
+        virtual_hosts: virtual_hosts.clone(),
+    });
 }
 
 /// The pods of a gateway. One whose class is not Istio's has none.

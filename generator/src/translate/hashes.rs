@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Gateway, destination_rules};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
+    ir::{Gateway, destination_rules},
     location::SourceLocation,
     resources::Resources,
 };
@@ -43,7 +43,7 @@ fn found<'a>(gateways: &[Gateway<'a>], resources: &'a Resources) -> BTreeMap<&'a
             .filter(|attached| attached.rule.host_session_filter().is_some());
         for backend in pinned.flat_map(|attached| &attached.rule.backends) {
             let subset = backend.subset.map(|subset| subset.name.value.as_str());
-            let rules = destination_rules::of_host(&backend.host(), &backend.service.id.namespace, &pods, resources);
+            let rules = destination_rules(&backend.host(), &backend.service.id.namespace, &pods, resources);
             // Of rules that are merged, the first that says so counts.
             let hash = rules
                 .into_iter()

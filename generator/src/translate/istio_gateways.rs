@@ -1,9 +1,6 @@
 //! Istio's own gateways: which of them a `VirtualService` is on, and under which host names.
 
-use super::{
-    Gateways, Rule,
-    listeners::{Bindings, VirtualHost, narrower},
-};
+use super::{gateways::Gateways, listeners::Bindings};
 use crate::{
     api::{
         field::Field,
@@ -11,6 +8,7 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic, Report},
     dns,
+    ir::{Rule, VirtualHost},
     kind::Kind,
     model::{
         route::{self, RouteSpec, Scope},
@@ -107,7 +105,7 @@ fn virtual_hosts(
     let names: Vec<String> = names
         .map(|name| resources.domain.full_name(&name.value, &route.id.namespace))
         .collect();
-    let common = names.iter().filter_map(|name| narrower(host, name));
+    let common = names.iter().filter_map(|name| dns::narrower(host, name));
     common
         .map(|hostname| VirtualHost {
             port: server.port.value.get(),

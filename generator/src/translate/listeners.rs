@@ -12,29 +12,13 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dns,
     id::Id,
+    ir::{Gateway, VirtualHost},
     kind::{GATEWAY_API, Kind},
     location::{DocumentOffset, SourceLocation},
     model::route::RouteSpec,
     omissions::Omitted,
     resources::{Found, Item, Resources},
 };
-
-/// A virtual host: the routes for one host name on one port.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct VirtualHost {
-    /// The port of the Gateway.
-    pub port: u16,
-    /// The host name; `*` is every one, `*.example.com` every one below example.com.
-    pub hostname: String,
-}
-
-impl VirtualHost {
-    /// The name of the Envoy virtual host, as Istio names it.
-    #[must_use]
-    pub fn name(&self) -> String {
-        format!("{}:{}", self.hostname, self.port)
-    }
-}
 
 /// The gateways that a route is on, and its virtual hosts there.
 pub type Bindings = BTreeMap<Id, BTreeSet<VirtualHost>>;
@@ -249,7 +233,7 @@ fn is_of_another(hostname: &str, listener: &Listener, owner: &Owner) -> bool {
         .iter()
         .filter(|other| other.port.value == listener.port.value && other.speaks_http());
     let own = listener.host();
-    others.any(|other| other.host() != own && covers(own, other.host()) && covers(other.host(), hostname))
+    others.any(|other| other.host() != own && dns::covers(own, other.host()) && dns::covers(other.host(), hostname))
 }
 
 fn allows(
@@ -304,30 +288,12 @@ fn common_hostnames(listener: &Listener, route: &Item<RouteSpec>) -> BTreeSet<St
     let of_listener = listener.host();
     let of_route = route.spec.hostnames.iter().map(|hostname| hostname.value.as_str());
     let of_route = of_route.chain(route.spec.hostnames.is_empty().then_some(everything));
-    let common = of_route.filter_map(|hostname| narrower(of_listener, hostname));
+    let common = of_route.filter_map(|hostname| dns::narrower(of_listener, hostname));
     common.map(str::to_owned).collect()
 }
 
-/// Of two host names that overlap, the narrower.
-pub fn narrower<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
-    match (covers(one, other), covers(other, one)) {
-        (true, _) => Some(other),
-        (false, true) => Some(one),
-        (false, false) => None,
-    }
-}
-
-/// Whether every name that `narrow` stands for is one that `wide` stands for.
-#[must_use]
-pub fn covers(wide: &str, narrow: &str) -> bool {
-    match wide.strip_prefix('*') {
-        Some(suffix) => narrow.ends_with(suffix),
-        None => wide == narrow,
-    }
-}
-
 /// Reports what is wrong with a gateway's listeners: those take no routes.
-pub fn check(gateway: &Item<GatewaySpec>, report: &mut Report) {
+fn check(gateway: &Item<GatewaySpec>, report: &mut Report) {
     for listener in &gateway.spec.listeners {
         let Some(hostname) = wrong_hostname(&listener.value) else {
             continue;
@@ -363,19 +329,16 @@ fn check_hostnames<'a>(
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wildcard_covers_what_is_below_it() {
-        assert!(covers("*", "a.example.com"));
-        assert!(covers("*.example.com", "a.example.com"));
-        assert!(covers("*.example.com", "a.b.example.com"));
-        assert!(covers("*.example.com", "*.b.example.com"));
-        assert!(!covers("*.example.com", "example.com"));
-        assert!(!covers("*.example.com", "aexample.com"));
-        assert!(!covers("*.b.example.com", "*.example.com"));
-        assert!(!covers("a.example.com", "*.example.com"));
+/// Reports the errors in the listeners of a gateway. They are errors only if a rule with sessions or canaries needs the gateway.
+pub fn check_gateway(gateway: &Gateway, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) {
+    let mut found = Report::default();
+    for item in gateway.items().filter(|item| item.spec.kind() == Kind::Gateway) {
+        check(item, &mut found);
+    }
+    let is_needed = |item: &Item<GatewaySpec>| needed.contains(&(item.spec.kind(), item.id.clone()));
+    if gateway.items().any(is_needed) {
+        report.extend(found);
+    } else {
+        report.extend_harmless(found);
     }
 }

@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use super::{Backend, Callers, Rule, backends, destinations};
+use super::{backends, destinations, destinations::Callers};
 use crate::{
     api::{
         canary::{Destination, PortSelector},
         field::Port,
     },
     diagnostic::Report,
+    ir::{Backend, Rule},
     resources::Resources,
 };
 

@@ -8,12 +8,12 @@ use crate::{
     attachment::Attachments,
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
+    ir::{Ir, Rule},
     kind::Kind,
     policies,
     resources::{Found, Resources},
 };
 
-mod aliases;
 mod backends;
 mod budget;
 mod canaries;
@@ -22,10 +22,11 @@ mod classes;
 mod collisions;
 mod cookie_domains;
 mod cookie_paths;
-mod destination_rules;
 mod destinations;
 mod draft;
-mod gateway;
+mod exports;
+mod external_names;
+mod filter_config;
 mod gateways;
 mod hashes;
 mod istio_gateways;
@@ -33,141 +34,121 @@ mod listener_sets;
 mod listeners;
 mod matches;
 mod mirrors;
-mod names;
 mod namespaces;
 mod partial;
 mod pods;
 mod reach;
-mod rule;
+mod rule_names;
 mod rules;
 mod services;
 mod session_matches;
 mod session_routes;
 mod whole;
 
-pub use aliases::cluster_host;
-pub use backends::{Backend, DRAINING_LABEL};
-pub use destination_rules::of_host as destination_rules;
-pub use destinations::{Callers, service_of};
-pub use gateway::{AttachedRule, Gateway, HostFilters};
-pub use listeners::{VirtualHost, covers};
+pub use destinations::Callers;
 pub use mirrors::mirrors;
 pub use partial::check_earlier;
-pub use pods::Workload;
-pub use rule::{Rule, Session};
 
-pub use canaries::{AttachedCanary, Canaries};
+use canaries::Canaries;
 use gateways::Gateways;
 use rules::Input;
 use whole::OfRoute;
 
-/// Everything that is to be generated.
-#[derive(Debug)]
-pub struct Ir<'a> {
-    /// The gateways in the order of their ids, also those without sessions.
-    pub gateways: Vec<Gateway<'a>>,
-    /// The rules of all routes, also those that are on no gateway.
-    pub rules: Vec<Arc<Rule<'a>>>,
-    /// The canary policies.
-    pub canaries: Canaries<'a>,
+/// Finds out what is to be generated. Whatever is wrong is reported.
+pub fn translate<'a>(resources: &'a Resources, report: &mut Report) -> Ir<'a> {
+    let policies = policies::policies(resources, report);
+    let attachments = Attachments::new(&policies, &resources.services, report);
+    translate_attached(resources, &attachments, report)
 }
 
-impl<'a> Ir<'a> {
-    /// Finds out what is to be generated. Whatever is wrong is reported.
-    pub fn new(resources: &'a Resources, report: &mut Report) -> Self {
-        let policies = policies::policies(resources, report);
-        let attachments = Attachments::new(&policies, &resources.services, report);
-        Self::with(resources, &attachments, report)
+/// The same with policies that have been read and attached before.
+pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachments, report: &mut Report) -> Ir<'a> {
+    let canaries = Canaries::new(resources, report);
+    let mut gateways = Gateways::new(resources);
+    let mut all_rules = Vec::new();
+    let mut routed = BTreeSet::new();
+    let mut needed = BTreeSet::new();
+    let mut needs_domain = false;
+    gateways::check_named(resources, report);
+    for route in resources.routes() {
+        let kind = match route.spec.kind {
+            Kind::VirtualService => Kind::IstioGateway,
+            _ => Kind::Gateway,
+        };
+        // Its rules are those of the route that delegates to it.
+        if kind == Kind::IstioGateway && resources.delegations.is_used(&route.id) {
+            continue;
+        }
+        let mut found = OfRoute::default();
+        let mut bindings = found.bind(route, resources, &gateways);
+        let Some(part) = gateways.keep(kind, &mut bindings) else {
+            let rules = route.spec.rules.iter();
+            routed.extend(rules.flat_map(|rule| backends::all_named(route, &rule.value, &resources.domain)));
+            continue;
+        };
+        let on_gateway = !bindings.is_empty();
+        let input = Input {
+            resources,
+            attachments,
+            canaries: &canaries,
+            gateways: &gateways,
+            part: &part,
+        };
+        let rules = rules::of_route(route, &bindings, input, report);
+        let uses_mooring = rules.iter().any(|(rule, _)| rule.uses_mooring());
+        let attached = found.report(route, uses_mooring, on_gateway, report);
+        if uses_mooring {
+            needed.extend(whole::needs(route, rules.iter().map(|(rule, _)| rule), resources));
+        }
+        needs_domain |= uses_mooring && kind == Kind::IstioGateway;
+        whole::report_delegates(route, uses_mooring, resources, report);
+        for (mut rule, reach) in rules {
+            routed.extend(backends::all_named(rule.written, &rule.spec.value, &resources.domain));
+            if !attached {
+                rule.refuse();
+            }
+            let rule = Arc::new(rule);
+            all_rules.push(rule.clone());
+            if !attached || !rule.routable {
+                continue;
+            }
+            match reach {
+                Some(reach) => gateways.attach_matches(&rule, reach),
+                None => gateways.attach(&rule, kind, &bindings),
+            }
+        }
     }
-
-    /// The same with policies that have been read and attached before.
-    pub fn with(resources: &'a Resources, attachments: &Attachments, report: &mut Report) -> Self {
-        let canaries = Canaries::new(resources, report);
-        let mut gateways = Gateways::new(resources);
-        let mut all_rules = Vec::new();
-        let mut routed = BTreeSet::new();
-        let mut needed = BTreeSet::new();
-        let mut needs_domain = false;
-        gateways::check_named(resources, report);
-        for route in resources.routes() {
-            let kind = match route.spec.kind {
-                Kind::VirtualService => Kind::IstioGateway,
-                _ => Kind::Gateway,
-            };
-            // Its rules are those of the route that delegates to it.
-            if kind == Kind::IstioGateway && resources.delegations.is_used(&route.id) {
-                continue;
-            }
-            let mut found = OfRoute::default();
-            let mut bindings = found.bind(route, resources, &gateways);
-            let Some(part) = gateways.keep(kind, &mut bindings) else {
-                let rules = route.spec.rules.iter();
-                routed.extend(rules.flat_map(|rule| backends::all_named(route, &rule.value, &resources.domain)));
-                continue;
-            };
-            let on_gateway = !bindings.is_empty();
-            let input = Input {
-                resources,
-                attachments,
-                canaries: &canaries,
-                gateways: &gateways,
-                part: &part,
-            };
-            let rules = rules::of_route(route, &bindings, input, report);
-            let uses_mooring = rules.iter().any(|(rule, _)| rule.uses_mooring());
-            let attached = found.report(route, uses_mooring, on_gateway, report);
-            if uses_mooring {
-                needed.extend(whole::needs(route, rules.iter().map(|(rule, _)| rule), resources));
-            }
-            needs_domain |= uses_mooring && kind == Kind::IstioGateway;
-            whole::report_delegates(route, uses_mooring, resources, report);
-            for (mut rule, reach) in rules {
-                routed.extend(backends::all_named(rule.written, &rule.spec.value, &resources.domain));
-                if !attached {
-                    rule.refuse();
-                }
-                let rule = Arc::new(rule);
-                all_rules.push(rule.clone());
-                if !attached || !rule.routable {
-                    continue;
-                }
-                match reach {
-                    Some(reach) => gateways.attach_matches(&rule, reach),
-                    None => gateways.attach(&rule, kind, &bindings),
-                }
-            }
-        }
-        // A route may lead there that could not be read.
-        if !resources.any_route_unread() {
-            report_unused(attachments, &routed, resources, report);
-        }
-        let mut gateways = gateways.settle(&needed, report);
-        report.extend(resources.doubt_of_domain(needs_domain));
-        for gateway in &mut gateways {
-            cookie_domains::check(gateway, report);
-            collisions::resolve(gateway, report);
-            gateway.forward_tokens(report);
-            canary_memory::keep(gateway, report);
-            budget::keep(gateway, report);
-            collisions::warn_of_cookies(gateway, report);
-            session_routes::warn_of_many(gateway, report);
-            gateway.warn_of_hidden(report);
-            partial::check(gateway, resources, report);
-        }
-        let attached = gateways.iter().flat_map(|gateway| &gateway.rules);
-        let attached: Vec<&Rule> = attached.map(|attached| &*attached.rule).collect();
-        for rule in &attached {
-            cookie_paths::warn(rule, report);
-        }
-        backends::note_draining(attached.iter().copied(), report);
-        names::note_unnamed(&attached, report);
-        hashes::note(&gateways, resources, report);
-        whole::report_unread(resources, attachments, &needed, report);
-        Self {
-            gateways,
-            rules: all_rules,
-            canaries,
-        }
+    // A route may lead there that could not be read.
+    if !resources.any_route_unread() {
+        report_unused(attachments, &routed, resources, report);
+    }
+    let mut gateways = gateways.settle(&needed, report);
+    report.extend(resources.doubt_of_domain(needs_domain));
+    for gateway in &mut gateways {
+        cookie_domains::check(gateway, report);
+        collisions::resolve(gateway, report);
+        session_matches::forward_tokens(gateway, report);
+        canary_memory::keep(gateway, report);
+        budget::keep(gateway, report);
+        collisions::warn_of_cookies(gateway, report);
+        session_routes::warn_of_many(gateway, report);
+        exports::warn(gateway, report);
+        filter_config::check(gateway, report);
+        partial::check(gateway, resources, report);
+    }
+    let attached = gateways.iter().flat_map(|gateway| &gateway.rules);
+    let attached: Vec<&Rule> = attached.map(|attached| &*attached.rule).collect();
+    for rule in &attached {
+        cookie_paths::warn(rule, report);
+    }
+    backends::note_draining(attached.iter().copied(), report);
+    rule_names::note_unnamed(&attached, report);
+    hashes::note(&gateways, resources, report);
+    whole::report_unread(resources, attachments, &needed, report);
+    Ir {
+        gateways,
+        rules: all_rules,
+        canaries: canaries.into_policies(),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Gateway, Ir, listeners, namespaces};
+use super::{listeners, namespaces};
 use crate::{
     api::{
         field::Field,
@@ -14,6 +14,7 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
+    ir::{Gateway, Ir},
     kind::Kind,
     location::SourceLocation,
     model::route::RouteSpec,

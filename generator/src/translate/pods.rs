@@ -8,80 +8,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{
-        field::{Field, Pairs},
+        field::Field,
         gateway::{Address, GatewaySpec},
         service::ServiceSpec,
     },
     diagnostic::{Code, Diagnostic, Report},
     dns::{self, MAX_LABEL_LENGTH},
     id::Id,
+    ir::{GATEWAY_LABEL, Workload, workload_name},
     kind::Kind,
     labels::NAME_PREFIX,
+    mesh::ROOT_NAMESPACE,
     resources::{Found, Item, Resources},
 };
 
-use super::{destination_rules::ROOT_NAMESPACE, destinations::service_of};
-
-/// The label by which istiod finds the pods of a Gateway.
-const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
-
 /// The longest name that is made of a selector: names of objects have more before and behind it.
 const MAX_NAME_LENGTH: usize = 200;
-
-/// Pods that are found by their labels. Gateways with the same ones share them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Workload {
-    /// Their namespace.
-    pub namespace: String,
-    /// Their labels.
-    pub labels: BTreeMap<String, String>,
-}
-
-impl Workload {
-    /// The pods that istiod deploys for a Gateway.
-    #[must_use]
-    pub fn of_gateway(id: &Id) -> Self {
-        Self {
-            namespace: id.namespace.clone(),
-            labels: BTreeMap::from([(GATEWAY_LABEL.to_owned(), id.name.clone())]),
-        }
-    }
-
-    /// Whether the pods have these labels. None: they may have them, and none of the pods is in the input.
-    #[must_use]
-    pub fn has_labels(&self, wanted: &Pairs, resources: &Resources) -> Option<bool> {
-        let selected = |name: &str| self.labels.get(name).map(String::as_str);
-        let mut unknown = false;
-        for (name, value) in wanted.iter() {
-            match selected(&name.value) {
-                Some(known) if known != value.value => return Some(false),
-                Some(_) => {}
-                None => unknown = true,
-            }
-        }
-        if !unknown {
-            return Some(true);
-        }
-        let pods = resources
-            .pods
-            .of_namespace(&self.namespace)
-            .map(|pod| &pod.metadata.labels);
-        let own = pods.filter(|labels| labels.include(&self.labels));
-        let has = |labels: &Pairs| {
-            wanted
-                .iter()
-                .all(|(name, value)| labels.get(&name.value) == Some(&value.value))
-        };
-        own.map(has).reduce(|one, other| one || other)
-    }
-
-    /// A name for what is generated for them: the values of their labels. It has no characters but those of a DNS label,
-    /// whatever the values are.
-    #[must_use]
-    pub fn name(&self) -> String {
-        name(&self.labels)
-    }
-}
 
 /// The pods of a gateway.
 #[derive(Debug, Default)]
@@ -196,7 +138,7 @@ impl Pods {
     /// The pods of the Service that an address names.
     fn of_service(&mut self, item: &Item<GatewaySpec>, host: &Field<String>, resources: &Resources) {
         let full = resources.domain.full_name(&host.value, &item.id.namespace);
-        let id = service_of(&full, "", &resources.domain);
+        let id = resources.domain.service(&full, "");
         if let Some(id) = id.as_ref().filter(|id| id.namespace != item.id.namespace) {
             let message = format!(
                 "Gateway {} names the Service {id}: Istio takes its pods from Services in the namespace of the Gateway",
@@ -313,7 +255,7 @@ fn wrong_labels(labels: &BTreeMap<String, String>) -> Option<String> {
              are, with a letter or digit at both ends"
         ));
     }
-    let name = name(labels);
+    let name = workload_name(labels);
     (name.len() > MAX_NAME_LENGTH || !dns::is_name(&format!("{NAME_PREFIX}{name}"))).then(|| {
         format!(
             "the name of what is generated for it is made of the values, which are {} characters and may be 1 to \
@@ -321,13 +263,4 @@ fn wrong_labels(labels: &BTreeMap<String, String>) -> Option<String> {
             name.len()
         )
     })
-}
-
-fn name(labels: &BTreeMap<String, String>) -> String {
-    let values: Vec<&str> = labels.values().map(String::as_str).collect();
-    let allowed = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
-    values
-        .join("-")
-        .to_ascii_lowercase()
-        .replace(|character| !allowed(character), "-")
 }

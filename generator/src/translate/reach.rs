@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Gateways, Rule, VirtualHost, Workload, listeners::Bindings};
+use super::{gateways::Gateways, listeners::Bindings};
 use crate::{
     diagnostic::{Code, Diagnostic},
     id::Id,
+    ir::{Rule, VirtualHost, Workload},
     kind::Kind,
     model::{
         route::{self, RouteSpec, Scope},

@@ -1,15 +1,14 @@
 //! The rules of a route: what is read of each, and which sessions and canaries it has.
 
 use super::{
-    Backend, Canaries, Gateways, Rule, Session, backends,
-    canaries::{AttachedCanary, Choice, Target},
+    backends,
+    canaries::{Canaries, Choice, Target},
     destinations::{self, Callers},
     draft::{self, Draft},
-    gateways::Part,
+    gateways::{Gateways, Part},
     listeners::Bindings,
-    matches, names,
+    matches,
     reach::Reach,
-    rule::{Refused, sections},
     services,
 };
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
     delegation::MergedRoute,
     diagnostic::Report,
     id::Id,
+    ir::{AttachedCanary, Backend, Refused, Rule, Session, names, sections},
     kind::Kind,
     model::route::{self, RouteSpec},
     omissions::Omitted,

@@ -5,11 +5,11 @@
 
 use mooring_policy::config::Cookie;
 
-use super::Backend;
 use crate::{
     api::field::Field,
     attachment::{self, Attachments},
     diagnostic::{Code, Diagnostic, Report},
+    ir::Backend,
     location::SourceLocation,
     model::route::{self, RouteSpec},
     policies::Policy,

@@ -3,7 +3,10 @@
 //! The module takes the token out of a request, and Envoy chooses the route again after that. A rule that holds only as long as
 //! the token is there loses the request to another one, which filters before the module (authorization, for one) have not seen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use mooring_policy::{
     config::{self, Transport},
@@ -11,9 +14,9 @@ use mooring_policy::{
 };
 use regex_lite::RegexBuilder;
 
-use super::{AttachedRule, Gateway, Rule, VirtualHost};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    ir::{AttachedRule, Gateway, Rule, VirtualHost},
     kind::Kind,
     location::SourceLocation,
     model::route::{Match, ValueMatch, ValueMatchType},
@@ -139,9 +142,21 @@ fn carrier(session: &config::Session) -> String {
     }
 }
 
+/// Leaves the token in the request if another rule of the virtual host matches on the header that carries it: without the token,
+/// Envoy could select that rule instead.
+pub fn forward_tokens(gateway: &mut Gateway, report: &mut Report) {
+    let forwarded = forwarded(gateway, report);
+    let rules = gateway.rules.iter_mut();
+    for attached in rules.filter(|attached| forwarded.contains(&attached.rule.id)) {
+        if let Some(session) = &mut Arc::make_mut(&mut attached.rule).session {
+            session.config.forward_token = true;
+        }
+    }
+}
+
 /// The ids of the rules whose token has to stay in the request, because another rule of one of their hosts matches on the
 /// header in which it travels: without the token, Envoy might choose that rule. Each is reported.
-pub fn forwarded(gateway: &Gateway, report: &mut Report) -> BTreeSet<String> {
+fn forwarded(gateway: &Gateway, report: &mut Report) -> BTreeSet<String> {
     let mut matching: BTreeMap<(&VirtualHost, String), Vec<(&AttachedRule, &ValueMatch)>> = BTreeMap::new();
     for attached in &gateway.rules {
         let mut seen = BTreeSet::new();
@@ -189,7 +204,7 @@ pub fn forwarded(gateway: &Gateway, report: &mut Report) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{document, mesh::Mesh, resources::Resources, source::Sources, translate::Ir};
+    use crate::{document, mesh::Mesh, resources::Resources, source::Sources, translate::translate};
 
     /// Two rules of one host: one with a session, and one with this match.
     fn input(session: &str, header: &str, hosts: [&str; 2]) -> String {
@@ -215,7 +230,7 @@ mod tests {
         sources.add("input.yaml", text);
         let mut report = Report::default();
         let resources = Resources::new(document::read(&sources, &mut report), &sources, Mesh::default());
-        let ir = Ir::new(&resources, &mut report);
+        let ir = translate(&resources, &mut report);
         assert_eq!(report.errors(), 0);
         let sessions = ir.gateways.iter().flat_map(Gateway::session_rules);
         let forwarding = sessions.filter(|(_, session)| session.config.forward_token);

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Gateway, Rule, VirtualHost};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
+    ir::{Gateway, Rule, VirtualHost},
     kind::Kind,
     resources::Resources,
 };

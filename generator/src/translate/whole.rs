@@ -4,13 +4,15 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Backend, Gateways, Rule, destinations, istio_gateways, listener_sets,
+    gateways::Gateways,
+    istio_gateways, listener_sets,
     listeners::{self, Bindings},
 };
 use crate::{
     attachment::Attachments,
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
+    ir::{Backend, Rule},
     kind::Kind,
     model::{route::RouteSpec, virtual_service::istio_gateway},
     omissions::Omitted,
@@ -170,7 +172,7 @@ fn wants_us(unread: &Unread, resources: &Resources, attachments: &Attachments) -
     wants.persistence
         || wants.backends.iter().any(|(namespace, name)| {
             let service = match unread.kind {
-                Kind::VirtualService => destinations::service_of(name, &id.namespace, &resources.domain),
+                Kind::VirtualService => resources.domain.service(name, &id.namespace),
                 _ => Some(Id::new(namespace.as_deref().unwrap_or(&id.namespace), name)),
             };
             service.is_some_and(|service| attachments.of(&service).is_some())

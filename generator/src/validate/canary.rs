@@ -6,9 +6,9 @@ use super::{Condition, Index, PolicyStatus, TargetStatus, of_rules};
 use crate::{
     canary::Canary,
     id::Id,
+    ir::{Ir, Rule, TargetedCanary},
     kind::Kind,
     resources::Resources,
-    translate::{Ir, Rule},
 };
 
 /// The policies in the order of their ids.
@@ -16,7 +16,7 @@ pub fn statuses(resources: &Resources, ir: &Ir, index: &Index) -> Vec<PolicyStat
     let mut targets: BTreeMap<&Id, TargetStatus> = ir
         .canaries
         .iter()
-        .map(|(policy, found)| (&policy.item.id, target_status(policy, found, index)))
+        .map(|targeted| (&targeted.policy.item.id, target_status(targeted, index)))
         .collect();
     let policies = resources.canary_policies.iter();
     policies
@@ -30,11 +30,12 @@ pub fn statuses(resources: &Resources, ir: &Ir, index: &Index) -> Vec<PolicyStat
         .collect()
 }
 
-fn target_status(policy: &Canary, found: bool, index: &Index) -> TargetStatus {
+fn target_status(targeted: &TargetedCanary, index: &Index) -> TargetStatus {
+    let policy = &targeted.policy;
     let mut rules = Vec::new();
     let condition = if !policy.valid {
         Condition::Invalid
-    } else if !found {
+    } else if !targeted.target_found {
         Condition::TargetNotFound
     } else {
         rules = on_rules(policy, index);

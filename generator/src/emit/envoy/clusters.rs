@@ -11,10 +11,10 @@ use super::{served::Served, socket_address, subsets};
 use crate::{
     api::service::{AddressType, Conditions, Endpoint, EndpointSlice, Protocol},
     diagnostic::{Code, Diagnostic, Report},
+    ir::{Backend, DRAINING_LABEL},
     kind::Kind,
     omissions::Omitted,
     resources::{Item, Resources},
-    translate::{Backend, DRAINING_LABEL},
 };
 
 /// The label by which a slice names its Service.

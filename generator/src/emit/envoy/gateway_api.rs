@@ -14,9 +14,9 @@ use crate::{
         },
         route::{Retry, Timeouts},
     },
+    ir::Rule,
     kind::Kind,
     model::route::{Match, PathMatchType, ValueMatch, ValueMatchType},
-    translate::Rule,
 };
 
 /// What is tried again where a rule says how often (istiod: `convertHTTPRoute`).

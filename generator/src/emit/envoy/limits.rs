@@ -3,9 +3,9 @@
 use crate::{
     api::gateway::{GatewaySpec, Listener},
     diagnostic::{Code, Diagnostic, Report},
+    ir::{Gateway, Ir},
     location::SourceLocation,
     resources::Item,
-    translate::{Gateway, Ir},
 };
 
 /// Reports everything in the Gateways that needs more than this target has.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Options, ports};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    translate::Ir,
+    ir::Ir,
 };
 
 /// Reports each `--listen` for a port that no Gateway has: Envoy would listen somewhere else without a word.

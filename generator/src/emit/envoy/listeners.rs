@@ -23,8 +23,9 @@ use crate::{
         gateway::{GatewaySpec, Listener},
     },
     diagnostic::{Code, Diagnostic, Report},
+    dns,
+    ir::{Gateway, VirtualHost},
     resources::Item,
-    translate::{Gateway, VirtualHost, covers},
 };
 
 /// A listener of a gateway, on one of its ports.
@@ -67,7 +68,7 @@ pub fn listener(
         );
         json!({
             "filter_chain_match": inspects.then_some(if tls.is_some() { of_tls } else { of_plain }),
-            "filters": [connection_manager(gateway, rules, &name, port, &hosts, options, report)],
+            "filters": [connection_manager(gateway, rules, &name, port, &hosts, options)],
             "transport_socket": tls.map(|(_, certificate)| certificate.transport_socket()),
         })
     });
@@ -92,7 +93,6 @@ fn connection_manager(
     port: Port,
     hosts: &[Value],
     options: &Options,
-    report: &mut Report,
 ) -> Value {
     json!({
         "name": "envoy.filters.network.http_connection_manager",
@@ -100,7 +100,7 @@ fn connection_manager(
             "@type": http_filters::type_url("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
             "codec_type": "AUTO",
             "early_header_mutation_extensions": gateway.is_managed().then(|| [http_filters::sanitizer_of_requests()]),
-            "http_filters": http_filter_list(gateway, rules, options, report),
+            "http_filters": http_filter_list(gateway, rules, options),
             "normalize_path": true,
             "route_config": {
                 "ignore_port_in_host_matching": true,
@@ -180,7 +180,9 @@ fn entry(
 fn chains<'e>(gateway: &Gateway, rules: &[Served], port: Port, entries: &'e [Entry]) -> Vec<Chain<'e>> {
     let hosts = routes::virtual_hosts(gateway, rules, port);
     let entry_of = |host: &VirtualHost| {
-        let covering = entries.iter().filter(|entry| covers(&entry.hostname, &host.hostname));
+        let covering = entries
+            .iter()
+            .filter(|entry| dns::covers(&entry.hostname, &host.hostname));
         covering.max_by_key(|entry| entry.hostname.len())
     };
     let mut plain = Vec::new();
@@ -191,7 +193,7 @@ fn chains<'e>(gateway: &Gateway, rules: &[Served], port: Port, entries: &'e [Ent
             .filter(|(host, _)| entry_of(host).is_some_and(|other| std::ptr::eq(other, entry)));
         let mut own: Vec<Value> = own.map(|(_, value)| value.clone()).collect();
         let names: BTreeSet<&str> = hosts.iter().map(|(host, _)| host.hostname.as_str()).collect();
-        let reached = names.iter().any(|name| covers(name, &entry.hostname));
+        let reached = names.iter().any(|name| dns::covers(name, &entry.hostname));
         let wanted = entry.https_redirect || (gateway.workload.is_none() && reached);
         if wanted && !names.contains(entry.hostname.as_str()) {
             // Its requests are not those of a less specific listener.

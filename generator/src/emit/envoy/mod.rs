@@ -14,11 +14,11 @@ use super::{FailStrategy, OLDEST_ENVOY, Output, http_filters, provenance};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
+    ir::{Gateway, Ir},
     kind::Kind,
     location::SourceLocation,
     omissions::Omitted,
     resources::Resources,
-    translate::{Gateway, Ir},
 };
 
 mod certificates;
@@ -186,11 +186,11 @@ fn address(port: u16, options: &Options) -> SocketAddr {
 }
 
 /// The HTTP filters in the order in which Istio has them.
-fn http_filter_list(gateway: &Gateway, rules: &[Served], options: &Options, report: &mut Report) -> Vec<Value> {
+fn http_filter_list(gateway: &Gateway, rules: &[Served], options: &Options) -> Vec<Value> {
     let managed = gateway.is_managed();
     let mut filters = Vec::new();
     if managed {
-        filters.extend([http_filters::sanitizer_of_responses(), wasm(gateway, options, report)]);
+        filters.extend([http_filters::sanitizer_of_responses(), wasm(gateway, options)]);
     }
     let used = [
         (
@@ -223,12 +223,12 @@ fn filter(name: &str, config: &str) -> Value {
     json!({ "name": name, "typed_config": { "@type": http_filters::type_url(config) } })
 }
 
-fn wasm(gateway: &Gateway, options: &Options, report: &mut Report) -> Value {
+fn wasm(gateway: &Gateway, options: &Options) -> Value {
     let id = &gateway.item.id;
     let config = json!({
         "configuration": {
             "@type": "type.googleapis.com/google.protobuf.StringValue",
-            "value": format!("{:#}\n", json!(gateway.config(report))),
+            "value": format!("{:#}\n", json!(gateway.config())),
         },
         "failure_policy": match options.fail_strategy {
             FailStrategy::Open => "FAIL_OPEN",

@@ -9,9 +9,9 @@ use std::cmp::Reverse;
 use super::gateway_api::count;
 use crate::{
     id::Id,
+    ir::Rule,
     kind::Kind,
     model::route::{Match, PathMatchType},
-    translate::Rule,
 };
 
 /// When a route was made. One whose age is not known is taken for new.

@@ -16,8 +16,8 @@ use super::{
     served::{Served, ServedMatch},
 };
 use crate::{
+    ir::{Backend, Gateway, VirtualHost, VirtualHostFilters},
     kind::Kind,
-    translate::{Backend, Gateway, HostFilters, VirtualHost},
 };
 
 /// A cluster that is not there, for a reference that leads nowhere.
@@ -50,14 +50,14 @@ pub fn virtual_hosts<'a>(gateway: &'a Gateway, rules: &'a [Served<'a>], port: Po
             hosts.entry(host).or_default().push(served);
         }
     }
-    let managed = gateway.managed_hosts();
+    let managed = gateway.managed_virtual_hosts();
     hosts
         .into_iter()
         .map(|(host, rules)| (host, virtual_host(host, &rules, port, managed.get(host))))
         .collect()
 }
 
-fn virtual_host(host: &VirtualHost, rules: &[&Served], port: Port, filters: Option<&HostFilters>) -> Value {
+fn virtual_host(host: &VirtualHost, rules: &[&Served], port: Port, filters: Option<&VirtualHostFilters>) -> Value {
     let mut oldest: BTreeMap<Kind, Age> = BTreeMap::new();
     for served in rules {
         let age = age(served.rule);

@@ -15,12 +15,13 @@ use super::{
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
+    ir::{AttachedRule, Backend, Gateway, Rule, VirtualHost},
     kind::Kind,
     location::SourceLocation,
     model::route::Match,
     omissions::Omitted,
     resources::Resources,
-    translate::{AttachedRule, Backend, Callers, Gateway, Rule, VirtualHost, mirrors},
+    translate::{Callers, mirrors},
 };
 
 /// A rule as it is served.

@@ -5,10 +5,10 @@ use crate::{
     api::service::{Endpoint, EndpointSlice},
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
+    ir::Backend,
     kind::Kind,
     omissions::Omitted,
     resources::{Found, Item, Resources},
-    translate::Backend,
 };
 
 /// Whether an endpoint belongs to what a backend means. An endpoint of which that cannot be told is reported.

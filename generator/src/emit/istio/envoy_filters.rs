@@ -17,10 +17,10 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    ir::{AttachedRule, Gateway, VirtualHost, Workload},
     kind::Kind,
     object_size::{MAX_APPLIED, MAX_STORED, json_len, mebibytes},
     omissions::Omitted,
-    translate::{AttachedRule, Gateway, VirtualHost, Workload},
 };
 
 /// The key of the hash that spreads virtual hosts over parts. It is no secret; another one would only move patches.
@@ -42,7 +42,7 @@ struct Chunk<'a> {
 /// The `EnvoyFilter`s. The first has the patches on filters and the name without a number.
 pub fn split<'g>(gateway: &'g Gateway, routes: &Routes, options: &Options) -> Vec<Object<'g>> {
     let module = filter_name(gateway, options.version);
-    let hosts = gateway.managed_hosts();
+    let hosts = gateway.managed_virtual_hosts();
     let mut rules = rules_by_host(gateway);
     let of_hosts = hosts.into_iter().map(|(host, filters)| {
         let patch = host_patch(host, filters, &module);

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     document::RawObjects,
+    ir::{Backend, Rule, VirtualHost, Workload, destination_rules, service_host},
     resources::Resources,
-    translate::{Backend, Rule, VirtualHost, Workload, cluster_host, destination_rules, service_of},
 };
 
 /// Where a route is written.
@@ -105,18 +105,16 @@ impl<'a, 's> Routes<'a, 's> {
         let subset = text(destination, "subset").unwrap_or("");
         let named = destination.pointer("/port/number").and_then(Value::as_u64);
         // A full name needs no namespace.
-        let internal = || {
-            self.resources
-                .services
-                .get(&service_of(&host, "", &self.resources.domain)?)
-        };
+        let internal = || self.resources.services.get(&self.resources.domain.service(&host, "")?);
         let service = self.resources.external_service(&host).or_else(internal);
         let only = match service.map(|service| service.spec.ports.as_slice()) {
             Some([only]) => Some(only.port.value.get().into()),
             _ => None,
         };
         let port = named.or(only).unwrap_or(listener.into());
-        let host = service.map_or(host, |service| cluster_host(service, &self.resources.domain));
+        let host = service.map_or(host, |service| {
+            service_host::cluster_host(service, &self.resources.domain)
+        });
         Some(format!("outbound|{port}|{subset}|{host}"))
     }
 

@@ -14,9 +14,9 @@ use crate::{
     document::RawObjects,
     emit::provenance,
     id::Id,
+    ir::{Gateway, Rule},
     kind::{GATEWAY_API, GATEWAY_API_X, Kind},
     labels::{MANAGED_BY, RULE_ANNOTATION},
-    translate::{Gateway, Rule},
 };
 
 /// The label by which an object belongs to a revision of Istio. A session route belongs where the user's route does.

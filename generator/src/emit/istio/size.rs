@@ -3,8 +3,8 @@
 use super::Object;
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    ir::Gateway,
     object_size::{MAX_APPLIED, MAX_STORED, json_len, mebibytes},
-    translate::Gateway,
 };
 
 /// Reports a `WasmPlugin` that is too large. It cannot be split: a gateway has one filter with one configuration.

@@ -5,21 +5,24 @@
 
 use std::cmp::Reverse;
 
-use super::Workload;
+use super::workload::Workload;
 use crate::{
     api::istio::DestinationRuleSpec,
+    mesh::ROOT_NAMESPACE,
     resources::{Item, Resources},
     visibility,
 };
-
-/// The root namespace of a mesh whose configuration names no other.
-pub const ROOT_NAMESPACE: &str = "istio-system";
 
 type Rule = Item<DestinationRuleSpec>;
 
 /// The rules for a host of a Service in `namespace`, in the order in which they are merged.
 #[must_use]
-pub fn of_host<'a>(host: &str, namespace: &str, client: &Workload, resources: &'a Resources) -> Vec<&'a Rule> {
+pub fn destination_rules<'a>(
+    host: &str,
+    namespace: &str,
+    client: &Workload,
+    resources: &'a Resources,
+) -> Vec<&'a Rule> {
     let own = |rule: &&Rule| visible_at_home(rule) && (client.namespace != ROOT_NAMESPACE || is_private(rule));
     let of_client = most_specific(host, &client.namespace, own, resources);
     if !of_client.is_empty() {

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use mooring_policy::config::{self, Pin};
 
-use super::{AttachedCanary, Backend, canaries::Routing, names};
+use super::{
+    backend::Backend,
+    canary::{AttachedCanary, Routing},
+    names,
+};
 use crate::{
     api::field::Field,
     delegation::MergedRoute,
@@ -84,6 +88,7 @@ pub struct Session {
 }
 
 /// The objects that a rule belongs to and its name in each, the one in which it stands first.
+#[must_use]
 pub fn sections<'a>(
     route: &'a Item<RouteSpec>,
     written: &'a Item<RouteSpec>,
@@ -105,7 +110,7 @@ impl Session {
     pub fn new(policy: &SessionPolicy, from: Option<(Kind, Id)>, rule_id: &str, sound: bool) -> Self {
         let domain = policy.cookie.domain.as_ref();
         Self {
-            config: policy.session(&names::default_session(rule_id)),
+            config: policy.session(&names::default_session_name(rule_id)),
             policy: from,
             domain_location: domain.map(|_| policy.location_of_attribute("Domain")),
             path_location: policy.attribute_location("Path"),
@@ -229,7 +234,7 @@ impl Rule<'_> {
     /// The name of one of the objects with its session routes, which are numbered from 1 on.
     #[must_use]
     pub fn session_routes(&self, number: usize) -> String {
-        let first = names::session_routes(&self.route.id, &self.id, self.part.as_deref());
+        let first = names::session_route_object(&self.route.id, &self.id, self.part.as_deref());
         match number {
             1 => first,
             _ => format!("{first}-{number}"),

@@ -1,0 +1,74 @@
+//! The pods of a gateway.
+
+use std::collections::BTreeMap;
+
+use crate::{api::field::Pairs, id::Id, resources::Resources};
+
+/// The label by which istiod finds the pods of a Gateway.
+pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
+
+/// Pods that are found by their labels. Gateways with the same ones share them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Workload {
+    /// Their namespace.
+    pub namespace: String,
+    /// Their labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Workload {
+    /// The pods that istiod deploys for a Gateway.
+    #[must_use]
+    pub fn for_gateway(id: &Id) -> Self {
+        Self {
+            namespace: id.namespace.clone(),
+            labels: BTreeMap::from([(GATEWAY_LABEL.to_owned(), id.name.clone())]),
+        }
+    }
+
+    /// Whether the pods have these labels. None: they may have them, and none of the pods is in the input.
+    #[must_use]
+    pub fn has_labels(&self, wanted: &Pairs, resources: &Resources) -> Option<bool> {
+        let selected = |name: &str| self.labels.get(name).map(String::as_str);
+        let mut unknown = false;
+        for (name, value) in wanted.iter() {
+            match selected(&name.value) {
+                Some(known) if known != value.value => return Some(false),
+                Some(_) => {}
+                None => unknown = true,
+            }
+        }
+        if !unknown {
+            return Some(true);
+        }
+        let pods = resources
+            .pods
+            .of_namespace(&self.namespace)
+            .map(|pod| &pod.metadata.labels);
+        let own = pods.filter(|labels| labels.include(&self.labels));
+        let has = |labels: &Pairs| {
+            wanted
+                .iter()
+                .all(|(name, value)| labels.get(&name.value) == Some(&value.value))
+        };
+        own.map(has).reduce(|one, other| one || other)
+    }
+
+    /// A name for what is generated for them: the values of their labels. It has no characters but those of a DNS label,
+    /// whatever the values are.
+    #[must_use]
+    pub fn name(&self) -> String {
+        workload_name(&self.labels)
+    }
+}
+
+/// The name that [`Workload::name`] makes of labels.
+#[must_use]
+pub fn workload_name(labels: &BTreeMap<String, String>) -> String {
+    let values: Vec<&str> = labels.values().map(String::as_str).collect();
+    let allowed = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit();
+    values
+        .join("-")
+        .to_ascii_lowercase()
+        .replace(|character| !allowed(character), "-")
+}

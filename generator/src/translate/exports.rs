@@ -1,0 +1,26 @@
+//! Services that are not exported to the namespace of a gateway.
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    ir::Gateway,
+    visibility,
+};
+
+/// Warns of backends that the pods of a gateway do not see (`exportTo`).
+pub fn warn(gateway: &Gateway, report: &mut Report) {
+    let namespace = gateway.namespace();
+    for attached in gateway.managed_rules() {
+        for backend in &attached.rule.backends {
+            let Some(location) = visibility::hides(backend.concrete, namespace) else {
+                continue;
+            };
+            let message = format!(
+                "the Service {} is not exported to the namespace {namespace}, in which the pods of Gateway {} are: Istio has no \
+                 cluster for it there and answers 503",
+                backend.concrete.id, gateway.item.id
+            );
+            let warning = Diagnostic::warning(Code::BackendNotFound, message).at(location);
+            report.add(warning.with(attached.rule.location_of(attached.rule.spec), "the rule"));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Checks the configuration of a gateway with the code of the filter that will read it.
+
+use mooring_policy::rule::RouteTable;
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    ir::Gateway,
+};
+
+/// Reports a configuration that the filter would refuse. Each rule has been checked before, so this is the last resort: nothing is
+/// generated then.
+pub fn check(gateway: &Gateway, report: &mut Report) {
+    if !gateway.is_managed() {
+        return;
+    }
+    if let Err(refusal) = RouteTable::try_from(gateway.config()) {
+        let message = format!(
+            "the filter would refuse the configuration of Gateway {}: {refusal}",
+            gateway.item.id
+        );
+        report.add(Diagnostic::error(Code::Invalid, message).at(gateway.item.location()));
+        report.abort();
+    }
+}

@@ -1,0 +1,55 @@
+//! The names of routes, as Istio makes them, and the names that are ours.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    ir::Rule,
+    kind::Kind,
+    resources::wrong_name,
+};
+
+/// Notes the rules without a name in routes with several rules: those are the routes in which rules come and go.
+pub fn note_unnamed(rules: &[&Rule], report: &mut Report) {
+    let unnamed: BTreeMap<&str, &Rule> = rules
+        .iter()
+        .filter(|rule| rule.is_managed() && rule.is_known_by_position())
+        .map(|rule| (rule.id.as_str(), *rule))
+        .collect();
+    let mut rules = unnamed.into_values();
+    let Some(first) = rules.next() else { return };
+    let message = match rules.len() {
+        0 => format!(
+            "the rule {} has no name and is known by its position: its sessions end when a rule is put before it",
+            first.id
+        ),
+        more => format!(
+            "{} rules (this and {more} more) have no name and are known by their positions: their sessions end when a rule is put \
+             before them",
+            more.saturating_add(1)
+        ),
+    };
+    let note = Diagnostic::note(Code::Unnamed, message).at(first.location_of(first.spec));
+    report.add(note.help("give a rule a `name`; the sessions that it has then begin again, once"));
+}
+
+/// What is to be said about the name of a rule. That of a route of a `VirtualService` may be any text.
+pub fn wrong_rule_name(rule: &Rule) -> Option<Diagnostic> {
+    if rule.route.spec.kind == Kind::VirtualService {
+        return None;
+    }
+    wrong_name(rule.spec.value.name.as_ref()?, rule.route.offset)
+}
+
+/// What is to be said about the second of two rules of one name in a route.
+pub fn same_name(rule: &Rule, first: &Rule) -> Diagnostic {
+    let location = |rule: &Rule| {
+        let name = rule.spec.value.name.as_ref();
+        name.map_or(rule.location_of(rule.spec), |name| rule.location_of(name))
+    };
+    let name = rule.spec.value.name.as_ref().map_or("", |name| &name.value);
+    let message = format!("two rules of {} have the name `{name}`", rule.route.title());
+    Diagnostic::error(Code::Duplicate, message)
+        .at(location(rule))
+        .with(location(first), "the first one")
+}
