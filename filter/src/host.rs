@@ -1,6 +1,7 @@
-//! Envoy's host calls, as far as they are used, in bytes.
+//! The host calls of Envoy that the module uses, with values as bytes.
 //!
-//! A call that returns a value costs several times one that does not, because Envoy enters the module again to allocate it.
+//! A call that returns a value costs several times as much as one that does not, because Envoy calls the module back to allocate
+//! memory for it.
 
 use std::time::SystemTime;
 
@@ -12,7 +13,7 @@ use proxy_wasm::{
 
 use crate::raw;
 
-/// A host call that Envoy refused, or a value that is not what it should be.
+/// A host call failed or returned an unexpected value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HostError {
     call: &'static str,
@@ -20,15 +21,15 @@ pub(crate) struct HostError {
 }
 
 impl HostError {
-    /// A failure with no more to say of it than what failed.
-    pub(crate) const fn named(call: &'static str) -> Self {
+    /// An error without a status.
+    pub(crate) const fn without_status(call: &'static str) -> Self {
         Self { call, status: None }
     }
 }
 
 impl From<SealError> for HostError {
     fn from(_: SealError) -> Self {
-        Self::named("sealing a token")
+        Self::without_status("sealing a token")
     }
 }
 
@@ -41,15 +42,15 @@ impl std::fmt::Display for HostError {
     }
 }
 
-/// Names the call that failed.
-fn at(call: &'static str) -> impl FnOnce(Status) -> HostError {
+/// Adds the name of the failed call to a status.
+fn in_call(call: &'static str) -> impl FnOnce(Status) -> HostError {
     move |status| HostError {
         call,
         status: Some(status),
     }
 }
 
-/// Envoy.
+/// The [`Host`] that calls Envoy.
 pub(crate) struct Envoy;
 
 impl Host for Envoy {
@@ -57,14 +58,14 @@ impl Host for Envoy {
 
     fn now(&self) -> Result<u64, HostError> {
         const CALL: &str = "reading the clock";
-        let time = hostcalls::get_current_time().map_err(at(CALL))?;
+        let time = hostcalls::get_current_time().map_err(in_call(CALL))?;
         let since = time.duration_since(SystemTime::UNIX_EPOCH);
-        Ok(since.map_err(|_| HostError::named(CALL))?.as_secs())
+        Ok(since.map_err(|_| HostError::without_status(CALL))?.as_secs())
     }
 
     fn random<const N: usize>(&self) -> Result<[u8; N], HostError> {
         let mut bytes = [0; N];
-        getrandom::fill(&mut bytes).map_err(|_| HostError::named("drawing random bytes"))?;
+        getrandom::fill(&mut bytes).map_err(|_| HostError::without_status("drawing random bytes"))?;
         Ok(bytes)
     }
 
@@ -89,33 +90,33 @@ impl Host for Envoy {
     }
 
     fn response_header(&self, name: &str) -> Result<Option<Vec<u8>>, HostError> {
-        hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name).map_err(at("reading a header"))
+        hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name).map_err(in_call("reading a header"))
     }
 
     fn read_response<T>(&self, read: impl FnOnce(&Headers) -> T) -> Result<T, HostError> {
-        let pairs = raw::header_pairs(MapType::HttpResponseHeaders).map_err(at("reading the headers"))?;
-        let headers = Headers::parse(&pairs).ok_or(HostError::named("reading the headers"))?;
+        let pairs = raw::header_pairs(MapType::HttpResponseHeaders).map_err(in_call("reading the headers"))?;
+        let headers = Headers::parse(&pairs).ok_or(HostError::without_status("reading the headers"))?;
         Ok(read(&headers))
     }
 }
 
 fn property<const N: usize>(path: [&str; N]) -> Result<Option<Vec<u8>>, HostError> {
-    hostcalls::get_property(path.into()).map_err(at("reading a property"))
+    hostcalls::get_property(path.into()).map_err(in_call("reading a property"))
 }
 
-/// All header lines of the request, for `Headers::parse` to read. They cost no more than one of them.
+/// All headers of the request, in the format of `Headers::parse`. Reading all costs the same as reading one.
 pub(crate) fn request_headers() -> Result<Vec<u8>, HostError> {
-    raw::header_pairs(MapType::HttpRequestHeaders).map_err(at("reading the headers"))
+    raw::header_pairs(MapType::HttpRequestHeaders).map_err(in_call("reading the headers"))
 }
 
-/// Changes the request.
+/// Applies changes to the request.
 pub(crate) fn change_request(changes: &[Change]) -> Result<(), HostError> {
     changes
         .iter()
         .try_for_each(|change| apply(MapType::HttpRequestHeaders, change))
 }
 
-/// Changes the response.
+/// Applies changes to the response.
 pub(crate) fn change_response(changes: &[Change]) -> Result<(), HostError> {
     changes
         .iter()
@@ -125,51 +126,53 @@ pub(crate) fn change_response(changes: &[Change]) -> Result<(), HostError> {
 fn apply(map: MapType, change: &Change) -> Result<(), HostError> {
     match change {
         Change::Set(name, value) => {
-            hostcalls::set_map_value_bytes(map, name, Some(value)).map_err(at("setting a header"))
+            hostcalls::set_map_value_bytes(map, name, Some(value)).map_err(in_call("setting a header"))
         }
-        Change::Field(field) => {
-            hostcalls::set_map_value_bytes(map, &field.name, Some(&field.value)).map_err(at("setting a header"))
+        Change::SetField(field) => {
+            hostcalls::set_map_value_bytes(map, &field.name, Some(&field.value)).map_err(in_call("setting a header"))
         }
-        Change::Add(name, value) => hostcalls::add_map_value_bytes(map, name, value).map_err(at("adding a header")),
-        Change::Remove(name) => hostcalls::remove_map_value(map, name).map_err(at("removing a header")),
-        Change::Property(name, value) => raw::set_property(name, value).map_err(at("setting a property")),
+        Change::Add(name, value) => {
+            hostcalls::add_map_value_bytes(map, name, value).map_err(in_call("adding a header"))
+        }
+        Change::Remove(name) => hostcalls::remove_map_value(map, name).map_err(in_call("removing a header")),
+        Change::SetFilterState(name, value) => raw::set_property(name, value).map_err(in_call("setting a property")),
     }
 }
 
-/// The name that the configuration gives this plugin.
+/// The name of this plugin in Envoy's configuration.
 pub(crate) fn plugin_name() -> String {
     let name = property(["plugin_name"]).ok().flatten();
     String::from_utf8_lossy(&name.unwrap_or_default()).into_owned()
 }
 
-/// A mark that all virtual machines of this plugin share. It survives a new configuration and a crash.
-pub(crate) struct Mark(String);
+/// A flag that all VMs of this plugin share. It survives a new configuration and a crash.
+pub(crate) struct SharedFlag(String);
 
-impl Mark {
-    /// The mark called `name` of the plugin called `plugin`.
+impl SharedFlag {
+    /// The flag called `name` of the plugin called `plugin`.
     pub(crate) fn new(plugin: &str, name: &str) -> Self {
         Self(format!("mooring.{plugin}.{name}"))
     }
 
-    /// Whether the mark has been set.
+    /// Whether the flag is set.
     pub(crate) fn is_set(&self) -> bool {
         matches!(hostcalls::get_shared_data(&self.0), Ok((Some(_), _)))
     }
 
-    /// Sets the mark. A failure leaves it unset, which is never worse than logging once more.
+    /// Sets the flag. After a failure it stays unset, so at worst a line is logged again.
     pub(crate) fn set(&self) {
         let _ = hostcalls::set_shared_data(&self.0, Some(b"1"), None);
     }
 }
 
-/// Lets Envoy's log show a panic before the virtual machine ends.
+/// Writes panics to Envoy's log before the VM aborts.
 pub(crate) fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let _ = hostcalls::log(LogLevel::Critical, &format!("mooring: {panic}"));
     }));
 }
 
-/// Writes a line to Envoy's log. Where that fails, there is nothing to tell it with.
+/// Writes a line to Envoy's log. A failure is ignored, because it cannot be logged.
 pub(crate) fn log_error(message: &str) {
     let _ = hostcalls::log(LogLevel::Error, message);
 }

@@ -1,14 +1,15 @@
-//! The proxy-wasm module: moves bytes between Envoy and `mooring-policy`, where every decision is made.
+//! The proxy-wasm module. It moves bytes between Envoy and `mooring-policy`, which makes every decision.
 //!
-//! - `plugin`: one configuration of the module, from when Envoy delivers it.
+//! - `root`: loads a configuration when Envoy delivers it.
+//! - `plugin`: a loaded configuration, which its requests share.
 //! - `stream`: one request and its response.
 //! - `metrics`: the counters and gauges.
-//! - `host`: Envoy's host calls in this project's terms.
-//! - `raw`: those of them that the SDK does not make as they are needed.
+//! - `host`: the host calls of Envoy.
+//! - `raw`: two host calls whose SDK wrappers are not usable.
 //!
-//! Whatever goes wrong in here, the request passes: an error is counted and logged, never answered.
+//! If anything fails in this module, the request passes: the error is counted and logged, and never becomes a response.
 
-// There is no Envoy to call anywhere else.
+// The host calls only exist in Envoy.
 #![cfg(target_family = "wasm")]
 
 mod host;
@@ -16,15 +17,16 @@ mod metrics;
 mod plugin;
 #[expect(
     unsafe_code,
-    reason = "host calls are foreign functions; nothing else of this crate is unsafe"
+    reason = "host calls are foreign functions; nothing else in this crate is unsafe"
 )]
 mod raw;
+mod root;
 mod stream;
 #[cfg(feature = "trap")]
 mod trap;
 
 mod entry {
-    use crate::{host, plugin::Root};
+    use crate::{host, root::Root};
 
     proxy_wasm::main! {{
         host::log_panics();

@@ -1,14 +1,14 @@
 //! One request and its response.
 //!
-//! The request costs three host calls that return a value (the names of the route and of the virtual host, and all headers)
-//! and two or three that do not; a response of a live session costs one that returns nothing. Everything else is for new
-//! sessions, and for those whose host or backend is gone.
+//! A request makes three host calls that return a value (for the names of the route and of the virtual host, and for all
+//! headers) and two or three that do not. A response of a live session makes one that returns nothing. Further calls are only
+//! made for new sessions, and for those whose host or backend is gone.
 
 use std::rc::Rc;
 
 use mooring_policy::{
     decision::{self, Decision},
-    gateway::Found,
+    gateway::RuleLookup,
     headers::Headers,
 };
 use proxy_wasm::{
@@ -25,7 +25,7 @@ use crate::{
 /// The context of one request.
 pub(crate) struct Stream {
     plugin: Rc<Plugin>,
-    /// What the response needs to know of its request.
+    /// The decision about the request, if its response needs it.
     decision: Option<Decision>,
 }
 
@@ -34,7 +34,7 @@ impl Context for Stream {}
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
         #[cfg(feature = "trap")]
-        crate::trap::spring_if_told();
+        crate::trap::abort_if_requested();
         if let Err(error) = self.request() {
             self.plugin.report(error);
         }
@@ -58,29 +58,18 @@ impl Stream {
 
     fn request(&mut self) -> Result<(), HostError> {
         let gateway = &self.plugin.gateway;
-        let rule = match gateway.find_rule(&Envoy)? {
-            Found::Rule(rule) => rule,
-            Found::None => {
-                metrics::count_passed_through();
-                return Ok(());
-            }
-            Found::OtherRoute => {
-                metrics::count_unknown_backend();
-                metrics::count_passed_through();
-                return Ok(());
-            }
+        let lookup = gateway.find_rule(&Envoy)?;
+        let RuleLookup::Found(rule) = lookup else {
+            metrics::count_passed_through(&lookup);
+            return Ok(());
         };
         let pairs = host::request_headers()?;
-        let headers = Headers::parse(&pairs).ok_or(HostError::named("reading the headers"))?;
+        let headers = Headers::parse(&pairs).ok_or(HostError::without_status("reading the headers"))?;
         let decision = decision::decide(rule, gateway, &headers, &Envoy)?;
         host::change_request(&decision.request_changes(&headers))?;
-        metrics::count_outcome(decision.outcome());
-        if decision.over_budget() {
-            metrics::count_over_budget();
-        }
+        metrics::count_decision(&decision);
         if let Some(backend) = decision.backend() {
-            let (rule, reason) = (decision.rule(), decision.reason());
-            self.plugin.backend_metrics.count(rule, backend, reason);
+            self.plugin.backend_metrics.count(&decision, backend);
         }
         self.decision = Some(decision).filter(Decision::awaits_response);
         Ok(())
@@ -89,27 +78,9 @@ impl Stream {
     fn response(&self, decision: &Decision, count: usize) -> Result<(), HostError> {
         let response = decision.respond(&self.plugin.gateway, count, &Envoy)?;
         host::change_response(&response.changes)?;
-        if response.missed {
-            metrics::count_missed_session_route();
-        }
-        if response.unknown_backend {
-            metrics::count_unknown_backend();
-        }
-        if response.unreachable.is_some() {
-            metrics::count_unreachable();
-        }
-        if response.failed_over {
-            metrics::count_failed_over();
-        }
-        if response.released {
-            metrics::count_released();
-        }
-        if let Some(backend) = response.chosen {
-            let (rule, reason) = (decision.rule(), decision.reason());
-            self.plugin.backend_metrics.count(rule, backend, reason);
-        }
-        if let Some(issue) = response.issue {
-            metrics::count_issue(issue);
+        metrics::count_response(&response);
+        if let Some(backend) = response.routed {
+            self.plugin.backend_metrics.count(decision, backend);
         }
         Ok(())
     }

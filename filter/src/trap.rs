@@ -1,10 +1,10 @@
-//! A trap that a request can spring, for tests of what Envoy does then. Only a build with the feature `trap` has it, which
-//! nothing ships.
+//! Aborts the VM on request, to test how Envoy reacts. Only a build with the feature `trap` contains this module; releases never
+//! do.
 
 use proxy_wasm::{hostcalls, types::MapType};
 
-/// Ends the virtual machine when the request says so.
-pub(crate) fn spring_if_told() {
+/// Aborts the VM if the request has the header `x-trap-now`.
+pub(crate) fn abort_if_requested() {
     if matches!(
         hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, "x-trap-now"),
         Ok(Some(_))

@@ -16,8 +16,8 @@ use mooring_generator::{
     validate,
 };
 use mooring_policy::{
-    config::{Canary, Config, Rule},
-    rule::RouteTable,
+    config::{CanaryConfig, Config, RuleConfig},
+    routes::RouteTable,
 };
 use serde_json::Value;
 
@@ -197,7 +197,7 @@ fn is_filter_of(filter: &Value, plugin: &Value) -> bool {
 }
 
 /// Weights are those of the user's route, except for clients that the module itself places.
-fn check_weights(rule: &Rule, canaries: &[Canary]) {
+fn check_weights(rule: &RuleConfig, canaries: &[CanaryConfig]) {
     let places = rule.canary.as_ref().is_some_and(|of_rule| {
         let canary = &canaries[of_rule.position];
         let mut forcing = canary.rules.iter().zip(&of_rule.backends);
@@ -208,7 +208,7 @@ fn check_weights(rule: &Rule, canaries: &[Canary]) {
 }
 
 /// The keys of the backends of a rule, if it has session routes.
-fn keys_of(rule: &Rule) -> Vec<String> {
+fn keys_of(rule: &RuleConfig) -> Vec<String> {
     let backends = rule.backends.iter().filter(|_| rule.backends.len() > 1);
     backends.map(|backend| format!("{}/{}", rule.id, backend.key)).collect()
 }
@@ -269,7 +269,7 @@ impl Keys {
     }
 
     /// Each backend of a rule with several has its own session route.
-    fn check_rule(&mut self, rule: &Rule) {
+    fn check_rule(&mut self, rule: &RuleConfig) {
         let keys = keys_of(rule);
         for (key, backend) in keys.iter().zip(&rule.backends) {
             let (id, reference, used) = self.routes.get_mut(key).expect("it has a session route");
@@ -373,7 +373,7 @@ impl<'a> Patches<'a> {
 
     /// Each backend of a rule with several has a session route in each of its virtual hosts, before one of the rule's own
     /// routes, and to its own cluster. Returns their keys.
-    fn check_rule(&self, rule: &Rule, names: &[&str]) -> Vec<String> {
+    fn check_rule(&self, rule: &RuleConfig, names: &[&str]) -> Vec<String> {
         let keys = keys_of(rule);
         for (key, backend) in keys.iter().zip(&rule.backends) {
             let clusters = reference::clusters(&backend.key).expect("it is a key of Istio's");
@@ -449,7 +449,7 @@ fn plugin_config(plugin: &Output) -> Config {
 }
 
 /// A route of Gateway API reaches the Services of another namespace by a `ReferenceGrant` only.
-fn check_namespaces(rule: &Rule, objects: &[Value]) {
+fn check_namespaces(rule: &RuleConfig, objects: &[Value]) {
     let mut parts = rule.id.split('/');
     let (Some(kind @ ("HTTPRoute" | "GRPCRoute")), Some(namespace)) = (parts.next(), parts.next()) else {
         return;

@@ -4,10 +4,10 @@
 //! of that.
 
 use mooring_policy::{
-    canary::{MAX_EXPRESSION_VALUE, MAX_VALUES, Verdict},
-    config::{self, MatchType, Source},
+    canary::{MAX_EXPRESSION_INPUT, MAX_VALUES, Selection},
+    config::{self, MatchType, SourceConfig},
     duration::Duration,
-    session::{MAX_SKEW, Standing},
+    timeouts::{MAX_SKEW, SessionState},
     token::{Rejection, Token},
 };
 use regex_lite::Regex;
@@ -58,16 +58,16 @@ pub fn other_pairs(lines: &Lines, name: &str) -> Vec<Vec<u8>> {
 
 /// The values of a source, as many as are looked at.
 #[must_use]
-pub fn values(lines: &Lines, source: &Source) -> Vec<Vec<u8>> {
+pub fn values(lines: &Lines, source: &SourceConfig) -> Vec<Vec<u8>> {
     let mut values = all_values(lines, source);
     values.truncate(MAX_VALUES);
     values
 }
 
-fn all_values(lines: &Lines, source: &Source) -> Vec<Vec<u8>> {
+fn all_values(lines: &Lines, source: &SourceConfig) -> Vec<Vec<u8>> {
     match source {
-        Source::Cookie(name) => cookies(lines, name),
-        Source::Header(name) => {
+        SourceConfig::Cookie(name) => cookies(lines, name),
+        SourceConfig::Header(name) => {
             let lines = lines.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name));
             lines.map(|(_, value)| value.clone()).collect()
         }
@@ -76,7 +76,7 @@ fn all_values(lines: &Lines, source: &Source) -> Vec<Vec<u8>> {
 
 /// What the forcing rules say of a request that is within the budget. The canary routing must be one that is accepted.
 #[must_use]
-pub fn judge(canary: &config::Canary, of_rule: &config::RuleCanary, lines: &Lines) -> Verdict {
+pub fn select(canary: &config::CanaryConfig, of_rule: &config::RuleCanaryConfig, lines: &Lines) -> Selection {
     for (rule, raw) in canary.rules.iter().enumerate() {
         let Some(backend) = of_rule.backends[rule] else {
             continue;
@@ -84,22 +84,22 @@ pub fn judge(canary: &config::Canary, of_rule: &config::RuleCanary, lines: &Line
         if let Some(source) = &raw.opt_in {
             let said = values(lines, source);
             if said.iter().any(|value| value == b"always") {
-                return Verdict::To { rule, backend };
+                return Selection::Only { rule, backend };
             }
             if said.iter().any(|value| value == b"never") {
-                return Verdict::Not { rule, backend };
+                return Selection::Except { rule, backend };
             }
         } else if raw.matches.iter().all(|one| holds(one, lines)) {
-            return Verdict::To { rule, backend };
+            return Selection::Only { rule, backend };
         }
     }
-    Verdict::Free
+    Selection::Any
 }
 
-fn holds(one: &config::Match, lines: &Lines) -> bool {
+fn holds(one: &config::MatchConfig, lines: &Lines) -> bool {
     let values = values(lines, &one.on);
     let wanted = one.value.as_deref().unwrap_or_default();
-    let test = |value: &Vec<u8>| match one.kind {
+    let test = |value: &Vec<u8>| match one.match_type {
         MatchType::Present => true,
         MatchType::Absent => false,
         MatchType::Exact => value == wanted.as_bytes(),
@@ -108,10 +108,10 @@ fn holds(one: &config::Match, lines: &Lines) -> bool {
         MatchType::Contains => (0..=value.len()).any(|start| value[start..].starts_with(wanted.as_bytes())),
         MatchType::RegularExpression => {
             let whole = Regex::new(&format!(r"\A(?:{wanted})\z")).expect("it was accepted");
-            value.len() <= MAX_EXPRESSION_VALUE && str::from_utf8(value).is_ok_and(|value| whole.is_match(value))
+            value.len() <= MAX_EXPRESSION_INPUT && str::from_utf8(value).is_ok_and(|value| whole.is_match(value))
         }
     };
-    if one.kind == MatchType::Absent {
+    if one.match_type == MatchType::Absent {
         values.is_empty()
     } else {
         values.iter().any(test)
@@ -120,27 +120,27 @@ fn holds(one: &config::Match, lines: &Lines) -> bool {
 
 /// What a token that opened is worth.
 #[must_use]
-pub fn standing(session: &config::Session, token: &Token, now: u64) -> Standing {
+pub fn session_state(session: &config::SessionConfig, token: &Token, now: u64) -> SessionState {
     // No sum of a few of these overflows.
     let wide = |seconds: u64| i128::from(seconds);
     let seconds = |duration: Option<Duration>| duration.and_then(|duration| duration.whole_seconds().ok()).map(wide);
     let age = wide(now) - wide(token.issued);
     let silence = wide(now) - wide(token.seen);
     if age < -wide(MAX_SKEW) {
-        return Standing::Rejected(Rejection::Future);
+        return SessionState::Rejected(Rejection::Future);
     }
     if seconds(session.absolute_timeout).is_some_and(|timeout| age.max(0) >= timeout) {
-        return Standing::ExpiredAbsolute;
+        return SessionState::ExpiredAbsolute;
     }
     let Some(timeout) = seconds(session.idle_timeout) else {
-        return Standing::Live { refresh_due: false };
+        return SessionState::Live { needs_refresh: false };
     };
     if silence > timeout {
-        return Standing::ExpiredIdle;
+        return SessionState::ExpiredIdle;
     }
     let refresh = seconds(session.refresh_interval).unwrap_or((timeout / 20).clamp(1, 60));
-    Standing::Live {
-        refresh_due: silence >= refresh || silence < -wide(MAX_SKEW),
+    SessionState::Live {
+        needs_refresh: silence >= refresh || silence < -wide(MAX_SKEW),
     }
 }
 

@@ -24,27 +24,27 @@ fn duration(u: &mut Unstructured) -> Result<Option<Duration>> {
 
 /// How the sessions of a rule are kept.
 #[derive(Clone, Debug)]
-pub struct Session(config::Session);
+pub struct Session(config::SessionConfig);
 
 impl<'a> Arbitrary<'a> for Session {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let names = ["shop", "x-session", "__Host-shop", "__Secure-shop", "user"];
         let header = u.ratio(1, 4)?;
-        Ok(Self(config::Session {
+        Ok(Self(config::SessionConfig {
             name: word(u, &names)?.to_owned(),
             transport: if header {
                 config::Transport::Header
             } else {
                 config::Transport::Cookie
             },
-            pin: *u.choose(&[config::Pin::Host, config::Pin::Backend])?,
+            bound_to: *u.choose(&[config::BoundTo::Host, config::BoundTo::Backend])?,
             absolute_timeout: duration(u)?,
             idle_timeout: duration(u)?,
             refresh_interval: duration(u)?,
             strict: u.arbitrary()?,
             forward_token: u.arbitrary()?,
             cookie: if header && u.ratio(7, 8)? {
-                config::Cookie::default()
+                config::CookieConfig::default()
             } else {
                 cookie(u)?
             },
@@ -52,16 +52,16 @@ impl<'a> Arbitrary<'a> for Session {
     }
 }
 
-impl From<Session> for config::Session {
+impl From<Session> for config::SessionConfig {
     fn from(Session(session): Session) -> Self {
         session
     }
 }
 
-fn cookie(u: &mut Unstructured) -> Result<config::Cookie> {
+fn cookie(u: &mut Unstructured) -> Result<config::CookieConfig> {
     use config::{LifetimeType, SameSite, Secure};
     let domain = word(u, &["", "example.com", ".example.com"])?;
-    Ok(config::Cookie {
+    Ok(config::CookieConfig {
         lifetime_type: *u.choose(&[LifetimeType::Session, LifetimeType::Permanent])?,
         path: word(u, &["/", "/shop", "/a b"])?.to_owned(),
         domain: (!domain.is_empty()).then(|| domain.to_owned()),
@@ -78,7 +78,7 @@ pub const KEYS: [&str; 4] = ["a.shop:80", "b.shop:80", "b.shop:80/v1", "d.exampl
 
 /// The backends of a rule.
 #[derive(Clone, Debug)]
-pub struct Backends(Vec<config::Backend>);
+pub struct Backends(Vec<config::BackendConfig>);
 
 impl<'a> Arbitrary<'a> for Backends {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
@@ -91,7 +91,7 @@ impl<'a> Arbitrary<'a> for Backends {
                 200..=254 => None,
                 255 => u.arbitrary()?,
             };
-            Ok(config::Backend {
+            Ok(config::BackendConfig {
                 key: (*key).to_owned(),
                 weight,
                 released: u.ratio(1, 8)?,
@@ -101,7 +101,7 @@ impl<'a> Arbitrary<'a> for Backends {
     }
 }
 
-impl From<Backends> for Vec<config::Backend> {
+impl From<Backends> for Vec<config::BackendConfig> {
     fn from(Backends(backends): Backends) -> Self {
         backends
     }
@@ -111,9 +111,9 @@ impl From<Backends> for Vec<config::Backend> {
 #[derive(Clone, Debug)]
 pub struct Canary {
     /// For all rules.
-    pub config: config::Canary,
+    pub config: config::CanaryConfig,
     /// For one.
-    pub of_rule: config::RuleCanary,
+    pub of_rule: config::RuleCanaryConfig,
 }
 
 impl<'a> Arbitrary<'a> for Canary {
@@ -129,7 +129,7 @@ impl<'a> Arbitrary<'a> for Canary {
             backends.push(backend);
             rules.push(canary_rule(u, position)?);
         }
-        let config = config::Canary {
+        let config = config::CanaryConfig {
             name: "shop/canary".to_owned(),
             rules,
             override_session: *u.choose(&[config::Override::Always, config::Override::Never])?,
@@ -140,13 +140,13 @@ impl<'a> Arbitrary<'a> for Canary {
                 None
             },
         };
-        let of_rule = config::RuleCanary { position: 0, backends };
+        let of_rule = config::RuleCanaryConfig { position: 0, backends };
         Ok(Self { config, of_rule })
     }
 }
 
-fn canary_rule(u: &mut Unstructured, position: u8) -> Result<config::CanaryRule> {
-    let mut rule = config::CanaryRule {
+fn canary_rule(u: &mut Unstructured, position: u8) -> Result<config::MatchRuleConfig> {
+    let mut rule = config::MatchRuleConfig {
         name: format!("rule-{position}"),
         matches: Vec::new(),
         opt_in: if u.ratio(1, 4)? { Some(source(u)?) } else { None },
@@ -159,7 +159,7 @@ fn canary_rule(u: &mut Unstructured, position: u8) -> Result<config::CanaryRule>
     Ok(rule)
 }
 
-fn condition(u: &mut Unstructured) -> Result<config::Match> {
+fn condition(u: &mut Unstructured) -> Result<config::MatchConfig> {
     use config::MatchType::{Absent, Contains, Exact, Prefix, Present, RegularExpression, Suffix};
     let on = source(u)?;
     let kind = *u.choose(&[Exact, Prefix, Suffix, Contains, RegularExpression, Present, Absent])?;
@@ -170,11 +170,11 @@ fn condition(u: &mut Unstructured) -> Result<config::Match> {
     };
     // Without a size, an expression counts as a large one.
     let pattern = value.filter(|value| kind == RegularExpression && value.len() < 32);
-    Ok(config::Match {
+    Ok(config::MatchConfig {
         on,
-        kind,
+        match_type: kind,
         value: value.map(str::to_owned),
-        size: pattern.and_then(|pattern| expression_size(pattern).ok()),
+        compiled_size: pattern.and_then(|pattern| expression_size(pattern).ok()),
     })
 }
 
@@ -187,12 +187,12 @@ const VALUES: &[&str] = &["a", "b", "ab", "AB", "abba", "always", "never", "ä",
 /// What is asked of them.
 const EXPRESSIONS: &[&str] = &["a+", "b|ab", ".*b", "[ab]{2,3}", "(?i)AB", "ä", ".+"];
 
-fn source(u: &mut Unstructured) -> Result<config::Source> {
+fn source(u: &mut Unstructured) -> Result<config::SourceConfig> {
     let name = word(u, NAMES)?.to_owned();
     Ok(if u.arbitrary()? {
-        config::Source::Header(name)
+        config::SourceConfig::Header(name)
     } else {
-        config::Source::Cookie(name)
+        config::SourceConfig::Cookie(name)
     })
 }
 
@@ -238,9 +238,9 @@ impl<'a> Arbitrary<'a> for Question {
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// The rule.
-    pub rule: config::Rule,
+    pub rule: config::RuleConfig,
     /// The canary.
-    pub canary: Option<config::Canary>,
+    pub canary: Option<config::CanaryConfig>,
 }
 
 impl<'a> Arbitrary<'a> for Rule {
@@ -253,7 +253,7 @@ impl<'a> Arbitrary<'a> for Rule {
         let session: Option<Session> = if u.ratio(7, 8)? { Some(u.arbitrary()?) } else { None };
         let canary: Option<Canary> = if u.arbitrary()? { Some(u.arbitrary()?) } else { None };
         let (canary, of_rule) = canary.map(|canary| (canary.config, canary.of_rule)).unzip();
-        let rule = config::Rule {
+        let rule = config::RuleConfig {
             route: "route".to_owned(),
             virtual_hosts: vec!["shop.example:80".to_owned()],
             id: word(u, &ids)?.to_owned(),

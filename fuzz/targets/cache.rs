@@ -4,7 +4,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use mooring_policy::cache::{Field, keep_private};
+use mooring_policy::cache::{HeaderField, keep_private};
 
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {
@@ -144,7 +144,7 @@ fn is_of_caches(name: &str) -> bool {
 }
 
 /// What replaces words that cannot be read.
-fn is_bare(field: &Field) -> bool {
+fn is_bare(field: &HeaderField) -> bool {
     [b"private".as_slice(), b"no-store", b"0"].contains(&&*field.value)
 }
 

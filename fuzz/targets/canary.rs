@@ -9,9 +9,11 @@ use mooring_fuzz::{
     shape,
 };
 use mooring_policy::{
-    canary::{Budget, Canary, HASH_STEPS, MAX_EXPRESSION_VALUE, STEPS, Verdict, expression_size},
+    backend::Backend,
+    canary::{Budget, MAX_EXPRESSION_INPUT, MAX_HASH_STEPS, MAX_STEPS, RuleCanary, Selection, expression_size},
     config,
-    rule::{Backend, RouteTable, Rule},
+    routes::RouteTable,
+    rule::Rule,
 };
 
 #[derive(Debug, Arbitrary)]
@@ -42,7 +44,7 @@ fuzz_target!(|input: Input| {
         Input::Text(shape::Question(expression, value)) => {
             let text = str::from_utf8(&value)
                 .ok()
-                .filter(|text| text.len() <= MAX_EXPRESSION_VALUE);
+                .filter(|text| text.len() <= MAX_EXPRESSION_INPUT);
             match (matches(&expression, &value), text) {
                 (Some(matched), Some(text)) => {
                     let regex = regex_lite::Regex::new(&expression).expect("it was accepted");
@@ -67,7 +69,7 @@ fn check_rules(
         config: canary,
         of_rule,
     }: &shape::Canary,
-    backends: Vec<config::Backend>,
+    backends: Vec<config::BackendConfig>,
     requests: &[shape::Headers],
 ) {
     let Some(table) = accept(canary.clone(), of_rule.clone(), backends.clone()) else {
@@ -76,15 +78,15 @@ fn check_rules(
     let rule = only(&table);
     let compiled = rule.canary().expect("it has canary routing");
     for shape::Headers(lines) in requests {
-        let Some(verdict) = judge(compiled, lines) else {
+        let Some(selection) = select(compiled, lines) else {
             continue;
         };
         assert_eq!(
-            verdict,
-            reference::judge(canary, of_rule, lines),
+            selection,
+            reference::select(canary, of_rule, lines),
             "{canary:?}: {lines:?}"
         );
-        if let Verdict::To { rule, .. } | Verdict::Not { rule, .. } = verdict {
+        if let Selection::Only { rule, .. } | Selection::Except { rule, .. } = selection {
             assert_eq!(compiled.rule_name(rule), Some(canary.rules[rule].name.as_str()));
         }
         let hash = compiled.client_hash(&lines.as_slice().into(), backends.len());
@@ -96,7 +98,7 @@ fn check_rules(
         });
         let length: usize = lines.iter().map(|(name, value)| name.len() + value.len() + 1).sum();
         // Without white space and signs that mean something, a byte costs no more than this many steps.
-        let affordable = length * (backends.len() + 50) + 1_000 < HASH_STEPS.try_into().unwrap();
+        let affordable = length * (backends.len() + 50) + 1_000 < MAX_HASH_STEPS.try_into().unwrap();
         assert!(client.is_some() || hash.is_none(), "{source:?}: {lines:?}");
         assert!(
             client.is_none() || hash.is_some() || !affordable,
@@ -108,36 +110,36 @@ fn check_rules(
             let other = place(&client, &weights, canary.seed.as_deref());
             assert_eq!(other.is_some(), weights.iter().any(|weight| *weight > 0));
             assert!(other.is_none_or(|other| weights[other] > 0));
-            assert_eq!(hash.place(rule.backends()), other);
+            assert_eq!(hash.select(rule.backends(), |_| true), other);
         }
     }
 }
 
 /// What a canary says of a request. None: the budget did not suffice. Never is more spent than there is, and with less than is
 /// needed the canary says nothing.
-fn judge(canary: &Canary, lines: &reference::Lines) -> Option<Verdict> {
+fn select(canary: &RuleCanary, lines: &reference::Lines) -> Option<Selection> {
     let headers = lines.into();
     let with = |steps: u32| {
         let mut budget = Budget::new(steps);
-        let verdict = canary.judge(&headers, &mut budget);
+        let selection = canary.select(&headers, &mut budget);
         assert!(budget.spent() <= steps);
-        assert!(!budget.is_exhausted() || verdict == Verdict::Free);
-        (verdict, budget)
+        assert!(!budget.is_exhausted() || selection == Selection::Any);
+        (selection, budget)
     };
-    let (verdict, budget) = with(STEPS);
+    let (selection, budget) = with(MAX_STEPS);
     if budget.is_exhausted() {
         return None;
     }
     let spent = budget.spent();
     let (again, exact) = with(spent);
-    assert_eq!((again, exact.is_exhausted(), exact.spent()), (verdict, false, spent));
+    assert_eq!((again, exact.is_exhausted(), exact.spent()), (selection, false, spent));
     for less in [spent / 2, spent.saturating_sub(1)] {
         assert_eq!(with(less).1.is_exhausted(), less < spent);
     }
-    Some(verdict)
+    Some(selection)
 }
 
-fn weights(backends: &[config::Backend]) -> Vec<u32> {
+fn weights(backends: &[config::BackendConfig]) -> Vec<u32> {
     backends.iter().map(|backend| backend.weight.unwrap_or(0)).collect()
 }
 
@@ -148,32 +150,32 @@ fn only(table: &RouteTable) -> &Rule {
 
 /// Whether an expression, if it is accepted, matches a value.
 fn matches(expression: &str, value: &[u8]) -> Option<bool> {
-    let on = config::Source::Header("x-text".to_owned());
-    let one = config::Match {
+    let on = config::SourceConfig::Header("x-text".to_owned());
+    let one = config::MatchConfig {
         on,
-        kind: config::MatchType::RegularExpression,
+        match_type: config::MatchType::RegularExpression,
         value: Some(expression.to_owned()),
-        size: expression_size(expression).ok(),
+        compiled_size: expression_size(expression).ok(),
     };
-    let rule = config::CanaryRule {
+    let rule = config::MatchRuleConfig {
         name: "only".to_owned(),
         matches: vec![one],
         opt_in: None,
     };
-    let canary = config::Canary {
+    let canary = config::CanaryConfig {
         name: "shop/text".to_owned(),
         rules: vec![rule],
         override_session: config::Override::Always,
         hash_on: None,
         seed: None,
     };
-    let of_rule = config::RuleCanary {
+    let of_rule = config::RuleCanaryConfig {
         position: 0,
         backends: vec![Some(0)],
     };
     let table = accept(canary, of_rule, backends(&[1]))?;
     let lines = [("X-Text".to_owned(), value.to_vec())];
-    Some(judge(only(&table).canary()?, &lines)? != Verdict::Free)
+    Some(select(only(&table).canary()?, &lines)? != Selection::Any)
 }
 
 /// A change of weights moves clients only to backends that gain on the one they leave.
@@ -197,15 +199,15 @@ fn check_split(client: &[u8], before: [u16; 4], after: [u16; 4], seed: Option<&s
 
 /// The place of a client, found by a header. None where no backend has a weight.
 fn place(client: &[u8], weights: &[u32], seed: Option<&str>) -> Option<usize> {
-    let source = config::Source::Header("x-client".to_owned());
-    let canary = config::Canary {
+    let source = config::SourceConfig::Header("x-client".to_owned());
+    let canary = config::CanaryConfig {
         name: "shop/split".to_owned(),
         rules: Vec::new(),
         override_session: config::Override::Never,
         hash_on: Some(source),
         seed: seed.map(str::to_owned),
     };
-    let of_rule = config::RuleCanary {
+    let of_rule = config::RuleCanaryConfig {
         position: 0,
         backends: Vec::new(),
     };
@@ -216,13 +218,13 @@ fn place(client: &[u8], weights: &[u32], seed: Option<&str>) -> Option<usize> {
         .canary()
         .and_then(|canary| canary.client_hash(&lines.as_slice().into(), weights.len()));
     let backends: &[Backend] = rule.backends();
-    hash.expect("there is a client").place(backends)
+    hash.expect("there is a client").select(backends, |_| true)
 }
 
-fn backends(weights: &[u32]) -> Vec<config::Backend> {
+fn backends(weights: &[u32]) -> Vec<config::BackendConfig> {
     let keys = shape::KEYS.into_iter();
     keys.zip(weights)
-        .map(|(key, weight)| config::Backend {
+        .map(|(key, weight)| config::BackendConfig {
             key: key.to_owned(),
             weight: Some(*weight),
             released: false,
@@ -231,8 +233,12 @@ fn backends(weights: &[u32]) -> Vec<config::Backend> {
 }
 
 /// The table of one rule with this canary routing, if it is accepted.
-fn accept(canary: config::Canary, of_rule: config::RuleCanary, backends: Vec<config::Backend>) -> Option<RouteTable> {
-    let rule = config::Rule {
+fn accept(
+    canary: config::CanaryConfig,
+    of_rule: config::RuleCanaryConfig,
+    backends: Vec<config::BackendConfig>,
+) -> Option<RouteTable> {
+    let rule = config::RuleConfig {
         route: "route".to_owned(),
         virtual_hosts: vec!["shop.example:80".to_owned()],
         id: "HTTPRoute/shop/web#0".to_owned(),
@@ -240,7 +246,7 @@ fn accept(canary: config::Canary, of_rule: config::RuleCanary, backends: Vec<con
         backends,
         canary: Some(of_rule),
     };
-    RouteTable::try_from(config::Config {
+    RouteTable::new(&config::Config {
         version: config::VERSION,
         canaries: vec![canary],
         rules: vec![rule],

@@ -7,8 +7,9 @@ use std::{convert::Infallible, rc::Rc};
 use libfuzzer_sys::fuzz_target;
 use mooring_fuzz::reference;
 use mooring_policy::{
-    config::{Config, Transport},
-    rule::{RouteTable, Rule, Secure},
+    config::{Config, Secure, Transport},
+    routes::RouteTable,
+    rule::Rule,
 };
 
 fuzz_target!(|json: &[u8]| {
@@ -63,7 +64,7 @@ fn check(rule: &Rc<Rule>) {
     let total: u64 = backends.iter().map(|backend| u64::from(backend.weight())).sum();
     for random in [0, 1, total / 2, total.saturating_sub(1), total, u64::MAX - 1, u64::MAX] {
         for except in 0..backends.len() {
-            let drawn = rule.draw(random, except);
+            let drawn = rule.select_other(random, except);
             assert!(drawn != except || backends.len() == 1, "{random}");
             let others = || backends.iter().enumerate().filter(|(position, _)| *position != except);
             assert!(

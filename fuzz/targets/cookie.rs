@@ -8,7 +8,8 @@ use mooring_fuzz::{reference, shape};
 use mooring_policy::{
     config,
     cookie::{self, Remainder},
-    rule::{RouteTable, Session},
+    routes::RouteTable,
+    session::Session,
 };
 
 #[derive(Debug, Arbitrary)]
@@ -115,13 +116,13 @@ fn is_called(pair: &[u8], name: &str) -> bool {
 }
 
 /// The table of one rule with this session, if the session is accepted.
-fn accept(session: config::Session) -> Option<RouteTable> {
-    let rule = config::Rule {
+fn accept(session: config::SessionConfig) -> Option<RouteTable> {
+    let rule = config::RuleConfig {
         route: "route".to_owned(),
         virtual_hosts: vec!["shop.example:80".to_owned()],
         id: "HTTPRoute/shop/web#0".to_owned(),
         session: Some(session),
-        backends: vec![config::Backend {
+        backends: vec![config::BackendConfig {
             key: "a".to_owned(),
             weight: None,
             released: false,
@@ -133,7 +134,7 @@ fn accept(session: config::Session) -> Option<RouteTable> {
         canaries: Vec::new(),
         rules: vec![rule],
     };
-    RouteTable::try_from(config).ok()
+    RouteTable::new(&config).ok()
 }
 
 /// What is set is one line that browsers read as it was meant, and as nothing more.

@@ -9,18 +9,19 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use mooring_fuzz::{reference, ring, shape};
 use mooring_policy::{
-    canary::Verdict,
+    canary::Selection,
     change::Change,
-    config::{self, Override, Pin, Transport},
+    config::{self, BoundTo, Override, SameSite, Transport},
     cookie,
-    decision::{Decision, Issue, Outcome, Reason, Response, decide},
+    decision::{Decision, IssueReason, Reason, Response, SessionOutcome, decide},
     gateway::Gateway,
-    handover::{BACKEND_HEADER, HOST_HEADER},
     headers::Headers,
-    host::Memory,
-    outage::{Cause, Reach},
-    rule::{RouteTable, Rule, SameSite},
-    session::Standing,
+    internal_headers::{BACKEND_HEADER, HOST_HEADER},
+    memory_host::MemoryHost,
+    reachability::{Reachability, UnreachableCause},
+    routes::RouteTable,
+    rule::Rule,
+    timeouts::SessionState,
     token::{Binding, NONCE_LENGTH, Token},
 };
 
@@ -101,10 +102,10 @@ impl Outage {
         }
     }
 
-    fn cause(self) -> Option<Cause> {
+    fn cause(self) -> Option<UnreachableCause> {
         match self {
-            Self::NoHost => Some(Cause::NoHost),
-            Self::DirectResponse | Self::ClusterNotFound | Self::RouteNotFound => Some(Cause::NoRoute),
+            Self::NoHost => Some(UnreachableCause::NoHost),
+            Self::DirectResponse | Self::ClusterNotFound | Self::RouteNotFound => Some(UnreachableCause::NoRoute),
             Self::Other => None,
         }
     }
@@ -166,7 +167,7 @@ fuzz_target!(|input: Input| {
         canaries: canary.iter().cloned().collect(),
         rules: vec![raw.clone()],
     };
-    let Ok(table) = RouteTable::try_from(config) else {
+    let Ok(table) = RouteTable::new(&config) else {
         return;
     };
     let keys = match input.keys {
@@ -194,8 +195,8 @@ fuzz_target!(|input: Input| {
 
 struct Client<'a> {
     rule: &'a Rc<Rule>,
-    raw: &'a config::Rule,
-    canary: Option<&'a config::Canary>,
+    raw: &'a config::RuleConfig,
+    canary: Option<&'a config::CanaryConfig>,
     gateway: Gateway,
     now: u64,
     /// The text of the last token that it was given, and what is in it.
@@ -240,18 +241,22 @@ impl Client<'_> {
 
     /// What is known of the backends now.
     fn look(&mut self) {
-        let reach = |backend| self.gateway.outages.reach(self.rule.position(), backend, self.now);
-        let out = (0..self.raw.backends.len()).map(|backend| matches!(reach(backend), Reach::Closed(_)));
+        let reach = |backend| {
+            self.gateway
+                .reachability
+                .reachability(self.rule.position(), backend, self.now)
+        };
+        let out = (0..self.raw.backends.len()).map(|backend| matches!(reach(backend), Reachability::Unreachable(_)));
         self.out = out.collect();
     }
 
     fn decide(&self, headers: &Headers, random: u64, picked: Option<usize>) -> Decision {
         let cluster = picked.and_then(|picked| reference::clusters(&self.raw.backends[picked].key)?.pop());
-        let host = Memory {
+        let host = MemoryHost {
             now: self.now,
             random: random.to_ne_bytes().into(),
             cluster_name: cluster.map(String::into_bytes),
-            ..Memory::default()
+            ..MemoryHost::default()
         };
         decide(self.rule, &self.gateway, headers, &host).expect("the host answers")
     }
@@ -295,20 +300,20 @@ impl Client<'_> {
                 self.seal(&token, self.raw, if *with_second_key { 2 } else { 1 })
             }
             Sent::Foreign => {
-                let other = config::Rule {
+                let other = config::RuleConfig {
                     id: format!("{}/other", self.raw.id),
                     ..self.raw.clone()
                 };
                 let token = Token {
                     backend: self.rule.backends()[0].key().as_bytes().into(),
-                    ..Token::begin(self.now, false)
+                    ..Token::new(self.now, false)
                 };
                 self.seal(&token, &other, 1)
             }
         }
     }
 
-    fn seal(&self, token: &Token, rule: &config::Rule, key: u8) -> Vec<u8> {
+    fn seal(&self, token: &Token, rule: &config::RuleConfig, key: u8) -> Vec<u8> {
         let Some(session) = &rule.session else {
             return Vec::new();
         };
@@ -349,23 +354,23 @@ impl Client<'_> {
     /// the session that lives.
     fn check_outcome(&self, decision: &Decision, tokens: &[Vec<u8>], path: &str) -> Option<Token> {
         let (Some(raw), Some(keys)) = (&self.raw.session, &self.gateway.keys) else {
-            assert_eq!(decision.outcome(), Outcome::Stateless);
+            assert_eq!(decision.session_outcome(), SessionOutcome::Stateless);
             return None;
         };
         if raw.transport == Transport::Cookie && !reference::is_below(&raw.cookie.path, path) {
-            assert_eq!(decision.outcome(), Outcome::Stateless);
+            assert_eq!(decision.session_outcome(), SessionOutcome::Stateless);
             return None;
         }
         let binding = Binding::new(&self.raw.id, &raw.name);
-        let opened: Vec<Result<Token, Outcome>> = tokens
+        let opened: Vec<Result<Token, SessionOutcome>> = tokens
             .iter()
             .map(|text| match Token::open(text, keys, &binding) {
-                Err(rejection) => Err(Outcome::Rejected(rejection)),
-                Ok(token) => match reference::standing(raw, &token, self.now) {
-                    Standing::Live { .. } => Ok(token),
-                    Standing::ExpiredIdle => Err(Outcome::ExpiredIdle),
-                    Standing::ExpiredAbsolute => Err(Outcome::ExpiredAbsolute),
-                    Standing::Rejected(rejection) => Err(Outcome::Rejected(rejection)),
+                Err(rejection) => Err(SessionOutcome::Rejected(rejection)),
+                Ok(token) => match reference::session_state(raw, &token, self.now) {
+                    SessionState::Live { .. } => Ok(token),
+                    SessionState::ExpiredIdle => Err(SessionOutcome::ExpiredIdle),
+                    SessionState::ExpiredAbsolute => Err(SessionOutcome::ExpiredAbsolute),
+                    SessionState::Rejected(rejection) => Err(SessionOutcome::Rejected(rejection)),
                 },
             })
             .collect();
@@ -378,21 +383,25 @@ impl Client<'_> {
         });
         if let Some(token) = live.pop() {
             if token.backend.is_empty() {
-                assert_eq!(decision.outcome(), Outcome::New);
+                assert_eq!(decision.session_outcome(), SessionOutcome::New);
                 return None;
             }
-            let refresh_due = reference::standing(raw, token, self.now) == Standing::Live { refresh_due: true };
-            let expected = match (self.bound(Some(token)), refresh_due) {
+            let needs_refresh =
+                reference::session_state(raw, token, self.now) == SessionState::Live { needs_refresh: true };
+            let expected = match (self.bound(Some(token)), needs_refresh) {
                 (None, _) => self.lost(token),
-                (Some(_), true) => Outcome::RefreshDue,
-                (Some(_), false) => Outcome::Resumed,
+                (Some(_), true) => SessionOutcome::NeedsRefresh,
+                (Some(_), false) => SessionOutcome::Resumed,
             };
-            assert_eq!(decision.outcome(), expected, "{token:?}");
+            assert_eq!(decision.session_outcome(), expected, "{token:?}");
             return Some(token.clone());
         }
-        let mut refused: Vec<Outcome> = opened.into_iter().filter_map(Result::err).collect();
-        refused.sort_by_key(|outcome| matches!(outcome, Outcome::Rejected(_)));
-        assert_eq!(decision.outcome(), refused.first().copied().unwrap_or(Outcome::New));
+        let mut refused: Vec<SessionOutcome> = opened.into_iter().filter_map(Result::err).collect();
+        refused.sort_by_key(|outcome| matches!(outcome, SessionOutcome::Rejected(_)));
+        assert_eq!(
+            decision.session_outcome(),
+            refused.first().copied().unwrap_or(SessionOutcome::New)
+        );
         None
     }
 
@@ -402,10 +411,10 @@ impl Client<'_> {
     }
 
     /// What becomes of a session that is not bound.
-    fn lost(&self, session: &Token) -> Outcome {
+    fn lost(&self, session: &Token) -> SessionOutcome {
         match self.own_backend(session) {
-            Some(_) => Outcome::BackendDown,
-            None => Outcome::BackendGone,
+            Some(_) => SessionOutcome::BackendUnreachable,
+            None => SessionOutcome::BackendRemoved,
         }
     }
 
@@ -436,30 +445,33 @@ impl Client<'_> {
         // Whatever else: no request asks for what cannot be reached, and a request that finds out is the only one.
         if let Some(asked) = header {
             assert!(!self.is_out(asked), "{chosen:?}");
-            let reach = self.gateway.outages.reach(self.rule.position(), asked, self.now);
-            assert_ne!(reach, Reach::Probe, "{chosen:?}");
+            let reach = self
+                .gateway
+                .reachability
+                .reachability(self.rule.position(), asked, self.now);
+            assert_ne!(reach, Reachability::Probe, "{chosen:?}");
         }
         let header = header.map(|chosen| format!("{}/{}", self.raw.id, backends[chosen].key));
         assert_eq!(set(changes, BACKEND_HEADER), header.as_deref().map(str::as_bytes));
 
         let bound = self.bound(session);
         let canary = self.canary;
-        let verdict = match canary.zip(self.raw.canary.as_ref()) {
+        let selection = match canary.zip(self.raw.canary.as_ref()) {
             // The reference has no budget; the target `canary` is about that.
-            _ if decision.over_budget() => Verdict::Free,
+            _ if decision.over_budget() => Selection::Any,
             Some((canary, of_rule)) if bound.is_none() || canary.override_session == Override::Always => {
-                reference::judge(canary, of_rule, headers)
+                reference::select(canary, of_rule, headers)
             }
-            _ => Verdict::Free,
+            _ => Selection::Any,
         };
-        match (verdict, bound) {
-            (Verdict::To { rule, backend }, _) => {
-                self.check_choice(chosen, &[backend], Reason::Forced(rule), bound, picked);
+        match (selection, bound) {
+            (Selection::Only { rule, backend }, _) => {
+                self.check_choice(chosen, &[backend], Reason::CanaryRule(rule), bound, picked);
             }
-            (Verdict::Not { backend, .. }, Some(bound)) if backend != bound => {
+            (Selection::Except { backend, .. }, Some(bound)) if backend != bound => {
                 assert_eq!(chosen, (Some(bound), Reason::Session));
             }
-            (Verdict::Not { rule, backend }, _) => {
+            (Selection::Except { rule, backend }, _) => {
                 let mut others: Vec<usize> = (0..backends.len()).filter(|other| *other != backend).collect();
                 let weighty = self.of_weight(&others);
                 if weighty.is_empty() {
@@ -469,11 +481,11 @@ impl Client<'_> {
                     others = weighty;
                 }
                 let others = if split { &others } else { [0].as_slice() };
-                self.check_choice(chosen, others, Reason::Forced(rule), bound, picked);
+                self.check_choice(chosen, others, Reason::CanaryRule(rule), bound, picked);
             }
-            (Verdict::Free, Some(bound)) => assert_eq!(chosen, (Some(bound), Reason::Session)),
-            (Verdict::Free, None) if !split => assert_eq!(chosen, (Some(0), Reason::Single)),
-            (Verdict::Free, None) => {
+            (Selection::Any, Some(bound)) => assert_eq!(chosen, (Some(bound), Reason::Session)),
+            (Selection::Any, None) if !split => assert_eq!(chosen, (Some(0), Reason::Single)),
+            (Selection::Any, None) => {
                 let source = canary.and_then(|canary| canary.hash_on.as_ref());
                 let values = source.map_or(Vec::new(), |source| reference::values(headers, source));
                 let all: Vec<usize> = (0..backends.len()).collect();
@@ -591,7 +603,7 @@ impl Client<'_> {
 
     fn pins_hosts(&self) -> bool {
         let session = self.raw.session.as_ref();
-        session.is_some_and(|session| session.pin == Pin::Host)
+        session.is_some_and(|session| session.bound_to == BoundTo::Host)
     }
 
     /// The backend that answers, with the name of its cluster.
@@ -627,14 +639,14 @@ impl Client<'_> {
             Answer::Outage(outage) => Some(outage),
             _ => None,
         };
-        let envoy = Memory {
+        let envoy = MemoryHost {
             now: self.now,
             random: request.nonce.into(),
             cluster_name: Some(cluster.into_bytes()),
             code_details: Some(outage.map_or(b"via_upstream".as_slice(), Outage::details).into()),
             upstream_address: host.map(Into::into),
             response: host.iter().map(|_| (HOST_HEADER.to_owned(), b"x".to_vec())).collect(),
-            ..Memory::default()
+            ..MemoryHost::default()
         };
         let response = decision.respond(&self.gateway, if outage.is_some() { 1 } else { 9 }, &envoy);
         let response = response.expect("the host answers, and no token is too long");
@@ -644,10 +656,10 @@ impl Client<'_> {
             self.check_outage(outage, &response, asked_for, asks_for_host);
             return;
         }
-        self.chosen.extend(response.chosen.map(|backend| (backend, self.now)));
+        self.chosen.extend(response.routed.map(|backend| (backend, self.now)));
         self.check_counts(decision, &response, asked_for, answered);
         let missed = asked_for.is_some() && asked_for != answered;
-        let minted = response.issue.is_some_and(|issue| issue != Issue::Refreshed);
+        let minted = response.issued.is_some_and(|issue| issue != IssueReason::Refreshed);
         assert!(
             !minted || answered.is_some(),
             "{response:?} for a backend that is not the rule's"
@@ -659,20 +671,22 @@ impl Client<'_> {
         );
         if answered.is_some() && self.binds(request, decision) {
             let expected = match (old, bound) {
-                (None, _) => Some(Issue::New),
+                (None, _) => Some(IssueReason::New),
                 (Some(old), None) if self.settles(answered) && self.own_backend(old) != answered => {
-                    Some(Issue::Repinned)
+                    Some(IssueReason::Moved)
                 }
-                (Some(_), _) => response.issue,
+                (Some(_), _) => response.issued,
             };
-            assert_eq!(response.issue, expected);
+            assert_eq!(response.issued, expected);
         }
-        let went_over = |old: &Token| decision.outcome() == Outcome::BackendDown && self.own_backend(old) != answered;
-        let failed_over = response.issue == Some(Issue::Repinned) && old.is_some_and(went_over);
+        let went_over = |old: &Token| {
+            decision.session_outcome() == SessionOutcome::BackendUnreachable && self.own_backend(old) != answered
+        };
+        let failed_over = response.issued == Some(IssueReason::Moved) && old.is_some_and(went_over);
         assert_eq!(response.failed_over, failed_over, "{response:?}");
-        let Some(issue) = response.issue else {
+        let Some(issue) = response.issued else {
             assert!(response.changes.is_empty());
-            assert_ne!(decision.outcome(), Outcome::RefreshDue);
+            assert_ne!(decision.session_outcome(), SessionOutcome::NeedsRefresh);
             return;
         };
         let (Some(session), Some(raw), Some(keys)) = (self.rule.session(), &self.raw.session, &self.gateway.keys)
@@ -684,22 +698,22 @@ impl Client<'_> {
 
         assert_eq!(token.seen, self.now);
         match (issue, old) {
-            (Issue::New, None) => {
+            (IssueReason::New, None) => {
                 let secure = raw.transport == Transport::Cookie && session.cookie().is_secure(request.https);
                 assert_eq!((token.issued, token.secure), (self.now, secure));
             }
-            (Issue::Repinned | Issue::Refreshed, Some(old)) => {
+            (IssueReason::Moved | IssueReason::Refreshed, Some(old)) => {
                 assert_eq!((token.issued, token.secure), (old.issued, old.secure));
             }
             (issue, old) => panic!("{issue:?} of {old:?}"),
         }
-        if issue == Issue::Refreshed {
+        if issue == IssueReason::Refreshed {
             let old = old.expect("it was there");
             assert_eq!((&token.backend, &token.host), (&old.backend, &old.host));
         } else {
             let backend = &self.raw.backends[answered.expect("it is bound to one")];
             assert_eq!(*token.backend, *backend.key.as_bytes());
-            let written = if raw.pin == Pin::Host {
+            let written = if raw.bound_to == BoundTo::Host {
                 host.expect("it is bound to one")
             } else {
                 b""
@@ -725,13 +739,13 @@ impl Client<'_> {
 
     /// Whether the answer of a backend begins a session, or moves one whose backend is gone.
     fn binds(&self, request: &Request, decision: &Decision) -> bool {
-        let forced = matches!(decision.reason(), Reason::Forced(_));
+        let forced = matches!(decision.reason(), Reason::CanaryRule(_));
         let has_one = if self.pins_hosts() {
             request.host.is_some()
         } else {
             !forced
         };
-        decision.outcome() != Outcome::Stateless && has_one
+        decision.session_outcome() != SessionOutcome::Stateless && has_one
     }
 
     /// An answer of Envoy's own to a request for a session route closes its backend, and begins no session. A strict session
@@ -740,30 +754,37 @@ impl Client<'_> {
         let is_strict = self.raw.session.as_ref().is_some_and(|session| session.strict);
         let cause = outage
             .cause()
-            .filter(|cause| asked.is_some() && (!is_strict || *cause == Cause::NoRoute));
+            .filter(|cause| asked.is_some() && (!is_strict || *cause == UnreachableCause::NoRoute));
         assert_eq!(response.unreachable, cause);
-        assert_eq!(response.missed, cause == Some(Cause::NoRoute));
-        let ends = is_strict && asks_for_host && outage.cause() == Some(Cause::NoHost);
-        assert_eq!(response.issue, ends.then_some(Issue::Ended));
+        assert_eq!(response.missed_session_route, cause == Some(UnreachableCause::NoRoute));
+        let ends = is_strict && asks_for_host && outage.cause() == Some(UnreachableCause::NoHost);
+        assert_eq!(response.issued, ends.then_some(IssueReason::Ended));
         assert!(response.changes.is_empty() != ends && !response.failed_over);
         if let (Some(asked), Some(_)) = (asked, cause) {
-            let reach = self.gateway.outages.reach(self.rule.position(), asked, self.now);
-            assert!(matches!(reach, Reach::Closed(_)), "{reach:?}");
+            let reach = self
+                .gateway
+                .reachability
+                .reachability(self.rule.position(), asked, self.now);
+            assert!(matches!(reach, Reachability::Unreachable(_)), "{reach:?}");
         }
     }
 
     /// Whether a session that lost its backend can stay at this one.
     fn settles(&self, answered: Option<usize>) -> bool {
-        let reach = |backend| self.gateway.outages.reach(self.rule.position(), backend, self.now);
-        answered.map(reach) != Some(Reach::Closed(Cause::NoRoute))
+        let reach = |backend| {
+            self.gateway
+                .reachability
+                .reachability(self.rule.position(), backend, self.now)
+        };
+        answered.map(reach) != Some(Reachability::Unreachable(UnreachableCause::NoRoute))
     }
 
     /// What is counted of a response is what happened.
     fn check_counts(&self, decision: &Decision, response: &Response, asked: Option<usize>, answered: Option<usize>) {
         let missed = asked.is_some() && asked != answered;
-        assert!(!response.missed || missed, "{response:?}");
+        assert!(!response.missed_session_route || missed, "{response:?}");
         assert!(!response.unknown_backend || answered.is_none(), "{response:?}");
-        assert_eq!(response.chosen, answered.filter(|_| decision.backend().is_none()));
+        assert_eq!(response.routed, answered.filter(|_| decision.backend().is_none()));
         if decision.backend().is_none() {
             assert_eq!(response.unknown_backend, answered.is_none());
         }
@@ -780,20 +801,22 @@ impl Client<'_> {
         // The cookie goes with requests below its path.
         let path = (":path".to_owned(), raw.cookie.path.clone());
         let next = self.decide(&[path, line].as_slice().into(), 0, None);
-        match reference::standing(raw, token, self.now) {
-            Standing::Live { refresh_due } => {
-                assert!(!refresh_due, "it is due to be renewed at once");
+        match reference::session_state(raw, token, self.now) {
+            SessionState::Live { needs_refresh } => {
+                assert!(!needs_refresh, "it is due to be renewed at once");
                 let bound = self.bound(Some(token));
-                let expected = bound.map_or_else(|| self.lost(token), |_| Outcome::Resumed);
-                assert_eq!(next.outcome(), expected);
+                let expected = bound.map_or_else(|| self.lost(token), |_| SessionOutcome::Resumed);
+                assert_eq!(next.session_outcome(), expected);
                 if next.reason() == Reason::Session {
                     assert_eq!(next.backend(), bound);
                 }
             }
-            Standing::ExpiredAbsolute => assert_eq!(next.outcome(), Outcome::ExpiredAbsolute),
+            SessionState::ExpiredAbsolute => assert_eq!(next.session_outcome(), SessionOutcome::ExpiredAbsolute),
             // A request may be answered by a gateway whose clock is behind.
-            Standing::Rejected(rejection) => assert_eq!(next.outcome(), Outcome::Rejected(rejection)),
-            Standing::ExpiredIdle => panic!("it was just seen"),
+            SessionState::Rejected(rejection) => {
+                assert_eq!(next.session_outcome(), SessionOutcome::Rejected(rejection))
+            }
+            SessionState::ExpiredIdle => panic!("it was just seen"),
         }
     }
 }
@@ -807,12 +830,12 @@ fn set<'a>(changes: &'a [Change], name: &str) -> Option<&'a [u8]> {
 }
 
 /// The token in the headers of a response, and its `Max-Age`.
-fn unpack(response: &Response, session: &config::Session) -> (String, Option<u64>) {
+fn unpack(response: &Response, session: &config::SessionConfig) -> (String, Option<u64>) {
     let Some((Change::Add(name, value), others)) = response.changes.split_first() else {
         panic!("{response:?}");
     };
     let value = str::from_utf8(value).expect("it is text");
-    let is_private = |change: &Change| matches!(change, Change::Field(field) if *field.name == *"cache-control" && *field.value == *b"private");
+    let is_private = |change: &Change| matches!(change, Change::SetField(field) if *field.name == *"cache-control" && *field.value == *b"private");
     assert_eq!(others.iter().any(is_private), session.cookie.private_cache);
     if session.transport == Transport::Header {
         assert_eq!(*name, session.name);

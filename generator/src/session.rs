@@ -1,6 +1,6 @@
 //! The one type that every dialect becomes: how the sessions of a rule are kept, and where each part of it was written.
 //!
-//! What is valid is decided by `mooring_policy::rule`, the code that the filter runs; here each of its refusals is given
+//! What is valid is decided by `mooring_policy::session`, the code that the filter runs; here each of its refusals is given
 //! its place.
 
 use crate::{
@@ -8,10 +8,12 @@ use crate::{
     location::{SourceLocation, Spanned},
 };
 use mooring_policy::{
-    config::{self, Cookie, Pin, Transport},
+    config::{self, BoundTo, CookieConfig, Transport},
+    cookie::InvalidCookie,
     duration::Duration,
     name,
-    rule::{InvalidConfig, InvalidRule, RouteTable},
+    session::{InvalidSession, Session},
+    timeouts::InvalidTimeouts,
 };
 
 mod app_cookies;
@@ -28,7 +30,7 @@ pub struct SessionPolicy {
     /// Where the token travels.
     pub transport: Transport,
     /// What a session is bound to.
-    pub pin: Pin,
+    pub bound_to: BoundTo,
     /// How long a session may last.
     pub absolute_timeout: Option<Spanned<Duration>>,
     /// How long a session may be silent.
@@ -40,7 +42,7 @@ pub struct SessionPolicy {
     /// Whether the backend sees the token.
     pub forward_token: bool,
     /// The attributes of the cookie.
-    pub cookie: Cookie,
+    pub cookie: CookieConfig,
     /// Where `lifetimeType` was written.
     pub lifetime_location: Option<SourceLocation>,
     /// Where cookie attributes and `strict` were written.
@@ -57,13 +59,13 @@ impl SessionPolicy {
             location,
             name: None,
             transport: Transport::default(),
-            pin: Pin::default(),
+            bound_to: BoundTo::default(),
             absolute_timeout: None,
             idle_timeout: None,
             refresh_interval: None,
             strict: false,
             forward_token: false,
-            cookie: Cookie::default(),
+            cookie: CookieConfig::default(),
             lifetime_location: None,
             attribute_locations: Vec::new(),
             partial: false,
@@ -72,12 +74,12 @@ impl SessionPolicy {
 
     /// The policy as the plugin configuration has it. `default_name` is for a policy without a name.
     #[must_use]
-    pub fn session(&self, default_name: &str) -> config::Session {
+    pub fn session(&self, default_name: &str) -> config::SessionConfig {
         let value = |spanned: &Option<Spanned<Duration>>| spanned.as_ref().map(|spanned| spanned.value);
-        config::Session {
+        config::SessionConfig {
             name: self.name.as_ref().map_or(default_name, |name| &name.value).to_owned(),
             transport: self.transport,
-            pin: self.pin,
+            bound_to: self.bound_to,
             absolute_timeout: value(&self.absolute_timeout),
             idle_timeout: value(&self.idle_timeout),
             refresh_interval: value(&self.refresh_interval),
@@ -174,34 +176,15 @@ impl SessionPolicy {
 
     /// What the filter would say against the values together.
     fn combined_problem(&self) -> Option<(String, SourceLocation)> {
-        let probe = config::Rule {
-            route: "probe".to_owned(),
-            virtual_hosts: vec!["probe".to_owned()],
-            id: "probe".to_owned(),
-            session: Some(self.session("probe")),
-            backends: vec![config::Backend {
-                key: "probe".to_owned(),
-                weight: None,
-                released: false,
-            }],
-            canary: None,
-        };
-        let config = config::Config {
-            version: config::VERSION,
-            canaries: Vec::new(),
-            rules: vec![probe],
-        };
-        let Err(InvalidConfig::Rule { reason: invalid, .. }) = RouteTable::try_from(config) else {
-            return None;
-        };
+        let invalid = Session::new(&self.session("unnamed"), "unnamed").err()?;
         let location = match &invalid {
-            InvalidRule::PermanentWithoutEnd => self.lifetime_location,
-            InvalidRule::RefreshWithoutIdle | InvalidRule::RefreshTooLong { .. } => {
+            InvalidSession::PermanentWithoutTimeout => self.lifetime_location,
+            InvalidSession::Timeouts(InvalidTimeouts::RefreshWithoutIdle | InvalidTimeouts::RefreshTooLong { .. }) => {
                 self.refresh_interval.as_ref().map(|spanned| spanned.location)
             }
-            InvalidRule::Attribute { attribute, .. } => self.attribute_location(attribute),
-            InvalidRule::NeedsSecure(_) => self.attribute_location("Secure"),
-            InvalidRule::HostPrefix => self.name.as_ref().map(|name| name.location),
+            InvalidSession::Cookie(InvalidCookie::Attribute { attribute, .. }) => self.attribute_location(attribute),
+            InvalidSession::Cookie(InvalidCookie::NeedsSecure(_)) => self.attribute_location("Secure"),
+            InvalidSession::Cookie(InvalidCookie::HostPrefix) => self.name.as_ref().map(|name| name.location),
             _ => None,
         };
         Some((invalid.to_string(), location.unwrap_or(self.location)))

@@ -24,7 +24,7 @@ fn everything_that_a_policy_can_say_reaches_the_filter() {
             "session": {
                 "name": "version",
                 "type": "Cookie",
-                "pin": "Backend",
+                "boundTo": "Backend",
                 "absoluteTimeout": "1h",
                 "idleTimeout": "10m",
                 "cookie": {
@@ -261,7 +261,7 @@ fn beside_a_session_policy_sticky_adds_nothing() {
         "  - name: everyone\n    sessionPersistence: {sessionName: pods}\n",
     ));
     assert_eq!(run.session(0).get("name"), Some(&json!("pods")));
-    assert_eq!(run.session(0).get("pin"), None);
+    assert_eq!(run.session(0).get("boundTo"), None);
     assert!(run.rule(0).get("canary").is_some());
     let warning = run
         .findings

@@ -208,7 +208,7 @@ fn session_policies_of_a_service_hold_for_destinations_there() {
     ] {
         let run = Generated::istio(&with_service_policy(kind, api_version));
         assert_eq!(managed_routes(&run), ["home", "everyone", "everyone.bee"]);
-        assert_eq!(run.session(0).get("pin"), None);
+        assert_eq!(run.session(0).get("boundTo"), None);
         let host = run.virtual_host(HOST);
         assert!(
             host["typed_per_filter_config"]

@@ -1,58 +1,58 @@
-//! What a response with a token says to caches (RFC 9111), so that none hands one client's token to others.
+//! Forbids shared caches to store a response with a token (RFC 9111), because they would send the token to other clients.
 //!
-//! `Cache-Control` is for every cache. A cache that has a field of its own (RFC 9213: any `…-Cache-Control`; before that,
-//! `Surrogate-Control`, `Edge-Control`, `X-Accel-Expires`) looks there first, and may pass over `Cache-Control` then. So each of
-//! these fields that the app has sent is made to forbid storing as well; none is added. What the app says besides stays.
+//! `Cache-Control` applies to every cache. Some caches read a targeted field first and may then ignore `Cache-Control`: any
+//! `…-Cache-Control` (RFC 9213), or the older `Surrogate-Control`, `Edge-Control` and `X-Accel-Expires`. Therefore each of these
+//! fields that the application sent is changed as well; none is added. All other directives of the application stay.
 
 use crate::headers::Line;
 
-/// The field that every cache reads.
+/// The field for all caches (RFC 9111, section 5.2).
 const CACHE_CONTROL: &str = "cache-control";
 
-/// How the names of targeted fields end (RFC 9213, section 2.2).
-const TARGETED: &str = "-cache-control";
+/// The suffix of the names of targeted fields (RFC 9213, section 2.2).
+const TARGETED_SUFFIX: &str = "-cache-control";
 
-/// Fields for surrogates (Edge Architecture, 2001) and for Akamai's servers, which know `no-store` and not `private`.
-const SURROGATE: [&str; 2] = ["surrogate-control", "edge-control"];
+/// Fields for surrogates (Edge Architecture, 2001) and for Akamai's servers. They support `no-store`, but not `private`.
+const SURROGATE_FIELDS: [&str; 2] = ["surrogate-control", "edge-control"];
 
-/// Seconds for which nginx stores a response, whatever `Cache-Control` says.
-const SECONDS: &str = "x-accel-expires";
+/// The number of seconds for which nginx stores a response; it takes precedence over `Cache-Control`.
+const NGINX_FIELD: &str = "x-accel-expires";
 
-/// A header line to set, in the place of all lines of this name.
+/// A header that replaces all header lines of its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Its name.
+pub struct HeaderField {
+    /// The name.
     pub name: Box<str>,
-    /// Its value.
+    /// The value.
     pub value: Box<[u8]>,
 }
 
-/// What has to be set in a response with these header lines, so that no shared cache stores it.
+/// The headers that must be set in a response with these header lines, so that no shared cache stores it.
 #[must_use]
-pub fn keep_private(lines: &[Line]) -> Vec<Field> {
+pub fn keep_private(lines: &[Line]) -> Vec<HeaderField> {
     let mut fields = Vec::new();
     let mut seen: Vec<&[u8]> = Vec::new();
-    let mut controlled = false;
+    let mut has_cache_control = false;
     for (name, _) in lines {
-        let Some(rule) = Rule::of(name) else { continue };
-        // No field that a cache knows has another name than one of ASCII.
+        let Some(syntax) = Syntax::of_field(name) else { continue };
+        // The names of all these fields are ASCII.
         let Ok(text) = str::from_utf8(name) else { continue };
         if seen.iter().any(|earlier| earlier.eq_ignore_ascii_case(name)) {
             continue;
         }
         seen.push(name);
-        controlled |= name.eq_ignore_ascii_case(CACHE_CONTROL.as_bytes());
+        has_cache_control |= name.eq_ignore_ascii_case(CACHE_CONTROL.as_bytes());
         let same = lines.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
         let values: Vec<&[u8]> = same.map(|(_, value)| value.trim_ascii()).collect();
-        if let Some(value) = rule.mend(&values) {
-            fields.push(Field {
+        if let Some(value) = syntax.forbidding(&values) {
+            fields.push(HeaderField {
                 name: text.into(),
                 value: value.into(),
             });
         }
     }
-    if !controlled {
-        fields.push(Field {
+    if !has_cache_control {
+        fields.push(HeaderField {
             name: CACHE_CONTROL.into(),
             value: b"private".as_slice().into(),
         });
@@ -60,77 +60,79 @@ pub fn keep_private(lines: &[Line]) -> Vec<Field> {
     fields
 }
 
-/// How a field forbids storing.
+/// How the value of a field forbids shared caches to store a response.
 #[derive(Clone, Copy)]
-enum Rule {
-    /// By `private`, or by `no-store` (RFC 9111, section 5.2.2).
-    Shared,
-    /// By `no-store`.
+enum Syntax {
+    /// `private` or `no-store` (RFC 9111, section 5.2.2).
+    CacheControl,
+    /// `no-store`.
     Surrogate,
-    /// By the number 0.
+    /// The number 0.
     Seconds,
 }
 
-impl Rule {
-    /// The rule for the field of this name. None: caches do not read it.
-    fn of(name: &[u8]) -> Option<Self> {
+impl Syntax {
+    /// The syntax of the field of this name. None if caches do not read it.
+    fn of_field(name: &[u8]) -> Option<Self> {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         let targeted = || {
-            let (_, end) = name.split_at_checked(name.len().checked_sub(TARGETED.len())?)?;
-            Some(end.eq_ignore_ascii_case(TARGETED.as_bytes()))
+            let (_, end) = name.split_at_checked(name.len().checked_sub(TARGETED_SUFFIX.len())?)?;
+            Some(end.eq_ignore_ascii_case(TARGETED_SUFFIX.as_bytes()))
         };
         if is(CACHE_CONTROL) || targeted() == Some(true) {
-            Some(Self::Shared)
-        } else if SURROGATE.into_iter().any(is) {
+            Some(Self::CacheControl)
+        } else if SURROGATE_FIELDS.into_iter().any(is) {
             Some(Self::Surrogate)
         } else {
-            is(SECONDS).then_some(Self::Seconds)
+            is(NGINX_FIELD).then_some(Self::Seconds)
         }
     }
 
-    /// The value with which a field of these lines forbids storing. None: it does already.
-    fn mend(self, values: &[&[u8]]) -> Option<Vec<u8>> {
-        let word: &[u8] = match self {
-            Self::Shared => b"private",
+    /// The value with which a field that has these values forbids storing. None if it already does.
+    fn forbidding(self, values: &[&[u8]]) -> Option<Vec<u8>> {
+        let directive: &[u8] = match self {
+            Self::CacheControl => b"private",
             Self::Surrogate => b"no-store",
             Self::Seconds => return values.iter().any(|value| *value != b"0").then(|| b"0".to_vec()),
         };
         let Some(directives) = values.iter().map(|value| directives(value)).collect::<Option<Vec<_>>>() else {
-            // A quoted string without an end would swallow what is added.
-            return Some(word.to_vec());
+            // A quoted string without an end would include an appended directive.
+            return Some(directive.to_vec());
         };
-        if self.is_forbidden(&directives.concat()) {
+        if self.forbids(&directives.concat()) {
             return None;
         }
         let kept = values.iter().copied().filter(|value| !value.is_empty());
-        Some(kept.chain([word]).collect::<Vec<_>>().join(b", ".as_slice()))
+        Some(kept.chain([directive]).collect::<Vec<_>>().join(b", ".as_slice()))
     }
 
-    fn is_forbidden(self, directives: &[&[u8]]) -> bool {
+    fn forbids(self, directives: &[&[u8]]) -> bool {
         let has = |name: &str| Presence::of(name, directives);
-        let unstored = has("no-store") == Presence::Plain;
+        let no_store = has("no-store") == Presence::Plain;
         match self {
-            // A cache that understands `must-understand` passes over `no-store` (RFC 9111, section 5.2.2.3).
-            Self::Shared => has("private") == Presence::Plain || (unstored && has("must-understand") == Presence::None),
-            Self::Surrogate => unstored,
+            // A cache that implements `must-understand` ignores `no-store` next to it (RFC 9111, section 5.2.2.3).
+            Self::CacheControl => {
+                has("private") == Presence::Plain || (no_store && has("must-understand") == Presence::None)
+            }
+            Self::Surrogate => no_store,
             Self::Seconds => false,
         }
     }
 }
 
-/// Whether a directive is there.
+/// Whether a value has a directive.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Presence {
-    /// It is not there.
+    /// It has not.
     None,
-    /// It is there without an argument.
+    /// It has, without an argument.
     Plain,
-    /// It is there with an argument: `private="field"` is about that field alone, and `private=?0` says that it is not meant.
+    /// It has, with an argument: `private="field"` applies only to that field, and `private=?0` negates it.
     Qualified,
 }
 
 impl Presence {
-    /// Where a directive is there several times, the last one counts (RFC 8941, section 4.2.2).
+    /// If a value has a directive several times, the last one counts (RFC 8941, section 4.2.2).
     fn of(name: &str, directives: &[&[u8]]) -> Self {
         let last = directives.iter().rev().find_map(|directive| {
             let mut parts = directive.splitn(2, |byte| matches!(byte, b'=' | b';'));
@@ -146,8 +148,8 @@ impl Presence {
     }
 }
 
-/// The directives of a value: what stands between commas, unless the comma is in a quoted string (RFC 9110, section 5.6.4). None:
-/// a quoted string has no end.
+/// The directives of a value. They are separated by commas outside quoted strings (RFC 9110, section 5.6.4). None if a quoted
+/// string has no end.
 fn directives(value: &[u8]) -> Option<Vec<&[u8]>> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = value.split(|byte| {
@@ -169,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    /// What is set in a response with these lines, as text.
+    /// The headers that are set in a response with these lines, as text.
     fn set(lines: &[(&str, &str)]) -> Vec<(String, String)> {
         let lines: Vec<Line> = lines
             .iter()
@@ -182,7 +184,7 @@ mod tests {
             .collect()
     }
 
-    /// What `Cache-Control` becomes. None: it stays.
+    /// The new value of `Cache-Control`. None if it stays.
     fn control(values: &[&str]) -> Option<String> {
         let lines: Vec<(&str, &str)> = values.iter().map(|value| ("cache-control", *value)).collect();
         match set(&lines).as_slice() {
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     #[wasm_bindgen_test]
-    fn a_response_without_a_word_to_caches_becomes_private() {
+    fn a_response_without_cache_directives_becomes_private() {
         assert_eq!(control(&[]).as_deref(), Some("private"));
         assert_eq!(control(&[""]).as_deref(), Some("private"));
         assert_eq!(set(&[("content-type", "text/html"), ("vary", "cookie")]).len(), 1);
@@ -202,8 +204,8 @@ mod tests {
 
     #[test]
     #[wasm_bindgen_test]
-    fn what_forbids_storing_stays_as_it_is() {
-        for said in [
+    fn a_value_that_forbids_storing_stays_as_it_is() {
+        for sent in [
             "private",
             "max-age=60, private",
             "No-Store",
@@ -213,15 +215,15 @@ mod tests {
             ",, private ,",
             "private=?0, private",
         ] {
-            assert_eq!(control(&[said]), None, "{said}");
+            assert_eq!(control(&[sent]), None, "{sent}");
         }
         assert_eq!(control(&["public, max-age=60", "no-store"]), None);
     }
 
     #[test]
     #[wasm_bindgen_test]
-    fn what_allows_storing_gets_the_word_behind() {
-        for said in [
+    fn a_value_that_allows_storing_gets_the_directive_appended() {
+        for sent in [
             "public",
             "max-age=60",
             "no-cache",
@@ -229,7 +231,7 @@ mod tests {
             "no-store-remote",
             "s-maxage=1, must-revalidate",
         ] {
-            assert_eq!(control(&[said]), Some(format!("{said}, private")));
+            assert_eq!(control(&[sent]), Some(format!("{sent}, private")));
         }
         assert_eq!(
             control(&["public", "max-age=60"]).as_deref(),
@@ -239,8 +241,8 @@ mod tests {
 
     #[test]
     #[wasm_bindgen_test]
-    fn a_word_in_a_quoted_string_or_with_an_argument_is_not_the_directive() {
-        for said in [
+    fn a_directive_in_a_quoted_string_or_with_an_argument_does_not_count() {
+        for sent in [
             "a=\"private\"",
             "a=\"x, private, y\"",
             "a=\"x\\\", private, \\\"y\"",
@@ -253,17 +255,17 @@ mod tests {
             "private, private=?0",
             "private;a",
         ] {
-            assert_eq!(control(&[said]), Some(format!("{said}, private")));
+            assert_eq!(control(&[sent]), Some(format!("{sent}, private")));
         }
     }
 
     #[test]
     #[wasm_bindgen_test]
     fn a_quoted_string_without_an_end_is_replaced() {
-        for said in ["a=\"x, private", "\"", "max-age=60, a=\"\\\"", "a=\"b\" c=\", no-store"] {
-            assert_eq!(control(&[said]).as_deref(), Some("private"), "{said}");
+        for sent in ["a=\"x, private", "\"", "max-age=60, a=\"\\\"", "a=\"b\" c=\", no-store"] {
+            assert_eq!(control(&[sent]).as_deref(), Some("private"), "{sent}");
         }
-        // It would swallow the next line too.
+        // It would include the next line.
         assert_eq!(control(&["a=\"", "private"]).as_deref(), Some("private"));
     }
 
@@ -283,9 +285,9 @@ mod tests {
 
     #[test]
     #[wasm_bindgen_test]
-    fn fields_for_single_caches_follow() {
+    fn targeted_fields_are_changed_as_well() {
         let private = ("cache-control".to_owned(), "private".to_owned());
-        for (name, said, becomes) in [
+        for (name, sent, becomes) in [
             ("cdn-cache-control", "max-age=600", "max-age=600, private"),
             ("CDN-Cache-Control", "public", "public, private"),
             ("cloudflare-cdn-cache-control", "max-age=600", "max-age=600, private"),
@@ -310,9 +312,9 @@ mod tests {
             ("x-accel-expires", "@1700000000", "0"),
         ] {
             let expected = [(name.to_owned(), becomes.to_owned()), private.clone()];
-            assert_eq!(set(&[(name, said)]), expected, "{name}: {said}");
+            assert_eq!(set(&[(name, sent)]), expected, "{name}: {sent}");
         }
-        for (name, said) in [
+        for (name, sent) in [
             ("cdn-cache-control", "no-store"),
             ("cloudflare-cdn-cache-control", "private, max-age=60"),
             ("surrogate-control", "no-store, content=\"ESI/1.0\""),
@@ -321,7 +323,7 @@ mod tests {
             ("surrogate-key", "a b"),
             ("expires", "Thu, 01 Jan 2099 00:00:00 GMT"),
         ] {
-            assert_eq!(set(&[(name, said)]), std::slice::from_ref(&private), "{name}: {said}");
+            assert_eq!(set(&[(name, sent)]), std::slice::from_ref(&private), "{name}: {sent}");
         }
     }
 
@@ -342,7 +344,7 @@ mod tests {
 
     #[test]
     #[wasm_bindgen_test]
-    fn bytes_that_are_no_text_stay() {
+    fn bytes_that_are_not_text_stay() {
         let changed = keep_private(&[(b"cache-control", b"a=\xff"), (b"\xff-cache-control", b"\xfe")]);
         let values: Vec<&[u8]> = changed.iter().map(|field| &*field.value).collect();
         assert_eq!(values, [b"a=\xff, private"]);
@@ -364,9 +366,9 @@ mod tests {
             ])
         }
 
-        /// Pieces of values, in any order.
+        /// Fragments of values, in any order.
         fn value() -> impl Strategy<Value = Vec<u8>> {
-            let pieces = proptest::sample::select(vec![
+            let fragments = proptest::sample::select(vec![
                 "private",
                 "no-store",
                 "must-understand",
@@ -381,12 +383,12 @@ mod tests {
                 "a",
                 "\u{e9}",
             ]);
-            proptest::collection::vec(pieces, 0..9).prop_map(|pieces| pieces.concat().into_bytes())
+            proptest::collection::vec(fragments, 0..9).prop_map(|fragments| fragments.concat().into_bytes())
         }
 
         proptest! {
             #[test]
-            fn what_was_mended_needs_nothing_more(lines in proptest::collection::vec((name(), value()), 0..5)) {
+            fn a_changed_response_needs_no_more_changes(lines in proptest::collection::vec((name(), value()), 0..5)) {
                 let lines: Vec<Line> = lines.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
                 let fields = keep_private(&lines);
                 let stays = |name: &[u8]| !fields.iter().any(|field| field.name.as_bytes().eq_ignore_ascii_case(name));
@@ -397,11 +399,11 @@ mod tests {
             }
 
             #[test]
-            fn what_the_app_says_stays_where_it_can_be_read(said in value()) {
-                let said = said.trim_ascii();
-                for field in keep_private(&[(b"cache-control", said)]) {
-                    let readable = directives(said).is_some() && !said.is_empty();
-                    let expected = if readable { [said, b", private"].concat() } else { b"private".to_vec() };
+            fn the_directives_of_the_application_stay_if_they_can_be_parsed(sent in value()) {
+                let sent = sent.trim_ascii();
+                for field in keep_private(&[(b"cache-control", sent)]) {
+                    let readable = directives(sent).is_some() && !sent.is_empty();
+                    let expected = if readable { [sent, b", private"].concat() } else { b"private".to_vec() };
                     prop_assert_eq!(&*field.value, expected);
                 }
             }

@@ -1,21 +1,21 @@
-//! What the filter has to change in a request or a response.
+//! The changes that the filter applies to a request or a response.
 
 use std::borrow::Cow;
 
-use crate::cache::Field;
+use crate::cache::HeaderField;
 
-/// A change of the headers of a request or a response, or of the filter state of the stream.
+/// A change to the headers of a request or a response, or to the filter state of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<'a> {
-    /// Put one header line in the place of all lines of this name.
+    /// Replaces all header lines of this name by one.
     Set(&'a str, Cow<'a, [u8]>),
-    /// The same for a header whose name is one that the response has.
-    Field(Field),
-    /// Add a header line.
+    /// Replaces all header lines of the name of this field by it.
+    SetField(HeaderField),
+    /// Adds a header line.
     Add(&'a str, Cow<'a, [u8]>),
-    /// Remove all header lines of this name.
+    /// Removes all header lines of this name.
     Remove(&'a str),
-    /// Set a property of the stream, which Envoy keeps in the filter state under the name `wasm.<name>`. Unlike a change of a
-    /// header, it does not make Envoy choose the route again.
-    Property(&'a str, Cow<'a, [u8]>),
+    /// Sets a property of the stream, which Envoy keeps in the filter state as `wasm.<name>`. Unlike a header, it does not make
+    /// Envoy look up the route again.
+    SetFilterState(&'a str, Cow<'a, [u8]>),
 }

@@ -1,7 +1,8 @@
-//! The plugin configuration: what the generator writes and the filter reads.
+//! The JSON form of the plugin configuration: what the generator writes and the filter reads.
 //!
-//! These are the raw shapes, as JSON has them. `crate::rule::RouteTable` is what comes of them once they are checked.
-//! Both programs use these very types, so the two cannot drift apart.
+//! These types are unchecked. The types that requests use are made from them: a [`crate::routes::RouteTable`] from a whole
+//! [`Config`], and each part from its own type, such as a [`crate::session::Session`] from a [`SessionConfig`]. Both programs
+//! use these types, so what one writes the other can read.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,103 +19,105 @@ pub struct Config {
     pub version: u32,
     /// The canaries. Route rules refer to them by their position, counted from 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub canaries: Vec<Canary>,
-    /// The route rules that the filter acts on. Requests on any other route pass untouched.
-    pub rules: Vec<Rule>,
+    pub canaries: Vec<CanaryConfig>,
+    /// The route rules that the filter acts on. Requests on any other route pass unchanged.
+    pub rules: Vec<RuleConfig>,
 }
 
 /// One route rule: which requests it covers and what happens to them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Rule {
-    /// The name of the Envoy route or routes that this rule became.
+pub struct RuleConfig {
+    /// The name of the Envoy route or routes that istiod made of this rule.
     pub route: String,
-    /// The names of the Envoy virtual hosts in which the route counts: a route of the same name in another virtual host
-    /// belongs to another rule.
+    /// The names of the Envoy virtual hosts that contain the route. A route of the same name in another virtual host belongs
+    /// to another rule.
     pub virtual_hosts: Vec<String>,
-    /// The identity that tokens are bound to: kind, namespace, name and rule. It stays when hostnames or gateways change.
+    /// The identity that tokens are bound to: kind, namespace, name and rule. It stays the same when hostnames or gateways
+    /// change.
     pub id: String,
-    /// How sessions are kept. Without it the rule only chooses a backend.
+    /// How sessions are kept. None: the rule keeps no sessions and only selects backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<Session>,
-    /// The backends of the rule. Where there are several, each has a session route.
-    pub backends: Vec<Backend>,
-    /// Who is sent to which backend regardless of the weights, and how the rest is split.
+    pub session: Option<SessionConfig>,
+    /// The backends of the rule. If there are several, each has a session route.
+    pub backends: Vec<BackendConfig>,
+    /// The canary of the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub canary: Option<RuleCanary>,
+    pub canary: Option<RuleCanaryConfig>,
 }
 
-/// Which canary a rule has.
+/// Which canary a route rule uses, and which of its backends the match rules select.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RuleCanary {
-    /// Its position in [`Config::canaries`].
+pub struct RuleCanaryConfig {
+    /// The position of the canary in [`Config::canaries`].
     pub position: usize,
-    /// The backend of each of its forcing rules: the position among the backends of the route rule. None: the forcing rule
-    /// says nothing here.
+    /// For each match rule of the canary, the position of its backend in [`RuleConfig::backends`]. None: the match rule does
+    /// not apply to this route rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backends: Vec<Option<usize>>,
 }
 
-/// Canary routing, for all rules that have it.
+/// A canary: which clients are sent to a backend regardless of the weights, and how the others are split.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Canary {
-    /// What messages call it: namespace and name of the policy.
+pub struct CanaryConfig {
+    /// The name for messages: namespace and name of the policy.
     pub name: String,
-    /// The forcing rules. The first one that matches wins.
+    /// The match rules. The first one that matches wins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rules: Vec<CanaryRule>,
-    /// Whether a forcing rule beats a live session.
+    pub rules: Vec<MatchRuleConfig>,
+    /// Whether a match rule overrides a live session.
     #[serde(rename = "override", default, skip_serializing_if = "is_default")]
     pub override_session: Override,
-    /// What new sessions are split by. None: chance. Requests without it are split by chance as well.
+    /// The value by which new sessions are split. None: at random. Requests without the value are split at random as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hash_on: Option<Source>,
-    /// What the split by `hashOn` is drawn with, so that another seed draws other clients. Of no account without `hashOn`.
+    pub hash_on: Option<SourceConfig>,
+    /// The seed of the hash: with another seed, the split selects other clients. Without `hashOn` it has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<String>,
 }
 
-/// One forcing rule: who is sent to its backend.
+/// One match rule: it sends the requests that it matches to its backend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CanaryRule {
+pub struct MatchRuleConfig {
     /// The name by which metrics count it.
     pub name: String,
-    /// What a request must have. All of them must hold.
+    /// The conditions, all of which must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub matches: Vec<Match>,
-    /// In place of `matches`: where a client says `always` to be sent to the backend, or `never` to be kept from it.
+    pub matches: Vec<MatchConfig>,
+    /// Instead of `matches`: the header or cookie in which a client opts in to the backend with `always`, or out of it with
+    /// `never`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opt_in: Option<Source>,
+    pub opt_in: Option<SourceConfig>,
 }
 
-/// One condition of a forcing rule.
+/// One condition of a match rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Match {
-    /// Where the value comes from.
-    pub on: Source,
-    /// What the value must be.
+pub struct MatchConfig {
+    /// The header or cookie that is compared.
+    pub on: SourceConfig,
+    /// How it is compared.
     #[serde(rename = "type")]
-    pub kind: MatchType,
-    /// What it is compared with. Not with `Present` and `Absent`.
+    pub match_type: MatchType,
+    /// What it is compared with. None for `Present` and `Absent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// With `RegularExpression`: its size when it is compiled ([`crate::canary::expression_size`]), by which requests pay for it.
-    /// None: the largest that is allowed.
-    #[serde(rename = "compiledSize", default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<usize>,
+    /// For `RegularExpression`: the size of the compiled expression ([`crate::canary::expression_size`]), which determines its
+    /// cost. None: the maximum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiled_size: Option<usize>,
 }
 
-/// A part of a request.
+/// A header or cookie of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub enum Source {
-    /// The request header of this name, in any case of letters.
+pub enum SourceConfig {
+    /// The request header of this name; case does not matter.
     Header(String),
-    /// The cookie of exactly this name.
+    /// The cookie of this name; case matters.
     Cookie(String),
 }
 
@@ -122,46 +125,46 @@ pub enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum MatchType {
-    /// It is this.
+    /// It equals the given value.
     Exact,
-    /// It begins with this.
+    /// It begins with the given value.
     Prefix,
-    /// It ends with this.
+    /// It ends with the given value.
     Suffix,
-    /// It has this in it.
+    /// It contains the given value.
     Contains,
-    /// This regular expression matches all of it.
+    /// The given regular expression matches all of it.
     RegularExpression,
-    /// It is there, whatever it is.
+    /// It exists, with any value.
     Present,
-    /// It is not there.
+    /// It does not exist.
     Absent,
 }
 
-/// Whether a forcing rule beats a live session.
+/// Whether a match rule overrides a live session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Override {
-    /// It does, for as long as it matches; then the session goes on as it was.
+    /// It does, as long as it matches; afterwards the session continues unchanged.
     #[default]
     Always,
-    /// It does not: forcing rules are for clients without a session.
+    /// It does not: match rules apply only to clients without a session.
     Never,
 }
 
-/// One destination of a rule.
+/// One backend of a route rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Backend {
-    /// What tokens call this backend, unique in the rule: `NAME.NAMESPACE:PORT` of a Service or `HOST:PORT` of a
-    /// `ServiceEntry`, with `/SUBSET` behind it where one is meant.
+pub struct BackendConfig {
+    /// The name of the backend in tokens, unique in the rule: `NAME.NAMESPACE:PORT` of a Service or `HOST:PORT` of a
+    /// `ServiceEntry`, followed by `/SUBSET` for a subset.
     pub key: String,
-    /// The share of those clients that the module itself places, relative to the other backends' weights: by `hashOn`, or
-    /// because they opted out of a backend. Everyone else follows the weights of the route.
+    /// The weight with which the module itself selects this backend, relative to the other backends: by `hashOn`, or for
+    /// clients that opted out of another backend. All other clients follow the weights of the route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
     /// Whether its live sessions are released: its weight in the route was 0 when this was written, and the rule has another
-    /// backend to go to. It counts until the route is seen to choose the backend.
+    /// backend. The module ignores this once it sees the route select the backend.
     #[serde(default, skip_serializing_if = "is_default")]
     pub released: bool,
 }
@@ -169,66 +172,66 @@ pub struct Backend {
 /// How the sessions of a rule are kept (GEP-1619).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Session {
+pub struct SessionConfig {
     /// The name of the cookie or header.
     pub name: String,
-    /// Where the token travels.
+    /// What carries the token.
     #[serde(rename = "type", default)]
     pub transport: Transport,
     /// What a session is bound to.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub pin: Pin,
-    /// How long a session may last in all. None: without end.
+    pub bound_to: BoundTo,
+    /// The maximum lifetime of a session. None: unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absolute_timeout: Option<Duration>,
-    /// How long a session may go without a request. None: without end.
+    /// The maximum time between two requests of a session. None: unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<Duration>,
-    /// How old the last-seen time of a token may become before the token is renewed. None: a twentieth of the idle
-    /// timeout, at least 1 s and at most 60 s.
+    /// The age of the last-seen time at which a token is renewed. None: a twentieth of the idle timeout, at least 1 s and at
+    /// most 60 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_interval: Option<Duration>,
-    /// Whether a request is answered with 503 when the host of its session is gone.
+    /// Whether a request gets a 503 response when the host of its session is gone.
     #[serde(default, skip_serializing_if = "is_default")]
     pub strict: bool,
-    /// Whether the backend gets to see the token. Default: it is removed from the request.
+    /// Whether the backend receives the token. Default: it is removed from the request.
     #[serde(default, skip_serializing_if = "is_default")]
     pub forward_token: bool,
-    /// The cookie's attributes. Only with the transport `Cookie`.
+    /// The attributes of the cookie. Only allowed with the transport `Cookie`.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub cookie: Cookie,
+    pub cookie: CookieConfig,
 }
 
-/// Where a token travels.
+/// What carries a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Transport {
-    /// In a cookie.
+    /// A cookie.
     #[default]
     Cookie,
-    /// In a request header and a response header of the same name.
+    /// A request header and a response header of the same name.
     Header,
 }
 
 /// What a session is bound to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Pin {
-    /// A backend and one host of it.
+pub enum BoundTo {
+    /// A backend and one of its hosts.
     #[default]
     Host,
-    /// A backend, any host of it.
+    /// A backend; any of its hosts may serve a request.
     Backend,
 }
 
-/// The attributes of a session cookie.
+/// The attributes of a session cookie (RFC 6265bis, section 4.1.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Cookie {
+pub struct CookieConfig {
     /// Whether the browser keeps the cookie when it is closed.
     pub lifetime_type: LifetimeType,
     /// The `Path` attribute.
     pub path: String,
-    /// The `Domain` attribute. None: the host that the client asked for.
+    /// The `Domain` attribute. None: the cookie is limited to the requested host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
     /// The `SameSite` attribute.
@@ -237,13 +240,13 @@ pub struct Cookie {
     pub secure: Secure,
     /// The `HttpOnly` attribute.
     pub http_only: bool,
-    /// The `Partitioned` attribute (CHIPS), which browsers take only together with `Secure`.
+    /// The `Partitioned` attribute (CHIPS), which browsers accept only together with `Secure`.
     pub partitioned: bool,
-    /// Whether `Cache-Control: private` goes with each `Set-Cookie`, so that no shared cache hands it to others.
+    /// Whether a response with `Set-Cookie` also gets `Cache-Control: private`, which keeps shared caches from storing it.
     pub private_cache: bool,
 }
 
-impl Default for Cookie {
+impl Default for CookieConfig {
     fn default() -> Self {
         Self {
             lifetime_type: LifetimeType::default(),
@@ -265,32 +268,32 @@ pub enum LifetimeType {
     /// A browser-session cookie: neither `Expires` nor `Max-Age`.
     #[default]
     Session,
-    /// `Max-Age` is what is left of the absolute timeout.
+    /// `Max-Age` is the remaining time until the absolute timeout.
     Permanent,
 }
 
-/// The `SameSite` attribute.
+/// The `SameSite` attribute (RFC 6265bis, section 4.1.2.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SameSite {
-    /// Sent on requests that start on the same site only.
+    /// Sent only with requests from the same site.
     Strict,
-    /// Also sent when a visitor follows a link from another site. The default, because with `Strict` such a visit would
+    /// Also sent when a user follows a link from another site. This is the default, because with `Strict` such a visit would
     /// start a new session.
     #[default]
     Lax,
-    /// Always sent; browsers demand `Secure` with it.
+    /// Always sent; browsers require `Secure` with it.
     None,
 }
 
 /// When the `Secure` attribute is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Secure {
-    /// When the request's scheme is `https`.
+    /// When the scheme of the request is `https`.
     #[default]
     Auto,
-    /// On every cookie.
+    /// Always.
     Always,
-    /// On none.
+    /// Never.
     Never,
 }
 

@@ -1,31 +1,34 @@
-//! Our cookie in a request's `Cookie` header, and the `Set-Cookie` that we send (RFC 6265).
+//! The session cookie in the `Cookie` header of a request, and the `Set-Cookie` header of a response (RFC 6265).
 //!
-//! Requests are read as bytes: other cookies may hold anything, and what is left after ours is taken out must be the
-//! same to the byte. The `cookie` crate works on UTF-8 text. It could write the `Set-Cookie`, but it brings the formatting of
-//! dates with it, which no cookie of ours has: the module would grow by 26 KB, which is 9 %. Property tests hold both sides
-//! against that crate.
+//! Requests are read as bytes: other cookies may have any value, and removing the session cookie must not change a byte of them.
+//! The `cookie` crate requires UTF-8 text. It could write the `Set-Cookie` header, but it includes the formatting of dates, which
+//! is not needed here and would make the module 26 KB (9 %) larger. Property tests compare both directions with that crate.
 
 use memchr::{memchr, memchr_iter, memchr2};
 
-use crate::rule::{CookieAttributes, SameSite};
+use crate::config::SameSite;
 
-/// The values of the cookies called `name` in one `Cookie` line, in their order.
+mod attributes;
+
+pub use self::attributes::{CookieAttributes, InvalidCookie};
+
+/// The values of the cookies called `name` in one `Cookie` line, in the order of the line.
 pub fn values<'a>(line: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
     pairs(line).filter_map(move |pair| value_of(pair, name))
 }
 
-/// What is left of a `Cookie` line without one cookie.
+/// The remainder of a `Cookie` line after the removal of one cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remainder {
-    /// The cookie is not in it.
+    /// The line does not contain the cookie.
     Unchanged,
-    /// No other cookie is in it.
+    /// The line contains no other cookie.
     Empty,
     /// The other cookies, byte for byte.
     Line(Vec<u8>),
 }
 
-/// Takes the cookies called `name` out of one `Cookie` line.
+/// Removes the cookies called `name` from one `Cookie` line.
 #[must_use]
 pub fn without(line: &[u8], name: &str) -> Remainder {
     let mut rest = Vec::with_capacity(line.len());
@@ -49,7 +52,7 @@ pub fn without(line: &[u8], name: &str) -> Remainder {
     }
 }
 
-/// The pairs of one `Cookie` line, with the white space around them.
+/// The pairs of one `Cookie` line, including the white space around them.
 pub(crate) fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut start = 0;
     memchr_iter(b';', line).chain([line.len()]).filter_map(move |end| {
@@ -59,25 +62,25 @@ pub(crate) fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The value of a pair if its name is `name`, without the quotes that some clients put around it.
+/// The value of a pair if its name is `name`. Some clients put quotes around it, which are removed.
 fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let rest = pair.trim_ascii_start().strip_prefix(name.as_bytes())?;
-    Some(bare(rest.trim_ascii_start().strip_prefix(b"=")?))
+    Some(unquoted(rest.trim_ascii_start().strip_prefix(b"=")?))
 }
 
-/// Name and value of a pair; the value is as [`values`] gives it. None: it has no `=`.
+/// The name and value of a pair; the value as [`values`] returns it. None if the pair has no `=`.
 pub(crate) fn name_and_value(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, rest) = pair.split_at_checked(memchr(b'=', pair)?)?;
-    Some((name.trim_ascii(), bare(rest.strip_prefix(b"=")?)))
+    Some((name.trim_ascii(), unquoted(rest.strip_prefix(b"=")?)))
 }
 
-fn bare(value: &[u8]) -> &[u8] {
+fn unquoted(value: &[u8]) -> &[u8] {
     let value = value.trim_ascii();
-    let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-    unquoted.unwrap_or(value)
+    let inner = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    inner.unwrap_or(value)
 }
 
-/// Whether a cookie with this `Path` goes with a request for this target, the `:path` of the request (RFC 6265, section 5.1.4).
+/// Whether browsers send a cookie with this `Path` in a request with this `:path` (RFC 6265, section 5.1.4).
 #[must_use]
 pub fn is_sent_to(path: &str, target: &[u8]) -> bool {
     if path == "/" {
@@ -89,7 +92,8 @@ pub fn is_sent_to(path: &str, target: &[u8]) -> bool {
     below.is_some_and(|rest| rest.is_empty() || path.ends_with('/') || rest.starts_with(b"/"))
 }
 
-/// Writes the `Set-Cookie` value for a token. `max_age` in seconds; none makes a cookie that ends with the browser.
+/// The value of the `Set-Cookie` header for a token. `max_age` is in seconds; without it, the cookie lasts until the browser is
+/// closed.
 #[must_use]
 pub fn set_cookie(
     name: &str,
@@ -134,7 +138,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     use super::*;
-    use crate::config;
+    use crate::config::{CookieConfig, Secure};
 
     fn found<'a>(line: &'a [u8], name: &'a str) -> Vec<&'a [u8]> {
         values(line, name).collect()
@@ -234,7 +238,7 @@ mod tests {
     #[test]
     #[wasm_bindgen_test]
     fn the_default_cookie_is_safe() {
-        let attributes = CookieAttributes::new("s", config::Cookie::default()).unwrap();
+        let attributes = CookieAttributes::new("s", &CookieConfig::default()).unwrap();
         assert_eq!(
             set_cookie("s", "token", &attributes, false, None),
             "s=token; HttpOnly; SameSite=Lax; Path=/"
@@ -248,16 +252,16 @@ mod tests {
     #[test]
     #[wasm_bindgen_test]
     fn every_attribute_is_written() {
-        let raw = config::Cookie {
+        let raw = CookieConfig {
             path: "/shop".to_owned(),
             domain: Some("example.com".to_owned()),
             same_site: SameSite::None,
-            secure: config::Secure::Always,
+            secure: Secure::Always,
             http_only: false,
             partitioned: true,
-            ..config::Cookie::default()
+            ..CookieConfig::default()
         };
-        let attributes = CookieAttributes::new("s", raw).unwrap();
+        let attributes = CookieAttributes::new("s", &raw).unwrap();
         assert_eq!(
             set_cookie("s", "token", &attributes, true, None),
             "s=token; SameSite=None; Partitioned; Secure; Path=/shop; Domain=example.com"
@@ -280,16 +284,16 @@ mod tests {
                 path in "/[a-z/]{0,9}",
                 max_age in proptest::option::of(0..1_000_000_000_u32),
             ) {
-                let raw = config::Cookie {
+                let raw = CookieConfig {
                     path: path.clone(),
                     domain: domain.clone(),
                     same_site,
-                    secure: config::Secure::Always,
+                    secure: Secure::Always,
                     http_only,
                     partitioned,
-                    ..config::Cookie::default()
+                    ..CookieConfig::default()
                 };
-                let attributes = CookieAttributes::new("s", raw).unwrap();
+                let attributes = CookieAttributes::new("s", &raw).unwrap();
                 let mut theirs = Cookie::build(("s", "token"))
                     .path(path)
                     .same_site(match same_site {

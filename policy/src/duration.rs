@@ -11,18 +11,17 @@ const MS_PER_SECOND: u64 = 1_000;
 const MS_PER_MINUTE: u64 = 60 * MS_PER_SECOND;
 const MS_PER_HOUR: u64 = 60 * MS_PER_MINUTE;
 
-/// The longest duration that can be written back in one canonical form: 99999h59m59s999ms (GEP-2257 allows five digits
-/// a component).
+/// The longest duration with a canonical form: 99999h59m59s999ms (GEP-2257 allows five digits per component).
 const MAX_MS: u64 = 99_999 * MS_PER_HOUR + 59 * MS_PER_MINUTE + 59 * MS_PER_SECOND + 999;
 
-/// A GEP-2257 duration, to the millisecond.
+/// A GEP-2257 duration with a precision of milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Duration {
     ms: u64,
 }
 
 impl Duration {
-    /// A duration of whole seconds; above the longest that can be written, that longest one.
+    /// A duration of whole seconds, at most the longest with a canonical form.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         let ms = seconds.saturating_mul(MS_PER_SECOND);
@@ -31,7 +30,7 @@ impl Duration {
         }
     }
 
-    /// The duration in whole seconds, as sessions count them.
+    /// The number of whole seconds; an error if it is zero or not whole.
     pub fn whole_seconds(self) -> Result<u64, NotWholeSeconds> {
         match (self.ms / MS_PER_SECOND, self.ms % MS_PER_SECOND) {
             (seconds @ 1.., 0) => Ok(seconds),
@@ -40,12 +39,12 @@ impl Duration {
     }
 }
 
-/// A duration that is zero or has a fraction of a second, where a session timeout is wanted.
+/// The duration of a session timeout is zero or has a fraction of a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is {0}, but sessions count whole seconds: at least 1s, and no fraction of a second")]
 pub struct NotWholeSeconds(Duration);
 
-/// A text that is no GEP-2257 duration.
+/// A text is not a GEP-2257 duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{found}` is not a duration: {reason}; write one to four numbers of up to five digits, each with its unit h, m, s \
@@ -84,7 +83,7 @@ impl FromStr for Duration {
     }
 }
 
-/// The units and their milliseconds.
+/// The units, in milliseconds.
 const UNITS: [(&str, u64); 4] = [
     ("ms", 1),
     ("h", MS_PER_HOUR),
@@ -92,10 +91,10 @@ const UNITS: [(&str, u64); 4] = [
     ("s", MS_PER_SECOND),
 ];
 
-/// Units that people write all the same.
+/// Units that users try although GEP-2257 has no such units, in hours.
 const DAYS: [(&str, u64); 2] = [("d", 24), ("w", 7 * 24)];
 
-/// Takes one number with its unit off the front: its milliseconds and what comes after it.
+/// Parses the number and unit at the beginning. Returns milliseconds and the remaining text.
 fn take_component(text: &str) -> Result<(u64, &str), Cow<'static, str>> {
     if text.is_empty() {
         return Err("it is empty".into());
@@ -109,7 +108,7 @@ fn take_component(text: &str) -> Result<(u64, &str), Cow<'static, str>> {
         _ => return Err("a number has more than five digits".into()),
     }
     let number: u64 = number.parse().map_err(|_| "a number is missing")?;
-    // The tables that tell all letters of Unicode would be 20 KB of the module.
+    // All other characters outside ASCII count as letters: the Unicode tables would add 20 KB to the module.
     let is_letter = |letter: char| letter.is_ascii_alphabetic() || !letter.is_ascii();
     let letters = rest.find(|letter| !is_letter(letter)).unwrap_or(rest.len());
     let (unit, after) = rest.split_at_checked(letters).unwrap_or((rest, ""));
@@ -119,7 +118,7 @@ fn take_component(text: &str) -> Result<(u64, &str), Cow<'static, str>> {
     }
 }
 
-/// What is wrong with what comes after a number: letters, and the rest.
+/// The message about invalid letters or other characters after a number.
 fn wrong_unit(number: u64, unit: &str, after: &str) -> Cow<'static, str> {
     let lower = unit.to_ascii_lowercase();
     let hours = DAYS.into_iter().find(|(name, _)| *name == lower);
@@ -137,7 +136,7 @@ fn wrong_unit(number: u64, unit: &str, after: &str) -> Cow<'static, str> {
     }
 }
 
-/// What to write in place of a number with a fraction.
+/// The message about a fraction, with a replacement if one exists.
 fn fraction(number: u64, rest: &str) -> Cow<'static, str> {
     const NO_FRACTION: &str = "a number has a fraction";
     let rest = rest.get(1..).unwrap_or("");
@@ -148,10 +147,10 @@ fn fraction(number: u64, rest: &str) -> Cow<'static, str> {
         return NO_FRACTION.into();
     };
     let denominator = 10_u64.saturating_pow(u32::try_from(digits).unwrap_or(0));
-    let part = numerator.saturating_mul(unit);
-    match (part.checked_div(denominator), part.checked_rem(denominator)) {
-        (Some(part), Some(0)) => {
-            let ms = number.saturating_mul(unit).saturating_add(part).min(MAX_MS);
+    let fraction = numerator.saturating_mul(unit);
+    match (fraction.checked_div(denominator), fraction.checked_rem(denominator)) {
+        (Some(fraction), Some(0)) => {
+            let ms = number.saturating_mul(unit).saturating_add(fraction).min(MAX_MS);
             format!("{NO_FRACTION}: write {}", Duration { ms }).into()
         }
         _ => NO_FRACTION.into(),
@@ -159,18 +158,18 @@ fn fraction(number: u64, rest: &str) -> Cow<'static, str> {
 }
 
 impl fmt::Display for Duration {
-    /// The canonical form: the largest units first, none of them zero, and `0s` for nothing at all.
+    /// The canonical form: the largest units first, without zeros, and `0s` for zero.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.ms == 0 {
             return f.write_str("0s");
         }
-        let parts = [
+        let components = [
             (self.ms / MS_PER_HOUR, "h"),
             (self.ms / MS_PER_MINUTE % 60, "m"),
             (self.ms / MS_PER_SECOND % 60, "s"),
             (self.ms % MS_PER_SECOND, "ms"),
         ];
-        for (number, unit) in parts.into_iter().filter(|(number, _)| *number > 0) {
+        for (number, unit) in components.into_iter().filter(|(number, _)| *number > 0) {
             write!(f, "{number}{unit}")?;
         }
         Ok(())
@@ -236,7 +235,7 @@ mod tests {
 
     #[test]
     #[wasm_bindgen_test]
-    fn says_what_is_wrong() {
+    fn the_message_explains_what_is_wrong() {
         let message = |text: &str| text.parse::<Duration>().unwrap_err().to_string();
         for (text, reason) in [
             ("1d", "there is no unit d: write 24h"),
@@ -266,7 +265,7 @@ mod tests {
 
     #[test]
     #[wasm_bindgen_test]
-    fn is_written_back_in_one_form() {
+    fn is_displayed_in_canonical_form() {
         for (text, canonical) in [("60m", "1h"), ("0ms", "0s"), ("90s", "1m30s"), ("1500ms", "1s500ms")] {
             assert_eq!(text.parse::<Duration>().unwrap().to_string(), canonical);
         }

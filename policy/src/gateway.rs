@@ -1,59 +1,56 @@
-//! What the decisions of one worker share: the rules and keys of its configuration, and what its requests have taught it.
+//! The state that all requests of one worker share: the rules and keys of the configuration, and what was learnt from earlier
+//! requests.
 
 use std::rc::Rc;
 
 use crate::{
-    chosen::Chosen,
-    host::Host,
-    keys::KeyRing,
-    outage::Outages,
-    rule::{RouteTable, Rule},
-    watch::Watch,
+    host::Host, keys::KeyRing, observed_backends::ObservedBackends, reachability::ReachabilityTracker,
+    routes::RouteTable, rule::Rule, sampler::Sampler,
 };
 
-/// A configuration at work. By default it has no rules.
+/// The state of a configuration in use. By default it has no rules.
 #[derive(Debug, Default)]
 pub struct Gateway {
     /// The rules.
     pub routes: RouteTable,
     /// The keys that seal and open tokens. None: sessions are off.
     pub keys: Option<KeyRing>,
-    /// The backends that their sessions cannot reach.
-    pub outages: Outages,
-    /// The backends that routes have chosen lately.
-    pub chosen: Chosen,
-    /// When there was a close look at a request.
-    pub watch: Watch,
+    /// The backends that sessions cannot reach.
+    pub reachability: ReachabilityTracker,
+    /// The backends that routes recently selected.
+    pub observed: ObservedBackends,
+    /// Which requests are sampled.
+    pub sampler: Sampler,
 }
 
-/// The rule of a request.
+/// The result of looking up the rule of a request.
 #[derive(Debug)]
-pub enum Found<'a> {
-    /// This one.
-    Rule(&'a Rc<Rule>),
-    /// The route of the request has no rule.
-    None,
-    /// The route has the name of this rule's route, but leads to a cluster that is none of its backends.
-    OtherRoute,
+pub enum RuleLookup<'a> {
+    /// The rule of the route.
+    Found(&'a Rc<Rule>),
+    /// The route has no rule.
+    NoRule,
+    /// The route has the same name as the route of a rule, but its cluster is not a backend of that rule.
+    OtherBackend,
 }
 
 impl Gateway {
-    /// The rule for the route that Envoy has chosen.
-    pub fn find_rule<H: Host>(&self, host: &H) -> Result<Found<'_>, H::Error> {
+    /// The rule for the route that Envoy selected.
+    pub fn find_rule<H: Host>(&self, host: &H) -> Result<RuleLookup<'_>, H::Error> {
         let Some(route) = host.route_name()? else {
-            return Ok(Found::None);
+            return Ok(RuleLookup::NoRule);
         };
         let Some(rule) = self.routes.find(&route, || host.virtual_host_name())? else {
-            return Ok(Found::None);
+            return Ok(RuleLookup::NoRule);
         };
-        // Another rule may have taken the position of one without a name. A session of the old one must not be sent to a session
-        // route then, so the route has to lead to one of its backends.
+        // Another rule may have taken the position of an unnamed rule. A session of the old rule must not be sent to a session
+        // route then, so the route has to lead to one of the old rule's backends.
         if rule.is_unnamed() && rule.has_session_routes() {
             let cluster = host.cluster_name()?;
             if cluster.and_then(|cluster| rule.backend_of_cluster(&cluster)).is_none() {
-                return Ok(Found::OtherRoute);
+                return Ok(RuleLookup::OtherBackend);
             }
         }
-        Ok(Found::Rule(rule))
+        Ok(RuleLookup::Found(rule))
     }
 }

@@ -1,6 +1,6 @@
-//! The header lines of a request or of a response, read once from the bytes in which Envoy hands them over.
+//! The headers of a request or a response, parsed once from the bytes that Envoy passes to the module.
 
-/// Header lines in their order. Names and values are bytes: Envoy does not promise text.
+/// Header lines in order. Names and values are bytes, because Envoy does not guarantee text.
 #[derive(Debug, Default)]
 pub struct Headers<'a> {
     lines: Vec<Line<'a>>,
@@ -10,8 +10,9 @@ pub struct Headers<'a> {
 pub type Line<'a> = (&'a [u8], &'a [u8]);
 
 impl<'a> Headers<'a> {
-    /// Reads a header map as the proxy-wasm ABI writes it: the number of lines, the lengths of each name and value, then the
-    /// names and values, each followed by a NUL byte. Numbers have four bytes, little-endian. None: the bytes are no header map.
+    /// Parses a header map in the format of the proxy-wasm ABI: the number of lines, the lengths of each name and value, then the
+    /// names and values, each followed by a NUL byte. Numbers have four bytes, little-endian. None if the bytes are not a header
+    /// map.
     #[must_use]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         if bytes.is_empty() {
@@ -38,7 +39,7 @@ impl<'a> Headers<'a> {
         &self.lines
     }
 
-    /// The value of each line called `name`, in any case of letters.
+    /// The value of each line called `name`; case does not matter.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.lines
             .iter()
@@ -76,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    /// What Envoy writes.
+    /// Writes a header map like Envoy.
     fn write(lines: &[Line]) -> Vec<u8> {
         let number = |length: usize| u32::try_from(length).unwrap().to_le_bytes();
         let mut bytes = number(lines.len()).to_vec();
@@ -118,15 +119,15 @@ mod tests {
 
     #[test]
     #[wasm_bindgen_test]
-    fn bytes_that_are_no_header_map_are_refused() {
+    fn bytes_that_are_not_a_header_map_are_refused() {
         let whole = write(&[(b"a", b"1"), (b"b", b"2")]);
         for length in 1..whole.len() {
             assert!(Headers::parse(&whole[..length]).is_none(), "{length}");
         }
-        // A number of lines, and a length, that nothing holds.
+        // A number of lines and a length that exceed the bytes.
         assert!(Headers::parse(&[0xff; 4]).is_none());
         assert!(Headers::parse(&[1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, b'a', 0]).is_none());
-        // A text without the NUL byte that ends it.
+        // A name or value without its final NUL byte.
         assert!(Headers::parse(&[1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, b'a', b'b', b'c', 0]).is_none());
     }
 

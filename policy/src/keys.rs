@@ -1,11 +1,11 @@
 //! The key ring that seals tokens.
 //!
-//! A ring is a list of entries `ID:SECRET`, separated by commas or white space: ID is two hexadecimal digits, SECRET is
-//! 32 random bytes in base64url without padding. The first entry seals, all of them open. So a key is replaced without
-//! losing a session in three steps: append the new one everywhere, move it to the front, drop the old one when the
-//! last token that it sealed has expired.
+//! A ring is a list of entries `ID:SECRET`, separated by commas or white space. ID is two hexadecimal digits, SECRET is 32
+//! random bytes in base64url without padding. The first entry seals tokens, and all entries open them. Therefore a key can be
+//! replaced without losing sessions: append the new key everywhere, move it to the front, and remove the old key when the last
+//! token that it sealed has expired.
 //!
-//! An entry that is wrong costs that entry: the others count, and the first of them seals.
+//! An invalid entry is ignored; the first valid entry seals.
 
 use std::fmt;
 
@@ -18,11 +18,11 @@ mod secret;
 
 pub use self::secret::SECRET_LENGTH;
 
-/// The nonce under which the key of the hints is made. The nonces of tokens are random, so that the chance for one of them to be
-/// this one is 1 in 2^192.
+/// The nonce that derives the key of the hints. The nonces of tokens are random, so one of them equals this one with a
+/// probability of 2^-192.
 const HINT_NONCE: &[u8; 24] = b"mooring: key of the hint";
 
-/// One key of a ring, as it is written down.
+/// One entry of a ring.
 pub struct Entry {
     id: u8,
     secret: Zeroizing<[u8; SECRET_LENGTH]>,
@@ -38,14 +38,14 @@ impl Entry {
         }
     }
 
-    /// The entry as it stands in `MOORING_KEYS`. Whoever has this text can forge sessions.
+    /// The text of the entry for `MOORING_KEYS`. Anyone who has this text can forge sessions.
     #[must_use]
     pub fn reveal(&self) -> Zeroizing<String> {
         let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(self.secret.as_slice()));
         Zeroizing::new(format!("{:02x}:{}", self.id, secret.as_str()))
     }
 
-    /// The id by which tokens name the key.
+    /// The id of the key in tokens.
     #[must_use]
     pub fn id(&self) -> u8 {
         self.id
@@ -83,76 +83,76 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Why an entry of a ring does not count. The messages name positions, never contents.
+/// Why an entry of a ring is invalid. The messages contain positions, never secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
-    /// It is not of the form `ID:SECRET`.
+    /// It does not have the form `ID:SECRET`.
     #[error("key {position} of the ring is not `ID:SECRET` with an ID of two hexadecimal digits")]
     Shape {
-        /// Which entry, counted from 1.
+        /// The position of the entry, counted from 1.
         position: usize,
     },
     /// Its secret is not base64url.
     #[error("the secret of key {position} of the ring is not base64url without padding")]
     Encoding {
-        /// Which entry, counted from 1.
+        /// The position of the entry, counted from 1.
         position: usize,
     },
-    /// Its secret is too short or too long.
+    /// Its secret has the wrong length.
     #[error("the secret of key {position} of the ring has {length} bytes instead of {SECRET_LENGTH}")]
     Length {
-        /// Which entry, counted from 1.
+        /// The position of the entry, counted from 1.
         position: usize,
-        /// How many bytes it has.
+        /// The number of bytes.
         length: usize,
     },
     /// Its secret can be guessed.
     #[error("the secret of key {position} of the ring is not random: take one that `mooring keygen` prints")]
     Guessable {
-        /// Which entry, counted from 1.
+        /// The position of the entry, counted from 1.
         position: usize,
     },
-    /// An earlier entry has its id, so that a token could not say which one sealed it.
+    /// An earlier entry has the same id, so a token could not identify the key that sealed it.
     #[error("key {position} of the ring has the ID {id:02x} of an earlier one; IDs must differ")]
     Duplicate {
-        /// Which entry, counted from 1.
+        /// The position of the entry, counted from 1.
         position: usize,
-        /// The id that stands there twice.
+        /// The id that both entries have.
         id: u8,
     },
 }
 
-/// Why a text is no key ring as a whole.
+/// Why a text is not a valid key ring.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeys {
-    /// There is no entry at all.
+    /// It has no entries.
     #[error("the key ring is empty; it needs at least one entry `ID:SECRET`, as `mooring keygen` prints it")]
     Empty,
-    /// An entry does not count.
+    /// An entry is invalid.
     #[error(transparent)]
     Key(#[from] InvalidKey),
 }
 
-/// The entries of a text, and those of its entries that do not count. Of two with one id the first that is sound counts.
+/// The valid and the invalid entries of a text. Of several valid entries with the same id, only the first is valid.
 #[must_use]
 pub fn entries(text: &str) -> (Vec<Entry>, Vec<InvalidKey>) {
-    let (mut good, mut bad): (Vec<Entry>, Vec<InvalidKey>) = Default::default();
+    let (mut valid, mut invalid): (Vec<Entry>, Vec<InvalidKey>) = Default::default();
     let texts = text
         .split(|character: char| character == ',' || character.is_ascii_whitespace())
         .filter(|entry| !entry.is_empty());
     for (position, text) in (1..).zip(texts) {
         match Entry::parse(position, text) {
-            Ok(entry) if good.iter().any(|other| other.id == entry.id) => {
-                bad.push(InvalidKey::Duplicate { position, id: entry.id });
+            Ok(entry) if valid.iter().any(|other| other.id == entry.id) => {
+                invalid.push(InvalidKey::Duplicate { position, id: entry.id });
             }
-            Ok(entry) => good.push(entry),
-            Err(invalid) => bad.push(invalid),
+            Ok(entry) => valid.push(entry),
+            Err(error) => invalid.push(error),
         }
     }
-    (good, bad)
+    (valid, invalid)
 }
 
-/// A ring of these entries, as it stands in `MOORING_KEYS`.
+/// The text of a ring of these entries for `MOORING_KEYS`.
 #[must_use]
 pub fn reveal(entries: &[Entry]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::new());
@@ -165,18 +165,18 @@ pub fn reveal(entries: &[Entry]) -> Zeroizing<String> {
     text
 }
 
-/// The keys of a gateway, ready for use.
+/// The keys of a gateway.
 pub struct KeyRing {
     sealing: Key,
     others: Vec<Key>,
 }
 
-/// What a text was read as.
+/// The result of [`KeyRing::parse_lossy`].
 #[derive(Debug)]
-pub struct Reading {
-    /// The ring of the entries that count. None: there is no such entry.
+pub struct ParsedRing {
+    /// The ring of the valid entries. None if no entry is valid.
     pub ring: Option<KeyRing>,
-    /// The entries that do not count, in their order.
+    /// The invalid entries, in order.
     pub rejected: Vec<InvalidKey>,
 }
 
@@ -191,8 +191,8 @@ impl Key {
         let secret: &[u8; SECRET_LENGTH] = &entry.secret;
         let cipher = XChaCha20Poly1305::new(secret.into());
         let mut hint_key = Zeroizing::new([0; 16]);
-        // What zeros are encrypted to is the key stream of this nonce, and tells nothing of any other. So short a text cannot be
-        // refused; if it were, hints would have a key that is known, and tokens would be as safe as before.
+        // The encryption of zeros is the key stream of this nonce, and reveals nothing about other nonces. Encrypting so short a
+        // text cannot fail. If it did, the key of the hints would be known, but tokens would be as safe as before.
         let _ = cipher.encrypt_inout_detached(&XNonce::from(*HINT_NONCE), b"", hint_key.as_mut_slice().into());
         Self {
             id: entry.id,
@@ -201,8 +201,7 @@ impl Key {
         }
     }
 
-    /// What tokens under this key show of what they are bound to. Without the key it cannot be found out for which binding a hint
-    /// stands.
+    /// The hint at their binding that tokens under this key contain. Without the key, the hint does not reveal the binding.
     pub(crate) fn hint(&self, context: &[u8]) -> [u8; 2] {
         let [first, second, ..] = self.hints.hash(context).to_be_bytes();
         [first, second]
@@ -210,25 +209,25 @@ impl Key {
 }
 
 impl KeyRing {
-    /// Reads the entries of a text of which nothing may be wrong.
+    /// Parses a ring. All of its entries must be valid.
     pub fn parse(text: &str) -> Result<Self, InvalidKeys> {
-        let Reading { ring, rejected } = Self::read(text);
+        let ParsedRing { ring, rejected } = Self::parse_lossy(text);
         match rejected.into_iter().next() {
             Some(invalid) => Err(invalid.into()),
             None => ring.ok_or(InvalidKeys::Empty),
         }
     }
 
-    /// Reads a ring from the text of `MOORING_KEYS`, as far as its entries are sound.
+    /// Parses the valid entries of a ring.
     #[must_use]
-    pub fn read(text: &str) -> Reading {
-        let (good, rejected) = entries(text);
-        let mut keys = good.iter().map(Key::new);
+    pub fn parse_lossy(text: &str) -> ParsedRing {
+        let (valid, rejected) = entries(text);
+        let mut keys = valid.iter().map(Key::new);
         let ring = keys.next().map(|sealing| Self {
             sealing,
             others: keys.collect(),
         });
-        Reading { ring, rejected }
+        ParsedRing { ring, rejected }
     }
 
     /// The key that seals new tokens.
@@ -241,7 +240,7 @@ impl KeyRing {
         self.keys().find(|key| key.id == id)
     }
 
-    /// All keys, the one that seals first.
+    /// All keys, beginning with the one that seals.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.sealing).chain(&self.others)
     }
@@ -255,7 +254,7 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// A secret for tests, which nothing refuses; each number has its own.
+/// A valid secret for tests; different numbers give different secrets.
 #[cfg(test)]
 pub(crate) fn test_secret(number: u8) -> [u8; SECRET_LENGTH] {
     std::array::from_fn(|position| {
@@ -291,7 +290,7 @@ mod tests {
 
     #[test]
     #[wasm_bindgen_test]
-    fn a_bad_ring_is_refused_without_showing_it() {
+    fn an_invalid_ring_is_refused_without_showing_it() {
         let parse = |text: &str| KeyRing::parse(text).unwrap_err();
         assert_eq!(parse(" ,\n"), InvalidKeys::Empty);
         assert_eq!(parse("secret"), InvalidKey::Shape { position: 1 }.into());
@@ -312,13 +311,13 @@ mod tests {
 
     #[test]
     #[wasm_bindgen_test]
-    fn good_entries_count_beside_bad_ones() {
+    fn valid_entries_count_beside_invalid_ones() {
         let same_id = Entry::new(3, test_secret(4)).reveal().to_string();
         let zeros = Entry::new(8, [0; SECRET_LENGTH]).reveal().to_string();
         let text = ["junk", &entry(3), "05:AAAA", &same_id, &entry(6), "06:!!", &zeros].join(",");
-        let Reading { ring, rejected } = KeyRing::read(&text);
+        let ParsedRing { ring, rejected } = KeyRing::parse_lossy(&text);
         let ring = ring.unwrap();
-        // The first entry is bad, so the first good one seals.
+        // The first entry is invalid, so the first valid one seals.
         assert_eq!((ring.sealing().id, ids(&ring)), (3, vec![3, 6]));
         assert_eq!(
             rejected,
@@ -334,31 +333,31 @@ mod tests {
 
     #[test]
     #[wasm_bindgen_test]
-    fn an_id_that_only_a_bad_entry_has_is_free() {
-        let Reading { ring, rejected } = KeyRing::read(&format!("03:AAAA {}", entry(3)));
+    fn the_id_of_an_invalid_entry_is_free() {
+        let ParsedRing { ring, rejected } = KeyRing::parse_lossy(&format!("03:AAAA {}", entry(3)));
         assert_eq!(ids(&ring.unwrap()), [3]);
         assert_eq!(rejected, [InvalidKey::Length { position: 1, length: 3 }]);
     }
 
     #[test]
     #[wasm_bindgen_test]
-    fn without_a_good_entry_there_is_no_ring() {
+    fn without_a_valid_entry_no_ring_exists() {
         for text in ["", " ,\n", "junk", "01:AAAA,02"] {
-            assert!(KeyRing::read(text).ring.is_none(), "{text}");
+            assert!(KeyRing::parse_lossy(text).ring.is_none(), "{text}");
         }
-        assert_eq!(KeyRing::read("").rejected, []);
+        assert_eq!(KeyRing::parse_lossy("").rejected, []);
     }
 
     #[test]
     #[wasm_bindgen_test]
-    fn a_hint_cannot_be_told_without_the_key() {
+    fn a_hint_depends_on_the_key() {
         let hint = |id: u8| {
             let ring = KeyRing::parse(&entry(id)).unwrap();
             ring.sealing().hint(b"HTTPRoute/shop/store#0\0cart")
         };
         assert_eq!(hint(1), hint(1));
         let hints: std::collections::BTreeSet<[u8; 2]> = (0..=u8::MAX).map(hint).collect();
-        // Of 256 random ones, two are the same in every other set.
+        // Every other set of 256 random hints has a duplicate.
         assert!(hints.len() >= 250, "{}", hints.len());
     }
 
@@ -380,12 +379,12 @@ mod tests {
 
         proptest! {
             #[test]
-            fn one_bad_entry_takes_nothing_but_itself(ids in proptest::sample::subsequence((0..=u8::MAX).collect::<Vec<_>>(), 1..5),
+            fn one_invalid_entry_does_not_affect_the_others(ids in proptest::sample::subsequence((0..=u8::MAX).collect::<Vec<_>>(), 1..5),
                 bad in "[0-9a-z:_-]{1,50}", at in any::<prop::sample::Index>()) {
                 let mut texts: Vec<String> = ids.iter().map(|id| entry(*id)).collect();
                 let at = at.index(texts.len() + 1);
                 texts.insert(at, bad);
-                let reading = KeyRing::read(&texts.join(","));
+                let reading = KeyRing::parse_lossy(&texts.join(","));
                 prop_assert_eq!(super::ids(&reading.ring.unwrap()), ids);
                 prop_assert_eq!(reading.rejected.len(), 1);
             }

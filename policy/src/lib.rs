@@ -1,48 +1,60 @@
-//! What Mooring decides, without a host.
+//! The decisions of Mooring, independent of a host.
 //!
-//! Everything here is a pure function of its arguments: the clock, randomness, header bytes and keys come in, a
-//! [`Decision`](decision::Decision) comes out. The filter runs it inside Envoy, the generator builds its configuration,
+//! Everything here is a pure function of its arguments: the clock, randomness, headers and keys are inputs, and a
+//! [`Decision`](decision::Decision) is the output. The filter runs it inside Envoy, the generator checks configurations with it,
 //! and tests and fuzzers run it natively.
 //!
-//! - [`config`]: the plugin configuration as it is written and read, and nothing else.
-//! - [`rule`]: the same, checked and compiled: a rule that exists is a rule that works.
-//! - [`duration`], [`name`]: the small values of the Gateway API that a configuration is made of.
-//! - [`keys`], [`token`]: the key ring and the sealed value that a client carries.
-//! - [`session`]: what a token is worth at a given time.
-//! - [`headers`]: the header lines of a request or a response.
-//! - [`cache`]: what a response with a token says to caches.
-//! - [`cookie`]: our cookie in a `Cookie` header of bytes, and the `Set-Cookie` that we send.
-//! - [`canary`]: who is sent to which backend regardless of the weights.
-//! - [`handover`]: the names of what the filter and Envoy's filters hand to each other.
-//! - [`outage`], [`chosen`]: backends that their sessions cannot reach, and backends that a route still chooses.
-//! - [`watch`]: when a request that needs no close look gets one.
-//! - [`metric`]: the names of counters that carry labels.
-//! - [`decision`]: all of it together, for a request and for its response.
+//! The configuration:
+//!
+//! - [`config`]: the plugin configuration as JSON.
+//! - [`routes`]: the checked rules of a gateway, by route. Their parts are [`rule`], [`backend`], [`session`], [`timeouts`] and
+//!   [`canary`].
+//! - [`duration`], [`name`]: durations and names as the Gateway API defines them.
+//!
+//! Tokens and headers:
+//!
+//! - [`keys`], [`token`]: the key ring, and the sealed value that a client carries.
+//! - [`headers`], [`cookie`]: the headers of a request or a response, and the session cookie in them.
+//! - [`cache`]: keeps shared caches from storing a response with a token.
+//! - [`internal_headers`]: the names that the filter and Envoy's own filters share.
+//! - [`change`]: the changes that the filter applies.
+//!
+//! Requests:
+//!
+//! - [`host`]: the interface to Envoy; [`memory_host`] is an implementation for tests.
+//! - [`gateway`]: the state that all requests share. It tracks the [`reachability`] of backends, the [`observed_backends`] of
+//!   routes, and with a [`sampler`] which requests are inspected.
+//! - [`decision`]: decides about a request and its response.
+//! - [`metric`]: the names of counters with labels.
 
 #![forbid(unsafe_code)]
-// A test may overflow: that is how it fails.
+// An overflow in a test makes it fail.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
-// JSON literals are passed to helpers by value, which reads better.
+// Test helpers take JSON literals by value, which is easier to read.
 #![cfg_attr(test, allow(clippy::needless_pass_by_value))]
 
+pub mod backend;
 pub mod cache;
 pub mod canary;
 pub mod change;
-pub mod chosen;
 pub mod config;
 pub mod cookie;
 pub mod decision;
 pub mod duration;
 pub mod gateway;
-pub mod handover;
 pub mod headers;
 pub mod host;
+pub mod internal_headers;
 pub mod keys;
+pub mod memory_host;
 pub mod metric;
 pub mod name;
-pub mod outage;
+pub mod observed_backends;
 mod per_rule;
+pub mod reachability;
+pub mod routes;
 pub mod rule;
+pub mod sampler;
 pub mod session;
+pub mod timeouts;
 pub mod token;
-pub mod watch;

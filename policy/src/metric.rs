@@ -1,11 +1,12 @@
-//! The names of counters that carry labels.
+//! The names of counters with labels.
 //!
-//! A module gives a metric a name and no labels. Istio's proxy makes a label of each `tag=.=value;.;` in a name, and so does what
-//! is generated for a local Envoy. So no value may have these marks in it: it could add a label, or change another one.
+//! A module defines a metric by its name, without labels. Istio's proxy extracts a label from each `tag=.=value;.;` in a name,
+//! and so does the configuration that is generated for a local Envoy. Therefore no value may contain these separators: it could
+//! add a label or change another one.
 
 use std::fmt::Write as _;
 
-/// The counter of the requests of a rule to one of its backends, for a reason.
+/// The name of the counter for the requests of a rule to one of its backends, for one reason.
 #[must_use]
 pub fn backend_requests(rule_id: &str, backend: &str, reason: &str) -> String {
     let mut name = "mooring_backend_requests_total.".to_owned();
@@ -22,14 +23,13 @@ pub fn backend_requests(rule_id: &str, backend: &str, reason: &str) -> String {
     name
 }
 
-/// Appends a value, in which all characters are escaped, as in a URL, that are not in names of rules, backends and reasons as
-/// the generator writes them.
+/// Appends a value. Characters that the generator does not use in names of rules, backends and reasons are percent-encoded.
 fn push_escaped(name: &mut String, value: &str) {
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/#:%".contains(&byte) {
             name.push(char::from(byte));
         } else {
-            // Writing to a text cannot fail.
+            // Writing to a string cannot fail.
             let _ = write!(name, "%{byte:02X}");
         }
     }
@@ -48,10 +48,10 @@ mod tests {
             backend_requests(
                 "VirtualService/shop/web/a%20b~c",
                 "web.shop:80/v1",
-                "forced:beta-testers"
+                "canary:beta-testers"
             ),
             "mooring_backend_requests_total.mooring_route=.=VirtualService/shop/web/a%20b~c;.;\
-             mooring_backend=.=web.shop:80/v1;.;mooring_reason=.=forced:beta-testers;.;"
+             mooring_backend=.=web.shop:80/v1;.;mooring_reason=.=canary:beta-testers;.;"
         );
         assert!(backend_requests("HTTPRoute/shop/web#0", "", "").contains("=.=HTTPRoute/shop/web#0;.;"));
     }

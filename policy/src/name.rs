@@ -1,11 +1,11 @@
 //! Names of cookies and headers that carry a session.
 
-/// The longest session name (Gateway API up to 1.6: `sessionName` has `maxLength: 128`; later versions allow 256).
+/// The maximum length of a session name (Gateway API: `sessionName` has `maxLength: 128` up to 1.6, and 256 in later versions).
 pub const MAX_LENGTH: usize = 256;
 
-/// Headers that mean something to HTTP, to Envoy and other proxies or to tracing, so that a session cannot live in them;
-/// sorted. The generator refuses all registered field names as well: the module needs no copy of that list, since a header
-/// outside this one harms nothing but the application that uses it.
+/// Headers that HTTP, Envoy, other proxies or tracing use, so that they cannot carry a session; sorted. The generator also
+/// refuses all registered field names. The module needs no copy of that list, because any other header can only harm the
+/// application that uses it.
 const RESERVED_HEADERS: [&str; 36] = [
     "authorization",
     "b3",
@@ -45,7 +45,7 @@ const RESERVED_HEADERS: [&str; 36] = [
     "x-span-context",
 ];
 
-/// How the headers of Mooring, of Envoy, of other proxies and of tracing begin, and families of HTTP's own; sorted.
+/// Prefixes of headers that HTTP, Mooring, Envoy, other proxies or tracing use; sorted.
 const RESERVED_PREFIXES: [&str; 23] = [
     "access-control-",
     "cf-",
@@ -72,10 +72,10 @@ const RESERVED_PREFIXES: [&str; 23] = [
     "x-ot-",
 ];
 
-/// Why a name cannot be the name of a session cookie or header.
+/// Why a name is not valid for a session cookie or header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
-    /// The name has no characters.
+    /// The name is empty.
     #[error("a session name is empty; a name has 1 to {MAX_LENGTH} characters")]
     Empty,
     /// The name is too long.
@@ -84,17 +84,17 @@ pub enum InvalidName {
     /// A character is not allowed in a token (RFC 9110, section 5.6.2; RFC 6265, section 4.1.1).
     #[error("`{name}` is not a session name: {character:?} is not allowed; letters, digits and !#$%&'*+-.^_`|~ are")]
     Character {
-        /// The name as it was found.
+        /// The name.
         name: String,
         /// The first character that is not allowed.
         character: char,
     },
-    /// The header has a meaning of its own.
+    /// The header has another purpose.
     #[error("`{0}` cannot carry a session: this header has a meaning of its own; choose another name")]
     Reserved(String),
 }
 
-/// Checks that `name` is a token (RFC 9110, section 5.6.2), which any cookie's name can be (RFC 6265, section 4.1.1).
+/// Checks that a name is a token (RFC 9110, section 5.6.2), as the name of a cookie must be (RFC 6265, section 4.1.1).
 pub fn check_token(name: &str) -> Result<(), InvalidName> {
     if name.is_empty() {
         return Err(InvalidName::Empty);
@@ -111,7 +111,7 @@ pub fn check_token(name: &str) -> Result<(), InvalidName> {
     }
 }
 
-/// Checks that `name` can be a session header: a token (RFC 9110, section 5.1) with no meaning of its own.
+/// Checks that a name is a token (RFC 9110, section 5.1) and the header has no other purpose.
 pub fn check_header(name: &str) -> Result<(), InvalidName> {
     check_token(name)?;
     let lower = name.to_ascii_lowercase();

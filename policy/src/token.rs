@@ -4,19 +4,19 @@
 //! offset  bytes  what
 //! 0       1      format version
 //! 1       1      id of the key that sealed it
-//! 2       2      binding hint, keyed from that key: tells another rule's token apart before it is opened
+//! 2       2      binding hint, derived with that key: detects the token of another rule without opening it
 //! 4       24     nonce, random
 //! 28      n      sealed: issue time (8), last-seen time (8), flags (1), length of the backend key (1), backend key, host
 //! 28+n    16     authentication tag
 //! ```
 //!
-//! Associated data are the first four bytes, the route id and the session name. So a token opens under the rule and the
-//! name that it was made for and nowhere else. Times are seconds since the Unix epoch, big-endian.
+//! The associated data are the first four bytes, the rule id and the session name. So a token opens only for the rule and the
+//! session name that it was sealed for. Times are seconds since the Unix epoch, big-endian.
 //!
-//! The nonce is random and 24 bytes long, so that any number of gateways can share a key without counting.
+//! The nonce is random and 24 bytes long, so any number of gateways can share a key without coordination.
 //!
-//! Version 1 is the same but for its hint, which needed no key to be made, so that anyone could check a guess at the id of a
-//! route. It is read, so that an upgrade loses no session, and no longer written.
+//! Version 1 differs only in its hint, which was derived without a key, so that anyone could verify a guess at the id of a rule.
+//! It is read, so that an upgrade loses no sessions, but no longer written.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chacha20poly1305::{AeadInOut as _, XNonce};
@@ -24,35 +24,34 @@ use siphasher::sip::SipHasher24;
 
 use crate::keys::{Key, KeyRing};
 
-/// The format that is written.
+/// The format version that is written.
 const VERSION: u8 = 2;
-/// The format before, which is read as well.
+/// The previous format version, which is read as well.
 const OLD_VERSION: u8 = 1;
-/// Where the nonce begins: after version, key id and hint.
+/// The length of version, key id and hint.
 const PREFIX_LENGTH: usize = 4;
-/// How many random bytes each token needs.
+/// The length of the nonce, which must be random for each token.
 pub const NONCE_LENGTH: usize = 24;
 const TAG_LENGTH: usize = 16;
-/// How many characters are read to tell a token that is ours from one that is not: the prefix, and no more than that in whole
-/// groups of base64.
-const SCREENED: usize = 8;
-/// The shortest text that has a prefix, a nonce and a tag.
+/// The number of characters that decide whether a value may be a token: the prefix, rounded up to whole groups of base64.
+const SCREENED_LENGTH: usize = 8;
+/// The length of the shortest text with a prefix, a nonce and a tag.
 const MIN_LENGTH: usize = (PREFIX_LENGTH + NONCE_LENGTH + TAG_LENGTH)
     .saturating_mul(4)
     .div_ceil(3);
-/// The longest token that is looked at, and so the longest that is made. Ours are about 150 characters.
+/// The maximum length of a token. Usually it is about 150 characters.
 const MAX_LENGTH: usize = 1024;
 
 const FLAG_SECURE: u8 = 1;
 
-/// What a token says.
+/// The content of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     /// When the session began, in seconds since the Unix epoch.
     pub issued: u64,
     /// When the session was last seen, in seconds since the Unix epoch.
     pub seen: u64,
-    /// Whether the cookie was sent with the `Secure` attribute. False where no cookie carries the token.
+    /// Whether the cookie was sent with the `Secure` attribute. False if the token is not in a cookie.
     pub secure: bool,
     /// The key of the backend to which the session is bound.
     pub backend: Box<[u8]>,
@@ -60,42 +59,42 @@ pub struct Token {
     pub host: Box<[u8]>,
 }
 
-/// Why a token did not open.
+/// Why a token was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// It is no token: not base64url, or too short or too long.
+    /// It is not a token: not base64url, too short or too long.
     Malformed,
-    /// It is of another format version.
+    /// It has another format version.
     Version,
-    /// No key of the ring has its id.
+    /// The ring has no key with its key id.
     UnknownKey,
-    /// It was made for another rule or session name.
+    /// It was sealed for another rule or session name.
     Foreign,
-    /// Its seal is broken.
+    /// Its authentication tag is wrong.
     Tampered,
-    /// Its issue time lies in the future.
+    /// Its issue time is in the future.
     Future,
 }
 
-/// What a token is bound to: a route id and a session name.
+/// What a token is bound to: a rule id and a session name.
 #[derive(Clone, Debug)]
 pub struct Binding {
-    /// The associated data, behind the first four bytes of the token.
+    /// The associated data after the prefix of the token.
     context: Box<[u8]>,
 }
 
 impl Binding {
     /// The binding of one session of one rule.
     #[must_use]
-    pub fn new(route_id: &str, session_name: &str) -> Self {
-        // Neither part can contain a NUL, so no two pairs give the same bytes.
-        let context = [route_id.as_bytes(), b"\0", session_name.as_bytes()].concat();
+    pub fn new(rule_id: &str, session_name: &str) -> Self {
+        // Neither part can contain a NUL, so different pairs have different bytes.
+        let context = [rule_id.as_bytes(), b"\0", session_name.as_bytes()].concat();
         Self {
             context: context.into(),
         }
     }
 
-    /// What a token of this version shows of its binding, under this key.
+    /// The hint at this binding in a token of this version and key.
     fn hint(&self, version: u8, key: &Key) -> [u8; 2] {
         if version != OLD_VERSION {
             return key.hint(&self.context);
@@ -109,16 +108,16 @@ impl Binding {
     }
 }
 
-/// A token that cannot be written: the backend key is longer than 255 bytes, the whole is longer than what is opened, or the
-/// cipher refused.
+/// A token cannot be sealed: the backend key is longer than 255 bytes, the token exceeds the maximum length, or the cipher
+/// failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a token could not be sealed")]
 pub struct SealError;
 
 impl Token {
-    /// A session that begins now and is bound to nothing yet. Sealed as it is, it is an [end](Self::is_end).
+    /// The token of a session that begins now and is not bound yet. Sealed without a backend, it [ends](Self::is_end) a session.
     #[must_use]
-    pub fn begin(now: u64, secure: bool) -> Self {
+    pub fn new(now: u64, secure: bool) -> Self {
         Self {
             issued: now,
             seen: now,
@@ -128,8 +127,7 @@ impl Token {
         }
     }
 
-    /// Whether it is the end of a session: it is bound to nothing, and says that the client has no session, whatever older tokens
-    /// it carries.
+    /// Whether the token ends a session: it is bound to nothing, and the client has no session even if it carries older tokens.
     #[must_use]
     pub fn is_end(&self) -> bool {
         self.backend.is_empty()
@@ -174,12 +172,12 @@ impl Token {
         Ok(text)
     }
 
-    /// Opens the text that a client sent.
+    /// Opens a token that a client sent.
     pub fn open(text: &[u8], keys: &KeyRing, binding: &Binding) -> Result<Self, Rejection> {
         Opener::new(keys, binding).screen(text)?.open()
     }
 
-    /// Reads what was sealed.
+    /// Parses the decrypted content.
     fn read(plain: &[u8]) -> Option<Self> {
         let (issued, rest) = plain.split_first_chunk::<8>()?;
         let (seen, rest) = rest.split_first_chunk::<8>()?;
@@ -195,15 +193,15 @@ impl Token {
     }
 }
 
-/// Opens the texts that a client sent for one session of a rule.
+/// Opens the values that a client sent for the session of one rule.
 pub struct Opener<'a> {
     keys: &'a KeyRing,
     binding: &'a Binding,
-    /// Version and key of the last text with known ones, and their hint.
+    /// The version, key and hint of the last value whose version and key are known.
     last: Option<(u8, &'a Key, [u8; 2])>,
 }
 
-/// A text that seems to be a token of the rule, by its first bytes.
+/// A value that may be a token of the rule, by its first bytes.
 pub struct Sealed<'a, 't> {
     text: &'t [u8],
     key: &'a Key,
@@ -211,7 +209,7 @@ pub struct Sealed<'a, 't> {
 }
 
 impl<'a> Opener<'a> {
-    /// For tokens of one binding under the keys of a ring.
+    /// Opens tokens of one binding with the keys of a ring.
     #[must_use]
     pub fn new(keys: &'a KeyRing, binding: &'a Binding) -> Self {
         Self {
@@ -221,7 +219,7 @@ impl<'a> Opener<'a> {
         }
     }
 
-    /// Tells a text that may be a token of the rule from others by its length and its first bytes, at next to no cost.
+    /// Rejects a value that cannot be a token of the rule, by its length and its first bytes, at almost no cost.
     pub fn screen<'t>(&mut self, text: &'t [u8]) -> Result<Sealed<'a, 't>, Rejection> {
         if text.len() > MAX_LENGTH {
             return Err(Rejection::Malformed);
@@ -230,8 +228,8 @@ impl<'a> Opener<'a> {
         if ![VERSION, OLD_VERSION].contains(&version) {
             return Err(Rejection::Version);
         }
-        let (key, ours) = self.key(version, key_id).ok_or(Rejection::UnknownKey)?;
-        if hint != ours {
+        let (key, expected) = self.key(version, key_id).ok_or(Rejection::UnknownKey)?;
+        if hint != expected {
             return Err(Rejection::Foreign);
         }
         if text.len() < MIN_LENGTH {
@@ -241,7 +239,7 @@ impl<'a> Opener<'a> {
         Ok(Sealed { text, key, binding })
     }
 
-    /// The key with this id, and the hint under it. One client's tokens are nearly always of one version and under one key.
+    /// The key with this id, and its hint. It is cached, because the tokens of a client nearly always share version and key.
     fn key(&mut self, version: u8, id: u8) -> Option<(&'a Key, [u8; 2])> {
         if let Some((of, key, hint)) = self.last
             && (of, key.id) == (version, id)
@@ -256,7 +254,7 @@ impl<'a> Opener<'a> {
 }
 
 impl Sealed<'_, '_> {
-    /// Opens it.
+    /// Opens the token.
     pub fn open(&self) -> Result<Token, Rejection> {
         let mut bytes = URL_SAFE_NO_PAD.decode(self.text).map_err(|_| Rejection::Malformed)?;
         let (prefix, rest) = bytes
@@ -279,10 +277,12 @@ impl Sealed<'_, '_> {
     }
 }
 
-/// The first bytes of a token. None: the text is no token, whatever follows.
+/// The prefix of a token. None if the value cannot be a token.
 fn prefix(text: &[u8]) -> Option<[u8; PREFIX_LENGTH]> {
-    let mut bytes = [0; SCREENED / 4 * 3];
-    let length = URL_SAFE_NO_PAD.decode_slice(text.get(..SCREENED)?, &mut bytes).ok()?;
+    let mut bytes = [0; SCREENED_LENGTH / 4 * 3];
+    let length = URL_SAFE_NO_PAD
+        .decode_slice(text.get(..SCREENED_LENGTH)?, &mut bytes)
+        .ok()?;
     bytes.get(..length)?.first_chunk().copied()
 }
 

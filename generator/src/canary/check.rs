@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mooring_policy::{
-    canary::{self, InvalidCanary, MAX_MATCHES, MAX_RULES},
+    canary::{self, InvalidCanary, InvalidMatch, InvalidMatchRule, MAX_MATCHES, MAX_RULES},
     config,
     name::InvalidName,
 };
@@ -108,7 +108,7 @@ impl Checker<'_> {
     }
 
     /// The conditions of a rule: first each alone, so that its place is known, then all together.
-    fn rule(&mut self, rule: &CanaryRule) -> Option<config::CanaryRule> {
+    fn rule(&mut self, rule: &CanaryRule) -> Option<config::MatchRuleConfig> {
         let before = self.problems;
         if let Some(one) = rule.matches.get(MAX_MATCHES) {
             let message = format!(
@@ -129,8 +129,10 @@ impl Checker<'_> {
         let config = rule_config(rule);
         if let Some(refusal) = probe_rule(config.clone()) {
             let location = match (&refusal, &rule.opt_in) {
-                (InvalidCanary::Both(_), Some(source)) => self.item.location_of(source),
-                (InvalidCanary::Source(_), Some(source)) => self.source_name(source).1,
+                (InvalidCanary::Rule(InvalidMatchRule::MatchesAndOptIn(_)), Some(source)) => {
+                    self.item.location_of(source)
+                }
+                (InvalidCanary::Rule(InvalidMatchRule::OptIn { .. }), Some(source)) => self.source_name(source).1,
                 // Alone or with others, the policy takes too much; that is told once.
                 (InvalidCanary::Memory { .. }, _) => return Some(config),
                 _ => self.item.location_of(&rule.name),
@@ -142,23 +144,23 @@ impl Checker<'_> {
     }
 
     /// All rules together, each of which is right.
-    fn whole(&mut self, rules: Vec<config::CanaryRule>) -> Option<CompiledCanary> {
+    fn whole(&mut self, rules: Vec<config::MatchRuleConfig>) -> Option<CompiledCanary> {
         let spec = &self.item.spec;
         let split = spec.split.as_ref().map(|split| &split.value);
         let hash_on = split.and_then(|split| split.hash_on.as_ref());
         let seed = split.and_then(|split| split.seed.as_ref());
         let override_session = spec.override_session.as_ref();
-        let config = config::Canary {
+        let config = config::CanaryConfig {
             name: self.item.id.to_string(),
             rules,
             override_session: override_session.map_or_else(Default::default, |field| field.value),
             hash_on: hash_on.and_then(|source| source_config(&source.value)),
             seed: seed.map(|seed| seed.value.clone()),
         };
-        match canary::memory(config.clone()) {
-            Ok(memory) => Some(CompiledCanary {
+        match canary::Canary::new(&config) {
+            Ok(canary) => Some(CompiledCanary {
                 config,
-                memory,
+                memory: canary.memory(),
                 location: self.item.location(),
             }),
             Err(refusal) => {
@@ -192,7 +194,7 @@ impl Checker<'_> {
                 );
             }
         };
-        let alone = config::CanaryRule {
+        let alone = config::MatchRuleConfig {
             name: rule.name.value.clone(),
             matches: match_config(&one.value).into_iter().collect(),
             opt_in: None,
@@ -203,15 +205,15 @@ impl Checker<'_> {
         let raw = &value.value;
         let location_of_value = raw.value.as_ref().map(|field| self.item.location_of(field));
         let location = match &refusal {
-            InvalidCanary::Source(_) => Some(self.item.location_of(&raw.name)),
-            InvalidCanary::Value { .. }
-            | InvalidCanary::TooLong { .. }
-            | InvalidCanary::Regex { .. }
-            | InvalidCanary::LargeRegex { .. } => {
+            InvalidCanary::Rule(InvalidMatchRule::Match {
+                reason: InvalidMatch::Source(_),
+                ..
+            }) => Some(self.item.location_of(&raw.name)),
+            InvalidCanary::Rule(InvalidMatchRule::Match { .. }) => {
                 location_of_value.or_else(|| raw.kind.as_ref().map(|field| self.item.location_of(field)))
             }
             // The rule's own trouble, which is told once.
-            InvalidCanary::Name(_) => return,
+            InvalidCanary::Rule(InvalidMatchRule::Name(_)) => return,
             _ => None,
         };
         self.invalid(
@@ -231,9 +233,9 @@ impl Checker<'_> {
             (None, None) => self.invalid("the field `hashOn` is missing", self.item.location_of(split)),
         }
         let refusal = |seed: &String| {
-            probe(config::Canary {
+            probe(config::CanaryConfig {
                 seed: Some(seed.clone()),
-                ..config::Canary::default()
+                ..config::CanaryConfig::default()
             })
         };
         if let Some(seed) = seed
@@ -247,9 +249,9 @@ impl Checker<'_> {
         if !self.source(source) {
             return;
         }
-        let refusal = probe(config::Canary {
+        let refusal = probe(config::CanaryConfig {
             hash_on: source_config(&source.value),
-            ..config::Canary::default()
+            ..config::CanaryConfig::default()
         });
         if let Some(refusal) = refusal {
             let (what, location) = self.source_name(source);
@@ -279,24 +281,33 @@ impl Checker<'_> {
 }
 
 /// What the filter would say of a rule alone.
-fn probe_rule(rule: config::CanaryRule) -> Option<InvalidCanary> {
-    probe(config::Canary {
+fn probe_rule(rule: config::MatchRuleConfig) -> Option<InvalidCanary> {
+    probe(config::CanaryConfig {
         rules: vec![rule],
-        ..config::Canary::default()
+        ..config::CanaryConfig::default()
     })
 }
 
 /// What the filter would say.
-fn probe(canary: config::Canary) -> Option<InvalidCanary> {
-    canary::memory(canary).err()
+fn probe(canary: config::CanaryConfig) -> Option<InvalidCanary> {
+    canary::Canary::new(&canary).err()
 }
 
 fn message(refusal: &InvalidCanary, what: &str) -> String {
-    match refusal {
-        InvalidCanary::Source(InvalidName::Character { name, character }) => format!(
+    let name = match refusal {
+        InvalidCanary::Rule(InvalidMatchRule::Match {
+            reason: InvalidMatch::Source(name),
+            ..
+        })
+        | InvalidCanary::Rule(InvalidMatchRule::OptIn { reason: name, .. })
+        | InvalidCanary::HashOn(name) => name,
+        other => return other.to_string(),
+    };
+    match name {
+        InvalidName::Character { name, character } => format!(
             "`{name}` is not the name of a {what}: {character:?} is not allowed; letters, digits and !#$%&'*+-.^_`|~ are"
         ),
-        InvalidCanary::Source(InvalidName::Empty) => format!("the name of a {what} is empty"),
+        InvalidName::Empty => format!("the name of a {what} is empty"),
         other => other.to_string(),
     }
 }

@@ -54,7 +54,7 @@ pub struct Canary<'a> {
 #[derive(Debug)]
 pub struct CompiledCanary {
     /// That.
-    pub config: config::Canary,
+    pub config: config::CanaryConfig,
     /// What its regular expressions take of a VM's memory, in bytes, at most.
     pub memory: usize,
     /// Where the policy stands.
@@ -121,44 +121,44 @@ impl Canary<'_> {
 }
 
 /// A forcing rule as the filter is told of it, with the sizes of its regular expressions.
-fn rule_config(rule: &CanaryRule) -> config::CanaryRule {
+fn rule_config(rule: &CanaryRule) -> config::MatchRuleConfig {
     let matches = rule.matches.iter().filter_map(|one| match_config(&one.value));
-    config::CanaryRule {
+    config::MatchRuleConfig {
         name: rule.name.value.clone(),
         matches: matches.map(sized).collect(),
         opt_in: rule.opt_in.as_ref().and_then(|source| source_config(&source.value)),
     }
 }
 
-fn sized(one: config::Match) -> config::Match {
+fn sized(one: config::MatchConfig) -> config::MatchConfig {
     let pattern = one
         .value
         .as_deref()
-        .filter(|_| one.kind == config::MatchType::RegularExpression);
-    config::Match {
-        size: pattern.and_then(|pattern| expression_size(pattern).ok()),
+        .filter(|_| one.match_type == config::MatchType::RegularExpression);
+    config::MatchConfig {
+        compiled_size: pattern.and_then(|pattern| expression_size(pattern).ok()),
         ..one
     }
 }
 
-fn match_config(one: &Match) -> Option<config::Match> {
-    let (on, raw): (fn(String) -> config::Source, &ValueMatch) = match (&one.header, &one.cookie) {
-        (Some(header), None) => (config::Source::Header, &header.value),
-        (None, Some(cookie)) => (config::Source::Cookie, &cookie.value),
+fn match_config(one: &Match) -> Option<config::MatchConfig> {
+    let (on, raw): (fn(String) -> config::SourceConfig, &ValueMatch) = match (&one.header, &one.cookie) {
+        (Some(header), None) => (config::SourceConfig::Header, &header.value),
+        (None, Some(cookie)) => (config::SourceConfig::Cookie, &cookie.value),
         _ => return None,
     };
-    Some(config::Match {
+    Some(config::MatchConfig {
         on: on(raw.name.value.clone()),
-        kind: raw.kind.as_ref().map_or(config::MatchType::Exact, |kind| kind.value),
+        match_type: raw.kind.as_ref().map_or(config::MatchType::Exact, |kind| kind.value),
         value: raw.value.as_ref().map(|value| value.value.clone()),
-        size: None,
+        compiled_size: None,
     })
 }
 
-fn source_config(source: &Source) -> Option<config::Source> {
+fn source_config(source: &Source) -> Option<config::SourceConfig> {
     match (&source.header, &source.cookie) {
-        (Some(header), None) => Some(config::Source::Header(header.value.clone())),
-        (None, Some(cookie)) => Some(config::Source::Cookie(cookie.value.clone())),
+        (Some(header), None) => Some(config::SourceConfig::Header(header.value.clone())),
+        (None, Some(cookie)) => Some(config::SourceConfig::Cookie(cookie.value.clone())),
         _ => None,
     }
 }

@@ -31,7 +31,7 @@ pub fn warn(item: &Item<CanaryPolicySpec>, report: &mut Report) {
 
 /// Whether a rule matches each request that another one matches, as far as that can be told from their texts.
 fn takes_all(first: &CanaryRule, second: &CanaryRule) -> bool {
-    let conditions = |rule: &CanaryRule| -> Vec<config::Match> {
+    let conditions = |rule: &CanaryRule| -> Vec<config::MatchConfig> {
         let matches = rule
             .matches
             .iter()
@@ -44,11 +44,11 @@ fn takes_all(first: &CanaryRule, second: &CanaryRule) -> bool {
         // Two values of many.
         (Some(_), None) => false,
         (None, Some(on)) => {
-            let any = |kind, value: Option<&str>| config::Match {
+            let any = |kind, value: Option<&str>| config::MatchConfig {
                 on: on.clone(),
-                kind,
+                match_type: kind,
                 value: value.map(str::to_owned),
-                size: None,
+                compiled_size: None,
             };
             let present = any(MatchType::Present, None);
             conditions(first).iter().all(|one| implies(&present, one))
@@ -64,7 +64,7 @@ fn takes_all(first: &CanaryRule, second: &CanaryRule) -> bool {
 }
 
 /// Whether a request for which one condition holds is one for which the other does.
-fn implies(given: &config::Match, wanted: &config::Match) -> bool {
+fn implies(given: &config::MatchConfig, wanted: &config::MatchConfig) -> bool {
     if !is_same(&given.on, &wanted.on) {
         return false;
     }
@@ -72,29 +72,29 @@ fn implies(given: &config::Match, wanted: &config::Match) -> bool {
         given.value.as_deref().unwrap_or(""),
         wanted.value.as_deref().unwrap_or(""),
     );
-    let (has_start, has_end) = match given.kind {
+    let (has_start, has_end) = match given.match_type {
         MatchType::Exact => (true, true),
         MatchType::Prefix => (true, false),
         MatchType::Suffix => (false, true),
         _ => (false, false),
     };
-    let is_text = has_start || has_end || given.kind == MatchType::Contains;
-    match wanted.kind {
-        MatchType::Present => given.kind != MatchType::Absent,
-        MatchType::Exact => given.kind == MatchType::Exact && known == value,
+    let is_text = has_start || has_end || given.match_type == MatchType::Contains;
+    match wanted.match_type {
+        MatchType::Present => given.match_type != MatchType::Absent,
+        MatchType::Exact => given.match_type == MatchType::Exact && known == value,
         MatchType::Prefix => has_start && known.starts_with(value),
         MatchType::Suffix => has_end && known.ends_with(value),
         MatchType::Contains => is_text && known.contains(value),
-        MatchType::RegularExpression => given.kind == wanted.kind && known == value,
-        MatchType::Absent => given.kind == MatchType::Absent,
+        MatchType::RegularExpression => given.match_type == wanted.match_type && known == value,
+        MatchType::Absent => given.match_type == MatchType::Absent,
     }
 }
 
 /// Whether two sources are one: the case of letters counts in the names of cookies only.
-fn is_same(one: &config::Source, other: &config::Source) -> bool {
+fn is_same(one: &config::SourceConfig, other: &config::SourceConfig) -> bool {
     match (one, other) {
-        (config::Source::Header(one), config::Source::Header(other)) => one.eq_ignore_ascii_case(other),
-        (config::Source::Cookie(one), config::Source::Cookie(other)) => one == other,
+        (config::SourceConfig::Header(one), config::SourceConfig::Header(other)) => one.eq_ignore_ascii_case(other),
+        (config::SourceConfig::Cookie(one), config::SourceConfig::Cookie(other)) => one == other,
         _ => false,
     }
 }

@@ -10,9 +10,9 @@
 //!
 //! All of them are off until a virtual host turns them on.
 
-use mooring_policy::handover::{
-    BACKEND_HEADER, COOKIE_STATE, HEADER_PREFIX, HOST_HEADER, HOST_STATE, RELAYED, STRICT_HOST_HEADER,
-    STRICT_HOST_STATE,
+use mooring_policy::internal_headers::{
+    BACKEND_HEADER, COOKIE_FILTER_STATE, FILTER_STATE_MARKER, HEADER_PREFIX, HOST_FILTER_STATE, HOST_HEADER,
+    STRICT_HOST_FILTER_STATE, STRICT_HOST_HEADER,
 };
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ fn sanitizer_of_host(relayed: bool) -> Value {
     json!({
         "@type": type_url(HEADER_MUTATION_PER_ROUTE),
         "mutations": {
-            "request_mutations": relayed.then(|| [header(HOST_HEADER, RELAYED)]),
+            "request_mutations": relayed.then(|| [header(HOST_HEADER, FILTER_STATE_MARKER)]),
             "response_mutations": removals(),
         },
     })
@@ -97,9 +97,9 @@ fn relay() -> Value {
                 "request_mutations": [
                     { "remove": HOST_HEADER },
                     // A header is left as it is where the filter state has nothing.
-                    header(HOST_HEADER, &of_filter(HOST_STATE)),
-                    header(STRICT_HOST_HEADER, &of_filter(STRICT_HOST_STATE)),
-                    header("cookie", &of_filter(COOKIE_STATE)),
+                    header(HOST_HEADER, &of_filter(HOST_FILTER_STATE)),
+                    header(STRICT_HOST_HEADER, &of_filter(STRICT_HOST_FILTER_STATE)),
+                    header("cookie", &of_filter(COOKIE_FILTER_STATE)),
                 ],
             },
         },

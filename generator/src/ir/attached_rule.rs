@@ -17,7 +17,7 @@ pub struct AttachedRule<'a> {
 
 impl AttachedRule<'_> {
     /// What the filter is told about the rule, whose canary, if it has one, has this position.
-    pub fn configs(&self, position: usize) -> impl Iterator<Item = config::Rule> {
+    pub fn configs(&self, position: usize) -> impl Iterator<Item = config::RuleConfig> {
         let hosts: Vec<String> = self.virtual_hosts.iter().map(VirtualHost::name).collect();
         let names = self.rule.envoy_names();
         names.map(move |name| self.rule.config(name, hosts.clone(), position))

@@ -85,8 +85,8 @@ impl Backend<'_> {
     /// What the filter is told. Weights are the route's, unless the filter itself places clients by them. `releases` says
     /// whether sessions leave a backend of weight 0.
     #[must_use]
-    pub fn config(&self, selects_by_hash: bool, releases: bool) -> config::Backend {
-        config::Backend {
+    pub fn config(&self, selects_by_hash: bool, releases: bool) -> config::BackendConfig {
+        config::BackendConfig {
             key: self.key(),
             weight: selects_by_hash.then_some(self.weight),
             released: releases && self.weight == 0,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mooring_policy::config::{self, Pin};
+use mooring_policy::config::{self, BoundTo};
 
 use super::{
     backend::Backend,
@@ -76,7 +76,7 @@ pub struct Refused {
 #[derive(Clone, Debug)]
 pub struct Session {
     /// What the filter is told.
-    pub config: config::Session,
+    pub config: config::SessionConfig,
     /// The policy that demands them. None: the rule itself does.
     pub policy: Option<(Kind, Id)>,
     /// Where the `Domain` of its cookie was written.
@@ -201,14 +201,14 @@ impl Rule<'_> {
 
     /// What the filter is told about it, as one of its Envoy routes. `position` is that of its canary, if it has one.
     #[must_use]
-    pub fn config(&self, route: String, virtual_hosts: Vec<String>, position: usize) -> config::Rule {
-        config::Rule {
+    pub fn config(&self, route: String, virtual_hosts: Vec<String>, position: usize) -> config::RuleConfig {
+        config::RuleConfig {
             route,
             virtual_hosts,
             id: self.id.clone(),
             session: self.session.as_ref().map(|session| session.config.clone()),
             backends: self.backend_configs(),
-            canary: self.canary().map(|routing| config::RuleCanary {
+            canary: self.canary().map(|routing| config::RuleCanaryConfig {
                 position,
                 backends: routing
                     .backends
@@ -296,7 +296,7 @@ impl Rule<'_> {
     }
 
     /// What the filter is told of its backends.
-    fn backend_configs(&self) -> Vec<config::Backend> {
+    fn backend_configs(&self) -> Vec<config::BackendConfig> {
         let selects_by_hash = self.canary().is_some_and(|Routing { compiled, backends }| {
             let mut rules = compiled.config.rules.iter().zip(backends);
             compiled.config.hash_on.is_some() || rules.any(|(rule, backend)| rule.opt_in.is_some() && backend.is_some())
@@ -317,6 +317,8 @@ impl Rule<'_> {
     /// Its sessions, if they are bound to hosts.
     #[must_use]
     pub fn host_session_filter(&self) -> Option<&Session> {
-        self.session.as_ref().filter(|session| session.config.pin == Pin::Host)
+        self.session
+            .as_ref()
+            .filter(|session| session.config.bound_to == BoundTo::Host)
     }
 }

@@ -1,7 +1,7 @@
 //! The annotations `mooring.dev/…`, for what Gateway API has no field for. They are checked as strictly as fields.
 
 use mooring_policy::{
-    config::{Cookie, SameSite, Secure, Transport},
+    config::{CookieConfig, SameSite, Secure, Transport},
     duration::Duration,
 };
 
@@ -54,7 +54,7 @@ struct CookieOverride {
     set: Set,
 }
 
-type Set = Box<dyn Fn(&mut Cookie)>;
+type Set = Box<dyn Fn(&mut CookieConfig)>;
 
 /// What `true` and `false` mean.
 const TRUTH: [(&str, bool); 2] = [("true", true), ("false", false)];
@@ -102,8 +102,9 @@ impl Overrides {
                 set,
             }));
         };
-        let mut flag =
-            |set: fn(&mut Cookie, bool)| one_of(text, TRUTH, name, location, report).map(|value| setter(set, value));
+        let mut flag = |set: fn(&mut CookieConfig, bool)| {
+            one_of(text, TRUTH, name, location, report).map(|value| setter(set, value))
+        };
         match short {
             "cookie-domain" => cookie(
                 "Domain",
@@ -195,7 +196,7 @@ impl CookieOverride {
 }
 
 /// Sets an attribute to a value.
-fn setter<T: Clone + 'static>(set: fn(&mut Cookie, T), value: T) -> Set {
+fn setter<T: Clone + 'static>(set: fn(&mut CookieConfig, T), value: T) -> Set {
     Box::new(move |cookie| set(cookie, value.clone()))
 }
 

@@ -1,7 +1,7 @@
 //! `sticky` of a `CanaryPolicy`: a session that binds a client to a backend, whichever pod of it answers. The policy's
 //! annotations hold for it.
 
-use mooring_policy::config::{Pin, Transport};
+use mooring_policy::config::{BoundTo, Transport};
 
 use super::{
     annotations::{self, Overrides},
@@ -39,7 +39,7 @@ pub fn sticky(item: &Item<CanaryPolicySpec>, report: &mut Report) -> Option<Sess
 fn read(sticky: &Field<Sticky>, item: &Item<CanaryPolicySpec>, report: &mut Report) -> SessionPolicy {
     let raw = &sticky.value;
     let mut policy = SessionPolicy::new(item.location_of(sticky));
-    policy.pin = Pin::Backend;
+    policy.bound_to = BoundTo::Backend;
     policy.transport = raw.transport.as_ref().map_or(Transport::Cookie, |field| field.value);
     let mut duration = |field: &Option<Field<crate::api::field::Text>>| {
         let field = field.as_ref()?;

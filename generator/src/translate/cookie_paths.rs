@@ -43,7 +43,7 @@ pub fn warn(rule: &Rule, report: &mut Report) {
 }
 
 /// The session of a rule, if it is kept in a cookie.
-fn of_cookie<'a>(rule: &'a Rule) -> Option<&'a config::Session> {
+fn of_cookie<'a>(rule: &'a Rule) -> Option<&'a config::SessionConfig> {
     let session = rule.session.as_ref().map(|session| &session.config);
     session.filter(|session| session.transport == Transport::Cookie)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mooring_policy::{
     config::{self, Config},
-    rule::{InvalidConfig, RouteTable},
+    routes::{InvalidConfig, RouteTable},
 };
 
 use super::{backends, istio_gateways, reach::Reach, rule_names, session_matches, session_routes};
@@ -87,7 +87,7 @@ fn accepted(rule: &Rule) -> Result<(), InvalidConfig> {
     // A route that is on no gateway needs no name.
     let name = Some(&rule.name).filter(|name| !name.is_empty());
     let name = name.map_or_else(|| "unnamed".to_owned(), Clone::clone);
-    RouteTable::try_from(Config {
+    RouteTable::new(&Config {
         version: config::VERSION,
         canaries: canaries.into_iter().collect(),
         rules: vec![rule.config(name, vec!["any".to_owned()], 0)],

@@ -1,6 +1,6 @@
 //! Checks the configuration of a gateway with the code of the filter that will read it.
 
-use mooring_policy::rule::RouteTable;
+use mooring_policy::routes::RouteTable;
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
@@ -13,7 +13,7 @@ pub fn check(gateway: &Gateway, report: &mut Report) {
     if !gateway.is_managed() {
         return;
     }
-    if let Err(refusal) = RouteTable::try_from(gateway.config()) {
+    if let Err(refusal) = RouteTable::new(&gateway.config()) {
         let message = format!(
             "the filter would refuse the configuration of Gateway {}: {refusal}",
             gateway.item.id

@@ -3,7 +3,7 @@
 //!
 //! Not for conflicts on one Service: `crate::attachment` settles those.
 
-use mooring_policy::config::Cookie;
+use mooring_policy::config::CookieConfig;
 
 use crate::{
     api::field::Field,
@@ -146,7 +146,7 @@ fn without<'b>(
 /// Takes back what only the owner of a route may say: which cookie or header of its host the session takes, and whether a
 /// request fails rather than move.
 fn leave_to_owner(session: &mut SessionPolicy, policy: &Policy, route: &Item<RouteSpec>, report: &mut Report) {
-    let Cookie { domain, path, .. } = Cookie::default();
+    let CookieConfig { domain, path, .. } = CookieConfig::default();
     let locations = [
         ("the session name", session.name.as_ref().map(|name| name.location)),
         (

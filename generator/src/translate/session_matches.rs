@@ -10,7 +10,7 @@ use std::{
 
 use mooring_policy::{
     config::{self, Transport},
-    handover::HEADER_PREFIX,
+    internal_headers::HEADER_PREFIX,
 };
 use regex_lite::RegexBuilder;
 
@@ -135,7 +135,7 @@ fn is_cookie(header: &str) -> bool {
 }
 
 /// The header in which a session's token travels, in lower case.
-fn carrier(session: &config::Session) -> String {
+fn carrier(session: &config::SessionConfig) -> String {
     match session.transport {
         Transport::Cookie => "cookie".to_owned(),
         Transport::Header => session.name.to_ascii_lowercase(),

@@ -118,7 +118,7 @@ fn a_path_that_ends_the_attribute() {
             "  name: sticky\n  annotations:\n    mooring.dev/cookie-path: /;x\n",
         )),
         str![[r#"
-error[Invalid]: `/;x` is not a cookie Path: it begins with / and has printable ASCII characters other than ; only
+error[Invalid]: `/;x` is not a cookie Path: it must begin with / and have only printable ASCII characters other than ;
   --> <stdin>:53:30
    |
 53 |     mooring.dev/cookie-path: /;x
@@ -156,7 +156,7 @@ fn a_refresh_interval_as_long_as_the_idle_timeout() {
             "  name: sticky\n  annotations:\n    mooring.dev/refresh-interval: 10m\n",
         )),
         str![[r#"
-error[Invalid]: the refresh interval is 10m, and it must be shorter than the idle timeout of 10m: else every session ends before it is renewed
+error[Invalid]: the refresh interval is 10m, and it must be shorter than the idle timeout of 10m: otherwise every session expires before it is renewed
   --> <stdin>:53:35
    |
 53 |     mooring.dev/refresh-interval: 10m

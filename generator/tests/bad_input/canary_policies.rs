@@ -330,7 +330,7 @@ fn a_rule_without_conditions() {
     refused(
         &canary_with("    optIn: {header: x-canary}\n", ""),
         str![[r#"
-error[Invalid]: canary rule `by-choice` has neither matches nor optIn, so it would force every request
+error[Invalid]: canary rule `by-choice` has neither matches nor optIn, so it would match every request
   --> <stdin>:49:11
    |
 49 |   - name: by-choice

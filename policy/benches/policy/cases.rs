@@ -10,12 +10,13 @@ use std::{hint::black_box, rc::Rc};
 
 use mooring_policy::{
     cookie,
-    decision::{self, Decision, Outcome},
+    decision::{self, Decision, SessionOutcome},
     gateway::Gateway,
     headers::Headers,
-    host::Memory,
     keys::{Entry, KeyRing},
-    rule::{RouteTable, Rule},
+    memory_host::MemoryHost,
+    routes::RouteTable,
+    rule::Rule,
     token::{NONCE_LENGTH, Token},
 };
 
@@ -128,14 +129,14 @@ fn keys(gateway: &Gateway) -> &KeyRing {
 }
 
 /// A response of the first backend, from a new host.
-fn host() -> Memory {
-    Memory {
+fn host() -> MemoryHost {
+    MemoryHost {
         now: NOW,
         random: NONCE.into(),
         cluster_name: Some(b"outbound|80||store.shop.svc.cluster.local".into()),
         code_details: Some(b"via_upstream".into()),
         upstream_address: Some(HOST.into()),
-        ..Memory::default()
+        ..MemoryHost::default()
     }
 }
 
@@ -144,7 +145,7 @@ fn decide(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers) -> Decision {
 }
 
 fn mint(decision: &Decision, gateway: &Gateway) -> usize {
-    assert_eq!(decision.outcome(), Outcome::New);
+    assert_eq!(decision.session_outcome(), SessionOutcome::New);
     let response = decision.respond(gateway, 8, &host()).expect("the host answers");
     response.changes.len()
 }
@@ -154,7 +155,7 @@ fn token(rule: &Rule, gateway: &Gateway) -> String {
     let token = Token {
         backend: b"store.shop:80".as_slice().into(),
         host: HOST.into(),
-        ..Token::begin(NOW, true)
+        ..Token::new(NOW, true)
     };
     let session = rule.session().expect("a session");
     token.seal(keys(gateway), session.binding(), NONCE).expect("a token")

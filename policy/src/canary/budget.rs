@@ -1,14 +1,14 @@
-//! What one request may cost.
+//! The limit on the work for one request.
 
-/// The steps that all conditions of one request share. A step is what a gateway's worker does in about a nanosecond, so this
-/// is about a millisecond.
-pub const STEPS: u32 = 1_000_000;
+/// The maximum number of steps for all conditions of one request. A worker of a gateway takes about a nanosecond for a step, so
+/// this is about a millisecond.
+pub const MAX_STEPS: u32 = 1_000_000;
 
-/// The steps that finding a client's place takes at most, beside the conditions: by `hashOn`, a client is to be placed the same
-/// whatever the conditions cost.
-pub const HASH_STEPS: u32 = 250_000;
+/// The maximum number of steps for `hashOn`. It is separate from that of the conditions, so that the split of a client does not
+/// depend on what the conditions cost.
+pub const MAX_HASH_STEPS: u32 = 250_000;
 
-/// Steps that are left. Whatever takes time in the size of a request is paid for before it is done.
+/// The remaining steps of a request. Work that grows with the size of the request is paid for before it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
     steps: u32,
@@ -16,12 +16,12 @@ pub struct Budget {
     exhausted: bool,
 }
 
-/// There are not enough steps left.
+/// Not enough steps remain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Exhausted;
 
 impl Budget {
-    /// So many steps.
+    /// A budget of this many steps.
     #[must_use]
     pub fn new(steps: u32) -> Self {
         Self {
@@ -31,13 +31,13 @@ impl Budget {
         }
     }
 
-    /// Those of the conditions of one request.
+    /// The budget for the conditions of one request.
     #[must_use]
-    pub fn of_request() -> Self {
-        Self::new(STEPS)
+    pub fn for_request() -> Self {
+        Self::new(MAX_STEPS)
     }
 
-    /// Pays for so many steps. What is refused once stays refused, however little is asked for then.
+    /// Pays for this many steps. After one refusal, every payment is refused.
     pub(super) fn pay(&mut self, steps: usize) -> Result<(), Exhausted> {
         match u32::try_from(steps).ok().and_then(|steps| self.left.checked_sub(steps)) {
             Some(left) if !self.exhausted => {
@@ -51,7 +51,7 @@ impl Budget {
         }
     }
 
-    /// Whether more was asked for than there was.
+    /// Whether a payment was refused.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
         self.exhausted

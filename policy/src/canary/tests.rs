@@ -2,11 +2,11 @@ use serde_json::{Value, json};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::*;
-use crate::rule::{RouteTable, Rule};
+use crate::{config, routes::RouteTable, rule::Rule};
 
 mod limits;
 
-/// A rule with this canary, whose forcing rules name their backends themselves here.
+/// A rule with this canary, whose match_rule rules name their backends themselves here.
 fn rule(weights: &[(&str, u32)], mut canary: Value) -> Result<Rc<Rule>, String> {
     let backends: Vec<Value> = weights
         .iter()
@@ -14,15 +14,15 @@ fn rule(weights: &[(&str, u32)], mut canary: Value) -> Result<Rc<Rule>, String> 
         .collect();
     canary["name"] = json!("shop/canary");
     let mut of_rules = Vec::new();
-    for forcing in canary
+    for match_rule in canary
         .get_mut("rules")
         .and_then(Value::as_array_mut)
         .into_iter()
         .flatten()
     {
-        let key = forcing.as_object_mut().unwrap().remove("backend");
+        let key = match_rule.as_object_mut().unwrap().remove("backend");
         of_rules.push(weights.iter().position(|(other, _)| key == Some(json!(other))));
-        for one in forcing
+        for one in match_rule
             .get_mut("matches")
             .and_then(Value::as_array_mut)
             .into_iter()
@@ -49,15 +49,15 @@ fn rule(weights: &[(&str, u32)], mut canary: Value) -> Result<Rc<Rule>, String> 
 fn matches(matches: Value, headers: &[(&str, &str)]) -> bool {
     let canary = json!({"rules": [{"name": "r", "backend": "b", "matches": matches}]});
     let rule = rule(&[("a", 1), ("b", 1)], canary).unwrap();
-    judge(&rule, &headers.into()) == Verdict::To { rule: 0, backend: 1 }
+    select(&rule, &headers.into()) == Selection::Only { rule: 0, backend: 1 }
 }
 
 /// What the canary of a rule says of a request that stays within the budget.
-fn judge(rule: &Rule, headers: &Headers) -> Verdict {
-    let mut budget = Budget::of_request();
-    let verdict = rule.canary().unwrap().judge(headers, &mut budget);
+fn select(rule: &Rule, headers: &Headers) -> Selection {
+    let mut budget = Budget::for_request();
+    let selection = rule.canary().unwrap().select(headers, &mut budget);
     assert!(!budget.is_exhausted());
-    verdict
+    selection
 }
 
 fn refusal(canary: Value) -> String {
@@ -106,7 +106,7 @@ fn a_regular_expression_is_kept_from_wearing_the_gateway_out() {
     assert!(refusal(greedy).contains("takes more than 16 KiB when it is compiled"));
     let names = "(alice|bob|carol|dave)(,(alice|bob|carol|dave)){0,9}";
     assert!(matches(on_user(names), &[("end-user", "bob,alice")]));
-    let (long, too_long) = ("a".repeat(MAX_EXPRESSION_VALUE), "a".repeat(MAX_EXPRESSION_VALUE + 1));
+    let (long, too_long) = ("a".repeat(MAX_EXPRESSION_INPUT), "a".repeat(MAX_EXPRESSION_INPUT + 1));
     assert!(matches(on_user("a*"), &[("end-user", &long)]));
     assert!(!matches(on_user("a*"), &[("end-user", &too_long)]));
 }
@@ -144,10 +144,13 @@ fn all_matches_of_a_rule_hold_and_the_first_rule_wins() {
     )
     .unwrap();
     let canary = rule.canary().unwrap();
-    let judge = |headers: &[(&str, &str)]| judge(&rule, &headers.into());
-    assert_eq!(judge(&[("x", "1"), ("y", "1")]), Verdict::To { rule: 0, backend: 1 });
-    assert_eq!(judge(&[("x", "1")]), Verdict::To { rule: 1, backend: 2 });
-    assert_eq!(judge(&[("y", "1")]), Verdict::Free);
+    let select = |headers: &[(&str, &str)]| select(&rule, &headers.into());
+    assert_eq!(
+        select(&[("x", "1"), ("y", "1")]),
+        Selection::Only { rule: 0, backend: 1 }
+    );
+    assert_eq!(select(&[("x", "1")]), Selection::Only { rule: 1, backend: 2 });
+    assert_eq!(select(&[("y", "1")]), Selection::Any);
     assert_eq!(canary.rule_name(1), Some("one"));
 }
 
@@ -156,11 +159,11 @@ fn all_matches_of_a_rule_hold_and_the_first_rule_wins() {
 fn always_opts_in_and_never_opts_out() {
     let opt_in = json!({"rules": [{"name": "r", "backend": "b", "optIn": {"header": "x-canary"}}]});
     let rule = rule(&[("a", 1), ("b", 99)], opt_in).unwrap();
-    let judge = |value: &str| judge(&rule, &[("x-canary", value)].as_slice().into());
-    assert_eq!(judge("always"), Verdict::To { rule: 0, backend: 1 });
-    assert_eq!(judge("never"), Verdict::Not { rule: 0, backend: 1 });
-    assert_eq!(judge("Always"), Verdict::Free);
-    assert!((0..1_000).all(|random| rule.draw(random, 1) == 0));
+    let select = |value: &str| select(&rule, &[("x-canary", value)].as_slice().into());
+    assert_eq!(select("always"), Selection::Only { rule: 0, backend: 1 });
+    assert_eq!(select("never"), Selection::Except { rule: 0, backend: 1 });
+    assert_eq!(select("Always"), Selection::Any);
+    assert!((0..1_000).all(|random| rule.select_other(random, 1) == 0));
 }
 
 #[test]
@@ -171,7 +174,7 @@ fn bytes_that_are_no_text_match_nothing_but_present() {
         rule(&[("a", 1), ("b", 1)], canary).unwrap()
     };
     let bytes: [(&str, &[u8]); 1] = [("x", b"\xff\xfe")];
-    let free = |kind: Value| judge(&rule(kind), &bytes.as_slice().into()) == Verdict::Free;
+    let free = |kind: Value| select(&rule(kind), &bytes.as_slice().into()) == Selection::Any;
     assert!(free(
         json!({"on": {"header": "x"}, "type": "RegularExpression", "value": ".*"})
     ));
@@ -186,7 +189,7 @@ fn what_cannot_work_is_refused() {
     for (canary, message) in [
         (
             json!({"rules": [{"name": "r", "backend": "b"}]}),
-            "would force every request",
+            "would match every request",
         ),
         (
             json!({"rules": [{"name": "a b", "backend": "b", "matches": [exact]}]}),
@@ -258,7 +261,7 @@ fn placed_by(rule: &Rule, client: &str) -> Option<usize> {
         .unwrap()
         .client_hash(&headers.as_slice().into(), 2)
         .unwrap();
-    hash.place(rule.backends())
+    hash.select(rule.backends(), |_| true)
 }
 
 /// How many clients a statistical test asks.

@@ -1,13 +1,13 @@
-//! The cookie pair, held against what user agents agree on: the parser tests of the IETF's http-state working group
-//! (`abarth/http-state`, `tests/data/parser`), from which RFC 6265 was written. Each row is a fact from there: the case, a
-//! pair as it is received, and the name and value that it is. Attributes are left out, as a `Cookie` line has none: each
-//! row is about one line up to its attributes. One difference is meant: a value in quotes comes without them.
+//! Compares the parser with the behaviour of user agents: the parser tests of the IETF's http-state working group
+//! (`abarth/http-state`, `tests/data/parser`), on which RFC 6265 is based. Each row has the name of a case, a line, and the name
+//! and value of its first cookie. The rows have no attributes, because a `Cookie` line has none. One difference is intended: the
+//! quotes around a value are removed.
 
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::{Remainder, values, without};
 
-/// What a line is in the eyes of a user agent: the case, the line, the name of the cookie and its value.
+/// The case, the line, the name of the cookie and its value.
 const COOKIES: [(&str, &str, &str, &str); 57] = [
     ("0001", "foo=bar", "foo", "bar"),
     ("0015", "a=b", "a", "b"),

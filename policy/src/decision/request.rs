@@ -1,43 +1,105 @@
-//! What a decision changes in its request.
+//! The decision about a request, and the changes that it makes to the request.
+
+use std::rc::Rc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::Decision;
+use super::reason::{Inspection, Reason, SessionOutcome};
 use crate::{
+    backend::Backend,
+    canary::Budget,
     change::Change,
+    config::{BoundTo, Transport},
     cookie::{self, Remainder},
-    handover::{BACKEND_HEADER, COOKIE_STATE, HOST_HEADER, HOST_STATE, RELAYED, STRICT_HOST_HEADER, STRICT_HOST_STATE},
     headers::Headers,
-    rule::{Backend, Session, Transport},
+    internal_headers::{
+        BACKEND_HEADER, COOKIE_FILTER_STATE, FILTER_STATE_MARKER, HOST_FILTER_STATE, HOST_HEADER,
+        STRICT_HOST_FILTER_STATE, STRICT_HOST_HEADER,
+    },
+    rule::Rule,
+    session::Session,
+    token::Token,
 };
 
-/// How many tries Envoy has besides the first one, whatever the route says. It looks for the host of a session on the first try
-/// only, so that another try would reach another host. Envoy takes this header out of the request.
+/// Limits Envoy's retries of a request, regardless of the route; Envoy removes the header. The stateful session filter selects
+/// the host of a session for the first try only, so a retry would reach another host.
 const RETRIES_HEADER: &str = "x-envoy-max-retries";
 
+/// The decision about one request, and what its response needs.
+#[derive(Debug)]
+pub struct Decision {
+    pub(super) rule: Rc<Rule>,
+    pub(super) session_outcome: SessionOutcome,
+    pub(super) backend: Option<usize>,
+    pub(super) reason: Reason,
+    /// The token of the live session.
+    pub(super) session: Option<Token>,
+    /// Whether the live session stays unchanged although this request goes to another backend.
+    pub(super) diverted: bool,
+    /// Whether the last-seen time of the session must be renewed.
+    pub(super) needs_refresh: bool,
+    pub(super) inspection: Inspection,
+    /// The remaining steps of the canary's conditions.
+    pub(super) budget: Budget,
+    /// Whether the scheme of the request is https.
+    pub(super) https: bool,
+    /// The usual number of headers of a local reply to this request.
+    pub(super) local_reply_headers: usize,
+}
+
 impl Decision {
-    /// What to change in the request, of which these are the headers: the token is taken out, and the backend and the host of
-    /// the session are named to Envoy's filters.
+    /// The rule of the request.
+    #[must_use]
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// What became of the session of the request.
+    #[must_use]
+    pub fn session_outcome(&self) -> SessionOutcome {
+        self.session_outcome
+    }
+
+    /// The position of the backend in the rule. None: the route selects the backend, and the response shows which.
+    #[must_use]
+    pub fn backend(&self) -> Option<usize> {
+        self.backend
+    }
+
+    /// Why the request goes to its backend.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Whether the canary's conditions exceeded the budget, so that its match rules did not apply.
+    #[must_use]
+    pub fn over_budget(&self) -> bool {
+        self.budget.is_exhausted()
+    }
+
+    /// The changes to the request with these headers: they remove the token, and name the backend and the host of the session for
+    /// Envoy's filters.
     #[must_use]
     pub fn request_changes<'a>(&'a self, headers: &Headers<'a>) -> Vec<Change<'a>> {
         let mut changes = Vec::with_capacity(4);
-        let relayed = is_relayed(headers);
+        let filter_state = uses_filter_state(headers);
         let session = self.rule.session();
         if let Some(session) = session.filter(|session| !session.forward_token()) {
-            take_out(session, headers, relayed, &mut changes);
+            remove_tokens(session, headers, filter_state, &mut changes);
         }
         if let Some(key) = self.session_key() {
             changes.push(Change::Set(BACKEND_HEADER, key.as_bytes().into()));
         }
-        if let (Some(host), Some(session)) = (self.asked_host(), session) {
+        if let (Some(host), Some(session)) = (self.requested_host(), session) {
             let host = STANDARD.encode(host).into_bytes();
-            // The other one too: Envoy may not have been told yet that sessions of this virtual host are strict.
+            // Both headers are set, because Envoy's update that makes this virtual host strict may be late.
             if session.strict() {
-                let (header, state) = (STRICT_HOST_HEADER, STRICT_HOST_STATE);
-                changes.push(name_host(header, state, host.clone(), relayed));
+                let (header, property) = (STRICT_HOST_HEADER, STRICT_HOST_FILTER_STATE);
+                changes.push(set_host(header, property, host.clone(), filter_state));
                 changes.push(Change::Set(RETRIES_HEADER, b"0".as_slice().into()));
             }
-            changes.push(name_host(HOST_HEADER, HOST_STATE, host, relayed));
+            changes.push(set_host(HOST_HEADER, HOST_FILTER_STATE, host, filter_state));
         }
         changes
     }
@@ -46,50 +108,76 @@ impl Decision {
     pub(super) fn session_key(&self) -> Option<&str> {
         self.rule
             .backends()
-            .get(self.asked_backend()?)
+            .get(self.requested_backend()?)
             .map(Backend::session_key)
+    }
+
+    /// The backend whose session route the request asks for. None if the route selects the backend, or the rule has only one.
+    pub(super) fn requested_backend(&self) -> Option<usize> {
+        self.backend.filter(|_| self.rule.has_session_routes())
+    }
+
+    /// The host that the request asks for, `ip:port`. None if Envoy selects the host.
+    pub(super) fn requested_host(&self) -> Option<&[u8]> {
+        let stays = self.binds_host() && !self.diverted && !self.session_outcome.lost_backend();
+        let token = self.session.as_ref().filter(|_| stays)?;
+        (!token.host.is_empty()).then_some(&token.host)
+    }
+
+    /// Whether the request fails with 503 if the host that it asks for is gone.
+    pub(super) fn is_strict(&self) -> bool {
+        self.requested_host().is_some() && self.rule.session().is_some_and(Session::strict)
+    }
+
+    /// Whether sessions are bound to hosts.
+    pub(super) fn binds_host(&self) -> bool {
+        self.bound_to() == Some(BoundTo::Host)
+    }
+
+    pub(super) fn bound_to(&self) -> Option<BoundTo> {
+        self.rule.session().map(Session::bound_to)
     }
 }
 
-/// Takes the tokens out of the request.
-fn take_out<'a>(session: &'a Session, headers: &Headers<'a>, relayed: bool, changes: &mut Vec<Change<'a>>) {
+/// Removes the tokens from the request.
+fn remove_tokens<'a>(session: &'a Session, headers: &Headers<'a>, filter_state: bool, changes: &mut Vec<Change<'a>>) {
     let name = session.name();
     if session.transport() == Transport::Header {
         changes.extend(headers.first(name).map(|_| Change::Remove(name)));
         return;
     }
     let lines = || headers.values("cookie");
-    let rest: Vec<Remainder> = lines().map(|line| cookie::without(line, name)).collect();
-    if rest.iter().all(|rest| *rest == Remainder::Unchanged) {
+    let remainders: Vec<Remainder> = lines().map(|line| cookie::without(line, name)).collect();
+    if remainders.iter().all(|remainder| *remainder == Remainder::Unchanged) {
         return;
     }
     // HTTP/1.1 clients may send several lines.
-    if rest.len() > 1 {
+    if remainders.len() > 1 {
         changes.push(Change::Remove("cookie"));
-        changes.extend(lines().zip(rest).filter_map(|(line, rest)| match rest {
+        changes.extend(lines().zip(remainders).filter_map(|(line, remainder)| match remainder {
             Remainder::Unchanged => Some(Change::Add("cookie", line.into())),
             Remainder::Line(rest) => Some(Change::Add("cookie", rest.into())),
             Remainder::Empty => None,
         }));
         return;
     }
-    changes.extend(rest.into_iter().map(|rest| match rest {
-        Remainder::Line(rest) if relayed => Change::Property(COOKIE_STATE, rest.into()),
+    changes.extend(remainders.into_iter().map(|remainder| match remainder {
+        Remainder::Line(rest) if filter_state => Change::SetFilterState(COOKIE_FILTER_STATE, rest.into()),
         Remainder::Line(rest) => Change::Set("cookie", rest.into()),
         Remainder::Empty | Remainder::Unchanged => Change::Remove("cookie"),
     }));
 }
 
-/// Names the host of a session to Envoy: by a header, or where there is a relay by the filter state.
-fn name_host<'a>(header: &'static str, state: &'static str, host: Vec<u8>, relayed: bool) -> Change<'a> {
-    if relayed {
-        Change::Property(state, host.into())
+/// Names the host of a session for Envoy, by filter state or by a header.
+fn set_host<'a>(header: &'static str, property: &'static str, host: Vec<u8>, filter_state: bool) -> Change<'a> {
+    if filter_state {
+        Change::SetFilterState(property, host.into())
     } else {
         Change::Set(header, host.into())
     }
 }
 
-/// Whether a relay stands behind the filter.
-fn is_relayed(headers: &Headers) -> bool {
-    headers.first(HOST_HEADER) == Some(RELAYED.as_bytes())
+/// Whether Envoy copies the filter state of this request into headers after the filter.
+fn uses_filter_state(headers: &Headers) -> bool {
+    headers.first(HOST_HEADER) == Some(FILTER_STATE_MARKER.as_bytes())
 }

@@ -2,14 +2,14 @@ use std::rc::Rc;
 
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use super::{response::Due, *};
+use super::{pending_token::PendingToken, *};
 use crate::{
-    canary::Conditions,
+    canary::Canary,
     change::Change,
-    config,
+    config::{self, BoundTo},
     duration::Duration,
-    host::Memory,
     keys::{Entry, KeyRing},
+    memory_host::MemoryHost,
     token::NONCE_LENGTH,
 };
 
@@ -27,34 +27,34 @@ pub(super) fn keys() -> KeyRing {
     KeyRing::parse(&Entry::new(1, crate::keys::test_secret(1)).reveal()).unwrap()
 }
 
-pub(super) fn session() -> config::Session {
-    config::Session {
+pub(super) fn session() -> config::SessionConfig {
+    config::SessionConfig {
         name: "cart".to_owned(),
         transport: Transport::Cookie,
-        pin: Pin::Host,
+        bound_to: BoundTo::Host,
         absolute_timeout: Some(Duration::from_secs(3_600)),
         idle_timeout: Some(Duration::from_secs(600)),
         refresh_interval: None,
         strict: false,
         forward_token: false,
-        cookie: config::Cookie::default(),
+        cookie: config::CookieConfig::default(),
     }
 }
 
-pub(super) fn rule(weights: &[(&str, u32)], session: Option<config::Session>) -> Rc<Rule> {
-    Rc::new(Rule::new(0, raw_rule(weights, session), &[]).unwrap())
+pub(super) fn rule(weights: &[(&str, u32)], session: Option<config::SessionConfig>) -> Rc<Rule> {
+    Rc::new(Rule::new(0, &raw_rule(weights, session), &[]).unwrap())
 }
 
-fn raw_rule(weights: &[(&str, u32)], session: Option<config::Session>) -> config::Rule {
+fn raw_rule(weights: &[(&str, u32)], session: Option<config::SessionConfig>) -> config::RuleConfig {
     let backends = weights
         .iter()
-        .map(|&(key, weight)| config::Backend {
+        .map(|&(key, weight)| config::BackendConfig {
             key: key.to_owned(),
             weight: Some(weight),
             released: false,
         })
         .collect();
-    config::Rule {
+    config::RuleConfig {
         route: "shop.store.0".to_owned(),
         virtual_hosts: vec!["shop.example:80".to_owned()],
         id: "HTTPRoute/shop/store#0".to_owned(),
@@ -65,11 +65,11 @@ fn raw_rule(weights: &[(&str, u32)], session: Option<config::Session>) -> config
 }
 
 /// A host at this time that says that a backend answered.
-fn host(now: u64) -> Memory {
-    Memory {
+fn host(now: u64) -> MemoryHost {
+    MemoryHost {
         now,
         code_details: Some(b"via_upstream".into()),
-        ..Memory::default()
+        ..MemoryHost::default()
     }
 }
 
@@ -111,26 +111,26 @@ pub(super) fn carried(rule: &Rule, tokens: &[&str], headers: &[(&str, &str)]) ->
 /// A first visit that was answered by `host` of the rule's first backend: the token that the client gets.
 fn visit(rule: &Rc<Rule>, host: &[u8], at: u64) -> String {
     let first = request(rule, &[], &[], at);
-    assert_eq!(first.outcome(), Outcome::New);
-    assert_eq!(first.asked_host(), None);
-    token_of(rule, &first.due(Some(0), Some(host), at).unwrap(), at)
+    assert_eq!(first.session_outcome(), SessionOutcome::New);
+    assert_eq!(first.requested_host(), None);
+    token_of(rule, &first.pending_token(Some(0), Some(host), at).unwrap(), at)
 }
 
 /// The same for a request to this path.
 fn visit_at(rule: &Rc<Rule>, path: &str) -> String {
     let first = request(rule, &[], &[(":path", path)], NOW);
-    token_of(rule, &first.due(Some(0), Some(HOST), NOW).unwrap(), NOW)
+    token_of(rule, &first.pending_token(Some(0), Some(HOST), NOW).unwrap(), NOW)
 }
 
-fn token_of(rule: &Rule, due: &Due, at: u64) -> String {
-    let value = sealed(rule, due, at);
+fn token_of(rule: &Rule, pending: &PendingToken, at: u64) -> String {
+    let value = sealed(rule, pending, at);
     let value = value.split(';').next().unwrap();
     value.strip_prefix("cart=").unwrap_or(value).to_owned()
 }
 
 /// The value of the header that carries a token.
-fn sealed(rule: &Rule, due: &Due, at: u64) -> String {
-    match due.seal(rule.session().unwrap(), &keys(), NONCE, at).unwrap() {
+fn sealed(rule: &Rule, pending: &PendingToken, at: u64) -> String {
+    match pending.seal(rule.session().unwrap(), &keys(), NONCE, at).unwrap() {
         Change::Add(_, value) => String::from_utf8(value.into_owned()).unwrap(),
         other => panic!("{other:?}"),
     }
@@ -145,10 +145,13 @@ fn again(rule: &Rc<Rule>, token: &str, at: u64) -> Decision {
 fn a_session_returns_to_its_host() {
     let rule = rule(&[("a", 1)], Some(session()));
     let back = again(&rule, &visit(&rule, HOST, NOW), NOW + 1);
-    assert_eq!((back.outcome(), back.reason()), (Outcome::Resumed, Reason::Session));
-    assert_eq!(back.asked_host(), Some(HOST));
+    assert_eq!(
+        (back.session_outcome(), back.reason()),
+        (SessionOutcome::Resumed, Reason::Session)
+    );
+    assert_eq!(back.requested_host(), Some(HOST));
     assert_eq!(back.session_key(), None);
-    assert_eq!(back.due(Some(0), None, NOW + 1), None);
+    assert_eq!(back.pending_token(Some(0), None, NOW + 1), None);
 }
 
 #[test]
@@ -156,14 +159,18 @@ fn a_session_returns_to_its_host() {
 fn a_token_is_due_only_when_something_changed() {
     let rule = rule(&[("a", 1)], Some(session()));
     let token = visit(&rule, HOST, NOW);
-    let issue = |at, host| again(&rule, &token, at).due(Some(0), host, at).map(|due| due.issue);
+    let issue = |at, host| {
+        again(&rule, &token, at)
+            .pending_token(Some(0), host, at)
+            .map(|pending| pending.reason)
+    };
     assert_eq!(issue(NOW + 29, None), None);
-    assert_eq!(issue(NOW + 30, None), Some(Issue::Refreshed));
-    assert_eq!(issue(NOW + 1, Some(OTHER)), Some(Issue::Repinned));
-    assert_eq!(issue(NOW + 30, Some(OTHER)), Some(Issue::Repinned));
+    assert_eq!(issue(NOW + 30, None), Some(IssueReason::Refreshed));
+    assert_eq!(issue(NOW + 1, Some(OTHER)), Some(IssueReason::Moved));
+    assert_eq!(issue(NOW + 30, Some(OTHER)), Some(IssueReason::Moved));
     assert_eq!(issue(NOW + 1, Some(HOST)), None);
-    assert_eq!(issue(NOW + 30, Some(HOST)), Some(Issue::Refreshed));
-    assert_eq!(issue(NOW + 601, Some(OTHER)), Some(Issue::New));
+    assert_eq!(issue(NOW + 30, Some(HOST)), Some(IssueReason::Refreshed));
+    assert_eq!(issue(NOW + 601, Some(OTHER)), Some(IssueReason::New));
     // Without a host there is nothing to bind a new session to.
     assert_eq!(issue(NOW + 601, None), None);
 }
@@ -171,30 +178,38 @@ fn a_token_is_due_only_when_something_changed() {
 #[test]
 #[wasm_bindgen_test]
 fn refresh_and_repin_keep_the_issue_time() {
-    let permanent = config::Session {
-        cookie: config::Cookie {
+    let permanent = config::SessionConfig {
+        cookie: config::CookieConfig {
             lifetime_type: config::LifetimeType::Permanent,
-            ..config::Cookie::default()
+            ..config::CookieConfig::default()
         },
         ..session()
     };
     let rule = rule(&[("a", 1)], Some(permanent));
     let token = visit(&rule, HOST, NOW);
-    for (host, issue) in [(None, Issue::Refreshed), (Some(OTHER), Issue::Repinned)] {
-        let due = again(&rule, &token, NOW + 500).due(Some(0), host, NOW + 500).unwrap();
-        assert_eq!(due.issue, issue);
-        let cookie = sealed(&rule, &due, NOW + 500);
+    for (host, issue) in [(None, IssueReason::Refreshed), (Some(OTHER), IssueReason::Moved)] {
+        let pending = again(&rule, &token, NOW + 500)
+            .pending_token(Some(0), host, NOW + 500)
+            .unwrap();
+        assert_eq!(pending.reason, issue);
+        let cookie = sealed(&rule, &pending, NOW + 500);
         assert!(cookie.ends_with("; Max-Age=3100"), "{cookie}");
     }
     let mut token = token;
     for at in (NOW..NOW + 3_600).step_by(500) {
         let back = again(&rule, &token, at);
-        if let Some(due) = back.due(Some(0), None, at) {
-            token = token_of(&rule, &due, at);
+        if let Some(pending) = back.pending_token(Some(0), None, at) {
+            token = token_of(&rule, &pending, at);
         }
     }
-    assert_eq!(again(&rule, &token, NOW + 3_599).outcome(), Outcome::RefreshDue);
-    assert_eq!(again(&rule, &token, NOW + 3_600).outcome(), Outcome::ExpiredAbsolute);
+    assert_eq!(
+        again(&rule, &token, NOW + 3_599).session_outcome(),
+        SessionOutcome::NeedsRefresh
+    );
+    assert_eq!(
+        again(&rule, &token, NOW + 3_600).session_outcome(),
+        SessionOutcome::ExpiredAbsolute
+    );
 }
 
 #[test]
@@ -205,7 +220,7 @@ fn a_live_session_beats_the_weights_even_at_zero() {
     let after = rule(&[("a", 0), ("b", 100)], Some(session()));
     let back = again(&after, &token, NOW + 1);
     assert_eq!(back.session_key(), Some("HTTPRoute/shop/store#0/a"));
-    assert!(back.asked_host().is_some());
+    assert!(back.requested_host().is_some());
 }
 
 #[test]
@@ -216,9 +231,9 @@ fn a_new_session_is_left_to_the_route_and_bound_to_what_answered() {
     assert_eq!((first.backend(), first.reason()), (None, Reason::Split));
     assert_eq!(first.session_key(), None);
     assert!(first.needs_cluster(true));
-    let due = first.due(Some(1), Some(HOST), NOW).unwrap();
-    assert_eq!(due.issue, Issue::New);
-    let back = again(&rule, &token_of(&rule, &due, NOW), NOW + 1);
+    let pending = first.pending_token(Some(1), Some(HOST), NOW).unwrap();
+    assert_eq!(pending.reason, IssueReason::New);
+    let back = again(&rule, &token_of(&rule, &pending, NOW), NOW + 1);
     assert_eq!(back.session_key(), Some("HTTPRoute/shop/store#0/b"));
 }
 
@@ -226,10 +241,16 @@ fn a_new_session_is_left_to_the_route_and_bound_to_what_answered() {
 #[wasm_bindgen_test]
 fn what_is_no_backend_of_the_rule_begins_no_session() {
     let split = rule(&[("a", 1), ("b", 1)], Some(session()));
-    assert_eq!(request(&split, &[], &[], NOW).due(None, Some(HOST), NOW), None);
+    assert_eq!(
+        request(&split, &[], &[], NOW).pending_token(None, Some(HOST), NOW),
+        None
+    );
     let single = rule(&[("a", 1)], Some(session()));
     assert!(request(&single, &[], &[], NOW).needs_cluster(true));
-    assert_eq!(request(&single, &[], &[], NOW).due(None, Some(HOST), NOW), None);
+    assert_eq!(
+        request(&single, &[], &[], NOW).pending_token(None, Some(HOST), NOW),
+        None
+    );
 }
 
 #[test]
@@ -239,13 +260,16 @@ fn a_session_whose_backend_is_gone_moves() {
     let token = visit(&before, HOST, NOW);
     let after = rule(&[("b", 1), ("c", 0)], Some(session()));
     let moved = again(&after, &token, NOW + 1);
-    assert_eq!(moved.outcome(), Outcome::BackendGone);
-    assert_eq!(moved.asked_host(), None);
+    assert_eq!(moved.session_outcome(), SessionOutcome::BackendRemoved);
+    assert_eq!(moved.requested_host(), None);
     assert_eq!(moved.session_key(), None);
-    let due = moved.due(Some(0), Some(OTHER), NOW + 1).unwrap();
-    assert_eq!(due.issue, Issue::Repinned);
-    let token = token_of(&after, &due, NOW + 1);
-    assert_eq!(again(&after, &token, NOW + 2).outcome(), Outcome::Resumed);
+    let pending = moved.pending_token(Some(0), Some(OTHER), NOW + 1).unwrap();
+    assert_eq!(pending.reason, IssueReason::Moved);
+    let token = token_of(&after, &pending, NOW + 1);
+    assert_eq!(
+        again(&after, &token, NOW + 2).session_outcome(),
+        SessionOutcome::Resumed
+    );
 }
 
 #[test]
@@ -255,53 +279,53 @@ fn a_session_that_missed_its_session_route_stays_what_it_is() {
     let token = visit(&rule, HOST, NOW);
     let back = again(&rule, &token, NOW + 1);
     assert!(back.needs_cluster(true));
-    assert!(back.missed(Some(1)));
-    assert_eq!(back.due(Some(1), Some(OTHER), NOW + 1), None);
-    assert!(back.missed(None));
-    assert_eq!(back.due(None, Some(OTHER), NOW + 1), None);
-    assert!(!back.missed(Some(0)));
-    let moved = back.due(Some(0), Some(OTHER), NOW + 1).unwrap();
-    assert_eq!(moved.issue, Issue::Repinned);
+    assert!(back.missed_session_route(Some(1)));
+    assert_eq!(back.pending_token(Some(1), Some(OTHER), NOW + 1), None);
+    assert!(back.missed_session_route(None));
+    assert_eq!(back.pending_token(None, Some(OTHER), NOW + 1), None);
+    assert!(!back.missed_session_route(Some(0)));
+    let moved = back.pending_token(Some(0), Some(OTHER), NOW + 1).unwrap();
+    assert_eq!(moved.reason, IssueReason::Moved);
     // It is still kept from idling out.
-    let renewed = again(&rule, &token, NOW + 30).due(Some(1), Some(OTHER), NOW + 30);
-    assert_eq!(renewed.map(|due| due.issue), Some(Issue::Refreshed));
+    let renewed = again(&rule, &token, NOW + 30).pending_token(Some(1), Some(OTHER), NOW + 30);
+    assert_eq!(renewed.map(|pending| pending.reason), Some(IssueReason::Refreshed));
 }
 
 #[test]
 #[wasm_bindgen_test]
 fn a_request_that_the_cookie_does_not_go_with_has_no_session() {
-    let below = config::Session {
-        cookie: config::Cookie {
+    let below = config::SessionConfig {
+        cookie: config::CookieConfig {
             path: "/app".to_owned(),
-            ..config::Cookie::default()
+            ..config::CookieConfig::default()
         },
         ..session()
     };
     let rule = rule(&[("a", 1)], Some(below));
     let token = visit_at(&rule, "/app/");
-    let outcome = |tokens: &[&str], path: &str| request(&rule, tokens, &[(":path", path)], NOW).outcome();
-    assert_eq!(outcome(&[], "/app/cart?x"), Outcome::New);
-    assert_eq!(outcome(&[&token], "/app"), Outcome::Resumed);
+    let outcome = |tokens: &[&str], path: &str| request(&rule, tokens, &[(":path", path)], NOW).session_outcome();
+    assert_eq!(outcome(&[], "/app/cart?x"), SessionOutcome::New);
+    assert_eq!(outcome(&[&token], "/app"), SessionOutcome::Resumed);
     for path in ["/favicon.ico", "/", "/apple", "/?/app"] {
         // Neither read nor begun.
-        assert_eq!(outcome(&[], path), Outcome::Stateless, "{path}");
+        assert_eq!(outcome(&[], path), SessionOutcome::Stateless, "{path}");
         let decision = request(&rule, &[&token], &[(":path", path)], NOW);
         assert_eq!(
-            (decision.outcome(), decision.asked_host()),
-            (Outcome::Stateless, None),
+            (decision.session_outcome(), decision.requested_host()),
+            (SessionOutcome::Stateless, None),
             "{path}"
         );
-        assert_eq!(decision.due(Some(0), Some(HOST), NOW), None, "{path}");
+        assert_eq!(decision.pending_token(Some(0), Some(HOST), NOW), None, "{path}");
     }
     // A header goes with all of them.
-    let by_header = config::Session {
+    let by_header = config::SessionConfig {
         transport: Transport::Header,
         ..session()
     };
     let by_header = tests::rule(&[("a", 1)], Some(by_header));
     assert_eq!(
-        request(&by_header, &[], &[(":path", "/favicon.ico")], NOW).outcome(),
-        Outcome::New
+        request(&by_header, &[], &[(":path", "/favicon.ico")], NOW).session_outcome(),
+        SessionOutcome::New
     );
 }
 
@@ -311,9 +335,12 @@ fn without_keys_the_route_decides() {
     let rule = rule(&[("a", 1), ("b", 3)], Some(session()));
     let token = visit(&rule, HOST, NOW);
     let off = request_with(&rule, &[&token], &[], &Gateway::default(), NOW);
-    assert_eq!((off.outcome(), off.session_key()), (Outcome::Stateless, None));
-    assert_eq!(off.asked_host(), None);
-    assert_eq!(off.due(Some(0), Some(HOST), NOW), None);
+    assert_eq!(
+        (off.session_outcome(), off.session_key()),
+        (SessionOutcome::Stateless, None)
+    );
+    assert_eq!(off.requested_host(), None);
+    assert_eq!(off.pending_token(Some(0), Some(HOST), NOW), None);
 }
 
 #[test]
@@ -322,7 +349,7 @@ fn who_opts_out_is_drawn_by_the_weights_of_the_others() {
     let rule = rule(&[("a", 90), ("zero", 0), ("canary", 500), ("b", 10)], None);
     let mut counts = [0; 4];
     for random in 0..1_000 {
-        counts[rule.draw(random, 2)] += 1;
+        counts[rule.select_other(random, 2)] += 1;
     }
     assert_eq!(counts, [900, 0, 0, 100]);
 }
@@ -332,91 +359,91 @@ fn who_opts_out_is_drawn_by_the_weights_of_the_others() {
 fn secure_follows_the_scheme_and_stays_what_it_was() {
     let rule = rule(&[("a", 1)], Some(session()));
     let first = request(&rule, &[], &[(":scheme", "https")], NOW);
-    let due = first.due(Some(0), Some(HOST), NOW).unwrap();
-    let secure = |due: &Due| sealed(&rule, due, NOW).contains("; Secure;");
-    assert!(secure(&due));
-    let back = again(&rule, &token_of(&rule, &due, NOW), NOW + 1);
-    assert!(secure(&back.due(Some(0), Some(OTHER), NOW + 1).unwrap()));
+    let pending = first.pending_token(Some(0), Some(HOST), NOW).unwrap();
+    let secure = |pending: &PendingToken| sealed(&rule, pending, NOW).contains("; Secure;");
+    assert!(secure(&pending));
+    let back = again(&rule, &token_of(&rule, &pending, NOW), NOW + 1);
+    assert!(secure(&back.pending_token(Some(0), Some(OTHER), NOW + 1).unwrap()));
 }
 
 #[test]
 #[wasm_bindgen_test]
 fn a_session_from_before_gets_secure_where_new_attributes_demand_it() {
     let token = visit(&rule(&[("a", 1)], Some(session())), HOST, NOW);
-    let cookie = config::Cookie {
+    let cookie = config::CookieConfig {
         same_site: config::SameSite::None,
-        ..config::Cookie::default()
+        ..config::CookieConfig::default()
     };
-    let demanding = rule(&[("a", 1)], Some(config::Session { cookie, ..session() }));
-    let due = again(&demanding, &token, NOW + 30).due(Some(0), None, NOW + 30);
-    assert!(sealed(&demanding, &due.unwrap(), NOW + 30).contains("; Secure"));
+    let demanding = rule(&[("a", 1)], Some(config::SessionConfig { cookie, ..session() }));
+    let pending = again(&demanding, &token, NOW + 30).pending_token(Some(0), None, NOW + 30);
+    assert!(sealed(&demanding, &pending.unwrap(), NOW + 30).contains("; Secure"));
 }
 
 #[test]
 #[wasm_bindgen_test]
 fn a_session_from_before_on_a_host_does_not_move_where_none_is_pinned() {
     let token = visit(&rule(&[("a", 1)], Some(session())), HOST, NOW);
-    let raw = config::Session {
-        pin: Pin::Backend,
+    let raw = config::SessionConfig {
+        bound_to: BoundTo::Backend,
         ..session()
     };
     let unpinned = rule(&[("a", 1)], Some(raw));
     let back = again(&unpinned, &token, NOW + 1);
     assert!(!back.needs_cluster(false));
-    assert_eq!(back.due(Some(0), None, NOW + 1), None);
+    assert_eq!(back.pending_token(Some(0), None, NOW + 1), None);
 }
 
 #[test]
 #[wasm_bindgen_test]
 fn a_header_session_carries_the_bare_token() {
-    let by_header = config::Session {
+    let by_header = config::SessionConfig {
         name: "x-cart".to_owned(),
         transport: Transport::Header,
         ..session()
     };
     let rule = rule(&[("a", 1)], Some(by_header));
     let first = request(&rule, &[], &[], NOW);
-    let due = first.due(Some(0), Some(HOST), NOW).unwrap();
-    let token = match due.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap() {
+    let pending = first.pending_token(Some(0), Some(HOST), NOW).unwrap();
+    let token = match pending.seal(rule.session().unwrap(), &keys(), NONCE, NOW).unwrap() {
         Change::Add("x-cart", token) => String::from_utf8(token.into_owned()).unwrap(),
         other => panic!("{other:?}"),
     };
-    assert_eq!(again(&rule, &token, NOW).outcome(), Outcome::Resumed);
+    assert_eq!(again(&rule, &token, NOW).session_outcome(), SessionOutcome::Resumed);
 }
 
 /// Backends `a` (90) and `b` (10), and `x-canary: yes` forces `b`.
-fn canary_rule(override_session: config::Override, session: Option<config::Session>) -> Rc<Rule> {
-    let on = config::Source::Header("x-canary".to_owned());
-    let matches = vec![config::Match {
+fn canary_rule(override_session: config::Override, session: Option<config::SessionConfig>) -> Rc<Rule> {
+    let on = config::SourceConfig::Header("x-canary".to_owned());
+    let matches = vec![config::MatchConfig {
         on,
-        kind: config::MatchType::Exact,
+        match_type: config::MatchType::Exact,
         value: Some("yes".to_owned()),
-        size: None,
+        compiled_size: None,
     }];
-    let forcing = config::CanaryRule {
+    let forcing = config::MatchRuleConfig {
         name: "testers".to_owned(),
         matches,
         opt_in: None,
     };
-    let canary = config::Canary {
+    let canary = config::CanaryConfig {
         name: "shop/testers".to_owned(),
         rules: vec![forcing],
         override_session,
-        ..config::Canary::default()
+        ..config::CanaryConfig::default()
     };
     with_canary(raw_rule(&[("a", 90), ("b", 10)], session), canary, 1)
 }
 
 /// A rule with a canary that forces the backend at this position.
-fn with_canary(raw: config::Rule, canary: config::Canary, backend: usize) -> Rc<Rule> {
-    let raw = config::Rule {
-        canary: Some(config::RuleCanary {
+fn with_canary(raw: config::RuleConfig, canary: config::CanaryConfig, backend: usize) -> Rc<Rule> {
+    let raw = config::RuleConfig {
+        canary: Some(config::RuleCanaryConfig {
             position: 0,
             backends: vec![Some(backend); canary.rules.len()],
         }),
         ..raw
     };
-    Rc::new(Rule::new(0, raw, &[Rc::new(Conditions::new(canary).unwrap())]).unwrap())
+    Rc::new(Rule::new(0, &raw, &[Rc::new(Canary::new(&canary).unwrap())]).unwrap())
 }
 
 const FORCED: [(&str, &str); 1] = [("X-Canary", "yes")];
@@ -433,16 +460,16 @@ fn a_forced_canary_leaves_a_live_session_as_it_is() {
     let away = forced(&rule, &[&token]);
     assert_eq!(
         (away.session_key(), away.reason()),
-        (Some("HTTPRoute/shop/store#0/b"), Reason::Forced(0))
+        (Some("HTTPRoute/shop/store#0/b"), Reason::CanaryRule(0))
     );
-    assert_eq!(away.asked_host(), None);
-    assert_eq!(away.due(Some(1), Some(OTHER), NOW), None);
+    assert_eq!(away.requested_host(), None);
+    assert_eq!(away.pending_token(Some(1), Some(OTHER), NOW), None);
     let back = again(&rule, &token, NOW + 1);
     assert_eq!(
         (back.session_key(), back.reason()),
         (Some("HTTPRoute/shop/store#0/a"), Reason::Session)
     );
-    assert!(back.asked_host().is_some());
+    assert!(back.requested_host().is_some());
 }
 
 #[test]
@@ -458,11 +485,11 @@ fn override_never_keeps_live_sessions_from_forcing_rules() {
 #[wasm_bindgen_test]
 fn a_forced_client_without_a_session_gets_one_on_the_canary() {
     let rule = canary_rule(config::Override::Always, Some(session()));
-    let due = forced(&rule, &[]).due(Some(1), Some(HOST), NOW).unwrap();
-    let token = token_of(&rule, &due, NOW);
+    let pending = forced(&rule, &[]).pending_token(Some(1), Some(HOST), NOW).unwrap();
+    let token = token_of(&rule, &pending, NOW);
     let still = forced(&rule, &[&token]);
     assert_eq!(still.session_key(), Some("HTTPRoute/shop/store#0/b"));
-    assert!(still.asked_host().is_some());
+    assert!(still.requested_host().is_some());
 }
 
 #[test]
@@ -470,37 +497,39 @@ fn a_forced_client_without_a_session_gets_one_on_the_canary() {
 fn a_diverted_session_is_still_kept_from_idling_out() {
     let rule = canary_rule(config::Override::Always, Some(session()));
     let token = visit(&rule, HOST, NOW - 60);
-    let due = forced(&rule, &[&token]).due(Some(1), Some(OTHER), NOW).unwrap();
-    assert_eq!(due.issue, Issue::Refreshed);
-    let back = again(&rule, &token_of(&rule, &due, NOW), NOW);
+    let pending = forced(&rule, &[&token])
+        .pending_token(Some(1), Some(OTHER), NOW)
+        .unwrap();
+    assert_eq!(pending.reason, IssueReason::Refreshed);
+    let back = again(&rule, &token_of(&rule, &pending, NOW), NOW);
     assert_eq!(back.session_key(), Some("HTTPRoute/shop/store#0/a"));
 }
 
 #[test]
 #[wasm_bindgen_test]
 fn a_sticky_split_binds_the_backend_and_any_host_of_it() {
-    let sticky = config::Session {
-        pin: Pin::Backend,
+    let sticky = config::SessionConfig {
+        bound_to: BoundTo::Backend,
         ..session()
     };
     let rule = canary_rule(config::Override::Always, Some(sticky));
     let first = request(&rule, &[], &[], NOW);
     assert!(first.needs_cluster(false));
-    let due = first.due(Some(1), None, NOW).unwrap();
-    let back = again(&rule, &token_of(&rule, &due, NOW), NOW + 1);
+    let pending = first.pending_token(Some(1), None, NOW).unwrap();
+    let back = again(&rule, &token_of(&rule, &pending, NOW), NOW + 1);
     assert_eq!(
         (back.session_key(), back.reason()),
         (Some("HTTPRoute/shop/store#0/b"), Reason::Session)
     );
-    assert_eq!(back.asked_host(), None);
+    assert_eq!(back.requested_host(), None);
     // Only the cluster tells whether the session route was missed.
     assert!(back.needs_cluster(false));
-    assert!(!back.missed(Some(1)));
-    assert_eq!(back.due(Some(1), None, NOW + 1), None);
-    assert!(back.missed(Some(0)));
-    assert_eq!(back.due(Some(0), None, NOW + 1), None);
+    assert!(!back.missed_session_route(Some(1)));
+    assert_eq!(back.pending_token(Some(1), None, NOW + 1), None);
+    assert!(back.missed_session_route(Some(0)));
+    assert_eq!(back.pending_token(Some(0), None, NOW + 1), None);
     // A forced visit draws nothing, so that the next one without the header is drawn.
-    assert_eq!(forced(&rule, &[]).due(Some(1), None, NOW), None);
+    assert_eq!(forced(&rule, &[]).pending_token(Some(1), None, NOW), None);
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -522,10 +551,10 @@ mod properties {
                 .iter()
                 .map(|token| (b"cookie".as_slice(), [b"cart=".as_slice(), token].concat()))
                 .collect();
-            let host = Memory { random: random.to_ne_bytes().into(), ..host(now) };
+            let host = MemoryHost { random: random.to_ne_bytes().into(), ..host(now) };
             let decision = decide(&rule, &gateway(), &lines.as_slice().into(), &host).unwrap();
             prop_assert_eq!(decision.backend(), (rule.backends().len() == 1).then_some(0));
-            prop_assert_eq!(decision.asked_host(), None);
+            prop_assert_eq!(decision.requested_host(), None);
         }
     }
 }
@@ -539,7 +568,7 @@ fn a_request_that_is_too_dear_for_the_canary_goes_where_it_would_go_without() {
     let mut lines = vec![("cookie", cookie.as_str())];
     lines.extend(FORCED);
     let forced = request(&rule, &[], &lines, NOW);
-    assert!(!forced.over_budget() && matches!(forced.reason(), Reason::Forced(_)));
+    assert!(!forced.over_budget() && matches!(forced.reason(), Reason::CanaryRule(_)));
     // Each line takes some steps.
     lines.extend(vec![("y-canary", "yes"); 30_000]);
     let dear = request(&rule, &[], &lines, NOW);

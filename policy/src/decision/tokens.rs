@@ -1,27 +1,30 @@
-//! Which of the tokens that a client sent counts.
+//! Selects the token of a request that counts.
 //!
-//! A browser sends several cookies of one name where they were set for other domains or paths, in an order that those who set
-//! them can choose. So a value that is no token of the rule must not keep a token from being found, and of several tokens the one that
-//! was sealed last counts: what the gateway sends then beats all that the client carries, although it cannot overwrite it.
+//! A browser sends several cookies of one name if they were set for different domains or paths. The application that sets a cookie
+//! can influence the order. Therefore a value that is not a token of the rule must not hide a token, and of several tokens the one
+//! that was sealed last counts. So the token that the gateway sends takes precedence over those that the client has, although it
+//! may not replace them.
 
 use std::cmp::Reverse;
 
-use super::Outcome;
+use super::reason::SessionOutcome;
 use crate::{
+    config::Transport,
     cookie,
     headers::Headers,
     keys::KeyRing,
-    rule::{Session, Transport},
-    session::{MAX_SKEW, Standing},
+    session::Session,
+    timeouts::{MAX_SKEW, SessionState},
     token::{Opener, Token},
 };
 
-/// How many tokens of one request are opened, at most: more than browsers keep cookies for a site (180), so that no cookies that
-/// others have set hide the client's own. Values that are no token of the rule by their first bytes do not count.
+/// The maximum number of tokens of one request that are opened. It is higher than the number of cookies that browsers keep for a
+/// site (180), so that no other cookies hide the client's own. Values that are not tokens of the rule by their first bytes do
+/// not count.
 pub const MAX_TOKENS: usize = 256;
 
-/// What the tokens of a request come to: its live session, if it has one.
-pub(super) fn read(session: &Session, keys: &KeyRing, headers: &Headers, now: u64) -> (Outcome, Option<Token>) {
+/// Reads the tokens of a request. Returns the token of its live session, if it has one.
+pub(super) fn read(session: &Session, keys: &KeyRing, headers: &Headers, now: u64) -> (SessionOutcome, Option<Token>) {
     let name = session.name();
     match session.transport() {
         Transport::Header => newest(session, keys, headers.values(name), now),
@@ -32,57 +35,59 @@ pub(super) fn read(session: &Session, keys: &KeyRing, headers: &Headers, now: u6
     }
 }
 
-/// The live session that was sealed last. Without one: what the first session that has ended came to, else the first value.
+/// The token of a live session that was sealed last. Without one, the outcome is that of the first expired session, else that of
+/// the first value.
 fn newest<'a>(
     session: &Session,
     keys: &KeyRing,
     values: impl Iterator<Item = &'a [u8]>,
     now: u64,
-) -> (Outcome, Option<Token>) {
-    let (mut live, mut ended, mut refused) = (None, None, None);
+) -> (SessionOutcome, Option<Token>) {
+    let (mut live, mut expired, mut rejected) = (None, None, None);
     let mut opener = Opener::new(keys, session.binding());
-    let mut left = MAX_TOKENS;
+    let mut remaining = MAX_TOKENS;
     for value in values {
         let token = opener.screen(value).and_then(|sealed| {
-            left = left.saturating_sub(1);
+            remaining = remaining.saturating_sub(1);
             sealed.open()
         });
-        match token.map(|token| (session.timeouts().judge(&token, now), token)) {
-            Ok((Standing::Live { refresh_due }, token)) => {
-                let age = Reverse(sealed_at(&token, now));
-                // Of two that are as old, the later one: browsers send the cookies of longer paths first.
-                if live.as_ref().is_none_or(|(least, _, _)| age <= *least) {
-                    live = Some((age, refresh_due, token));
+        match token.map(|token| (session.timeouts().evaluate(&token, now), token)) {
+            Ok((SessionState::Live { needs_refresh }, token)) => {
+                let age = Reverse(recency(&token, now));
+                // Of two of the same age, the later one counts: browsers send the cookies of longer paths first (RFC 6265,
+                // section 5.4).
+                if live.as_ref().is_none_or(|(lowest, _, _)| age <= *lowest) {
+                    live = Some((age, needs_refresh, token));
                 }
             }
-            Ok((Standing::ExpiredIdle, _)) => {
-                ended.get_or_insert(Outcome::ExpiredIdle);
+            Ok((SessionState::ExpiredIdle, _)) => {
+                expired.get_or_insert(SessionOutcome::ExpiredIdle);
             }
-            Ok((Standing::ExpiredAbsolute, _)) => {
-                ended.get_or_insert(Outcome::ExpiredAbsolute);
+            Ok((SessionState::ExpiredAbsolute, _)) => {
+                expired.get_or_insert(SessionOutcome::ExpiredAbsolute);
             }
-            Ok((Standing::Rejected(rejection), _)) | Err(rejection) => {
-                refused.get_or_insert(Outcome::Rejected(rejection));
+            Ok((SessionState::Rejected(rejection), _)) | Err(rejection) => {
+                rejected.get_or_insert(SessionOutcome::Rejected(rejection));
             }
         }
-        if left == 0 {
+        if remaining == 0 {
             break;
         }
     }
     match live {
-        // An end that was sealed last: the client has no session.
-        Some((_, _, token)) if token.is_end() => (Outcome::New, None),
-        Some((_, true, token)) => (Outcome::RefreshDue, Some(token)),
-        Some((_, false, token)) => (Outcome::Resumed, Some(token)),
-        None => (ended.or(refused).unwrap_or(Outcome::New), None),
+        // The last token ended the session.
+        Some((_, _, token)) if token.is_end() => (SessionOutcome::New, None),
+        Some((_, true, token)) => (SessionOutcome::NeedsRefresh, Some(token)),
+        Some((_, false, token)) => (SessionOutcome::Resumed, Some(token)),
+        None => (expired.or(rejected).unwrap_or(SessionOutcome::New), None),
     }
 }
 
-/// When a token was sealed, whether it ends what was sealed in that second, and when its session began. A time ahead of the clock
-/// was written by one that was wrong, and counts for nothing: it would beat all that is sealed until then.
-fn sealed_at(token: &Token, now: u64) -> (u64, bool, u64) {
-    let believed = token.seen <= now.saturating_add(MAX_SKEW);
-    let sealed = if believed { token.seen } else { token.issued };
+/// How recent a token is: when it was sealed, whether it ends a session, and when its session began. A time in the future comes
+/// from a wrong clock and is ignored: otherwise it would take precedence over every token that is sealed until then.
+fn recency(token: &Token, now: u64) -> (u64, bool, u64) {
+    let plausible = token.seen <= now.saturating_add(MAX_SKEW);
+    let sealed = if plausible { token.seen } else { token.issued };
     (sealed, token.is_end(), token.issued)
 }
 
@@ -113,15 +118,15 @@ mod tests {
     }
 
     /// What these values come to, and the host of the session.
-    fn read(values: &[&str]) -> (Outcome, Option<Box<[u8]>>) {
+    fn read(values: &[&str]) -> (SessionOutcome, Option<Box<[u8]>>) {
         let rule = rule(&[("a", 1)], Some(session()));
         let lines = carried(&rule, values, &[]);
         let (outcome, token) = super::read(rule.session().unwrap(), &keys(), &lines.as_slice().into(), NOW);
         (outcome, token.map(|token| token.host))
     }
 
-    fn resumed(host: &[u8]) -> (Outcome, Option<Box<[u8]>>) {
-        (Outcome::Resumed, Some(host.into()))
+    fn resumed(host: &[u8]) -> (SessionOutcome, Option<Box<[u8]>>) {
+        (SessionOutcome::Resumed, Some(host.into()))
     }
 
     #[test]
@@ -157,7 +162,10 @@ mod tests {
         };
         assert_eq!(read(&sent(180)), resumed(HOST));
         assert_eq!(read(&sent(MAX_TOKENS - 1)), resumed(HOST));
-        assert_eq!(read(&sent(MAX_TOKENS)), (Outcome::Rejected(Rejection::Tampered), None));
+        assert_eq!(
+            read(&sent(MAX_TOKENS)),
+            (SessionOutcome::Rejected(Rejection::Tampered), None)
+        );
     }
 
     #[test]
@@ -189,13 +197,13 @@ mod tests {
     #[test]
     #[wasm_bindgen_test]
     fn an_end_that_was_sealed_last_beats_a_session() {
-        let (planted, end) = (seal(&token(HOST, 10, 10)), seal(&Token::begin(NOW - 5, false)));
-        assert_eq!(read(&[&planted, &end]), (Outcome::New, None));
-        assert_eq!(read(&[&end]), (Outcome::New, None));
+        let (planted, end) = (seal(&token(HOST, 10, 10)), seal(&Token::new(NOW - 5, false)));
+        assert_eq!(read(&[&planted, &end]), (SessionOutcome::New, None));
+        assert_eq!(read(&[&end]), (SessionOutcome::New, None));
         let later = seal(&token(OTHER, 1, 1));
         assert_eq!(read(&[&planted, &later, &end]), resumed(OTHER));
         // It ends like a session does.
-        let old = seal(&Token::begin(NOW - 601, false));
+        let old = seal(&Token::new(NOW - 601, false));
         assert_eq!(read(&[&planted, &old]), resumed(HOST));
     }
 
@@ -215,17 +223,23 @@ mod tests {
     #[wasm_bindgen_test]
     fn a_session_that_has_ended_tells_more_than_junk() {
         let (idle, absolute) = (seal(&token(HOST, 601, 601)), seal(&token(HOST, 10, 3_600)));
-        assert_eq!(read(&["junk", &idle, &absolute]).0, Outcome::ExpiredIdle);
-        assert_eq!(read(&["junk", &absolute, &idle]).0, Outcome::ExpiredAbsolute);
-        assert_eq!(read(&["junk", "AwEAAAAA"]).0, Outcome::Rejected(Rejection::Malformed));
-        assert_eq!(read(&["AwEAAAAA", "junk"]).0, Outcome::Rejected(Rejection::Version));
-        assert_eq!(read(&[]).0, Outcome::New);
+        assert_eq!(read(&["junk", &idle, &absolute]).0, SessionOutcome::ExpiredIdle);
+        assert_eq!(read(&["junk", &absolute, &idle]).0, SessionOutcome::ExpiredAbsolute);
+        assert_eq!(
+            read(&["junk", "AwEAAAAA"]).0,
+            SessionOutcome::Rejected(Rejection::Malformed)
+        );
+        assert_eq!(
+            read(&["AwEAAAAA", "junk"]).0,
+            SessionOutcome::Rejected(Rejection::Version)
+        );
+        assert_eq!(read(&[]).0, SessionOutcome::New);
     }
 
     #[test]
     #[wasm_bindgen_test]
     fn of_several_header_lines_the_newest_token_counts_too() {
-        let by_header = config::Session {
+        let by_header = config::SessionConfig {
             transport: Transport::Header,
             ..session()
         };

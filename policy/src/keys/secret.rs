@@ -1,38 +1,38 @@
-//! Whether a secret can be guessed, as far as its bytes tell.
+//! Detects secrets that are not random.
 //!
-//! Each test refuses a random secret with a chance below 2^-100, so that it never refuses one in practice:
+//! Each test refuses a random secret with a probability below 2^-100, so in practice it never does:
 //!
-//! | what is refused | chance for 32 random bytes |
+//! | what is refused | probability for 32 random bytes |
 //! |---|---|
-//! | fewer than [`FEWEST_BYTES`] different bytes: all zero, one byte all along, a word repeated | C(256, 9) · (9/256)^32 < 2^-101 |
-//! | the same bytes again after [`LONGEST_PERIOD`] bytes or fewer | below 2 · 2^-128 |
-//! | from each byte to the next the same step: 00 01 02 … | 2^-240 |
+//! | fewer than [`MIN_DISTINCT_BYTES`] different bytes: all zero, one repeated byte, a repeated word | C(256, 9) · (9/256)^32 < 2^-101 |
+//! | the same bytes again after at most [`MAX_PERIOD`] bytes | below 2 · 2^-128 |
+//! | the same difference between all neighbours: 00 01 02 … | 2^-240 |
 
-/// How many bytes a secret has (XChaCha20-Poly1305).
+/// The number of bytes of a secret (XChaCha20-Poly1305).
 pub const SECRET_LENGTH: usize = 32;
 
-/// How many different bytes a secret has at least.
-const FEWEST_BYTES: usize = 10;
+/// The minimum number of different bytes of a secret.
+const MIN_DISTINCT_BYTES: usize = 10;
 
-/// After how many bytes a secret must not repeat itself: half its length.
-const LONGEST_PERIOD: usize = SECRET_LENGTH / 2;
+/// The maximum period of a secret that counts as repetitive: half its length.
+const MAX_PERIOD: usize = SECRET_LENGTH / 2;
 
-/// Whether the bytes of a secret show that it is not random. Bytes that do not may still be no good.
+/// Whether the bytes of a secret show that it is not random. A secret that passes may still be weak.
 pub(super) fn is_guessable(secret: &[u8; SECRET_LENGTH]) -> bool {
-    has_few_bytes(secret) || repeats_itself(secret) || is_a_row(secret)
+    has_few_distinct_bytes(secret) || is_periodic(secret) || is_arithmetic_sequence(secret)
 }
 
-fn has_few_bytes(secret: &[u8]) -> bool {
+fn has_few_distinct_bytes(secret: &[u8]) -> bool {
     let first = |position: usize, byte: &u8| !secret.iter().take(position).any(|earlier| earlier == byte);
     let different = secret
         .iter()
         .enumerate()
         .filter(|(position, byte)| first(*position, byte));
-    different.count() < FEWEST_BYTES
+    different.count() < MIN_DISTINCT_BYTES
 }
 
-fn repeats_itself(secret: &[u8]) -> bool {
-    (1..=LONGEST_PERIOD).any(|period| {
+fn is_periodic(secret: &[u8]) -> bool {
+    (1..=MAX_PERIOD).any(|period| {
         secret
             .iter()
             .skip(period)
@@ -40,7 +40,7 @@ fn repeats_itself(secret: &[u8]) -> bool {
     })
 }
 
-fn is_a_row(secret: &[u8]) -> bool {
+fn is_arithmetic_sequence(secret: &[u8]) -> bool {
     let mut steps = secret
         .iter()
         .zip(secret.iter().skip(1))
@@ -55,14 +55,14 @@ mod tests {
 
     use super::*;
 
-    /// A secret of which the byte at each position is this.
+    /// A secret with the given byte at each position.
     fn secret(byte: impl Fn(u8) -> u8) -> [u8; SECRET_LENGTH] {
         std::array::from_fn(|position| byte(u8::try_from(position).unwrap()))
     }
 
     #[test]
     #[wasm_bindgen_test]
-    fn what_is_not_random_is_refused() {
+    fn secrets_that_are_not_random_are_refused() {
         for guessable in [
             [0; SECRET_LENGTH],
             [0x5a; SECRET_LENGTH],
@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     #[wasm_bindgen_test]
-    fn the_fewest_bytes_that_are_enough() {
-        // Neither a period nor a row, so that the number of different bytes alone counts.
+    fn the_minimum_number_of_distinct_bytes_is_accepted() {
+        // Neither periodic nor an arithmetic sequence, so that only the number of different bytes counts.
         let of = |different: u8| secret(|position| position.saturating_sub(32 - different));
         assert!(is_guessable(&of(9)), "{:?}", of(9));
         assert!(!is_guessable(&of(10)), "{:?}", of(10));
@@ -104,14 +104,14 @@ mod tests {
             }
 
             #[test]
-            fn few_bytes_are_refused_in_any_order(
-                alphabet in any::<[u8; FEWEST_BYTES - 1]>(), order in any::<[prop::sample::Index; SECRET_LENGTH]>()
+            fn few_distinct_bytes_are_refused_in_any_order(
+                alphabet in any::<[u8; MIN_DISTINCT_BYTES - 1]>(), order in any::<[prop::sample::Index; SECRET_LENGTH]>()
             ) {
                 prop_assert!(is_guessable(&order.map(|index| *index.get(&alphabet))));
             }
 
             #[test]
-            fn what_repeats_itself_is_refused(secret in any::<[u8; SECRET_LENGTH]>(), period in 1..=LONGEST_PERIOD) {
+            fn periodic_secrets_are_refused(secret in any::<[u8; SECRET_LENGTH]>(), period in 1..=MAX_PERIOD) {
                 let repeated = std::array::from_fn(|position| secret[position % period]);
                 prop_assert!(is_guessable(&repeated));
             }

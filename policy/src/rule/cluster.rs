@@ -1,32 +1,31 @@
-//! Which backend an Envoy cluster is, by the name that istiod gives it: `outbound|PORT|SUBSET|HOST`.
+//! Finds the backend of an Envoy cluster by the name that istiod gives the cluster: `outbound|PORT|SUBSET|HOST`.
 //!
-//! The domain of the mesh is left out of the comparison, because the module cannot know it: a Service is recognised by its
-//! name and namespace.
+//! A Service is recognised by its name and namespace in any domain, because the module does not know the domain of the mesh.
 
-/// What a cluster's name says.
+/// The parts of a cluster name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cluster<'a> {
+pub(super) struct ClusterName<'a> {
     port: &'a str,
     subset: &'a str,
     host: &'a str,
 }
 
-impl<'a> Cluster<'a> {
-    /// Reads a name. None: it is not one of istiod's for outbound traffic.
+impl<'a> ClusterName<'a> {
+    /// Parses a name. None if it is not the name of an outbound cluster.
     pub(super) fn parse(name: &'a str) -> Option<Self> {
         let mut parts = name.split('|');
         let (direction, port, subset, host) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         (direction == "outbound" && parts.next().is_none()).then_some(Self { port, subset, host })
     }
 
-    /// The position of the key of its backend. A key that names the whole host counts before one of a Service: of `web.shop` and
-    /// the `ServiceEntry` host `web.shop.svc.clusterset.local`, each has clusters of its own.
+    /// The position of the key of its backend. A key with the whole host takes precedence over the key of a Service: the Service
+    /// `web.shop` and the `ServiceEntry` host `web.shop.svc.clusterset.local` have different clusters.
     pub(super) fn find_in<'k>(self, keys: &(impl Iterator<Item = &'k str> + Clone)) -> Option<usize> {
         let of_host = |host: &str| keys.clone().position(|key| self.is_of(key, host));
         of_host(self.host).or_else(|| of_host(self.service()?))
     }
 
-    /// Whether the key is that of this host with the port and subset of the cluster.
+    /// Whether the key consists of this host and the port and subset of the cluster.
     fn is_of(self, key: &str, wanted: &str) -> bool {
         let (key, subset) = key.split_once('/').unwrap_or((key, ""));
         let Some((host, port)) = key.rsplit_once(':') else {
@@ -35,7 +34,7 @@ impl<'a> Cluster<'a> {
         port == self.port && subset == self.subset && host == wanted
     }
 
-    /// Name and namespace of the Service. None: the host is not that of a Service.
+    /// The name and namespace of the Service. None if the host is not a Service.
     fn service(self) -> Option<&'a str> {
         let (position, _) = self.host.match_indices('.').nth(1)?;
         let (service, domain) = self.host.split_at_checked(position)?;
@@ -50,7 +49,7 @@ mod tests {
     use super::*;
 
     fn is(cluster: &str, key: &str) -> bool {
-        Cluster::parse(cluster).is_some_and(|cluster| cluster.find_in(&std::iter::once(key)).is_some())
+        ClusterName::parse(cluster).is_some_and(|cluster| cluster.find_in(&std::iter::once(key)).is_some())
     }
 
     #[test]
@@ -72,7 +71,7 @@ mod tests {
     #[wasm_bindgen_test]
     fn a_host_that_looks_like_a_service_in_another_domain_is_its_own_backend() {
         let keys = ["web.shop:80", "web.shop.svc.clusterset.local:80"];
-        let find = |cluster| Cluster::parse(cluster).unwrap().find_in(&keys.into_iter());
+        let find = |cluster| ClusterName::parse(cluster).unwrap().find_in(&keys.into_iter());
         assert_eq!(find("outbound|80||web.shop.svc.cluster.local"), Some(0));
         assert_eq!(find("outbound|80||web.shop.svc.clusterset.local"), Some(1));
     }

@@ -235,7 +235,7 @@ fn the_limits_of_canaries_are_those_of_the_code() {
         (
             "a value, or the text of a regular expression",
             "policy/src",
-            "MAX_CONFIGURED",
+            "MAX_VALUE_LENGTH",
             "bytes",
         ),
         ("a compiled regular expression", "policy/src", "MAX_SIZE", "KiB"),
@@ -266,11 +266,11 @@ fn the_limits_of_canaries_are_those_of_the_code() {
         (
             "a value that a regular expression is tried on",
             "policy/src",
-            "MAX_VALUE",
+            "MAX_INPUT",
             "bytes",
         ),
-        ("steps of a request for all conditions", "policy/src", "STEPS", ""),
-        ("steps of a request for `hashOn`", "policy/src", "HASH_STEPS", ""),
+        ("steps of a request for all conditions", "policy/src", "MAX_STEPS", ""),
+        ("steps of a request for `hashOn`", "policy/src", "MAX_HASH_STEPS", ""),
     ];
     let rows: Vec<Row> = Document::read("docs/canary-routing.md")
         .rows()

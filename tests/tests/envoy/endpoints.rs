@@ -65,7 +65,7 @@ async fn a_session_moves_when_its_pod_leaves_the_endpoints() {
     assert_eq!(envoy.apply(&left).await, Update::Taken);
     moves_once(&mut browser, &first).await;
     let stats = envoy.stats().await;
-    assert_eq!(stats.mooring("mooring_session_repinned_total"), 1);
+    assert_eq!(stats.mooring("mooring_session_moved_total"), 1);
     assert_eq!(stats.mooring("mooring_session_new_total"), 1);
 }
 

@@ -106,7 +106,7 @@ async fn a_planted_token_is_shaken_off_once_its_pod_is_gone() {
     // Also when its pod comes back.
     assert_eq!(envoy.apply(&cart(&pods, persistence())).await, Update::Taken);
     stays(&envoy, &[&planted, &own], &moved.pod()).await;
-    assert_eq!(envoy.stats().await.mooring("mooring_session_repinned_total"), 1);
+    assert_eq!(envoy.stats().await.mooring("mooring_session_moved_total"), 1);
 }
 
 #[tokio::test]
@@ -128,5 +128,5 @@ async fn a_planted_token_of_a_strict_session_is_shaken_off_by_one_503() {
     let stats = envoy.stats().await;
     assert_eq!(stats.mooring("mooring_session_lost_total"), 1);
     assert_eq!(stats.mooring("mooring_session_new_total"), 1);
-    assert_eq!(stats.mooring("mooring_session_repinned_total"), 0);
+    assert_eq!(stats.mooring("mooring_session_moved_total"), 0);
 }

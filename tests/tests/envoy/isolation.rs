@@ -253,7 +253,7 @@ async fn a_session_does_not_follow_its_pods_address_to_another_service() {
     for _ in 0..20 {
         assert_eq!(browser.get("/").await.ok().pod(), left.name());
     }
-    assert_eq!(envoy.stats().await.mooring("mooring_session_repinned_total"), 1);
+    assert_eq!(envoy.stats().await.mooring("mooring_session_moved_total"), 1);
 }
 
 #[tokio::test]
@@ -273,5 +273,5 @@ async fn a_token_sealed_with_the_right_key_reaches_no_pod_outside_the_rule() {
         assert!(reply.set_cookie(COOKIE).is_some(), "{reply:?}");
     }
     assert!(outside.echoes().is_empty());
-    assert_eq!(envoy.stats().await.mooring("mooring_session_repinned_total"), 20);
+    assert_eq!(envoy.stats().await.mooring("mooring_session_moved_total"), 20);
 }

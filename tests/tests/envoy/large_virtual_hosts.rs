@@ -41,7 +41,7 @@ async fn sessions_stay_and_nothing_internal_is_seen() {
                 (vec!["theme=dark".to_owned(), session.clone()], Some("theme=dark")),
             ] {
                 for _ in 0..3 {
-                    let request = client.request("/other-0070/x").header("x-mooring-host", "relay");
+                    let request = client.request("/other-0070/x").header("x-mooring-host", "filter-state");
                     let request = lines
                         .iter()
                         .fold(request, |request, line| request.header("cookie", line));
@@ -66,7 +66,7 @@ async fn where_there_is_no_relay_a_client_cannot_pretend_one() {
     for _ in 0..10 {
         let request = envoy.client();
         let request = request.request("/").cookie(browser.cookie_header().unwrap());
-        let reply = request.header("x-mooring-host", "relay").send().await.ok();
+        let reply = request.header("x-mooring-host", "filter-state").send().await.ok();
         assert_eq!(reply.pod(), first.pod());
         assert_eq!(reply.echo().cookie(), None);
         nothing_internal(&reply);

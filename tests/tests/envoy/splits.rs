@@ -93,7 +93,7 @@ async fn a_session_moves_once_when_its_service_leaves_the_rule() {
         assert_eq!(reply.pod(), moved.pod());
         assert!(reply.set_cookies().is_empty(), "{reply:?}");
     }
-    assert_eq!(envoy.stats().await.mooring("mooring_session_repinned_total"), 1);
+    assert_eq!(envoy.stats().await.mooring("mooring_session_moved_total"), 1);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mooring_policy::handover::{BACKEND_HEADER, session_key};
+use mooring_policy::internal_headers::{BACKEND_HEADER, session_key};
 use serde_json::{Value, json};
 
 use super::{

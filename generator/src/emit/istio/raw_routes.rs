@@ -5,7 +5,7 @@
 //! take the request. What istiod would write for the user's route with that one destination is therefore written here in
 //! Envoy's words (istiod: `TranslateRoute`).
 
-use mooring_policy::handover::{BACKEND_HEADER, session_key};
+use mooring_policy::internal_headers::{BACKEND_HEADER, session_key};
 use serde_json::{Map, Value, json};
 
 use super::{

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mooring_policy::handover::{BACKEND_HEADER, session_key};
+use mooring_policy::internal_headers::{BACKEND_HEADER, session_key};
 use serde_json::{Map, Value, json};
 
 use super::{IstioVersion, Output, annotations};

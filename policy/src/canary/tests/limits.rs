@@ -1,60 +1,63 @@
 //! What a request and a policy may cost, and what becomes of those that would cost more.
 
 use super::*;
-use crate::config::{CanaryRule, Match, MatchType, RuleCanary, Source};
+use crate::config::{MatchConfig, MatchRuleConfig, MatchType, SourceConfig};
 
-fn on(source: Source, kind: MatchType, value: Option<&str>) -> Match {
+fn on(source: SourceConfig, kind: MatchType, value: Option<&str>) -> MatchConfig {
     let pattern = value.filter(|_| kind == MatchType::RegularExpression);
-    Match {
+    MatchConfig {
         on: source,
-        kind,
+        match_type: kind,
         value: value.map(str::to_owned),
-        size: pattern.and_then(|pattern| expression_size(pattern).ok()),
+        compiled_size: pattern.and_then(|pattern| expression_size(pattern).ok()),
     }
 }
 
-fn header(name: &str) -> Source {
-    Source::Header(name.to_owned())
+fn header(name: &str) -> SourceConfig {
+    SourceConfig::Header(name.to_owned())
 }
 
-fn cookie(name: &str) -> Source {
-    Source::Cookie(name.to_owned())
+fn cookie(name: &str) -> SourceConfig {
+    SourceConfig::Cookie(name.to_owned())
 }
 
 /// A canary that forces `b` by the first of these rules whose conditions hold.
-fn canary(rules: Vec<Vec<Match>>) -> config::Canary {
-    let rules = rules.into_iter().enumerate().map(|(position, matches)| CanaryRule {
-        name: format!("rule-{position}"),
-        matches,
-        opt_in: None,
-    });
-    config::Canary {
+fn canary(rules: Vec<Vec<MatchConfig>>) -> CanaryConfig {
+    let rules = rules
+        .into_iter()
+        .enumerate()
+        .map(|(position, matches)| MatchRuleConfig {
+            name: format!("rule-{position}"),
+            matches,
+            opt_in: None,
+        });
+    CanaryConfig {
         name: "shop/canary".to_owned(),
         rules: rules.collect(),
-        ..config::Canary::default()
+        ..CanaryConfig::default()
     }
 }
 
-fn compiled(raw: config::Canary) -> Canary {
-    let of_rule = RuleCanary {
+fn compiled(raw: &CanaryConfig) -> RuleCanary {
+    let of_rule = RuleCanaryConfig {
         position: 0,
         backends: vec![Some(1); raw.rules.len()],
     };
-    Canary::new(of_rule, &[Rc::new(Conditions::new(raw).unwrap())], 2).unwrap()
+    RuleCanary::new(&of_rule, &[Rc::new(Canary::new(raw).unwrap())], 2).unwrap()
 }
 
-const TO_B: Verdict = Verdict::To { rule: 0, backend: 1 };
+const TO_B: Selection = Selection::Only { rule: 0, backend: 1 };
 
 /// What a canary says of a request, and what that took. None: the budget was used up.
-fn spent(canary: &Canary, lines: &[(&str, Vec<u8>)]) -> (Verdict, Option<u32>) {
-    let mut budget = Budget::of_request();
-    let verdict = canary.judge(&lines.into(), &mut budget);
-    assert!(budget.spent() <= STEPS);
+fn spent(canary: &RuleCanary, lines: &[(&str, Vec<u8>)]) -> (Selection, Option<u32>) {
+    let mut budget = Budget::for_request();
+    let selection = canary.select(&lines.into(), &mut budget);
+    assert!(budget.spent() <= MAX_STEPS);
     assert!(
-        !budget.is_exhausted() || verdict == Verdict::Free,
+        !budget.is_exhausted() || selection == Selection::Any,
         "used up, it says nothing"
     );
-    (verdict, (!budget.is_exhausted()).then(|| budget.spent()))
+    (selection, (!budget.is_exhausted()).then(|| budget.spent()))
 }
 
 /// Cookies that fill 60 KB.
@@ -73,8 +76,8 @@ fn what_conditions_would_take_beyond_the_budget_is_not_done() {
     let slow = "(?:a*){120}b";
     let expressions = (0..32).map(|_| vec![on(header("x"), MatchType::RegularExpression, Some(slow))]);
     assert_eq!(
-        spent(&compiled(canary(expressions.collect())), &values("a")),
-        (Verdict::Free, None)
+        spent(&compiled(&canary(expressions.collect())), &values("a")),
+        (Selection::Any, None)
     );
     let needle = format!("{}b{}", "a".repeat(500), "a".repeat(500));
     let searches = (0..32).map(|_| {
@@ -84,16 +87,16 @@ fn what_conditions_would_take_beyond_the_budget_is_not_done() {
     });
     let long = vec![("x", vec![b'a'; 60_000])];
     assert_eq!(
-        spent(&compiled(canary(searches.collect())), &long),
-        (Verdict::Free, None)
+        spent(&compiled(&canary(searches.collect())), &long),
+        (Selection::Any, None)
     );
     let wanted = format!("{}b", "a".repeat(999));
     for kind in [MatchType::Exact, MatchType::Prefix, MatchType::Suffix] {
         let rules = (0..32)
             .map(|_| vec![on(header("x"), kind, Some(&wanted)); 16])
             .collect();
-        let (verdict, _) = spent(&compiled(canary(rules)), &values("a"));
-        assert_eq!(verdict, Verdict::Free);
+        let (selection, _) = spent(&compiled(&canary(rules)), &values("a"));
+        assert_eq!(selection, Selection::Any);
     }
 }
 
@@ -109,7 +112,7 @@ fn cookies_are_read_once_however_many_conditions_ask() {
                 .chain([on(cookie("nothing"), MatchType::Present, None)])
                 .collect()
         };
-        spent(&compiled(canary((0..count).map(rule).collect())), &lines)
+        spent(&compiled(&canary((0..count).map(rule).collect())), &lines)
             .1
             .unwrap()
     };
@@ -121,10 +124,10 @@ fn cookies_are_read_once_however_many_conditions_ask() {
 #[test]
 #[wasm_bindgen_test]
 fn junk_is_cheap_to_pass_over() {
-    let one = compiled(canary(vec![vec![on(cookie("beta"), MatchType::Present, None)]]));
+    let one = compiled(&canary(vec![vec![on(cookie("beta"), MatchType::Present, None)]]));
     for (junk, most) in [(";", 0), ("a", 100), ("=", 100), ("theme=dark; ", 400)] {
-        let (verdict, spent) = spent(&one, &[("cookie", cookies(junk))]);
-        assert_eq!(verdict, Verdict::Free);
+        let (selection, spent) = spent(&one, &[("cookie", cookies(junk))]);
+        assert_eq!(selection, Selection::Any);
         assert!(
             most == 0 || spent.is_some_and(|spent| spent < most * 1_000),
             "{junk:?}: {spent:?}"
@@ -137,9 +140,9 @@ fn junk_is_cheap_to_pass_over() {
 #[test]
 #[wasm_bindgen_test]
 fn absent_does_not_hold_where_the_budget_is_used_up() {
-    let absent = compiled(canary(vec![vec![on(cookie("beta"), MatchType::Absent, None)]]));
+    let absent = compiled(&canary(vec![vec![on(cookie("beta"), MatchType::Absent, None)]]));
     assert_eq!(spent(&absent, &[("cookie", b"theme=dark".to_vec())]).0, TO_B);
-    assert_eq!(spent(&absent, &[("cookie", cookies(";"))]), (Verdict::Free, None));
+    assert_eq!(spent(&absent, &[("cookie", cookies(";"))]), (Selection::Any, None));
 }
 
 #[test]
@@ -149,32 +152,32 @@ fn exactly_what_is_needed_suffices_and_less_does_not() {
         on(header("x"), MatchType::RegularExpression, Some("[ab]+")),
         on(cookie("beta"), MatchType::Contains, Some("ye")),
     ];
-    let canary = compiled(canary(vec![conditions]));
+    let canary = compiled(&canary(vec![conditions]));
     let lines = [("x", b"abba".to_vec()), ("cookie", b"theme=dark; beta=yes".to_vec())];
-    let judge = |steps: u32| {
+    let select = |steps: u32| {
         let mut budget = Budget::new(steps);
-        let verdict = canary.judge(&lines.as_slice().into(), &mut budget);
-        (verdict, budget.is_exhausted())
+        let selection = canary.select(&lines.as_slice().into(), &mut budget);
+        (selection, budget.is_exhausted())
     };
     let needed = spent(&canary, &lines).1.unwrap();
-    assert_eq!(judge(needed), (TO_B, false));
+    assert_eq!(select(needed), (TO_B, false));
     for steps in 0..needed {
-        assert_eq!(judge(steps), (Verdict::Free, true), "{steps}");
+        assert_eq!(select(steps), (Selection::Any, true), "{steps}");
     }
 }
 
 #[test]
 #[wasm_bindgen_test]
 fn of_a_header_or_cookie_so_many_values_are_looked_at() {
-    let header = compiled(canary(vec![vec![on(header("x"), MatchType::Exact, Some("1"))]]));
+    let header = compiled(&canary(vec![vec![on(header("x"), MatchType::Exact, Some("1"))]]));
     let lines = |before: usize| {
         let mut lines = vec![("x", b"0".to_vec()); before];
         lines.push(("X", b"1".to_vec()));
         lines
     };
     assert_eq!(spent(&header, &lines(MAX_VALUES - 1)).0, TO_B);
-    assert_eq!(spent(&header, &lines(MAX_VALUES)).0, Verdict::Free);
-    let cookie = compiled(canary(vec![vec![on(cookie("x"), MatchType::Exact, Some("1"))]]));
+    assert_eq!(spent(&header, &lines(MAX_VALUES)).0, Selection::Any);
+    let cookie = compiled(&canary(vec![vec![on(cookie("x"), MatchType::Exact, Some("1"))]]));
     let line = |before: usize| {
         [(
             "cookie",
@@ -182,17 +185,17 @@ fn of_a_header_or_cookie_so_many_values_are_looked_at() {
         )]
     };
     assert_eq!(spent(&cookie, &line(MAX_VALUES - 1)).0, TO_B);
-    assert_eq!(spent(&cookie, &line(MAX_VALUES)).0, Verdict::Free);
+    assert_eq!(spent(&cookie, &line(MAX_VALUES)).0, Selection::Any);
 }
 
 #[test]
 #[wasm_bindgen_test]
 fn a_long_identity_is_not_hashed_for_many_backends() {
-    let raw = config::Canary {
+    let raw = CanaryConfig {
         hash_on: Some(header("user")),
         ..canary(Vec::new())
     };
-    let canary = compiled(raw);
+    let canary = compiled(&raw);
     let lines = |length: usize| [("user", vec![b'u'; length])];
     let hash = |length: usize, backends| canary.client_hash(&lines(length).as_slice().into(), backends).is_some();
     assert!(hash(8_000, 16) && hash(60_000, 2));
@@ -214,25 +217,31 @@ fn the_size_of_an_expression_is_what_it_compiles_with() {
     assert!(expression_size("(?:a*){452}b").is_err());
     let size = expression_size("a{100}").unwrap();
     let with = |size| {
-        let one = Match {
-            size: Some(size),
+        let one = MatchConfig {
+            compiled_size: Some(size),
             ..on(header("x"), MatchType::RegularExpression, Some("a{100}"))
         };
-        Conditions::new(canary(vec![vec![one]])).map(|_| ())
+        Canary::new(&canary(vec![vec![one]])).map(|_| ())
     };
     assert_eq!(with(size), Ok(()));
     // The module's own program is smaller, down to half.
-    assert!(matches!(with(size / 4), Err(InvalidCanary::LargeRegex { .. })));
+    assert!(matches!(
+        with(size / 4),
+        Err(InvalidCanary::Rule(InvalidMatchRule::Match {
+            reason: InvalidMatch::LargeRegex { .. },
+            ..
+        }))
+    ));
 }
 
 // Sizes are those of 64 bits, on which the generator runs.
 #[cfg(target_pointer_width = "64")]
 #[test]
 fn what_is_too_much_is_refused() {
-    let refusal = |rules: Vec<Vec<Match>>| Conditions::new(canary(rules)).unwrap_err().to_string();
+    let refusal = |rules: Vec<Vec<MatchConfig>>| Canary::new(&canary(rules)).unwrap_err().to_string();
     let exact = |value: &str| on(header("x"), MatchType::Exact, Some(value));
     assert_eq!(
-        refusal(vec![vec![exact(&"a".repeat(MAX_CONFIGURED + 1))]]),
+        refusal(vec![vec![exact(&"a".repeat(MAX_VALUE_LENGTH + 1))]]),
         "canary rule `rule-0`: a value may have 1024 bytes at most, and this one has 1025"
     );
     assert_eq!(
@@ -259,11 +268,11 @@ fn what_is_too_much_is_refused() {
         MatchType::RegularExpression,
         Some("(((((((((a)))))))))a{450}"),
     );
-    assert!(memory(canary(vec![vec![large; 16]])).unwrap() < MAX_MEMORY);
+    assert!(Canary::new(&canary(vec![vec![large; 16]])).unwrap().memory() < MAX_MEMORY);
     assert!(
         refusal(vec![vec![groups.clone(); 16]]).starts_with(
-            "the regular expressions of a policy may take 1024 KiB of memory together, and from this one in canary rule `rule-0` on they \
-             take more: it counts with"
+            "the regular expressions of a policy may take 1024 KiB of memory together, and this one in canary rule `rule-0` exceeds \
+             that: it takes"
         ),
         "{}",
         refusal(vec![vec![groups; 16]])
@@ -275,9 +284,9 @@ fn what_is_too_much_is_refused() {
 fn a_gateway_has_room_for_so_many_expressions() {
     let large = on(header("x"), MatchType::RegularExpression, Some("a{501}"));
     let one = canary(vec![vec![large; 16]; 1]);
-    let fitting = MAX_MEMORY_OF_GATEWAY / memory(one.clone()).unwrap();
+    let fitting = MAX_MEMORY_OF_GATEWAY / Canary::new(&one).unwrap().memory();
     let table = |count: usize| {
-        RouteTable::try_from(config::Config {
+        RouteTable::new(&config::Config {
             version: config::VERSION,
             canaries: vec![one.clone(); count],
             rules: Vec::new(),
@@ -315,14 +324,14 @@ fn rules_share_a_canary_and_have_their_own_backends() {
     let table = RouteTable::parse(config.to_string().as_bytes()).unwrap();
     let said = |route: &str, value: &str| {
         let rule = find(&table, route);
-        judge(rule, &[("x", value)].as_slice().into())
+        select(rule, &[("x", value)].as_slice().into())
     };
-    assert_eq!(said("r", "1"), Verdict::To { rule: 0, backend: 1 });
-    assert_eq!(said("r", "2"), Verdict::To { rule: 1, backend: 0 });
-    assert_eq!(said("s", "1"), Verdict::To { rule: 1, backend: 2 });
+    assert_eq!(said("r", "1"), Selection::Only { rule: 0, backend: 1 });
+    assert_eq!(said("r", "2"), Selection::Only { rule: 1, backend: 0 });
+    assert_eq!(said("s", "1"), Selection::Only { rule: 1, backend: 2 });
     let [first, second] = ["r", "s"].map(|route| {
         let rule = find(&table, route);
-        Rc::as_ptr(&rule.canary().unwrap().conditions)
+        Rc::as_ptr(&rule.canary().unwrap().canary)
     });
     assert_eq!(first, second, "compiled once");
 }

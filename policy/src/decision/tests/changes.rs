@@ -3,8 +3,9 @@
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::*;
-use crate::handover::{
-    BACKEND_HEADER, COOKIE_STATE, HOST_HEADER, HOST_STATE, RELAYED, STRICT_HOST_HEADER, STRICT_HOST_STATE,
+use crate::internal_headers::{
+    BACKEND_HEADER, COOKIE_FILTER_STATE, FILTER_STATE_MARKER, HOST_FILTER_STATE, HOST_HEADER, STRICT_HOST_FILTER_STATE,
+    STRICT_HOST_HEADER,
 };
 
 /// "10.244.0.11:8080" in standard base64, with padding.
@@ -22,9 +23,9 @@ fn owned(change: Change) -> Change<'static> {
     match change {
         Change::Set(header, value) => Change::Set(name(header), value.into_owned().into()),
         Change::Add(header, value) => Change::Add(name(header), value.into_owned().into()),
-        Change::Field(field) => Change::Field(field),
+        Change::SetField(field) => Change::SetField(field),
         Change::Remove(header) => Change::Remove(name(header)),
-        Change::Property(property, value) => Change::Property(name(property), value.into_owned().into()),
+        Change::SetFilterState(property, value) => Change::SetFilterState(name(property), value.into_owned().into()),
     }
 }
 
@@ -37,11 +38,11 @@ fn add<'a>(name: &'a str, value: &'a str) -> Change<'a> {
 }
 
 fn property<'a>(name: &'a str, value: &'a str) -> Change<'a> {
-    Change::Property(name, value.as_bytes().into())
+    Change::SetFilterState(name, value.as_bytes().into())
 }
 
-fn strict() -> config::Session {
-    config::Session {
+fn strict() -> config::SessionConfig {
+    config::SessionConfig {
         strict: true,
         ..session()
     }
@@ -98,12 +99,12 @@ fn a_relay_gets_properties_in_place_of_headers() {
     let rule = rule(&[("a", 1)], Some(strict()));
     let line = format!("x=1; cart={}", visit(&rule, HOST, NOW));
     assert_eq!(
-        changes(&rule, &[("cookie", &line), (HOST_HEADER, RELAYED)]),
+        changes(&rule, &[("cookie", &line), (HOST_HEADER, FILTER_STATE_MARKER)]),
         [
-            property(COOKIE_STATE, "x=1"),
-            property(STRICT_HOST_STATE, ENCODED_HOST),
+            property(COOKIE_FILTER_STATE, "x=1"),
+            property(STRICT_HOST_FILTER_STATE, ENCODED_HOST),
             set("x-envoy-max-retries", "0"),
-            property(HOST_STATE, ENCODED_HOST),
+            property(HOST_FILTER_STATE, ENCODED_HOST),
         ]
     );
 }
@@ -129,7 +130,7 @@ fn of_several_cookie_lines_those_of_others_stay_in_their_order() {
 #[test]
 #[wasm_bindgen_test]
 fn a_token_is_left_in_the_request_where_the_app_is_to_see_it() {
-    let forwarding = config::Session {
+    let forwarding = config::SessionConfig {
         forward_token: true,
         ..session()
     };
@@ -141,7 +142,7 @@ fn a_token_is_left_in_the_request_where_the_app_is_to_see_it() {
 #[test]
 #[wasm_bindgen_test]
 fn a_session_header_is_removed() {
-    let by_header = config::Session {
+    let by_header = config::SessionConfig {
         name: "x-cart".to_owned(),
         transport: Transport::Header,
         ..session()

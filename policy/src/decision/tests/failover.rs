@@ -6,7 +6,7 @@ use super::{
     responses::{MANY, from, local, split},
     *,
 };
-use crate::outage::{Cause, Reach};
+use crate::reachability::{Reachability, UnreachableCause};
 
 /// A response of Envoy's own has so many header lines.
 const FEW: usize = 3;
@@ -23,8 +23,8 @@ fn ask(rule: &Rc<Rule>, gateway: &Gateway, tokens: &[&str], picked: &str, at: u6
     .unwrap()
 }
 
-fn at_time(host: Memory, now: u64) -> Memory {
-    Memory { now, ..host }
+fn at_time(host: MemoryHost, now: u64) -> MemoryHost {
+    MemoryHost { now, ..host }
 }
 
 /// The token of a session on backend `a`, on `HOST`.
@@ -35,23 +35,29 @@ fn on_a(rule: &Rc<Rule>) -> String {
 /// A request for the session route of `a` that Envoy answers itself. What the route would have chosen is left open.
 fn fail(rule: &Rc<Rule>, gateway: &Gateway, token: &str, details: &str, at: u64) {
     let decision = ask(rule, gateway, &[token], "unknown", at);
-    assert_eq!(decision.asked_backend(), Some(0));
+    assert_eq!(decision.requested_backend(), Some(0));
     let response = decision.respond(gateway, FEW, &at_time(local(details), at)).unwrap();
     assert!(response.unreachable.is_some());
 }
 
 /// What the response of `backend` from a host makes of a decision.
-fn answer(decision: &Decision, gateway: &Gateway, backend: &str, address: &[u8], at: u64) -> (Option<Issue>, bool) {
-    // The pin names each host that was not asked for.
-    let pinned = decision.asked_host() != Some(address);
+fn answer(
+    decision: &Decision,
+    gateway: &Gateway,
+    backend: &str,
+    address: &[u8],
+    at: u64,
+) -> (Option<IssueReason>, bool) {
+    // The bound_to names each host that was not asked for.
+    let pinned = decision.requested_host() != Some(address);
     let lines: &[(&str, &str)] = if pinned {
-        &[(crate::handover::HOST_HEADER, "x")]
+        &[(crate::internal_headers::HOST_HEADER, "x")]
     } else {
         &[]
     };
     let host = at_time(from(backend, address, lines), at);
     let response = decision.respond(gateway, MANY, &host).unwrap();
-    (response.issue, response.failed_over)
+    (response.issued, response.failed_over)
 }
 
 #[test]
@@ -62,21 +68,30 @@ fn a_session_whose_backend_has_no_host_follows_the_weights_and_stays_there() {
     let token = on_a(&rule);
     fail(&rule, &gateway, &token, "no_healthy_upstream", NOW);
     let moved = ask(&rule, &gateway, &[&token], "b", NOW);
-    assert_eq!((moved.outcome(), moved.reason()), (Outcome::BackendDown, Reason::Split));
-    assert_eq!((moved.session_key(), moved.asked_host()), (None, None));
+    assert_eq!(
+        (moved.session_outcome(), moved.reason()),
+        (SessionOutcome::BackendUnreachable, Reason::Split)
+    );
+    assert_eq!((moved.session_key(), moved.requested_host()), (None, None));
     let host = from("b", OTHER, &[]);
     let response = moved.respond(&gateway, MANY, &host).unwrap();
-    assert_eq!((response.issue, response.failed_over), (Some(Issue::Repinned), true));
-    assert_eq!(response.chosen, Some(1));
-    assert!(!response.missed);
+    assert_eq!(
+        (response.issued, response.failed_over),
+        (Some(IssueReason::Moved), true)
+    );
+    assert_eq!(response.routed, Some(1));
+    assert!(!response.missed_session_route);
 
     // When the backend is back, the session is bound to the other one.
-    let due = moved.due(Some(1), Some(OTHER), NOW).unwrap();
-    let there = token_of(&rule, &due, NOW);
-    gateway.outages.answered(0, 0, false);
+    let pending = moved.pending_token(Some(1), Some(OTHER), NOW).unwrap();
+    let there = token_of(&rule, &pending, NOW);
+    gateway.reachability.record_response(0, 0, false);
     let back = ask(&rule, &gateway, &[&there], "a", NOW + 1);
-    assert_eq!((back.outcome(), back.backend()), (Outcome::Resumed, Some(1)));
-    assert_eq!(back.asked_host(), Some(OTHER));
+    assert_eq!(
+        (back.session_outcome(), back.backend()),
+        (SessionOutcome::Resumed, Some(1))
+    );
+    assert_eq!(back.requested_host(), Some(OTHER));
 }
 
 #[test]
@@ -88,9 +103,12 @@ fn a_session_that_did_not_come_meanwhile_keeps_its_backend() {
     fail(&rule, &gateway, &token, "no_healthy_upstream", NOW);
     // The route has sent a new client there, who was answered.
     let new = ask(&rule, &gateway, &[], "a", NOW);
-    assert_eq!(answer(&new, &gateway, "a", OTHER, NOW), (Some(Issue::New), false));
+    assert_eq!(answer(&new, &gateway, "a", OTHER, NOW), (Some(IssueReason::New), false));
     let back = ask(&rule, &gateway, &[&token], "b", NOW);
-    assert_eq!((back.outcome(), back.backend()), (Outcome::Resumed, Some(0)));
+    assert_eq!(
+        (back.session_outcome(), back.backend()),
+        (SessionOutcome::Resumed, Some(0))
+    );
 }
 
 #[test]
@@ -101,9 +119,15 @@ fn after_a_pause_one_request_finds_out() {
     let token = on_a(&rule);
     fail(&rule, &gateway, &token, "no_healthy_upstream", NOW);
     let probe = ask(&rule, &gateway, &[&token], "b", NOW + 2);
-    assert_eq!((probe.outcome(), probe.backend()), (Outcome::Resumed, Some(0)));
+    assert_eq!(
+        (probe.session_outcome(), probe.backend()),
+        (SessionOutcome::Resumed, Some(0))
+    );
     let other = ask(&rule, &gateway, &[&token], "b", NOW + 2);
-    assert_eq!((other.outcome(), other.backend()), (Outcome::BackendDown, None));
+    assert_eq!(
+        (other.session_outcome(), other.backend()),
+        (SessionOutcome::BackendUnreachable, None)
+    );
     // It is looked at although a response of a live session is not.
     assert_eq!(answer(&probe, &gateway, "a", HOST, NOW + 2), (None, false));
     let back = ask(&rule, &gateway, &[&token], "b", NOW + 2);
@@ -111,8 +135,11 @@ fn after_a_pause_one_request_finds_out() {
 
     fail(&rule, &gateway, &token, "no_healthy_upstream", NOW + 3);
     fail(&rule, &gateway, &token, "no_healthy_upstream", NOW + 5);
-    assert_eq!(gateway.outages.reach(0, 0, NOW + 7), Reach::Closed(Cause::NoHost));
-    assert_eq!(gateway.outages.reach(0, 0, NOW + 8), Reach::Probe);
+    assert_eq!(
+        gateway.reachability.reachability(0, 0, NOW + 7),
+        Reachability::Unreachable(UnreachableCause::NoHost)
+    );
+    assert_eq!(gateway.reachability.reachability(0, 0, NOW + 8), Reachability::Probe);
 }
 
 #[test]
@@ -127,18 +154,20 @@ fn where_the_weights_choose_a_backend_without_hosts_too_only_what_they_chose_lat
 
     // The worker has seen that the route chooses b.
     let new = ask(&rule, &gateway, &[], "b", NOW);
-    assert_eq!(answer(&new, &gateway, "b", OTHER, NOW), (Some(Issue::New), false));
+    assert_eq!(answer(&new, &gateway, "b", OTHER, NOW), (Some(IssueReason::New), false));
     let moved = ask(&rule, &gateway, &[&token], "a", NOW + 1);
     assert_eq!((moved.backend(), moved.reason()), (Some(1), Reason::Failover));
     assert_eq!(moved.session_key(), Some("HTTPRoute/shop/store#0/b.shop:80"));
     assert_eq!(
         answer(&moved, &gateway, "b", OTHER, NOW + 1),
-        (Some(Issue::Repinned), true)
+        (Some(IssueReason::Moved), true)
     );
 
     // That was long ago: b may have no weight any more.
     let late = NOW + 100;
-    gateway.outages.fail(0, 0, Cause::NoHost, late);
+    gateway
+        .reachability
+        .record_failure(0, 0, UnreachableCause::NoHost, late);
     let stuck = ask(&rule, &gateway, &[&token], "a", late);
     assert_eq!((stuck.backend(), stuck.reason()), (None, Reason::Split));
 }
@@ -168,7 +197,7 @@ fn one_live_session_a_second_tells_what_the_route_chooses() {
     ] {
         let live = ask(&rule, &gateway, &[&token], picked, at);
         assert_eq!(live.backend(), Some(0));
-        assert_eq!([0, 1].map(|backend| gateway.chosen.lately(0, backend, at)), chosen);
+        assert_eq!([0, 1].map(|backend| gateway.observed.is_recent(0, backend, at)), chosen);
     }
 }
 
@@ -187,7 +216,7 @@ fn an_answer_of_envoys_own_with_many_headers_is_found_within_a_second_and_then_a
     assert_eq!(ask(&rule, &gateway, &[&token], "b", NOW).backend(), Some(0));
     assert!(!respond(NOW));
     assert!(respond(NOW + 1));
-    gateway.outages.answered(0, 0, false);
+    gateway.reachability.record_response(0, 0, false);
     assert!(respond(NOW + 1));
 }
 
@@ -216,7 +245,7 @@ fn an_answer_of_envoys_own_to_grpc_has_a_header_more() {
 #[test]
 #[wasm_bindgen_test]
 fn the_end_of_a_strict_session_closes_its_backend_to_no_other() {
-    let strict = config::Session {
+    let strict = config::SessionConfig {
         strict: true,
         ..session()
     };
@@ -225,15 +254,21 @@ fn the_end_of_a_strict_session_closes_its_backend_to_no_other() {
     let token = on_a(&rule);
     let live = ask(&rule, &gateway, &[&token], "b", NOW);
     let response = live.respond(&gateway, FEW, &local("no_healthy_upstream")).unwrap();
-    assert_eq!((response.issue, response.unreachable), (Some(Issue::Ended), None));
+    assert_eq!(
+        (response.issued, response.unreachable),
+        (Some(IssueReason::Ended), None)
+    );
     let again = ask(&rule, &gateway, &[&token], "b", NOW);
-    assert_eq!((again.outcome(), again.backend()), (Outcome::Resumed, Some(0)));
-    assert_eq!(again.asked_host(), Some(HOST));
+    assert_eq!(
+        (again.session_outcome(), again.backend()),
+        (SessionOutcome::Resumed, Some(0))
+    );
+    assert_eq!(again.requested_host(), Some(HOST));
     // Where the session route leads nowhere, that is so for all of them.
     fail(&rule, &gateway, &token, "direct_response", NOW);
     assert_eq!(
-        ask(&rule, &gateway, &[&token], "b", NOW).outcome(),
-        Outcome::BackendDown
+        ask(&rule, &gateway, &[&token], "b", NOW).session_outcome(),
+        SessionOutcome::BackendUnreachable
     );
 }
 
@@ -245,7 +280,10 @@ fn a_rule_with_one_backend_has_nowhere_else_to_go() {
     let token = on_a(&rule);
     for _ in 0..3 {
         let live = ask(&rule, &gateway, &[&token], "a", NOW);
-        assert_eq!((live.outcome(), live.asked_host()), (Outcome::Resumed, Some(HOST)));
+        assert_eq!(
+            (live.session_outcome(), live.requested_host()),
+            (SessionOutcome::Resumed, Some(HOST))
+        );
         let response = live.respond(&gateway, FEW, &local("no_healthy_upstream")).unwrap();
         assert_eq!(response, Response::default());
     }
@@ -263,7 +301,7 @@ fn only_the_answer_to_a_request_for_a_session_route_is_about_its_backend() {
             Response::default()
         );
     }
-    assert_eq!(gateway.outages.reach(0, 0, NOW), Reach::Open);
+    assert_eq!(gateway.reachability.reachability(0, 0, NOW), Reachability::Reachable);
 }
 
 #[test]
@@ -281,8 +319,8 @@ fn a_session_route_that_leads_nowhere_is_counted_as_missed_and_a_backend_without
         let live = ask(&rule, &gateway, &[&token], "b", NOW);
         let response = live.respond(&gateway, FEW, &local(details)).unwrap();
         assert_eq!(
-            (response.missed, response.unreachable),
-            (missed, Cause::of(details.as_bytes())),
+            (response.missed_session_route, response.unreachable),
+            (missed, UnreachableCause::from_code_details(details.as_bytes())),
             "{details}"
         );
     }
@@ -296,11 +334,19 @@ fn while_no_session_route_can_be_reached_a_session_gets_no_token_for_each_reques
     let token = on_a(&rule);
     fail(&rule, &gateway, &token, "route_not_found", NOW);
     let moved = ask(&rule, &gateway, &[&token], "b", NOW);
-    assert_eq!(answer(&moved, &gateway, "b", OTHER, NOW), (Some(Issue::Repinned), true));
-    gateway.outages.fail(0, 1, Cause::NoRoute, NOW);
+    assert_eq!(
+        answer(&moved, &gateway, "b", OTHER, NOW),
+        (Some(IssueReason::Moved), true)
+    );
+    gateway
+        .reachability
+        .record_failure(0, 1, UnreachableCause::NoRoute, NOW);
     for (backend, host) in [("a", OTHER), ("b", OTHER), ("a", HOST)] {
         let by_weight = ask(&rule, &gateway, &[&token], backend, NOW);
-        assert_eq!((by_weight.outcome(), by_weight.backend()), (Outcome::BackendDown, None));
+        assert_eq!(
+            (by_weight.session_outcome(), by_weight.backend()),
+            (SessionOutcome::BackendUnreachable, None)
+        );
         assert_eq!(
             answer(&by_weight, &gateway, backend, host, NOW),
             (None, false),
@@ -308,14 +354,21 @@ fn while_no_session_route_can_be_reached_a_session_gets_no_token_for_each_reques
         );
     }
     // An answer that came by weight says nothing of the session route.
-    assert_eq!(gateway.outages.reach(0, 0, NOW), Reach::Closed(Cause::NoRoute));
+    assert_eq!(
+        gateway.reachability.reachability(0, 0, NOW),
+        Reachability::Unreachable(UnreachableCause::NoRoute)
+    );
     // It is still kept from idling out.
-    gateway.outages.fail(0, 0, Cause::NoRoute, NOW + 30);
-    gateway.outages.fail(0, 1, Cause::NoRoute, NOW + 30);
+    gateway
+        .reachability
+        .record_failure(0, 0, UnreachableCause::NoRoute, NOW + 30);
+    gateway
+        .reachability
+        .record_failure(0, 1, UnreachableCause::NoRoute, NOW + 30);
     let renewed = ask(&rule, &gateway, &[&token], "b", NOW + 30);
     assert_eq!(
         answer(&renewed, &gateway, "b", OTHER, NOW + 30),
-        (Some(Issue::Refreshed), false)
+        (Some(IssueReason::Refreshed), false)
     );
 }
 
@@ -327,8 +380,11 @@ fn a_session_whose_hosts_are_back_by_the_choice_of_the_route_stays_on_its_backen
     let token = on_a(&rule);
     fail(&rule, &gateway, &token, "no_healthy_upstream", NOW);
     let back = ask(&rule, &gateway, &[&token], "a", NOW);
-    assert_eq!(answer(&back, &gateway, "a", OTHER, NOW), (Some(Issue::Repinned), false));
-    assert_eq!(gateway.outages.reach(0, 0, NOW), Reach::Open);
+    assert_eq!(
+        answer(&back, &gateway, "a", OTHER, NOW),
+        (Some(IssueReason::Moved), false)
+    );
+    assert_eq!(gateway.reachability.reachability(0, 0, NOW), Reachability::Reachable);
 }
 
 #[test]
@@ -336,21 +392,24 @@ fn a_session_whose_hosts_are_back_by_the_choice_of_the_route_stays_on_its_backen
 fn a_forced_client_goes_to_its_session_or_by_weight_while_the_canary_cannot_be_reached() {
     let rule = canary_rule(config::Override::Always, Some(session()));
     let gateway = gateway();
-    gateway.outages.fail(0, 1, Cause::NoHost, NOW);
+    gateway.reachability.record_failure(0, 1, UnreachableCause::NoHost, NOW);
     let without = request_with(&rule, &[], &FORCED, &gateway, NOW);
     assert_eq!((without.backend(), without.reason()), (None, Reason::Split));
     let token = on_a(&rule);
     let with = request_with(&rule, &[&token], &FORCED, &gateway, NOW);
     assert_eq!((with.backend(), with.reason()), (Some(0), Reason::Session));
-    assert_eq!((with.outcome(), with.asked_host()), (Outcome::Resumed, Some(HOST)));
+    assert_eq!(
+        (with.session_outcome(), with.requested_host()),
+        (SessionOutcome::Resumed, Some(HOST))
+    );
 }
 
 #[test]
 #[wasm_bindgen_test]
 fn a_client_that_is_placed_by_who_it_is_goes_to_the_same_other_backend_each_time() {
-    let canary = config::Canary {
-        hash_on: Some(config::Source::Header("user".to_owned())),
-        ..config::Canary::default()
+    let canary = config::CanaryConfig {
+        hash_on: Some(config::SourceConfig::Header("user".to_owned())),
+        ..config::CanaryConfig::default()
     };
     let raw = raw_rule(&[("a.shop:80", 1), ("b.shop:80", 1), ("c.shop:80", 1)], None);
     let rule = with_canary(raw, canary, 0);
@@ -361,7 +420,7 @@ fn a_client_that_is_placed_by_who_it_is_goes_to_the_same_other_backend_each_time
     };
     let users: Vec<String> = (0..60).map(|number| format!("user-{number}")).collect();
     let before: Vec<_> = users.iter().map(|user| place(user)).collect();
-    gateway.outages.fail(0, 0, Cause::NoHost, NOW);
+    gateway.reachability.record_failure(0, 0, UnreachableCause::NoHost, NOW);
     let mut of_a = [0; 3];
     for (user, (backend, _)) in users.iter().zip(before) {
         let (now, reason) = place(user);

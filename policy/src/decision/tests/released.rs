@@ -9,7 +9,7 @@ use super::{
 };
 
 /// A rule over `a`, which is released, and `b`, with canary routing.
-fn released_rule(session: config::Session, canary: Option<config::Canary>) -> Rc<Rule> {
+fn released_rule(session: config::SessionConfig, canary: Option<config::CanaryConfig>) -> Rc<Rule> {
     let mut raw = raw_rule(&[("a.shop:80", 0), ("b.shop:80", 1)], Some(session));
     raw.backends[0].released = true;
     with_canary(raw, canary.unwrap_or_default(), 0)
@@ -25,25 +25,31 @@ fn ask(
     at: u64,
 ) -> Decision {
     let lines = carried(rule, tokens, headers);
-    let host = Memory {
+    let host = MemoryHost {
         now: at,
         ..from(picked, HOST, &[])
     };
     decide(rule, gateway, &lines.as_slice().into(), &host).unwrap()
 }
 
-/// Why a token is due after the answer of this backend from a host that was not asked for, and whether it counts as released.
-fn answer(decision: &Decision, gateway: &Gateway, backend: &str, address: &[u8], at: u64) -> (Option<Issue>, bool) {
-    let lines = [(crate::handover::HOST_HEADER, "x")];
-    let host = Memory {
+/// Why a token is pending after the answer of this backend from a host that was not asked for, and whether it counts as released.
+fn answer(
+    decision: &Decision,
+    gateway: &Gateway,
+    backend: &str,
+    address: &[u8],
+    at: u64,
+) -> (Option<IssueReason>, bool) {
+    let lines = [(crate::internal_headers::HOST_HEADER, "x")];
+    let host = MemoryHost {
         now: at,
         ..from(backend, address, &lines)
     };
     let response = decision.respond(gateway, MANY, &host).unwrap();
-    (response.issue, response.released)
+    (response.issued, response.released)
 }
 
-fn canary(mut raw: serde_json::Value) -> config::Canary {
+fn canary(mut raw: serde_json::Value) -> config::CanaryConfig {
     raw["name"] = json!("shop/canary");
     serde_json::from_value(raw).unwrap()
 }
@@ -56,27 +62,30 @@ fn to_a() -> serde_json::Value {
 #[wasm_bindgen_test]
 fn a_released_session_follows_the_weights_once_with_its_old_issue_time() {
     for strict in [false, true] {
-        let rule = released_rule(config::Session { strict, ..session() }, None);
+        let rule = released_rule(config::SessionConfig { strict, ..session() }, None);
         let gateway = gateway();
         let token = visit(&rule, HOST, NOW);
         let moved = ask(&rule, &gateway, &[&token], "b", &[], NOW + 1);
         assert_eq!(
-            (moved.outcome(), moved.backend(), moved.reason()),
-            (Outcome::Released, None, Reason::Split)
+            (moved.session_outcome(), moved.backend(), moved.reason()),
+            (SessionOutcome::Released, None, Reason::Split)
         );
-        assert_eq!((moved.session_key(), moved.asked_host()), (None, None));
+        assert_eq!((moved.session_key(), moved.requested_host()), (None, None));
         assert_eq!(
             answer(&moved, &gateway, "b", OTHER, NOW + 1),
-            (Some(Issue::Repinned), true)
+            (Some(IssueReason::Moved), true)
         );
 
-        let due = moved.due(Some(1), Some(OTHER), NOW + 1).unwrap();
-        assert_eq!((due.token.issued, &*due.token.backend), (NOW, b"b.shop:80".as_slice()));
-        let there = token_of(&rule, &due, NOW + 1);
+        let pending = moved.pending_token(Some(1), Some(OTHER), NOW + 1).unwrap();
+        assert_eq!(
+            (pending.token.issued, &*pending.token.backend),
+            (NOW, b"b.shop:80".as_slice())
+        );
+        let there = token_of(&rule, &pending, NOW + 1);
         let back = ask(&rule, &gateway, &[&there], "b", &[], NOW + 2);
         assert_eq!(
-            (back.outcome(), back.backend(), back.asked_host()),
-            (Outcome::Resumed, Some(1), Some(OTHER))
+            (back.session_outcome(), back.backend(), back.requested_host()),
+            (SessionOutcome::Resumed, Some(1), Some(OTHER))
         );
     }
 }
@@ -85,8 +94,8 @@ fn a_released_session_follows_the_weights_once_with_its_old_issue_time() {
 #[wasm_bindgen_test]
 fn a_session_on_a_backend_alone_is_released_too() {
     let rule = released_rule(
-        config::Session {
-            pin: Pin::Backend,
+        config::SessionConfig {
+            bound_to: BoundTo::Backend,
             ..session()
         },
         None,
@@ -94,12 +103,15 @@ fn a_session_on_a_backend_alone_is_released_too() {
     let gateway = gateway();
     let token = visit(&rule, b"", NOW);
     let moved = ask(&rule, &gateway, &[&token], "b", &[], NOW + 1);
-    assert_eq!((moved.outcome(), moved.backend()), (Outcome::Released, None));
+    assert_eq!(
+        (moved.session_outcome(), moved.backend()),
+        (SessionOutcome::Released, None)
+    );
     assert_eq!(
         answer(&moved, &gateway, "b", OTHER, NOW + 1),
-        (Some(Issue::Repinned), true)
+        (Some(IssueReason::Moved), true)
     );
-    // The route has chosen its own backend all the same, between a request and its answer: no token is due.
+    // The route has chosen its own backend all the same, between a request and its answer: no token is pending.
     assert_eq!(answer(&moved, &gateway, "a", OTHER, NOW + 1), (None, false));
 }
 
@@ -110,8 +122,8 @@ fn without_a_mark_a_session_stays() {
     let token = visit(&rule, HOST, NOW);
     let stays = ask(&rule, &gateway(), &[&token], "b", &[], NOW + 1);
     assert_eq!(
-        (stays.outcome(), stays.backend(), stays.asked_host()),
-        (Outcome::Resumed, Some(0), Some(HOST))
+        (stays.session_outcome(), stays.backend(), stays.requested_host()),
+        (SessionOutcome::Resumed, Some(0), Some(HOST))
     );
 }
 
@@ -121,8 +133,9 @@ fn a_mark_counts_only_while_the_route_is_not_seen_to_choose_the_backend() {
     let rule = released_rule(session(), None);
     let gateway = gateway();
     let token = visit(&rule, HOST, NOW);
-    let released =
-        |picked: &str, at: u64| ask(&rule, &gateway, &[&token], picked, &[], at).outcome() == Outcome::Released;
+    let released = |picked: &str, at: u64| {
+        ask(&rule, &gateway, &[&token], picked, &[], at).session_outcome() == SessionOutcome::Released
+    };
     assert!(released("b", NOW));
     // The request itself tells that the weights have been raised.
     assert!(!released("a", NOW + 1));
@@ -130,9 +143,12 @@ fn a_mark_counts_only_while_the_route_is_not_seen_to_choose_the_backend() {
     assert!(released("b", NOW + 5));
     // So do requests of others: new ones by the answer, and those of sessions elsewhere.
     let new = ask(&rule, &gateway, &[], "a", &[], NOW + 10);
-    assert_eq!(answer(&new, &gateway, "a", OTHER, NOW + 10), (Some(Issue::New), false));
+    assert_eq!(
+        answer(&new, &gateway, "a", OTHER, NOW + 10),
+        (Some(IssueReason::New), false)
+    );
     assert!(!released("b", NOW + 11));
-    let on_b = token_of(&rule, &new.due(Some(1), Some(OTHER), NOW).unwrap(), NOW);
+    let on_b = token_of(&rule, &new.pending_token(Some(1), Some(OTHER), NOW).unwrap(), NOW);
     let _other = ask(&rule, &gateway, &[&on_b], "a", &[], NOW + 40);
     // The longer the route has chosen it, the longer that counts.
     assert!(!released("b", NOW + 40 + 39));
@@ -148,16 +164,22 @@ fn whom_a_canary_rule_sends_to_a_released_backend_keeps_the_session_there() {
         let token = visit(&rule, HOST, NOW);
         let forced = ask(&rule, &gateway, &[&token], "b", &[("x-canary", "always")], NOW + 1);
         assert_eq!(
-            (forced.outcome(), forced.reason()),
-            (Outcome::Resumed, Reason::Forced(0))
+            (forced.session_outcome(), forced.reason()),
+            (SessionOutcome::Resumed, Reason::CanaryRule(0))
         );
-        assert_eq!((forced.backend(), forced.asked_host()), (Some(0), Some(HOST)));
-        assert_eq!(forced.due(Some(0), None, NOW + 1), None);
+        assert_eq!((forced.backend(), forced.requested_host()), (Some(0), Some(HOST)));
+        assert_eq!(forced.pending_token(Some(0), None, NOW + 1), None);
         // As soon as it is not sent there, it is released; so is one that opts out of the backend.
         let free = ask(&rule, &gateway, &[&token], "b", &[], NOW + 1);
-        assert_eq!((free.outcome(), free.backend()), (Outcome::Released, None));
+        assert_eq!(
+            (free.session_outcome(), free.backend()),
+            (SessionOutcome::Released, None)
+        );
         let never = ask(&rule, &gateway, &[&token], "b", &[("x-canary", "never")], NOW + 1);
-        assert_eq!((never.outcome(), never.backend()), (Outcome::Released, Some(1)));
+        assert_eq!(
+            (never.session_outcome(), never.backend()),
+            (SessionOutcome::Released, Some(1))
+        );
     }
 }
 
@@ -169,12 +191,12 @@ fn a_released_session_goes_where_its_client_is_placed() {
     let token = visit(&rule, HOST, NOW);
     let moved = ask(&rule, &gateway, &[&token], "b", &[("user", "anna")], NOW + 1);
     assert_eq!(
-        (moved.outcome(), moved.backend(), moved.reason()),
-        (Outcome::Released, Some(1), Reason::Hash)
+        (moved.session_outcome(), moved.backend(), moved.reason()),
+        (SessionOutcome::Released, Some(1), Reason::Hash)
     );
     assert_eq!(
         answer(&moved, &gateway, "b", OTHER, NOW + 1),
-        (Some(Issue::Repinned), true)
+        (Some(IssueReason::Moved), true)
     );
 }
 
@@ -187,9 +209,9 @@ mod properties {
     const KEYS: [&str; 3] = ["a.shop:80", "b.shop:80", "c.shop:80"];
 
     /// Three backends of which some are released, with a canary rule and perhaps a split by client.
-    fn any_rule(released: [bool; 3], weights: [u32; 3], pin: Pin, never: bool, hashes: bool) -> Rc<Rule> {
+    fn any_rule(released: [bool; 3], weights: [u32; 3], bound_to: BoundTo, never: bool, hashes: bool) -> Rc<Rule> {
         let weights: Vec<(&str, u32)> = KEYS.into_iter().zip(weights).collect();
-        let mut raw = raw_rule(&weights, Some(config::Session { pin, ..session() }));
+        let mut raw = raw_rule(&weights, Some(config::SessionConfig { bound_to, ..session() }));
         for (backend, released) in raw.backends.iter_mut().zip(released) {
             backend.released = released;
         }
@@ -198,7 +220,7 @@ mod properties {
             canary.override_session = config::Override::Never;
         }
         if hashes {
-            canary.hash_on = Some(config::Source::Header("user".to_owned()));
+            canary.hash_on = Some(config::SourceConfig::Header("user".to_owned()));
         }
         with_canary(raw, canary, 0)
     }
@@ -210,26 +232,26 @@ mod properties {
         fn a_released_session_is_decided_like_none(
             released in any::<[bool; 3]>(),
             weights in any::<[u8; 3]>(),
-            pin in prop_oneof![Just(Pin::Host), Just(Pin::Backend)],
+            bound_to in prop_oneof![Just(BoundTo::Host), Just(BoundTo::Backend)],
             (never, hashes) in any::<(bool, bool)>(),
             (own, picked) in (0..3_usize, 0..3_usize),
             says in prop_oneof![Just("always"), Just("never"), Just("maybe")],
             user in "[a-c]?",
         ) {
-            let rule = |marks| any_rule(marks, weights.map(u32::from), pin, never, hashes);
+            let rule = |marks| any_rule(marks, weights.map(u32::from), bound_to, never, hashes);
             let (marked, plain) = (rule(released), rule([false; 3]));
             let first = request(&plain, &[], &[], NOW);
             // A session that was sent there by force would have no token.
-            let due = Decision { reason: Reason::Split, ..first }.due(Some(own), Some(HOST), NOW).unwrap();
-            let token = token_of(&plain, &due, NOW);
+            let pending = Decision { reason: Reason::Split, ..first }.pending_token(Some(own), Some(HOST), NOW).unwrap();
+            let token = token_of(&plain, &pending, NOW);
             let headers = [("x-canary", says), ("user", &*user)];
             let decided = |rule, tokens: &[&str]| ask(rule, &gateway(), tokens, ["a", "b", "c"][picked], &headers, NOW + 1);
             let decision = decided(&marked, &[&token]);
-            let is_released = decision.outcome() == Outcome::Released;
+            let is_released = decision.session_outcome() == SessionOutcome::Released;
             let like = if is_released { decided(&plain, &[]) } else { decided(&plain, &[&token]) };
-            prop_assert_eq!((decision.backend(), decision.asked_host()), (like.backend(), like.asked_host()));
+            prop_assert_eq!((decision.backend(), decision.requested_host()), (like.backend(), like.requested_host()));
             let as_new = decided(&plain, &[]);
-            let sent_there = as_new.backend() == Some(own) && matches!(as_new.reason(), Reason::Forced(_));
+            let sent_there = as_new.backend() == Some(own) && matches!(as_new.reason(), Reason::CanaryRule(_));
             prop_assert_eq!(is_released, released[own] && picked != own && !sent_there);
         }
     }

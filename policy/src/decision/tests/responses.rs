@@ -3,14 +3,14 @@
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::*;
-use crate::handover::HOST_HEADER;
+use crate::internal_headers::HOST_HEADER;
 
 /// More header lines than a response of Envoy's own has.
 pub(super) const MANY: usize = 8;
 
 /// A response of the backend with this key, from `host`.
-pub(super) fn from(backend: &str, address: &[u8], lines: &[(&str, &str)]) -> Memory {
-    Memory {
+pub(super) fn from(backend: &str, address: &[u8], lines: &[(&str, &str)]) -> MemoryHost {
+    MemoryHost {
         cluster_name: Some(format!("outbound|80||{backend}.shop.svc.cluster.local").into_bytes()),
         upstream_address: Some(address.into()),
         response: lines
@@ -22,18 +22,18 @@ pub(super) fn from(backend: &str, address: &[u8], lines: &[(&str, &str)]) -> Mem
 }
 
 /// A response of Envoy's own.
-pub(super) fn local(details: &str) -> Memory {
-    Memory {
+pub(super) fn local(details: &str) -> MemoryHost {
+    MemoryHost {
         code_details: Some(details.into()),
         ..host(NOW)
     }
 }
 
-pub(super) fn split(session: Option<config::Session>) -> Rc<Rule> {
+pub(super) fn split(session: Option<config::SessionConfig>) -> Rc<Rule> {
     rule(&[("a.shop:80", 1), ("b.shop:80", 1)], session)
 }
 
-fn respond(decision: &Decision, count: usize, host: &Memory) -> (Vec<String>, Option<Issue>) {
+fn respond(decision: &Decision, count: usize, host: &MemoryHost) -> (Vec<String>, Option<IssueReason>) {
     let gateway = gateway();
     let response = decision.respond(&gateway, count, host).unwrap();
     let names = response.changes.iter().map(|change| match change {
@@ -41,10 +41,10 @@ fn respond(decision: &Decision, count: usize, host: &Memory) -> (Vec<String>, Op
             format!("{name}: {}", String::from_utf8_lossy(value))
         }
         Change::Add(name, _) => (*name).to_owned(),
-        Change::Field(field) => format!("{}: {}", field.name, String::from_utf8_lossy(&field.value)),
+        Change::SetField(field) => format!("{}: {}", field.name, String::from_utf8_lossy(&field.value)),
         other => panic!("{other:?}"),
     });
-    (names.collect(), response.issue)
+    (names.collect(), response.issued)
 }
 
 #[test]
@@ -54,9 +54,9 @@ fn a_first_response_carries_a_token_of_the_backend_and_host_that_answered() {
     let first = request(&rule, &[], &[], NOW);
     let gateway = gateway();
     let response = first.respond(&gateway, MANY, &from("b", HOST, &[])).unwrap();
-    assert_eq!((response.issue, response.chosen), (Some(Issue::New), Some(1)));
-    assert!(!response.missed && !response.unknown_backend);
-    let [Change::Add("set-cookie", cookie), Change::Field(private)] = response.changes.as_slice() else {
+    assert_eq!((response.issued, response.routed), (Some(IssueReason::New), Some(1)));
+    assert!(!response.missed_session_route && !response.unknown_backend);
+    let [Change::Add("set-cookie", cookie), Change::SetField(private)] = response.changes.as_slice() else {
         panic!("{:?}", response.changes);
     };
     assert_eq!(
@@ -66,7 +66,7 @@ fn a_first_response_carries_a_token_of_the_backend_and_host_that_answered() {
     let cookie = str::from_utf8(cookie).unwrap();
     let token = cookie.strip_prefix("cart=").unwrap().split(';').next().unwrap();
     let back = again(&rule, token, NOW + 1);
-    assert_eq!((back.backend(), back.asked_host()), (Some(1), Some(HOST)));
+    assert_eq!((back.backend(), back.requested_host()), (Some(1), Some(HOST)));
 }
 
 #[test]
@@ -90,11 +90,11 @@ fn a_response_that_no_cache_stores_is_not_marked_again() {
         [["set-cookie"].as_slice(), &marked].concat()
     );
     // Those who cache nothing that they should not can have it left out.
-    let raw = config::Cookie {
+    let raw = config::CookieConfig {
         private_cache: false,
-        ..config::Cookie::default()
+        ..config::CookieConfig::default()
     };
-    let unmarked = split(Some(config::Session {
+    let unmarked = split(Some(config::SessionConfig {
         cookie: raw,
         ..session()
     }));
@@ -105,7 +105,7 @@ fn a_response_that_no_cache_stores_is_not_marked_again() {
 #[test]
 #[wasm_bindgen_test]
 fn a_response_with_a_session_header_is_marked_too() {
-    let by_header = config::Session {
+    let by_header = config::SessionConfig {
         name: "x-cart".to_owned(),
         transport: Transport::Header,
         ..session()
@@ -121,7 +121,7 @@ fn a_response_with_a_session_header_is_marked_too() {
 #[test]
 #[wasm_bindgen_test]
 fn a_strict_session_ends_when_its_host_is_gone() {
-    let strict = |transport| config::Session {
+    let strict = |transport| config::SessionConfig {
         strict: true,
         transport,
         ..session()
@@ -132,8 +132,8 @@ fn a_strict_session_ends_when_its_host_is_gone() {
         let live = again(&rule, &token, NOW);
         let gateway = gateway();
         let response = live.respond(&gateway, 3, &local("no_healthy_upstream")).unwrap();
-        assert_eq!(response.issue, Some(Issue::Ended));
-        let [Change::Add(name, value), Change::Field(private)] = response.changes.as_slice() else {
+        assert_eq!(response.issued, Some(IssueReason::Ended));
+        let [Change::Add(name, value), Change::SetField(private)] = response.changes.as_slice() else {
             panic!("{:?}", response.changes);
         };
         assert_eq!(
@@ -157,12 +157,15 @@ fn a_strict_session_ends_when_its_host_is_gone() {
         // The next request begins a session, also where the token of before is still sent.
         for sent in [[end].as_slice(), &[end, &token], &[&token, end]] {
             let next = request(&rule, sent, &[], NOW + 1);
-            assert_eq!((next.outcome(), next.asked_host()), (Outcome::New, None));
-            let due = next.due(Some(1), Some(OTHER), NOW + 1).unwrap();
-            assert_eq!(due.issue, Issue::New);
-            let begun = token_of(&rule, &due, NOW + 1);
             assert_eq!(
-                request(&rule, &[&begun, end, &token], &[], NOW + 2).asked_host(),
+                (next.session_outcome(), next.requested_host()),
+                (SessionOutcome::New, None)
+            );
+            let pending = next.pending_token(Some(1), Some(OTHER), NOW + 1).unwrap();
+            assert_eq!(pending.reason, IssueReason::New);
+            let begun = token_of(&rule, &pending, NOW + 1);
+            assert_eq!(
+                request(&rule, &[&begun, end, &token], &[], NOW + 2).requested_host(),
                 Some(OTHER)
             );
         }
@@ -172,7 +175,7 @@ fn a_strict_session_ends_when_its_host_is_gone() {
 #[test]
 #[wasm_bindgen_test]
 fn nothing_else_ends_a_strict_session() {
-    let strict = config::Session {
+    let strict = config::SessionConfig {
         strict: true,
         ..session()
     };
@@ -200,7 +203,7 @@ fn a_live_session_costs_its_response_one_question() {
     let rule = rule(&[("a.shop:80", 1)], Some(session()));
     let live = again(&rule, &visit(&rule, HOST, NOW), NOW + 1);
     // A response from the host that was asked for does not name one. Whatever else Envoy would say is not asked.
-    let silent = Memory::default();
+    let silent = MemoryHost::default();
     assert_eq!(live.respond(&gateway(), MANY, &silent).unwrap(), Response::default());
 }
 
@@ -210,7 +213,7 @@ fn a_response_from_another_host_moves_the_session() {
     let rule = rule(&[("a.shop:80", 1)], Some(session()));
     let live = again(&rule, &visit(&rule, HOST, NOW), NOW);
     let moved = from("a", OTHER, &[(HOST_HEADER, "whatever an app says")]);
-    assert_eq!(respond(&live, MANY, &moved).1, Some(Issue::Repinned));
+    assert_eq!(respond(&live, MANY, &moved).1, Some(IssueReason::Moved));
     // The header alone is no news.
     let same = from("a", HOST, &[(HOST_HEADER, "whatever an app says")]);
     assert_eq!(respond(&live, MANY, &same), (vec![], None));
@@ -227,7 +230,7 @@ fn a_response_of_envoys_own_carries_no_token() {
         "upstream_reset_before_response_started{}",
         "",
     ] {
-        let host = Memory {
+        let host = MemoryHost {
             upstream_address: Some(HOST.into()),
             response: vec![(HOST_HEADER.to_owned(), b"x".into())],
             ..local(details)
@@ -246,8 +249,8 @@ fn a_session_route_that_is_missed_is_counted_and_moves_nothing() {
     let elsewhere = from("b", OTHER, &[(HOST_HEADER, "x")]);
     let gateway = gateway();
     let response = live.respond(&gateway, MANY, &elsewhere).unwrap();
-    assert!(response.missed && response.changes.is_empty());
-    assert_eq!(response.chosen, None);
+    assert!(response.missed_session_route && response.changes.is_empty());
+    assert_eq!(response.routed, None);
 }
 
 #[test]
@@ -258,7 +261,7 @@ fn a_cluster_that_is_no_backend_of_the_rule_is_counted_and_gets_no_token() {
     let first = request(&rule, &[], &[], NOW);
     let response = first.respond(&gateway, MANY, &from("z", HOST, &[])).unwrap();
     assert!(response.unknown_backend && response.changes.is_empty());
-    assert_eq!((response.issue, response.chosen), (None, None));
+    assert_eq!((response.issued, response.routed), (None, None));
 }
 
 #[test]
@@ -272,6 +275,6 @@ fn without_keys_and_without_a_choice_nothing_is_asked_of_the_response() {
     let decision = request_with(&split, &[], &[], &off, NOW);
     assert!(decision.awaits_response());
     let response = decision.respond(&off, MANY, &from("b", HOST, &[])).unwrap();
-    assert_eq!((response.chosen, response.issue), (Some(1), None));
+    assert_eq!((response.routed, response.issued), (Some(1), None));
     assert!(response.changes.is_empty());
 }

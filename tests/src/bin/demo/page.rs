@@ -13,7 +13,7 @@ pub fn page(echo: &Echo, stats: &Stats) -> String {
         ("sessions begun", "mooring_session_new_total"),
         ("requests of live sessions", "mooring_session_resumed_total"),
         ("cookies renewed", "mooring_session_refreshed_total"),
-        ("sessions moved to another pod", "mooring_session_repinned_total"),
+        ("sessions moved to another pod", "mooring_session_moved_total"),
         ("sessions ended by silence", "mooring_session_expired_idle_total"),
         ("sessions ended by age", "mooring_session_expired_absolute_total"),
     ];

@@ -74,7 +74,7 @@ async fn each_kind_of_condition_holds_for_a_header_as_it_says() {
             expected[0].2 += 1;
         }
         let held = u64::try_from(case.hold.len()).unwrap();
-        expected.push(("canary", format!("forced:{}", case.rule), held));
+        expected.push(("canary", format!("canary:{}", case.rule), held));
     }
     let expected: Vec<(&str, &str, u64)> = expected.iter().map(|(a, b, c)| (*a, b.as_str(), *c)).collect();
     assert_eq!(counted(&envoy.stats().await), counts(&expected));

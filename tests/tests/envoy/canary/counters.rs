@@ -22,10 +22,10 @@ async fn requests_are_counted_by_backend_and_reason_as_they_were_sent() {
     for number in 0..40 {
         let user = format!("user-{number}");
         let sent = [
-            (("end-user", "vijay"), "forced:vijay"),
-            (("cookie", "usertype=tester"), "forced:testers"),
-            (("x-canary", "always"), "forced:by-choice"),
-            (("x-canary", "never"), "forced:by-choice"),
+            (("end-user", "vijay"), "canary:vijay"),
+            (("cookie", "usertype=tester"), "canary:testers"),
+            (("x-canary", "always"), "canary:by-choice"),
+            (("x-canary", "never"), "canary:by-choice"),
             (("x-user", user.as_str()), "hash"),
             (("x-nothing", "1"), "split"),
         ];
@@ -40,10 +40,10 @@ async fn requests_are_counted_by_backend_and_reason_as_they_were_sent() {
         }
     }
     let forced = counts(&[
-        ("canary", "forced:vijay", 40),
-        ("canary", "forced:testers", 40),
-        ("canary", "forced:by-choice", 40),
-        ("stable", "forced:by-choice", 40),
+        ("canary", "canary:vijay", 40),
+        ("canary", "canary:testers", 40),
+        ("canary", "canary:by-choice", 40),
+        ("stable", "canary:by-choice", 40),
     ]);
     for (key, count) in forced {
         assert_eq!(expected.get(&key), Some(&count), "{key:?}");
@@ -75,7 +75,7 @@ async fn what_is_counted_goes_on_when_the_weights_change() {
         }
     }
     let expected = [
-        ("canary", "forced:vijay", 20),
+        ("canary", "canary:vijay", 20),
         ("stable", "split", 10),
         ("canary", "split", 10),
     ];

@@ -33,8 +33,8 @@ async fn always_reaches_the_canary_and_never_avoids_it() {
             "{by_weight} of {strangers}"
         );
         let expected = [
-            ("canary", "forced:by-choice", 50),
-            ("stable", "forced:by-choice", 50),
+            ("canary", "canary:by-choice", 50),
+            ("stable", "canary:by-choice", 50),
             ("canary", "split", u64::from(by_weight)),
             ("stable", "split", u64::from(strangers - by_weight)),
         ];

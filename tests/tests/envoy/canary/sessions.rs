@@ -60,9 +60,9 @@ async fn force_beats_a_live_session_which_goes_on_at_its_pod_afterwards() {
         }
     }
     let stats = envoy.stats().await;
-    assert_eq!(stats.mooring("mooring_session_repinned_total"), 0);
+    assert_eq!(stats.mooring("mooring_session_moved_total"), 0);
     let expected = [
-        ("canary", "forced:vijay", 25),
+        ("canary", "canary:vijay", 25),
         ("stable", "session", 25),
         ("stable", "split", 5),
     ];
@@ -85,7 +85,7 @@ async fn with_override_never_a_live_session_beats_force() {
     let forced = client.request("/").header(VIJAY.0, VIJAY.1).send().await.ok();
     assert_eq!(version(&forced), "canary");
     let expected = [
-        ("canary", "forced:vijay", 1),
+        ("canary", "canary:vijay", 1),
         ("stable", "session", 20),
         ("stable", "split", 1),
     ];

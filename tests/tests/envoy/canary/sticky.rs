@@ -35,7 +35,7 @@ async fn a_client_stays_on_its_version_and_is_spread_over_its_pods() {
         assert!(pods.iter().all(|pod| pod.starts_with(wanted)), "{pods:?}");
         assert_eq!(pods.len(), 3, "{pods:?}");
     }
-    assert_eq!(envoy.stats().await.mooring("mooring_session_repinned_total"), 0);
+    assert_eq!(envoy.stats().await.mooring("mooring_session_moved_total"), 0);
 }
 
 #[tokio::test]

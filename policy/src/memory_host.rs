@@ -1,14 +1,13 @@
-//! A host that answers from memory, for tests, fuzzing and measurements.
+//! A [`Host`] with values in memory, for tests, fuzzing and benchmarks.
 
-use super::Host;
-use crate::{headers::Headers, token::SealError};
+use crate::{headers::Headers, host::Host, token::SealError};
 
-/// What each question is answered with. By default there is nothing: the clock shows the Unix epoch, and random bytes are zero.
+/// The value of each property. By default all are absent, the clock shows the Unix epoch, and random bytes are zero.
 #[derive(Clone, Debug, Default)]
-pub struct Memory {
+pub struct MemoryHost {
     /// The wall clock, in seconds since the Unix epoch.
     pub now: u64,
-    /// Random bytes, over and over.
+    /// The random bytes, which repeat.
     pub random: Vec<u8>,
     /// The name of the route.
     pub route_name: Option<Vec<u8>>,
@@ -16,15 +15,15 @@ pub struct Memory {
     pub virtual_host_name: Option<Vec<u8>>,
     /// The name of the cluster.
     pub cluster_name: Option<Vec<u8>>,
-    /// Where the response comes from.
+    /// The details of the response code.
     pub code_details: Option<Vec<u8>>,
-    /// The address of the host that answered.
+    /// The address of the host that responded.
     pub upstream_address: Option<Vec<u8>>,
-    /// The header lines of the response.
+    /// The headers of the response.
     pub response: Vec<(String, Vec<u8>)>,
 }
 
-impl Host for Memory {
+impl Host for MemoryHost {
     type Error = SealError;
 
     fn now(&self) -> Result<u64, SealError> {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::*;
+use crate::{backend::Backend, config::Secure};
 
 fn config(rules: &[Value]) -> Value {
     json!({"version": 3, "rules": rules})
@@ -238,7 +239,7 @@ fn a_foreign_document_is_refused() {
     let version = parse(&json!({"version": 1, "rules": []})).unwrap_err().to_string();
     assert_eq!(
         version,
-        "the plugin configuration is of version 1; this module reads version 3"
+        "the plugin configuration has version 1; this module reads version 3"
     );
     for text in ["", "{}", "[]", "null", "{\"version\": 3, \"rules\": [], \"extra\": 1}"] {
         assert!(

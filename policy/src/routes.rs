@@ -1,0 +1,188 @@
+//! The rules of a gateway, by route: the checked form of a whole [`Config`].
+
+use std::rc::Rc;
+
+use crate::{
+    canary::{Canary, InvalidCanary, MAX_MEMORY_OF_GATEWAY},
+    config::{CanaryConfig, Config, VERSION},
+    rule::{InvalidRule, Rule},
+};
+
+/// All rules of a gateway. Requests find theirs by Envoy's names of the virtual host and the route.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    /// Sorted by the name of the route.
+    entries: Vec<Entry>,
+}
+
+/// A rule and the virtual hosts that contain its route.
+#[derive(Debug)]
+struct Entry {
+    virtual_hosts: Box<[Box<[u8]>]>,
+    rule: Rc<Rule>,
+}
+
+/// Why a configuration is invalid.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidConfig {
+    /// It is not JSON of the expected form.
+    #[error("the plugin configuration cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It has another version.
+    #[error("the plugin configuration has version {found}; this module reads version {VERSION}")]
+    Version {
+        /// The version of the configuration.
+        found: u32,
+    },
+    /// Two rules claim the same requests.
+    #[error(
+        "rules `{first}` and `{second}` both claim the route `{route}` of a virtual host; give each its own virtualHosts"
+    )]
+    Collision {
+        /// The id of the earlier rule.
+        first: String,
+        /// The id of the later rule.
+        second: String,
+        /// The route name that both have.
+        route: String,
+    },
+    /// A canary is invalid.
+    #[error("canary `{name}`: {reason}")]
+    Canary {
+        /// The name of the canary.
+        name: String,
+        /// What is wrong.
+        reason: InvalidCanary,
+    },
+    /// The regular expressions of all canaries are too large together.
+    #[error(
+        "the regular expressions of all canaries take {} KiB of memory together, and {} KiB are allowed",
+        memory.div_ceil(1 << 10),
+        MAX_MEMORY_OF_GATEWAY >> 10
+    )]
+    CanaryMemory {
+        /// Their memory, in bytes.
+        memory: usize,
+    },
+    /// A rule is invalid.
+    #[error("rule `{id}`: {reason}")]
+    Rule {
+        /// The id of the rule.
+        id: String,
+        /// What is wrong.
+        reason: InvalidRule,
+    },
+}
+
+impl RouteTable {
+    /// Reads a plugin configuration from JSON.
+    pub fn parse(json: &[u8]) -> Result<Self, InvalidConfig> {
+        Self::new(&serde_json::from_slice(json)?)
+    }
+
+    /// Checks a plugin configuration.
+    pub fn new(config: &Config) -> Result<Self, InvalidConfig> {
+        if config.version != VERSION {
+            return Err(InvalidConfig::Version { found: config.version });
+        }
+        let canaries = canaries(&config.canaries)?;
+        let mut table = Self {
+            entries: Vec::with_capacity(config.rules.len()),
+        };
+        for (position, raw) in config.rules.iter().enumerate() {
+            let rule = Rule::new(position, raw, &canaries).map_err(|reason| InvalidConfig::Rule {
+                id: raw.id.clone(),
+                reason,
+            })?;
+            table.insert(Entry {
+                virtual_hosts: raw.virtual_hosts.iter().map(|host| host.as_bytes().into()).collect(),
+                rule: Rc::new(rule),
+            })?;
+        }
+        Ok(table)
+    }
+
+    fn insert(&mut self, new: Entry) -> Result<(), InvalidConfig> {
+        let end = self.entries.partition_point(|other| other.route() <= new.route());
+        let earlier = self.entries.iter().take(end).rev();
+        let same_route = earlier.take_while(|other| other.route() == new.route());
+        if let Some(other) = same_route.filter(|other| other.overlaps(&new)).last() {
+            return Err(InvalidConfig::Collision {
+                first: other.rule.id().to_owned(),
+                second: new.rule.id().to_owned(),
+                route: new.rule.route().to_owned(),
+            });
+        }
+        // The generator writes rules nearly in this order, so that few entries have to move.
+        self.entries.insert(end, new);
+        Ok(())
+    }
+
+    /// The number of rules.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are no rules.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Every rule, in no particular order.
+    pub fn rules(&self) -> impl Iterator<Item = &Rc<Rule>> {
+        self.entries.iter().map(|entry| &entry.rule)
+    }
+
+    /// The rule for a request on this route. `virtual_host` returns the name of the virtual host; it is only called if there is a
+    /// rule for a route of this name.
+    pub fn find<E>(
+        &self,
+        route: &[u8],
+        virtual_host: impl FnOnce() -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Option<&Rc<Rule>>, E> {
+        let start = self.entries.partition_point(|entry| entry.route() < route);
+        let entries = self.entries.get(start..).unwrap_or_default().iter();
+        let mut entries = entries.take_while(|entry| entry.route() == route).peekable();
+        if entries.peek().is_none() {
+            return Ok(None);
+        }
+        let Some(virtual_host) = virtual_host()? else {
+            return Ok(None);
+        };
+        let mut entries = entries.filter(|entry| entry.virtual_hosts.iter().any(|host| **host == *virtual_host));
+        Ok(entries.next().map(|entry| &entry.rule))
+    }
+}
+
+/// Checks and compiles the canaries of a gateway.
+fn canaries(raw: &[CanaryConfig]) -> Result<Vec<Rc<Canary>>, InvalidConfig> {
+    let mut memory = 0_usize;
+    let mut canaries = Vec::with_capacity(raw.len());
+    for raw in raw {
+        let canary = Canary::new(raw).map_err(|reason| InvalidConfig::Canary {
+            name: raw.name.clone(),
+            reason,
+        })?;
+        memory = memory.saturating_add(canary.memory());
+        if memory > MAX_MEMORY_OF_GATEWAY {
+            return Err(InvalidConfig::CanaryMemory { memory });
+        }
+        canaries.push(Rc::new(canary));
+    }
+    Ok(canaries)
+}
+
+impl Entry {
+    fn route(&self) -> &[u8] {
+        self.rule.route().as_bytes()
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.virtual_hosts.iter().any(|host| other.virtual_hosts.contains(host))
+    }
+}
+
+#[cfg(test)]
+mod tests;
