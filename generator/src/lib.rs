@@ -1,23 +1,22 @@
 //! The `mooring` command: Gateway API policies in, Istio or Envoy configuration out.
 //!
-//! The way of an input, one module for each step:
+//! The steps from manifests to output, with the modules that do each of them:
 //!
-//! | step | module |
+//! | step | modules |
 //! |---|---|
-//! | texts and places in them | [`source`]; from an API server, [`cluster`] |
-//! | texts to objects, in the shapes in which they are written | [`document`], [`spec`], [`kind`], `yaml` |
-//! | objects by kind and name | [`resources`] |
-//! | every dialect of session persistence to one type | [`policies`], [`session`] |
-//! | canary policies | [`canary`] |
-//! | which policy holds where | [`attachment`] |
-//! | gateways, rules, backends, names | [`ir`] |
-//! | a plan to the objects of a target | [`emit`] |
-//! | objects to bytes | [`output`], or to what is different: [`drift`]; both from what is there: [`directory`] |
-//! | or instead of that, what became of each policy | [`validate`] |
+//! | read texts from files or from an API server | [`source`], [`cluster`] |
+//! | parse the texts into objects | [`document`], [`api`], [`kind`], `yaml` |
+//! | store the objects by kind and name | [`resources`] |
+//! | read the route kinds into one model | [`model`] |
+//! | parse session policies and canary policies | [`policies`], [`session`], [`canary`] |
+//! | resolve which policy applies to which rule | [`attachment`] |
+//! | translate the resources into gateways, rules and backends | [`translate`] into [`ir`] |
+//! | write the objects of a target | [`emit`] |
+//! | print the objects, or compare them with a directory | [`output`], [`directory`], [`drift`] |
+//! | report the state of each policy | [`validate`] |
 //!
-//! Whatever is found to be wrong on the way is a [`diagnostic::Diagnostic`]; a step reports all that it finds and goes on. An
-//! error takes out the rule, route or policy that it is about, and nothing else: [`omissions`]. What was read and what was
-//! skipped is counted: [`input_summary`].
+//! A step reports each error as a [`diagnostic::Diagnostic`] and continues. An error removes only the rule, route or policy that
+//! contains it ([`omissions`]). [`input_summary`] counts the objects that were read and skipped.
 
 #![forbid(unsafe_code)]
 // A test may overflow: that is how it fails.
