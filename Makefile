@@ -93,11 +93,11 @@ target-%:
 
 .PHONY: demo
 demo: build envoy ## Run a narrated demo with a real Envoy
-	cargo run --locked --quiet --package mooring-tests --bin mooring-demo
+	cargo run --locked --quiet --package mooring-demo
 
 .PHONY: demo-serve
 demo-serve: build envoy ## Run the demo and keep it running for a browser
-	cargo run --locked --quiet --package mooring-tests --bin mooring-demo -- --serve
+	cargo run --locked --quiet --package mooring-demo -- --serve
 
 ##@ Test
 
@@ -244,7 +244,7 @@ sbom: $(TOOLS)/bin/cargo-cyclonedx ## Write the SBOMs of the module and the comm
 	mv filter/*.cdx.json target/sbom/module.cdx.json
 	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --manifest-path generator/Cargo.toml
 	mv generator/*.cdx.json target/sbom/command.cdx.json
-	rm -f policy/*.cdx.json tests/*.cdx.json bench/*.cdx.json bench/*/*.cdx.json # cargo-cyclonedx writes one for each crate
+	rm -f policy/*.cdx.json tests/*.cdx.json demo/*.cdx.json bench/*.cdx.json bench/*/*.cdx.json # cargo-cyclonedx writes one for each crate
 
 .PHONY: spelling
 spelling: $(TOOLS)/python/bin/typos

@@ -5,7 +5,7 @@
 
 #![expect(
     clippy::expect_used,
-    reason = "the demonstration stands on the test harness, which panics when something is missing"
+    reason = "the demo uses the test harness, which panics when something is missing"
 )]
 
 mod page;
@@ -15,28 +15,28 @@ mod story;
 
 use std::process::ExitCode;
 
+use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str = "usage: mooring-demo [--serve]";
+/// A session, end to end, through a stock Envoy
+#[derive(Debug, Parser)]
+#[command(name = "mooring-demo")]
+struct Options {
+    /// Leave a gateway running for a browser
+    #[arg(long)]
+    serve: bool,
+}
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let options = Options::parse();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    match arguments.as_slice() {
-        [] => runtime.block_on(until_stopped(story::tell())),
-        ["--serve"] => runtime.block_on(until_stopped(serve::serve())),
-        ["--help" | "-h"] => {
-            println!("{USAGE}");
-            ExitCode::SUCCESS
-        }
-        _ => {
-            eprintln!("{USAGE}");
-            ExitCode::from(2)
-        }
+    if options.serve {
+        runtime.block_on(until_stopped(serve::serve()))
+    } else {
+        runtime.block_on(until_stopped(story::tell()))
     }
 }
 

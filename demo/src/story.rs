@@ -53,7 +53,7 @@ async fn raise_the_curtain() -> Stage {
         screen.say(format!("pod {} on {}", screen.pod(pod.name()), pod.socket()));
     }
     let envoy = Envoy::builder().dynamic().start(&manifests(&pods)).await;
-    screen.say(format!("Envoy {} on {}", version(&envoy).await, envoy.address()));
+    screen.say(format!("Envoy {} on {}", envoy.version().await, envoy.address()));
     screen.explain("Its configuration is what `mooring generate --target envoy` makes of a Gateway, an HTTPRoute, a");
     screen
         .explain("Service and its EndpointSlice. Envoy is the official binary; Mooring is a WebAssembly module in it.");
@@ -321,12 +321,6 @@ fn manifests(pods: &[Pod]) -> Manifests {
 fn policy() -> Policy {
     let timeouts = Persistence::cookie(COOKIE).absolute("6s").idle("2s").permanent();
     Policy::on("store", timeouts)
-}
-
-async fn version(envoy: &Envoy) -> String {
-    let info = envoy.ask("/server_info").await;
-    // `"version": "<commit>/1.40.0/Clean/RELEASE/BoringSSL"`
-    info.split('/').nth(1).unwrap_or("of an unknown version").to_owned()
 }
 
 async fn visits(browser: &mut Browser, count: usize) -> Vec<Reply> {
