@@ -1,8 +1,9 @@
-//! The table of `docs/threat-model.md` names a test in each row, and each of them is there.
+//! Each row of the tables in `docs/threat-model.md` and `tests/README.md` names a test, and each of these tests exists.
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "everything here is a test, and that is how a test fails"
 )]
 
@@ -72,6 +73,24 @@ fn every_row_of_the_threat_model_names_tests_that_exist() {
         }
     }
     println!("{} threats, {} tests", rows.len(), tests.len());
+}
+
+#[test]
+fn every_behaviour_in_the_index_names_tests_that_exist() {
+    let text = fs::read_to_string(workspace().join("tests/README.md")).unwrap();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .filter(|cells: &Vec<&str>| cells.len() == 3 && cells[0] != "behaviour" && !cells[0].starts_with("---"))
+        .collect();
+    assert!(rows.len() >= 50, "{} rows", rows.len());
+    for row in &rows {
+        let tests: Vec<(&str, &str)> = row[2].split('`').filter_map(|name| name.split_once(": ")).collect();
+        assert!(!tests.is_empty(), "no test: {}", row[0]);
+        for (file, name) in tests {
+            assert!(has_test(file, name), "{}: {file} has no test {name}", row[0]);
+        }
+    }
 }
 
 #[test]
