@@ -126,15 +126,37 @@ fn the_architecture_has_a_row_for_every_directory() {
         .filter_map(|path| path.split_once('/'))
         .map(|(root, _)| root)
         .collect();
-    let missing = roots
-        .iter()
-        .filter(|root| !cells.iter().any(|cell| cell.contains(&format!("`{root}/`"))));
-    // `make hooks` is the only thing that reads it.
-    let missing: Vec<_> = missing.filter(|root| **root != ".githooks").collect();
+    let missing: Vec<_> = (roots.iter())
+        .filter(|root| !cells.iter().any(|cell| cell.contains(&format!("`{root}/`"))))
+        .collect();
     assert!(
         missing.is_empty(),
         "docs/architecture.md has a table with a row for each directory, but none for {missing:?}"
     );
+}
+
+#[test]
+fn the_architecture_names_modules_of_the_generator() {
+    let rows = Document::read("docs/architecture.md")
+        .rows()
+        .into_iter()
+        .filter(|row| row.header == "step");
+    let mut wrong = Vec::new();
+    let mut checked = 0;
+    for row in rows {
+        for name in row.cells[1].split('`').skip(1).step_by(2) {
+            checked += 1;
+            let paths = [
+                format!("generator/src/{name}.rs"),
+                format!("generator/src/{name}/mod.rs"),
+            ];
+            if !paths.iter().any(|path| repository::exists(path)) {
+                wrong.push(format!("{}: the generator has no module {name}", row.location));
+            }
+        }
+    }
+    assert!(checked > 10, "{checked} modules");
+    assert_none(&wrong);
 }
 
 /// A number up to ten in words.
