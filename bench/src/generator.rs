@@ -31,15 +31,14 @@ pub(crate) fn measure(processors: &Processors) -> Result<Found> {
         .output()?;
     ensure!(output.status.success(), "the generator's benchmark: {}", output.status);
     let lines = String::from_utf8(output.stdout)?;
-    let mut text =
-        "| HTTPRoutes | seconds, the least of five runs | peak MiB | exponent |\n|---|---|---|---|\n".to_owned();
+    let mut text = "The least of five runs, and its peak memory:\n\n".to_owned();
     for line in lines.lines().filter(|line| line.starts_with('{')) {
         let one: Generated = serde_json::from_str(line).with_context(|| line.to_owned())?;
         let exponent = one
             .exponent
-            .map_or_else(String::new, |exponent| format!("{exponent:.2}"));
+            .map_or_else(String::new, |exponent| format!(", growth by the power {exponent:.2}"));
         text += &format!(
-            "| {} | {:.3} | {:.0} | {exponent} |\n",
+            "- {} HTTPRoutes: {:.3} s, {:.0} MiB{exponent}\n",
             one.routes, one.seconds, one.peak_mib
         );
     }

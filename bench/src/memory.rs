@@ -22,9 +22,7 @@ const WORKERS: (u32, u32) = (1, 3);
 
 /// Measures all sizes, each of them so many times.
 pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, times: usize) -> Result<Found> {
-    let mut text = "| rules | plugin configuration KB | accepted in ms | resident MiB, empty module | Mooring | MiB for each worker, empty module | Mooring |\n\
-         |---|---|---|---|---|---|---|\n"
-        .to_owned();
+    let mut text = String::new();
     let mut envoy = None;
     for routes in SIZES {
         eprintln!("  {routes} rules");
@@ -41,12 +39,13 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, times: u
         let empty = memory(&empty, site, &generated, processors, times, &mut envoy).await?;
         let with = memory(&mooring, site, &generated, processors, times, &mut envoy).await?;
         text += &format!(
-            "| {routes} | {:.0} | {middle:.1} ({low:.1} to {high:.1}) | {:.1} | {:.1} | {:.2} | {:.2} |\n",
+            "- Rules: {routes}. Plugin configuration {:.0} KB, accepted in {middle:.1} ms ({low:.1} to {high:.1}). Resident {:.1} MiB, \
+             with an empty module {:.1}; for each further worker {:.2} MiB, with an empty module {:.2}.\n",
             generated.clone().module().read_configuration().len() as f64 / 1000.0,
-            empty.0 / MIB,
             with.0 / MIB,
-            empty.1 / MIB,
+            empty.0 / MIB,
             with.1 / MIB,
+            empty.1 / MIB,
         );
     }
     Ok(Found { envoy, text })
