@@ -6,7 +6,7 @@ use crate::{config, routes::RouteTable, rule::Rule};
 
 mod limits;
 
-/// A rule with this canary, whose match_rule rules name their backends themselves here.
+/// A rule with this canary, whose match rules name their backends themselves here.
 fn rule(weights: &[(&str, u32)], mut canary: Value) -> Result<Rc<Rule>, String> {
     let backends: Vec<Value> = weights
         .iter()

@@ -13,6 +13,7 @@ use crate::{
     token::NONCE_LENGTH,
 };
 
+mod canaries;
 mod changes;
 mod failover;
 mod released;
@@ -139,6 +140,43 @@ fn sealed(rule: &Rule, pending: &PendingToken, at: u64) -> String {
 fn again(rule: &Rc<Rule>, token: &str, at: u64) -> Decision {
     request(rule, &[token], &[], at)
 }
+
+/// Backends `a` (90) and `b` (10), and `x-canary: yes` forces `b`.
+fn canary_rule(override_session: config::Override, session: Option<config::SessionConfig>) -> Rc<Rule> {
+    let on = config::SourceConfig::Header("x-canary".to_owned());
+    let matches = vec![config::MatchConfig {
+        on,
+        match_type: config::MatchType::Exact,
+        value: Some("yes".to_owned()),
+        compiled_size: None,
+    }];
+    let forcing = config::MatchRuleConfig {
+        name: "testers".to_owned(),
+        matches,
+        opt_in: None,
+    };
+    let canary = config::CanaryConfig {
+        name: "shop/testers".to_owned(),
+        rules: vec![forcing],
+        override_session,
+        ..config::CanaryConfig::default()
+    };
+    with_canary(raw_rule(&[("a", 90), ("b", 10)], session), canary, 1)
+}
+
+/// A rule with a canary that forces the backend at this position.
+fn with_canary(raw: config::RuleConfig, canary: config::CanaryConfig, backend: usize) -> Rc<Rule> {
+    let raw = config::RuleConfig {
+        canary: Some(config::RuleCanaryConfig {
+            position: 0,
+            backends: vec![Some(backend); canary.rules.len()],
+        }),
+        ..raw
+    };
+    Rc::new(Rule::new(0, &raw, &[Rc::new(Canary::new(&canary).unwrap())]).unwrap())
+}
+
+const MATCHING: [(&str, &str); 1] = [("X-Canary", "yes")];
 
 #[test]
 #[wasm_bindgen_test]
@@ -411,127 +449,6 @@ fn a_header_session_carries_the_bare_token() {
     assert_eq!(again(&rule, &token, NOW).session_outcome(), SessionOutcome::Resumed);
 }
 
-/// Backends `a` (90) and `b` (10), and `x-canary: yes` forces `b`.
-fn canary_rule(override_session: config::Override, session: Option<config::SessionConfig>) -> Rc<Rule> {
-    let on = config::SourceConfig::Header("x-canary".to_owned());
-    let matches = vec![config::MatchConfig {
-        on,
-        match_type: config::MatchType::Exact,
-        value: Some("yes".to_owned()),
-        compiled_size: None,
-    }];
-    let forcing = config::MatchRuleConfig {
-        name: "testers".to_owned(),
-        matches,
-        opt_in: None,
-    };
-    let canary = config::CanaryConfig {
-        name: "shop/testers".to_owned(),
-        rules: vec![forcing],
-        override_session,
-        ..config::CanaryConfig::default()
-    };
-    with_canary(raw_rule(&[("a", 90), ("b", 10)], session), canary, 1)
-}
-
-/// A rule with a canary that forces the backend at this position.
-fn with_canary(raw: config::RuleConfig, canary: config::CanaryConfig, backend: usize) -> Rc<Rule> {
-    let raw = config::RuleConfig {
-        canary: Some(config::RuleCanaryConfig {
-            position: 0,
-            backends: vec![Some(backend); canary.rules.len()],
-        }),
-        ..raw
-    };
-    Rc::new(Rule::new(0, &raw, &[Rc::new(Canary::new(&canary).unwrap())]).unwrap())
-}
-
-const FORCED: [(&str, &str); 1] = [("X-Canary", "yes")];
-
-fn forced(rule: &Rc<Rule>, tokens: &[&str]) -> Decision {
-    request(rule, tokens, &FORCED, NOW)
-}
-
-#[test]
-#[wasm_bindgen_test]
-fn a_forced_canary_leaves_a_live_session_as_it_is() {
-    let rule = canary_rule(config::Override::Always, Some(session()));
-    let token = visit(&rule, HOST, NOW);
-    let away = forced(&rule, &[&token]);
-    assert_eq!(
-        (away.session_key(), away.reason()),
-        (Some("HTTPRoute/shop/store#0/b"), Reason::CanaryRule(0))
-    );
-    assert_eq!(away.requested_host(), None);
-    assert_eq!(away.pending_token(Some(1), Some(OTHER), NOW), None);
-    let back = again(&rule, &token, NOW + 1);
-    assert_eq!(
-        (back.session_key(), back.reason()),
-        (Some("HTTPRoute/shop/store#0/a"), Reason::Session)
-    );
-    assert!(back.requested_host().is_some());
-}
-
-#[test]
-#[wasm_bindgen_test]
-fn override_never_keeps_live_sessions_from_forcing_rules() {
-    let rule = canary_rule(config::Override::Never, Some(session()));
-    let token = visit(&rule, HOST, NOW);
-    assert_eq!(forced(&rule, &[&token]).session_key(), Some("HTTPRoute/shop/store#0/a"));
-    assert_eq!(forced(&rule, &[]).session_key(), Some("HTTPRoute/shop/store#0/b"));
-}
-
-#[test]
-#[wasm_bindgen_test]
-fn a_forced_client_without_a_session_gets_one_on_the_canary() {
-    let rule = canary_rule(config::Override::Always, Some(session()));
-    let pending = forced(&rule, &[]).pending_token(Some(1), Some(HOST), NOW).unwrap();
-    let token = token_of(&rule, &pending, NOW);
-    let still = forced(&rule, &[&token]);
-    assert_eq!(still.session_key(), Some("HTTPRoute/shop/store#0/b"));
-    assert!(still.requested_host().is_some());
-}
-
-#[test]
-#[wasm_bindgen_test]
-fn a_diverted_session_is_still_kept_from_idling_out() {
-    let rule = canary_rule(config::Override::Always, Some(session()));
-    let token = visit(&rule, HOST, NOW - 60);
-    let pending = forced(&rule, &[&token])
-        .pending_token(Some(1), Some(OTHER), NOW)
-        .unwrap();
-    assert_eq!(pending.reason, IssueReason::Refreshed);
-    let back = again(&rule, &token_of(&rule, &pending, NOW), NOW);
-    assert_eq!(back.session_key(), Some("HTTPRoute/shop/store#0/a"));
-}
-
-#[test]
-#[wasm_bindgen_test]
-fn a_sticky_split_binds_the_backend_and_any_host_of_it() {
-    let sticky = config::SessionConfig {
-        bound_to: BoundTo::Backend,
-        ..session()
-    };
-    let rule = canary_rule(config::Override::Always, Some(sticky));
-    let first = request(&rule, &[], &[], NOW);
-    assert!(first.needs_cluster(false));
-    let pending = first.pending_token(Some(1), None, NOW).unwrap();
-    let back = again(&rule, &token_of(&rule, &pending, NOW), NOW + 1);
-    assert_eq!(
-        (back.session_key(), back.reason()),
-        (Some("HTTPRoute/shop/store#0/b"), Reason::Session)
-    );
-    assert_eq!(back.requested_host(), None);
-    // Only the cluster tells whether the session route was missed.
-    assert!(back.needs_cluster(false));
-    assert!(!back.missed_session_route(Some(1)));
-    assert_eq!(back.pending_token(Some(1), None, NOW + 1), None);
-    assert!(back.missed_session_route(Some(0)));
-    assert_eq!(back.pending_token(Some(0), None, NOW + 1), None);
-    // A forced visit draws nothing, so that the next one without the header is drawn.
-    assert_eq!(forced(&rule, &[]).pending_token(Some(1), None, NOW), None);
-}
-
 #[cfg(not(target_arch = "wasm32"))]
 mod properties {
     use proptest::prelude::*;
@@ -557,21 +474,4 @@ mod properties {
             prop_assert_eq!(decision.requested_host(), None);
         }
     }
-}
-
-#[test]
-#[wasm_bindgen_test]
-fn a_request_that_is_too_dear_for_the_canary_goes_where_it_would_go_without() {
-    let rule = canary_rule(config::Override::Always, Some(session()));
-    let token = visit(&rule, HOST, NOW);
-    let cookie = format!("cart={token}");
-    let mut lines = vec![("cookie", cookie.as_str())];
-    lines.extend(FORCED);
-    let forced = request(&rule, &[], &lines, NOW);
-    assert!(!forced.over_budget() && matches!(forced.reason(), Reason::CanaryRule(_)));
-    // Each line takes some steps.
-    lines.extend(vec![("y-canary", "yes"); 30_000]);
-    let dear = request(&rule, &[], &lines, NOW);
-    assert!(dear.over_budget());
-    assert_eq!(dear.reason(), Reason::Session);
 }

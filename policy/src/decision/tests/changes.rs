@@ -154,7 +154,7 @@ fn a_session_header_is_removed() {
 
 #[test]
 #[wasm_bindgen_test]
-fn a_forced_client_asks_for_the_canary_and_no_host() {
+fn a_matching_client_asks_for_the_canary_and_no_host() {
     let rule = canary_rule(config::Override::Always, Some(session()));
     let line = format!("cart={}; x=1", visit(&rule, HOST, NOW));
     assert_eq!(

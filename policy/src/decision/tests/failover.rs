@@ -389,14 +389,14 @@ fn a_session_whose_hosts_are_back_by_the_choice_of_the_route_stays_on_its_backen
 
 #[test]
 #[wasm_bindgen_test]
-fn a_forced_client_goes_to_its_session_or_by_weight_while_the_canary_cannot_be_reached() {
+fn a_matching_client_goes_to_its_session_or_by_weight_while_the_canary_cannot_be_reached() {
     let rule = canary_rule(config::Override::Always, Some(session()));
     let gateway = gateway();
     gateway.reachability.record_failure(0, 1, UnreachableCause::NoHost, NOW);
-    let without = request_with(&rule, &[], &FORCED, &gateway, NOW);
+    let without = request_with(&rule, &[], &MATCHING, &gateway, NOW);
     assert_eq!((without.backend(), without.reason()), (None, Reason::Split));
     let token = on_a(&rule);
-    let with = request_with(&rule, &[&token], &FORCED, &gateway, NOW);
+    let with = request_with(&rule, &[&token], &MATCHING, &gateway, NOW);
     assert_eq!((with.backend(), with.reason()), (Some(0), Reason::Session));
     assert_eq!(
         (with.session_outcome(), with.requested_host()),

@@ -162,13 +162,13 @@ fn whom_a_canary_rule_sends_to_a_released_backend_keeps_the_session_there() {
         let rule = released_rule(session(), Some(canary(json!({"rules": to_a(), "override": policy}))));
         let gateway = gateway();
         let token = visit(&rule, HOST, NOW);
-        let forced = ask(&rule, &gateway, &[&token], "b", &[("x-canary", "always")], NOW + 1);
+        let matched = ask(&rule, &gateway, &[&token], "b", &[("x-canary", "always")], NOW + 1);
         assert_eq!(
-            (forced.session_outcome(), forced.reason()),
+            (matched.session_outcome(), matched.reason()),
             (SessionOutcome::Resumed, Reason::CanaryRule(0))
         );
-        assert_eq!((forced.backend(), forced.requested_host()), (Some(0), Some(HOST)));
-        assert_eq!(forced.pending_token(Some(0), None, NOW + 1), None);
+        assert_eq!((matched.backend(), matched.requested_host()), (Some(0), Some(HOST)));
+        assert_eq!(matched.pending_token(Some(0), None, NOW + 1), None);
         // As soon as it is not sent there, it is released; so is one that opts out of the backend.
         let free = ask(&rule, &gateway, &[&token], "b", &[], NOW + 1);
         assert_eq!(
