@@ -19,8 +19,8 @@ pub enum TargetOptions {
     Envoy(envoy::Options),
 }
 
-/// Generates. What is wrong is left out, and the report names it; when the report is fatal afterwards, what comes back must not
-/// be used.
+/// Generates the objects of a target. An error leaves out the part of the input that it concerns. If the report is fatal afterwards,
+/// the objects must not be used.
 pub fn generate(sources: &Sources, target: &TargetOptions, mesh: &Mesh, report: &mut Report) -> Vec<Output> {
     let local = matches!(target, TargetOptions::Envoy(_));
     let mesh = Mesh { local, ..mesh.clone() };
@@ -44,20 +44,20 @@ pub fn generate(sources: &Sources, target: &TargetOptions, mesh: &Mesh, report: 
     }
 }
 
-/// Reports a module of which nothing says that it is the one that is meant. With a checksum, Istio compares it.
+/// Warns of a module whose content is not verified. With a checksum, Istio verifies it.
 fn warn_of_module(options: &istio::Options, report: &mut Report) {
     if options.sha256.is_some() {
         return;
     }
     let message = if options.url.starts_with("http://") {
-        "the gateways fetch the module by http://, so that anyone on the way can give them another one, which then sees and \
-         changes all requests"
+        "the gateways fetch the module over http://: anyone on the network path can replace it, and then read and change all \
+         requests"
     } else if options.url.starts_with("oci://") {
-        "the gateways fetch the module by the tag of an image, so that anyone who can push to the registry can give them \
-         another one, which then sees and changes all requests"
+        "the gateways fetch the module by the tag of an image: anyone who can push to the registry can replace it, and then \
+         read and change all requests"
     } else {
         return;
     };
     let warning = Diagnostic::warning(Code::Unverified, message);
-    report.add(warning.help("name the checksum with --wasm-sha256"));
+    report.add(warning.help("pin the checksum with --wasm-sha256"));
 }

@@ -5,8 +5,9 @@ use serde_json::json;
 
 use crate::emit::Output;
 
-/// Whether the standard output was closed when the program began: then what is written there is lost. Rust opens `/dev/null` in its
-/// place, for reading and writing, where `>/dev/null` opens it for writing only.
+/// Whether the standard output was closed when the program started, so that any output would be lost.
+///
+/// Rust then opens `/dev/null` for reading and writing, whereas `>/dev/null` opens it for writing only.
 #[cfg(unix)]
 #[must_use]
 pub fn output_is_lost() -> bool {
@@ -24,27 +25,27 @@ pub fn output_is_lost() -> bool {
     is_lost().unwrap_or(false)
 }
 
-/// Whether the standard output was closed when the program began, which cannot be told here.
+/// Whether the standard output was closed when the program started. That cannot be detected on this platform.
 #[cfg(not(unix))]
 #[must_use]
 pub fn output_is_lost() -> bool {
     false
 }
 
-/// Why there is no new entry.
+/// Why no new entry can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum NoEntry {
-    /// Nothing can be appended to the text.
+    /// The text is not a valid ring.
     #[error("{}", listed(.0))]
     Ring(Vec<InvalidKeys>),
-    /// Tokens name their key by its id.
+    /// The id is taken: tokens name their key by its id.
     #[error("the ring has a key with the ID {0:02x}; choose another one, or leave out --id")]
     Taken(u8),
-    /// Ids are one byte.
-    #[error("the ring has a key for each of the 256 IDs; drop those that no session needs")]
+    /// All ids are taken: an id is one byte.
+    #[error("the ring has a key for each of the 256 IDs; remove those that no session needs")]
     Full,
-    /// The operating system gives no random bytes.
-    #[error("the operating system gives no random bytes: {0}")]
+    /// The operating system provides no random bytes.
+    #[error("the operating system provides no random bytes: {0}")]
     Random(#[from] getrandom::Error),
 }
 
@@ -53,21 +54,21 @@ fn listed(invalid: &[InvalidKeys]) -> String {
     lines.join("\n")
 }
 
-/// The entries of a ring to which one is to be appended. What is wrong in it must be mended first: it would stay wrong.
+/// The entries of an existing ring. A ring with an invalid entry is an error: the entry would stay invalid in the new ring.
 pub fn parse(ring: &str) -> Result<Vec<Entry>, NoEntry> {
     let (entries, rejected) = keys::entries(ring);
     if !rejected.is_empty() {
         let invalid = rejected.into_iter().map(|invalid: InvalidKey| invalid.into());
         return Err(NoEntry::Ring(invalid.collect()));
     }
-    // As where the command whose output this is has failed: a ring of the new key alone would end all sessions.
+    // The output of a failed command, for example. A ring with only the new key would end all sessions.
     if entries.is_empty() {
         return Err(NoEntry::Ring(vec![InvalidKeys::Empty]));
     }
     Ok(entries)
 }
 
-/// A new entry beside others, with random bytes from the operating system. Its id is a random free one unless it is given.
+/// A new entry with random bytes from the operating system. Without an `id`, a random one is chosen that no other entry has.
 pub fn new_entry(id: Option<u8>, others: &[Entry]) -> Result<Entry, NoEntry> {
     let is_free = |id: &u8| others.iter().all(|other| other.id() != *id);
     let id = match id {
@@ -87,7 +88,7 @@ pub fn new_entry(id: Option<u8>, others: &[Entry]) -> Result<Entry, NoEntry> {
     Ok(Entry::new(id, secret))
 }
 
-/// A Kubernetes Secret from which a gateway's environment can take the ring.
+/// A Kubernetes Secret for the environment of a gateway.
 #[must_use]
 pub fn secret(namespace: &str, name: &str, ring: &str) -> Output {
     let manifest = json!({
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_entries_are_the_same() {
+    fn two_entries_differ() {
         let texts = [
             new_entry(Some(1), &[]).unwrap().reveal(),
             new_entry(Some(1), &[]).unwrap().reveal(),
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn no_id_is_drawn_twice() {
+    fn ids_are_unique() {
         let mut ring = Vec::new();
         for _ in 0..=u8::MAX {
             ring.push(new_entry(None, &ring).unwrap());
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_with_something_wrong_in_it_gets_no_entry() {
+    fn a_ring_with_an_invalid_entry_is_refused() {
         let good = new_entry(Some(1), &[]).unwrap().reveal();
         assert_eq!(parse(&format!("{}\n", *good)).unwrap().len(), 1);
         let said = |text: &str| parse(text).unwrap_err().to_string();

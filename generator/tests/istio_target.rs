@@ -464,7 +464,7 @@ fn the_checksum_of_the_module() {
         (
             pinned.as_str(),
             Some(other.as_str()),
-            "is another checksum than the one in the URL",
+            "differs from the checksum in the URL",
         ),
         (
             "oci://a.example/mooring@sha256:abc",
@@ -474,7 +474,7 @@ fn the_checksum_of_the_module() {
         (
             "file:///mooring.wasm",
             Some(one.as_str()),
-            "nobody checks the checksum of a file://",
+            "Istio does not verify the checksum of a file://",
         ),
     ] {
         let (value, stderr) = sha256(url, flag);
@@ -558,7 +558,7 @@ fn a_module_that_nothing_verifies_is_warned_of() {
     };
     let plain = said("http://a.example/mooring.wasm", SHOP);
     assert!(
-        plain.starts_with("warning[Unverified]: the gateways fetch the module by http://"),
+        plain.starts_with("warning[Unverified]: the gateways fetch the module over http://"),
         "{plain}"
     );
     for tag in ["oci://a.example/mooring:1", "oci://a.example/mooring"] {

@@ -1,5 +1,5 @@
-//! `CanaryPolicy` (`mooring.dev/v1alpha1`). Its custom resource definition is made of these very types: the
-//! descriptions in it are the comments here.
+//! `CanaryPolicy` (`mooring.dev/v1alpha1`). Its custom resource definition is derived from these types: their doc comments are
+//! its descriptions.
 
 #![expect(
     clippy::doc_markdown,
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::field::{Field, OptionalField, Port, Text, list};
 
-/// Who of a route's visitors reaches which of its backends, and who stays there.
+/// CanaryPolicy selects which clients of a route reach which of its backends, and whether they stay there.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[cfg_attr(feature = "cluster", derive(kube::CustomResource))]
 #[cfg_attr(
@@ -22,7 +22,7 @@ use crate::api::field::{Field, OptionalField, Port, Text, list};
         version = "v1alpha1",
         kind = "CanaryPolicy",
         namespaced,
-        doc = "Who of a route's visitors reaches which of its backends, and who stays there.",
+        doc = "CanaryPolicy selects which clients of a route reach which of its backends, and whether they stay there.",
         category = "gateway-api",
         printcolumn = r#"{"name": "Target", "type": "string", "jsonPath": ".spec.targetRef.name"}"#,
         printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
@@ -35,45 +35,45 @@ use crate::api::field::{Field, OptionalField, Port, Text, list};
     "message": "at least one of rules, split, sticky and whenWeightZero must be specified",
 }]))]
 pub struct CanaryPolicySpec {
-    /// The route that the policy is about, in the policy's namespace.
+    /// The route that the policy targets, in the namespace of the policy.
     #[schemars(with = "TargetRef")]
     pub target_ref: Field<TargetRef>,
-    /// Who is sent to which backend whatever the weights are. The first rule that matches wins.
+    /// Rules that send matching requests to one backend, regardless of the weights. The first rule that matches applies.
     #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<CanaryRule>", length(max = 32))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub rules: Vec<Field<CanaryRule>>,
-    /// How all others are split over the backends. The weights are those of the route.
+    /// How the other requests are split among the backends. The weights are those of the route.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Split>")]
     pub split: OptionalField<Split>,
-    /// Keeps each client on the backend that it came to, whatever becomes of the weights. Any pod of the backend will do.
+    /// Keeps each client on the backend that served it first, even when the weights change. Any pod of that backend may serve it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Sticky>")]
     pub sticky: OptionalField<Sticky>,
-    /// Whether a rule that matches beats a live session. Default: `Always`; when it no longer matches, the session goes
-    /// on as it was.
+    /// Whether a matching rule overrides a live session. Default: `Always`. Once the rule no longer matches, the session
+    /// continues unchanged.
     #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Override>")]
     pub override_session: OptionalField<Override>,
-    /// What becomes of the live sessions on a backend whose weight is 0.
+    /// What happens to live sessions on a backend whose weight is 0. Default: `Keep`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<WhenWeightZero>")]
     pub when_weight_zero: OptionalField<WhenWeightZero>,
 }
 
-/// What becomes of the live sessions on a backend whose weight is 0, whichever policy keeps them. `Keep`: they stay, and
-/// only new sessions avoid it (GEP-1619). `Release`: they leave it with their next request, as soon as the gateway has what
-/// was generated for that weight; where the weights of all backends are 0, they stay. Default: `Keep`.
+/// What happens to live sessions on a backend whose weight is 0, including those of other policies. `Keep`: they stay, and
+/// only new sessions avoid the backend (GEP-1619). `Release`: they leave it with their next request, once the gateway has the
+/// configuration generated for that weight. If all weights are 0, they stay. Default: `Keep`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum WhenWeightZero {
-    /// They stay.
+    /// Sessions stay.
     Keep,
-    /// They leave it.
+    /// Sessions leave the backend.
     Release,
 }
 
-/// The route that a policy is about.
+/// The route that a policy targets.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
@@ -92,13 +92,14 @@ pub struct TargetRef {
     /// The name of the route.
     #[schemars(with = "String", length(min = 1, max = 253))]
     pub name: Field<String>,
-    /// The name of one rule of the route. Default: all of its rules. A policy for one rule beats one for the whole route.
+    /// The name of one rule of the route. Default: all rules. A policy for one rule takes precedence over a policy for the
+    /// whole route.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(min = 1, max = 253))]
     pub section_name: OptionalField<String>,
 }
 
-/// Who is sent to which backend.
+/// A rule that sends matching requests to one backend.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
@@ -112,29 +113,29 @@ pub struct TargetRef {
     },
 ]))]
 pub struct CanaryRule {
-    /// The name by which metrics count the rule, unique in the policy.
+    /// The name of the rule in metrics. It is unique within the policy.
     #[schemars(with = "String", length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9_.-]+$"))]
     pub name: Field<String>,
-    /// What a request must have. All of them must hold.
+    /// The conditions on a request. All of them must match.
     #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Match>", length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub matches: Vec<Field<Match>>,
-    /// In place of `matches`: the header or cookie in which a client says `always` to be sent to the backend, or `never`
-    /// to be kept from it.
+    /// An alternative to `matches`: a header or cookie with which clients decide for themselves. The value `always` sends the
+    /// client to the backend, `never` keeps it away.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Source>")]
     pub opt_in: OptionalField<Source>,
-    /// The backend, one of the route's, also one with the weight 0.
+    /// The backend: one of the backends of the route. Its weight may be 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<BackendRef>")]
     pub backend_ref: OptionalField<BackendRef>,
-    /// In place of `backendRef`, for a VirtualService: one of the route's destinations.
+    /// For a VirtualService, instead of `backendRef`: one of the destinations of the route.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Destination>")]
     pub destination: OptionalField<Destination>,
 }
 
-/// One condition: on a header or on a cookie.
+/// A condition on one header or one cookie.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
@@ -142,7 +143,7 @@ pub struct CanaryRule {
     "message": "exactly one of header and cookie must be specified",
 }]))]
 pub struct Match {
-    /// A request header; the case of letters in its name does not matter.
+    /// A request header. Its name is case-insensitive.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ValueMatch>")]
     pub header: OptionalField<ValueMatch>,
@@ -152,7 +153,7 @@ pub struct Match {
     pub cookie: OptionalField<ValueMatch>,
 }
 
-/// What a value must be. Values are compared byte for byte.
+/// A condition on a value. Values are compared byte for byte.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
@@ -171,13 +172,13 @@ pub struct ValueMatch {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<MatchType>")]
     pub kind: OptionalField<MatchType>,
-    /// What it is compared with. A regular expression must match the whole value.
+    /// The value to compare with. A regular expression must match the whole value.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(max = 1024))]
     pub value: OptionalField<String>,
 }
 
-/// A header or a cookie, by its name.
+/// The name of a header or of a cookie.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
@@ -210,34 +211,34 @@ pub struct BackendRef {
     /// The name of the Service.
     #[schemars(with = "String", length(min = 1, max = 253))]
     pub name: Field<String>,
-    /// The namespace of the Service. Default: the policy's.
+    /// The namespace of the Service. Default: the namespace of the policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(min = 1, max = 63))]
     pub namespace: OptionalField<String>,
-    /// The port of the Service. It can be left out where the route has one backend of this name.
+    /// The port of the Service. Optional if the route has only one backend of this name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i32>", range(min = 1, max = 65_535))]
     pub port: OptionalField<Port>,
 }
 
-/// A destination of a VirtualService, as it is written there.
+/// A destination, written as in the VirtualService.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Destination {
-    /// The host: the name of a Service, its full name, or a host of a ServiceEntry.
+    /// The host: the short or full name of a Service, or a host of a ServiceEntry.
     #[schemars(with = "String", length(min = 1, max = 253))]
     pub host: Field<String>,
-    /// The subset, one of the host's DestinationRule.
+    /// A subset of the host, defined in its DestinationRule.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(min = 1, max = 253))]
     pub subset: OptionalField<String>,
-    /// The port. It can be left out where the route has one destination of this host and subset.
+    /// The port. Optional if the route has only one destination of this host and subset.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<PortSelector>")]
     pub port: OptionalField<PortSelector>,
 }
 
-/// A port by its number.
+/// A port number.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PortSelector {
@@ -246,17 +247,17 @@ pub struct PortSelector {
     pub number: Field<Port>,
 }
 
-/// How those are split whom no rule sends anywhere.
+/// How requests that match no rule are split among the backends.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Split {
-    /// What tells who a client is: the same client always gets the same backend, and a change of weights moves no more
-    /// clients than it must. Clients without it are split by chance, as all are by default.
+    /// The header or cookie that identifies a client. The same client always gets the same backend, and a change of weights
+    /// moves as few clients as possible. Clients without it are split at random, which is the default for all.
     #[schemars(with = "Source", required)]
     pub hash_on: OptionalField<Source>,
-    /// What the clients are drawn with. Under one seed, the same clients are the first to get the canary of every release;
-    /// a seed for each release, such as its version, draws other clients each time. Change it between two releases: a new
-    /// seed draws all clients again. Live sessions stay where they are. Default: no seed.
+    /// Input of the hash, besides the identity of the client. With the same seed, the same clients are the first to get the
+    /// canary of every release. A seed per release, such as its version, selects other clients each time. Change it between
+    /// releases only: a new seed assigns all clients again. Live sessions stay where they are. Default: no seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(min = 1, max = 64))]
     pub seed: OptionalField<String>,
@@ -281,23 +282,23 @@ pub struct Split {
     },
 ]))]
 pub struct Sticky {
-    /// Where the session's token travels. Default: `Cookie`.
+    /// Whether a cookie or a header carries the token of the session. Default: `Cookie`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Transport>")]
     pub transport: OptionalField<Transport>,
-    /// How long a session lasts in all (GEP-2257). Default: without end.
+    /// The maximum duration of a session (GEP-2257). Default: unlimited.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", regex(pattern = "^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub absolute_timeout: OptionalField<Text>,
-    /// How long a session lasts without a request (GEP-2257). Default: without end.
+    /// The maximum time between two requests of a session (GEP-2257). Default: unlimited.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", regex(pattern = "^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub idle_timeout: OptionalField<Text>,
-    /// The cookie. Only with type Cookie.
+    /// The cookie. Only for the type Cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<StickyCookie>")]
     pub cookie: OptionalField<StickyCookie>,
-    /// The header. Only with type Header.
+    /// The header. Only for the type Header.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<StickyHeader>")]
     pub header: OptionalField<StickyHeader>,
@@ -307,7 +308,7 @@ pub struct Sticky {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StickyCookie {
-    /// Its name. Default: one for each rule of the route.
+    /// The name of the cookie. Default: a name per rule of the route.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "Option<String>",
@@ -315,11 +316,11 @@ pub struct StickyCookie {
         regex(pattern = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
     )]
     pub name: OptionalField<String>,
-    /// Its attribute `Path`. Default: `/`.
+    /// The `Path` attribute. Default: `/`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(min = 1, max = 1024))]
     pub path: OptionalField<String>,
-    /// Whether the browser keeps it when it is closed. Default: `Session`.
+    /// Whether the cookie outlives the browser session. Default: `Session`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<LifetimeType>")]
     pub lifetime_type: OptionalField<LifetimeType>,
@@ -329,7 +330,7 @@ pub struct StickyCookie {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StickyHeader {
-    /// Its name, in requests and responses.
+    /// The name of the header in requests and responses.
     #[schemars(
         with = "String",
         length(min = 1, max = 256),

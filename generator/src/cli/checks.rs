@@ -1,4 +1,4 @@
-//! Flags together: what excludes what, and the options that they mean.
+//! Checks of flags that depend on each other, and the options that they make.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::{
     mesh::Mesh,
 };
 
-/// Flags that do not go together.
+/// Flags that contradict each other or the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFlags {
-    /// A flag of the other target.
+    /// A flag is for the other target.
     #[error("{flag} can only be used with --target {target}")]
     OtherTarget {
         /// The flag.
@@ -26,7 +26,7 @@ pub enum InvalidFlags {
     /// Istio fetches the module from a URL.
     #[error("--wasm must be a URL for --target istio: oci://, https://, http:// or file://")]
     NotAUrl,
-    /// What is generated is no place for a password.
+    /// The generated objects must not hold a password.
     #[error(
         "--wasm must not have a user name or password in its URL: everyone who can read the WasmPlugin would see them"
     )]
@@ -34,15 +34,15 @@ pub enum InvalidFlags {
     /// A local Envoy reads the module from a file.
     #[error("--wasm must be the path of a file for --target envoy")]
     NotAPath,
-    /// The URL has a checksum of its own.
-    #[error("--wasm-sha256 is another checksum than the one in the URL of --wasm: leave one of them out")]
+    /// The flag and the URL name different checksums.
+    #[error("--wasm-sha256 differs from the checksum in the URL of --wasm: omit one of them")]
     OtherChecksum,
-    /// Istio does not look at a file's.
+    /// Istio does not verify the checksum of a file.
     #[error(
-        "--wasm-sha256 can only be used with oci://, https:// and http://: nobody checks the checksum of a file://"
+        "--wasm-sha256 can only be used with oci://, https:// and http://: Istio does not verify the checksum of a file://"
     )]
     UncheckedFile,
-    /// The URL has a checksum that is none.
+    /// The checksum in the URL is invalid.
     #[error("the checksum in the URL of --wasm is not 64 lower-case hexadecimal digits")]
     NoChecksum,
     /// A port is mapped twice.
@@ -92,7 +92,7 @@ fn istio_options(flags: &GenerateArgs) -> Result<istio::Options, InvalidFlags> {
     })
 }
 
-/// Whether a URL names a user (RFC 3986, section 3.2.1). The `@` of a digest is none.
+/// Whether a URL has user information (RFC 3986, section 3.2.1). The `@` before a digest does not count.
 fn has_user_info(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else {
         return false;
@@ -105,7 +105,7 @@ fn has_user_info(url: &str) -> bool {
     authority.is_some_and(|authority| authority.contains('@'))
 }
 
-/// The checksum that Istio is to compare: the flag's, or the one by which an `oci://` URL names its image.
+/// The checksum that Istio verifies: that of the flag, or the digest of an `oci://` URL.
 fn checksum(url: &str, flag: Option<&str>) -> Result<Option<String>, InvalidFlags> {
     if url.starts_with("file://") {
         return match flag {
@@ -123,7 +123,7 @@ fn checksum(url: &str, flag: Option<&str>) -> Result<Option<String>, InvalidFlag
     }
 }
 
-/// Refuses flags about the pods of gateways, of which a local Envoy has none.
+/// Refuses flags about the pods of gateways: a local Envoy has no pods.
 pub fn check_local(flags: &MeshArgs) -> Result<(), InvalidFlags> {
     of_istio([
         ("--gateway-namespace", !flags.gateway_namespace.is_empty()),
@@ -154,11 +154,11 @@ fn envoy_options(flags: &GenerateArgs) -> Result<envoy::Options, InvalidFlags> {
             return Err(InvalidFlags::ListenTwice(*port));
         }
     }
-    let unsaid = envoy::Options::default();
+    let defaults = envoy::Options::default();
     Ok(envoy::Options {
         wasm: path.to_owned(),
-        fail_strategy: flags.fail_strategy.unwrap_or(unsaid.fail_strategy),
-        admin: flags.admin.unwrap_or(unsaid.admin),
+        fail_strategy: flags.fail_strategy.unwrap_or(defaults.fail_strategy),
+        admin: flags.admin.unwrap_or(defaults.admin),
         listen,
     })
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::dns;
 
-/// A SHA-256 as text.
+/// A SHA-256 in hexadecimal.
 pub(super) fn sha256(text: &str) -> Result<String, &'static str> {
     let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if text.len() == 64 && digits {
@@ -18,7 +18,7 @@ pub(super) fn class_name(text: &str) -> Result<String, &'static str> {
     if dns::is_name(text) {
         Ok(text.to_owned())
     } else {
-        Err("a GatewayClass has a name of lower-case letters, digits, - and .")
+        Err("the name of a GatewayClass has lower-case letters, digits, - and . only")
     }
 }
 
