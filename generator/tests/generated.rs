@@ -1,6 +1,5 @@
-//! What comes out of each example, for both targets, stands in `examples/generated`, the help of the command in
-//! `docs/command-line.md` and the custom resource definitions in `deploy/crds`; here they are compared with what would come
-//! out today. `make generated` writes them anew.
+//! The generated files are current: the output for each example in `examples/generated`, the help of the command in
+//! `docs/command-line.md`, and the custom resource definitions in `deploy/crds`. `make generated` updates them.
 
 use std::{
     collections::BTreeMap,
@@ -104,7 +103,15 @@ fn command_line() -> String {
     let text = text
         .replace("Examples:\n", "Examples:\n\n")
         .replace("Example:\n", "Example:\n\n");
-    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    // A list of exit statuses becomes a list in Markdown.
+    let line = |line: &str| match line.strip_prefix("  ").and_then(|rest| rest.split_once("  ")) {
+        Some((status, meaning)) if status.len() == 1 && status.starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("- `{status}`: {meaning}")
+        }
+        _ if line.starts_with("Exit status") => format!("{line}\n"),
+        _ => line.trim_end().to_owned(),
+    };
+    let lines: Vec<String> = text.lines().map(line).collect();
     let text = lines.join("\n").replace("\n\n\n", "\n\n").replace("\n\n\n", "\n\n");
     format!("{}\n", text.trim_end())
 }
