@@ -220,7 +220,7 @@ async fn grow_old(stage: &mut Stage) {
 
 async fn tamper(stage: &mut Stage) {
     let Stage { screen, envoy, .. } = stage;
-    screen.act("A cookie that somebody has changed");
+    screen.act("A modified cookie");
     let client = envoy.client();
     let good = client.get("/").await.set_cookie(COOKIE);
     let good = good.as_ref().map(Cookie::value).unwrap_or_default();
@@ -241,7 +241,7 @@ async fn tamper(stage: &mut Stage) {
         if new { "a new session" } else { "no new session" }
     );
     screen.say(format!("answer: {seen}, from {}", screen.pod(&who(&reply))));
-    screen.explain("Nobody but the gateways can make a token that opens. A bad one is no session, and no error.");
+    screen.explain("Only the gateways can make a valid token. A request with an invalid token starts a new session; it is not an error.");
     screen.check(
         "a changed cookie",
         "200, a new session",

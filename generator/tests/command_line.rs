@@ -571,7 +571,7 @@ fn a_link_in_the_output_directory_is_replaced_and_not_followed() {
     let mut command = process::Command::new(cargo_bin("mooring"));
     command.args(["generate", "-f", "-", "--wasm", WASM, "--output-dir"]);
     let mut child = command.arg(&out).stdin(Stdio::piped()).spawn().unwrap();
-    // The name that a temporary file had when it was made of the process's id: somebody was quicker.
+    // A predictable name of a temporary file, which another process could create first.
     let guessed = out.join(format!("{name}.{}.tmp", child.id()));
     symlink(&victim, &guessed).unwrap();
     child.stdin.take().unwrap().write_all(SHOP.as_bytes()).unwrap();

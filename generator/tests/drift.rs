@@ -119,7 +119,7 @@ fn files_of_others_are_nobodys_business() {
         "metadata: {labels: {app.kubernetes.io/managed-by: helm}}\n",
     )
     .unwrap();
-    // A file of which a part is somebody else's was not written by Mooring.
+    // Mooring did not write a file that also holds other objects.
     fs::write(
         directory.join("both.yaml"),
         "metadata: {labels: {app.kubernetes.io/managed-by: mooring}}\n---\nmetadata: {}\n",

@@ -1,4 +1,4 @@
-//! Loopback addresses that nobody else uses.
+//! Loopback addresses that no other test uses.
 //!
 //! Linux answers on all of 127.0.0.0/8, so every pod and every Envoy gets an address of its own and keeps the usual
 //! port. An address is claimed by a UDP socket that stays open as long as the process, so that tests of other processes

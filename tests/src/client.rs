@@ -160,7 +160,7 @@ impl Connection {
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// There is nobody at the address.
+    /// Nothing listens at the address.
     #[error("{0} refuses a connection: {1}")]
     Refused(SocketAddr, io::Error),
     /// The connection broke.

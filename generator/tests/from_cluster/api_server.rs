@@ -1,4 +1,4 @@
-//! A stand-in for an API server: it lists objects, page by page, and lets nobody write.
+//! A fake API server that lists objects, page by page. It is read-only.
 
 use std::{
     collections::BTreeMap,

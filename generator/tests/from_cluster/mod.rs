@@ -87,7 +87,7 @@ fn findings_name_the_object() {
 fn a_namespace_is_read_alone() {
     let other = shop().replace("  name: api\n", "  name: api\n  namespace: other\n");
     let mut answers = answers(&other);
-    // Whoever may read one namespace may not read all.
+    // Permission for one namespace is not permission for all.
     for (path, (status_code, body)) in &mut answers {
         if !path.contains("/namespaces/") && body.get("items").is_some() {
             (*status_code, *body) = (403, status(403, "no"));

@@ -390,7 +390,7 @@ mod properties {
             };
             let (before, after) = (place(&named(&weights)), place(&named(&more)));
             prop_assert!(after == before || after == Some(raised));
-            prop_assert!(before.is_some_and(|before| weights[before] > 0), "a backend without weight takes nobody");
+            prop_assert!(before.is_some_and(|before| weights[before] > 0), "a backend of weight 0 is selected");
         }
     }
 }

@@ -4,7 +4,7 @@ use mooring_tests::{Bootstrap, Envoy, Pod, Update};
 
 use crate::shop::{COOKIE, cart, persistence, split, strangers, within_five_sigma};
 
-/// Requests are answered, the weights are followed, nobody gets a cookie, and the gauge says so.
+/// Requests are answered by weight, no client gets a cookie, and the gauge is set.
 async fn serves_without_sessions(envoy: &Envoy) {
     let client = envoy.client();
     let reply = client.get("/").await.ok();

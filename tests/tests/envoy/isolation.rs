@@ -98,7 +98,7 @@ async fn reaches_the_pod(envoy: &Envoy) {
         (format!("theme=dark; {ours}; lang=de"), Some(b"theme=dark; lang=de")),
         (format!("theme=dark; lang=de; {ours}"), Some(b"theme=dark; lang=de")),
         (ours.clone(), None),
-        // What is not well-formed is nobody's business but the app's.
+        // Malformed cookies are left to the application.
         (
             format!("a=\"x, y\";b;=c;  d = e ;{ours};;f=%20=\\"),
             Some(b"a=\"x, y\";b;=c;  d = e ;;f=%20=\\"),

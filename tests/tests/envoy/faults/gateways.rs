@@ -73,5 +73,5 @@ async fn a_gateway_that_is_killed_and_comes_back_costs_no_session() {
     let tally = traffic.stop().await;
     println!("two gateways killed, one after the other: {tally:?}");
     tally.unharmed(1_000);
-    assert!(tally.repeated > 0, "nobody noticed: {tally:?}");
+    assert!(tally.repeated > 0, "no client noticed: {tally:?}");
 }
