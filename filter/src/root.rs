@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The environment variable with the key ring.
-const KEYS_VARIABLE: &str = "MOORING_KEYS";
+const KEYS_VARIABLE: &str = mooring_policy::keys::ENVIRONMENT_VARIABLE;
 
 /// The maximum number of invalid keys that the log describes.
 const MAX_LOGGED_KEYS: usize = 8;

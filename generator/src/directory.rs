@@ -13,8 +13,7 @@ use serde::Deserialize;
 use crate::{
     emit::Output,
     labels::{MANAGED_BY, NAME_PREFIX},
-    output,
-    output::format::Format,
+    output::{file_name::file_name, format::Format},
 };
 
 /// The kinds of objects that are generated. The Secret of `mooring keygen` has our label too, and is the user's.
@@ -105,7 +104,7 @@ impl Directory {
     /// The file of an object.
     #[must_use]
     pub fn file(&self, output: &Output, format: Format) -> PathBuf {
-        self.path.join(output::file_name(output, format))
+        self.path.join(file_name(output, format))
     }
 
     /// The generated files with their texts.

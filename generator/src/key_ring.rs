@@ -1,9 +1,9 @@
 //! New keys for a key ring, and the Kubernetes Secret that holds a ring.
 
-use mooring_policy::keys::{self, Entry, InvalidKey, InvalidKeys, SECRET_LENGTH};
+use mooring_policy::keys::{self, ENVIRONMENT_VARIABLE, Entry, InvalidKey, InvalidKeys, SECRET_LENGTH};
 use serde_json::json;
 
-use crate::emit::Output;
+use crate::{emit::Output, labels::MANAGED_BY};
 
 /// Whether the standard output was closed when the program started, so that any output would be lost.
 ///
@@ -95,11 +95,11 @@ pub fn secret(namespace: &str, name: &str, ring: &str) -> Output {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "labels": { "app.kubernetes.io/managed-by": "mooring" },
+            "labels": { MANAGED_BY.0: MANAGED_BY.1 },
             "name": name,
             "namespace": namespace,
         },
-        "stringData": { "MOORING_KEYS": ring },
+        "stringData": { ENVIRONMENT_VARIABLE: ring },
         "type": "Opaque",
     });
     Output::new(format!("secret-{namespace}-{name}"), manifest)

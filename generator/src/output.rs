@@ -15,8 +15,10 @@ use crate::{
     emit::Output,
 };
 
+use file_name::file_name;
 use format::Format;
 
+pub mod file_name;
 pub mod format;
 
 /// Why objects cannot be written.
@@ -76,16 +78,6 @@ pub fn chunks(outputs: &[Output], format: Format) -> Result<Vec<String>, OutputE
 /// One object as a text.
 pub fn text(output: &Output, format: Format) -> Result<String, OutputError> {
     Ok(chunks(std::slice::from_ref(output), format)?.concat())
-}
-
-/// The name of the file of an object.
-#[must_use]
-pub fn file_name(output: &Output, format: Format) -> String {
-    let ending = match format {
-        Format::Yaml => "yaml",
-        Format::Json => "json",
-    };
-    format!("{}.{ending}", output.file_stem)
 }
 
 /// What became of the files of a directory.

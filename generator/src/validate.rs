@@ -3,17 +3,14 @@
 //! Nothing is decided here: policies are read, attached and planned as for `mooring generate`, and this module tells what
 //! came of it. `text` and `json` are the two ways of telling.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::{
     attachment::Attachments,
     diagnostic::Report,
     document::{self, Outcome, RawObjects},
     emit::{envoy, target::Target},
     id::{DEFAULT_NAMESPACE, Id},
-    ir::{Ir, Rule, Session},
+    ir::Rule,
     kind::Kind,
-    location::SourceLocation,
     mesh::Mesh,
     policies::{self, Policy},
     resources::{Found, Resources},
@@ -22,101 +19,15 @@ use crate::{
 };
 
 mod canary;
+mod index;
 mod json;
+mod status;
 mod text;
 
+use index::Index;
 pub use json::json;
+pub use status::{Condition, PolicyStatus, RuleStatus, TargetStatus, Validation};
 pub use text::text;
-
-/// What became of a policy, on one target or one rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// It holds.
-    Accepted,
-    /// Another policy holds. It is named if it is known.
-    Conflicted(Option<String>),
-    /// Something more specific holds: this policy, or the rule's own `sessionPersistence`.
-    Overridden(Option<String>),
-    /// It is wrong.
-    Invalid,
-    /// There is no such target.
-    TargetNotFound,
-    /// It asks for no session.
-    NoEffect,
-}
-
-impl Condition {
-    /// The word of GEP-713.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Accepted => "Accepted",
-            Self::Conflicted(_) => "Conflicted",
-            Self::Overridden(_) => "Overridden",
-            Self::Invalid => "Invalid",
-            Self::TargetNotFound => "TargetNotFound",
-            Self::NoEffect => "NoEffect",
-        }
-    }
-}
-
-/// What became of the input.
-#[derive(Debug)]
-pub struct Validation {
-    /// The policies for Services, in the order of kinds and ids, then those for routes; those that cannot be read come last.
-    pub policies: Vec<PolicyStatus>,
-    /// The rules that keep sessions, in the order of the routes.
-    pub rules: Vec<RuleStatus>,
-}
-
-/// What became of a policy.
-#[derive(Debug)]
-pub struct PolicyStatus {
-    /// Its kind.
-    pub kind: Kind,
-    /// Who it is.
-    pub id: Id,
-    /// Where it stands; not known of a policy that cannot be read.
-    pub location: Option<SourceLocation>,
-    /// Each of its targets. None where the targets themselves are wrong.
-    pub targets: Vec<TargetStatus>,
-}
-
-/// What became of a policy on one of its targets.
-#[derive(Debug)]
-pub struct TargetStatus {
-    /// What kind of object it is.
-    pub kind: Kind,
-    /// The object.
-    pub id: Id,
-    /// The rule of it that is meant. None: it is meant as a whole.
-    pub section: Option<String>,
-    /// What became of it there.
-    pub condition: Condition,
-    /// The rules of that route, or that lead to that Service, and what became of it on each.
-    pub rules: Vec<(String, Condition)>,
-}
-
-/// A rule that keeps sessions.
-#[derive(Debug)]
-pub struct RuleStatus {
-    /// Its identity.
-    pub id: String,
-    /// The route that it is a rule of.
-    pub route: (Kind, Id),
-    /// Where it stands.
-    pub location: SourceLocation,
-    /// The gateways that it is on.
-    pub gateways: Vec<Id>,
-    /// The canary policy that holds for it.
-    pub canary: Option<Id>,
-    /// How it keeps them.
-    pub session: Session,
-    /// How many Envoy routes its session routes are in each of its virtual hosts.
-    pub session_routes: usize,
-    /// What became of its own `sessionPersistence`. None: it has none, a policy says so.
-    pub own: Option<Condition>,
-}
 
 /// Finds out what becomes of every policy, and what the target cannot do.
 pub fn validate(sources: &Sources, target: Target, mesh: &Mesh, report: &mut Report) -> Validation {
@@ -158,49 +69,6 @@ pub fn validate(sources: &Sources, target: Target, mesh: &Mesh, report: &mut Rep
     }
 }
 
-/// Where to look up what a plan has.
-struct Index<'a> {
-    by_service: BTreeMap<&'a Id, Vec<&'a Rule<'a>>>,
-    by_route: BTreeMap<(Kind, &'a Id), Vec<&'a Rule<'a>>>,
-    gateways: BTreeMap<&'a str, Vec<&'a Id>>,
-}
-
-impl<'a> Index<'a> {
-    fn new(ir: &'a Ir) -> Self {
-        let mut index = Self {
-            by_service: BTreeMap::new(),
-            by_route: BTreeMap::new(),
-            gateways: BTreeMap::new(),
-        };
-        for rule in &ir.rules {
-            let services: BTreeSet<&Id> = rule.backends.iter().map(|backend| &backend.service.id).collect();
-            for service in services {
-                index.by_service.entry(service).or_default().push(rule);
-            }
-            let route = (rule.route.spec.kind, &rule.route.id);
-            index.by_route.entry(route).or_default().push(rule);
-            if rule.delegated.is_some() {
-                let delegate = (rule.route.spec.kind, &rule.written.id);
-                index.by_route.entry(delegate).or_default().push(rule);
-            }
-        }
-        let managed = ir.rules.iter().filter(|rule| rule.is_managed());
-        let managed: BTreeSet<&str> = managed.map(|rule| rule.id.as_str()).collect();
-        for gateway in &ir.gateways {
-            // A rule that is left out on this gateway keeps no sessions there.
-            let omissions = |rule: &Rule| managed.contains(rule.id.as_str()) && !rule.is_managed();
-            for attached in gateway.rules.iter().filter(|attached| !omissions(&attached.rule)) {
-                let gateways = index.gateways.entry(&attached.rule.id).or_default();
-                // One whose pods are in several places is there several times.
-                if !gateways.contains(&&gateway.item.id) {
-                    gateways.push(&gateway.item.id);
-                }
-            }
-        }
-        index
-    }
-}
-
 /// A policy that is there and cannot be read.
 fn unread(outcome: &Outcome) -> Option<PolicyStatus> {
     let Outcome::Broken(broken) = outcome else {
@@ -237,7 +105,7 @@ fn target_status(
         match attachments.of(&service) {
             Some(established) if std::ptr::eq(established, policy) => {
                 rules = on_rules(policy, &service, index);
-                of_rules(&rules)
+                Condition::for_target(&rules)
             }
             other => Condition::Conflicted(other.map(Policy::title)),
         }
@@ -265,15 +133,6 @@ fn on_rules(policy: &Policy, service: &Id, index: &Index) -> Vec<(String, Condit
     };
     let rules = index.by_service.get(service).into_iter().flatten();
     rules.map(status).collect()
-}
-
-/// What became of it on the target as a whole: it is in conflict when it has lost every rule to others.
-fn of_rules(rules: &[(String, Condition)]) -> Condition {
-    let lost = |(_, condition): &&(String, Condition)| matches!(condition, Condition::Conflicted(_));
-    match rules.iter().find(lost) {
-        Some((_, first)) if rules.iter().filter(lost).count() == rules.len() => first.clone(),
-        _ => Condition::Accepted,
-    }
 }
 
 fn rule_status(rule: &Rule, index: &Index) -> Option<RuleStatus> {

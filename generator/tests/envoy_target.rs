@@ -48,7 +48,7 @@ fn the_filters_stand_in_their_order() {
         [
             "mooring.header_sanitizer",
             "mooring",
-            "mooring.header_relay",
+            "mooring.filter_state_headers",
             "mooring.stateful_session",
             "mooring.stateful_session.strict",
             "envoy.filters.http.router"

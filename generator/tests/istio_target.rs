@@ -136,7 +136,7 @@ fn the_filters_stand_before_the_router_and_are_off() {
         texts(&filters, "/patch/value/name"),
         [
             "mooring.header_sanitizer",
-            "mooring.header_relay",
+            "mooring.filter_state_headers",
             "mooring.stateful_session",
             "mooring.stateful_session.strict"
         ]

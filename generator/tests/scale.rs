@@ -240,13 +240,13 @@ fn relayed(rules: usize, rule: &str) -> (bool, bool) {
     let has_relay = |host: &Value| {
         let filters = host.get("typed_per_filter_config").unwrap();
         let mark = filters.pointer("/mooring.header_sanitizer/mutations/request_mutations");
-        let relay = filters.get("mooring.header_relay");
+        let relay = filters.get("mooring.filter_state_headers");
         assert_eq!(mark.is_some(), relay.is_some(), "{host:#}");
         relay.is_some()
     };
     let istio = Generated::istio(&input);
     let in_chain = istio.patches("HTTP_FILTER").into_iter();
-    let in_chain = in_chain.filter(|patch| patch["patch"]["value"]["name"] == "mooring.header_relay");
+    let in_chain = in_chain.filter(|patch| patch["patch"]["value"]["name"] == "mooring.filter_state_headers");
     assert_eq!(in_chain.count(), 1, "also where no virtual host has one");
     assert_eq!(istio.virtual_hosts(), ["crowd.example.com:80"]);
 

@@ -18,6 +18,9 @@ mod secret;
 
 pub use self::secret::SECRET_LENGTH;
 
+/// The environment variable of the gateway that contains the key ring.
+pub const ENVIRONMENT_VARIABLE: &str = "MOORING_KEYS";
+
 /// The nonce that derives the key of the hints. The nonces of tokens are random, so one of them equals this one with a
 /// probability of 2^-192.
 const HINT_NONCE: &[u8; 24] = b"mooring: key of the hint";

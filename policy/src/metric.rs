@@ -6,15 +6,14 @@
 
 use std::fmt::Write as _;
 
+/// The labels of the request counter, in the order of their values in its name.
+pub const LABELS: [&str; 3] = ["mooring_route", "mooring_backend", "mooring_reason"];
+
 /// The name of the counter for the requests of a rule to one of its backends, for one reason.
 #[must_use]
 pub fn backend_requests(rule_id: &str, backend: &str, reason: &str) -> String {
     let mut name = "mooring_backend_requests_total.".to_owned();
-    for (tag, value) in [
-        ("mooring_route", rule_id),
-        ("mooring_backend", backend),
-        ("mooring_reason", reason),
-    ] {
+    for (tag, value) in LABELS.into_iter().zip([rule_id, backend, reason]) {
         name.push_str(tag);
         name.push_str("=.=");
         push_escaped(&mut name, value);

@@ -1,14 +1,14 @@
-//! What Envoy needs besides the module, as both targets write it:
+//! Envoy's own filters that both targets configure next to the Wasm module:
 //!
-//! - the header sanitizer removes our internal headers that a client sent, and what is left of them in responses. The first
-//!   half must come before Envoy chooses the route: a filter would be too late, since `header_mutation` does not make Envoy
-//!   choose again;
-//! - the relay, where a virtual host has very many routes, puts into headers what the module has left in the filter state of
-//!   the request. Envoy looks for the route again after a module has set a header, but not after `header_mutation`;
-//! - the pin is Envoy's own `stateful_session`, which takes the host from a header and tells in a response which one it was.
-//!   Strict sessions have one of their own.
+//! - The header sanitizer removes Mooring's internal headers from requests of clients and from responses. On requests it must run
+//!   before Envoy selects the route, in `early_header_mutation_extensions`: `header_mutation` as an HTTP filter is too late, because
+//!   it does not make Envoy select the route again.
+//! - In virtual hosts with many routes, a `header_mutation` filter sets headers from the filter state that the module has written.
+//!   When a module sets a header, Envoy looks up the route again; after `header_mutation` it does not.
+//! - `stateful_session` reads the host from a header and returns the selected host in the response. Strict sessions have a second
+//!   instance.
 //!
-//! All of them are off until a virtual host turns them on.
+//! All of them are disabled until a virtual host enables them.
 
 use mooring_policy::internal_headers::{
     BACKEND_HEADER, COOKIE_FILTER_STATE, FILTER_STATE_MARKER, HEADER_PREFIX, HOST_FILTER_STATE, HOST_HEADER,
@@ -18,24 +18,44 @@ use serde_json::{Value, json};
 
 use crate::ir::VirtualHostFilters;
 
+/// The oldest supported Envoy: it introduced `remove_on_match`.
+pub const OLDEST_ENVOY: &str = "1.36";
+
 /// The name of the header sanitizer.
 const SANITIZER: &str = "mooring.header_sanitizer";
 
-/// The name of the relay in the filter chain.
-const RELAY: &str = "mooring.header_relay";
+/// The name of the filter that sets headers from filter state.
+const FILTER_STATE_HEADERS: &str = "mooring.filter_state_headers";
 
-/// The names of the pins in the filter chain, each with the header that it reads.
-const PIN: (&str, &str) = ("mooring.stateful_session", HOST_HEADER);
-const STRICT_PIN: (&str, &str) = ("mooring.stateful_session.strict", STRICT_HOST_HEADER);
+/// A stateful session filter: its name in the filter chain, and the header that it reads.
+struct StatefulSession {
+    name: &'static str,
+    header: &'static str,
+    strict: bool,
+}
 
-/// The headers that stay inside.
+/// The filter for sessions that may move to another host.
+const STATEFUL_SESSION: StatefulSession = StatefulSession {
+    name: "mooring.stateful_session",
+    header: HOST_HEADER,
+    strict: false,
+};
+
+/// The filter for strict sessions.
+const STRICT_STATEFUL_SESSION: StatefulSession = StatefulSession {
+    name: "mooring.stateful_session.strict",
+    header: STRICT_HOST_HEADER,
+    strict: true,
+};
+
+/// The headers between the module and Envoy's filters.
 const INTERNAL_HEADERS: [&str; 3] = [BACKEND_HEADER, HOST_HEADER, STRICT_HOST_HEADER];
 
-/// The filter that is sanitizer and relay, and what a virtual host says to it.
+/// The type of the header sanitizer and of the filter-state headers filter, and its configuration for a virtual host.
 const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
 const HEADER_MUTATION_PER_ROUTE: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute";
 
-/// What turns a filter on or off for a route.
+/// The type that enables or disables a filter for a route.
 const FILTER_CONFIG: &str = "envoy.config.route.v3.FilterConfig";
 
 /// The `@type` of a message.
@@ -43,8 +63,8 @@ pub fn type_url(name: &str) -> String {
     format!("type.googleapis.com/{name}")
 }
 
-/// The sanitizer on the way in, for the HTTP connection manager's `early_header_mutation_extensions`. Removing by prefix takes
-/// fewer instructions on routes without a rule than removing by name.
+/// The sanitizer of requests, for `early_header_mutation_extensions` of the HTTP connection manager. On routes without a rule,
+/// removing by prefix takes fewer instructions than removing by name.
 pub fn sanitizer_of_requests() -> Value {
     json!({
         "name": SANITIZER,
@@ -55,7 +75,7 @@ pub fn sanitizer_of_requests() -> Value {
     })
 }
 
-/// The sanitizer on the way out: the HTTP filter that goes first, and so sees responses last.
+/// The sanitizer of responses: the first HTTP filter, which is the last to see a response.
 pub fn sanitizer_of_responses() -> Value {
     json!({
         "name": SANITIZER,
@@ -64,13 +84,13 @@ pub fn sanitizer_of_responses() -> Value {
     })
 }
 
-/// With a relay, it tells the module so. Nothing but the virtual host itself can say that: listeners and routes of a gateway
-/// do not change at the same time.
-fn sanitizer_of_host(relayed: bool) -> Value {
+/// The sanitizer's configuration for a virtual host. If the filter-state headers filter is enabled there, a request header tells
+/// the module so. Only the virtual host can state this, because the listeners and routes of a gateway do not change together.
+fn sanitizer_of_host(filter_state_headers: bool) -> Value {
     json!({
         "@type": type_url(HEADER_MUTATION_PER_ROUTE),
         "mutations": {
-            "request_mutations": relayed.then(|| [header(HOST_HEADER, FILTER_STATE_MARKER)]),
+            "request_mutations": filter_state_headers.then(|| [header(HOST_HEADER, FILTER_STATE_MARKER)]),
             "response_mutations": removals(),
         },
     })
@@ -80,33 +100,37 @@ fn removals() -> Value {
     INTERNAL_HEADERS.map(|name| json!({ "remove": name })).to_vec().into()
 }
 
-/// The HTTP filters between the module and the router, in their order. They are there also where no virtual host turns them
-/// on, since connections stay on the filters that they began with.
+/// The HTTP filters between the module and the router, in their order. They are always present, even if no virtual host enables
+/// them: an open connection keeps the filter chain with which it began.
 pub fn before_router() -> [Value; 3] {
-    [relay(), pin(PIN), pin(STRICT_PIN)]
+    [
+        filter_state_headers(),
+        stateful_session(&STATEFUL_SESSION),
+        stateful_session(&STRICT_STATEFUL_SESSION),
+    ]
 }
 
-fn relay() -> Value {
-    let of_filter = |state: &str| format!("%FILTER_STATE(wasm.{state}:PLAIN)%");
+fn filter_state_headers() -> Value {
+    let filter_state = |state: &str| format!("%FILTER_STATE(wasm.{state}:PLAIN)%");
     json!({
-        "name": RELAY,
+        "name": FILTER_STATE_HEADERS,
         "disabled": true,
         "typed_config": {
             "@type": type_url(HEADER_MUTATION),
             "mutations": {
                 "request_mutations": [
                     { "remove": HOST_HEADER },
-                    // A header is left as it is where the filter state has nothing.
-                    header(HOST_HEADER, &of_filter(HOST_FILTER_STATE)),
-                    header(STRICT_HOST_HEADER, &of_filter(STRICT_HOST_FILTER_STATE)),
-                    header("cookie", &of_filter(COOKIE_FILTER_STATE)),
+                    // If the filter state is empty, the header is not changed.
+                    header(HOST_HEADER, &filter_state(HOST_FILTER_STATE)),
+                    header(STRICT_HOST_HEADER, &filter_state(STRICT_HOST_FILTER_STATE)),
+                    header("cookie", &filter_state(COOKIE_FILTER_STATE)),
                 ],
             },
         },
     })
 }
 
-/// Sets a header, whatever it was.
+/// Sets a header, and replaces its value if there is one.
 fn header(name: &str, value: &str) -> Value {
     json!({
         "append": {
@@ -116,16 +140,16 @@ fn header(name: &str, value: &str) -> Value {
     })
 }
 
-fn pin((name, _): (&str, &str)) -> Value {
+fn stateful_session(filter: &StatefulSession) -> Value {
     json!({
-        "name": name,
+        "name": filter.name,
         "disabled": true,
         "typed_config": { "@type": type_url("envoy.extensions.filters.http.stateful_session.v3.StatefulSession") },
     })
 }
 
-/// What a virtual host says to a pin.
-fn pin_of_host(header: &str, strict: bool) -> Value {
+/// The configuration of a stateful session filter for a virtual host.
+fn stateful_session_of_host(filter: &StatefulSession) -> Value {
     json!({
         "@type": type_url("envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute"),
         "stateful_session": {
@@ -133,16 +157,16 @@ fn pin_of_host(header: &str, strict: bool) -> Value {
                 "name": "envoy.http.stateful_session.header",
                 "typed_config": {
                     "@type": type_url("envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState"),
-                    "name": header,
+                    "name": filter.header,
                 },
             },
-            "strict": strict.then_some(true),
+            "strict": filter.strict.then_some(true),
         },
     })
 }
 
-/// What turns the module on. It has no configuration by route: that there is one says that it is on, that it is optional keeps
-/// Envoy from minding. (An empty `config` would say the same; istiod does not take that.)
+/// Enables the module. The Wasm filter has no per-route configuration: the presence of one enables the filter, and `is_optional`
+/// stops Envoy from rejecting it. (An empty `config` would do the same, but istiod does not accept that.)
 fn module_of_host() -> Value {
     json!({
         "@type": type_url(FILTER_CONFIG),
@@ -151,36 +175,37 @@ fn module_of_host() -> Value {
     })
 }
 
-/// What a virtual host with rules says to the filters: `module`, by its name in the chain, and the sanitizer are on, and the
-/// others where its rules need them.
+/// The filter configuration of a virtual host with rules: it enables the module, by its name in the filter chain, and the
+/// sanitizer, and the other filters if its rules need them.
 pub fn of_host(module: &str, filters: VirtualHostFilters) -> Value {
     let mut configs = serde_json::Map::from_iter([
         (module.to_owned(), module_of_host()),
         (SANITIZER.to_owned(), sanitizer_of_host(filters.filter_state_headers)),
     ]);
-    let mut turn_on = |wanted: bool, name: &str, config: Value| {
+    let mut enable = |wanted: bool, name: &str, config: Value| {
         configs.extend(wanted.then(|| (name.to_owned(), config)));
     };
-    turn_on(
+    enable(
         filters.filter_state_headers,
-        RELAY,
+        FILTER_STATE_HEADERS,
         json!({ "@type": type_url(HEADER_MUTATION_PER_ROUTE) }),
     );
-    turn_on(filters.stateful_session, PIN.0, pin_of_host(PIN.1, false));
-    turn_on(
-        filters.strict_stateful_session,
-        STRICT_PIN.0,
-        pin_of_host(STRICT_PIN.1, true),
-    );
+    let sessions = [
+        (filters.stateful_session, STATEFUL_SESSION),
+        (filters.strict_stateful_session, STRICT_STATEFUL_SESSION),
+    ];
+    for (wanted, filter) in sessions {
+        enable(wanted, filter.name, stateful_session_of_host(&filter));
+    }
     configs.into()
 }
 
-/// What a route configuration says to a filter that is to run only where it is turned on, but is not listed as disabled.
-pub fn off(filter: &str) -> Value {
+/// Disables a filter for a whole route configuration. Used for the filter of a `WasmPlugin`, which has no field for that.
+pub fn disabled(filter: &str) -> Value {
     json!({ filter: { "@type": type_url(FILTER_CONFIG), "disabled": true } })
 }
 
-/// The headers that stay inside.
+/// The headers between the module and Envoy's filters.
 pub fn internal_headers() -> Value {
     json!(INTERNAL_HEADERS)
 }

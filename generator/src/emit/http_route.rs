@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::with;
+use super::json::{text, with};
 use crate::{
     document::RawObjects,
     ir::Rule,
@@ -16,8 +16,11 @@ pub mod checked;
 mod delegates;
 pub mod durations;
 pub mod filters;
+mod grpc_status;
+mod header_values;
 pub mod headers;
 pub mod matches;
+mod percentage;
 pub mod redirect;
 mod regex;
 pub mod retries;
@@ -98,20 +101,9 @@ pub fn mirrors(user: &Value, mut cluster: impl FnMut(&Value) -> Option<String>) 
         Some(json!({
             "cluster": cluster?,
             "disable_shadow_host_suffix_append": true,
-            "runtime_fraction": { "default_value": fraction(percent) },
+            "runtime_fraction": { "default_value": percentage::fraction(percent) },
             "trace_sampled": false,
         }))
     });
     policies.collect()
-}
-
-/// A field that is a text.
-pub fn text<'v>(value: &'v Value, field: &str) -> Option<&'v str> {
-    value.get(field).and_then(Value::as_str)
-}
-
-/// A percentage in millionths, as istiod writes it.
-fn fraction(percent: f64) -> Value {
-    let millionths = format!("{:.0}", percent * 10_000.0);
-    json!({ "denominator": "MILLION", "numerator": millionths.parse::<u32>().unwrap_or(0) })
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Condition, Index, PolicyStatus, TargetStatus, of_rules};
+use super::{
+    index::Index,
+    status::{Condition, PolicyStatus, TargetStatus},
+};
 use crate::{
     canary::Canary,
     id::Id,
@@ -39,7 +42,7 @@ fn target_status(targeted: &TargetedCanary, index: &Index) -> TargetStatus {
         Condition::TargetNotFound
     } else {
         rules = on_rules(policy, index);
-        of_rules(&rules)
+        Condition::for_target(&rules)
     };
     TargetStatus {
         kind: policy.target_kind,

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json as value};
 
-use super::{Condition, PolicyStatus, RuleStatus, Validation};
+use super::status::{Condition, PolicyStatus, RuleStatus, Validation};
 use crate::{
     diagnostic::{Diagnostic, Report, Severity},
     location::SourceLocation,

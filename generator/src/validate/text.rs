@@ -2,7 +2,7 @@
 
 use mooring_policy::{config, duration::Duration};
 
-use super::{Condition, PolicyStatus, RuleStatus, Validation};
+use super::status::{Condition, PolicyStatus, RuleStatus, Validation};
 use crate::{
     diagnostic::{Report, Severity},
     shorten::shortened,

@@ -53,7 +53,7 @@ func TestRoutesComeAndGoUnderLoad(t *testing.T) {
 	load.Await(t, 500)
 	relayed := func(relayed bool) {
 		gateway.Envoy.AwaitVirtualHost(t, "*:80", func(host json.RawMessage) bool {
-			return bytes.Contains(host, []byte("mooring.header_relay")) == relayed
+			return bytes.Contains(host, []byte("mooring.filter_state_headers")) == relayed
 		})
 	}
 	s.Apply(t, hundredRoutes("more"))

@@ -12,7 +12,7 @@ const MOST_WITHOUT_RELAY: usize = 80;
 
 /// How many virtual hosts have a relay.
 fn relays(bootstrap: &Bootstrap) -> usize {
-    let per_host = "\"mooring.header_relay\":{";
+    let per_host = "\"mooring.filter_state_headers\":{";
     bootstrap.json().to_string().matches(per_host).count()
 }
 

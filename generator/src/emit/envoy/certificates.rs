@@ -11,6 +11,7 @@ use rustls::{
 };
 use serde_json::{Value, json};
 
+use super::super::http_filters::type_url;
 use crate::{
     api::{
         field::Field,
@@ -75,7 +76,7 @@ impl NoCertificate {
 impl Certificate {
     /// The certificate of a listener. `namespace` is where its Secrets are unless they say otherwise. None: it has none, which is
     /// reported.
-    pub fn of(
+    pub fn for_listener(
         listener: &Field<Listener>,
         gateway: &Item<GatewaySpec>,
         namespace: &str,
@@ -156,7 +157,7 @@ impl Certificate {
         json!({
             "name": "envoy.transport_sockets.tls",
             "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "@type": type_url("envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"),
                 "common_tls_context": {
                     "alpn_protocols": ["h2", "http/1.1"],
                     "tls_certificates": [{

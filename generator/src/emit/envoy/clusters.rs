@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{served::Served, socket_address, subsets};
+use super::{super::http_filters::type_url, addresses::socket_address, served::Served, subsets};
 use crate::{
     api::service::{AddressType, Conditions, Endpoint, EndpointSlice, Protocol},
     diagnostic::{Code, Diagnostic, Report},
@@ -48,7 +48,7 @@ pub fn clusters<'a>(
         .map(|(name, backend)| {
             let id = &backend.concrete.id;
             let slices = slices.get(&(id.namespace.as_str(), id.name.as_str()));
-            // Where nobody says what is spoken, istiod lets Envoy find out: what a GRPCRoute leads to speaks HTTP/2.
+            // If the protocol is not declared, istiod lets Envoy detect it: the backends of a GRPCRoute speak HTTP/2.
             let http2 = match backend.port.protocol() {
                 Some(protocol) => protocol == Protocol::Http2,
                 None => grpc.contains(name),
@@ -110,7 +110,7 @@ fn cluster(
         "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": lb_endpoints }] },
         "typed_extension_protocol_options": http2.then(|| json!({
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "@type": type_url("envoy.extensions.upstreams.http.v3.HttpProtocolOptions"),
                 "explicit_http_config": { "http2_protocol_options": {} },
             },
         })),

@@ -161,26 +161,26 @@ fn mirror(filter: &RequestMirror) -> Value {
 }
 
 fn cors(filter: &Cors) -> Value {
-    let origins = filter.allow_origins.iter().filter(|offset| !offset.is_empty());
+    let origins = filter.allow_origins.iter().filter(|origin| !origin.is_empty());
     json!({
         "allowCredentials": filter.allow_credentials.then_some(true),
         "allowHeaders": filter.allow_headers,
         "allowMethods": filter.allow_methods,
-        "allowOrigins": origins.map(|offset| to_origin(offset)).collect::<Vec<_>>(),
+        "allowOrigins": origins.map(|origin| origin_match(origin)).collect::<Vec<_>>(),
         "exposeHeaders": filter.expose_headers,
         "maxAge": format!("{}s", filter.max_age.unwrap_or(DEFAULT_MAX_AGE)),
         "unmatchedPreflights": "IGNORE",
     })
 }
 
-fn to_origin(offset: &str) -> Value {
-    let stars = offset.matches('*').count();
-    match (stars, offset.strip_suffix('*')) {
+fn origin_match(origin: &str) -> Value {
+    let stars = origin.matches('*').count();
+    match (stars, origin.strip_suffix('*')) {
         (1, Some("")) => json!({ "regex": ANY_ORIGIN }),
-        (0, _) => json!({ "exact": offset }),
+        (0, _) => json!({ "exact": origin }),
         (1, Some(prefix)) => json!({ "prefix": prefix }),
         _ => {
-            let parts: Vec<String> = offset.split('*').map(regex_lite::escape).collect();
+            let parts: Vec<String> = origin.split('*').map(regex_lite::escape).collect();
             json!({ "regex": format!("^{}$", parts.join(".*")) })
         }
     }

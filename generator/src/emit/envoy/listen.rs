@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Options, ports};
+use super::{addresses::ports, options::Options};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     ir::Ir,

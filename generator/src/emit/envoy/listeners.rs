@@ -9,13 +9,14 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    super::{http_filters, http_route::values::MAX_BODY},
-    Options,
+    super::{http_filters, http_route::values::MAX_BODY, json::with},
+    addresses::socket_address,
     certificates::{Certificate, Store},
-    http_filter_list, limits,
+    http_filter_chain::http_filter_chain,
+    limits,
+    options::Options,
     routes::{self, Port},
     served::Served,
-    socket_address,
 };
 use crate::{
     api::{
@@ -100,13 +101,13 @@ fn connection_manager(
             "@type": http_filters::type_url("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
             "codec_type": "AUTO",
             "early_header_mutation_extensions": gateway.is_managed().then(|| [http_filters::sanitizer_of_requests()]),
-            "http_filters": http_filter_list(gateway, rules, options),
+            "http_filters": http_filter_chain(gateway, rules, options),
             "normalize_path": true,
             "route_config": {
                 "ignore_port_in_host_matching": true,
                 "max_direct_response_body_size_bytes": MAX_BODY,
                 "name": format!("http.{}", port.number),
-                // Clusters that are not there are meant so.
+                // Some routes lead to missing clusters on purpose.
                 "validate_clusters": false,
                 "virtual_hosts": hosts,
             },
@@ -171,7 +172,7 @@ fn entry(
         tls,
         https_redirect: field.is_some_and(|field| field.value.https_redirect),
         certificate: tls
-            .then(|| Certificate::of(listener, item, namespace, store, report))
+            .then(|| Certificate::for_listener(listener, item, namespace, store, report))
             .flatten(),
     }
 }
@@ -204,10 +205,7 @@ fn chains<'e>(gateway: &Gateway, rules: &[Served], port: Port, entries: &'e [Ent
             }));
         }
         if entry.https_redirect {
-            own = own
-                .into_iter()
-                .map(|host| super::super::with(host, "require_tls", "ALL"))
-                .collect();
+            own = own.into_iter().map(|host| with(host, "require_tls", "ALL")).collect();
         }
         match &entry.certificate {
             Some(certificate) => chains.push(Chain {

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::{
     super::{
         http_filters,
-        http_route::{self, headers, matches, redirect, text},
-        with,
+        http_route::{self, headers, matches, redirect},
+        json::{text, with},
     },
-    FILTER,
+    http_filter_chain::FILTER,
     order::{Age, List, Precedence, age},
     served::{Served, ServedMatch},
 };

@@ -10,8 +10,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::values::{
-    Body, Duration, GrpcStatus, HeaderName, HeaderValue, Interval, Percent, Regex, Status, Text, ValueRegex,
+use super::{
+    super::json::prune,
+    grpc_status::GrpcStatus,
+    header_values::{HeaderName, HeaderValue, Text},
+    regex::{Regex, ValueRegex},
+    values::{Body, Duration, Interval, Percent, Status},
 };
 
 /// Everything but what the route matches, or why Envoy would not take it.
@@ -31,7 +35,7 @@ pub fn headers(user: Value) -> Result<Value, serde_json::Error> {
 
 fn checked<T: DeserializeOwned + Serialize>(user: Value) -> Result<Value, serde_json::Error> {
     let mut value = serde_json::to_value(T::deserialize(user)?)?;
-    super::super::prune(&mut value);
+    prune(&mut value);
     Ok(value)
 }
 

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::text;
+use super::super::json::text;
 use crate::model::delegation::MatchPair;
 
 /// What a route of a delegate takes from the one that delegates, unless it has it itself.

@@ -2,7 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{super::http_filters::type_url, durations, fraction, text};
+use super::{
+    super::{http_filters::type_url, json::text},
+    durations,
+    grpc_status::grpc_status,
+    percentage::fraction,
+};
 
 /// What the filters for faults and for CORS are told.
 pub fn filters(user: &Value) -> Option<Value> {
@@ -36,30 +41,6 @@ fn to_fault(fault: &Value) -> Value {
             "percentage": percentage(delay).or_else(|| whole(delay)).map(fraction),
         })),
     })
-}
-
-/// The number of a gRPC status (gRPC: "Status codes and their use in gRPC").
-pub fn grpc_status(name: &str) -> Option<usize> {
-    let names = [
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    ];
-    names.iter().position(|known| *known == name)
 }
 
 fn to_cors(policy: &Value) -> Value {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::with;
+use super::super::json::with;
 
 /// `headers` of a route and of its destination, in this order.
 type Levels<'v> = [Option<&'v Value>; 2];

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::text;
+use super::super::json::text;
 
 /// A match of a route, by the fields of Envoy.
 pub type Match = Map<String, Value>;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::text;
+use super::super::json::text;
 
 /// The answer that sends a client elsewhere. `port` is the listener's, and `tls` says whether clients come to it by https.
 pub fn redirect(redirect: &Value, port: u16, tls: bool) -> Value {

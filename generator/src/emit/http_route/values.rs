@@ -3,8 +3,6 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
-pub use super::regex::{Regex, ValueRegex};
-
 /// How many nanoseconds a second has.
 const SECOND: u64 = 1_000_000_000;
 
@@ -108,10 +106,10 @@ fn nanoseconds(number: &str, unit: u64) -> Option<u64> {
         }
     };
     let mut total = digits(whole)?.checked_mul(unit)?;
-    let mut location = unit;
+    let mut digit_unit = unit;
     for digit in fraction.chars() {
-        location /= 10;
-        total = total.checked_add(u64::from(digit.to_digit(10)?).checked_mul(location)?)?;
+        digit_unit /= 10;
+        total = total.checked_add(u64::from(digit.to_digit(10)?).checked_mul(digit_unit)?)?;
     }
     Some(total)
 }
@@ -158,107 +156,6 @@ impl From<Interval> for String {
     }
 }
 
-/// A text that can stand in a header.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(try_from = "String")]
-pub struct Text(pub String);
-
-impl TryFrom<String> for Text {
-    type Error = InvalidValue;
-
-    fn try_from(text: String) -> Result<Self, InvalidValue> {
-        if text.contains(|one: char| one.is_ascii_control() && one != '\t') {
-            return Err(InvalidValue::Control(text));
-        }
-        Ok(Self(text))
-    }
-}
-
-/// The name of a header, or of a query parameter.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(try_from = "String")]
-pub struct HeaderName(String);
-
-impl TryFrom<String> for HeaderName {
-    type Error = InvalidValue;
-
-    fn try_from(text: String) -> Result<Self, InvalidValue> {
-        if text.is_empty() || text.len() > 1_024 || text.contains(|one: char| one.is_ascii_control() || one == ' ') {
-            return Err(InvalidValue::Name(text));
-        }
-        Ok(Self(text))
-    }
-}
-
-/// The value of a header that is set or added, in which Envoy has commands between `%`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(try_from = "Text")]
-pub struct HeaderValue(String);
-
-/// Commands that stand alone, of those that Envoy has.
-const COMMANDS: [&str; 22] = [
-    "BYTES_RECEIVED",
-    "DOWNSTREAM_DIRECT_REMOTE_ADDRESS",
-    "DOWNSTREAM_LOCAL_ADDRESS",
-    "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT",
-    "DOWNSTREAM_LOCAL_PORT",
-    "DOWNSTREAM_PEER_CERT",
-    "DOWNSTREAM_PEER_SUBJECT",
-    "DOWNSTREAM_REMOTE_ADDRESS",
-    "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
-    "DOWNSTREAM_REMOTE_PORT",
-    "DOWNSTREAM_TLS_CIPHER",
-    "DOWNSTREAM_TLS_VERSION",
-    "HOSTNAME",
-    "PROTOCOL",
-    "REQUESTED_SERVER_NAME",
-    "RESPONSE_CODE",
-    "RESPONSE_CODE_DETAILS",
-    "RESPONSE_FLAGS",
-    "ROUTE_NAME",
-    "START_TIME",
-    "UPSTREAM_CLUSTER",
-    "UPSTREAM_REMOTE_ADDRESS",
-];
-
-/// Commands that name a header.
-const OF_HEADERS: [&str; 2] = ["REQ", "RESP"];
-
-impl TryFrom<Text> for HeaderValue {
-    type Error = InvalidValue;
-
-    fn try_from(Text(text): Text) -> Result<Self, InvalidValue> {
-        if has_only_commands(&text) {
-            Ok(Self(text))
-        } else {
-            Err(InvalidValue::Format(text))
-        }
-    }
-}
-
-fn has_only_commands(text: &str) -> bool {
-    let mut chunks = text.split('%').skip(1);
-    while let Some(command) = chunks.next() {
-        // Each command ends with a `%`, after which ordinary text goes on.
-        if chunks.next().is_none() {
-            return false;
-        }
-        let named = |name: &&str| {
-            let header = command.strip_prefix(*name).and_then(|rest| rest.strip_prefix('('));
-            header.and_then(|rest| rest.strip_suffix(')')).is_some_and(|name| {
-                !name.is_empty()
-                    && name
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || b"-_:".contains(&byte))
-            })
-        };
-        if !(command.is_empty() || COMMANDS.contains(&command) || OF_HEADERS.iter().any(named)) {
-            return false;
-        }
-    }
-    true
-}
-
 /// A status that Envoy can answer itself.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(try_from = "u16")]
@@ -273,22 +170,6 @@ impl TryFrom<u16> for Status {
         } else {
             Err(InvalidValue::Status(status))
         }
-    }
-}
-
-/// A status of gRPC by its name.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(try_from = "String")]
-pub struct GrpcStatus(String);
-
-impl TryFrom<String> for GrpcStatus {
-    type Error = InvalidValue;
-
-    fn try_from(name: String) -> Result<Self, InvalidValue> {
-        if super::filters::grpc_status(&name).is_none() {
-            return Err(InvalidValue::GrpcStatus(name));
-        }
-        Ok(Self(name))
     }
 }
 
@@ -364,26 +245,6 @@ mod tests {
         }
         for text in ["", "1", "s", "1d", "1h2", "-1s", ".s", "1.2.3s", "99999999999h", "10 s"] {
             assert_eq!(duration(text), Err(InvalidValue::Duration(text.to_owned())), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_value_of_a_header_has_no_command_that_envoy_does_not_have() {
-        let value = |text: &str| HeaderValue::try_from(Text(text.to_owned()));
-        for text in ["", "a", "100%%", "%REQ(x-user)%", "a %PROTOCOL% b %START_TIME%"] {
-            assert!(value(text).is_ok(), "{text}");
-        }
-        for text in [
-            "%",
-            "100%",
-            "%20",
-            "a%PROTOCOL",
-            "%NONSENSE%",
-            "%REQ()%",
-            "%REQ(a%",
-            "50% of 10%",
-        ] {
-            assert!(value(text).is_err(), "{text}");
         }
     }
 

@@ -1,8 +1,8 @@
-//! The `EnvoyFilter`s of a gateway: one, or where that would be large, several, whose patches add up.
+//! The `EnvoyFilter`s of a gateway: one, or several if one would be too large.
 //!
-//! Which part a patch is in depends on its virtual host, or on the rule whose routes it inserts, and on the number of parts, a
-//! power of two. So a new host or rule changes one part, and where the number doubles, each part gives a half of its patches to
-//! a new one.
+//! The hash of its virtual host, or of the rule whose routes it inserts, assigns each patch to an object. The number of objects is a
+//! power of two. So a new virtual host or rule changes one object, and when the number doubles, each object passes half of its
+//! patches to a new one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,23 +13,27 @@ use serde_json::Value;
 use siphasher::sip::SipHasher24;
 
 use super::{
-    IstioVersion, Object, Options, envoy_filter, filter_name, filter_patches, host_patch, raw_routes::Routes, reference,
+    filter_patches::{envoy_filter, filter_name, filter_patches, host_patch},
+    object::Object,
+    options::Options,
+    raw_routes::Routes,
+    version::{IstioVersion, References},
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    ir::{AttachedRule, Gateway, VirtualHost, Workload},
+    ir::{AttachedRule, Backend, Gateway, VirtualHost, Workload},
     kind::Kind,
     object_size::{MAX_APPLIED, MAX_STORED, json_len, mebibytes},
     omissions::Omitted,
 };
 
-/// The key of the hash that spreads virtual hosts over parts. It is no secret; another one would only move patches.
+/// The key of the hash that distributes the patches. It is not secret. Another key would only move patches.
 const KEY: [u8; 16] = *b"mooring partings";
 
-/// What stands behind the gateway's name.
+/// The suffix of the object name.
 const SUFFIX: &str = "-http";
 
-/// What belongs into one part.
+/// Patches that stay in one object.
 #[derive(Default)]
 struct Chunk<'a> {
     hash: u64,
@@ -39,7 +43,7 @@ struct Chunk<'a> {
     size: usize,
 }
 
-/// The `EnvoyFilter`s. The first has the patches on filters and the name without a number.
+/// The `EnvoyFilter`s. The first has the patches on filters, and no number in its name.
 pub fn split<'g>(gateway: &'g Gateway, routes: &Routes, options: &Options) -> Vec<Object<'g>> {
     let module = filter_name(gateway, options.version);
     let hosts = gateway.managed_virtual_hosts();
@@ -54,16 +58,16 @@ pub fn split<'g>(gateway: &'g Gateway, routes: &Routes, options: &Options) -> Ve
         with_routes.map(|attached| Chunk::of_rule(attached, gateway.workload.as_ref(), routes, options.version));
     let chunks: Vec<Chunk> = of_hosts.chain(of_rules).collect();
     let count = count(&chunks);
-    let mut parts: Vec<Vec<Chunk>> = Vec::new();
-    parts.resize_with(count, Vec::new);
+    let mut objects: Vec<Vec<Chunk>> = Vec::new();
+    objects.resize_with(count, Vec::new);
     for chunk in chunks {
-        if let Some(part) = parts.get_mut(chunk.part(count)) {
-            part.push(chunk);
+        if let Some(object) = objects.get_mut(chunk.object_index(count)) {
+            object.push(chunk);
         }
     }
-    let parts = parts.into_iter().enumerate();
-    let parts = parts.filter(|(number, chunks)| *number == 0 || !chunks.is_empty());
-    parts
+    let objects = objects.into_iter().enumerate();
+    let objects = objects.filter(|(number, chunks)| *number == 0 || !chunks.is_empty());
+    objects
         .map(|(number, chunks)| match number {
             0 => object(gateway, SUFFIX, filter_patches(&module), chunks),
             _ => object(gateway, &format!("{SUFFIX}-{number}"), Vec::new(), chunks),
@@ -71,7 +75,7 @@ pub fn split<'g>(gateway: &'g Gateway, routes: &Routes, options: &Options) -> Ve
         .collect()
 }
 
-/// The identities of the rules that are in each virtual host.
+/// The identities of the rules in each virtual host.
 fn rules_by_host<'g>(gateway: &'g Gateway) -> BTreeMap<&'g VirtualHost, BTreeSet<&'g str>> {
     let mut by_host: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for attached in gateway.managed_rules() {
@@ -82,24 +86,33 @@ fn rules_by_host<'g>(gateway: &'g Gateway) -> BTreeMap<&'g VirtualHost, BTreeSet
     by_host
 }
 
-/// Whether the session routes of a rule are patches: no object can stand beside a `VirtualService`.
+/// Whether the session routes of a rule are patches: beside a `VirtualService`, no other object can add routes.
 fn has_raw_routes(attached: &AttachedRule) -> bool {
     attached.rule.route.spec.kind == Kind::VirtualService && attached.rule.has_session_routes()
 }
 
-/// How the annotation names the Services of a rule, whose clusters istiod might leave out otherwise.
+/// How the annotation names the Service of a backend.
+fn reference(backend: &Backend, version: IstioVersion) -> String {
+    match version.references() {
+        References::Host => backend.cluster_host(),
+        References::NamespaceAndHost => format!("{}/{}", backend.cluster_namespace(), backend.cluster_host()),
+    }
+}
+
+/// How the annotation names the Services of a rule. Without it, istiod could omit their clusters.
 fn references(attached: &AttachedRule, version: IstioVersion) -> BTreeSet<String> {
     let backends = attached.rule.backends.iter();
     backends.map(|backend| reference(backend, version)).collect()
 }
 
-/// How many parts there are: as few as are comfortable. A piece that is too large by itself is no reason for more.
+/// The number of objects: the smallest with which plain `kubectl apply` accepts each. A chunk that is too large by itself does not
+/// count.
 fn count(chunks: &[Chunk]) -> usize {
     let mut count = 1;
     loop {
         let mut sizes = vec![0_usize; count];
         for chunk in chunks {
-            if let Some(size) = sizes.get_mut(chunk.part(count)) {
+            if let Some(size) = sizes.get_mut(chunk.object_index(count)) {
                 *size = size.saturating_add(chunk.size);
             }
         }
@@ -123,7 +136,7 @@ impl<'a> Chunk<'a> {
         Self::new(id, patches, references(attached, version), BTreeSet::from([id]))
     }
 
-    /// Patches that stay together, under the name of what they are for.
+    /// Creates a chunk. The name of its virtual host or rule selects the object.
     fn new(name: &str, patches: Vec<Value>, services: BTreeSet<String>, rules: BTreeSet<&'a str>) -> Self {
         let mut hasher = SipHasher24::new_with_key(&KEY);
         hasher.write(name.as_bytes());
@@ -139,14 +152,14 @@ impl<'a> Chunk<'a> {
         }
     }
 
-    /// In which of so many parts it is; the count is a power of two.
-    fn part(&self, count: usize) -> usize {
+    /// The index of its object among `count`, a power of two.
+    fn object_index(&self, count: usize) -> usize {
         usize::try_from(self.hash & u64::try_from(count.saturating_sub(1)).unwrap_or(0)).unwrap_or(0)
     }
 }
 
 /// Takes sessions and canaries from rules whose patches cannot be stored, however they are split.
-pub fn keep(gateway: &mut Gateway, routes: &Routes, version: IstioVersion, report: &mut Report) {
+pub fn refuse_too_large(gateway: &mut Gateway, routes: &Routes, version: IstioVersion, report: &mut Report) {
     let on = gateway.item.name(Kind::Gateway);
     let pods = gateway.workload.as_ref();
     for attached in gateway.rules.iter_mut().filter(|attached| has_raw_routes(attached)) {

@@ -1,16 +1,19 @@
 //! The session routes of `VirtualService`s: Envoy routes that are inserted before the user's own.
 //!
-//! The routes of a `VirtualService` have no precedence but their order, so no other object can put a route before them: a second
-//! `VirtualService` on the same host would come after all routes of an older one, and a route of the user's between the two could
-//! take the request. What istiod would write for the user's route with that one destination is therefore written here in
-//! Envoy's words (istiod: `TranslateRoute`).
+//! The routes of a `VirtualService` have no precedence except their order, so no other object can add a route before them: the routes
+//! of a second `VirtualService` on the same host follow all routes of an older one, and one of the user's routes could match the
+//! request first. So this module writes the Envoy route that istiod would write for the user's route with one destination (istiod:
+//! `TranslateRoute`).
 
 use mooring_policy::internal_headers::{BACKEND_HEADER, session_key};
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::http_route::{self, durations, matches, text},
-    route_patch,
+    super::{
+        http_route::{self, durations, matches},
+        json::{text, with},
+    },
+    filter_patches::route_patch,
 };
 use crate::{
     document::RawObjects,
@@ -18,45 +21,45 @@ use crate::{
     resources::Resources,
 };
 
-/// Where a route is written.
+/// The gateway port for which a route is written.
 #[derive(Clone, Copy)]
-struct Span<'p> {
+struct GatewayPort<'p> {
     /// The port of the listener.
     port: u16,
     /// The pods of the gateway.
     pods: &'p Workload,
 }
 
-/// What has to be looked up to write a route.
+/// Writes the session routes of `VirtualService`s.
 pub struct Routes<'a, 's> {
     resources: &'a Resources,
     raw: &'a RawObjects<'s>,
 }
 
 impl<'a, 's> Routes<'a, 's> {
-    /// Looks things up in these.
+    /// Reads the objects from these.
     pub fn new(resources: &'a Resources, raw: &'a RawObjects<'s>) -> Self {
         Self { resources, raw }
     }
 
     /// The patches that insert the session routes of a rule into a virtual host of these pods.
     pub fn patches(&self, rule: &Rule, host: &VirtualHost, pods: &Workload) -> Vec<Value> {
-        let location = Span { port: host.port, pods };
+        let gateway = GatewayPort { port: host.port, pods };
         let user = &http_route::written(rule, self.resources, self.raw);
         let before = json!({ "vhost": { "name": host.name(), "route": { "name": rule.first_envoy_name() } } });
         let routes = rule
             .backends
             .iter()
-            .flat_map(|backend| self.routes(rule, backend, user, location));
+            .flat_map(|backend| self.routes(rule, backend, user, gateway));
         routes
             .map(|route| route_patch("HTTP_ROUTE", "INSERT_BEFORE", &before, &route))
             .collect()
     }
 
     /// The routes to one backend: one, or where the path is rewritten one for each way to match it.
-    fn routes(&self, rule: &Rule, backend: &Backend, user: &Value, location: Span) -> Vec<Value> {
+    fn routes(&self, rule: &Rule, backend: &Backend, user: &Value, gateway: GatewayPort) -> Vec<Value> {
         let key = session_key(&rule.id, &backend.key());
-        let mut route = self.route(rule, backend, user, location);
+        let mut route = self.route(rule, backend, user, gateway);
         let header = json!({ "name": BACKEND_HEADER, "string_match": { "exact": key } });
         let with_key = |mut one: matches::Match| {
             let headers = one.entry("headers").or_insert_with(|| json!([]));
@@ -79,20 +82,20 @@ impl<'a, 's> Routes<'a, 's> {
     }
 
     /// The route without what it matches.
-    fn route(&self, rule: &Rule, backend: &Backend, user: &Value, location: Span) -> Value {
+    fn route(&self, rule: &Rule, backend: &Backend, user: &Value, gateway: GatewayPort) -> Value {
         let destination = user
             .pointer(&format!("/route/{}", backend.reference))
             .unwrap_or(&Value::Null);
         let port = destination.pointer("/destination/port/number").and_then(Value::as_u64);
-        let hash = self.hash_policy(backend, port, location.pods);
-        let mirrors = http_route::mirrors(user, |destination| self.cluster(rule, destination, location.port));
+        let hash = self.hash_policy(backend, port, gateway.pods);
+        let mirrors = http_route::mirrors(user, |destination| self.cluster(rule, destination, gateway.port));
         let mut route = http_route::forward(user, destination, mirrors, hash.is_some());
         if let Some(action) = route.get_mut("route").and_then(Value::as_object_mut) {
             action.insert("cluster".to_owned(), backend.cluster().into());
             action.extend(hash.map(|policy| ("hash_policy".to_owned(), json!([policy]))));
         }
         let operation = format!("{}:{}/*", backend.host(), backend.port.port.value);
-        super::with(route, "decorator", json!({ "operation": operation }))
+        with(route, "decorator", json!({ "operation": operation }))
     }
 
     /// The cluster of a destination. Where it names no port, it is the one of the Service, or else that of the listener (istiod:

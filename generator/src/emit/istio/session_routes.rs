@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use mooring_policy::internal_headers::{BACKEND_HEADER, session_key};
 use serde_json::{Map, Value, json};
 
-use super::{IstioVersion, Output, annotations};
+use super::{object::annotations, version::IstioVersion};
 use crate::{
     document::RawObjects,
-    emit::provenance,
+    emit::{generated::Output, json::with, provenance},
     id::Id,
     ir::{Gateway, Rule},
     kind::{GATEWAY_API, GATEWAY_API_X, Kind},
@@ -77,7 +77,7 @@ fn object(
         .pointer("/metadata/labels")
         .and_then(|labels| labels.get(REVISION_LABEL))
     {
-        labels = super::with(labels, REVISION_LABEL, revision.clone());
+        labels = with(labels, REVISION_LABEL, revision.clone());
     }
     let mut spec = route.get("spec").cloned().unwrap_or_default();
     if let Some(spec) = spec.as_object_mut() {
@@ -91,14 +91,14 @@ fn object(
         "apiVersion": route.get("apiVersion"),
         "kind": kind,
         "metadata": {
-            "annotations": super::with(annotations(version), RULE_ANNOTATION, rule.id.as_str()),
+            "annotations": with(annotations(version), RULE_ANNOTATION, rule.id.as_str()),
             "labels": labels,
             "name": name,
             "namespace": namespace,
         },
         "spec": spec,
     });
-    Output::new(stem, object).under(provenance::comment(
+    Output::new(stem, object).with_comment(provenance::comment(
         &format_args!("Istio {version}"),
         [rule.id.as_str()],
     ))

@@ -5,7 +5,7 @@
 
 use crate::{
     diagnostic::{Code, Diagnostic},
-    emit::OLDEST_ENVOY,
+    emit::http_filters::OLDEST_ENVOY,
 };
 
 /// The oldest minor version that is supported.

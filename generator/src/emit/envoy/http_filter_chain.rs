@@ -1,0 +1,83 @@
+//! The HTTP filters of a listener.
+
+use mooring_policy::keys::ENVIRONMENT_VARIABLE;
+use serde_json::{Value, json};
+
+use super::{options::Options, served::Served};
+use crate::{
+    emit::{FailStrategy, http_filters},
+    ir::Gateway,
+};
+
+/// The name of the module's filter, by which virtual hosts enable it.
+pub const FILTER: &str = "mooring";
+
+/// The HTTP filters, in the order of Istio.
+pub fn http_filter_chain(gateway: &Gateway, rules: &[Served], options: &Options) -> Vec<Value> {
+    let managed = gateway.is_managed();
+    let mut filters = Vec::new();
+    if managed {
+        filters.extend([http_filters::sanitizer_of_responses(), wasm(gateway, options)]);
+    }
+    let used = [
+        (
+            "fault",
+            "envoy.filters.http.fault",
+            "envoy.extensions.filters.http.fault.v3.HTTPFault",
+        ),
+        (
+            "corsPolicy",
+            "envoy.filters.http.cors",
+            "envoy.extensions.filters.http.cors.v3.Cors",
+        ),
+    ];
+    let used = used
+        .iter()
+        .filter(|(field, ..)| rules.iter().any(|served| served.uses(field)));
+    filters.extend(used.map(|(_, name, config)| filter(name, config)));
+    if managed {
+        filters.extend(http_filters::before_router());
+    }
+    filters.push(filter(
+        "envoy.filters.http.router",
+        "envoy.extensions.filters.http.router.v3.Router",
+    ));
+    filters
+}
+
+/// A filter without configuration.
+fn filter(name: &str, config: &str) -> Value {
+    json!({ "name": name, "typed_config": { "@type": http_filters::type_url(config) } })
+}
+
+fn wasm(gateway: &Gateway, options: &Options) -> Value {
+    let id = &gateway.item.id;
+    let config = json!({
+        "configuration": {
+            "@type": http_filters::type_url("google.protobuf.StringValue"),
+            "value": format!("{:#}\n", json!(gateway.config())),
+        },
+        "failure_policy": match options.fail_strategy {
+            FailStrategy::Open => "FAIL_OPEN",
+            FailStrategy::Close => "FAIL_CLOSED",
+            FailStrategy::Reload => "FAIL_RELOAD",
+        },
+        "name": format!("{}.mooring-{}", id.namespace, id.name),
+        "reload_config": (options.fail_strategy == FailStrategy::Reload)
+            .then(|| json!({ "backoff": { "base_interval": "0.2s" } })),
+        "root_id": "mooring",
+        "vm_config": {
+            "code": { "local": { "filename": options.wasm } },
+            "environment_variables": { "host_env_keys": [ENVIRONMENT_VARIABLE] },
+            "runtime": "envoy.wasm.runtime.v8",
+        },
+    });
+    json!({
+        "name": FILTER,
+        "disabled": true,
+        "typed_config": {
+            "@type": http_filters::type_url("envoy.extensions.filters.http.wasm.v3.Wasm"),
+            "config": config,
+        },
+    })
+}

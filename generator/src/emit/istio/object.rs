@@ -1,0 +1,77 @@
+//! An Istio object for a gateway.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::version::IstioVersion;
+use crate::{
+    emit::{generated::Output, json::with, provenance},
+    id::Id,
+    ir::Gateway,
+    labels::MANAGED_BY,
+};
+
+/// The annotation that names the Istio for which an object is.
+const ISTIO_VERSION_ANNOTATION: &str = "mooring.dev/istio-version";
+
+/// The annotation that names the Services to whose clusters the inserted routes lead.
+const REFERENCES_ANNOTATION: &str = "envoyfilter.istio.io/referenced-services";
+
+/// An object that is generated for a gateway.
+pub struct Object<'a> {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The value of the annotation that names Services, if it names any.
+    pub references: Option<String>,
+    /// The rules for which it is generated.
+    pub rules: BTreeSet<&'a str>,
+    /// Its spec.
+    pub spec: Value,
+}
+
+impl Object<'_> {
+    /// Creates an object. Its name is the object name of the gateway and the suffix.
+    pub fn new(gateway: &Gateway, kind: &'static str, suffix: &str, spec: Value) -> Self {
+        let Id { namespace, name } = gateway.object_id();
+        Self {
+            kind,
+            namespace,
+            name: format!("{name}{suffix}"),
+            references: None,
+            rules: BTreeSet::new(),
+            spec,
+        }
+    }
+
+    /// The object as it is written.
+    pub fn output(self, version: IstioVersion) -> Output {
+        let (label, value) = MANAGED_BY;
+        let Self {
+            kind, namespace, name, ..
+        } = self;
+        let api_version = match kind {
+            "WasmPlugin" => "extensions.istio.io/v1alpha1",
+            _ => "networking.istio.io/v1alpha3",
+        };
+        let metadata = json!({
+            "annotations": with(annotations(version), REFERENCES_ANNOTATION, self.references),
+            "labels": { label: value },
+            "name": name,
+            "namespace": namespace,
+        });
+        let object = json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata });
+        let stem = format!("{}-{namespace}-{name}", kind.to_lowercase());
+        Output::new(stem, with(object, "spec", self.spec))
+            .with_comment(provenance::comment(&format_args!("Istio {version}"), self.rules))
+    }
+}
+
+/// The annotations of every object: the release of Mooring and the version of Istio.
+pub fn annotations(version: IstioVersion) -> Value {
+    json!({ ISTIO_VERSION_ANNOTATION: version.to_string(), provenance::VERSION_ANNOTATION: provenance::VERSION })
+}

@@ -1,0 +1,104 @@
+//! What becomes of policies and rules, as GEP-713 names it.
+
+use crate::ir::Session;
+use crate::{id::Id, kind::Kind, location::SourceLocation};
+
+/// The condition of a policy on a target or a rule (GEP-713).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It applies.
+    Accepted,
+    /// Another policy applies: its name, if known.
+    Conflicted(Option<String>),
+    /// Something more specific applies: this policy, or the rule's own `sessionPersistence`.
+    Overridden(Option<String>),
+    /// It is invalid.
+    Invalid,
+    /// The target does not exist.
+    TargetNotFound,
+    /// It configures no session.
+    NoEffect,
+}
+
+impl Condition {
+    /// The reason as GEP-713 names it.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::Conflicted(_) => "Conflicted",
+            Self::Overridden(_) => "Overridden",
+            Self::Invalid => "Invalid",
+            Self::TargetNotFound => "TargetNotFound",
+            Self::NoEffect => "NoEffect",
+        }
+    }
+
+    /// The condition on a target, from the conditions on its rules: the policy is in conflict if it lost every rule to other policies.
+    #[must_use]
+    pub fn for_target(rules: &[(String, Self)]) -> Self {
+        let lost = |(_, condition): &&(String, Self)| matches!(condition, Self::Conflicted(_));
+        match rules.iter().find(lost) {
+            Some((_, first)) if rules.iter().filter(lost).count() == rules.len() => first.clone(),
+            _ => Self::Accepted,
+        }
+    }
+}
+
+/// The result of a validation.
+#[derive(Debug)]
+pub struct Validation {
+    /// The policies for Services, in the order of kinds and ids, then those for routes; policies that cannot be read are last.
+    pub policies: Vec<PolicyStatus>,
+    /// The rules that keep sessions, in the order of the routes.
+    pub rules: Vec<RuleStatus>,
+}
+
+/// The status of a policy.
+#[derive(Debug)]
+pub struct PolicyStatus {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace and name.
+    pub id: Id,
+    /// Its location, unless it cannot be read.
+    pub location: Option<SourceLocation>,
+    /// Its targets. Empty if the targets are invalid.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// The status of a policy on one of its targets.
+#[derive(Debug)]
+pub struct TargetStatus {
+    /// The kind of the target.
+    pub kind: Kind,
+    /// The target.
+    pub id: Id,
+    /// The targeted rule. None: the whole object.
+    pub section: Option<String>,
+    /// The condition of the policy on the target.
+    pub condition: Condition,
+    /// The rules of the targeted route, or those with the targeted Service as a backend, and the condition on each.
+    pub rules: Vec<(String, Condition)>,
+}
+
+/// A rule that keeps sessions.
+#[derive(Debug)]
+pub struct RuleStatus {
+    /// Its identity.
+    pub id: String,
+    /// Its route.
+    pub route: (Kind, Id),
+    /// Its location.
+    pub location: SourceLocation,
+    /// Its gateways.
+    pub gateways: Vec<Id>,
+    /// Its canary policy.
+    pub canary: Option<Id>,
+    /// Its session.
+    pub session: Session,
+    /// The number of its session routes in each of its virtual hosts.
+    pub session_routes: usize,
+    /// The condition of its own `sessionPersistence`, if it has one.
+    pub own: Option<Condition>,
+}
