@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::external_names;
 use crate::{
     api::{
         field::{Field, Port},
@@ -17,8 +18,6 @@ use crate::{
     model::route::{self, RouteSpec},
     resources::{Found, Item, Resources},
 };
-
-use super::external_names;
 
 /// The largest weight (Gateway API: `maximum`).
 const MAX_WEIGHT: u32 = 1_000_000;

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{destinations, istio_gateways};
+use super::{binding::istio, destinations};
 use crate::{
     api::{
         canary::{CanaryRule, Destination, WhenWeightZero},
@@ -231,7 +231,7 @@ fn check_unnamed(policy: &Canary, route: &Item<RouteSpec>, resources: &Resources
             .filter(|rule| rule.delegated.is_none());
         own.map(|rule| rule.rule).collect()
     };
-    let meant = |rule: &route::Rule| !istio_gateways::is_of_mesh(rule) && !rule.destinations.is_empty();
+    let meant = |rule: &route::Rule| !istio::is_of_mesh(rule) && !rule.destinations.is_empty();
     let rules = || all.iter().filter(|rule| meant(&rule.value));
     let unnamed = || rules().filter(|rule| rule.value.name.is_none());
     let Some(first) = unnamed().next() else { return true };

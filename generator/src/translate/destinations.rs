@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{backends, external_names, gateways::Gateways, listeners::Bindings};
+use super::{backends, binding::gateway_api::Bindings, external_names, gateways::Gateways};
 use crate::{
     api::{
         canary::Destination,

@@ -7,7 +7,12 @@ use mooring_policy::{
     routes::{InvalidConfig, RouteTable},
 };
 
-use super::{backends, istio_gateways, reach::Reach, rule_names, session_matches, session_routes};
+use super::{
+    backends,
+    binding::{istio, match_scopes::Reach},
+    checks::{rule_names, session_routes},
+    session_matches,
+};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     ir::Rule,
@@ -38,7 +43,7 @@ impl<'a> Draft<'a> {
             session_matches::check(rule, found);
         }
         if on_gateway && !reach.as_ref().is_some_and(Reach::is_nowhere) {
-            istio_gateways::check_name(rule, found);
+            istio::check_name(rule, found);
         }
         if rule.is_managed()
             && let Some(doubt) = reach.as_ref().and_then(|reach| reach.doubt(rule))

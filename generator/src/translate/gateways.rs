@@ -6,10 +6,13 @@ use std::{
 };
 
 use super::{
-    classes, listener_sets,
-    listeners::{self, Bindings},
-    pods::Pods,
-    reach::Reach,
+    binding::{
+        gateway_api::{self, Bindings},
+        listener_sets,
+        match_attachment::MatchAttachment,
+    },
+    gateway_class,
+    workloads::Pods,
 };
 use crate::{
     api::gateway::GatewaySpec,
@@ -122,12 +125,12 @@ impl<'a> Gateways<'a> {
     }
 
     /// Puts a rule where some of its matches are, with these.
-    pub fn attach_matches(&mut self, rule: &Rule<'a>, reach: Reach) {
-        for part in reach.parts() {
-            if let Some(gateway) = self.all.get_mut(part.gateway) {
+    pub fn attach_matches(&mut self, rule: &Rule<'a>, attachments: impl Iterator<Item = MatchAttachment>) {
+        for attached in attachments {
+            if let Some(gateway) = self.all.get_mut(attached.gateway) {
                 gateway.rules.push(AttachedRule {
-                    rule: Arc::new(rule.with_matches(&part.matches)),
-                    virtual_hosts: part.virtual_hosts,
+                    rule: Arc::new(rule.with_matches(&attached.matches)),
+                    virtual_hosts: attached.virtual_hosts,
                 });
             }
         }
@@ -149,7 +152,7 @@ impl<'a> Gateways<'a> {
             }
         }
         for gateway in &self.all {
-            listeners::check_gateway(gateway, needed, report);
+            gateway_api::check_gateway(gateway, needed, report);
         }
         self.all
     }
@@ -170,7 +173,7 @@ fn attach<'a>(gateway: &mut Gateway<'a>, rule: &Arc<Rule<'a>>, virtual_hosts: &B
 
 /// The pods of a gateway. One whose class is not Istio's has none.
 fn pods(item: &Item<GatewaySpec>, resources: &Resources) -> Pods {
-    let refusal = classes::refusal(item, resources).filter(|_| !resources.mesh.local);
+    let refusal = gateway_class::refusal(item, resources).filter(|_| !resources.mesh.local);
     let Some(refusal) = refusal else {
         return Pods::of(item, resources);
     };

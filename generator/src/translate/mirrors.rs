@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{backends, destinations, destinations::Callers};
+use super::{
+    backends,
+    destinations::{self, Callers},
+};
 use crate::{
     api::{
         canary::{Destination, PortSelector},

@@ -15,44 +15,34 @@ use crate::{
 };
 
 mod backends;
+mod binding;
 mod budget;
 mod canaries;
 mod canary_memory;
-mod classes;
-mod collisions;
+mod checks;
 mod cookie_domains;
 mod cookie_paths;
 mod destinations;
 mod draft;
-mod exports;
 mod external_names;
-mod filter_config;
+mod gateway_class;
 mod gateways;
-mod hashes;
-mod istio_gateways;
-mod listener_sets;
-mod listeners;
-mod matches;
 mod mirrors;
-mod namespaces;
-mod partial;
-mod pods;
-mod reach;
-mod rule_names;
+mod route_findings;
 mod rules;
 mod services;
 mod session_matches;
-mod session_routes;
-mod whole;
+mod workloads;
 
+pub use checks::partial_input::check_earlier;
 pub use destinations::Callers;
 pub use mirrors::mirrors;
-pub use partial::check_earlier;
 
 use canaries::Canaries;
+use checks::{consistent_hash, exports, filter_config, name_conflicts, partial_input, rule_names, session_routes};
 use gateways::Gateways;
+use route_findings::RouteFindings;
 use rules::Input;
-use whole::OfRoute;
 
 /// Finds out what is to be generated. Whatever is wrong is reported.
 pub fn translate<'a>(resources: &'a Resources, report: &mut Report) -> Ir<'a> {
@@ -79,7 +69,7 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
         if kind == Kind::IstioGateway && resources.delegations.is_used(&route.id) {
             continue;
         }
-        let mut found = OfRoute::default();
+        let mut found = RouteFindings::default();
         let mut bindings = found.bind(route, resources, &gateways);
         let Some(part) = gateways.keep(kind, &mut bindings) else {
             let rules = route.spec.rules.iter();
@@ -98,10 +88,14 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
         let uses_mooring = rules.iter().any(|(rule, _)| rule.uses_mooring());
         let attached = found.report(route, uses_mooring, on_gateway, report);
         if uses_mooring {
-            needed.extend(whole::needs(route, rules.iter().map(|(rule, _)| rule), resources));
+            needed.extend(route_findings::needs(
+                route,
+                rules.iter().map(|(rule, _)| rule),
+                resources,
+            ));
         }
         needs_domain |= uses_mooring && kind == Kind::IstioGateway;
-        whole::report_delegates(route, uses_mooring, resources, report);
+        route_findings::report_delegates(route, uses_mooring, resources, report);
         for (mut rule, reach) in rules {
             routed.extend(backends::all_named(rule.written, &rule.spec.value, &resources.domain));
             if !attached {
@@ -113,7 +107,7 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
                 continue;
             }
             match reach {
-                Some(reach) => gateways.attach_matches(&rule, reach),
+                Some(reach) => gateways.attach_matches(&rule, reach.attachments()),
                 None => gateways.attach(&rule, kind, &bindings),
             }
         }
@@ -126,15 +120,15 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
     report.extend(resources.doubt_of_domain(needs_domain));
     for gateway in &mut gateways {
         cookie_domains::check(gateway, report);
-        collisions::resolve(gateway, report);
+        name_conflicts::resolve(gateway, report);
         session_matches::forward_tokens(gateway, report);
         canary_memory::keep(gateway, report);
         budget::keep(gateway, report);
-        collisions::warn_of_cookies(gateway, report);
+        name_conflicts::warn_of_cookies(gateway, report);
         session_routes::warn_of_many(gateway, report);
         exports::warn(gateway, report);
         filter_config::check(gateway, report);
-        partial::check(gateway, resources, report);
+        partial_input::check(gateway, resources, report);
     }
     let attached = gateways.iter().flat_map(|gateway| &gateway.rules);
     let attached: Vec<&Rule> = attached.map(|attached| &*attached.rule).collect();
@@ -143,8 +137,8 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
     }
     backends::note_draining(attached.iter().copied(), report);
     rule_names::note_unnamed(&attached, report);
-    hashes::note(&gateways, resources, report);
-    whole::report_unread(resources, attachments, &needed, report);
+    consistent_hash::note(&gateways, resources, report);
+    route_findings::report_unread(resources, attachments, &needed, report);
     Ir {
         gateways,
         rules: all_rules,

@@ -2,13 +2,12 @@
 
 use super::{
     backends,
+    binding::{gateway_api::Bindings, match_scopes::Reach},
     canaries::{Canaries, Choice, Target},
+    checks::match_values,
     destinations::{self, Callers},
     draft::{self, Draft},
     gateways::{Gateways, Part},
-    listeners::Bindings,
-    matches,
-    reach::Reach,
     services,
 };
 use crate::{
@@ -167,7 +166,7 @@ impl<'a> Written<'a> {
     fn is_routable(&self, report: &mut Report) -> bool {
         let mut found = Report::default();
         if self.route.spec.kind != Kind::VirtualService {
-            matches::check(self.item, &self.spec.value, &mut found);
+            match_values::check(self.item, &self.spec.value, &mut found);
         }
         let routable = !found.has_errors();
         report.extend(found);

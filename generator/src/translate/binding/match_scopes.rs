@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{gateways::Gateways, listeners::Bindings};
 use crate::{
     diagnostic::{Code, Diagnostic},
     id::Id,
@@ -14,6 +13,10 @@ use crate::{
         virtual_service::istio_gateway,
     },
     resources::{Item, Resources},
+    translate::{
+        binding::{gateway_api::Bindings, match_attachment::MatchAttachment},
+        gateways::Gateways,
+    },
 };
 
 /// The virtual hosts of a rule, each with the positions of the matches that are there.
@@ -25,16 +28,6 @@ pub struct Reach {
     hosts: BTreeMap<usize, Hosts>,
     /// Whether there are matches of which that cannot be told.
     unsure: bool,
-}
-
-/// Virtual hosts in which a rule has the same matches.
-pub struct Part {
-    /// The position of the gateway.
-    pub gateway: usize,
-    /// The virtual hosts.
-    pub virtual_hosts: BTreeSet<VirtualHost>,
-    /// The positions of the matches.
-    pub matches: BTreeSet<usize>,
 }
 
 impl Reach {
@@ -105,14 +98,14 @@ impl Reach {
     }
 
     /// The virtual hosts, those together that have the same matches.
-    pub fn parts(self) -> impl Iterator<Item = Part> {
+    pub fn attachments(self) -> impl Iterator<Item = MatchAttachment> {
         self.hosts.into_iter().flat_map(|(gateway, hosts)| {
             let mut by_matches: BTreeMap<BTreeSet<usize>, BTreeSet<VirtualHost>> = BTreeMap::new();
             for (host, matches) in hosts {
                 by_matches.entry(matches).or_default().insert(host);
             }
-            let parts = by_matches.into_iter();
-            parts.map(move |(matches, virtual_hosts)| Part {
+            let by_matches = by_matches.into_iter();
+            by_matches.map(move |(matches, virtual_hosts)| MatchAttachment {
                 gateway,
                 virtual_hosts,
                 matches,

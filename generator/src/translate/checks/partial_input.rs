@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use super::{listeners, namespaces};
 use crate::{
     api::{
         field::Field,
@@ -21,6 +20,7 @@ use crate::{
     resources::{Found, Item, Resources},
     rule_id::route_of_rule,
     source::{Coverage, Home},
+    translate::binding::{gateway_api, namespace_selectors},
 };
 
 /// How many routes or namespaces a warning names.
@@ -132,7 +132,7 @@ fn attached<'g>(gateway: &Gateway<'g>, listener: &Listener) -> Option<&'g Field<
 /// of them, they may be in the cluster all the same.
 fn known(gateway: &Gateway, listener: &Listener, resources: &Resources) -> usize {
     let routes = resources.http_routes.iter().chain(resources.grpc_routes.iter());
-    let on_listener = routes.filter(|route| listeners::is_on(route, listener, gateway.item, resources));
+    let on_listener = routes.filter(|route| gateway_api::is_on(route, listener, gateway.item, resources));
     let routes: BTreeMap<(Kind, &Id), &Item<RouteSpec>> =
         on_listener.map(|route| ((route.spec.kind, &route.id), route)).collect();
     let session_routes = if resources.generated.is_empty() {
@@ -153,7 +153,7 @@ fn takes_others<'l>(listener: &'l Listener, resources: &Resources) -> Option<&'l
     let others = match from.value {
         FromNamespaces::All => true,
         FromNamespaces::Selector => {
-            let names = namespaces.selector.as_ref().map(namespaces::names);
+            let names = namespaces.selector.as_ref().map(namespace_selectors::names);
             match names {
                 None => false,
                 Some(None) => true,

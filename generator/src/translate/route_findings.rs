@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::{
+    binding::{
+        gateway_api::{self, Bindings},
+        istio, listener_sets,
+    },
     gateways::Gateways,
-    istio_gateways, listener_sets,
-    listeners::{self, Bindings},
 };
 use crate::{
     attachment::Attachments,
@@ -21,21 +23,21 @@ use crate::{
 
 /// What is wrong with a route apart from its rules.
 #[derive(Default)]
-pub struct OfRoute {
+pub struct RouteFindings {
     /// With the route as a whole.
     whole: Report,
     /// With its parents, which do not depend on each other.
     parents: Report,
 }
 
-impl OfRoute {
+impl RouteFindings {
     /// Finds the gateways that a route is on.
     pub fn bind(&mut self, route: &Item<RouteSpec>, resources: &Resources, gateways: &Gateways) -> Bindings {
         if route.spec.kind == Kind::VirtualService {
-            return istio_gateways::bind(route, resources, gateways, &mut self.parents);
+            return istio::bind(route, resources, gateways, &mut self.parents);
         }
-        listeners::check_route(route, &mut self.whole);
-        listeners::bind(route, resources, &mut self.parents)
+        gateway_api::check_route(route, &mut self.whole);
+        gateway_api::bind(route, resources, &mut self.parents)
     }
 
     /// Reports it, and whether the route stays where it is.
@@ -91,7 +93,7 @@ pub fn needs<'r>(
 ) -> Vec<(Kind, Id)> {
     let namespace = &route.id.namespace;
     let parents = route.spec.parent_refs.iter();
-    let parents = parents.filter_map(|parent| listeners::gateway(&parent.value, namespace));
+    let parents = parents.filter_map(|parent| gateway_api::gateway(&parent.value, namespace));
     let sets = route.spec.parent_refs.iter();
     let sets: Vec<(Kind, Id)> = sets
         .filter_map(|parent| listener_sets::named(&parent.value, namespace))

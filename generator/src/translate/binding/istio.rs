@@ -1,6 +1,5 @@
 //! Istio's own gateways: which of them a `VirtualService` is on, and under which host names.
 
-use super::{gateways::Gateways, listeners::Bindings};
 use crate::{
     api::{
         field::Field,
@@ -15,6 +14,7 @@ use crate::{
         virtual_service::{MESH, istio_gateway},
     },
     resources::{Found, Item, Resources},
+    translate::{binding::gateway_api::Bindings, gateways::Gateways},
     visibility,
 };
 

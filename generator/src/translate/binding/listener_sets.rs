@@ -3,7 +3,6 @@
 //! They are the Gateway's own as far as Envoy is concerned, on the same pods and in the same virtual hosts. Which of them count is
 //! decided here; which routes they take, in `super::listeners`.
 
-use super::namespaces as selection;
 use crate::{
     api::{
         field::Field,
@@ -15,6 +14,7 @@ use crate::{
     kind::{GATEWAY_API, GATEWAY_API_X, Kind},
     model::route::RouteSpec,
     resources::{Found, Item, Resources},
+    translate::binding::namespace_selectors,
 };
 
 /// A listener set with the Gateway that it belongs to.
@@ -152,7 +152,7 @@ fn allows(gateway: &Item<GatewaySpec>, namespace: &str, resources: &Resources) -
         Some(FromNamespaces::Same) => namespace == gateway.id.namespace,
         None | Some(FromNamespaces::None) => false,
         Some(FromNamespaces::Selector) => {
-            selection::selects(namespaces.selector.as_ref(), namespace, resources).unwrap_or(true)
+            namespace_selectors::selects(namespaces.selector.as_ref(), namespace, resources).unwrap_or(true)
         }
     }
 }

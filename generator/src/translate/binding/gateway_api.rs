@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{listener_sets, namespaces as selection};
 use crate::{
     api::{
         field::Field,
@@ -18,6 +17,7 @@ use crate::{
     model::route::RouteSpec,
     omissions::Omitted,
     resources::{Found, Item, Resources},
+    translate::binding::{listener_sets, namespace_selectors},
 };
 
 /// The gateways that a route is on, and its virtual hosts there.
@@ -263,7 +263,7 @@ fn allows(
         Some(FromNamespaces::Selector) => {
             let namespace = &route.id.namespace;
             let selector = namespaces.as_ref().and_then(|namespaces| namespaces.selector.as_ref());
-            let selected = selection::selects(selector, namespace, resources);
+            let selected = namespace_selectors::selects(selector, namespace, resources);
             let id = Id::new("", namespace);
             if selector.is_some() && matches!(resources.namespaces.find(&id), Found::Unknown) {
                 report.miss(Kind::Namespace, &id);

@@ -1,0 +1,10 @@
+//! Checks of rules and gateways after they have been built. They report, and take sessions from rules with errors.
+
+pub mod consistent_hash;
+pub mod exports;
+pub mod filter_config;
+pub mod match_values;
+pub mod name_conflicts;
+pub mod partial_input;
+pub mod rule_names;
+pub mod session_routes;
