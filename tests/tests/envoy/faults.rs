@@ -1,7 +1,7 @@
 //! Failures and updates under load: clients with sessions send requests on open connections throughout, and each test prints
 //! what they saw.
 
-use mooring_tests::{Clients, Envoy, Seen, Traffic};
+use mooring_tests::{Clients, Envoy, Seen, Stats, Traffic};
 
 use crate::shop::COOKIE;
 
@@ -20,6 +20,17 @@ pub(crate) const CLIENTS: usize = 50;
 pub(crate) async fn many_clients(gateways: &[&Envoy]) -> Traffic {
     let addresses: Vec<_> = gateways.iter().map(|gateway| gateway.address()).collect();
     Traffic::start(&addresses, Clients::steady(CLIENTS), COOKIE).await
+}
+
+/// No token was rejected, of any kind.
+#[track_caller]
+fn no_token_rejected(stats: &Stats) {
+    assert_eq!(
+        stats.sum("wasmcustom.mooring_token_rejected"),
+        0,
+        "{:?}",
+        stats.of_mooring()
+    );
 }
 
 /// How many clients are on pods whose names begin with this.
