@@ -77,7 +77,7 @@ fn istiod(outcome: &Outcome) -> Option<(String, (ClusterDomain, SourceLocation))
     };
     let (name, labels, spec): (&Field<String>, &Pairs, &PodSpec) = match &**parsed {
         Parsed::Pod(pod) => (&pod.metadata.name, &pod.metadata.labels, &pod.spec),
-        Parsed::PodController(_, controller) => {
+        Parsed::Deployment(controller) | Parsed::DaemonSet(controller) | Parsed::StatefulSet(controller) => {
             let template = &controller.spec.template;
             (&controller.metadata.name, &template.metadata.labels, &template.spec)
         }

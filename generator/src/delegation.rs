@@ -17,7 +17,10 @@ use crate::{
         route::{self, RouteSpec},
         virtual_service::istio_gateway,
     },
-    resources::{Found, Item, Items},
+    resources::{
+        item::Item,
+        items::{Found, Items},
+    },
     visibility,
 };
 

@@ -3,19 +3,15 @@
 //!
 //! Not for meaning: whether objects fit together is decided by `crate::resources` and what comes after it.
 
+use std::cell::OnceCell;
+
+use rayon::prelude::*;
+use serde_json::Value;
+
 use crate::{
     api::{
-        canary::CanaryPolicySpec,
         field::{Any, Field},
-        gateway::{GatewayClassSpec, GatewaySpec, GatewayStatus, ListenerSetSpec},
-        grant::ReferenceGrantSpec,
-        grpc::GrpcRouteSpec,
-        istio::{DestinationRuleSpec, IstioGatewaySpec, ServiceEntrySpec},
-        object::{Metadata, Object},
-        policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
-        route::HttpRouteSpec,
-        service::{EndpointSlice, Namespace, Pod, PodController, ServiceSpec},
-        virtual_service::VirtualServiceSpec,
+        object::Metadata,
     },
     diagnostic::{Code, Diagnostic, Report, Severity},
     kind::{Kind, Recognized},
@@ -24,12 +20,6 @@ use crate::{
     source::Sources,
     yaml,
 };
-use std::{borrow::Cow, cell::OnceCell};
-
-use rayon::prelude::*;
-use serde::{Deserialize, de};
-use serde_json::Value;
-use serde_saphyr::Options;
 
 mod broken;
 mod earlier;
@@ -38,122 +28,30 @@ mod foreign;
 mod header;
 mod kustomize;
 mod list;
+mod parsed;
 mod raw;
 mod split;
+mod text;
 
 use fast_path::FastPath;
 use foreign::Foreign;
 use header::{Header, ListHeader};
 use kustomize::Patches;
-use split::{is_blank, split};
+use split::split;
+use text::{Document, is_blank};
+
+pub use parsed::Parsed;
 
 pub use raw::RawObjects;
 
 pub use broken::{Broken, Wants};
 
+use broken::Name;
+
 pub use earlier::{Earlier, WASM_PLUGIN};
 
 /// How many wrong items of a `List` are told: each costs another look at the whole of it.
 const MAX_WRONG_ITEMS: usize = 20;
-
-/// An object of a kind that is read.
-#[derive(Debug)]
-pub enum Parsed {
-    /// A `BackendLBPolicy`.
-    BackendLbPolicy(Object<BackendLbPolicySpec>),
-    /// An `XBackendTrafficPolicy`.
-    XBackendTrafficPolicy(Object<XBackendTrafficPolicySpec>),
-    /// A `CanaryPolicy`.
-    CanaryPolicy(Box<Object<CanaryPolicySpec>>),
-    /// A `Gateway` of Gateway API.
-    Gateway(Object<GatewaySpec, GatewayStatus>),
-    /// An `HTTPRoute`.
-    HttpRoute(Object<HttpRouteSpec>),
-    /// A `GRPCRoute`.
-    GrpcRoute(Object<GrpcRouteSpec>),
-    /// A `VirtualService`.
-    VirtualService(Object<VirtualServiceSpec>),
-    /// A `Gateway` of Istio.
-    IstioGateway(Object<IstioGatewaySpec>),
-    /// A `DestinationRule`.
-    DestinationRule(Object<DestinationRuleSpec>),
-    /// A `ServiceEntry`.
-    ServiceEntry(Object<ServiceEntrySpec>),
-    /// A `Service`.
-    Service(Object<ServiceSpec>),
-    /// A `Pod`.
-    Pod(Pod),
-    /// A `Namespace`.
-    Namespace(Namespace),
-    /// An `EndpointSlice`.
-    EndpointSlice(EndpointSlice),
-    /// A `ListenerSet`.
-    ListenerSet(Object<ListenerSetSpec>),
-    /// An `XListenerSet`.
-    XListenerSet(Object<ListenerSetSpec>),
-    /// A `ReferenceGrant`.
-    ReferenceGrant(Object<ReferenceGrantSpec>),
-    /// A `GatewayClass`.
-    GatewayClass(Object<GatewayClassSpec>),
-    /// A `Deployment`, `DaemonSet` or `StatefulSet`.
-    PodController(Kind, PodController),
-}
-
-impl Parsed {
-    /// Its kind.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::BackendLbPolicy(_) => Kind::BackendLbPolicy,
-            Self::XBackendTrafficPolicy(_) => Kind::XBackendTrafficPolicy,
-            Self::CanaryPolicy(_) => Kind::CanaryPolicy,
-            Self::Gateway(_) => Kind::Gateway,
-            Self::HttpRoute(_) => Kind::HttpRoute,
-            Self::GrpcRoute(_) => Kind::GrpcRoute,
-            Self::VirtualService(_) => Kind::VirtualService,
-            Self::IstioGateway(_) => Kind::IstioGateway,
-            Self::DestinationRule(_) => Kind::DestinationRule,
-            Self::ServiceEntry(_) => Kind::ServiceEntry,
-            Self::Service(_) => Kind::Service,
-            Self::Pod(_) => Kind::Pod,
-            Self::Namespace(_) => Kind::Namespace,
-            Self::EndpointSlice(_) => Kind::EndpointSlice,
-            Self::ListenerSet(_) => Kind::ListenerSet,
-            Self::XListenerSet(_) => Kind::XListenerSet,
-            Self::ReferenceGrant(_) => Kind::ReferenceGrant,
-            Self::GatewayClass(_) => Kind::GatewayClass,
-            Self::PodController(kind, _) => *kind,
-        }
-    }
-
-    /// Whether Mooring has generated the object: the session routes of an earlier run are no input.
-    fn is_generated(&self) -> bool {
-        matches!(self, Self::HttpRoute(_) | Self::GrpcRoute(_)) && self.metadata().is_generated()
-    }
-
-    fn metadata(&self) -> &Metadata {
-        match self {
-            Self::BackendLbPolicy(object) => &object.metadata,
-            Self::XBackendTrafficPolicy(object) => &object.metadata,
-            Self::CanaryPolicy(object) => &object.metadata,
-            Self::Gateway(object) => &object.metadata,
-            Self::HttpRoute(object) => &object.metadata,
-            Self::GrpcRoute(object) => &object.metadata,
-            Self::VirtualService(object) => &object.metadata,
-            Self::IstioGateway(object) => &object.metadata,
-            Self::DestinationRule(object) => &object.metadata,
-            Self::ServiceEntry(object) => &object.metadata,
-            Self::Service(object) => &object.metadata,
-            Self::Pod(object) => &object.metadata,
-            Self::Namespace(object) => &object.metadata,
-            Self::EndpointSlice(object) => &object.metadata,
-            Self::ListenerSet(object) | Self::XListenerSet(object) => &object.metadata,
-            Self::ReferenceGrant(object) => &object.metadata,
-            Self::GatewayClass(object) => &object.metadata,
-            Self::PodController(_, controller) => &controller.metadata,
-        }
-    }
-}
 
 /// What came out of a document.
 #[derive(Debug)]
@@ -167,15 +65,6 @@ pub enum Outcome {
     Generated(Kind, Box<Metadata>),
     /// There may be any object here: the text is not even YAML. That has been reported.
     Unknown,
-}
-
-/// The name of an object that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
-    /// `metadata.namespace`.
-    pub namespace: Option<String>,
-    /// `metadata.name`.
-    pub name: String,
 }
 
 /// Reads every document of every source. Whatever is wrong is reported.
@@ -238,13 +127,6 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
 /// What was read, and what was wrong.
 type Read = (Vec<Outcome>, Report);
 
-/// The text of one document.
-struct Document<'a> {
-    offset: DocumentOffset,
-    file: &'a str,
-    text: Cow<'a, str>,
-}
-
 /// Where items stand.
 #[derive(Clone, Copy)]
 enum Items {
@@ -252,19 +134,7 @@ enum Items {
     OfArray,
 }
 
-impl<'a> Document<'a> {
-    fn new(offset: DocumentOffset, file: &'a str, text: &'a str) -> Self {
-        Self {
-            offset,
-            file,
-            text: yaml::untabbed(text),
-        }
-    }
-
-    fn has_content(&self) -> bool {
-        !self.text.lines().all(is_blank)
-    }
-
+impl Document<'_> {
     fn read(&self, outcomes: &mut Vec<Outcome>, report: &mut Report) {
         if let Ok(object) = self.with(yaml::strict(), |deserializer| fast_path::read(deserializer)) {
             return match object {
@@ -298,7 +168,7 @@ impl<'a> Document<'a> {
     }
 
     fn object(&self, kind: Kind, outcomes: &mut Vec<Outcome>, report: &mut Report) {
-        let parsed = self.with(yaml::strict(), |deserializer| kind.deserialize(deserializer));
+        let parsed = self.with(yaml::strict(), |deserializer| Parsed::deserialize(kind, deserializer));
         match parsed {
             Ok(parsed) => self.found(Box::new(parsed), outcomes, report),
             Err(error) => match self.unreadable(kind, &error) {
@@ -368,11 +238,6 @@ impl<'a> Document<'a> {
         format!("{}:{line}", self.file)
     }
 
-    /// The document as it is, whatever its fields are called; null where it is no YAML.
-    fn values(&self) -> Value {
-        self.parse(yaml::lenient()).unwrap_or_default()
-    }
-
     /// The items of a `List` or array. The reader stops at each that is wrong; then it begins again, past all up to that one.
     fn list(&self, of: Items, items: &[Field<Header>], outcomes: &mut Vec<Outcome>, report: &mut Report) {
         if items.is_empty() {
@@ -438,45 +303,5 @@ impl<'a> Document<'a> {
             let diagnostic = location.into_iter().fold(diagnostic, Diagnostic::at);
             self.unknown(diagnostic, items.get(next), outcomes, report);
         }
-    }
-
-    fn parse<T: for<'de> Deserialize<'de>>(&self, options: Options) -> Result<T, serde_saphyr::Error> {
-        self.with(options, |deserializer| T::deserialize(deserializer))
-    }
-
-    fn with<T>(
-        &self,
-        options: Options,
-        read: impl FnOnce(serde_saphyr::Deserializer<'_, '_>) -> Result<T, serde_saphyr::Error>,
-    ) -> Result<T, serde_saphyr::Error> {
-        serde_saphyr::with_deserializer_from_str_with_options(&self.text, options, read)
-    }
-}
-
-impl Kind {
-    fn deserialize<'de, D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Parsed, D::Error> {
-        Ok(match self {
-            Self::BackendLbPolicy => Parsed::BackendLbPolicy(Object::deserialize(deserializer)?),
-            Self::XBackendTrafficPolicy => Parsed::XBackendTrafficPolicy(Object::deserialize(deserializer)?),
-            Self::CanaryPolicy => Parsed::CanaryPolicy(Box::new(Object::deserialize(deserializer)?)),
-            Self::Gateway => Parsed::Gateway(Object::deserialize(deserializer)?),
-            Self::HttpRoute => Parsed::HttpRoute(Object::deserialize(deserializer)?),
-            Self::GrpcRoute => Parsed::GrpcRoute(Object::deserialize(deserializer)?),
-            Self::VirtualService => Parsed::VirtualService(Object::deserialize(deserializer)?),
-            Self::IstioGateway => Parsed::IstioGateway(Object::deserialize(deserializer)?),
-            Self::DestinationRule => Parsed::DestinationRule(Object::deserialize(deserializer)?),
-            Self::ServiceEntry => Parsed::ServiceEntry(Object::deserialize(deserializer)?),
-            Self::Service => Parsed::Service(Object::deserialize(deserializer)?),
-            Self::Pod => Parsed::Pod(Pod::deserialize(deserializer)?),
-            Self::Namespace => Parsed::Namespace(Namespace::deserialize(deserializer)?),
-            Self::EndpointSlice => Parsed::EndpointSlice(EndpointSlice::deserialize(deserializer)?),
-            Self::ListenerSet => Parsed::ListenerSet(Object::deserialize(deserializer)?),
-            Self::XListenerSet => Parsed::XListenerSet(Object::deserialize(deserializer)?),
-            Self::ReferenceGrant => Parsed::ReferenceGrant(Object::deserialize(deserializer)?),
-            Self::GatewayClass => Parsed::GatewayClass(Object::deserialize(deserializer)?),
-            Self::Deployment | Self::DaemonSet | Self::StatefulSet => {
-                Parsed::PodController(self, PodController::deserialize(deserializer)?)
-            }
-        })
     }
 }

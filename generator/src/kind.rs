@@ -26,101 +26,76 @@ pub const NETWORKING_ISTIO: &str = "networking.istio.io";
 /// Our own API group.
 pub const MOORING: &str = "mooring.dev";
 
-/// A kind that is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// `BackendLBPolicy`.
-    BackendLbPolicy,
-    /// `XBackendTrafficPolicy`.
-    XBackendTrafficPolicy,
-    /// `CanaryPolicy`.
-    CanaryPolicy,
-    /// `Gateway` of Gateway API.
-    Gateway,
-    /// `ListenerSet`.
-    ListenerSet,
-    /// `XListenerSet`.
-    XListenerSet,
-    /// `HTTPRoute`.
-    HttpRoute,
-    /// `GRPCRoute`.
-    GrpcRoute,
-    /// `VirtualService`.
-    VirtualService,
-    /// `Gateway` of Istio.
-    IstioGateway,
-    /// `DestinationRule`.
-    DestinationRule,
-    /// `ServiceEntry`.
-    ServiceEntry,
-    /// `Service`.
-    Service,
-    /// `Pod`.
-    Pod,
-    /// `Namespace`.
-    Namespace,
-    /// `EndpointSlice`.
-    EndpointSlice,
-    /// `ReferenceGrant`.
-    ReferenceGrant,
-    /// `GatewayClass`.
-    GatewayClass,
-    /// `Deployment`.
-    Deployment,
-    /// `DaemonSet`.
-    DaemonSet,
-    /// `StatefulSet`.
-    StatefulSet,
+/// Where the objects of a kind are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In a namespace.
+    Namespaced,
+    /// In no namespace.
+    Cluster,
 }
 
-/// A kind, its group, and the versions of it that are read.
+/// The kinds that are read, one line each: the variant of [`Kind`], the name, the group, the versions with the preferred one first,
+/// the scope, and the type in `crate::api`. Expands to a call of `$callback` with this table. The order is that of messages.
+macro_rules! for_each_kind {
+    ($callback:ident) => {
+        $callback! {
+            BackendLbPolicy, "BackendLBPolicy", GATEWAY_API, ["v1alpha2"], Namespaced, Object<policy::BackendLbPolicySpec>;
+            XBackendTrafficPolicy, "XBackendTrafficPolicy", GATEWAY_API_X, ["v1alpha1"], Namespaced, Object<policy::XBackendTrafficPolicySpec>;
+            CanaryPolicy, "CanaryPolicy", MOORING, ["v1alpha1"], Namespaced, Box<Object<canary::CanaryPolicySpec>>;
+            Gateway, "Gateway", GATEWAY_API, ["v1", "v1beta1"], Namespaced, Object<gateway::GatewaySpec, gateway::GatewayStatus>;
+            ListenerSet, "ListenerSet", GATEWAY_API, ["v1"], Namespaced, Object<gateway::ListenerSetSpec>;
+            XListenerSet, "XListenerSet", GATEWAY_API_X, ["v1alpha1"], Namespaced, Object<gateway::ListenerSetSpec>;
+            HttpRoute, "HTTPRoute", GATEWAY_API, ["v1", "v1beta1"], Namespaced, Object<route::HttpRouteSpec>;
+            GrpcRoute, "GRPCRoute", GATEWAY_API, ["v1", "v1alpha2"], Namespaced, Object<grpc::GrpcRouteSpec>;
+            VirtualService, "VirtualService", NETWORKING_ISTIO, ["v1", "v1beta1", "v1alpha3"], Namespaced, Object<virtual_service::VirtualServiceSpec>;
+            IstioGateway, "Gateway", NETWORKING_ISTIO, ["v1", "v1beta1", "v1alpha3"], Namespaced, Object<istio::IstioGatewaySpec>;
+            DestinationRule, "DestinationRule", NETWORKING_ISTIO, ["v1", "v1beta1", "v1alpha3"], Namespaced, Object<istio::DestinationRuleSpec>;
+            ServiceEntry, "ServiceEntry", NETWORKING_ISTIO, ["v1", "v1beta1", "v1alpha3"], Namespaced, Object<istio::ServiceEntrySpec>;
+            Service, "Service", "", ["v1"], Namespaced, Object<service::ServiceSpec>;
+            Pod, "Pod", "", ["v1"], Namespaced, service::Pod;
+            Namespace, "Namespace", "", ["v1"], Cluster, service::Namespace;
+            EndpointSlice, "EndpointSlice", "discovery.k8s.io", ["v1"], Namespaced, service::EndpointSlice;
+            ReferenceGrant, "ReferenceGrant", GATEWAY_API, ["v1", "v1beta1", "v1alpha2"], Namespaced, Object<grant::ReferenceGrantSpec>;
+            GatewayClass, "GatewayClass", GATEWAY_API, ["v1", "v1beta1"], Cluster, Object<gateway::GatewayClassSpec>;
+            Deployment, "Deployment", "apps", ["v1"], Namespaced, service::PodController;
+            DaemonSet, "DaemonSet", "apps", ["v1"], Namespaced, service::PodController;
+            StatefulSet, "StatefulSet", "apps", ["v1"], Namespaced, service::PodController;
+        }
+    };
+}
+
+pub(crate) use for_each_kind;
+
+/// A kind, its name, its group, and its versions.
 type Row = (Kind, &'static str, &'static str, &'static [&'static str]);
 
-const ISTIO_VERSIONS: [&str; 3] = ["v1", "v1beta1", "v1alpha3"];
+macro_rules! kinds {
+    ($($kind:ident, $name:literal, $group:expr, $versions:expr, $scope:ident, $type:ty;)*) => {
+        /// A kind that is read.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Kind {
+            $(#[doc = concat!("`", $name, "`.")] $kind,)*
+        }
 
-const KINDS: [Row; 21] = [
-    (Kind::BackendLbPolicy, "BackendLBPolicy", GATEWAY_API, &["v1alpha2"]),
-    (
-        Kind::XBackendTrafficPolicy,
-        "XBackendTrafficPolicy",
-        GATEWAY_API_X,
-        &["v1alpha1"],
-    ),
-    (Kind::CanaryPolicy, "CanaryPolicy", MOORING, &["v1alpha1"]),
-    (Kind::Gateway, "Gateway", GATEWAY_API, &["v1", "v1beta1"]),
-    (Kind::ListenerSet, "ListenerSet", GATEWAY_API, &["v1"]),
-    (Kind::XListenerSet, "XListenerSet", GATEWAY_API_X, &["v1alpha1"]),
-    (Kind::HttpRoute, "HTTPRoute", GATEWAY_API, &["v1", "v1beta1"]),
-    (Kind::GrpcRoute, "GRPCRoute", GATEWAY_API, &["v1", "v1alpha2"]),
-    (
-        Kind::VirtualService,
-        "VirtualService",
-        NETWORKING_ISTIO,
-        &ISTIO_VERSIONS,
-    ),
-    (Kind::IstioGateway, "Gateway", NETWORKING_ISTIO, &ISTIO_VERSIONS),
-    (
-        Kind::DestinationRule,
-        "DestinationRule",
-        NETWORKING_ISTIO,
-        &ISTIO_VERSIONS,
-    ),
-    (Kind::ServiceEntry, "ServiceEntry", NETWORKING_ISTIO, &ISTIO_VERSIONS),
-    (Kind::Service, "Service", "", &["v1"]),
-    (Kind::Pod, "Pod", "", &["v1"]),
-    (Kind::Namespace, "Namespace", "", &["v1"]),
-    (Kind::EndpointSlice, "EndpointSlice", "discovery.k8s.io", &["v1"]),
-    (
-        Kind::ReferenceGrant,
-        "ReferenceGrant",
-        GATEWAY_API,
-        &["v1", "v1beta1", "v1alpha2"],
-    ),
-    (Kind::GatewayClass, "GatewayClass", GATEWAY_API, &["v1", "v1beta1"]),
-    (Kind::Deployment, "Deployment", "apps", &["v1"]),
-    (Kind::DaemonSet, "DaemonSet", "apps", &["v1"]),
-    (Kind::StatefulSet, "StatefulSet", "apps", &["v1"]),
-];
+        const KINDS: [Row; [$(Kind::$kind),*].len()] = [$((Kind::$kind, $name, $group, &$versions)),*];
+
+        impl Kind {
+            /// All kinds.
+            pub const ALL: [Self; KINDS.len()] = [$(Self::$kind),*];
+
+            /// Where its objects are.
+            #[must_use]
+            pub fn scope(self) -> Scope {
+                match self {
+                    $(Self::$kind => Scope::$scope,)*
+                }
+            }
+        }
+    };
+}
+
+for_each_kind!(kinds);
 
 /// A kind that is read, by its names.
 #[derive(Clone, Copy, Debug)]
@@ -328,7 +303,7 @@ impl Kind {
     /// Whether its objects are in no namespace.
     #[must_use]
     pub fn is_cluster_wide(self) -> bool {
-        matches!(self, Self::Namespace | Self::GatewayClass)
+        self.scope() == Scope::Cluster
     }
 
     /// Whether its objects only say more about gateways: without them, something is assumed and told.

@@ -2,6 +2,8 @@
 //!
 //! Not for meaning: it finds objects, and two documents for one object.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::{
     api::{
         canary::CanaryPolicySpec,
@@ -15,228 +17,27 @@ use crate::{
     },
     cluster_domain::Domain,
     delegation::{Delegations, MergedRoute},
-    diagnostic::{Code, Diagnostic, Report},
-    dns::{self, ClusterDomain},
-    document::{Broken, Earlier, Outcome, Parsed, Wants},
+    diagnostic::{Diagnostic, Report},
+    dns::ClusterDomain,
+    document::{Broken, Earlier, Outcome, Parsed},
     id::{DEFAULT_NAMESPACE, Id},
     kind::Kind,
     labels::RULE_ANNOTATION,
-    location::{DocumentOffset, SourceLocation},
+    location::DocumentOffset,
     mesh::Mesh,
     model::route::{RouteSpec, Rule},
     source::{Coverage, Sources},
 };
-use std::collections::{BTreeMap, BTreeSet};
 
-mod instead;
+pub mod instead;
+pub mod item;
+pub mod items;
+mod unread;
 
 pub use instead::Instead;
-
-/// An object, who it is and where it stands.
-#[derive(Debug)]
-pub struct Item<T> {
-    /// Who it is.
-    pub id: Id,
-    /// The document in which it stands.
-    pub offset: DocumentOffset,
-    /// `metadata`.
-    pub metadata: Metadata,
-    /// `spec`, or the whole object where it has none.
-    pub spec: T,
-}
-
-impl<T> Item<T> {
-    fn new(offset: DocumentOffset, metadata: Metadata, spec: T) -> Self {
-        Self {
-            id: metadata.id(),
-            offset,
-            metadata,
-            spec,
-        }
-    }
-
-    /// Its names become parts of names that we make, and of file names.
-    fn wrong_name(&self) -> Option<Diagnostic> {
-        let mut names = std::iter::once(&self.metadata.name).chain(&self.metadata.namespace);
-        names.find_map(|field| wrong_name(field, self.offset))
-    }
-
-    /// Its kind, namespace and name, as lists of what is left out have them.
-    #[must_use]
-    pub fn name(&self, kind: Kind) -> String {
-        format!("{kind}/{}", self.id)
-    }
-
-    /// The location of its name.
-    #[must_use]
-    pub fn location(&self) -> SourceLocation {
-        self.offset.location(&self.metadata.name)
-    }
-
-    /// The location of one of its fields.
-    #[must_use]
-    pub fn location_of<F>(&self, field: &Field<F>) -> SourceLocation {
-        self.offset.location(field)
-    }
-}
-
-impl Item<RouteSpec> {
-    /// Kind, namespace and name of a route.
-    #[must_use]
-    pub fn title(&self) -> String {
-        format!("{} {}", self.spec.kind, self.id)
-    }
-}
-
-/// What is to be said about a text that is no name of an object.
-#[must_use]
-pub fn wrong_name(field: &Field<String>, offset: DocumentOffset) -> Option<Diagnostic> {
-    let text = field.value.as_str();
-    let message = || {
-        format!(
-            "`{text}` is not a name: it has at most {} lower-case letters, digits, `-` and `.`, and a letter or digit at \
-             both ends",
-            dns::MAX_LENGTH
-        )
-    };
-    (!dns::is_name(text)).then(|| Diagnostic::error(Code::Invalid, message()).at(offset.location(field)))
-}
-
-/// An object that is there and is not used, since something is wrong with it as a whole. How bad that is depends on what is
-/// touched by it, which is not known here.
-#[derive(Debug)]
-pub struct Unread {
-    /// Its kind.
-    pub kind: Kind,
-    /// Who it is, if that is known.
-    pub id: Option<Id>,
-    /// What a route wants.
-    pub wants: Option<Wants>,
-    /// What a list of things that are left out calls it.
-    pub label: String,
-    /// What is wrong.
-    pub diagnostic: Diagnostic,
-}
-
-/// What a search came to.
-#[derive(Debug)]
-pub enum Found<'a, T> {
-    /// Here it is.
-    Item(&'a Item<T>),
-    /// It may be there, but a text could not be read. That is told already, so nothing more needs to be said.
-    Unknown,
-    /// It is not there. Perhaps the user meant one of these.
-    Nothing(Instead<'a>),
-}
-
-/// The objects of one kind.
-#[derive(Debug)]
-pub struct Items<T> {
-    /// Boxed, so that the map does not have room for objects that are not there.
-    by_id: BTreeMap<Id, Box<Item<T>>>,
-    broken: Vec<Id>,
-    any_unknown: bool,
-}
-
-impl<T> Default for Items<T> {
-    fn default() -> Self {
-        Self {
-            by_id: BTreeMap::new(),
-            broken: Vec::new(),
-            any_unknown: false,
-        }
-    }
-}
-
-impl<T> Items<T> {
-    /// All objects in the order of their ids.
-    pub fn iter(&self) -> impl Iterator<Item = &Item<T>> {
-        self.by_id.values().map(Box::as_ref)
-    }
-
-    /// Those of a namespace, in the order of their names.
-    pub fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = &Item<T>> {
-        let items = self.by_id.range(Id::new(namespace, "")..);
-        items.map_while(move |(id, item)| (id.namespace == namespace).then_some(&**item))
-    }
-
-    /// Those of this name, in the order of their namespaces.
-    fn called(&self, name: &str) -> impl Iterator<Item = &Item<T>> {
-        let first_of = |next: &str| {
-            let mut items = self.by_id.range(Id::new(next, "")..);
-            items.next().map(|(id, _)| id.namespace.as_str())
-        };
-        // A zero makes the text that comes right after a namespace.
-        let namespaces = std::iter::successors(first_of(""), move |last| first_of(&format!("{last}\0")));
-        namespaces.filter_map(move |namespace| self.get(&Id::new(namespace, name)))
-    }
-
-    /// An object that may well not be there.
-    #[must_use]
-    pub fn get(&self, id: &Id) -> Option<&Item<T>> {
-        self.by_id.get(id).map(Box::as_ref)
-    }
-
-    /// Looks for an object that should be there.
-    #[must_use]
-    pub fn find(&self, id: &Id) -> Found<'_, T> {
-        if let Some(item) = self.get(id) {
-            return Found::Item(item);
-        }
-        if self.any_unknown || self.broken.contains(id) {
-            return Found::Unknown;
-        }
-        Found::Nothing(Instead::of(id, self))
-    }
-
-    /// Whether there may be objects of this kind that could not be read.
-    #[must_use]
-    pub fn any_unread(&self) -> bool {
-        self.any_unknown || !self.broken.is_empty()
-    }
-
-    /// Adds an object, unless something is wrong with it as a whole.
-    fn insert(&mut self, kind: Kind, item: Item<T>) -> Result<(), Box<Unread>> {
-        let unread = |label: String, diagnostic: Diagnostic| {
-            Box::new(Unread {
-                kind,
-                id: Some(item.id.clone()),
-                wants: None,
-                label,
-                diagnostic,
-            })
-        };
-        if let Some(diagnostic) = item.wrong_name() {
-            let unread = unread(format!("{kind}/{}", item.id), diagnostic);
-            self.broken.push(item.id);
-            return Err(unread);
-        }
-        if let Some(other) = self.by_id.get(&item.id) {
-            let message = format!("{kind} {} stands in two documents", item.id);
-            let diagnostic = Diagnostic::error(Code::Duplicate, message)
-                .at(item.location())
-                .with(other.location(), "it stands here already");
-            return Err(unread(format!("the second {kind}/{}", item.id), diagnostic));
-        }
-        self.by_id.insert(item.id.clone(), Box::new(item));
-        Ok(())
-    }
-}
-
-/// The kinds of objects of which it matters that one may be there and cannot be read.
-const MARKED: [Kind; 11] = [
-    Kind::Gateway,
-    Kind::HttpRoute,
-    Kind::GrpcRoute,
-    Kind::VirtualService,
-    Kind::IstioGateway,
-    Kind::DestinationRule,
-    Kind::Service,
-    Kind::Namespace,
-    Kind::ListenerSet,
-    Kind::XListenerSet,
-    Kind::ReferenceGrant,
-];
+pub use item::{Item, wrong_name};
+pub use items::{Found, Items};
+pub use unread::Unread;
 
 /// A rule as it is written.
 #[derive(Clone, Copy, Debug)]
@@ -334,7 +135,7 @@ impl Resources {
                 Outcome::Broken(broken) => resources.insert_broken(*broken),
                 Outcome::Generated(kind, metadata) => resources.insert_generated(kind, &metadata),
                 Outcome::Unknown => {
-                    for kind in MARKED {
+                    for kind in Kind::ALL {
                         resources.mark(kind, None);
                     }
                 }
@@ -498,7 +299,7 @@ impl Resources {
                 item.id.namespace.clear();
                 self.gateway_classes.insert(Kind::GatewayClass, item)
             }
-            Parsed::PodController(_, controller) => {
+            Parsed::Deployment(controller) | Parsed::DaemonSet(controller) | Parsed::StatefulSet(controller) => {
                 let namespace = controller.metadata.namespace();
                 let labels = controller.spec.template.metadata.labels;
                 self.pod_templates.push((namespace.to_owned(), labels));
@@ -574,34 +375,22 @@ impl Resources {
         self.http_routes.any_unread() || self.grpc_routes.any_unread() || self.virtual_services.any_unread()
     }
 
-    /// Remembers that an object of this kind, or any one of it, could not be read: those who miss it need not say so.
+    /// Records that an object of this kind could not be read: a reference to it is then not reported as missing. None: its name
+    /// could not be read either. Kinds that nothing refers to by name are ignored.
     fn mark(&mut self, kind: Kind, id: Option<&Id>) {
-        let (broken, any_unknown) = match kind {
-            Kind::Gateway => (&mut self.gateways.broken, &mut self.gateways.any_unknown),
-            Kind::HttpRoute => (&mut self.http_routes.broken, &mut self.http_routes.any_unknown),
-            Kind::GrpcRoute => (&mut self.grpc_routes.broken, &mut self.grpc_routes.any_unknown),
-            Kind::VirtualService => (
-                &mut self.virtual_services.broken,
-                &mut self.virtual_services.any_unknown,
-            ),
-            Kind::IstioGateway => (&mut self.istio_gateways.broken, &mut self.istio_gateways.any_unknown),
-            Kind::DestinationRule => (
-                &mut self.destination_rules.broken,
-                &mut self.destination_rules.any_unknown,
-            ),
-            Kind::Service => (&mut self.services.broken, &mut self.services.any_unknown),
-            Kind::Namespace => (&mut self.namespaces.broken, &mut self.namespaces.any_unknown),
-            Kind::ListenerSet => (&mut self.listener_sets.broken, &mut self.listener_sets.any_unknown),
-            Kind::XListenerSet => (&mut self.x_listener_sets.broken, &mut self.x_listener_sets.any_unknown),
-            Kind::ReferenceGrant => (
-                &mut self.reference_grants.broken,
-                &mut self.reference_grants.any_unknown,
-            ),
-            _ => return,
-        };
-        match id {
-            Some(id) => broken.push(id.clone()),
-            None => *any_unknown = true,
+        match kind {
+            Kind::Gateway => self.gateways.mark_unread(id),
+            Kind::HttpRoute => self.http_routes.mark_unread(id),
+            Kind::GrpcRoute => self.grpc_routes.mark_unread(id),
+            Kind::VirtualService => self.virtual_services.mark_unread(id),
+            Kind::IstioGateway => self.istio_gateways.mark_unread(id),
+            Kind::DestinationRule => self.destination_rules.mark_unread(id),
+            Kind::Service => self.services.mark_unread(id),
+            Kind::Namespace => self.namespaces.mark_unread(id),
+            Kind::ListenerSet => self.listener_sets.mark_unread(id),
+            Kind::XListenerSet => self.x_listener_sets.mark_unread(id),
+            Kind::ReferenceGrant => self.reference_grants.mark_unread(id),
+            _ => {}
         }
     }
 }

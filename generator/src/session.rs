@@ -3,10 +3,6 @@
 //! What is valid is decided by `mooring_policy::session`, the code that the filter runs; here each of its refusals is given
 //! its place.
 
-use crate::{
-    diagnostic::{Code, Diagnostic, Report},
-    location::{SourceLocation, Spanned},
-};
 use mooring_policy::{
     config::{self, BoundTo, CookieConfig, Transport},
     cookie::InvalidCookie,
@@ -14,6 +10,11 @@ use mooring_policy::{
     name,
     session::{InvalidSession, Session},
     timeouts::InvalidTimeouts,
+};
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    location::{SourceLocation, Spanned},
 };
 
 mod app_cookies;

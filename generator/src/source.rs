@@ -2,17 +2,18 @@
 //!
 //! Not for YAML: what stands in a text is `crate::document`'s business.
 
-use crate::{
-    diagnostic::{Code, Diagnostic, Report},
-    location::FileId,
-    omissions::Omitted,
-};
 use std::{
     cell::OnceCell,
     collections::BTreeSet,
     fs, io,
     ops::RangeInclusive,
     path::{Path, PathBuf},
+};
+
+use crate::{
+    diagnostic::{Code, Diagnostic, Report},
+    location::FileId,
+    omissions::Omitted,
 };
 
 mod ignore;

@@ -6,7 +6,7 @@
 use crate::{
     api::{field::Field, service::ServiceSpec},
     location::SourceLocation,
-    resources::Item,
+    resources::item::Item,
 };
 
 /// The annotation of a Service.

@@ -1,15 +1,15 @@
 //! `GRPCRoute` (`gateway.networking.k8s.io`, v1alpha2 and v1).
 
-use crate::api::{
-    field::{Field, OptionalField, list, nullable},
-    filter::BackendRef,
-};
 use serde::Deserialize;
 
 use super::{
     filter::Filter,
     policy::SessionPersistence,
     route::{ParentRef, ValueMatch, ValueMatchType},
+};
+use crate::api::{
+    field::{Field, OptionalField, list, nullable},
+    filter::BackendRef,
 };
 
 /// `spec` of a `GRPCRoute`.

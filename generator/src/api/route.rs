@@ -1,12 +1,12 @@
 //! `HTTPRoute` (`gateway.networking.k8s.io`, v1beta1 and v1).
 
+use serde::{Deserialize, Serialize};
+
+use super::{filter::Filter, policy::SessionPersistence};
 use crate::api::{
     field::{Field, OptionalField, Port, list, nullable},
     filter::BackendRef,
 };
-use serde::{Deserialize, Serialize};
-
-use super::{filter::Filter, policy::SessionPersistence};
 
 /// `spec` of an `HTTPRoute`.
 #[derive(Debug, Deserialize)]

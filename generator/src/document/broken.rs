@@ -3,7 +3,6 @@
 
 use serde_json::Value;
 
-use super::Name;
 use crate::{diagnostic::Diagnostic, kind::Kind};
 
 /// An object that cannot be read.
@@ -28,6 +27,15 @@ pub struct Wants {
     pub persistence: bool,
     /// The Services that it leads to: a namespace, if one is named, and a name; or the host of a `VirtualService`.
     pub backends: Vec<(Option<String>, String)>,
+}
+
+/// The name of an object that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// `metadata.namespace`.
+    pub namespace: Option<String>,
+    /// `metadata.name`.
+    pub name: String,
 }
 
 impl Name {

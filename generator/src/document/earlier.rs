@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Document, split::split};
+use super::{split::split, text::Document};
 use crate::{
     api::field::Field,
     id::{DEFAULT_NAMESPACE, Id},

@@ -4,7 +4,7 @@
 
 use serde::de::{self, Error as _, value::MapAccessDeserializer};
 
-use super::Parsed;
+use super::parsed::Parsed;
 use crate::{api::field::Any, kind::Recognized};
 
 /// What a document is.
@@ -37,8 +37,7 @@ impl<'de> de::Visitor<'de> for Visitor {
             _ => return Err(A::Error::custom("apiVersion and kind do not come first")),
         };
         match Recognized::new(&api_version, &kind) {
-            Ok(Recognized::Known(kind)) => kind
-                .deserialize(MapAccessDeserializer::new(map))
+            Ok(Recognized::Known(kind)) => Parsed::deserialize(kind, MapAccessDeserializer::new(map))
                 .map(|parsed| FastPath::Read(Box::new(parsed))),
             // What there is to say about these needs the whole document.
             Ok(Recognized::Unrelated) if kind.contains("{{") || api_version.starts_with("kustomize.config.k8s.io/") => {

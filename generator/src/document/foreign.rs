@@ -6,7 +6,12 @@ use std::path::Path;
 use regex_lite::Regex;
 use serde_json::Value;
 
-use super::{Document, Header, Parsed, kustomize};
+use super::{
+    header::Header,
+    kustomize,
+    parsed::Parsed,
+    text::{Document, is_blank},
+};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     kind::Kind,
@@ -197,7 +202,7 @@ impl Document<'_> {
 
     /// The first line that says something.
     fn first_line(&self) -> SourceLocation {
-        let blank = self.text.lines().take_while(|line| super::is_blank(line)).count();
+        let blank = self.text.lines().take_while(|line| is_blank(line)).count();
         let line = self.text.lines().nth(blank).unwrap_or("");
         let indent = line.chars().take_while(|character| character.is_whitespace()).count();
         let length = line.trim().chars().count();

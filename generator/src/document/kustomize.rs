@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Document, split::split};
+use super::{split::split, text::Document};
 use crate::source::Sources;
 
 /// Fields that name files which are no manifests: as texts, or under `path`.

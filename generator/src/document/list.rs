@@ -4,7 +4,7 @@
 
 use serde::{Deserialize as _, de};
 
-use super::Parsed;
+use super::parsed::Parsed;
 use crate::{api::field::Any, kind::Kind};
 
 /// Reads the items of a `List`, from the one at the position `from` on, into `read`: one entry for each, which is None for
@@ -88,7 +88,7 @@ impl<'de> de::DeserializeSeed<'de> for ItemSeed {
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Option<Parsed>, D::Error> {
         match self.kind {
-            Some(kind) => kind.deserialize(deserializer).map(Some),
+            Some(kind) => Parsed::deserialize(kind, deserializer).map(Some),
             None => Any::deserialize(deserializer).map(|_| None),
         }
     }

@@ -11,11 +11,11 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Document, split::split};
+use super::{split::split, text::Document};
 use crate::{
     id::{DEFAULT_NAMESPACE, Id},
     location::DocumentOffset,
-    resources::Item,
+    resources::item::Item,
     source::Sources,
     yaml,
 };

@@ -2,7 +2,7 @@
 
 use serde::de::IgnoredAny;
 
-use super::Document;
+use super::text::{Document, is_blank};
 use crate::location::{DocumentOffset, FileId};
 
 /// Splits a text at its `---` lines. Such a line is never part of a value (YAML 1.2.2, section 9.1.2), so nothing is cut
@@ -58,10 +58,4 @@ fn json_values(offset: DocumentOffset, text: &str) -> Vec<(DocumentOffset, &str)
         parts.push((origin_of_rest, rest));
     }
     parts
-}
-
-/// Whether a line says nothing.
-pub fn is_blank(line: &str) -> bool {
-    let line = line.strip_prefix("---").unwrap_or(line).trim();
-    line.is_empty() || line.starts_with('#') || line == "..."
 }

@@ -1,15 +1,16 @@
-//! What is in the input in place of an object that is not: one of the same name in another namespace, or one of a similar name.
+//! "Did you mean this object?": the candidates for an object that does not exist. They have the same name in another namespace, or a
+//! similar name in the same namespace.
 
-use super::{Item, Items};
-use crate::{diagnostic::Diagnostic, id::Id, location::SourceLocation, suggest};
+use super::item::Item;
+use crate::{diagnostic::Diagnostic, id::Id, location::SourceLocation};
 
-/// How many namespaces are named.
+/// How many namespaces a message lists.
 const MAX_SHOWN: usize = 3;
 
-/// What the user may have meant.
+/// The objects that the user may have meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instead<'a> {
-    suggest: Option<&'a str>,
+    similar: Option<&'a str>,
     elsewhere: Vec<Elsewhere<'a>>,
 }
 
@@ -18,17 +19,16 @@ pub struct Instead<'a> {
 struct Elsewhere<'a> {
     id: &'a Id,
     location: SourceLocation,
-    /// Whether it says itself in which namespace it is.
+    /// Whether it has a `namespace` field.
     named: bool,
 }
 
 impl<'a> Instead<'a> {
-    /// What there is in place of an object.
-    pub(super) fn of<T>(id: &Id, items: &'a Items<T>) -> Self {
-        let names = items.of_namespace(&id.namespace).map(|other| other.id.name.as_str());
+    /// A similar name in the same namespace, and the objects of the same name in other namespaces.
+    pub(super) fn new<T: 'a>(similar: Option<&'a str>, elsewhere: impl Iterator<Item = &'a Item<T>>) -> Self {
         Self {
-            suggest: suggest::find(&id.name, names),
-            elsewhere: items.called(&id.name).map(Elsewhere::new).collect(),
+            similar,
+            elsewhere: elsewhere.map(Elsewhere::new).collect(),
         }
     }
 
@@ -37,7 +37,7 @@ impl<'a> Instead<'a> {
         self.elsewhere.iter().map(|other| other.id)
     }
 
-    /// What to do.
+    /// The advice.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         let namespaces = self.elsewhere().take(MAX_SHOWN).map(|id| format!("`{}`", id.namespace));
@@ -47,7 +47,7 @@ impl<'a> Instead<'a> {
             count => format!(" and {count} more"),
         };
         match namespaces.as_slice() {
-            [] => self.suggest.map(|name| format!("did you mean `{name}`?")),
+            [] => self.similar.map(|name| format!("did you mean `{name}`?")),
             [one] => Some(format!("there is one in the namespace {one}")),
             several => Some(format!("there are some in the namespaces {}{more}", several.join(", "))),
         }
@@ -65,7 +65,7 @@ impl<'a> Elsewhere<'a> {
 }
 
 impl Diagnostic {
-    /// What there is in place of what is missing.
+    /// Adds the candidates for the missing object.
     #[must_use]
     pub fn instead(self, instead: &Instead) -> Self {
         let diagnostic = instead.help().into_iter().fold(self, Self::help);

@@ -1,0 +1,81 @@
+//! One object of the input.
+
+use crate::{
+    api::{field::Field, object::Metadata},
+    diagnostic::{Code, Diagnostic},
+    dns,
+    id::Id,
+    kind::Kind,
+    location::{DocumentOffset, SourceLocation},
+    model::route::RouteSpec,
+};
+
+/// An object of the input.
+#[derive(Debug)]
+pub struct Item<T> {
+    /// Its namespace and name.
+    pub id: Id,
+    /// Where its document begins.
+    pub offset: DocumentOffset,
+    /// `metadata`.
+    pub metadata: Metadata,
+    /// `spec`, or the whole object where it has none.
+    pub spec: T,
+}
+
+impl<T> Item<T> {
+    pub(super) fn new(offset: DocumentOffset, metadata: Metadata, spec: T) -> Self {
+        Self {
+            id: metadata.id(),
+            offset,
+            metadata,
+            spec,
+        }
+    }
+
+    /// The finding about an invalid name. Names become parts of generated names and of file names.
+    pub(super) fn wrong_name(&self) -> Option<Diagnostic> {
+        let mut names = std::iter::once(&self.metadata.name).chain(&self.metadata.namespace);
+        names.find_map(|field| wrong_name(field, self.offset))
+    }
+
+    /// Its kind, namespace and name, in the form of the list of omissions.
+    #[must_use]
+    pub fn name(&self, kind: Kind) -> String {
+        format!("{kind}/{}", self.id)
+    }
+
+    /// The position of its name.
+    #[must_use]
+    pub fn location(&self) -> SourceLocation {
+        self.offset.location(&self.metadata.name)
+    }
+
+    /// The position of one of its fields.
+    #[must_use]
+    pub fn location_of<F>(&self, field: &Field<F>) -> SourceLocation {
+        self.offset.location(field)
+    }
+}
+
+impl Item<RouteSpec> {
+    /// Kind, namespace and name of a route.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.spec.kind, self.id)
+    }
+}
+
+/// The finding about a text that is not a valid name of an object.
+#[must_use]
+pub fn wrong_name(field: &Field<String>, offset: DocumentOffset) -> Option<Diagnostic> {
+    let text = field.value.as_str();
+    let message = || {
+        format!(
+            "`{text}` is not a name: it has at most {} lower-case letters, digits, `-` and `.`, and a letter or digit at \
+             both ends",
+            dns::MAX_LENGTH
+        )
+    };
+    (!dns::is_name(text)).then(|| Diagnostic::error(Code::Invalid, message()).at(offset.location(field)))
+}
