@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use format::Format;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
