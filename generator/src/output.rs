@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use format::Format;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
