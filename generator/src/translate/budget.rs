@@ -240,7 +240,7 @@ mod tests {
             entry("a", "a/1", 1),
             entry("a", "a/2", 6),
         ];
-        // In order: a later rule that would fit does not take the location of an earlier one.
+        // In order: a later rule that would fit does not replace an earlier one.
         assert_eq!(omissions(&entries, 10, 100), [1, 2]);
         let cuts = cuts(&entries, 10, 100);
         assert_eq!(

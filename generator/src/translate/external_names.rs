@@ -1,4 +1,4 @@
-//! Services of the type `ExternalName`: to Istio each is another name of the host that it stands for, and only that host has clusters
+//! Resolves Services of the type `ExternalName`: Istio treats them as aliases of another host, and only that host has clusters
 //! (istiod: `ENABLE_EXTERNAL_NAME_ALIAS`, `GetDestinationCluster`).
 
 use crate::{
@@ -9,8 +9,8 @@ use crate::{
     resources::{Found, Item, Resources},
 };
 
-/// What has the ports and endpoints of a Service: itself, or what it stands for. Where that is not in the input, which is reported,
-/// it counts for its own. None: Istio has no cluster for it. `place` is where the Service is named.
+/// The Service that has the ports and endpoints: the Service itself, or the target of its alias. If the target is not in the input,
+/// this is reported and the Service itself is returned. `None`: Istio has no cluster for it. `location` is the reference to it.
 pub fn concrete<'a>(
     service: &'a Item<ServiceSpec>,
     location: &dyn Fn() -> SourceLocation,

@@ -1,4 +1,4 @@
-//! Whose Gateways are generated for: those of classes that Istio's own controller serves with Envoy (istiod: `FetchGatewayClass`).
+//! Which GatewayClasses are supported: those that Istio's own controller serves with Envoy (istiod: `FetchGatewayClass`).
 
 use crate::{
     api::{field::Field, gateway::GatewaySpec},
@@ -10,7 +10,7 @@ use crate::{
 /// The controller of Istio's gateways.
 const CONTROLLER: &str = "istio.io/gateway-controller";
 
-/// The classes that istiod makes by itself, and their controllers.
+/// The GatewayClasses that istiod creates, and their controllers.
 const BUILT_IN: [(&str, &str); 6] = [
     ("istio", CONTROLLER),
     ("istio-remote", "istio.io/unmanaged-gateway"),
@@ -23,7 +23,7 @@ const BUILT_IN: [(&str, &str); 6] = [
     ),
 ];
 
-/// The controllers of Istio for which nothing can be generated, and what their gateways are.
+/// The controllers of Istio that are not supported, and why.
 const NOT_SUPPORTED: [(&str, &str); 5] = [
     (
         "istio.io/mesh-controller",
@@ -47,7 +47,7 @@ const NOT_SUPPORTED: [(&str, &str); 5] = [
     ),
 ];
 
-/// Why nothing is generated for a Gateway because of its class. None: it is one of Istio's.
+/// Why the class of a Gateway is not supported. `None`: it is supported.
 pub fn refusal(item: &Item<GatewaySpec>, resources: &Resources) -> Option<Diagnostic> {
     let Some(class) = &item.spec.gateway_class_name else {
         // A gateway of Istio's own API.

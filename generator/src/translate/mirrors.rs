@@ -1,4 +1,4 @@
-//! Where copies of requests go. Nothing is decided about those but that: sessions and canaries have nothing to do with them.
+//! The backends of request mirrors. Sessions and canaries do not affect mirrors.
 
 use serde_json::Value;
 
@@ -16,8 +16,8 @@ use crate::{
     resources::Resources,
 };
 
-/// Where the mirrors of a rule lead, in their order. Those that lead nowhere are reported. `user` is the rule as an http route of a
-/// `VirtualService`, where it is one.
+/// Resolves the backends of the mirrors of a rule, in their order, and reports those that cannot be resolved. `user` is the rule as
+/// an http route of a `VirtualService`.
 pub fn mirrors<'a>(
     rule: &Rule,
     user: &Value,
@@ -40,7 +40,7 @@ pub fn mirrors<'a>(
     found
 }
 
-/// A destination as the types of other destinations have it, in the location of the rule. None: it names no host.
+/// A destination as a typed value. Its location is that of the rule. `None`: it names no host.
 fn destination(rule: &Rule, raw: &Value) -> Option<Destination> {
     let text = |field: &str| raw.get(field).and_then(Value::as_str).map(str::to_owned);
     let number = raw.pointer("/port/number").and_then(Value::as_u64);

@@ -1,6 +1,6 @@
-//! What is to be generated, whatever the target: for each gateway its rules, with their names, backends and sessions.
+//! Translates the resources to the intermediate representation, and reports errors (as Envoy Gateway's `internal/gatewayapi` does).
 //!
-//! Not for output: the targets read a [`Ir`] and write their own formats.
+//! Not for output: the targets in `crate::emit` read the [`Ir`].
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -44,14 +44,14 @@ use gateways::Gateways;
 use route_findings::RouteFindings;
 use rules::Input;
 
-/// Finds out what is to be generated. Whatever is wrong is reported.
+/// Translates the resources. Errors are reported, and what is invalid is left out.
 pub fn translate<'a>(resources: &'a Resources, report: &mut Report) -> Ir<'a> {
     let policies = policies::policies(resources, report);
     let attachments = Attachments::new(&policies, &resources.services, report);
     translate_attached(resources, &attachments, report)
 }
 
-/// The same with policies that have been read and attached before.
+/// Translates the resources with policies that have been read and attached before.
 pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachments, report: &mut Report) -> Ir<'a> {
     let canaries = Canaries::new(resources, report);
     let mut gateways = Gateways::new(resources);

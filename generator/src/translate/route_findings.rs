@@ -1,5 +1,4 @@
-//! What is wrong with whole routes, and with objects that could not be read: whether that matters depends on what is touched by
-//! it.
+//! Errors in whole routes and in objects that could not be read. They are errors only if sessions or canaries depend on them.
 
 use std::collections::BTreeSet;
 
@@ -21,12 +20,12 @@ use crate::{
     resources::{Item, Resources, Unread},
 };
 
-/// What is wrong with a route apart from its rules.
+/// The errors in a route, apart from its rules.
 #[derive(Default)]
 pub struct RouteFindings {
-    /// With the route as a whole.
+    /// Errors in the route itself.
     whole: Report,
-    /// With its parents, which do not depend on each other.
+    /// Errors in its parents, which do not depend on each other.
     parents: Report,
 }
 

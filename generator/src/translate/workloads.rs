@@ -1,5 +1,4 @@
-//! Which pods are a gateway, and where they are: an `EnvoyFilter` and a `WasmPlugin` reach only pods that they select, and only
-//! those of their own namespace.
+//! Finds the pods of a gateway: an `EnvoyFilter` and a `WasmPlugin` apply only to pods that they select in their own namespace.
 //!
 //! istiod gives the pods that it deploys for a Gateway a label with the Gateway's name. A Gateway that is deployed by hand names
 //! Services in its addresses, whose pods it is (istiod: `extractGatewayServices`). A gateway of Istio's own API has a selector.

@@ -122,7 +122,7 @@ fn the_page_of_validation_has_every_code_and_condition_once_and_no_other() {
     let document = Document::read("docs/validation.md");
     for (header, path, name) in [
         ("code", "generator/src/diagnostic.rs", "Code"),
-        ("condition", "generator/src/validate.rs", "Condition"),
+        ("condition", "generator/src/validate/status.rs", "Condition"),
     ] {
         let mut documented: Vec<String> = first_cells(&document, &[header])
             .into_iter()

@@ -1,4 +1,4 @@
-//! Which listeners take a route, and under which host names (Gateway API: `parentRefs`, `allowedRoutes`, `hostnames`).
+//! Binds routes of Gateway API to listeners and host names (`parentRefs`, `allowedRoutes`, `hostnames`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Istio's own gateways: which of them a `VirtualService` is on, and under which host names.
+//! Binds `VirtualService`s to Istio's own gateways and to host names.
 
 use crate::{
     api::{

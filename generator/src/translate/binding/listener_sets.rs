@@ -1,7 +1,7 @@
-//! Listeners that stand beside those of their Gateway: `ListenerSet`, and `XListenerSet` in Gateway API 1.3 and 1.4.
+//! The listener sets of Gateways: `ListenerSet`, and `XListenerSet` in Gateway API 1.3 and 1.4.
 //!
-//! They are the Gateway's own as far as Envoy is concerned, on the same pods and in the same virtual hosts. Which of them count is
-//! decided here; which routes they take, in `super::listeners`.
+//! To Envoy, their listeners are the same as those of the Gateway: on the same pods and in the same virtual hosts. This module decides
+//! which of them are used; `super::gateway_api` decides which routes they accept.
 
 use crate::{
     api::{

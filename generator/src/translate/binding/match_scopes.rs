@@ -1,5 +1,5 @@
-//! On which gateways an http route of a `VirtualService` is: a match may be for the sidecars, for another gateway, for other pods or
-//! for another port (istiod: `sourceMatchHTTP`, `TranslateRoute`).
+//! Resolves the scopes of the matches of a `VirtualService`: a match can be limited to sidecars, to a gateway, to pods or to a port
+//! (istiod: `sourceMatchHTTP`, `TranslateRoute`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

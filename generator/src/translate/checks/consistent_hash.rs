@@ -1,4 +1,4 @@
-//! Consistent hashing beside sessions: both choose a pod.
+//! Notes where consistent hashing and sessions both select the pod.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ use crate::{
 /// How many more `DestinationRule`s the note shows.
 const MAX_SHOWN: usize = 5;
 
-/// Says which `DestinationRule`s hash where sessions are bound to pods. A local Envoy does not read them.
+/// Notes the `DestinationRule`s with consistent hashing for backends whose sessions are bound to pods. A local Envoy does not read
+/// them.
 pub fn note(gateways: &[Gateway], resources: &Resources, report: &mut Report) {
     if resources.mesh.local {
         return;
@@ -33,18 +34,18 @@ pub fn note(gateways: &[Gateway], resources: &Resources, report: &mut Report) {
     report.add(shown.fold(note, |note, (_, location)| note.with(location, "this one too")));
 }
 
-/// The `DestinationRule`s, each with the place where it says so.
+/// These `DestinationRule`s, each with the location of its `consistentHash`.
 fn found<'a>(gateways: &[Gateway<'a>], resources: &'a Resources) -> BTreeMap<&'a Id, SourceLocation> {
     let mut found = BTreeMap::new();
     for gateway in gateways {
         let pods = gateway.pods();
-        let pinned = gateway
+        let with_host_sessions = gateway
             .managed_rules()
             .filter(|attached| attached.rule.host_session_filter().is_some());
-        for backend in pinned.flat_map(|attached| &attached.rule.backends) {
+        for backend in with_host_sessions.flat_map(|attached| &attached.rule.backends) {
             let subset = backend.subset.map(|subset| subset.name.value.as_str());
             let rules = destination_rules(&backend.host(), &backend.service.id.namespace, &pods, resources);
-            // Of rules that are merged, the first that says so counts.
+            // Of merged rules, the first with a consistentHash applies.
             let hash = rules
                 .into_iter()
                 .find_map(|item| Some((item, item.spec.consistent_hash(subset)?)));

@@ -1,4 +1,4 @@
-//! The values in `matches` that Envoy would refuse or never match (Gateway API: `HTTPPathMatch`, `HTTPHeaderMatch`,
+//! Checks the values in `matches` that Envoy would reject or never match (Gateway API: `HTTPPathMatch`, `HTTPHeaderMatch`,
 //! `GRPCMethodMatch`).
 
 use mooring_policy::name::{MAX_LENGTH, check_token};

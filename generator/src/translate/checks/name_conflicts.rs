@@ -1,7 +1,7 @@
-//! Rules on one gateway that get in each other's way: Envoy routes of one name in one virtual host, cookies of one name.
+//! Conflicts of rules on one gateway: Envoy routes with the same name in one virtual host, and cookies with the same name.
 //!
-//! A rule with a name of its own has just that name in Envoy, without namespace and route. The virtual host tells it from
-//! others of its name; where two such rules share one, nothing does.
+//! The Envoy route of a named rule has only the name of the rule, without namespace and route. So Envoy cannot distinguish two rules
+//! with the same name in one virtual host.
 
 use std::collections::{BTreeMap, BTreeSet};
 

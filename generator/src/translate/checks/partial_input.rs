@@ -1,8 +1,8 @@
-//! Whether the input has all routes of a gateway.
+//! Warns if the input does not have all routes of a gateway.
 //!
-//! What is generated for a gateway holds the rules of all its routes, of every team. From a part of the routes it takes the
-//! sessions and canaries of the others away, which nothing in the input shows. These do: the number of routes in the status of a
-//! Gateway, the namespaces that a listener takes routes from, and the objects that are about to be replaced.
+//! The objects that are generated for a gateway contain the rules of all its routes. If the input has only some of the routes, the
+//! others lose their sessions and canaries. Three things reveal this: the number of routes in the status of a Gateway, the namespaces
+//! from which a listener accepts routes, and the existing objects that would be replaced.
 
 use std::collections::BTreeMap;
 
