@@ -1,4 +1,4 @@
-//! Which GatewayClasses are supported: those that Istio's own controller serves with Envoy (istiod: `FetchGatewayClass`).
+//! Which `GatewayClass`es are supported: those that Istio's own controller serves with Envoy (istiod: `FetchGatewayClass`).
 
 use crate::{
     api::{field::Field, gateway::GatewaySpec},
@@ -10,7 +10,7 @@ use crate::{
 /// The controller of Istio's gateways.
 const CONTROLLER: &str = "istio.io/gateway-controller";
 
-/// The GatewayClasses that istiod creates, and their controllers.
+/// The `GatewayClass`es that istiod creates, and their controllers.
 const BUILT_IN: [(&str, &str); 6] = [
     ("istio", CONTROLLER),
     ("istio-remote", "istio.io/unmanaged-gateway"),

@@ -175,7 +175,7 @@ fn attach<'a>(gateway: &mut Gateway<'a>, rule: &Arc<Rule<'a>>, virtual_hosts: &B
 fn pods(item: &Item<GatewaySpec>, resources: &Resources) -> Pods {
     let refusal = gateway_class::refusal(item, resources).filter(|_| !resources.mesh.local);
     let Some(refusal) = refusal else {
-        return Pods::of(item, resources);
+        return Pods::find(item, resources);
     };
     let mut none = Pods::default();
     none.found.add(refusal);

@@ -35,12 +35,12 @@ pub struct Pods {
 
 impl Pods {
     /// Finds the pods of a gateway.
-    pub fn of(item: &Item<GatewaySpec>, resources: &Resources) -> Self {
+    pub fn find(item: &Item<GatewaySpec>, resources: &Resources) -> Self {
         let mut pods = Self::default();
         if let Some(labels) = &item.spec.selector {
-            pods.of_selector(item, labels, resources);
+            pods.by_selector(item, labels, resources);
         } else if let Some(hosts) = hosts(&item.spec.addresses).filter(|_| !resources.mesh.local) {
-            pods.of_services(item, &hosts, resources);
+            pods.by_services(item, &hosts, resources);
         } else {
             pods.groups.insert(None);
         }
@@ -54,7 +54,7 @@ impl Pods {
     }
 
     /// The pods of a gateway of Istio's own API.
-    fn of_selector(&mut self, item: &Item<GatewaySpec>, labels: &BTreeMap<String, String>, resources: &Resources) {
+    fn by_selector(&mut self, item: &Item<GatewaySpec>, labels: &BTreeMap<String, String>, resources: &Resources) {
         if labels.is_empty() {
             let message = format!(
                 "Gateway {} has no selector, so it would be every gateway of the mesh",
@@ -115,9 +115,9 @@ impl Pods {
     }
 
     /// The pods of a Gateway that is deployed by hand.
-    fn of_services(&mut self, item: &Item<GatewaySpec>, hosts: &[&Field<String>], resources: &Resources) {
+    fn by_services(&mut self, item: &Item<GatewaySpec>, hosts: &[&Field<String>], resources: &Resources) {
         for host in hosts {
-            self.of_service(item, host, resources);
+            self.by_service(item, host, resources);
         }
         if hosts.is_empty() {
             let message = format!(
@@ -135,7 +135,7 @@ impl Pods {
     }
 
     /// The pods of the Service that an address names.
-    fn of_service(&mut self, item: &Item<GatewaySpec>, host: &Field<String>, resources: &Resources) {
+    fn by_service(&mut self, item: &Item<GatewaySpec>, host: &Field<String>, resources: &Resources) {
         let full = resources.domain.full_name(&host.value, &item.id.namespace);
         let id = resources.domain.service(&full, "");
         if let Some(id) = id.as_ref().filter(|id| id.namespace != item.id.namespace) {
