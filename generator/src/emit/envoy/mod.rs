@@ -81,16 +81,7 @@ pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options,
         }
     }
     if listeners.is_empty() {
-        // Where something is wrong with a Gateway, it is told.
-        if !report.has_errors() {
-            let message = if gateways.is_empty() {
-                "there is no Gateway in the input, so Envoy would listen nowhere"
-            } else {
-                "no Gateway of the input has a listener with the protocol HTTP or HTTPS, so Envoy would listen nowhere"
-            };
-            report.add(Diagnostic::error(Code::NoMatchingParent, message));
-        }
-        report.abort();
+        report_no_listener(gateways.is_empty(), report);
     }
     let bootstrap = json!({
         "admin": { "address": socket_address(options.admin) },
@@ -113,6 +104,19 @@ pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options,
     let rules: BTreeSet<&str> = gateways.flat_map(Gateway::managed_rule_ids).collect();
     let comment = provenance::comment(&format_args!("a local Envoy {OLDEST_ENVOY} or later"), rules);
     vec![Output::new("envoy".to_owned(), bootstrap).with_comment(comment)]
+}
+
+/// Reports that Envoy would have no listener, unless an error in a Gateway explains it. Nothing is generated then.
+fn report_no_listener(no_gateway: bool, report: &mut Report) {
+    if !report.has_errors() {
+        let message = if no_gateway {
+            "there is no Gateway in the input, so Envoy would listen nowhere"
+        } else {
+            "no Gateway of the input has a listener with the protocol HTTP or HTTPS, so Envoy would listen nowhere"
+        };
+        report.add(Diagnostic::error(Code::NoMatchingParent, message));
+    }
+    report.abort();
 }
 
 /// The expression that makes a tag of a label in the name of a metric, as Istio's `extraStatTags` do.
