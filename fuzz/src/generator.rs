@@ -48,7 +48,7 @@ pub fn check(text: &[u8]) {
         check_istio(outputs, text);
         check_promises(&told, outputs, &istio.report);
         // The order of the documents, and in which files they are, means nothing, but that the first of one object holds.
-        let duplicate = |found: &&Diagnostic| found.message().ends_with("stands in two documents");
+        let duplicate = |found: &&Diagnostic| found.message().ends_with("is defined in two documents");
         if let Some(reversed) = reversed(text).filter(|_| !istio.report.sorted().iter().any(duplicate)) {
             let other = run(&reversed, &istio_newest()).outputs;
             assert!(other.as_ref() == Some(outputs), "another order, other objects");

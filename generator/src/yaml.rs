@@ -92,8 +92,8 @@ fn message(error: &Error) -> String {
             format!("`{variant}` is not allowed here; allowed: {}", listed(expected))
         }
         Error::SerdeMissingField { field, .. } => format!("the field `{field}` is missing"),
-        Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands here for the second time"),
-        Error::DuplicateMappingKey { key: None, .. } => "a key stands here for the second time".to_owned(),
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("duplicate key `{key}`"),
+        Error::DuplicateMappingKey { key: None, .. } => "duplicate key".to_owned(),
         Error::QuotingRequired { value, .. } => {
             format!("a string is needed here, and `{value}` without quotes is not one")
         }

@@ -606,12 +606,12 @@ fn an_object_in_two_documents() {
         &[&sound, &sound],
         &[&sound],
         "1 object (the second HTTPRoute/loud/cart)",
-        "error[Duplicate]: HTTPRoute loud/cart stands in two documents",
+        "error[Duplicate]: HTTPRoute loud/cart is defined in two documents",
     );
     let unmanaged = route("[{backendRefs: [{name: web, port: 80}]}]");
     passes_over(
         &[&unmanaged, &unmanaged],
-        "warning[Duplicate]: HTTPRoute loud/cart stands in two documents",
+        "warning[Duplicate]: HTTPRoute loud/cart is defined in two documents",
     );
 }
 

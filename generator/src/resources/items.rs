@@ -116,10 +116,10 @@ impl<T> Items<T> {
             return Err(unread);
         }
         if let Some(other) = self.by_id.get(&item.id) {
-            let message = format!("{kind} {} stands in two documents", item.id);
+            let message = format!("{kind} {} is defined in two documents", item.id);
             let diagnostic = Diagnostic::error(Code::Duplicate, message)
                 .at(item.location())
-                .with(other.location(), "it stands here already");
+                .with(other.location(), "first defined here");
             return Err(unread(format!("the second {kind}/{}", item.id), diagnostic));
         }
         self.by_id.insert(item.id.clone(), Box::new(item));

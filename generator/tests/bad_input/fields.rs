@@ -72,7 +72,7 @@ fn a_duplicate_key() {
             "sessionName: shop\n    sessionName: shop2",
         )),
         str![[r#"
-error[Duplicate]: the key `sessionName` stands here for the second time
+error[Duplicate]: duplicate key `sessionName`
   --> <stdin>:59:5
    |
 59 |     sessionName: shop2

@@ -137,11 +137,11 @@ fn two_documents_for_one_object() {
             "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n  namespace: default\nspec: {}\n"
         )),
         str![[r#"
-error[Duplicate]: Service default/web stands in two documents
+error[Duplicate]: Service default/web is defined in two documents
   --> <stdin>:67:9
    |
 27 |   name: web
-   |         --- it stands here already
+   |         --- first defined here
 ...
 67 |   name: web
    |         ^^^
