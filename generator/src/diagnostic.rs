@@ -201,6 +201,10 @@ impl Diagnostic {
     }
 }
 
+/// Evidence that an error is in a report: the value that is missing here is invalid, and the user knows why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reported(());
+
 /// All findings of a run.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -221,6 +225,20 @@ impl Report {
             self.errors = self.errors.saturating_add(error);
             self.diagnostics.push(diagnostic);
         }
+    }
+
+    /// Adds an error.
+    pub fn error(&mut self, code: Code, message: impl Into<String>, location: SourceLocation) -> Reported {
+        self.reject(Diagnostic::error(code, message).at(location))
+    }
+
+    /// Adds a finding, as an error.
+    pub fn reject(&mut self, error: Diagnostic) -> Reported {
+        self.add(Diagnostic {
+            severity: Severity::Error,
+            ..error
+        });
+        Reported(())
     }
 
     /// Adds the content of another report.
@@ -319,6 +337,11 @@ impl Report {
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.errors > 0
+    }
+
+    /// An error if any finding is one.
+    pub fn result(&self) -> Result<(), Reported> {
+        if self.has_errors() { Err(Reported(())) } else { Ok(()) }
     }
 
     /// Whether the output omits nothing.

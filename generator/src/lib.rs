@@ -31,6 +31,7 @@ pub mod cluster;
 pub mod cluster_domain;
 #[cfg(feature = "cluster")]
 pub mod commands;
+pub mod conflict;
 pub mod delegation;
 pub mod diagnostic;
 pub mod directory;

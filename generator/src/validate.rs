@@ -95,15 +95,15 @@ fn target_status(
     index: &Index,
 ) -> TargetStatus {
     let mut rules = Vec::new();
-    let condition = if !policy.sound {
+    let condition = if policy.session.is_err() {
         Condition::Invalid
     } else if let Found::Nothing(_) = resources.services.find(&service) {
         Condition::TargetNotFound
-    } else if policy.session.is_none() {
+    } else if policy.session().is_none() {
         Condition::NoEffect
     } else {
         match attachments.of(&service) {
-            Some(established) if std::ptr::eq(established, policy) => {
+            Some(accepted) if std::ptr::eq(accepted, policy) => {
                 rules = on_rules(policy, &service, index);
                 Condition::for_target(&rules)
             }
@@ -119,11 +119,13 @@ fn target_status(
     }
 }
 
-/// What became of an established policy on each rule that leads to the Service.
+/// What became of an accepted policy on each rule that leads to the Service.
 fn on_rules(policy: &Policy, service: &Id, index: &Index) -> Vec<(String, Condition)> {
     let status = |rule: &&Rule| {
-        let session = rule.session.as_ref().or(rule.refused.session.as_ref());
-        let condition = match session.map(|session| &session.policy) {
+        let session = rule.session.as_ref().map(|session| &session.policy);
+        let refused = rule.refused.session.as_ref();
+        let refused = refused.map(|session| session.as_ref().map_or(&None, |session| &session.policy));
+        let condition = match session.or(refused) {
             Some(None) => Condition::Overridden(None),
             Some(Some((kind, id))) if (*kind, id) == (policy.kind, &policy.id) => Condition::Accepted,
             Some(Some((kind, id))) => Condition::Conflicted(Some(format!("{kind} {id}"))),
@@ -136,14 +138,15 @@ fn on_rules(policy: &Policy, service: &Id, index: &Index) -> Vec<(String, Condit
 }
 
 fn rule_status(rule: &Rule, index: &Index) -> Option<RuleStatus> {
-    let session = rule.session.clone().or(rule.refused.session.clone())?;
+    let session = rule.session.clone().map(Ok).or(rule.refused.session.clone())?;
     let gateways = index.gateways.get(rule.id.as_str()).into_iter().flatten();
-    let condition = if session.sound && !rule.is_refused() {
-        Condition::Accepted
-    } else {
+    let condition = if rule.is_refused() {
         Condition::Invalid
+    } else {
+        Condition::Accepted
     };
-    let own = session.policy.is_none().then_some(condition);
+    let from_policy = session.as_ref().is_ok_and(|session| session.policy.is_some());
+    let own = (!from_policy).then_some(condition);
     Some(RuleStatus {
         id: rule.id.clone(),
         route: (rule.route.spec.kind, rule.route.id.clone()),

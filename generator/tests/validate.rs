@@ -265,6 +265,7 @@ fn a_rule_of_its_own_that_is_wrong() {
     );
     let run = validated(&input);
     assert_eq!(run["rules"][0]["condition"], "Invalid");
+    assert_eq!(run["rules"][0]["session"], json!(null));
     assert_eq!(run["policies"], json!([]));
 }
 

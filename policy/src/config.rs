@@ -170,7 +170,7 @@ pub struct BackendConfig {
 }
 
 /// How the sessions of a rule are kept (GEP-1619).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SessionConfig {
     /// The name of the cookie or header.

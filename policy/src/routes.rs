@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use crate::{
     canary::{Canary, InvalidCanary, MAX_MEMORY_OF_GATEWAY},
-    config::{CanaryConfig, Config, VERSION},
+    config::{CanaryConfig, Config, RuleConfig, VERSION},
     rule::{InvalidRule, Rule},
 };
 
@@ -85,12 +85,16 @@ impl RouteTable {
         if config.version != VERSION {
             return Err(InvalidConfig::Version { found: config.version });
         }
-        let canaries = canaries(&config.canaries)?;
+        Self::with_canaries(&config.rules, &canaries(&config.canaries)?)
+    }
+
+    /// Checks the rules of a configuration whose canaries have been checked.
+    pub fn with_canaries(rules: &[RuleConfig], canaries: &[Rc<Canary>]) -> Result<Self, InvalidConfig> {
         let mut table = Self {
-            entries: Vec::with_capacity(config.rules.len()),
+            entries: Vec::with_capacity(rules.len()),
         };
-        for (position, raw) in config.rules.iter().enumerate() {
-            let rule = Rule::new(position, raw, &canaries).map_err(|reason| InvalidConfig::Rule {
+        for (position, raw) in rules.iter().enumerate() {
+            let rule = Rule::new(position, raw, canaries).map_err(|reason| InvalidConfig::Rule {
                 id: raw.id.clone(),
                 reason,
             })?;

@@ -1,28 +1,30 @@
-//! `CanaryPolicy`: what it says, and what is wrong with it whatever its target is.
+//! Parses `CanaryPolicy`, as far as that does not depend on its target.
 //!
-//! What is valid is decided by `mooring_policy::canary`, the code that the filter runs; here each of its refusals is given
-//! its place. Which rule a policy holds for is decided by `crate::ir`.
+//! `mooring_policy::canary`, the code that the filter runs, decides what is valid; this module adds the locations.
+//! `crate::translate` decides which rules a policy applies to.
 
-use std::sync::Arc;
-
-use mooring_policy::{canary::expression_size, config};
+use std::rc::Rc;
 
 use crate::{
-    api::canary::{CanaryPolicySpec, CanaryRule, Match, Source, ValueMatch},
-    diagnostic::{Code, Diagnostic, Report},
+    api::canary::CanaryPolicySpec,
+    conflict::{self, Candidate},
+    diagnostic::{Code, Diagnostic, Report, Reported},
     id::Id,
     kind::{GATEWAY_API, Kind, NETWORKING_ISTIO, shown_group},
     location::{SourceLocation, Spanned},
     omissions::Omitted,
-    policies,
     resources::{Item, Resources},
-    session::SessionPolicy,
+    session::Session,
 };
 
-mod check;
+mod compile;
+mod convert;
 mod shadow;
+mod sticky;
 
-/// What the target of a policy can be.
+pub use compile::CompiledCanary;
+
+/// The groups and kinds that a policy can target.
 const TARGETS: [(&str, Kind); 3] = [
     (GATEWAY_API, Kind::HttpRoute),
     (GATEWAY_API, Kind::GrpcRoute),
@@ -42,57 +44,55 @@ pub struct Canary<'a> {
     pub target: Spanned<Id>,
     /// The rule of it that it targets. None: all.
     pub section: Option<Spanned<String>>,
-    /// The session that it keeps.
-    pub sticky: Option<SessionPolicy>,
-    /// Whether nothing is wrong with it as a whole, whatever its target is.
-    pub valid: bool,
-    /// What the filter is told. None: something is wrong with its rules.
-    pub compiled: Option<Arc<CompiledCanary>>,
+    /// What it sets. An invalid policy sets nothing and does not take part in conflicts (GEP-713).
+    pub settings: Result<Settings, Reported>,
 }
 
-/// What the filter is told of a policy, for all rules for which it holds.
+/// What a valid policy sets.
 #[derive(Debug)]
-pub struct CompiledCanary {
-    /// That.
-    pub config: config::CanaryConfig,
-    /// What its regular expressions take of a VM's memory, in bytes, at most.
-    pub memory: usize,
-    /// Where the policy stands.
-    pub location: SourceLocation,
+pub struct Settings {
+    /// The session that it keeps.
+    pub sticky: Option<Session>,
+    /// Its canary.
+    pub compiled: Rc<CompiledCanary>,
 }
 
-/// Every policy in the input whose target is known, in the order of ids. Whatever is wrong with one is reported.
+/// Every policy in the input whose target is of a known kind, in the order of ids. Everything that is invalid is reported.
 pub fn policies<'a>(resources: &'a Resources, report: &mut Report) -> Vec<Canary<'a>> {
-    let mut policies = Vec::new();
-    for item in resources.canary_policies.iter() {
-        let errors = report.errors();
-        let created = policies::created(item, report);
-        let sticky = policies::sticky(item, report);
-        let kind = target_kind(item, report);
-        let compiled = check::check(item, kind, report).map(Arc::new);
-        let valid = report.errors() == errors;
-        if valid {
-            shadow::warn(item, report);
-        } else {
-            report.omit(Omitted::Policy, item.name(Kind::CanaryPolicy));
-        }
-        let target = &item.spec.target_ref.value;
-        let section = target.section_name.as_ref();
-        policies.extend(kind.map(|target_kind| Canary {
-            item,
-            created,
-            target_kind,
-            target: Spanned {
-                value: Id::new(&item.id.namespace, &target.name.value),
-                location: item.location_of(&target.name),
-            },
-            section: section.map(|name| policies::spanned(name, item.offset)),
-            sticky,
-            valid,
-            compiled,
-        }));
+    let items = resources.canary_policies.iter();
+    items.filter_map(|item| parse(item, report)).collect()
+}
+
+fn parse<'a>(item: &'a Item<CanaryPolicySpec>, report: &mut Report) -> Option<Canary<'a>> {
+    let mut found = Report::default();
+    let created = conflict::created(item, &mut found);
+    let sticky = sticky::parse(item, &mut found);
+    let target_kind = target_kind(item, &mut found);
+    let compiled = compile::compile(item, target_kind, &mut found);
+    let settings = found.result().and_then(|()| {
+        Ok(Settings {
+            sticky: sticky?,
+            compiled: Rc::new(compiled?),
+        })
+    });
+    match &settings {
+        Ok(settings) => shadow::warn(item, &settings.compiled.config.rules, &mut found),
+        Err(_) => found.omit(Omitted::Policy, item.name(Kind::CanaryPolicy)),
     }
-    policies
+    report.extend(found);
+    let target = &item.spec.target_ref.value;
+    let section = target.section_name.as_ref();
+    Some(Canary {
+        item,
+        created,
+        target_kind: target_kind?,
+        target: Spanned {
+            value: Id::new(&item.id.namespace, &target.name.value),
+            location: item.location_of(&target.name),
+        },
+        section: section.map(|name| item.spanned(name)),
+        settings,
+    })
 }
 
 fn target_kind(item: &Item<CanaryPolicySpec>, report: &mut Report) -> Option<Kind> {
@@ -120,45 +120,24 @@ impl Canary<'_> {
     }
 }
 
-/// A forcing rule as the filter is told of it, with the sizes of its regular expressions.
-fn rule_config(rule: &CanaryRule) -> config::MatchRuleConfig {
-    let matches = rule.matches.iter().filter_map(|one| match_config(&one.value));
-    config::MatchRuleConfig {
-        name: rule.name.value.clone(),
-        matches: matches.map(sized).collect(),
-        opt_in: rule.opt_in.as_ref().and_then(|source| source_config(&source.value)),
+impl Candidate for Canary<'_> {
+    fn created(&self) -> Option<&str> {
+        self.created.as_deref()
     }
-}
 
-fn sized(one: config::MatchConfig) -> config::MatchConfig {
-    let pattern = one
-        .value
-        .as_deref()
-        .filter(|_| one.match_type == config::MatchType::RegularExpression);
-    config::MatchConfig {
-        compiled_size: pattern.and_then(|pattern| expression_size(pattern).ok()),
-        ..one
+    fn kind(&self) -> Kind {
+        Kind::CanaryPolicy
     }
-}
 
-fn match_config(one: &Match) -> Option<config::MatchConfig> {
-    let (on, raw): (fn(String) -> config::SourceConfig, &ValueMatch) = match (&one.header, &one.cookie) {
-        (Some(header), None) => (config::SourceConfig::Header, &header.value),
-        (None, Some(cookie)) => (config::SourceConfig::Cookie, &cookie.value),
-        _ => return None,
-    };
-    Some(config::MatchConfig {
-        on: on(raw.name.value.clone()),
-        match_type: raw.kind.as_ref().map_or(config::MatchType::Exact, |kind| kind.value),
-        value: raw.value.as_ref().map(|value| value.value.clone()),
-        compiled_size: None,
-    })
-}
+    fn id(&self) -> &Id {
+        &self.item.id
+    }
 
-fn source_config(source: &Source) -> Option<config::SourceConfig> {
-    match (&source.header, &source.cookie) {
-        (Some(header), None) => Some(config::SourceConfig::Header(header.value.clone())),
-        (None, Some(cookie)) => Some(config::SourceConfig::Cookie(cookie.value.clone())),
-        _ => None,
+    fn location(&self) -> SourceLocation {
+        self.item.location()
+    }
+
+    fn has_effect(&self) -> bool {
+        true
     }
 }

@@ -1,70 +1,53 @@
-//! Canary rules that no request comes to, since an earlier rule takes all that they would take.
+//! Warns of rules that never match first, because an earlier rule matches all of their requests.
 
-use mooring_policy::config::{self, MatchType};
+use mooring_policy::config::{MatchConfig, MatchRuleConfig, MatchType, SourceConfig};
 
-use super::{match_config, source_config};
 use crate::{
-    api::{
-        canary::{CanaryPolicySpec, CanaryRule},
-        field::Field,
-    },
+    api::canary::CanaryPolicySpec,
     diagnostic::{Code, Diagnostic, Report},
     resources::Item,
 };
 
-/// Reports each rule that never decides. The rules are sound.
-pub fn warn(item: &Item<CanaryPolicySpec>, report: &mut Report) {
-    let rules = &item.spec.rules;
-    for (position, rule) in rules.iter().enumerate() {
-        let earlier = rules.iter().take(position).map(|earlier| &earlier.value);
-        let Some(first) = earlier.into_iter().find(|earlier| takes_all(earlier, &rule.value)) else {
+/// Warns of each rule of a policy that has no effect. `rules` are those of the policy, in the same order.
+pub fn warn(item: &Item<CanaryPolicySpec>, rules: &[MatchRuleConfig], report: &mut Report) {
+    for (position, (rule, raw)) in rules.iter().zip(&item.spec.rules).enumerate() {
+        let mut earlier = rules.iter().zip(&item.spec.rules).take(position);
+        let Some((first, raw_first)) = earlier.find(|(earlier, _)| takes_all(earlier, rule)) else {
             continue;
         };
         let message = format!(
             "canary rule `{}` has no effect: rule `{}` comes first and takes every request that this one matches",
-            rule.value.name.value, first.name.value
+            rule.name, first.name
         );
-        let warning = Diagnostic::warning(Code::NoEffect, message).at(item.location_of(&rule.value.name));
-        report.add(warning.with(item.location_of(&first.name), "this one comes first"));
+        let warning = Diagnostic::warning(Code::NoEffect, message).at(item.location_of(&raw.value.name));
+        report.add(warning.with(item.location_of(&raw_first.value.name), "this one comes first"));
     }
 }
 
-/// Whether a rule matches each request that another one matches, as far as that can be told from their texts.
-fn takes_all(first: &CanaryRule, second: &CanaryRule) -> bool {
-    let conditions = |rule: &CanaryRule| -> Vec<config::MatchConfig> {
-        let matches = rule
-            .matches
-            .iter()
-            .filter_map(|one: &Field<_>| match_config(&one.value));
-        matches.collect()
-    };
-    let opt_in = |rule: &CanaryRule| rule.opt_in.as_ref().and_then(|source| source_config(&source.value));
-    match (opt_in(first), opt_in(second)) {
-        (Some(one), Some(other)) => is_same(&one, &other),
-        // Two values of many.
+/// Whether a rule certainly matches each request that another one matches.
+fn takes_all(first: &MatchRuleConfig, second: &MatchRuleConfig) -> bool {
+    match (&first.opt_in, &second.opt_in) {
+        (Some(one), Some(other)) => is_same(one, other),
+        // `optIn` matches two values only.
         (Some(_), None) => false,
         (None, Some(on)) => {
-            let any = |kind, value: Option<&str>| config::MatchConfig {
+            let present = MatchConfig {
                 on: on.clone(),
-                match_type: kind,
-                value: value.map(str::to_owned),
+                match_type: MatchType::Present,
+                value: None,
                 compiled_size: None,
             };
-            let present = any(MatchType::Present, None);
-            conditions(first).iter().all(|one| implies(&present, one))
+            first.matches.iter().all(|one| implies(&present, one))
         }
         (None, None) => {
-            let given = conditions(second);
-            let wanted = conditions(first);
-            wanted
-                .iter()
-                .all(|wanted| given.iter().any(|given| implies(given, wanted)))
+            let implied = |wanted: &MatchConfig| second.matches.iter().any(|given| implies(given, wanted));
+            first.matches.iter().all(implied)
         }
     }
 }
 
-/// Whether a request for which one condition holds is one for which the other does.
-fn implies(given: &config::MatchConfig, wanted: &config::MatchConfig) -> bool {
+/// Whether one condition implies the other.
+fn implies(given: &MatchConfig, wanted: &MatchConfig) -> bool {
     if !is_same(&given.on, &wanted.on) {
         return false;
     }
@@ -90,11 +73,11 @@ fn implies(given: &config::MatchConfig, wanted: &config::MatchConfig) -> bool {
     }
 }
 
-/// Whether two sources are one: the case of letters counts in the names of cookies only.
-fn is_same(one: &config::SourceConfig, other: &config::SourceConfig) -> bool {
+/// Whether two sources are the same. The names of headers are case-insensitive.
+fn is_same(one: &SourceConfig, other: &SourceConfig) -> bool {
     match (one, other) {
-        (config::SourceConfig::Header(one), config::SourceConfig::Header(other)) => one.eq_ignore_ascii_case(other),
-        (config::SourceConfig::Cookie(one), config::SourceConfig::Cookie(other)) => one == other,
+        (SourceConfig::Header(one), SourceConfig::Header(other)) => one.eq_ignore_ascii_case(other),
+        (SourceConfig::Cookie(one), SourceConfig::Cookie(other)) => one == other,
         _ => false,
     }
 }

@@ -1,6 +1,6 @@
 //! A rule on a gateway.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, rc::Rc};
 
 use mooring_policy::config;
 
@@ -10,7 +10,7 @@ use super::{rule::Rule, virtual_host::VirtualHost};
 #[derive(Debug)]
 pub struct AttachedRule<'a> {
     /// The rule.
-    pub rule: Arc<Rule<'a>>,
+    pub rule: Rc<Rule<'a>>,
     /// The virtual hosts in which it is.
     pub virtual_hosts: BTreeSet<VirtualHost>,
 }
@@ -25,11 +25,11 @@ impl AttachedRule<'_> {
 
     /// Takes sessions and canaries from the rule, on this gateway only.
     pub fn refuse(&mut self) {
-        Arc::make_mut(&mut self.rule).refuse();
+        Rc::make_mut(&mut self.rule).refuse();
     }
 
     /// Takes the canary policy from the rule, on this gateway only.
     pub fn refuse_canary(&mut self) {
-        Arc::make_mut(&mut self.rule).refuse_canary();
+        Rc::make_mut(&mut self.rule).refuse_canary();
     }
 }

@@ -1,11 +1,12 @@
 //! The canary policies of rules.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use crate::{
     canary::{Canary, CompiledCanary},
+    diagnostic::Reported,
     id::Id,
-    session::SessionPolicy,
+    session::Session,
 };
 
 /// A canary policy, and whether its target exists.
@@ -17,30 +18,28 @@ pub struct TargetedCanary<'a> {
     pub target_found: bool,
 }
 
-/// What the policy that holds for a rule makes of it.
+/// A policy on a rule that it applies to.
 #[derive(Clone, Debug)]
 pub struct AttachedCanary {
     /// The policy.
     pub policy: Id,
-    /// Whether it is about this rule alone.
+    /// Whether its target is this rule, and not the whole route.
     pub of_section: bool,
     /// The object that it targets.
     pub target: Id,
-    /// The session that it keeps.
-    pub sticky: Option<SessionPolicy>,
+    /// The session that it sets for the rule.
+    pub sticky: Option<Session>,
     /// Whether sessions leave a backend of weight 0.
     pub releases: bool,
-    /// What the filter is told, if it is told anything.
-    pub routing: Option<Routing>,
-    /// Whether nothing is wrong with it on this rule.
-    pub sound: bool,
+    /// The canary of the rule, if the policy adds one. An error if the policy does not fit this rule.
+    pub routing: Result<Option<Routing>, Reported>,
 }
 
-/// What the filter is told about the canaries of a rule.
+/// The canary of a rule.
 #[derive(Clone, Debug)]
 pub struct Routing {
-    /// What it is told of the policy, for all rules.
-    pub compiled: Arc<CompiledCanary>,
-    /// The key of the backend of each forcing rule, where the rule has it.
+    /// The canary of the policy.
+    pub compiled: Rc<CompiledCanary>,
+    /// For each of its match rules the key of the backend, if the route rule has it.
     pub backends: Vec<Option<String>>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mooring_policy::config::{self, Config, Transport};
 
 use super::{
-    attached_rule::AttachedRule, rule::Session, virtual_host::VirtualHost, virtual_host_filters::VirtualHostFilters,
+    attached_rule::AttachedRule, virtual_host::VirtualHost, virtual_host_filters::VirtualHostFilters,
     workload::Workload,
 };
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     labels::NAME_PREFIX,
     location::DocumentOffset,
     resources::Item,
+    session::Session,
 };
 
 /// From how many routes on it takes longer to look for the route of a request once more than to avoid it.
@@ -122,7 +123,7 @@ impl<'a> Gateway<'a> {
             .managed_rules()
             .filter_map(|attached| attached.rule.canary.as_ref());
         applied
-            .filter_map(|canary| Some((&canary.policy, &*canary.routing.as_ref()?.compiled)))
+            .filter_map(|canary| Some((&canary.policy, &*canary.routing.as_ref().ok()?.as_ref()?.compiled)))
             .collect()
     }
 

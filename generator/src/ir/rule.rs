@@ -12,12 +12,13 @@ use super::{
 use crate::{
     api::field::Field,
     delegation::MergedRoute,
+    diagnostic::Reported,
     id::Id,
     kind::Kind,
     location::SourceLocation,
     model::route::{self, RouteSpec},
     resources::Item,
-    session::SessionPolicy,
+    session::Session,
 };
 
 /// How many rules a route may have, and how many matches they may have together (Gateway API: `maxItems`, and a CEL rule).
@@ -61,30 +62,15 @@ pub struct Rule<'a> {
     pub backends: Vec<Backend<'a>>,
 }
 
-/// What a rule does not get since something is wrong with it.
+/// What an error takes from a rule.
 #[derive(Clone, Debug, Default)]
 pub struct Refused {
     /// Whether it is refused as a whole.
     pub whole: bool,
-    /// Its sessions.
-    pub session: Option<Session>,
-    /// Its canaries, also where it has sessions all the same.
+    /// Its session, if that is valid.
+    pub session: Option<Result<Session, Reported>>,
+    /// Its canary policy. The rule may still have a session.
     pub canary: Option<AttachedCanary>,
-}
-
-/// How the sessions of a rule are kept.
-#[derive(Clone, Debug)]
-pub struct Session {
-    /// What the filter is told.
-    pub config: config::SessionConfig,
-    /// The policy that demands them. None: the rule itself does.
-    pub policy: Option<(Kind, Id)>,
-    /// Where the `Domain` of its cookie was written.
-    pub domain_location: Option<SourceLocation>,
-    /// Where the `Path` of its cookie was written.
-    pub path_location: Option<SourceLocation>,
-    /// Whether nothing is wrong with that.
-    pub sound: bool,
 }
 
 /// The objects that a rule belongs to and its name in each, the one in which it stands first.
@@ -102,21 +88,6 @@ pub fn sections<'a>(
     let mut sections = vec![(&written.id, name(written, position))];
     sections.extend(delegated.map(|merged| (&route.id, name(route, merged.root))));
     sections
-}
-
-impl Session {
-    /// What a policy makes of the sessions of the rule with this id.
-    #[must_use]
-    pub fn new(policy: &SessionPolicy, from: Option<(Kind, Id)>, rule_id: &str, sound: bool) -> Self {
-        let domain = policy.cookie.domain.as_ref();
-        Self {
-            config: policy.session(&names::default_session_name(rule_id)),
-            policy: from,
-            domain_location: domain.map(|_| policy.location_of_attribute("Domain")),
-            path_location: policy.attribute_location("Path"),
-            sound,
-        }
-    }
 }
 
 impl Rule<'_> {
@@ -173,7 +144,7 @@ impl Rule<'_> {
     /// Takes sessions and canaries from it: requests go where the route says, and nothing more.
     pub fn refuse(&mut self) {
         self.refused.whole |= self.uses_mooring();
-        self.refused.session = self.session.take().or(self.refused.session.take());
+        self.refused.session = self.session.take().map(Ok).or(self.refused.session.take());
         self.refused.canary = self.canary.take().or(self.refused.canary.take());
     }
 
@@ -287,7 +258,7 @@ impl Rule<'_> {
     /// Who is sent to which backend whatever the weights are, and how the rest is split.
     #[must_use]
     pub fn canary(&self) -> Option<&Routing> {
-        self.canary.as_ref()?.routing.as_ref()
+        self.canary.as_ref()?.routing.as_ref().ok()?.as_ref()
     }
 
     /// The position of the backend with this key.
@@ -295,8 +266,9 @@ impl Rule<'_> {
         self.backends.iter().position(|backend| backend.key() == key)
     }
 
-    /// What the filter is told of its backends.
-    fn backend_configs(&self) -> Vec<config::BackendConfig> {
+    /// The configuration of its backends.
+    #[must_use]
+    pub fn backend_configs(&self) -> Vec<config::BackendConfig> {
         let selects_by_hash = self.canary().is_some_and(|Routing { compiled, backends }| {
             let mut rules = compiled.config.rules.iter().zip(backends);
             compiled.config.hash_on.is_some() || rules.any(|(rule, backend)| rule.opt_in.is_some() && backend.is_some())

@@ -1,42 +1,30 @@
-//! `sessionPersistence` on the rules of an `HTTPRoute` or a `GRPCRoute`. The route's annotations hold for all of them.
+//! `sessionPersistence` of the rules of an `HTTPRoute` or a `GRPCRoute`. The annotations of the route apply to all of them.
 
-use super::{annotations::Overrides, persistence};
-use crate::{diagnostic::Report, model::route::RouteSpec, resources::Item, session::SessionPolicy};
+use crate::{
+    diagnostic::{Report, Reported},
+    model::route::RouteSpec,
+    omissions::Omitted,
+    resources::Item,
+    session::{Session, annotations::Annotations, persistence},
+};
 
-/// A policy that a rule has of its own.
-#[derive(Debug)]
-pub struct Inline {
-    /// What it says.
-    pub policy: SessionPolicy,
-    /// Whether nothing is wrong with it.
-    pub sound: bool,
-}
-
-/// What the rules of a route say: for each rule, in order, the policy it has.
-pub fn inline(route: &Item<RouteSpec>, report: &mut Report) -> Vec<Option<Inline>> {
-    let before = report.errors();
-    let overrides = Overrides::read(&route.metadata.annotations, route.offset, report);
-    let mut annotated = report.errors() == before;
-    let mut policies = Vec::new();
-    let mut sound = Vec::new();
-    let mut positions = Vec::new();
-    for rule in &route.spec.rules {
-        positions.push(rule.value.session_persistence.as_ref().map(|persistence| {
-            let before = report.errors();
-            policies.push(persistence::read(persistence, route.offset, report));
-            sound.push(report.errors() == before);
-        }));
+/// For each rule of a route, in order, the session that it sets itself, if it sets one.
+pub fn inline(route: &Item<RouteSpec>, report: &mut Report) -> Vec<Option<Result<Session, Reported>>> {
+    let rules = || {
+        route
+            .spec
+            .rules
+            .iter()
+            .map(|rule| rule.value.session_persistence.as_ref())
+    };
+    let transports = rules().flatten().map(persistence::transport);
+    let annotations = Annotations::parse(&route.metadata.annotations, route.offset, transports, report);
+    let sessions: Vec<Option<_>> = rules()
+        .map(|raw| raw.map(|raw| persistence::parse(raw, None, &annotations, route.offset, report)))
+        .collect();
+    // Otherwise the rules are left out.
+    if annotations.valid.is_err() && sessions.iter().all(Option::is_none) {
+        report.omit(Omitted::Annotations, route.name(route.spec.kind));
     }
-    let before = report.errors();
-    overrides.apply(&mut policies, report);
-    annotated &= report.errors() == before;
-    let inline = policies.into_iter().zip(sound).map(|(policy, sound)| Inline {
-        sound: policy.check(report) && sound && annotated,
-        policy,
-    });
-    let mut inline = inline.collect::<Vec<Inline>>().into_iter();
-    positions
-        .into_iter()
-        .map(|position| position.and_then(|()| inline.next()))
-        .collect()
+    sessions
 }

@@ -1,8 +1,7 @@
-//! `targetRefs` of a policy (GEP-713, GEP-2648).
+//! Parses `targetRefs` of a policy (GEP-713, GEP-2648).
 
 use std::collections::BTreeSet;
 
-use super::spanned;
 use crate::{
     api::{field::Field, policy::TargetRef},
     diagnostic::{Code, Diagnostic, Report},
@@ -15,7 +14,7 @@ use crate::{
 const MAX_TARGETS: usize = 16;
 
 /// The names of the Services that a policy targets.
-pub fn read<S>(targets: &[Field<TargetRef>], item: &Item<S>, report: &mut Report) -> Vec<Spanned<String>> {
+pub fn parse<S>(targets: &[Field<TargetRef>], item: &Item<S>, report: &mut Report) -> Vec<Spanned<String>> {
     if targets.is_empty() {
         let message = format!("{} has no targetRefs: it is about nothing", item.id);
         report.add(Diagnostic::error(Code::Invalid, message).at(item.location()));
@@ -39,7 +38,7 @@ pub fn read<S>(targets: &[Field<TargetRef>], item: &Item<S>, report: &mut Report
             report.add(Diagnostic::error(Code::Duplicate, message).at(item.location_of(name)));
             continue;
         }
-        names.push(spanned(name, item.offset));
+        names.push(item.spanned(name));
     }
     names
 }

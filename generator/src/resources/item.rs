@@ -6,7 +6,7 @@ use crate::{
     dns,
     id::Id,
     kind::Kind,
-    location::{DocumentOffset, SourceLocation},
+    location::{DocumentOffset, SourceLocation, Spanned},
     model::route::RouteSpec,
 };
 
@@ -49,6 +49,15 @@ impl<T> Item<T> {
     #[must_use]
     pub fn location(&self) -> SourceLocation {
         self.offset.location(&self.metadata.name)
+    }
+
+    /// The value of one of its fields, with its position.
+    #[must_use]
+    pub fn spanned<F: Clone>(&self, field: &Field<F>) -> Spanned<F> {
+        Spanned {
+            value: field.value.clone(),
+            location: self.location_of(field),
+        }
     }
 
     /// The position of one of its fields.

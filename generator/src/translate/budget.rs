@@ -135,7 +135,7 @@ pub fn keep(gateway: &mut Gateway, report: &mut Report) {
             let mut size = size(attached);
             // A canary is written once; it counts for the first rule of each route that has it.
             if let Some(canary) = &attached.rule.canary
-                && let Some(routing) = &canary.routing
+                && let Ok(Some(routing)) = &canary.routing
                 && with_policy.insert((route.spec.kind, &route.id, &canary.policy))
             {
                 size = size.saturating_add(length(&routing.compiled.config));

@@ -1,19 +1,19 @@
-//! Which `CanaryPolicy` holds for which rule, and which of the rule's backends it means.
+//! Which `CanaryPolicy` applies to which rule.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    rc::Rc,
 };
 
-use super::{binding::istio, destinations};
+use super::{binding::istio, canary_backends};
 use crate::{
     api::{
-        canary::{CanaryRule, Destination, WhenWeightZero},
+        canary::{CanaryRule, WhenWeightZero},
         field::Field,
     },
-    attachment::established,
-    canary::{self, Canary},
-    diagnostic::{Code, Diagnostic, Report},
+    canary::{self, Canary, Settings},
+    conflict,
+    diagnostic::{Code, Diagnostic, Report, Reported},
     id::Id,
     ir::{AttachedCanary, Backend, Routing, TargetedCanary},
     kind::Kind,
@@ -21,7 +21,7 @@ use crate::{
     model::route::{self, RouteSpec},
     omissions::Omitted,
     resources::{Found, Instead, Item, Resources},
-    session::SessionPolicy,
+    session::Session,
 };
 
 /// What to do about a policy that is not meant for all rules.
@@ -46,16 +46,16 @@ pub struct Target<'a> {
     pub title: &'a str,
     /// Where it stands.
     pub location: SourceLocation,
-    /// Whether requests go to any backend.
-    pub leads_on: bool,
+    /// Whether it names any backend.
+    pub has_backends: bool,
 }
 
 /// The backends of a rule, and those of all rules of its route.
 #[derive(Clone, Copy, Debug)]
-pub struct Choice<'b, 'a> {
-    /// Of the rule.
+pub struct RouteBackends<'b, 'a> {
+    /// The backends of the rule.
     pub own: &'b [Backend<'a>],
-    /// Of all of them, rule by rule.
+    /// The backends of all rules, rule by rule.
     pub all: &'b [Vec<Backend<'a>>],
 }
 
@@ -82,61 +82,62 @@ impl<'a> Canaries<'a> {
         self.by_route.into_values().flatten().collect()
     }
 
-    /// What becomes of a rule that has this session policy already, if any. None: no policy holds for it.
+    /// The policy on a rule that already has this session, if any. None: no policy applies to the rule.
     pub fn apply(
         &self,
         target: Target,
-        session: Option<&SessionPolicy>,
-        choice: Choice,
+        session: Option<&Result<Session, Reported>>,
+        backends: RouteBackends,
         report: &mut Report,
     ) -> Option<AttachedCanary> {
-        let policy = self.of(target, report)?;
-        if !target.leads_on && policy.section.is_none() && choice.all.iter().any(|backends| !backends.is_empty()) {
+        let policy = self.accepted(target, report)?;
+        let settings = policy.settings.as_ref().ok()?;
+        if !target.has_backends && policy.section.is_none() && backends.all.iter().any(|backends| !backends.is_empty())
+        {
             report.add(passed_over(policy, target, "leads to no backend"));
             return None;
         }
-        if let (Some(session), Some(sticky)) = (session, &policy.sticky) {
+        if let (Some(Ok(session)), Some(sticky)) = (session, &settings.sticky) {
             let message = format!(
                 "sticky of {} adds nothing to {}, which has a session policy already: that one binds clients to a pod, and \
                  so to its backend",
                 policy.title(),
                 target.title
             );
-            let warning = Diagnostic::warning(Code::NoEffect, message).at(sticky.location);
-            report.add(warning.with(session.location, "the session policy"));
+            let warning = Diagnostic::warning(Code::NoEffect, message).at(sticky.locations.whole);
+            report.add(warning.with(session.locations.whole, "the session policy"));
         }
-        let (routing, sound) = routing(policy, target, choice, report);
-        let keeps_sessions = session.is_some() || policy.sticky.is_some();
+        let routing = routing(policy, settings, target, backends, report);
+        let keeps_sessions = session.is_some() || settings.sticky.is_some();
         let when_weight_zero = when_weight_zero(policy, target, keeps_sessions, report);
-        let about_sessions = policy.sticky.is_some() || when_weight_zero.is_some();
-        if sound && routing.is_none() && !about_sessions && policy.section.is_none() {
+        let about_sessions = settings.sticky.is_some() || when_weight_zero.is_some();
+        if matches!(routing, Ok(None)) && !about_sessions && policy.section.is_none() {
             return None;
         }
         Some(AttachedCanary {
             policy: policy.item.id.clone(),
             of_section: policy.section.is_some(),
             target: policy.target.value.clone(),
-            sticky: policy.sticky.clone().filter(|_| session.is_none()),
+            sticky: settings.sticky.clone().filter(|_| session.is_none()),
             releases: when_weight_zero == Some(WhenWeightZero::Release),
             routing,
-            sound,
         })
     }
 
-    /// The policy that holds for a rule. Those that give way are reported.
-    fn of(&self, target: Target, report: &mut Report) -> Option<&Canary<'a>> {
-        // What has no name cannot be found in Envoy: of a VirtualService only the named routes are meant.
+    /// The policy that is accepted for a rule. The others are reported.
+    fn accepted(&self, target: Target, report: &mut Report) -> Option<&Canary<'a>> {
+        // Envoy's routes of a VirtualService can only be identified by name.
         let reached = target.kind != Kind::VirtualService || target.named;
-        let mut holding: Option<&Canary> = None;
+        let mut accepted: Option<&Canary> = None;
         for (object, section) in target.sections {
             let Some(on_object) = self.by_route.get(&(target.kind, (*object).clone())) else {
                 continue;
             };
-            // A policy that is wrong does not take part (GEP-713).
+            // An invalid policy does not take part (GEP-713).
             let valid = || {
                 on_object
                     .iter()
-                    .filter(|entry| entry.policy.valid)
+                    .filter(|entry| entry.policy.settings.is_ok())
                     .map(|entry| &entry.policy)
             };
             let of_section = valid().filter(|policy| {
@@ -144,20 +145,20 @@ impl<'a> Canaries<'a> {
                 wanted.is_some_and(|wanted| Some(wanted.value.as_str()) == *section)
             });
             let whole = valid().filter(|policy| policy.section.is_none() && reached);
-            let of_section = established(of_section.collect(), &format!("targets {} too", target.title), report);
-            let whole = established(
+            let of_section = conflict::resolve(of_section.collect(), &format!("targets {} too", target.title), report);
+            let whole = conflict::resolve(
                 whole.collect(),
                 &format!("targets {} {object} too", target.kind),
                 report,
             );
             for policy in [of_section, whole].into_iter().flatten() {
-                match holding {
-                    None => holding = Some(policy),
+                match accepted {
+                    None => accepted = Some(policy),
                     Some(special) => report.add(more_specific(target, special, policy)),
                 }
             }
         }
-        holding
+        accepted
     }
 }
 
@@ -309,119 +310,54 @@ fn when_weight_zero(
     None
 }
 
-/// What the filter is told about the canaries of a rule, and whether nothing is wrong with it. Where a policy is for the whole
-/// route, some of its rules may lack a backend; one that no rule has is an error.
-fn routing(policy: &Canary, target: Target, choice: Choice, report: &mut Report) -> (Option<Routing>, bool) {
-    let Some(compiled) = &policy.compiled else {
-        return (None, false);
-    };
-    let mut sound = true;
-    let mut backend = |rule: &CanaryRule| match find(policy, rule, choice.own) {
-        Ok(backend) => Some(backend.key()),
-        // Its own references lead nowhere, which has been reported.
-        Err(_) if choice.own.is_empty() => None,
-        Err((problem, _)) if policy.section.is_none() && any_has(policy, rule, choice.all) => {
-            let reason = format!("{problem}, with the canary rule `{}`", rule.name.value);
-            report.add(passed_over(policy, target, &reason));
-            None
-        }
-        Err((problem, location)) => {
-            let location = location.unwrap_or(policy.item.location_of(&rule.name));
-            let diagnostic = Diagnostic::error(Code::BackendNotFound, format!("{} {problem}", target.title));
-            let diagnostic = diagnostic.at(location).with(target.location, "the rule");
-            sound = false;
-            report.add(if policy.section.is_none() && target.named {
-                diagnostic.help(SECTION_HELP)
-            } else {
-                diagnostic
-            });
-            None
-        }
-    };
-    let rules = policy.item.spec.rules.iter();
-    let backends: Vec<Option<String>> = rules.map(|rule| backend(&rule.value)).collect();
-    // A policy that only keeps sessions adds nothing here.
-    let says = compiled.config.hash_on.is_some() || backends.iter().any(Option::is_some);
-    let routing = Routing {
-        compiled: Arc::clone(compiled),
-        backends,
-    };
-    (says.then_some(routing), sound)
-}
-
-/// Whether some rule of the route has the backend that a canary rule means.
-fn any_has(policy: &Canary, rule: &CanaryRule, all: &[Vec<Backend>]) -> bool {
-    all.iter().any(|backends| find(policy, rule, backends).is_ok())
-}
-
-type NotFound = (String, Option<SourceLocation>);
-
-/// The backend that a canary rule means.
-fn find<'b, 'a>(policy: &Canary, rule: &CanaryRule, backends: &'b [Backend<'a>]) -> Result<&'b Backend<'a>, NotFound> {
-    if let Some(destination) = &rule.destination {
-        return find_destination(policy, destination, backends);
-    }
-    let Some(reference) = &rule.backend_ref else {
-        return Err(("has no backend".to_owned(), None));
-    };
-    let raw = &reference.value;
-    let namespace = raw
-        .namespace
-        .as_ref()
-        .map_or(&policy.item.id.namespace, |field| &field.value);
-    let service = Id::new(namespace, &raw.name.value);
-    let named = backends.iter().filter(|backend| backend.service.id == service);
-    let named: Vec<&Backend> = named
-        .filter(|backend| {
-            raw.port
-                .as_ref()
-                .is_none_or(|port| port.value == backend.port.port.value)
-        })
-        .collect();
-    let location = Some(policy.item.location_of(&raw.name));
-    let port = raw
-        .port
-        .as_ref()
-        .map_or(String::new(), |port| format!(" on port {}", port.value));
-    let known: Vec<String> = backends.iter().map(|backend| format!("`{}`", backend.key())).collect();
-    let known = known.join(", ");
-    match named.as_slice() {
-        [one] => Ok(one),
-        [] => Err((format!("has no backend {service}{port}; it has {known}"), location)),
-        _ => Err((
-            format!("has several backends {service}, so the port is needed; it has {known}"),
-            location,
-        )),
-    }
-}
-
-/// The destination that a canary rule means.
-fn find_destination<'b, 'a>(
+/// The canary of a rule. If the policy targets the whole route, some of its rules may lack a backend; a backend that no rule has is
+/// an error.
+fn routing(
     policy: &Canary,
-    destination: &Field<Destination>,
-    backends: &'b [Backend<'a>],
-) -> Result<&'b Backend<'a>, NotFound> {
-    let raw = &destination.value;
-    let meant = |backend: &&Backend| destinations::means(raw, &policy.item.id.namespace, backend);
-    let meant: Vec<&Backend> = backends.iter().filter(meant).collect();
-    let known: Vec<String> = backends.iter().map(|backend| format!("`{}`", backend.key())).collect();
-    let known = known.join(", ");
-    let subset = raw.subset.as_ref();
-    let subset = subset.map_or(String::new(), |subset| format!(" with the subset {}", subset.value));
-    let port = raw.port.as_ref();
-    let port = port.map_or(String::new(), |port| format!(" on port {}", port.value.number.value));
-    let full_name = |backend: &Backend| backend.domain.full_name(&raw.host.value, &policy.item.id.namespace);
-    let host = backends.first().map_or_else(|| raw.host.value.clone(), full_name);
-    let location = Some(policy.item.location_of(raw.subset.as_ref().unwrap_or(&raw.host)));
-    match meant.as_slice() {
-        [one] => Ok(one),
-        [] => Err((
-            format!("has no destination {host}{subset}{port}; it has {known}"),
-            location,
-        )),
-        _ => Err((
-            format!("has several destinations {host}{subset}, so the port is needed; it has {known}"),
-            location,
-        )),
+    settings: &Settings,
+    target: Target,
+    backends: RouteBackends,
+    report: &mut Report,
+) -> Result<Option<Routing>, Reported> {
+    let mut keys = Vec::new();
+    for rule in &policy.item.spec.rules {
+        keys.push(backend_key(policy, &rule.value, target, backends, report));
     }
+    let keys = keys.into_iter().collect::<Result<Vec<Option<String>>, Reported>>()?;
+    let compiled = Rc::clone(&settings.compiled);
+    // A policy that only keeps sessions adds no canary.
+    let adds = compiled.config.hash_on.is_some() || keys.iter().any(Option::is_some);
+    Ok(adds.then_some(Routing {
+        compiled,
+        backends: keys,
+    }))
+}
+
+/// The key of the backend of a canary rule. None if the route rule lacks it and may do so.
+fn backend_key(
+    policy: &Canary,
+    rule: &CanaryRule,
+    target: Target,
+    backends: RouteBackends,
+    report: &mut Report,
+) -> Result<Option<String>, Reported> {
+    let (problem, location) = match canary_backends::find(policy, rule, backends.own) {
+        Ok(backend) => return Ok(Some(backend.key())),
+        // The references of the route rule are invalid, which has been reported.
+        Err(_) if backends.own.is_empty() => return Ok(None),
+        Err(not_found) => not_found,
+    };
+    if policy.section.is_none() && canary_backends::any_has(policy, rule, backends.all) {
+        let reason = format!("{problem}, with the canary rule `{}`", rule.name.value);
+        report.add(passed_over(policy, target, &reason));
+        return Ok(None);
+    }
+    let location = location.unwrap_or(policy.item.location_of(&rule.name));
+    let error = Diagnostic::error(Code::BackendNotFound, format!("{} {problem}", target.title));
+    let error = error.at(location).with(target.location, "the rule");
+    Err(report.reject(if policy.section.is_none() && target.named {
+        error.help(SECTION_HELP)
+    } else {
+        error
+    }))
 }

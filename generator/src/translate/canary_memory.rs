@@ -33,7 +33,10 @@ struct Cut<'a> {
 /// Takes policies that do not fit from the rules of a gateway.
 pub fn keep(gateway: &mut Gateway, report: &mut Report) {
     let canaries = gateway.canaries();
-    let sizes: Vec<(&Id, usize)> = canaries.iter().map(|(id, compiled)| (*id, compiled.memory)).collect();
+    let sizes: Vec<(&Id, usize)> = canaries
+        .iter()
+        .map(|(id, compiled)| (*id, compiled.checked.memory()))
+        .collect();
     let mut victims: BTreeSet<Id> = BTreeSet::new();
     for cut in cuts(&sizes, MAX_MEMORY_OF_GATEWAY) {
         if let Some(first) = cut.policies.first()

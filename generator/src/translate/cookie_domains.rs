@@ -24,7 +24,7 @@ pub fn check(gateway: &mut Gateway, report: &mut Report) {
             continue;
         };
         let rule = &attached.rule;
-        let location = session.domain_location.unwrap_or(rule.location_of(rule.spec));
+        let location = session.locations.get_or_whole("domain");
         let any = |host: &&VirtualHost| host.hostname == "*";
         let named = attached.virtual_hosts.iter().filter(|host| !any(host));
         let outside = named.filter(|host| !domain::may_set(&host.hostname, domain));

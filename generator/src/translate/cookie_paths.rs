@@ -1,21 +1,19 @@
 //! Whether browsers send the session cookie with all requests of its rule.
 
-use mooring_policy::{
-    config::{self, Transport},
-    cookie,
-};
+use mooring_policy::{config::Transport, cookie};
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    ir::{Rule, Session},
+    ir::Rule,
     kind::Kind,
     model::route::{Match, PathMatchType},
+    session::Session,
 };
 
 /// Warns of a cookie that browsers do not send with all requests of its rule, since their paths are not below its own.
 pub fn warn(rule: &Rule, report: &mut Report) {
     let Some(session) = of_cookie(rule) else { return };
-    let path = session.cookie.path.as_str();
+    let path = session.config.cookie.path.as_str();
     let matches = &rule.spec.value.matches;
     let outside = matches.iter().find(|one| !covers(path, &one.value));
     let takes_all = matches.is_empty() && !covers(path, &Match::default());
@@ -28,10 +26,7 @@ pub fn warn(rule: &Rule, report: &mut Report) {
         rule.id
     );
     let rule_location = rule.route.location_of(rule.spec);
-    let path_location = rule
-        .session
-        .as_ref()
-        .and_then(|session: &Session| session.path_location);
+    let path_location = session.locations.get("path");
     let warning = Diagnostic::warning(Code::Accepted, message).at(path_location.unwrap_or(rule_location));
     let location = outside.map_or(rule_location, |one| rule.route.location_of(one));
     let warning = if path_location.is_some() {
@@ -43,9 +38,9 @@ pub fn warn(rule: &Rule, report: &mut Report) {
 }
 
 /// The session of a rule, if it is kept in a cookie.
-fn of_cookie<'a>(rule: &'a Rule) -> Option<&'a config::SessionConfig> {
-    let session = rule.session.as_ref().map(|session| &session.config);
-    session.filter(|session| session.transport == Transport::Cookie)
+fn of_cookie<'a>(rule: &'a Rule) -> Option<&'a Session> {
+    let session = rule.session.as_ref();
+    session.filter(|session| session.config.transport == Transport::Cookie)
 }
 
 /// Whether browsers send a cookie of this path with all requests of a match (RFC 6265, section 5.1.4). What a regular expression

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mooring_policy::{
-    config::{self, Config},
-    routes::{InvalidConfig, RouteTable},
-};
+use mooring_policy::{backend::Backend, rule::InvalidRule, session::Session};
 
 use super::{
     backends,
@@ -61,9 +58,9 @@ impl<'a> Draft<'a> {
         }
         if !self.found.forbids()
             && self.rule.is_managed()
-            && let Err(refusal) = accepted(&self.rule)
+            && let Err(invalid) = check_parts(&self.rule)
         {
-            let message = format!("the filter would refuse the rule {}: {refusal}", self.rule.id);
+            let message = format!("the filter would refuse the rule {}: {invalid}", self.rule.id);
             let location = self.rule.location_of(self.rule.spec);
             self.found.add(Diagnostic::error(Code::Invalid, message).at(location));
         }
@@ -86,18 +83,15 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// What the filter says of a rule.
-fn accepted(rule: &Rule) -> Result<(), InvalidConfig> {
-    let canaries = rule.canary().map(|routing| routing.compiled.config.clone());
-    // A route that is on no gateway needs no name.
-    let name = Some(&rule.name).filter(|name| !name.is_empty());
-    let name = name.map_or_else(|| "unnamed".to_owned(), Clone::clone);
-    RouteTable::new(&Config {
-        version: config::VERSION,
-        canaries: canaries.into_iter().collect(),
-        rules: vec![rule.config(name, vec!["any".to_owned()], 0)],
-    })
-    .map(|_| ())
+/// Checks the parts of a rule as the filter does.
+fn check_parts(rule: &Rule) -> Result<(), InvalidRule> {
+    for backend in rule.backend_configs() {
+        Backend::new(&backend, &rule.id)?;
+    }
+    if let Some(session) = &rule.session {
+        Session::new(&session.config, &rule.id)?;
+    }
+    Ok(())
 }
 
 /// The names of rules are names of objects, and unique in a route (Gateway API: `SectionName`, CEL rule). Of two rules of one

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    rc::Rc,
 };
 
 use super::{
@@ -114,7 +114,7 @@ impl<'a> Gateways<'a> {
     }
 
     /// Puts a rule wherever its route is.
-    pub fn attach(&mut self, rule: &Arc<Rule<'a>>, kind: Kind, bindings: &Bindings) {
+    pub fn attach(&mut self, rule: &Rc<Rule<'a>>, kind: Kind, bindings: &Bindings) {
         for (id, virtual_hosts) in bindings {
             for position in self.positions.get(&(kind, id)).into_iter().flatten() {
                 if let Some(gateway) = self.all.get_mut(*position) {
@@ -129,7 +129,7 @@ impl<'a> Gateways<'a> {
         for attached in attachments {
             if let Some(gateway) = self.all.get_mut(attached.gateway) {
                 gateway.rules.push(AttachedRule {
-                    rule: Arc::new(rule.with_matches(&attached.matches)),
+                    rule: Rc::new(rule.with_matches(&attached.matches)),
                     virtual_hosts: attached.virtual_hosts,
                 });
             }
@@ -159,10 +159,10 @@ impl<'a> Gateways<'a> {
 }
 
 /// Adds a rule to a gateway. A rule that is on two gateways with the same pods is added once.
-fn attach<'a>(gateway: &mut Gateway<'a>, rule: &Arc<Rule<'a>>, virtual_hosts: &BTreeSet<VirtualHost>) {
+fn attach<'a>(gateway: &mut Gateway<'a>, rule: &Rc<Rule<'a>>, virtual_hosts: &BTreeSet<VirtualHost>) {
     // A rule is added to all its gateways before the next rule.
     let last = gateway.rules.last_mut();
-    if let Some(attached) = last.filter(|attached| Arc::ptr_eq(&attached.rule, rule)) {
+    if let Some(attached) = last.filter(|attached| Rc::ptr_eq(&attached.rule, rule)) {
         return attached.virtual_hosts.extend(virtual_hosts.iter().cloned());
     }
     gateway.rules.push(AttachedRule {

@@ -2,7 +2,7 @@
 //!
 //! Not for output: the targets in `crate::emit` read the [`Ir`].
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, rc::Rc};
 
 use crate::{
     attachment::Attachments,
@@ -18,6 +18,7 @@ mod backends;
 mod binding;
 mod budget;
 mod canaries;
+mod canary_backends;
 mod canary_memory;
 mod checks;
 mod cookie_domains;
@@ -101,7 +102,7 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
             if !attached {
                 rule.refuse();
             }
-            let rule = Arc::new(rule);
+            let rule = Rc::new(rule);
             all_rules.push(rule.clone());
             if !attached || !rule.routable {
                 continue;

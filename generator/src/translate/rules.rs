@@ -3,7 +3,7 @@
 use super::{
     backends,
     binding::{gateway_api::Bindings, match_scopes::Reach},
-    canaries::{Canaries, Choice, Target},
+    canaries::{Canaries, RouteBackends, Target},
     checks::match_values,
     destinations::{self, Callers},
     draft::{self, Draft},
@@ -14,16 +14,15 @@ use crate::{
     api::field::Field,
     attachment::Attachments,
     delegation::MergedRoute,
-    diagnostic::Report,
-    id::Id,
-    ir::{AttachedCanary, Backend, Refused, Rule, Session, names, sections},
+    diagnostic::{Report, Reported},
+    ir::{AttachedCanary, Backend, Refused, Rule, names, sections},
     kind::Kind,
     model::route::{self, RouteSpec},
     omissions::Omitted,
-    policies::{self, Inline},
+    policies,
     resources::{Item, Resources},
     rule_id::rule_id,
-    session::SessionPolicy,
+    session::Session,
 };
 
 /// What rules are made of.
@@ -66,11 +65,7 @@ pub fn of_route<'a>(
     input: Input<'_, 'a>,
     report: &mut Report,
 ) -> Vec<(Rule<'a>, Option<Reach>)> {
-    let before = report.errors();
     let mut inline = policies::inline(route, report).into_iter();
-    if report.errors() > before && inline.as_slice().iter().flatten().all(|inline| inline.sound) {
-        report.omit(Omitted::Annotations, route.name(route.spec.kind));
-    }
     let written = written(route, input.resources);
     let callers = Callers::new(route, bindings, input.gateways);
     let resolved: Vec<(Vec<Option<Backend>>, Report)> = written
@@ -83,28 +78,26 @@ pub fn of_route<'a>(
         .collect();
     let mut drafts = Vec::new();
     for ((one, backends), (references, mut found)) in written.into_iter().zip(&all).zip(resolved) {
-        let choice = Choice {
+        let backends = RouteBackends {
             own: backends,
             all: &all,
         };
         let routable = one.is_routable(&mut found);
-        let mut policies = one.policies(inline.next().flatten(), choice, input, &mut found, report);
-        let uses_mooring = policies.concern_us;
-        let sound = policies.sound;
+        let policies = one.policies(inline.next().flatten(), backends, input, &mut found, report);
+        let uses_mooring = policies.any;
+        let refused = matches!(policies.session, Some(Err(_)));
         let reach = match route.spec.kind {
             Kind::VirtualService => Reach::new(&one.spec.value, one.item, bindings, input.gateways, input.resources),
             _ => None,
         };
-        let session = policies.session.take();
-        let session = session.map(|(policy, from)| Session::new(&policy, from, &one.id, sound));
         let mut draft = Draft {
-            rule: one.rule(session, policies, routable, input.part, references),
+            rule: one.rule(policies, routable, input.part, references),
             reach,
             found,
             uses_mooring,
         };
         draft.check(!bindings.is_empty(), input.resources);
-        if !sound {
+        if refused {
             draft.rule.refuse();
         }
         drafts.push(draft);
@@ -132,18 +125,16 @@ fn written<'a>(route: &'a Item<RouteSpec>, resources: &'a Resources) -> Vec<Writ
         .collect()
 }
 
-/// The policies that hold for a rule.
+/// What policies set for a rule.
 struct Policies {
-    /// How its sessions are kept, and the policy that says so, unless the rule itself does.
-    session: Option<(SessionPolicy, Option<(Kind, Id)>)>,
+    /// Its session. An error if its own `sessionPersistence` is invalid.
+    session: Option<Result<Session, Reported>>,
     /// The canary policy.
     canary: Option<AttachedCanary>,
-    /// The canary policy that would hold, were nothing wrong with it on this rule.
-    wrong: Option<AttachedCanary>,
-    /// Whether any policy is about the rule.
-    concern_us: bool,
-    /// Whether nothing is wrong with what the rule itself says.
-    sound: bool,
+    /// The canary policy that does not fit this rule.
+    refused_canary: Option<AttachedCanary>,
+    /// Whether any policy applies to the rule, or is meant to.
+    any: bool,
 }
 
 impl<'a> Written<'a> {
@@ -173,33 +164,21 @@ impl<'a> Written<'a> {
         routable
     }
 
-    /// The policies that hold for it. `found` is what keeps it from having sessions and canaries.
+    /// What policies set for it. Errors in `found` keep it from having sessions and canaries.
     fn policies(
         &self,
-        inline: Option<Inline>,
-        choice: Choice,
+        inline: Option<Result<Session, Reported>>,
+        backends: RouteBackends,
         input: Input<'_, 'a>,
         found: &mut Report,
         report: &mut Report,
     ) -> Policies {
         let Input { attachments, .. } = input;
         let spec = &self.spec.value;
-        let attached = match &inline {
-            Some(_) => None,
-            None => services::attached(self.item, self.spec, choice.own, attachments, found),
-        };
-        // Also where the Service is not there, or must not be used.
+        // Also if the Service is not in the input, or must not be used.
         let mut named = backends::all_named(self.item, spec, &input.resources.domain).into_iter();
         let meant = inline.is_some() || named.any(|service| attachments.of(&service).is_some());
-        let sound = inline.as_ref().is_none_or(|inline| inline.sound);
-        let (own, from) = match (inline, attached) {
-            (Some(inline), _) => (Some(inline.policy), None),
-            (None, Some(attached)) => {
-                let from = (attached.policy.kind, attached.policy.id.clone());
-                (attached.session, Some(from))
-            }
-            (None, None) => (None, None),
-        };
+        let own = inline.or_else(|| services::attached(self.item, self.spec, backends.own, attachments, found).map(Ok));
         let sections = sections(self.route, self.item, self.position, self.delegated);
         let target = Target {
             kind: self.route.spec.kind,
@@ -207,44 +186,37 @@ impl<'a> Written<'a> {
             named: self.name().is_some(),
             title: &format!("the rule {}", self.id),
             location: self.item.location_of(self.spec),
-            leads_on: !spec.backend_refs.is_empty() || !spec.destinations.is_empty(),
+            has_backends: !spec.backend_refs.is_empty() || !spec.destinations.is_empty(),
         };
-        let mut of_canary = Report::default();
-        let canary = input.canaries.apply(target, own.as_ref(), choice, &mut of_canary);
-        let concern_us = meant || canary.is_some();
-        // A canary with which something is wrong on this rule costs the rule no sessions of its own.
-        let (canary, wrong) = match canary {
-            Some(canary) if !canary.sound => {
+        let canary = input.canaries.apply(target, own.as_ref(), backends, report);
+        let any = meant || canary.is_some();
+        // A rule keeps its own session if a canary policy does not fit it.
+        let (canary, refused_canary) = match canary {
+            Some(canary) if canary.routing.is_err() => {
                 let name = format!("{}/{} on {}", Kind::CanaryPolicy, canary.policy, self.id);
-                of_canary.omit(Omitted::Attachment, name);
+                report.omit(Omitted::Attachment, name);
                 (None, Some(canary))
             }
             canary => (canary, None),
         };
-        report.extend(of_canary);
-        let sticky = canary.as_ref().and_then(|canary| {
-            Some((
-                canary.sticky.clone()?,
-                Some((Kind::CanaryPolicy, canary.policy.clone())),
-            ))
-        });
+        let sticky = canary.as_ref().and_then(|canary| canary.sticky.clone());
         Policies {
-            session: own.map(|own| (own, from)).or(sticky),
+            session: own.or(sticky.map(Ok)),
             canary,
-            wrong,
-            concern_us,
-            sound,
+            refused_canary,
+            any,
         }
     }
 
-    fn rule(
-        self,
-        session: Option<Session>,
-        policies: Policies,
-        routable: bool,
-        part: &Part,
-        references: Vec<Option<Backend<'a>>>,
-    ) -> Rule<'a> {
+    fn rule(self, policies: Policies, routable: bool, part: &Part, references: Vec<Option<Backend<'a>>>) -> Rule<'a> {
+        let (session, invalid) = match policies.session {
+            Some(Ok(session)) => (
+                Some(session.with_default_name(names::default_session_name(&self.id))),
+                None,
+            ),
+            Some(Err(reported)) => (None, Some(Err(reported))),
+            None => (None, None),
+        };
         Rule {
             route: self.route,
             written: self.item,
@@ -261,8 +233,9 @@ impl<'a> Written<'a> {
             id: self.id,
             canary: policies.canary,
             refused: Refused {
-                canary: policies.wrong,
-                ..Refused::default()
+                whole: invalid.is_some(),
+                session: invalid,
+                canary: policies.refused_canary,
             },
             part: part.0.clone(),
             routable,

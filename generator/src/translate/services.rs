@@ -1,43 +1,35 @@
 //! The policy that the Services of a rule bring along, and how much of it holds for the rule (GEP-1619; tenants: a Service of
 //! another namespace may be in a rule without its owners' say about the rule's sessions).
 //!
-//! Not for conflicts on one Service: `crate::attachment` settles those.
+//! `crate::attachment` resolves conflicts on one Service.
 
 use mooring_policy::config::CookieConfig;
 
 use crate::{
     api::field::Field,
-    attachment::{self, Attachments},
+    attachment::Attachments,
+    conflict,
     diagnostic::{Code, Diagnostic, Report},
     ir::Backend,
     location::SourceLocation,
     model::route::{self, RouteSpec},
     policies::Policy,
     resources::Item,
-    session::SessionPolicy,
+    session::{DEFAULT_NAME, Session},
 };
 
-/// A policy as it holds for a rule.
-#[derive(Debug)]
-pub struct Attached<'a> {
-    /// The policy.
-    pub policy: &'a Policy,
-    /// What of it holds, if it says anything about sessions.
-    pub session: Option<SessionPolicy>,
-}
-
-/// The policy that the rule's Services bring along.
+/// The session that the policies of a rule's Services set for the rule.
 ///
-/// One of the route's own namespace holds for the whole rule, also where only some of its Services have it: the first of the
-/// three answers that GEP-1619 leaves to choose from. One of another namespace holds where no policy of the own one does and
-/// all backends that get new sessions have it.
-pub fn attached<'a>(
+/// A policy in the namespace of the route applies to the whole rule, even if it targets only some of its Services: the first of
+/// the three options that GEP-1619 allows. A policy in another namespace applies if none in the route's namespace does, and all
+/// backends that get new sessions have it.
+pub fn attached(
     route: &Item<RouteSpec>,
     spec: &Field<route::Rule>,
     backends: &[Backend],
-    attachments: &Attachments<'a>,
+    attachments: &Attachments,
     report: &mut Report,
-) -> Option<Attached<'a>> {
+) -> Option<Session> {
     let location = route.location_of(spec);
     let mut own: Vec<&Policy> = Vec::new();
     let mut foreign: Vec<&Policy> = Vec::new();
@@ -54,10 +46,10 @@ pub fn attached<'a>(
         }
     }
     let about = format!("holds for another backend of this rule of {}", route.title());
-    let Some(policy) = attachment::established(own, &about, report) else {
+    let Some(policy) = conflict::resolve(own, &about, report) else {
         return from_elsewhere(route, location, backends, &foreign, attachments, report);
     };
-    for loser in foreign.iter().filter(|loser| loser.session.is_some()) {
+    for loser in foreign.iter().filter(|loser| loser.session().is_some()) {
         let message = format!(
             "{} is not accepted: {} {about}, and is of the route's own namespace",
             loser.title(),
@@ -84,10 +76,7 @@ pub fn attached<'a>(
         let diagnostic = Diagnostic::warning(Code::Accepted, message).at(location);
         report.add(diagnostic.with(policy.location, "the policy"));
     }
-    Some(Attached {
-        policy,
-        session: policy.session.clone(),
-    })
+    policy.session().cloned()
 }
 
 /// The policy of other namespaces' Services that holds for a rule. Those that do not are reported.
@@ -98,9 +87,9 @@ fn from_elsewhere<'a>(
     policies: &[&'a Policy],
     attachments: &Attachments<'a>,
     report: &mut Report,
-) -> Option<Attached<'a>> {
+) -> Option<Session> {
     let mut holding = None;
-    for policy in policies.iter().filter(|policy| policy.session.is_some()) {
+    for policy in policies.iter().filter(|policy| policy.session().is_some()) {
         let chosen = || backends.iter().filter(|backend| backend.weight > 0);
         let without = without(policy, chosen(), attachments);
         if without.is_empty() && chosen().next().is_some() {
@@ -122,11 +111,9 @@ fn from_elsewhere<'a>(
         report.add(warning.with(policy.location, "the policy"));
     }
     let policy = holding?;
-    let mut session = policy.session.clone();
-    if let Some(session) = &mut session {
-        leave_to_owner(session, policy, route, report);
-    }
-    Some(Attached { policy, session })
+    let mut session = policy.session()?.clone();
+    leave_to_owner(&mut session, policy, route, report);
+    Some(session)
 }
 
 /// The backends that do not have a policy.
@@ -143,31 +130,27 @@ fn without<'b>(
     without.map(|backend| backend.service.id.to_string()).collect()
 }
 
-/// Takes back what only the owner of a route may say: which cookie or header of its host the session takes, and whether a
-/// request fails rather than move.
-fn leave_to_owner(session: &mut SessionPolicy, policy: &Policy, route: &Item<RouteSpec>, report: &mut Report) {
+/// Resets what only the owner of a route may set: which cookie or header of its host carries the token, and whether a request
+/// fails if its host is gone.
+fn leave_to_owner(session: &mut Session, policy: &Policy, route: &Item<RouteSpec>, report: &mut Report) {
     let CookieConfig { domain, path, .. } = CookieConfig::default();
-    let locations = [
-        ("the session name", session.name.as_ref().map(|name| name.location)),
-        (
-            "the cookie's Domain",
-            (session.cookie.domain != domain).then(|| session.location_of_attribute("Domain")),
-        ),
-        (
-            "the cookie's Path",
-            (session.cookie.path != path).then(|| session.location_of_attribute("Path")),
-        ),
-        (
-            "strict",
-            session.strict.then(|| session.location_of_attribute("strict")),
-        ),
+    let Session { config, locations, .. } = session;
+    let reset = [
+        ("the session name", "name", locations.get("name").is_some()),
+        ("the cookie's Domain", "domain", config.cookie.domain != domain),
+        ("the cookie's Path", "path", config.cookie.path != path),
+        ("strict", "strict", config.strict),
     ];
-    session.name = None;
-    session.cookie.domain = domain;
-    session.cookie.path = path;
-    session.strict = false;
-    for (what, location) in locations {
-        let Some(location) = location else { continue };
+    DEFAULT_NAME.clone_into(&mut config.name);
+    config.cookie.domain = domain;
+    config.cookie.path = path;
+    config.strict = false;
+    for (what, field, is_set) in reset {
+        let location = locations.get_or_whole(field);
+        locations.remove(field);
+        if !is_set {
+            continue;
+        }
         let message = format!(
             "{what} that {} sets does not count for {}: the policy is of another namespace than the route, so the default holds",
             policy.title(),

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    rc::Rc,
 };
 
 use mooring_policy::{
@@ -148,7 +148,7 @@ pub fn forward_tokens(gateway: &mut Gateway, report: &mut Report) {
     let forwarded = forwarded(gateway, report);
     let rules = gateway.rules.iter_mut();
     for attached in rules.filter(|attached| forwarded.contains(&attached.rule.id)) {
-        if let Some(session) = &mut Arc::make_mut(&mut attached.rule).session {
+        if let Some(session) = &mut Rc::make_mut(&mut attached.rule).session {
             session.config.forward_token = true;
         }
     }

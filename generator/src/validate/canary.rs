@@ -36,7 +36,7 @@ pub fn statuses(resources: &Resources, ir: &Ir, index: &Index) -> Vec<PolicyStat
 fn target_status(targeted: &TargetedCanary, index: &Index) -> TargetStatus {
     let policy = &targeted.policy;
     let mut rules = Vec::new();
-    let condition = if !policy.valid {
+    let condition = if policy.settings.is_err() {
         Condition::Invalid
     } else if !targeted.target_found {
         Condition::TargetNotFound
@@ -78,7 +78,7 @@ fn on_rule(policy: &Canary, rule: &Rule) -> Condition {
         return Condition::Conflicted(None);
     };
     if canary.policy == policy.item.id {
-        return if canary.sound {
+        return if canary.routing.is_ok() {
             Condition::Accepted
         } else {
             Condition::Invalid

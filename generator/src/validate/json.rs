@@ -95,7 +95,8 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
         .gateways
         .iter()
         .map(|gateway| value!({ "namespace": gateway.namespace, "name": gateway.name }));
-    let policy = status.session.policy.as_ref();
+    let session = status.session.as_ref().ok();
+    let policy = session.and_then(|session| session.policy.as_ref());
     let policy = policy.map(|(kind, id)| {
         value!({
             "kind": kind.to_string(),
@@ -113,9 +114,9 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
         "policy": policy,
         "canaryPolicy": canary,
         "condition": status.own.as_ref().map_or("Accepted", Condition::reason),
-        "session": status.session.config,
+        "session": session.map(|session| &session.config),
         "sessionRoutes": status.session_routes,
-        "strict": status.session.config.strict,
+        "strict": session.is_some_and(|session| session.config.strict),
     })
 }
 

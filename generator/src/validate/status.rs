@@ -1,7 +1,6 @@
 //! What becomes of policies and rules, as GEP-713 names it.
 
-use crate::ir::Session;
-use crate::{id::Id, kind::Kind, location::SourceLocation};
+use crate::{diagnostic::Reported, id::Id, kind::Kind, location::SourceLocation, session::Session};
 
 /// The condition of a policy on a target or a rule (GEP-713).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,8 +94,8 @@ pub struct RuleStatus {
     pub gateways: Vec<Id>,
     /// Its canary policy.
     pub canary: Option<Id>,
-    /// Its session.
-    pub session: Session,
+    /// Its session. An error if its own `sessionPersistence` is invalid.
+    pub session: Result<Session, Reported>,
     /// The number of its session routes in each of its virtual hosts.
     pub session_routes: usize,
     /// The condition of its own `sessionPersistence`, if it has one.

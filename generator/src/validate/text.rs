@@ -22,9 +22,8 @@ pub fn text(validation: &Validation, report: &Report, sources: &Sources) -> Stri
     policies.rows.extend(own);
     parts.extend(policies.render());
     let mut sessions = Table::new(["RULE", "GATEWAY", "SESSION", "LASTS", "IDLE"]);
-    // A session with which something is wrong is not kept; the table above says so.
-    let sound = validation.rules.iter().filter(|rule| rule.session.sound);
-    sessions.rows.extend(sound.flat_map(session_rows));
+    // The table above lists invalid sessions.
+    sessions.rows.extend(validation.rules.iter().flat_map(session_rows));
     parts.extend(sessions.render());
     let findings = report.sorted();
     parts.extend(findings.iter().map(|finding| format!("{}\n", finding.render(sources))));
@@ -72,7 +71,10 @@ fn own_row(rule: &RuleStatus) -> Option<Vec<String>> {
 }
 
 fn session_rows(rule: &RuleStatus) -> Vec<Vec<String>> {
-    let session = &rule.session.config;
+    let Ok(session) = &rule.session else {
+        return Vec::new();
+    };
+    let session = &session.config;
     let transport = match session.transport {
         config::Transport::Cookie => "cookie",
         config::Transport::Header => "header",
@@ -95,7 +97,7 @@ fn summary(validation: &Validation, report: &Report) -> String {
     let serving = validation
         .rules
         .iter()
-        .filter(|rule| rule.session.sound && !rule.gateways.is_empty());
+        .filter(|rule| rule.session.is_ok() && !rule.gateways.is_empty());
     let keep = match serving.count() {
         1 => "1 rule keeps sessions".to_owned(),
         number => format!("{number} rules keep sessions"),

@@ -248,3 +248,16 @@ fn a_foreign_document_is_refused() {
         );
     }
 }
+
+#[test]
+#[wasm_bindgen_test]
+fn rules_can_be_checked_with_canaries_that_have_been_checked_before() {
+    let mut with_canary = rule();
+    with_canary["canary"] = json!({"position": 0, "backends": [0]});
+    let rules: Vec<RuleConfig> = serde_json::from_value(json!([with_canary])).unwrap();
+    let canary = json!({"name": "shop/canary", "rules": [{"name": "staff", "optIn": {"header": "x-staff"}}]});
+    let canary = Rc::new(Canary::new(&serde_json::from_value(canary).unwrap()).unwrap());
+    assert_eq!(RouteTable::with_canaries(&rules, &[canary]).unwrap().len(), 1);
+    let missing = RouteTable::with_canaries(&rules, &[]).unwrap_err().to_string();
+    assert!(missing.contains("there is no canary 0; there are 0"), "{missing}");
+}

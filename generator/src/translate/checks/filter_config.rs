@@ -1,5 +1,7 @@
 //! Checks the configuration of a gateway with the code of the filter that will read it.
 
+use std::rc::Rc;
+
 use mooring_policy::routes::RouteTable;
 
 use crate::{
@@ -13,9 +15,11 @@ pub fn check(gateway: &Gateway, report: &mut Report) {
     if !gateway.is_managed() {
         return;
     }
-    if let Err(refusal) = RouteTable::new(&gateway.config()) {
+    let canaries = gateway.canaries();
+    let canaries: Vec<_> = canaries.values().map(|compiled| Rc::clone(&compiled.checked)).collect();
+    if let Err(invalid) = RouteTable::with_canaries(&gateway.config().rules, &canaries) {
         let message = format!(
-            "the filter would refuse the configuration of Gateway {}: {refusal}",
+            "the filter would refuse the configuration of Gateway {}: {invalid}",
             gateway.item.id
         );
         report.add(Diagnostic::error(Code::Invalid, message).at(gateway.item.location()));
