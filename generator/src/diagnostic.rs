@@ -1,6 +1,6 @@
 //! Findings about the input: a stable code, a severity, a message and positions in the sources.
 //!
-//! Not for text: `render` prints a finding.
+//! This module holds findings as data; `render` prints them.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -15,7 +15,8 @@ use crate::{
 
 mod render;
 
-/// The kind of a finding. The names are stable. Where Gateway API has a condition reason for it, the name is that reason.
+/// The kind of a finding. The names are stable. If Gateway API has a condition reason for a finding, its code has the
+/// name of that reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
     /// A file or directory cannot be read.
@@ -52,18 +53,18 @@ pub enum Code {
     Unverified,
     /// Mooring is not tested with this version of Istio.
     Untested,
-    /// An object is too large for etcd, or for `kubectl apply`.
+    /// An object is too large for etcd or for `kubectl apply`.
     TooLarge,
 }
 
 /// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Severity {
-    /// What it is about is omitted from the output.
+    /// The output omits the subject of the finding.
     Error,
     /// The output may not be what the user wants.
     Warning,
-    /// Nothing is wrong.
+    /// The finding is only information.
     Note,
 }
 
@@ -183,7 +184,7 @@ impl Diagnostic {
         &self.message
     }
 
-    /// Its position; None for a finding about the whole input.
+    /// The position of the finding. It is `None` for a finding about the whole input.
     #[must_use]
     pub fn location(&self) -> Option<SourceLocation> {
         self.location
@@ -201,7 +202,7 @@ impl Diagnostic {
     }
 }
 
-/// Evidence that an error is in a report: the value that is missing here is invalid, and the user knows why.
+/// Proof that an error was reported. A function that returns it in place of a value has already told the user why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reported(());
 

@@ -1,6 +1,7 @@
-//! A directory into which `--output-dir` writes: which of its files an earlier run has generated.
+//! The directory of `--output-dir`: which of its files an earlier run generated.
 //!
-//! Not for what is written ([`crate::output`]) or compared ([`crate::drift`]): both ask here, so that they agree.
+//! [`crate::output`] writes the files and [`crate::drift`] compares them. Both use this module, so they agree on what
+//! is generated.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,24 +17,24 @@ use crate::{
     output::{file_name::file_name, format::Format},
 };
 
-/// The kinds of objects that are generated. The Secret of `mooring keygen` has our label too, and is the user's.
+/// The kinds of generated objects. The Secret of `mooring keygen` also has Mooring's label, but it belongs to the user.
 const GENERATED: [&str; 4] = ["EnvoyFilter", "GRPCRoute", "HTTPRoute", "WasmPlugin"];
 
-/// The endings of files that may have been generated.
+/// The extensions of generated files.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// How many files are listed by name.
+/// How many files a message lists by name.
 const MAX_LISTED: usize = 20;
 
 /// Why a directory cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// It is not there, or is no directory.
+    /// The directory does not exist or is not a directory.
     #[error("cannot read the directory `{}`: {cause}", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         cause: io::Error,
     },
     /// A file in it cannot be read.
@@ -41,7 +42,7 @@ pub enum DirectoryError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         cause: io::Error,
     },
 }
@@ -54,8 +55,8 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Reads a directory. A file counts as generated if every object in it is of a kind that is generated and has the label and
-    /// a name of ours. Only regular files count.
+    /// Reads a directory. A regular file counts as generated if every object in it has one of the generated kinds, and
+    /// Mooring's label and name.
     pub fn read(path: &Path) -> Result<Self, DirectoryError> {
         let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<fs::DirEntry>>>);
         let entries = entries.map_err(|cause| DirectoryError::Directory {
@@ -84,7 +85,7 @@ impl Directory {
         })
     }
 
-    /// The same for a directory that need not be there yet.
+    /// Reads a directory that may not exist yet.
     pub fn read_if_there(path: &Path) -> Result<Self, DirectoryError> {
         match Self::read(path) {
             Err(DirectoryError::Directory { path, cause }) if cause.kind() == io::ErrorKind::NotFound => Ok(Self {
@@ -95,26 +96,26 @@ impl Directory {
         }
     }
 
-    /// The directory itself.
+    /// The path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file of an object.
+    /// The path of the file for an object.
     #[must_use]
     pub fn file(&self, output: &Output, format: Format) -> PathBuf {
         self.path.join(file_name(output, format))
     }
 
-    /// The generated files with their texts.
+    /// The generated files with their text.
     pub fn generated(&self) -> impl Iterator<Item = (&Path, &str)> {
         self.generated
             .iter()
             .map(|(path, text)| (path.as_path(), text.as_str()))
     }
 
-    /// The generated files that none of these objects is written to, with their texts.
+    /// The generated files to which none of these objects is written, with their text.
     #[must_use]
     pub fn stale(&self, outputs: &[Output], format: Format) -> Vec<(&Path, &str)> {
         let current: BTreeSet<PathBuf> = outputs.iter().map(|output| self.file(output, format)).collect();
@@ -122,8 +123,8 @@ impl Directory {
     }
 }
 
-/// The content of a regular file. Nothing else has been generated: the content of a file to which a link leads would be printed as
-/// a difference, and a pipe may never end.
+/// The content of a regular file. Mooring generates no other files. Following a link would print the content of its
+/// target as a difference, and reading a pipe may never end.
 pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     if fs::symlink_metadata(path)?.is_file() {
         return fs::read(path);
@@ -131,7 +132,7 @@ pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
 }
 
-/// One line for each file, with what became of it; of very many, the first ones.
+/// One line for each file, with what happened to it. If there are many files, only the first ones are listed.
 pub struct Listed<'a, P>(pub &'a str, pub &'a [P]);
 
 impl<P: AsRef<Path>> fmt::Display for Listed<'_, P> {
@@ -147,7 +148,7 @@ impl<P: AsRef<Path>> fmt::Display for Listed<'_, P> {
     }
 }
 
-/// What of an object says who made it.
+/// The metadata that identifies the creator of an object.
 #[derive(Debug, Default, Deserialize)]
 struct Header {
     #[serde(default)]

@@ -1,38 +1,38 @@
-//! Names as DNS and Kubernetes have them.
+//! The names that DNS and Kubernetes allow.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use crate::id::Id;
 
-/// The longest name (RFC 1123).
+/// The maximum length of a name (RFC 1123).
 pub const MAX_LENGTH: usize = 253;
 
-/// The longest label of a name (RFC 1123), and the longest value of a label (Kubernetes).
+/// The maximum length of a DNS label (RFC 1123) and of the value of a Kubernetes label.
 pub const MAX_LABEL_LENGTH: usize = 63;
 
-/// The domain of a cluster, in which every Service has its full name: `NAME.NAMESPACE.svc.DOMAIN`.
+/// The cluster domain. The full name of a Service ends with it: `NAME.NAMESPACE.svc.DOMAIN`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterDomain {
-    /// What stands behind the name and namespace of a Service.
+    /// The text between the namespace of a Service and the cluster domain.
     suffix: String,
 }
 
-/// A text that is no cluster domain.
+/// The reason why a text is not a cluster domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDomain {
-    /// It has other characters, or an empty label.
+    /// It has an invalid character or an empty label.
     #[error("a domain has lower-case labels between dots, such as cluster.local, and no dot at either end")]
     NoName,
-    /// It is an address.
+    /// It is an IP address.
     #[error("this is an address: a domain is a name, such as cluster.local")]
     Address,
-    /// It begins with what stands before every domain.
+    /// It begins with `svc.`, which precedes every cluster domain.
     #[error("name the domain alone, without `svc.`: cluster.local for web.shop.svc.cluster.local")]
     Svc,
 }
 
 impl Default for ClusterDomain {
-    /// The domain of a cluster that is not given another one.
+    /// The default cluster domain.
     fn default() -> Self {
         Self {
             suffix: ".svc.cluster.local".to_owned(),
@@ -72,8 +72,8 @@ impl ClusterDomain {
         format!("{name}.{namespace}{}", self.suffix)
     }
 
-    /// The full name of a host: a name without dots is that of a Service in the same namespace, unless it is an address or stands
-    /// for every host (istiod: `ResolveShortnameToFQDN`).
+    /// The full name of a host. A name without dots is that of a Service in the same namespace, unless it is an address
+    /// or the wildcard for every host (istiod: `ResolveShortnameToFQDN`).
     #[must_use]
     pub fn full_name(&self, host: &str, namespace: &str) -> String {
         if host.contains('.') || host == "*" || host.parse::<IpAddr>().is_ok() {
@@ -83,13 +83,14 @@ impl ClusterDomain {
         }
     }
 
-    /// What stands before the domain in the full name of a Service: its name and namespace.
+    /// The part of the full name of a Service before the cluster domain: its name and namespace.
     #[must_use]
     pub fn strip<'h>(&self, host: &'h str) -> Option<&'h str> {
         host.strip_suffix(&self.suffix)
     }
 
-    /// The Service that a host names, or `None` if it is not the name of a Service. A short name is in `namespace`.
+    /// The Service that a host names, or `None` if the host is not the name of a Service. A short name refers to
+    /// `namespace`.
     #[must_use]
     pub fn service(&self, host: &str, namespace: &str) -> Option<Id> {
         let full = self.full_name(host, namespace);
@@ -98,7 +99,7 @@ impl ClusterDomain {
     }
 }
 
-/// Whether a text can be the name of an object: an RFC 1123 subdomain, in lower case.
+/// Whether a text is a valid object name: an RFC 1123 subdomain in lower case.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -107,13 +108,13 @@ pub fn is_name(text: &str) -> bool {
     text.len() <= MAX_LENGTH && text.split('.').all(label)
 }
 
-/// Whether a text can be the name of a namespace: an RFC 1123 label, in lower case.
+/// Whether a text is a valid namespace name: an RFC 1123 label in lower case.
 #[must_use]
 pub fn is_label(text: &str) -> bool {
     text.len() <= MAX_LABEL_LENGTH && !text.contains('.') && is_name(text)
 }
 
-/// Whether a text can be the value of a label (Kubernetes: `IsValidLabelValue`).
+/// Whether a text is a valid label value (Kubernetes: `IsValidLabelValue`).
 #[must_use]
 pub fn is_label_value(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -123,8 +124,8 @@ pub fn is_label_value(text: &str) -> bool {
         && ends.into_iter().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Whether a text can be a host of a `VirtualService`: labels between dots, in upper or lower case, of which the first may begin
-/// with `*`, or an address (istiod: `ValidateWildcardDomain`).
+/// Whether a text is a valid host of a `VirtualService`: an address, or labels separated by dots, in upper or lower
+/// case, of which the first may begin with `*` (istiod: `ValidateWildcardDomain`).
 #[must_use]
 pub fn is_istio_host(text: &str) -> bool {
     let name = text.strip_prefix('*').unwrap_or(text);
@@ -136,8 +137,8 @@ pub fn is_istio_host(text: &str) -> bool {
         || (text.len() <= 255 && name.trim_end_matches('.').split('.').all(label))
 }
 
-/// Whether a text can be the host name of a route or listener: a name, perhaps with `*` for its first label, and no
-/// address (Gateway API: `Hostname`).
+/// Whether a text is a valid host name of a route or listener: a name whose first label may be `*`, but not an address
+/// (Gateway API: `Hostname`).
 #[must_use]
 pub fn is_hostname(text: &str) -> bool {
     let name = text.strip_prefix("*.").unwrap_or(text);
@@ -154,7 +155,7 @@ pub fn narrower<'a>(one: &'a str, other: &'a str) -> Option<&'a str> {
     }
 }
 
-/// Whether a host name, which can begin with a wildcard, covers every host that the other one covers.
+/// Whether a host name, which may begin with a wildcard, covers every host that the other one covers.
 #[must_use]
 pub fn covers(wide: &str, narrow: &str) -> bool {
     match wide.strip_prefix('*') {

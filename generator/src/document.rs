@@ -1,7 +1,7 @@
-//! From texts to Kubernetes objects with places: several documents in a text, `kind: List` unrolled, unrelated kinds
-//! skipped.
+//! Parses texts into Kubernetes objects with locations. It splits a text into documents, unrolls `kind: List`, and
+//! skips unrelated kinds.
 //!
-//! Not for meaning: whether objects fit together is decided by `crate::resources` and what comes after it.
+//! This module does not check whether objects fit together; `crate::resources` and the later steps do.
 
 use std::cell::OnceCell;
 
@@ -50,24 +50,24 @@ use broken::Name;
 
 pub use earlier::{Earlier, WASM_PLUGIN};
 
-/// How many wrong items of a `List` are told: each costs another look at the whole of it.
+/// How many invalid items of a `List` are reported. For each of them, the whole list is parsed again.
 const MAX_WRONG_ITEMS: usize = 20;
 
-/// What came out of a document.
+/// The result of parsing a document.
 #[derive(Debug)]
 pub enum Outcome {
     /// An object.
     Object(DocumentOffset, Box<Parsed>),
-    /// There is an object of this kind, but its text is wrong. That is yet to be reported: how bad it is depends on what is
-    /// touched by it.
+    /// An object of this kind that could not be parsed. It is reported later, because the severity depends on the
+    /// objects that it affects.
     Broken(Box<Broken>),
-    /// An earlier run has generated this: an object of this kind with these metadata. It is no input.
+    /// An object of this kind and with these metadata that an earlier run generated. It is not input.
     Generated(Kind, Box<Metadata>),
-    /// There may be any object here: the text is not even YAML. That has been reported.
+    /// A document that is not valid YAML, so it may be any object. That is already reported.
     Unknown,
 }
 
-/// Reads every document of every source. Whatever is wrong is reported.
+/// Parses every document of every source, and reports all errors.
 pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
     let mut all = Vec::new();
     let patches = Patches::new(sources);
@@ -81,7 +81,7 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
         all.extend(split(file, name, text).into_iter().filter(Document::has_content));
         if all.len() == before {
             let message = format!("`{name}` is empty: it has no YAML document");
-            // Comments are there on purpose. A file without any may be what is left of one that could not be written.
+            // A user adds comments on purpose. A file without any may be the result of a failed write.
             let diagnostic = if text.trim().is_empty() {
                 Diagnostic::warning(Code::Syntax, message)
             } else {
@@ -91,7 +91,7 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
             report.input_summary_mut().skip_foreign("empty file");
         }
     }
-    // The order of outcomes and findings is that of the text, whoever is done first.
+    // The outcomes and findings keep the order of the text, regardless of which thread finishes first.
     let (outcomes, found) = all
         .par_iter()
         .fold(Read::default, |(mut outcomes, mut report), document| {
@@ -111,7 +111,7 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
             Outcome::Generated(..) => {}
         }
     }
-    // Where nothing can be read, an output without anything is not what is wanted.
+    // If nothing can be read, empty output is not what the user wants.
     let any = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Object(..)));
     if !report.input_summary().any_object() {
         report.forbid_skipping(Severity::Note);
@@ -124,10 +124,10 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
     outcomes
 }
 
-/// What was read, and what was wrong.
+/// What was read, and the findings.
 type Read = (Vec<Outcome>, Report);
 
-/// Where items stand.
+/// The location of a list of items.
 #[derive(Clone, Copy)]
 enum Items {
     OfList,
@@ -178,7 +178,7 @@ impl Document<'_> {
         }
     }
 
-    /// A text that is no mapping: perhaps an array of objects, or a template.
+    /// A document that is not a mapping. It may be an array of objects or a template.
     fn no_object(&self, error: &serde_saphyr::Error, outcomes: &mut Vec<Outcome>, report: &mut Report) {
         if let Some(location) = self.template() {
             return self.skip(&Foreign::Template(location), report);
@@ -192,7 +192,7 @@ impl Document<'_> {
         }
     }
 
-    /// An object that is read, unless an earlier run has generated it, which is not input, or it is not finished.
+    /// Adds a parsed object, unless an earlier run generated it or it is incomplete. Generated objects are not input.
     fn found(&self, parsed: Box<Parsed>, outcomes: &mut Vec<Outcome>, report: &mut Report) {
         if parsed.is_generated() {
             report.input_summary_mut().skip_generated(parsed.kind());
@@ -204,7 +204,7 @@ impl Document<'_> {
         outcomes.push(Outcome::Object(self.offset, parsed));
     }
 
-    /// An object of which only the kind is known. `item`: its header, where it is an item of a list.
+    /// The outcome for an object of which only the kind is known. `item` is its header if it is an item of a list.
     fn broken(&self, kind: Kind, diagnostic: Diagnostic, item: Option<&Field<Header>>, values: &Value) -> Outcome {
         Outcome::Broken(Box::new(Broken {
             kind,
@@ -215,7 +215,7 @@ impl Document<'_> {
         }))
     }
 
-    /// A text that may be any object.
+    /// Reports a text that may be any object.
     fn unknown(
         &self,
         diagnostic: Diagnostic,
@@ -228,7 +228,7 @@ impl Document<'_> {
         outcomes.push(Outcome::Unknown);
     }
 
-    /// The file and line at which the document or an item of it begins.
+    /// The file and line at which the document, or an item of it, begins.
     fn label(&self, item: Option<&Field<Header>>) -> String {
         let first = self.text.lines().take_while(|line| is_blank(line)).count();
         let line = match item {
@@ -238,7 +238,8 @@ impl Document<'_> {
         format!("{}:{line}", self.file)
     }
 
-    /// The items of a `List` or array. The reader stops at each that is wrong; then it begins again, past all up to that one.
+    /// Parses the items of a `List` or array. The parser stops at each invalid item, and then starts again after that
+    /// item.
     fn list(&self, of: Items, items: &[Field<Header>], outcomes: &mut Vec<Outcome>, report: &mut Report) {
         if items.is_empty() {
             return;
@@ -288,7 +289,7 @@ impl Document<'_> {
             let diagnostic = yaml::diagnostic(&error, self.offset);
             match kinds.get(at).copied().flatten() {
                 Some(kind) => outcomes.push(self.broken(kind, diagnostic, items.get(at), value(at))),
-                // It is not one of the items, so nothing more can be read.
+                // The error is outside the items, so nothing more can be read.
                 None => return self.unknown(diagnostic, None, outcomes, report),
             }
             next = at.saturating_add(1);

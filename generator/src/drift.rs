@@ -1,4 +1,5 @@
-//! `mooring diff` and `mooring generate --check`: what would be generated, compared with what a directory has.
+//! `mooring diff` and `mooring generate --check`: compares the output that would be generated with the files of a
+//! directory.
 
 use std::{
     collections::BTreeMap,
@@ -14,24 +15,24 @@ use crate::{
     output::{self, OutputError, format::Format},
 };
 
-/// How a unified diff names a file that is not there.
+/// The name of a missing file in a unified diff.
 const NO_FILE: &str = "/dev/null";
 
-/// Why nothing can be compared.
+/// Why the comparison failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DriftError {
-    /// What is there cannot be read.
+    /// The directory cannot be read.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// What would be generated cannot be written.
+    /// The output cannot be serialized.
     #[error(transparent)]
     Output(#[from] OutputError),
 }
 
-/// The differences as a unified diff, from what is there to what would be generated; empty where there are none.
+/// The differences as a unified diff, from the current files to the output that would be generated; empty if there are
+/// none.
 ///
-/// Where what is no longer generated would be removed (`prunes`), a generated file that is stale is a difference. Other files
-/// are not looked at.
+/// If the run would remove stale files (`prunes`), each stale generated file is a difference. Other files are ignored.
 pub fn diff(outputs: &[Output], format: Format, directory: &Directory, prunes: bool) -> Result<String, DriftError> {
     let mut texts: BTreeMap<PathBuf, (Option<String>, Option<String>)> = BTreeMap::new();
     let stale = if prunes {

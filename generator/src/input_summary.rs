@@ -1,10 +1,10 @@
-//! How many objects of the input were read and how many were skipped: the last line of a run.
+//! Counts how many objects of the input were read and skipped. The last line of a run reports the counts.
 
 use std::{collections::BTreeMap, fmt};
 
 use crate::kind::Kind;
 
-/// How many kinds of read and of skipped objects the line lists.
+/// How many kinds of read objects, and how many kinds of skipped objects, the line lists.
 const MAX_READ: usize = 8;
 const MAX_SKIPPED: usize = 5;
 
@@ -17,7 +17,7 @@ pub struct InputSummary {
     read: BTreeMap<Kind, usize>,
     skipped: BTreeMap<String, usize>,
     failed: usize,
-    /// Whether an object was skipped, and not only other texts.
+    /// Whether an object was skipped, and not only texts that are not objects.
     objects: bool,
 }
 
@@ -27,7 +27,7 @@ impl InputSummary {
         add(self.read.entry(kind).or_default(), 1);
     }
 
-    /// Counts an object of a kind that is not read. A text that is not a valid name of a kind is not repeated.
+    /// Counts an object of a kind that is not read. A kind with an invalid name is not repeated in the output.
     pub fn skip(&mut self, kind: &str) {
         let named = !kind.is_empty() && kind.len() <= MAX_NAME && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
         self.objects = true;
@@ -74,7 +74,7 @@ impl InputSummary {
         self.objects || !self.read.is_empty() || self.failed > 0
     }
 
-    /// The kinds that were read, in the order of `Kind`. Two kinds of one name count as one.
+    /// The kinds that were read, in the order of `Kind`. Two kinds with the same name count as one.
     fn kinds(&self) -> Vec<(String, usize)> {
         let mut kinds: Vec<(String, usize)> = Vec::new();
         for (kind, count) in &self.read {
@@ -133,7 +133,7 @@ fn list(counted: &[(String, usize)], most: usize) -> String {
     format!(" ({}{more})", shown.join(", "))
 }
 
-/// The plural of a kind, by the rules of Kubernetes.
+/// The plural of a kind, formed by the rules of Kubernetes.
 fn plural(name: &str) -> String {
     let vowel = |letter: char| "aeiou".contains(letter);
     if name.ends_with("Endpoints") {

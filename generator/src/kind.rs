@@ -1,14 +1,14 @@
-//! The kinds of objects that are read, and in which versions.
+//! The kinds of objects that Mooring reads, and their versions.
 
 use crate::suggest;
 
-/// What people call the API group of Services, which has an empty name.
+/// The common name of the API group of Services. The group itself has an empty name.
 pub const CORE_GROUP: &str = "core";
 
-/// What to do about the group `core`.
+/// The advice for an object that names the group `core`.
 pub const CORE_GROUP_HELP: &str = "the core group is written \"\"";
 
-/// How messages name a group.
+/// The name of a group in messages.
 #[must_use]
 pub fn shown_group(group: &str) -> &str {
     if group.is_empty() { CORE_GROUP } else { group }
@@ -17,26 +17,27 @@ pub fn shown_group(group: &str) -> &str {
 /// The API group of Gateway API.
 pub const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
-/// The API group of its experiments.
+/// The API group of experimental kinds of Gateway API.
 pub const GATEWAY_API_X: &str = "gateway.networking.x-k8s.io";
 
-/// The API group of Istio's routing.
+/// The API group of Istio's routing kinds.
 pub const NETWORKING_ISTIO: &str = "networking.istio.io";
 
-/// Our own API group.
+/// The API group of Mooring.
 pub const MOORING: &str = "mooring.dev";
 
-/// Where the objects of a kind are.
+/// The scope of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// In a namespace.
+    /// Its objects belong to namespaces.
     Namespaced,
-    /// In no namespace.
+    /// Its objects belong to the cluster.
     Cluster,
 }
 
-/// The kinds that are read, one line each: the variant of [`Kind`], the name, the group, the versions with the preferred one first,
-/// the scope, and the type in `crate::api`. Expands to a call of `$callback` with this table. The order is that of messages.
+/// The kinds that Mooring reads, one on each line: the variant of [`Kind`], the name, the group, the versions with the
+/// preferred one first, the scope, and the type in `crate::api`. The macro calls `$callback` with this table. Messages
+/// list kinds in this order.
 macro_rules! for_each_kind {
     ($callback:ident) => {
         $callback! {
@@ -72,7 +73,7 @@ type Row = (Kind, &'static str, &'static str, &'static [&'static str]);
 
 macro_rules! kinds {
     ($($kind:ident, $name:literal, $group:expr, $versions:expr, $scope:ident, $type:ty;)*) => {
-        /// A kind that is read.
+        /// A kind that Mooring reads.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Kind {
             $(#[doc = concat!("`", $name, "`.")] $kind,)*
@@ -84,7 +85,7 @@ macro_rules! kinds {
             /// All kinds.
             pub const ALL: [Self; KINDS.len()] = [$(Self::$kind),*];
 
-            /// Where its objects are.
+            /// The scope of its objects.
             #[must_use]
             pub fn scope(self) -> Scope {
                 match self {
@@ -97,33 +98,33 @@ macro_rules! kinds {
 
 for_each_kind!(kinds);
 
-/// A kind that is read, by its names.
+/// The names of a kind that Mooring reads.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownKind {
     /// Its name.
     pub name: &'static str,
-    /// Its group; empty: the core group.
+    /// Its group; empty for the core group.
     pub group: &'static str,
-    /// Its versions, the best one first.
+    /// Its versions, the preferred one first.
     pub versions: &'static [&'static str],
 }
 
 impl KnownKind {
-    /// Every kind that is read.
+    /// Every kind that Mooring reads.
     pub fn all() -> impl Iterator<Item = Self> {
         KINDS
             .into_iter()
             .map(|(_, name, group, versions)| Self { name, group, versions })
     }
 
-    /// The kind, if its objects are input.
+    /// The kind, if objects of this kind are input.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
         let mut rows = KINDS.into_iter();
         rows.find_map(|(kind, name, group, _)| ((name, group) == (self.name, self.group)).then_some(kind))
     }
 
-    /// `apiVersion` of an object in one of its versions.
+    /// The `apiVersion` of an object in one of its versions.
     #[must_use]
     pub fn api_version(&self, version: &str) -> String {
         if self.group.is_empty() {
@@ -134,57 +135,57 @@ impl KnownKind {
     }
 }
 
-/// What is to be done with an object.
+/// How Mooring handles an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recognized {
-    /// It is read.
+    /// Mooring reads it.
     Known(Kind),
-    /// Its items are.
+    /// Mooring reads its items.
     List,
-    /// It is skipped.
+    /// Mooring skips it.
     Unrelated,
 }
 
-/// An object that looks like one of ours and is not read as it is.
+/// Why an object that resembles a supported one is not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsupportedKind {
-    /// The version is not one that is read.
+    /// The version is not supported.
     #[error("{kind} is not read in `{found}`; its apiVersion must be {allowed}")]
     Version {
         /// The kind.
         kind: Kind,
         /// The `apiVersion` that was found.
         found: String,
-        /// What it may be.
+        /// The supported values.
         allowed: String,
     },
-    /// The kind is one of another group.
+    /// The kind belongs to another group.
     #[error("`{found}` is not the apiVersion of {kind}, which is {allowed}")]
     Group {
         /// The kind.
         kind: Kind,
         /// The `apiVersion` that was found.
         found: String,
-        /// What it may be.
+        /// The supported values.
         allowed: String,
     },
-    /// The group has no such kind, and one of nearly the same name.
+    /// The group does not have this kind, but has one with a similar name.
     #[error("`{found}` is not a kind of {}", group_name(group))]
     Name {
         /// The `kind` that was found.
         found: String,
         /// The group.
         group: &'static str,
-        /// The kind that is meant.
+        /// The kind that the user probably meant.
         meant: Kind,
     },
-    /// A list with a kind of its own.
+    /// A list of a specific kind.
     #[error("{0}List is not read; put the objects into a List (apiVersion v1), as `kubectl get --output yaml` does")]
     TypedList(&'static str),
 }
 
 impl UnsupportedKind {
-    /// The kind that the object has, or is meant to have.
+    /// The kind of the object, or the kind that the user probably meant.
     #[must_use]
     pub fn kind(&self) -> Option<Kind> {
         match self {
@@ -210,7 +211,7 @@ fn group_name(group: &str) -> &str {
 }
 
 impl Recognized {
-    /// What an object with this `apiVersion` and `kind` is to us.
+    /// How Mooring handles an object with this `apiVersion` and `kind`.
     pub fn new(api_version: &str, kind: &str) -> Result<Self, UnsupportedKind> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         if (group, kind) == ("", "List") {
@@ -219,7 +220,7 @@ impl Recognized {
         let item = kind.strip_suffix("List").unwrap_or(kind);
         let named = || KINDS.into_iter().filter(|(_, name, ..)| *name == item);
         let in_group = named().find(|(_, _, other, _)| *other == group);
-        // Other APIs have a Gateway or a Service of their own. The names of the policies are nobody else's.
+        // Other APIs also have kinds named Gateway and Service. The names of the policies are unique.
         if let Some((known, name, _, versions)) = in_group
             && known.only_helps()
         {
@@ -247,17 +248,17 @@ impl Recognized {
     }
 }
 
-/// How many characters of a kind or group may be wrong.
+/// How many characters of a kind or group may be wrong for a suggestion.
 const MAX_TYPOS: usize = 2;
 
-/// The longest kind: it is a DNS label.
+/// The maximum length of a kind: the API server requires a DNS label.
 const MAX_NAME: usize = 63;
 
-/// Kinds that are similar to one that is read, and no typing error.
+/// Kinds that have a name similar to a supported one, but are not typing errors.
 const SIMILAR: [&str; 2] = ["BackendTLSPolicy", "TCPRoute"];
 
-/// Whether someone who writes this group may mean this one of ours: it is another one of ours, one of the same owner, or nearly the
-/// same. Groups without a dot and below `k8s.io` belong to Kubernetes.
+/// Whether an object of this group may be meant for the group `ours`: the group is another supported one, has the same
+/// owner, or has nearly the same name. Groups without a dot and below `k8s.io` belong to Kubernetes.
 fn is_meant(found: &str, ours: &str) -> bool {
     let of_kubernetes = |group: &str| !group.contains('.') || group.ends_with("k8s.io");
     let of_istio = |group: &str| group.ends_with("istio.io");
@@ -267,7 +268,7 @@ fn is_meant(found: &str, ours: &str) -> bool {
         || (found.len() <= MAX_NAME && suggest::is_typo(found, ours, MAX_TYPOS))
 }
 
-/// The kind that is meant by one that is not there. Our own group has one kind only.
+/// The supported kind that is most similar to an unknown one. Mooring's own group has only one kind.
 fn mistyped(group: &str, kind: &str) -> Option<UnsupportedKind> {
     if kind.len() > MAX_NAME || SIMILAR.contains(&kind) {
         return None;
@@ -288,25 +289,26 @@ fn mistyped(group: &str, kind: &str) -> Option<UnsupportedKind> {
 }
 
 impl Kind {
-    /// Whether a kind that is read, or a list of objects, has this name.
+    /// Whether a supported kind, or a list of objects, has this name.
     #[must_use]
     pub fn any_is_called(name: &str) -> bool {
         name == "List" || KINDS.iter().any(|(_, other, ..)| *other == name)
     }
 
-    /// Whether it is one of the routes.
+    /// Whether it is a route kind.
     #[must_use]
     pub fn is_route(self) -> bool {
         matches!(self, Self::HttpRoute | Self::GrpcRoute | Self::VirtualService)
     }
 
-    /// Whether its objects are in no namespace.
+    /// Whether its objects are cluster-scoped.
     #[must_use]
     pub fn is_cluster_wide(self) -> bool {
         self.scope() == Scope::Cluster
     }
 
-    /// Whether its objects only say more about gateways: without them, something is assumed and told.
+    /// Whether its objects only add details about gateways. If they are missing, Mooring uses a default and reports
+    /// that.
     #[must_use]
     pub fn only_helps(self) -> bool {
         matches!(
@@ -315,7 +317,7 @@ impl Kind {
         )
     }
 
-    /// Whether it is one of the policies.
+    /// Whether it is a policy kind.
     #[must_use]
     pub fn is_policy(self) -> bool {
         matches!(

@@ -19,7 +19,7 @@
 //! contains it ([`omissions`]). [`input_summary`] counts the objects that were read and skipped.
 
 #![forbid(unsafe_code)]
-// A test may overflow: that is how it fails.
+// A test may overflow, because the panic makes the test fail.
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 pub mod api;

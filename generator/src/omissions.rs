@@ -1,5 +1,5 @@
-//! What errors remove from the output. An error is local: it removes the rule, route or policy that it is about and nothing else.
-//! The command lists what was removed after it has written the rest.
+//! What errors remove from the output. An error removes only the rule, route or policy that it concerns. The command
+//! writes the rest, and then lists what was removed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::shorten::shortened;
 
-/// What is omitted, in the order of the list.
+/// The types of omitted items, in the order of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Omitted {
     /// A file.

@@ -1,4 +1,4 @@
-//! How objects are written: YAML or JSON, as one text or as one file each. The same objects give the same bytes.
+//! Writes objects as YAML or JSON, to one text or to one file each. The output for the same objects is always the same.
 
 use std::{
     fmt, fs,
@@ -24,12 +24,12 @@ pub mod format;
 /// Why objects cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// The directory is not there and cannot be made.
+    /// The directory does not exist and cannot be created.
     #[error("cannot create the directory `{}`: {cause}", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         cause: io::Error,
     },
     /// A file cannot be written.
@@ -37,26 +37,26 @@ pub enum OutputError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         cause: io::Error,
     },
-    /// A file that is no longer generated cannot be removed.
+    /// A stale file cannot be removed.
     #[error("cannot remove `{}`: {cause}", path.display())]
     Stale {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         cause: io::Error,
     },
-    /// A file would be somewhere else than in the directory.
+    /// The path of a file would be outside the directory.
     #[error("cannot write `{0}`: it is not the name of a file")]
     Name(String),
-    /// An object cannot be put into YAML.
+    /// An object cannot be serialized as YAML.
     #[error("cannot write YAML: {0}")]
     Yaml(#[from] serde_saphyr::ser::Error),
 }
 
-/// Objects as one text, in pieces: whole, a large one would be in memory twice.
+/// Objects as one text, in pieces. A single string would hold a large output in memory twice.
 pub fn chunks(outputs: &[Output], format: Format) -> Result<Vec<String>, OutputError> {
     match (format, outputs) {
         (Format::Yaml, _) => {
@@ -80,7 +80,7 @@ pub fn text(output: &Output, format: Format) -> Result<String, OutputError> {
     Ok(chunks(std::slice::from_ref(output), format)?.concat())
 }
 
-/// What became of the files of a directory.
+/// What happened to the files of a directory.
 #[derive(Debug, Default)]
 pub struct Written {
     created: Vec<PathBuf>,
@@ -89,7 +89,7 @@ pub struct Written {
     unchanged: usize,
 }
 
-/// A line for each file that is not what it was, and one that counts them all.
+/// One line for each file that changed, and one with the counts.
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -109,8 +109,10 @@ impl fmt::Display for Written {
     }
 }
 
-/// Writes each object into a file of its own, and where it `prunes`, removes the generated files that are stale. All files are
-/// complete before the first one takes its name, and all have their names before the first one is removed.
+/// Writes each object into its own file. With `prunes`, it also removes stale generated files.
+///
+/// All files are complete before the first one is renamed to its final name, and all are renamed before the first stale
+/// file is removed.
 pub fn write(outputs: &[Output], format: Format, directory: &Directory, prunes: bool) -> Result<Written, OutputError> {
     fs::create_dir_all(directory.path()).map_err(|cause| OutputError::Directory {
         path: directory.path().to_owned(),
@@ -153,13 +155,13 @@ pub fn write(outputs: &[Output], format: Format, directory: &Directory, prunes: 
     Ok(written)
 }
 
-/// Whether a text has a private key in it: the configuration of a local Envoy whose listeners have certificates.
+/// Whether a text contains a private key. The configuration of a local Envoy does if a listener has a certificate.
 #[must_use]
 pub fn holds_key(text: &str) -> bool {
     text.contains("private_key")
 }
 
-/// Files under temporary names, which are removed unless all of them get their own names.
+/// Files with temporary names. They are removed unless all of them are renamed to their final names.
 #[derive(Default)]
 struct Renames {
     pending: Vec<(PathBuf, PathBuf)>,
@@ -168,7 +170,7 @@ struct Renames {
 impl Renames {
     fn prepare(&mut self, path: &Path, text: &str) -> io::Result<()> {
         if path.is_dir() {
-            // Found out now, before any file has taken its place.
+            // Check this before any file is replaced.
             return Err(io::ErrorKind::IsADirectory.into());
         }
         let (temporary, mut file) = create_temporary(path, holds_key(text))?;
@@ -188,8 +190,9 @@ impl Renames {
     }
 }
 
-/// A new file beside another, and its name. Others may write into the directory too: the name cannot be guessed, and what is
-/// there already, a link for example, is neither opened nor replaced. One that is `private` can be read by its owner only.
+/// Creates a new file next to another one, and returns it with its name. Others may be able to write into the
+/// directory. So the name cannot be guessed, and an existing file or link is neither opened nor replaced. If it is
+/// `private`, only its owner can read it.
 fn create_temporary(path: &Path, private: bool) -> io::Result<(PathBuf, fs::File)> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
@@ -211,7 +214,7 @@ fn create_temporary(path: &Path, private: bool) -> io::Result<(PathBuf, fs::File
 impl Drop for Renames {
     fn drop(&mut self) {
         for (temporary, _) in &self.pending {
-            // It may not be there yet, and nobody is left to be told.
+            // The file may not exist yet, and there is no way left to report an error.
             let _ = fs::remove_file(temporary);
         }
     }
@@ -221,7 +224,7 @@ fn json_text(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-/// Block style, no folded lines: a reviewer wants one line of a value in one line of a diff.
+/// Block style without folded lines, so that one line of a value is one line of a diff.
 fn yaml(separator: &str, output: &Output) -> Result<String, serde_saphyr::ser::Error> {
     let options = serde_saphyr::ser_options! {
         folded_wrap_chars: usize::MAX,

@@ -1,6 +1,6 @@
 //! All objects of the input, by kind, namespace and name.
 //!
-//! Not for meaning: it finds objects, and two documents for one object.
+//! This module finds objects and duplicates. It does not interpret them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,16 +39,16 @@ pub use item::{Item, wrong_name};
 pub use items::{Found, Items};
 pub use unread::Unread;
 
-/// A rule as it is written.
+/// A rule of a route as it is written.
 #[derive(Clone, Copy, Debug)]
 pub struct WrittenRule<'i> {
-    /// The object in which it stands: the route, or a delegate.
+    /// The object that contains it: the route, or a delegate.
     pub item: &'i Item<RouteSpec>,
-    /// Its position there.
+    /// Its index in that object.
     pub position: usize,
-    /// How the delegate and the route came together, if it stands in a delegate.
+    /// The merge of the route and the delegate, if the rule belongs to a delegate.
     pub delegated: Option<&'i MergedRoute>,
-    /// What is written.
+    /// The content of the rule.
     pub rule: &'i Field<Rule>,
 }
 
@@ -69,43 +69,43 @@ pub struct Resources {
     pub virtual_services: Items<RouteSpec>,
     /// The gateways of Istio's own API.
     pub istio_gateways: Items<GatewaySpec>,
-    /// The rules for destinations.
+    /// The `DestinationRule`s.
     pub destination_rules: Items<DestinationRuleSpec>,
-    /// The hosts of service entries.
+    /// The hosts of `ServiceEntry` objects.
     external_services: BTreeMap<String, Item<ServiceSpec>>,
-    /// The rules for destinations by the full names of their hosts.
+    /// The ids of the `DestinationRule`s, by the full names of their hosts.
     destinations: BTreeMap<String, BTreeSet<Id>>,
     /// The `VirtualService`s that delegate routes to others.
     pub delegations: Delegations,
-    /// What is not in all this, though it is in the input.
+    /// The objects of the input that could not be used.
     pub unread: Vec<Unread>,
     /// What the command line says about the mesh.
     pub mesh: Mesh,
     /// The cluster domain.
     pub domain: ClusterDomain,
-    /// Why it may be another one.
+    /// The reason why the cluster domain may be a different one.
     doubt_of_domain: Option<Diagnostic>,
-    /// How much of what there is it has.
+    /// How much of the cluster the input covers.
     pub coverage: Coverage,
-    /// The session routes of earlier runs that are in the input, with the rules that they are for.
+    /// The session routes of earlier runs that are in the input, with their rules.
     pub generated: BTreeMap<(Kind, Id), String>,
-    /// What earlier runs have generated, and where it is about to be replaced.
+    /// The output of earlier runs that this run may replace, and where it is.
     pub earlier: Vec<Earlier>,
     /// The gRPC routes.
     pub grpc_routes: Items<RouteSpec>,
     /// The Services.
     pub services: Items<ServiceSpec>,
-    /// Their endpoints.
+    /// The `EndpointSlice`s of the Services.
     pub endpoint_slices: Items<EndpointSlice>,
-    /// Pods, whose labels select subsets.
+    /// Pods. Their labels select subsets.
     pub pods: Items<Pod>,
-    /// The classes of gateways, which are in no namespace: that of their ids is empty.
+    /// The classes of gateways. They are cluster-scoped, so their ids have an empty namespace.
     pub gateway_classes: Items<GatewayClassSpec>,
-    /// What the pods of Deployments and the like are: namespaces and labels.
+    /// The pod templates of `Deployment`s, `DaemonSet`s and `StatefulSet`s: their namespaces and labels.
     pub pod_templates: Vec<(String, Pairs)>,
-    /// The namespaces, which are in none themselves: that of their ids is empty.
+    /// The namespaces. They are cluster-scoped, so their ids have an empty namespace.
     pub namespaces: Items<Namespace>,
-    /// Listeners beside those of their Gateways.
+    /// Sets of listeners that extend Gateways.
     pub listener_sets: Items<ListenerSetSpec>,
     /// The same in Gateway API 1.3 and 1.4.
     pub x_listener_sets: Items<ListenerSetSpec>,
@@ -114,7 +114,7 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Indexes the objects of the sources. Objects that cannot be used are in `unread`.
+    /// Indexes the objects of the sources. Objects that cannot be used are added to `unread`.
     #[must_use]
     pub fn new(outcomes: Vec<Outcome>, sources: &Sources, mesh: Mesh) -> Self {
         let Domain { name, doubt } = Domain::new(&mesh, &outcomes);
@@ -145,7 +145,7 @@ impl Resources {
         resources
     }
 
-    /// Why the cluster domain may be another one, where it counts.
+    /// The reason why the cluster domain may be a different one, if the domain affects the output.
     #[must_use]
     pub fn doubt_of_domain(&self, counts: bool) -> Report {
         let mut found = Report::default();
@@ -161,7 +161,7 @@ impl Resources {
         of_gateway_api.chain(self.virtual_services.iter())
     }
 
-    /// Whether a route of this kind and name is there.
+    /// Whether a route of this kind and name exists.
     #[must_use]
     pub fn has_route(&self, kind: Kind, id: &Id) -> bool {
         self.routes_of(kind).get(id).is_some()
@@ -177,7 +177,7 @@ impl Resources {
         }
     }
 
-    /// The rules of a route, as they are written; of a `VirtualService` that delegates those of its delegates too.
+    /// The rules of a route as they are written, including the rules of the delegates of a `VirtualService`.
     #[must_use]
     pub fn rules_of<'i>(&'i self, route: &'i Item<RouteSpec>) -> Vec<WrittenRule<'i>> {
         let own = |position: usize| {
@@ -213,13 +213,14 @@ impl Resources {
         }
     }
 
-    /// The host of a service entry.
+    /// The host of a `ServiceEntry`.
     #[must_use]
     pub fn external_service(&self, host: &str) -> Option<&Item<ServiceSpec>> {
         self.external_services.get(host)
     }
 
-    /// The rules for a host, which is named in full, and those for wildcards that cover it, each with the host that it names.
+    /// The `DestinationRule`s for a host, each with the host that it names. The host is a full name; wildcards that
+    /// cover it are included.
     pub fn destination_rules_for(&self, host: &str) -> impl Iterator<Item = (&str, &Item<DestinationRuleSpec>)> {
         let covers = |wildcard: &str| wildcard.strip_prefix('*').is_some_and(|suffix| host.ends_with(suffix));
         let wildcards = self.destinations.range("*".to_owned().."+".to_owned());
@@ -315,14 +316,14 @@ impl Resources {
         }
     }
 
-    /// What an earlier run has generated.
+    /// Adds an object that an earlier run generated.
     fn insert_generated(&mut self, kind: Kind, metadata: &Metadata) {
         if let Some(rule) = metadata.annotations.get(RULE_ANNOTATION) {
             self.generated.insert((kind, metadata.id()), rule.to_owned());
         }
     }
 
-    /// An object that cannot be read.
+    /// Adds an object that could not be parsed.
     fn insert_broken(&mut self, broken: Broken) {
         let Broken {
             kind,
@@ -350,8 +351,8 @@ impl Resources {
         });
     }
 
-    /// A host of several service entries has the ports of all of them, as a gateway has the clusters of all of them. It stands
-    /// in the one that comes first by namespace and name.
+    /// If several `ServiceEntry` objects have the same host, their ports are merged, as a gateway has the clusters of
+    /// all of them. The host belongs to the first object by namespace and name.
     fn insert_external(&mut self, item: Item<ServiceSpec>) {
         let Some(host) = item.spec.external_host.as_ref().map(|host| host.value.clone()) else {
             return;
@@ -375,8 +376,8 @@ impl Resources {
         self.http_routes.any_unread() || self.grpc_routes.any_unread() || self.virtual_services.any_unread()
     }
 
-    /// Records that an object of this kind could not be read: a reference to it is then not reported as missing. None: its name
-    /// could not be read either. Kinds that nothing refers to by name are ignored.
+    /// Records that an object of this kind could not be read, so that references to it are not reported as missing. The
+    /// id is `None` if its name could not be read either. Kinds to which nothing refers by name are ignored.
     fn mark(&mut self, kind: Kind, id: Option<&Id>) {
         match kind {
             Kind::Gateway => self.gateways.mark_unread(id),

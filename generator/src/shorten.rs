@@ -1,15 +1,16 @@
-//! Texts of the input in messages: one that is very long is shown by its beginning and its end.
+//! Shortens long texts of the input in messages. Only the beginning and the end of such a text are shown.
 
 use std::borrow::Cow;
 
-/// The longest text that is shown as a whole.
+/// The length of the longest text that is shown as a whole.
 const LONGEST: usize = 140;
 
-/// How much of a longer one is shown, from its beginning and from its end.
+/// How much of a longer text is shown at its beginning and at its end.
 const FIRST: usize = 80;
 const LAST: usize = 40;
 
-/// A message in which no quoted text and no word is longer than that. Texts of the input are quoted by backquotes.
+/// Shortens each quoted text and each word of a message that is too long. Texts of the input are quoted with
+/// backquotes.
 pub fn shortened(message: String) -> String {
     if message.len() <= LONGEST {
         return message;
@@ -18,7 +19,7 @@ pub fn shortened(message: String) -> String {
     parts.join("`")
 }
 
-/// A part between two backquotes. Each second one is quoted.
+/// Shortens a part of a message between two backquotes. Every second part is quoted.
 fn part((position, text): (usize, &str)) -> Cow<'_, str> {
     if position % 2 == 1 || text.len() <= LONGEST {
         return one(text);
@@ -27,7 +28,7 @@ fn part((position, text): (usize, &str)) -> Cow<'_, str> {
     words.join(" ").into()
 }
 
-/// A text, or its beginning and its end.
+/// Shortens a text to its beginning and its end.
 fn one(text: &str) -> Cow<'_, str> {
     let length = text.chars().count();
     if length <= LONGEST {

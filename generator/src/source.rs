@@ -1,6 +1,6 @@
-//! The input files: where they come from, their text, and places in them.
+//! The input files: their origin, their text, and locations in them.
 //!
-//! Not for YAML: what stands in a text is `crate::document`'s business.
+//! This module does not parse YAML; `crate::document` does.
 
 use std::{
     cell::OnceCell,
@@ -23,34 +23,34 @@ pub use ignore::IgnoredGlob;
 
 use walk::Entries;
 
-/// How `-f` names the standard input.
+/// The name of the standard input for `-f`.
 const STDIN: &str = "-";
 
-/// How many entries of a directory a warning names.
+/// How many entries of a directory one warning names.
 const MAX_SHOWN: usize = 5;
 
-/// All input files in the order in which they were named.
+/// All input files, in the order of the command line.
 #[derive(Debug, Default)]
 pub struct Sources {
     files: Vec<File>,
-    /// How much of what there is the input has.
+    /// How much of the cluster the input covers.
     pub coverage: Coverage,
 }
 
-/// How much of what there is an input has.
+/// How much of a cluster an input covers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Coverage {
-    /// That cannot be told.
+    /// Unknown.
     #[default]
     Unknown,
-    /// Everything in these namespaces of a cluster.
+    /// All objects in these namespaces of a cluster.
     Namespaces(BTreeSet<String>),
-    /// Everything in a cluster.
+    /// All objects of a cluster.
     Everything,
 }
 
 impl Coverage {
-    /// Whether there may be something in a namespace that the input does not have.
+    /// Whether a namespace may have objects that are not in the input.
     #[must_use]
     pub fn may_lack(&self, namespace: &str) -> bool {
         match self {
@@ -61,19 +61,19 @@ impl Coverage {
     }
 }
 
-/// What a text is.
+/// The role of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// It is input.
+    /// Input.
     Input,
-    /// An earlier run has generated it.
+    /// Output of an earlier run.
     Earlier(Home),
 }
 
-/// Where something is that an earlier run has generated.
+/// Where the output of an earlier run was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
-    /// In the directory that is written or compared.
+    /// In the directory to which the output is written, or with which it is compared.
     Directory,
     /// In the cluster.
     Cluster,
@@ -84,13 +84,15 @@ struct File {
     name: String,
     text: String,
     role: Role,
-    /// Where each line begins; found out when first asked for.
+    /// The offset at which each line begins. Computed on first use.
     lines: OnceCell<Vec<usize>>,
 }
 
 impl Sources {
-    /// Reads files, directories (recursively, sorted, regular files only) and `-`, the standard input, except for what is to be
-    /// ignored. What cannot be read is reported; where it is named here and not only in a directory, nothing can be written.
+    /// Reads files, directories and `-`, the standard input, except for ignored paths. Directories are read
+    /// recursively, in sorted order, and only regular files are read.
+    ///
+    /// A file that cannot be read is reported. If the command line names that file, the run fails.
     pub fn read(names: &[PathBuf], ignored: &[IgnoredGlob], stdin: &mut dyn io::Read, report: &mut Report) -> Self {
         let mut reader = Reader {
             sources: Self::default(),
@@ -100,7 +102,7 @@ impl Sources {
         };
         for name in names {
             if name.as_os_str() == STDIN {
-                // It can be read once only.
+                // Standard input can be read only once.
                 if reader.seen.insert(name.clone()) {
                     reader.stdin(stdin);
                 }
@@ -113,13 +115,13 @@ impl Sources {
         reader.sources
     }
 
-    /// Adds a text under a name. Byte order marks go: one begins each file that Windows tools write, also where several files have
-    /// become one.
+    /// Adds a text under a name. Byte order marks are removed. Windows tools write one at the start of a file, and a
+    /// concatenation of such files has one at the start of each part.
     pub fn add(&mut self, name: &str, text: String) {
         self.push(name, text, Role::Input);
     }
 
-    /// Adds what an earlier run has generated. It is no input: it tells what this run would replace.
+    /// Adds output of an earlier run. It is not input, but it shows what this run would replace.
     pub fn add_earlier(&mut self, name: &str, text: String, home: Home) {
         self.push(name, text, Role::Earlier(home));
     }
@@ -138,14 +140,14 @@ impl Sources {
         });
     }
 
-    /// Every input file's id and text.
+    /// The id and text of every input file.
     pub fn texts(&self) -> impl Iterator<Item = (FileId, &str)> {
         let files = self.files.iter().enumerate();
         let files = files.filter(|(_, file)| file.role == Role::Input);
         files.map(|(index, file)| (FileId(index), file.text.as_str()))
     }
 
-    /// The id and text of everything that an earlier run has generated, and where it is.
+    /// The id, text and place of each output of an earlier run.
     pub fn earlier(&self) -> impl Iterator<Item = (FileId, &str, Home)> {
         let files = self.files.iter().enumerate();
         files.filter_map(|(index, file)| match file.role {
@@ -154,13 +156,13 @@ impl Sources {
         })
     }
 
-    /// The name of a file as the user gave it.
+    /// The name of a file, as the user gave it.
     #[must_use]
     pub fn name(&self, id: FileId) -> &str {
         self.files.get(id.0).map_or("", |file| &file.name)
     }
 
-    /// These lines of a file, counted from 1; what is beyond its end is left out.
+    /// These lines of a file, counted from 1. Lines after the end of the file are omitted.
     #[must_use]
     pub fn lines(&self, id: FileId, lines: RangeInclusive<usize>) -> &str {
         self.files.get(id.0).map_or("", |file| file.lines(&lines))
@@ -198,7 +200,7 @@ impl Reader<'_> {
     }
 
     fn file(&mut self, path: &Path, named: bool) {
-        // One file may be named twice, by itself and by its directory; it counts once.
+        // A file may be named twice, for example by itself and by its directory. It is read only once.
         if let Ok(canonical) = path.canonicalize()
             && !self.seen.insert(canonical)
         {
@@ -282,8 +284,8 @@ impl Reader<'_> {
     }
 }
 
-/// The encoding of a text that has two or four bytes for each character, as Windows tools write it: by its byte order mark, or
-/// because every other one of its first bytes is zero, as in a text in English.
+/// The encoding of a text in UTF-16 or UTF-32, which Windows tools write. It is detected by the byte order mark, or
+/// because every second one of the first bytes is zero, as in English text.
 fn wide_encoding(bytes: &[u8]) -> Option<&'static str> {
     match *bytes {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),

@@ -2,7 +2,7 @@
 
 use strsim::osa_distance;
 
-/// The most similar of the candidates, if one is similar enough: a third of its characters may be wrong, at least one.
+/// The most similar candidate, if it is similar enough: up to a third of its characters, and at least one, may differ.
 pub fn find<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).max(1);
     let lower = name.to_lowercase();
@@ -14,7 +14,7 @@ pub fn find<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Op
         .map(|(_, candidate)| candidate)
 }
 
-/// Whether a name is another one but for the case of letters and this many typing errors.
+/// Whether two names differ only in case and in at most this many typing errors.
 pub fn is_typo(name: &str, other: &str, typos: usize) -> bool {
     osa_distance(&name.to_lowercase(), &other.to_lowercase()) <= typos
 }

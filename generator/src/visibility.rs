@@ -1,7 +1,8 @@
-//! Which namespaces see an object of Istio's (`exportTo`; of a Service the annotation `networking.istio.io/exportTo`).
+//! The namespaces in which an Istio object is visible (`exportTo`, or the annotation `networking.istio.io/exportTo` of
+//! a Service).
 //!
-//! Where nothing is said, all of them do: the defaults of the mesh configuration (`defaultVirtualServiceExportTo` and so on) are not in
-//! the input.
+//! By default, an object is visible in all namespaces. The defaults of the mesh configuration, such as
+//! `defaultVirtualServiceExportTo`, are not part of the input.
 
 use crate::{
     api::{field::Field, service::ServiceSpec},
@@ -12,16 +13,16 @@ use crate::{
 /// The annotation of a Service.
 const ANNOTATION: &str = "networking.istio.io/exportTo";
 
-/// Every namespace.
+/// Stands for every namespace.
 const ALL: &str = "*";
 
-/// The object's own namespace.
+/// Stands for the namespace of the object.
 const OWN: &str = ".";
 
-/// None at all.
+/// Stands for no namespace.
 const NONE: &str = "~";
 
-/// Whether an object in the namespace `own` that is exported to these is seen in the namespace `to` (istiod:
+/// Whether an object in the namespace `own` with this `exportTo` is visible in the namespace `to` (istiod:
 /// `initVirtualServices`).
 pub fn is_seen<'e>(exported: impl Iterator<Item = &'e str> + Clone, own: &str, to: &str) -> bool {
     let mut all = exported.clone();
@@ -32,7 +33,7 @@ pub fn is_seen<'e>(exported: impl Iterator<Item = &'e str> + Clone, own: &str, t
     !none.any(|namespace| namespace == NONE) && names(exported, own, to)
 }
 
-/// Whether a list has a namespace in it, or all of them, whatever else it has.
+/// Whether a list names this namespace or all namespaces. Other entries do not matter.
 pub fn names<'e>(mut exported: impl Iterator<Item = &'e str>, own: &str, to: &str) -> bool {
     exported.any(|namespace| match namespace {
         ALL => true,
@@ -41,18 +42,19 @@ pub fn names<'e>(mut exported: impl Iterator<Item = &'e str>, own: &str, to: &st
     })
 }
 
-/// Whether a list names no namespace but the object's own (istiod: `isPrivateOnly`).
+/// Whether a list names only the namespace of the object (istiod: `isPrivateOnly`).
 pub fn is_private<'e>(mut exported: impl Iterator<Item = &'e str>, own: &str) -> bool {
     let first = exported.next();
     first.is_some_and(|first| first == OWN || first == own) && exported.next().is_none()
 }
 
-/// The texts of a list.
+/// The entries of a list as strings.
 pub fn texts(list: &[Field<String>]) -> impl Iterator<Item = &str> + Clone {
     list.iter().map(|field| field.value.as_str())
 }
 
-/// Where it is said that a Service or a host of a `ServiceEntry` is not seen in a namespace. None: it is seen.
+/// The location that hides a Service or a host of a `ServiceEntry` from a namespace. It is `None` if the namespace sees
+/// it.
 pub fn hides(service: &Item<ServiceSpec>, to: &str) -> Option<SourceLocation> {
     let own = &service.id.namespace;
     if service.spec.external_host.is_some() {

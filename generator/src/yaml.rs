@@ -1,4 +1,4 @@
-//! How YAML is read: the options, and errors in our words.
+//! Options for parsing YAML, and error messages in Mooring's words.
 
 use std::borrow::Cow;
 
@@ -12,10 +12,11 @@ use crate::{
 
 const A_PORT: &str = "a port is needed here: a number from 1 to 65535";
 
-/// How much a document may have. A List of everything in a large cluster must fit; what aliases may blow up stays limited.
+/// Limits for a document. A List of all objects of a large cluster must fit, but the expansion of aliases stays
+/// limited.
 const MAX_NODES: usize = 50_000_000;
 
-/// For objects that may not concern us.
+/// Options for objects that may be irrelevant to Mooring.
 pub fn lenient() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_events: 2 * MAX_NODES, max_nodes: MAX_NODES },
@@ -23,15 +24,15 @@ pub fn lenient() -> Options {
     }
 }
 
-/// For objects that do. What other YAML readers take for a number or a truth value must be quoted where a string is
-/// wanted: the API server would refuse it.
+/// Options for objects that Mooring reads. Where a field is a string, a text that other YAML parsers read as a number
+/// or a boolean must be quoted, because the API server would reject it.
 pub fn strict() -> Options {
     let mut options = lenient();
     options.no_schema = true;
     options
 }
 
-/// JSON may be indented by tabs and YAML may not, so in JSON they become blanks. Columns stay what they are.
+/// Replaces tabs by spaces in JSON. JSON may be indented with tabs, and YAML may not. Columns do not change.
 pub fn untabbed(text: &str) -> Cow<'_, str> {
     if !text.contains('\t') || !text.trim_start().starts_with(['{', '[']) {
         return Cow::Borrowed(text);
@@ -44,7 +45,7 @@ pub fn untabbed(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(blank).collect())
 }
 
-/// What an error of the YAML reader says to the user.
+/// The message for an error of the YAML parser.
 pub fn diagnostic(error: &Error, offset: DocumentOffset) -> Diagnostic {
     let diagnostic = Diagnostic::error(code(error), message(error));
     let diagnostic = match error.location() {
@@ -57,7 +58,7 @@ pub fn diagnostic(error: &Error, offset: DocumentOffset) -> Diagnostic {
     }
 }
 
-/// The same for a text in which there should be any object at all.
+/// The message for an error in a text that should be an object of any kind.
 pub fn no_object(error: &Error, offset: DocumentOffset) -> Diagnostic {
     let diagnostic = diagnostic(error, offset);
     match error {

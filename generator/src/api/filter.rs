@@ -1,7 +1,7 @@
-//! The filters of `HTTPRoute` and `GRPCRoute`, and the backend references, which have filters too.
+//! The filters of `HTTPRoute` and `GRPCRoute`, and the backend references, which can also have filters.
 //!
-//! Istio applies the filters; for a local Envoy they are translated. A filter that it does not support is only checked for
-//! unknown fields.
+//! With the target `istio`, Istio applies the filters. With the target `envoy`, they are translated. In a filter that
+//! Mooring does not support, only unknown fields are reported.
 
 use serde::Deserialize;
 
@@ -77,7 +77,7 @@ pub struct RequestMirror {
 pub struct Fraction {
     /// `numerator`.
     pub numerator: u32,
-    /// `denominator`. None: 100.
+    /// `denominator`. The default is 100.
     pub denominator: Option<u32>,
 }
 
@@ -93,7 +93,7 @@ pub struct RequestRedirect {
     pub path: Option<PathModifier>,
     /// `port`.
     pub port: Option<Port>,
-    /// `statusCode`. None: 302.
+    /// `statusCode`. The default is 302.
     pub status_code: Option<u16>,
 }
 
@@ -139,7 +139,7 @@ pub struct Cors {
     /// `exposeHeaders`.
     #[serde(default, deserialize_with = "list")]
     pub expose_headers: Vec<String>,
-    /// `maxAge`, in seconds. None: 5.
+    /// `maxAge`, in seconds. The default is 5.
     pub max_age: Option<u32>,
 }
 
@@ -173,17 +173,17 @@ known_fields! {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackendRef {
-    /// `group`. None or empty: the core group.
+    /// `group`. If it is absent or empty, the core group.
     pub group: OptionalField<String>,
-    /// `kind`. None: `Service`.
+    /// `kind`. The default is `Service`.
     pub kind: OptionalField<String>,
     /// `name`.
     pub name: Field<String>,
-    /// `namespace`. None: the route's.
+    /// `namespace`. The default is the namespace of the route.
     pub namespace: OptionalField<String>,
     /// `port`.
     pub port: OptionalField<Port>,
-    /// `weight`. None: 1.
+    /// `weight`. The default is 1.
     pub weight: OptionalField<u32>,
     /// `filters`.
     #[serde(default, deserialize_with = "list")]

@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewaySpec {
-    /// `gatewayClassName`. None: it is a gateway of Istio's own API, which has no class.
+    /// `gatewayClassName`. It is `None` for a gateway of Istio's own API, which has no class.
     #[serde(deserialize_with = "required")]
     pub gateway_class_name: OptionalField<String>,
     /// `listeners`.
@@ -22,10 +22,10 @@ pub struct GatewaySpec {
     /// `addresses`.
     #[serde(default, deserialize_with = "list")]
     pub addresses: Vec<Field<Address>>,
-    /// `infrastructure`: how the gateway is deployed, not what it does.
+    /// `infrastructure`: how the gateway is deployed. It does not affect routing.
     #[serde(rename = "infrastructure")]
     _infrastructure: Option<Any>,
-    /// `allowedListeners` (1.3 and later). None: no listener sets.
+    /// `allowedListeners` (1.3 and later). Without it, no listener set is allowed.
     pub allowed_listeners: Option<AllowedListeners>,
     /// `backendTLS` (1.1 to 1.3).
     #[serde(rename = "backendTLS")]
@@ -35,15 +35,15 @@ pub struct GatewaySpec {
     /// `defaultScope` (1.4 and later).
     #[serde(rename = "defaultScope")]
     _default_scope: Option<Any>,
-    /// The labels of the pods that are the gateway, if it is one of Istio's own API.
+    /// The labels that select the pods of a gateway of Istio's own API.
     #[serde(skip)]
     pub selector: Option<BTreeMap<String, String>>,
-    /// `status.listeners[].attachedRoutes`, by the names of the listeners.
+    /// `status.listeners[].attachedRoutes`, by listener name.
     #[serde(skip)]
     pub attached_routes: BTreeMap<String, Field<u32>>,
 }
 
-/// `status`, as far as it is read.
+/// The fields of `status` that Mooring reads.
 #[derive(Debug, Default, Deserialize)]
 pub struct GatewayStatus {
     /// `listeners`.
@@ -60,7 +60,7 @@ struct ListenerStatus {
 }
 
 impl GatewayStatus {
-    /// `attachedRoutes` of each listener, by its name.
+    /// The `attachedRoutes` of each listener, by listener name.
     #[must_use]
     pub fn attached_routes(self) -> BTreeMap<String, Field<u32>> {
         let counted = self.listeners.into_iter();
@@ -71,7 +71,7 @@ impl GatewayStatus {
 }
 
 impl GatewaySpec {
-    /// Of which of the two APIs it is.
+    /// The API to which the gateway belongs.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match &self.selector {
@@ -98,20 +98,20 @@ impl GatewaySpec {
 }
 
 impl Listener {
-    /// Its host name; `*` is every one. One of Istio's may have a namespace before it.
+    /// The host name; `*` matches every host. In a gateway of Istio's own API, a namespace may precede it.
     #[must_use]
     pub fn host(&self) -> &str {
         let hostname = self.hostname.as_ref().map_or("", |hostname| &hostname.value);
         if hostname.is_empty() { "*" } else { hostname }
     }
 
-    /// Whether a gateway routes what comes in on it as HTTP.
+    /// Whether the gateway routes the traffic of this listener as HTTP.
     #[must_use]
     pub fn speaks_http(&self) -> bool {
         ["HTTP", "HTTPS"].contains(&self.protocol.value.as_str())
     }
 
-    /// A listener with these fields and no others.
+    /// Creates a listener with these fields and no others.
     pub(super) fn new(
         name: Field<String>,
         hostname: Field<String>,
@@ -130,23 +130,23 @@ impl Listener {
     }
 }
 
-/// A field that must be there, although it is optional in the type.
+/// Deserializes a field that must be present, although its type is optional.
 fn required<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// One address: with a host name it is the Service of a gateway that istiod does not deploy.
+/// One address. A host name identifies the Service of a gateway that istiod does not deploy.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Address {
-    /// `type`. None: `IPAddress`.
+    /// `type`. The default is `IPAddress`.
     #[serde(rename = "type")]
     pub address_type: OptionalField<String>,
-    /// `value`. None: any (1.3 and later).
+    /// `value`. If it is absent, any address (1.3 and later).
     pub value: OptionalField<String>,
 }
 
-/// `spec` of a `GatewayClass`, as far as it says whose class it is.
+/// The fields of the `spec` of a `GatewayClass` that identify its controller.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayClassSpec {
@@ -160,7 +160,7 @@ pub struct GatewayClassSpec {
 pub struct Listener {
     /// `name`.
     pub name: Field<String>,
-    /// `hostname`. None or empty: every host.
+    /// `hostname`. If it is absent or empty, every host.
     pub hostname: OptionalField<String>,
     /// `port`.
     pub port: Field<Port>,
@@ -172,7 +172,7 @@ pub struct Listener {
     pub allowed_routes: Option<AllowedRoutes>,
 }
 
-/// `tls` of a Gateway, as far as it says of which clients a certificate is demanded.
+/// The fields of the `tls` of a Gateway that say which clients must present a certificate.
 #[derive(Debug, Deserialize)]
 pub struct GatewayTls {
     /// `frontend`.
@@ -200,14 +200,14 @@ struct FrontendTls {
     validation: Option<Validation>,
 }
 
-/// How the certificates of clients are checked.
+/// How client certificates are validated.
 #[derive(Debug, Deserialize)]
 struct Validation {
     mode: Option<String>,
 }
 
 impl GatewayTls {
-    /// Whether clients on this port get nothing without a certificate.
+    /// Whether clients on this port must present a certificate.
     #[must_use]
     pub fn demands_certificates(&self, port: Port) -> bool {
         let Some(frontend) = &self.frontend else { return false };
@@ -218,31 +218,31 @@ impl GatewayTls {
     }
 }
 
-/// `tls` of a listener, as far as it says which certificate a gateway shows.
+/// The fields of the `tls` of a listener that select the certificate of the gateway.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListenerTls {
     /// `certificateRefs`.
     #[serde(default, deserialize_with = "list")]
     pub certificate_refs: Vec<Field<CertificateRef>>,
-    /// Of a server of Istio: whether clients are asked for certificates.
+    /// For a server of Istio: whether it asks clients for certificates.
     #[serde(skip)]
     pub mutual: bool,
-    /// Of a server of Istio: whether clients that come without TLS are sent away to it.
+    /// For a server of Istio: whether it redirects clients without TLS to HTTPS.
     #[serde(skip)]
     pub https_redirect: bool,
 }
 
-/// A certificate: a Secret, where nothing else is said.
+/// A reference to a certificate, by default in a Secret.
 #[derive(Clone, Debug, Deserialize)]
 pub struct CertificateRef {
-    /// `group`. None or empty: the core group.
+    /// `group`. If it is absent or empty, the core group.
     pub group: Option<String>,
-    /// `kind`. None: `Secret`.
+    /// `kind`. The default is `Secret`.
     pub kind: Option<String>,
     /// `name`.
     pub name: String,
-    /// `namespace`. None: that of the gateway.
+    /// `namespace`. The default is the namespace of the gateway.
     pub namespace: Option<String>,
 }
 
@@ -250,7 +250,7 @@ pub struct CertificateRef {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AllowedListeners {
-    /// `namespaces`. None: none.
+    /// `namespaces`. Without it, no namespace is allowed.
     pub namespaces: Option<RouteNamespaces>,
 }
 
@@ -269,17 +269,17 @@ pub struct ListenerSetSpec {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetParent {
-    /// `group`. None: Gateway API's own.
+    /// `group`. The default is the group of Gateway API.
     pub group: OptionalField<String>,
-    /// `kind`. None: `Gateway`.
+    /// `kind`. The default is `Gateway`.
     pub kind: OptionalField<String>,
-    /// `namespace`. None: that of the `ListenerSet`.
+    /// `namespace`. The default is the namespace of the `ListenerSet`.
     pub namespace: OptionalField<String>,
     /// `name`.
     pub name: Field<String>,
 }
 
-/// A listener that may have no port: then it is that of the protocol (istiod: `ListenerEntryPortNumber`).
+/// A listener whose port is optional. The default port depends on the protocol (istiod: `ListenerEntryPortNumber`).
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ListenerEntry {
@@ -332,7 +332,7 @@ impl ListenerEntry {
 pub struct AllowedRoutes {
     /// `namespaces`.
     pub namespaces: Option<RouteNamespaces>,
-    /// `kinds`. Empty: those that the protocol has.
+    /// `kinds`. If it is empty, all kinds that the protocol supports.
     #[serde(default, deserialize_with = "list")]
     pub kinds: Vec<RouteGroupKind>,
 }
@@ -341,26 +341,26 @@ pub struct AllowedRoutes {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteNamespaces {
-    /// `from`. None: `Same`.
+    /// `from`. The default is `Same`.
     pub from: OptionalField<FromNamespaces>,
     /// `selector`.
     pub selector: Option<LabelSelector>,
 }
 
-/// Which namespaces a listener takes routes from.
+/// The namespaces from which a listener accepts routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum FromNamespaces {
-    /// All.
+    /// All namespaces.
     All,
-    /// Those that the selector selects.
+    /// The namespaces that match the selector.
     Selector,
-    /// The Gateway's own.
+    /// The namespace of the Gateway.
     Same,
-    /// None (1.3 and later).
+    /// No namespace (1.3 and later).
     None,
 }
 
-/// A label selector: all of its parts must hold.
+/// A label selector. A label set must fulfil all of its parts.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelector {
@@ -372,7 +372,7 @@ pub struct LabelSelector {
     pub match_expressions: Vec<LabelRequirement>,
 }
 
-/// What a selector demands of one label.
+/// The condition of a selector on one label.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelRequirement {
@@ -388,13 +388,13 @@ pub struct LabelRequirement {
 /// How a label is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum LabelOperator {
-    /// It has one of the values.
+    /// The label has one of the values.
     In,
-    /// It has none of them, or is not there.
+    /// The label has none of the values, or does not exist.
     NotIn,
-    /// It is there.
+    /// The label exists.
     Exists,
-    /// It is not there.
+    /// The label does not exist.
     DoesNotExist,
 }
 
@@ -402,7 +402,7 @@ pub enum LabelOperator {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteGroupKind {
-    /// `group`. None: Gateway API's own.
+    /// `group`. The default is the group of Gateway API.
     pub group: OptionalField<String>,
     /// `kind`.
     pub kind: Field<String>,

@@ -1,4 +1,5 @@
-//! `ReferenceGrant` (`gateway.networking.k8s.io`, v1beta1 and v1): who may refer to what in its namespace (GEP-709).
+//! `ReferenceGrant` (`gateway.networking.k8s.io`, v1beta1 and v1) permits objects of other namespaces to refer to
+//! objects of its own namespace (GEP-709).
 
 use serde::Deserialize;
 
@@ -19,7 +20,7 @@ pub struct ReferenceGrantSpec {
     pub to: Vec<To>,
 }
 
-/// Who may refer.
+/// The objects that may refer.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct From {
@@ -31,7 +32,7 @@ pub struct From {
     pub namespace: Field<String>,
 }
 
-/// To what.
+/// The objects to which they may refer.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct To {
@@ -39,12 +40,13 @@ pub struct To {
     pub group: Field<String>,
     /// `kind`.
     pub kind: Field<String>,
-    /// `name`. None: everything of this kind.
+    /// `name`. If it is absent, all objects of this kind.
     pub name: Option<Field<String>>,
 }
 
 impl ReferenceGrantSpec {
-    /// Whether it permits objects of this kind of Gateway API and namespace to refer to an object of this kind of the core group.
+    /// Whether the grant permits objects of this Gateway API kind and namespace to refer to an object of this core
+    /// kind.
     #[must_use]
     pub fn permits(&self, (kind, namespace): (&str, &str), (to_kind, name): (&str, &str)) -> bool {
         let from_here = |from: &From| {

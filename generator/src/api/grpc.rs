@@ -21,7 +21,7 @@ pub struct GrpcRouteSpec {
     pub parent_refs: Vec<Field<ParentRef>>,
     /// `useDefaultGateways` (1.4 and later).
     pub use_default_gateways: OptionalField<String>,
-    /// `hostnames`. Empty: those of the listener.
+    /// `hostnames`. If it is empty, the host names of the listener.
     #[serde(default, deserialize_with = "list")]
     pub hostnames: Vec<Field<String>>,
     /// `rules`.
@@ -35,7 +35,7 @@ pub struct GrpcRouteSpec {
 pub struct GrpcRule {
     /// `name` (1.2 and later).
     pub name: OptionalField<String>,
-    /// `matches`. Empty: every call.
+    /// `matches`. If it is empty, the rule matches every call.
     #[serde(default, deserialize_with = "list")]
     pub matches: Vec<Field<GrpcMatch>>,
     /// `filters`.
@@ -52,7 +52,7 @@ pub struct GrpcRule {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrpcMatch {
-    /// `method`. None: every call.
+    /// `method`. If it is absent, every call.
     pub method: OptionalField<GrpcMethod>,
     /// `headers`.
     #[serde(default, deserialize_with = "list")]
@@ -66,8 +66,8 @@ pub struct GrpcMethod {
     /// `type`.
     #[serde(rename = "type", default, deserialize_with = "nullable")]
     pub kind: ValueMatchType,
-    /// `service`. None: every service.
+    /// `service`. If it is absent, every service.
     pub service: OptionalField<String>,
-    /// `method`. None: every method.
+    /// `method`. If it is absent, every method.
     pub method: OptionalField<String>,
 }

@@ -1,8 +1,9 @@
-//! `Gateway`, `DestinationRule` and `ServiceEntry` of Istio (`networking.istio.io`, v1, v1beta1 and v1alpha3), as far as they
-//! are looked at: Istio checks them itself.
+//! `Gateway`, `DestinationRule` and `ServiceEntry` of Istio (`networking.istio.io`, v1, v1beta1 and v1alpha3).
 //!
-//! Past this module an Istio Gateway is a [`GatewaySpec`] with a selector, and a host of a `ServiceEntry` is a
-//! [`ServiceSpec`] with a host name of its own.
+//! The types have only the fields that Mooring reads, because Istio validates these objects itself.
+//!
+//! This module converts an Istio Gateway into a [`GatewaySpec`] with a selector, and each host of a `ServiceEntry` into
+//! a [`ServiceSpec`] with an external host. The other modules see only these types.
 
 use serde::Deserialize;
 
@@ -16,7 +17,7 @@ use crate::api::field::{Any, Field, OptionalField, Pairs, Port, list, nullable};
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IstioGatewaySpec {
-    /// `selector`: the labels of the pods that are the gateway. Empty: all pods.
+    /// `selector`: the labels of the pods of the gateway. If it is empty, all pods.
     #[serde(default, deserialize_with = "nullable")]
     pub selector: Pairs,
     /// `servers`.
@@ -32,19 +33,19 @@ pub struct Server {
     pub name: OptionalField<String>,
     /// `port`.
     pub port: ServerPort,
-    /// `hosts`, each perhaps with a namespace before it.
+    /// `hosts`. A namespace may precede each host.
     #[serde(default, deserialize_with = "list")]
     pub hosts: Vec<Field<String>>,
     /// `tls`.
     pub tls: OptionalField<ServerTls>,
 }
 
-/// The protocols that are HTTP without TLS to Istio, in lower case (istiod: `protocol.Instance.IsHTTP`).
+/// The protocols that Istio handles as HTTP without TLS, in lower case (istiod: `protocol.Instance.IsHTTP`).
 const HTTP: [&str; 5] = ["grpc", "grpc-web", "http", "http_proxy", "http2"];
 
 impl Server {
-    /// Its protocol as a listener of Gateway API has it: `HTTP` is everything that Istio routes as HTTP, `HTTPS` what it routes as HTTP
-    /// behind TLS (istiod: `IsHTTPServer`).
+    /// The equivalent protocol of a Gateway API listener. It is `HTTP` for all protocols that Istio routes as HTTP, and
+    /// `HTTPS` for those that it routes as HTTP behind TLS (istiod: `IsHTTPServer`).
     fn protocol(&self) -> Field<String> {
         let written = &self.port.protocol;
         let lower = written.value.to_ascii_lowercase();
@@ -64,9 +65,9 @@ impl Server {
 pub struct ServerTls {
     /// `mode`.
     pub mode: Option<String>,
-    /// `credentialName`: the Secret with the certificate, in the namespace of the pods.
+    /// `credentialName`: the Secret with the certificate, in the namespace of the pods of the gateway.
     pub credential_name: OptionalField<String>,
-    /// `credentialNames`: several.
+    /// `credentialNames`: several such Secrets.
     #[serde(default, deserialize_with = "list")]
     pub credential_names: Vec<Field<String>>,
     /// `httpsRedirect`.
@@ -75,7 +76,7 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
-    /// The same as a listener of Gateway API has it.
+    /// The equivalent `tls` of a Gateway API listener.
     fn of_listener(&self) -> ListenerTls {
         let names = self.credential_name.iter().chain(&self.credential_names);
         let reference = |name: &Field<String>| {
@@ -93,7 +94,7 @@ impl ServerTls {
         }
     }
 
-    /// The mode, if the gateway sees no HTTP in it, since it leaves TLS to others (istiod: `IsPassThroughServer`).
+    /// The TLS mode, if the gateway does not terminate TLS and so cannot see HTTP (istiod: `IsPassThroughServer`).
     fn passed_through(&self) -> Option<&str> {
         let mode = self.mode.as_deref();
         mode.filter(|mode| ["PASSTHROUGH", "AUTO_PASSTHROUGH"].contains(mode))
@@ -122,14 +123,14 @@ pub struct DestinationRuleSpec {
     /// `exportTo`.
     #[serde(default, deserialize_with = "list")]
     pub export_to: Vec<Field<String>>,
-    /// `workloadSelector`: the pods for which it counts. None: all.
+    /// `workloadSelector`: the client pods to which the rule applies. If it is absent, all pods.
     pub workload_selector: Option<WorkloadSelector>,
     /// `trafficPolicy`.
     pub traffic_policy: Option<TrafficPolicy>,
 }
 
 impl DestinationRuleSpec {
-    /// Where it says that a subset, or the host as a whole, is balanced by consistent hashing.
+    /// The locations where the rule selects consistent hashing for a subset or for the whole host.
     #[must_use]
     pub fn consistent_hash(&self, subset: Option<&str>) -> Option<&Field<Any>> {
         let subsets = self
@@ -143,7 +144,7 @@ impl DestinationRuleSpec {
     }
 }
 
-/// How traffic is balanced; of that, only what is looked at.
+/// A load balancer policy. Only the fields that Mooring reads.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TrafficPolicy {
@@ -184,16 +185,16 @@ pub struct WorkloadSelector {
     pub match_labels: Pairs,
 }
 
-/// A subset: the pods with these labels.
+/// A subset: the pods of the host with these labels.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subset {
     /// `name`.
     pub name: Field<String>,
-    /// `labels`. Empty: all pods of the host.
+    /// `labels`. If it is empty, all pods of the host.
     #[serde(default, deserialize_with = "nullable")]
     pub labels: Pairs,
-    /// `trafficPolicy`, which counts before that of the whole host.
+    /// `trafficPolicy`. It overrides the policy of the whole host.
     pub traffic_policy: Option<TrafficPolicy>,
 }
 
@@ -223,7 +224,7 @@ pub struct EntryPort {
 }
 
 impl ServiceEntrySpec {
-    /// Its hosts, each as a Service.
+    /// Converts each host into a Service.
     pub fn services(&self) -> impl Iterator<Item = ServiceSpec> {
         let port = |port: &EntryPort| ServicePort {
             name: port.name.clone(),

@@ -25,16 +25,17 @@ pub struct XBackendTrafficPolicySpec {
     pub target_refs: Vec<Field<TargetRef>>,
     /// `sessionPersistence`.
     pub session_persistence: OptionalField<SessionPersistence>,
-    /// `retryConstraint`: left to Istio.
+    /// `retryConstraint`. Istio implements it.
     #[serde(rename = "retryConstraint")]
     _retry_constraint: Option<RetryConstraint>,
 }
 
-/// What a policy is about.
+/// The target of a policy.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TargetRef {
-    /// `group`; the empty string is the core group. Gateway API demands it, its own examples forget it.
+    /// `group`; the empty string is the core group. Gateway API requires the field, but some of its own examples omit
+    /// it.
     pub group: OptionalField<String>,
     /// `kind`.
     pub kind: Field<String>,
@@ -42,20 +43,20 @@ pub struct TargetRef {
     pub name: Field<String>,
 }
 
-/// `sessionPersistence`: the fields of Gateway API 1.1 to 1.6 and those that came after.
+/// `sessionPersistence`: the fields of Gateway API 1.1 to 1.6 and of later versions.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SessionPersistence {
-    /// `sessionName` (to 1.6).
+    /// `sessionName` (until 1.6).
     pub session_name: OptionalField<String>,
     /// `absoluteTimeout`.
     pub absolute_timeout: OptionalField<Text>,
-    /// `idleTimeout` (to 1.5).
+    /// `idleTimeout` (until 1.5).
     pub idle_timeout: OptionalField<Text>,
     /// `type`.
     #[serde(rename = "type")]
     pub transport: OptionalField<Transport>,
-    /// `cookieConfig` (to 1.6).
+    /// `cookieConfig` (until 1.6).
     pub cookie_config: OptionalField<CookieConfig>,
     /// `cookie` (after 1.6).
     pub cookie: OptionalField<Cookie>,

@@ -17,26 +17,26 @@ pub struct HttpRouteSpec {
     pub parent_refs: Vec<Field<ParentRef>>,
     /// `useDefaultGateways` (1.4 and later).
     pub use_default_gateways: OptionalField<String>,
-    /// `hostnames`. Empty: those of the listener.
+    /// `hostnames`. If it is empty, the host names of the listener.
     #[serde(default, deserialize_with = "list")]
     pub hostnames: Vec<Field<String>>,
-    /// `rules`. None: one rule that matches everything (the default of the API server).
+    /// `rules`. Without it, the route has one rule that matches everything (the default of the API server).
     pub rules: Option<Vec<Field<Rule>>>,
 }
 
-/// A gateway or listener that a route asks to be attached to.
+/// A gateway or listener to which a route attaches.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ParentRef {
-    /// `group`. None: the group of Gateway API.
+    /// `group`. The default is the group of Gateway API.
     pub group: OptionalField<String>,
-    /// `kind`. None: `Gateway`.
+    /// `kind`. The default is `Gateway`.
     pub kind: OptionalField<String>,
-    /// `namespace`. None: the route's.
+    /// `namespace`. The default is the namespace of the route.
     pub namespace: OptionalField<String>,
     /// `name`.
     pub name: Field<String>,
-    /// `sectionName`: one listener.
+    /// `sectionName`: the name of one listener.
     pub section_name: OptionalField<String>,
     /// `port`: the listeners on this port.
     pub port: OptionalField<Port>,
@@ -48,7 +48,7 @@ pub struct ParentRef {
 pub struct Rule {
     /// `name` (1.2 and later).
     pub name: OptionalField<String>,
-    /// `matches`. Empty: all requests.
+    /// `matches`. If it is empty, the rule matches all requests.
     #[serde(default, deserialize_with = "list")]
     pub matches: Vec<Field<Match>>,
     /// `filters`.
@@ -92,7 +92,7 @@ pub struct Retry {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Match {
-    /// `path`. None: the prefix `/`.
+    /// `path`. The default is the prefix `/`.
     pub path: Option<PathMatch>,
     /// `headers`.
     #[serde(default, deserialize_with = "list")]
@@ -121,7 +121,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method of this name.
+    /// The method with this name.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
         Some(match name {
@@ -146,19 +146,19 @@ pub struct PathMatch {
     /// `type`.
     #[serde(rename = "type", default, deserialize_with = "nullable")]
     pub kind: PathMatchType,
-    /// `value`. None: `/`.
+    /// `value`. The default is `/`.
     pub value: OptionalField<String>,
 }
 
 /// How a path is compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum PathMatchType {
-    /// The whole path.
+    /// Equal to the whole path.
     Exact,
-    /// The first elements of the path.
+    /// A prefix of whole path elements.
     #[default]
     PathPrefix,
-    /// The whole path with a regular expression.
+    /// A regular expression that matches the whole path.
     RegularExpression,
 }
 
@@ -178,9 +178,9 @@ pub struct ValueMatch {
 /// How a value is compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum ValueMatchType {
-    /// The whole value.
+    /// Equal to the whole value.
     #[default]
     Exact,
-    /// The whole value with a regular expression.
+    /// A regular expression that matches the whole value.
     RegularExpression,
 }

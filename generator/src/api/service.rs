@@ -1,7 +1,7 @@
 //! `Service` (v1) and `EndpointSlice` (`discovery.k8s.io/v1`).
 //!
-//! Kubernetes adds fields to these two with almost every release, and nobody writes session policies into them, so
-//! unknown fields are let through here.
+//! Unknown fields of these types are ignored. Kubernetes adds fields to them in almost every release, and they never
+//! hold a session policy.
 
 use serde::Deserialize;
 
@@ -27,10 +27,10 @@ pub struct ServiceSpec {
     /// `selector`: the labels of its pods.
     #[serde(default, deserialize_with = "nullable")]
     pub selector: Pairs,
-    /// The host that it stands for, if it is one of a `ServiceEntry`.
+    /// The host, if the Service represents a host of a `ServiceEntry`.
     #[serde(skip)]
     pub external_host: OptionalField<String>,
-    /// `exportTo` of that `ServiceEntry`.
+    /// The `exportTo` of that `ServiceEntry`.
     #[serde(skip)]
     pub export_to: Vec<Field<String>>,
 }
@@ -39,7 +39,7 @@ pub struct ServiceSpec {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServicePort {
-    /// `name`; it may be missing where there is only one port.
+    /// `name`. It may be absent if the Service has only one port.
     pub name: OptionalField<String>,
     /// `port`.
     pub port: Field<Port>,
@@ -48,7 +48,8 @@ pub struct ServicePort {
 }
 
 impl ServicePort {
-    /// What is spoken on the port, as Istio finds it: `appProtocol`, else the first part of the name. None: it is not said.
+    /// The protocol of the port, as Istio determines it: from `appProtocol`, or else from the first part of the name.
+    /// It is `None` if neither declares a protocol.
     #[must_use]
     pub fn protocol(&self) -> Option<Protocol> {
         if let Some(protocol) = &self.app_protocol {
@@ -62,12 +63,12 @@ impl ServicePort {
     }
 }
 
-/// What is spoken on a port.
+/// The protocol of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// HTTP/2, which gRPC needs.
+    /// HTTP/2, which gRPC requires.
     Http2,
-    /// Something else that is known.
+    /// Another known protocol.
     Other,
 }
 
@@ -89,7 +90,7 @@ impl Protocol {
     }
 }
 
-/// `Pod`: its labels make subsets and gateways, and istiod's arguments name the cluster domain.
+/// `Pod`. Its labels select subsets and gateways, and the arguments of istiod contain the cluster domain.
 #[derive(Debug, Deserialize)]
 pub struct Pod {
     /// `metadata`.
@@ -115,7 +116,7 @@ pub struct Container {
     pub args: Vec<Text>,
 }
 
-/// `Deployment`, `DaemonSet` and `StatefulSet`: the pods that they make.
+/// `Deployment`, `DaemonSet` and `StatefulSet`, for the labels of the pods that they create.
 #[derive(Debug, Deserialize)]
 pub struct PodController {
     /// `metadata`.
@@ -125,7 +126,7 @@ pub struct PodController {
     pub spec: PodControllerSpec,
 }
 
-/// `spec` of a `Deployment` and the like.
+/// `spec` of a `Deployment`, `DaemonSet` or `StatefulSet`.
 #[derive(Debug, Default, Deserialize)]
 pub struct PodControllerSpec {
     /// `template`.
@@ -133,7 +134,7 @@ pub struct PodControllerSpec {
     pub template: PodTemplate,
 }
 
-/// What such pods are.
+/// The template of the pods.
 #[derive(Debug, Default, Deserialize)]
 pub struct PodTemplate {
     /// `metadata`.
@@ -144,7 +145,7 @@ pub struct PodTemplate {
     pub spec: PodSpec,
 }
 
-/// `metadata` of a template, which has no name.
+/// `metadata` of a template. A template has no name.
 #[derive(Debug, Default, Deserialize)]
 pub struct TemplateMetadata {
     /// `labels`.
@@ -152,14 +153,14 @@ pub struct TemplateMetadata {
     pub labels: Pairs,
 }
 
-/// `Namespace`, whose labels are selected.
+/// `Namespace`. Selectors match its labels.
 #[derive(Debug, Deserialize)]
 pub struct Namespace {
     /// `metadata`.
     pub metadata: Metadata,
 }
 
-/// What an endpoint is.
+/// The object that an endpoint represents.
 #[derive(Debug, Deserialize)]
 pub struct ObjectRef {
     /// `kind`.
@@ -168,7 +169,7 @@ pub struct ObjectRef {
     pub name: Option<String>,
 }
 
-/// `EndpointSlice`, whose fields have no `spec` above them.
+/// `EndpointSlice`. Its fields are not under `spec`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointSlice {
@@ -184,7 +185,7 @@ pub struct EndpointSlice {
     pub ports: Vec<EndpointPort>,
 }
 
-/// What the addresses of a slice are.
+/// The type of the addresses of a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum AddressType {
     /// IPv4 addresses.
@@ -200,7 +201,7 @@ pub enum AddressType {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
-    /// `addresses`: the first one counts, the others stand for the same endpoint.
+    /// `addresses`. Only the first one is used; the others belong to the same endpoint.
     #[serde(default, deserialize_with = "list")]
     pub addresses: Vec<Field<String>>,
     /// `conditions`.
@@ -214,11 +215,11 @@ pub struct Endpoint {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Conditions {
-    /// `ready`. None: it is.
+    /// `ready`. The default is true.
     pub ready: Option<bool>,
-    /// `serving`. None: as `ready`.
+    /// `serving`. The default is the value of `ready`.
     pub serving: Option<bool>,
-    /// `terminating`. None: it is not.
+    /// `terminating`. The default is false.
     pub terminating: Option<bool>,
 }
 

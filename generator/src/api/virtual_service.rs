@@ -1,6 +1,7 @@
 //! `VirtualService` of Istio (`networking.istio.io`, v1, v1beta1 and v1alpha3).
 //!
-//! All fields of an http route are listed, because a local Envoy must refuse those that it does not support.
+//! The types list all fields of an http route, because the target `envoy` must reject the fields that it does not
+//! support.
 
 use serde::{Deserialize, Deserializer, de};
 
@@ -14,7 +15,7 @@ pub struct VirtualServiceSpec {
     /// `hosts`.
     #[serde(default, deserialize_with = "list")]
     pub hosts: Vec<Field<String>>,
-    /// `gateways`. Empty: `mesh`, all sidecars.
+    /// `gateways`. If it is empty, `mesh`, which means all sidecars.
     #[serde(default, deserialize_with = "list")]
     pub gateways: Vec<Field<String>>,
     /// `http`.
@@ -26,7 +27,7 @@ pub struct VirtualServiceSpec {
     /// `tcp`.
     #[serde(rename = "tcp")]
     _tcp: Option<Any>,
-    /// `exportTo`. Empty: every namespace.
+    /// `exportTo`. If it is empty, every namespace.
     #[serde(default, deserialize_with = "list")]
     pub export_to: Vec<Field<String>>,
 }
@@ -57,13 +58,13 @@ pub struct HttpRoute {
     pub headers: OptionalField<Any>,
 }
 
-/// The `VirtualService` that has the routes of this http route.
+/// The `VirtualService` to which an http route delegates.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Delegate {
     /// `name`.
     pub name: Field<String>,
-    /// `namespace`. None or empty: that of the route.
+    /// `namespace`. If it is absent or empty, the namespace of the route.
     pub namespace: OptionalField<String>,
 }
 
@@ -73,7 +74,7 @@ pub struct Delegate {
 pub struct RouteDestination {
     /// `destination`.
     pub destination: Field<Destination>,
-    /// `weight`. None: 100 for a single destination, else 0.
+    /// `weight`. The default is 100 for a single destination, and 0 otherwise.
     pub weight: OptionalField<u32>,
     /// `headers`.
     pub headers: OptionalField<Any>,
@@ -105,7 +106,7 @@ pub struct HttpMatch {
     pub stat_prefix: OptionalField<Any>,
 }
 
-/// How a text is compared. Without a field: any text.
+/// A string match. Without a field, it matches any string.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StringMatch {

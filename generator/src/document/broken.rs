@@ -1,5 +1,7 @@
-//! Objects that cannot be read as a whole: what can be told of them all the same, so that an error in an object that concerns no
-//! session does not count as much as one in an object that does.
+//! Objects that could not be parsed.
+//!
+//! As much as possible is still extracted from them, because an error in an object that no session depends on is less
+//! severe.
 
 use serde_json::Value;
 
@@ -10,26 +12,26 @@ use crate::{diagnostic::Diagnostic, kind::Kind};
 pub struct Broken {
     /// Its kind.
     pub kind: Kind,
-    /// Who it is, if that can be read.
+    /// Its namespace and name, if they can be read.
     pub name: Option<Name>,
-    /// What a route wants. None: that cannot be told, or it is no route.
+    /// What a route refers to. It is `None` if that cannot be read, or if the object is not a route.
     pub wants: Option<Wants>,
     /// The file and line at which it begins.
     pub label: String,
-    /// What is wrong.
+    /// The error.
     pub diagnostic: Diagnostic,
 }
 
-/// What a route wants, as far as it decides whether there are sessions on it.
+/// The parts of a route that decide whether it has sessions.
 #[derive(Debug, Default)]
 pub struct Wants {
-    /// Whether a rule has a `sessionPersistence` of its own.
+    /// Whether a rule has a `sessionPersistence` field.
     pub persistence: bool,
-    /// The Services that it leads to: a namespace, if one is named, and a name; or the host of a `VirtualService`.
+    /// The Services to which it routes, each as a name with an optional namespace; or the hosts of a `VirtualService`.
     pub backends: Vec<(Option<String>, String)>,
 }
 
-/// The name of an object that could not be read.
+/// The name of an object that could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     /// `metadata.namespace`.
@@ -39,7 +41,7 @@ pub struct Name {
 }
 
 impl Name {
-    /// Who an object is.
+    /// The namespace and name of an object.
     pub(super) fn of(object: &Value) -> Option<Self> {
         Some(Self {
             namespace: text(object.pointer("/metadata/namespace")),
@@ -49,7 +51,7 @@ impl Name {
 }
 
 impl Wants {
-    /// What a route wants.
+    /// The session persistence and backends of a route.
     pub(super) fn of(kind: Kind, object: &Value) -> Option<Self> {
         object.get("spec").filter(|spec| spec.is_object())?;
         let (rules, backends, name) = match kind {

@@ -1,4 +1,4 @@
-//! What earlier runs have generated: the routes whose rules each `WasmPlugin` holds. Nothing of it is input.
+//! The output of earlier runs: the routes whose rules each `WasmPlugin` holds. None of it is input.
 
 use std::collections::BTreeMap;
 
@@ -18,19 +18,19 @@ use crate::{
 /// The kind of object that holds the rules of a gateway.
 pub const WASM_PLUGIN: &str = "WasmPlugin";
 
-/// A `WasmPlugin` that an earlier run has generated.
+/// A `WasmPlugin` that an earlier run generated.
 #[derive(Debug)]
 pub struct Earlier {
-    /// Who it is.
+    /// Its namespace and name.
     pub id: Id,
-    /// Where it is.
+    /// Where it was found.
     pub home: Home,
-    /// The routes whose rules it holds, each with the location of the first of these rules.
+    /// The routes whose rules it holds, each with the location of its first rule.
     pub routes: BTreeMap<(Kind, Id), SourceLocation>,
 }
 
 impl Earlier {
-    /// Every `WasmPlugin` of the texts that are no input. A text that cannot be read has none.
+    /// Every `WasmPlugin` in the texts that are not input. A text that cannot be read contributes none.
     #[must_use]
     pub fn read(sources: &Sources) -> Vec<Self> {
         let texts = sources.earlier().filter(|(_, text, _)| text.contains(WASM_PLUGIN));
@@ -45,7 +45,7 @@ impl Earlier {
     }
 }
 
-/// An object, as far as it tells what it holds.
+/// The fields of an object that say what it holds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Object {

@@ -1,21 +1,22 @@
-//! Objects that say what they are before all else, as nearly every object does: read in one go, kind and fields.
+//! The fast path for objects that begin with `apiVersion` and `kind`, as nearly all objects do. It parses kind and
+//! fields in one pass.
 //!
-//! Whatever is unusual or wrong is left to the reader that looks for the kind first: it knows what to say about it.
+//! The slow path looks for the kind first. It handles unusual and invalid objects, because it can report what is wrong.
 
 use serde::de::{self, Error as _, value::MapAccessDeserializer};
 
 use super::parsed::Parsed;
 use crate::{api::field::Any, kind::Recognized};
 
-/// What a document is.
+/// The content of a document.
 pub enum FastPath {
-    /// An object of a kind that is read.
+    /// An object of a kind that Mooring reads.
     Read(Box<Parsed>),
-    /// An object of this kind, which is not.
+    /// An object of this kind, which Mooring does not read.
     Unrelated(String),
 }
 
-/// Reads an object. An error says no more than that this is not the way to read it.
+/// Parses an object. An error only means that the slow path must parse it.
 pub fn read<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<FastPath, D::Error> {
     deserializer.deserialize_map(Visitor)
 }
@@ -39,7 +40,7 @@ impl<'de> de::Visitor<'de> for Visitor {
         match Recognized::new(&api_version, &kind) {
             Ok(Recognized::Known(kind)) => Parsed::deserialize(kind, MapAccessDeserializer::new(map))
                 .map(|parsed| FastPath::Read(Box::new(parsed))),
-            // What there is to say about these needs the whole document.
+            // Findings about these kinds need the whole document.
             Ok(Recognized::Unrelated) if kind.contains("{{") || api_version.starts_with("kustomize.config.k8s.io/") => {
                 Err(A::Error::custom("not an object of the API server"))
             }
@@ -52,7 +53,7 @@ impl<'de> de::Visitor<'de> for Visitor {
     }
 }
 
-/// A key and its value, both of them texts.
+/// A key and its value, both strings.
 fn text<'de, A: de::MapAccess<'de>>(map: &mut A) -> Result<(String, String), A::Error> {
     map.next_entry()?
         .ok_or_else(|| A::Error::custom("there is nothing more"))

@@ -1,5 +1,7 @@
-//! Texts that hold no manifest as they stand: templates, files of Helm and kustomize, configuration of other tools. Directories have
-//! them beside manifests. They are skipped, which is said; it is a warning where an object of ours may be in there.
+//! Texts that are not manifests: templates, files of Helm and kustomize, and configuration of other tools.
+//!
+//! Directories often contain them next to manifests. They are skipped with a note, or with a warning if the text may
+//! hold an object that Mooring reads.
 
 use std::path::Path;
 
@@ -18,23 +20,23 @@ use crate::{
     location::SourceLocation,
 };
 
-/// What a text is that holds no manifest as it stands.
+/// The type of a text that is not a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Foreign {
-    /// A template of Helm, or of a tool that writes its actions in the same way.
+    /// A template of Helm or of another tool with the same syntax.
     Template(SourceLocation),
     /// The values or the description of a Helm chart.
     Chart,
-    /// A kustomization, with what it would change in the objects that it names.
+    /// A kustomization, with the changes that it would make to its resources.
     Kustomization(Vec<String>),
-    /// A patch of kustomize, with the kind of the object that is patched, if it is one that is read.
+    /// A patch of kustomize, with the kind of the patched object if Mooring reads that kind.
     Patch(Option<Kind>),
-    /// Something else with fields of its own.
+    /// Another text with unknown fields.
     Other,
 }
 
 impl Foreign {
-    /// What the closing line counts it as.
+    /// The name under which the closing line counts it.
     fn label(&self) -> &'static str {
         match self {
             Self::Template(_) => "Helm template",
@@ -63,7 +65,7 @@ impl Foreign {
         }
     }
 
-    /// The command that makes manifests of it.
+    /// The command that produces manifests from it.
     fn help(&self, file: &str) -> Option<String> {
         let directory = Path::new(file).parent().filter(|parent| !parent.as_os_str().is_empty());
         match self {
@@ -93,7 +95,7 @@ impl Foreign {
 }
 
 impl Document<'_> {
-    /// Reports that this is skipped.
+    /// Reports that this text is skipped.
     pub(super) fn skip(&self, foreign: &Foreign, report: &mut Report) {
         let needed = match foreign {
             Foreign::Template(_) => self.may_hold_ours(),
@@ -116,7 +118,7 @@ impl Document<'_> {
         report.input_summary_mut().skip_foreign(foreign.label());
     }
 
-    /// What a document is that is no object, whose header is this.
+    /// The type of a document that is not an object but has this header.
     pub(super) fn without_kind(&self, header: &Header) -> Option<Foreign> {
         let name = Path::new(self.file)
             .file_name()
@@ -137,7 +139,7 @@ impl Document<'_> {
         Some(if is_values { Foreign::Chart } else { Foreign::Other })
     }
 
-    /// What a document is that is an array without objects.
+    /// The type of a document that is an array without objects.
     pub(super) fn array_without_objects(&self) -> Foreign {
         let values = self.values();
         let mut items = values.as_array().into_iter().flatten();
@@ -149,7 +151,7 @@ impl Document<'_> {
         }
     }
 
-    /// What an object is, whose kind is sure and which cannot be read for this reason.
+    /// The type of an object whose kind is known and which could not be parsed for this reason.
     pub(super) fn unreadable(&self, kind: Kind, error: &serde_saphyr::Error) -> Option<Foreign> {
         if let Some(location) = self.template() {
             return Some(Foreign::Template(location));
@@ -159,7 +161,7 @@ impl Document<'_> {
         ((lacks_field && self.is_called_patch()) || directive()).then_some(Foreign::Patch(Some(kind)))
     }
 
-    /// What an object is that has been read, if it is not what the API server gets.
+    /// The type of a parsed object that is not what the API server would receive.
     pub(super) fn unfinished(&self, parsed: &Parsed) -> Option<Foreign> {
         if parsed.metadata().name.value.contains("{{") {
             return self.template().map(Foreign::Template);
@@ -174,7 +176,7 @@ impl Document<'_> {
         (is_about_nothing && self.is_called_patch()).then(|| Foreign::Patch(Some(parsed.kind())))
     }
 
-    /// Whether the file has the name that patches usually have.
+    /// Whether the file has a usual name for patches.
     fn is_called_patch(&self) -> bool {
         let name = Path::new(self.file).file_name();
         name.is_some_and(|name| name.to_string_lossy().contains("patch"))
@@ -191,7 +193,7 @@ impl Document<'_> {
         Some(self.offset.at(line, column.saturating_add(1), length))
     }
 
-    /// Whether there may be an object in this text that would be read if the text were right.
+    /// Whether this text may hold an object that Mooring would read if the text were valid.
     fn may_hold_ours(&self) -> bool {
         let Ok(field) = Regex::new(r#"(?m)(?:^|[\s{,"'-])kind["']?\s*:\s*["']?(\{\{|\w+)"#) else {
             return true;
@@ -200,7 +202,7 @@ impl Document<'_> {
         kinds.any(|kind| kind.as_str() == "{{" || Kind::any_is_called(kind.as_str()))
     }
 
-    /// The first line that says something.
+    /// The first line that is neither empty nor a comment.
     fn first_line(&self) -> SourceLocation {
         let blank = self.text.lines().take_while(|line| is_blank(line)).count();
         let line = self.text.lines().nth(blank).unwrap_or("");

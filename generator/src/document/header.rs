@@ -1,4 +1,4 @@
-//! What a document says that it is: `apiVersion` and `kind`.
+//! The header of a document: `apiVersion` and `kind`.
 
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use crate::{
     location::{DocumentOffset, SourceLocation},
 };
 
-/// What tells the kind of an object.
+/// The fields that determine the kind of an object.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Header {
@@ -27,32 +27,32 @@ pub struct ListHeader {
     pub items: Option<Vec<Field<Header>>>,
 }
 
-/// Why a header tells no object that is read.
+/// Why a header does not identify an object that Mooring reads.
 pub struct UnreadHeader {
-    /// The kind, if that is sure.
+    /// The kind, if it is known.
     pub kind: Option<Kind>,
-    /// What is to be said about it.
+    /// The finding about it.
     pub diagnostic: Diagnostic,
 }
 
 impl Header {
-    /// `kind`; empty where there is no such field.
+    /// `kind`; empty if the field is absent.
     pub fn kind(&self) -> &str {
         self.kind.as_ref().map_or("", |kind| &kind.value)
     }
 
-    /// Whether there is any field that objects have.
+    /// Whether the document has any field that objects have.
     pub fn has_any(&self) -> bool {
         self.api_version.is_some() || self.kind.is_some() || self.metadata.is_some() || self.spec.is_some()
     }
 
-    /// Whether kustomize reads it, and not the API server.
+    /// Whether kustomize reads the document, and not the API server.
     pub fn is_of_kustomize(&self) -> bool {
         let api_version = self.api_version.as_ref().map_or("", |field| &field.value);
         api_version.starts_with("kustomize.config.k8s.io/") && matches!(self.kind(), "Kustomization" | "Component")
     }
 
-    /// What the object is to us.
+    /// How Mooring handles the object.
     pub fn recognize(&self, offset: DocumentOffset) -> Result<Recognized, Box<UnreadHeader>> {
         let missing = |field: &str, location: Option<SourceLocation>| {
             let message = format!("this is no Kubernetes object: it has no `{field}`");

@@ -1,6 +1,6 @@
-//! What a kustomization says of other files: which of them are patches, and whether it changes the objects that it names.
+//! Reads from a kustomization which files are patches, and whether it changes the objects of its resources.
 //!
-//! Not for building: kustomize does that.
+//! This module does not build a kustomization; kustomize does.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{split::split, text::Document};
 use crate::source::Sources;
 
-/// Fields that name files which are no manifests: as texts, or under `path`.
+/// Fields that name files which are not manifests, as strings or under `path`.
 const FILES: [&str; 8] = [
     "configurations",
     "generators",
@@ -24,7 +24,7 @@ const FILES: [&str; 8] = [
     "validators",
 ];
 
-/// Fields that change nothing in the objects of `resources`.
+/// Fields that do not change the objects of `resources`.
 const HARMLESS: [&str; 12] = [
     "apiVersion",
     "bases",
@@ -40,12 +40,12 @@ const HARMLESS: [&str; 12] = [
     "sortOptions",
 ];
 
-/// Whether this is how a kustomization is called.
+/// Whether this is a file name of a kustomization.
 pub fn is_kustomization(file_name: &str) -> bool {
     matches!(file_name, "kustomization.yaml" | "kustomization.yml")
 }
 
-/// What a kustomization would change in the objects of its resources: the names of its fields.
+/// The names of the fields with which a kustomization would change its resources.
 pub fn changes(kustomization: &Value) -> Vec<String> {
     let fields = kustomization.as_object().into_iter().flatten();
     let set = fields.filter(|(_, value)| !value.is_null()).map(|(field, _)| field);
@@ -57,11 +57,11 @@ pub fn changes(kustomization: &Value) -> Vec<String> {
     changes
 }
 
-/// The files that a kustomization of the input names as patches and the like.
+/// The files that the kustomizations of the input use as patches and the like.
 pub struct Patches(BTreeSet<PathBuf>);
 
 impl Patches {
-    /// Those of all kustomizations.
+    /// Collects the files of all kustomizations.
     pub fn new(sources: &Sources) -> Self {
         let mut patches = BTreeSet::new();
         for (file, text) in sources.texts() {
@@ -85,7 +85,7 @@ impl Patches {
     }
 }
 
-/// The files that a kustomization names. A patch may also stand in it as a text; no file has the name of one.
+/// The files that a kustomization names. A patch may also be inline; such a text matches no file name.
 fn named(kustomization: &Value) -> impl Iterator<Item = &str> {
     let lists = FILES
         .into_iter()
@@ -95,7 +95,7 @@ fn named(kustomization: &Value) -> impl Iterator<Item = &str> {
         .filter_map(|item| item.get("path").unwrap_or(item).as_str())
 }
 
-/// A path without `.` and, as far as that can be told without looking, without `..`.
+/// A path without `.` components and, as far as that is possible without file access, without `..`.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {

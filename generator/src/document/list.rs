@@ -1,15 +1,16 @@
-//! The items of a `kind: List`, or of an array, each read as what it is.
+//! The items of a `kind: List` or of an array, each parsed into the type of its kind.
 //!
-//! The kinds of the items must be known before: in a text, `kind` may come after the fields that it decides about.
+//! The kinds of the items must be known before, because in a text `kind` may follow the fields whose types it
+//! determines.
 
 use serde::{Deserialize as _, de};
 
 use super::parsed::Parsed;
 use crate::{api::field::Any, kind::Kind};
 
-/// Reads the items of a `List`, from the one at the position `from` on, into `read`: one entry for each, which is None for
-/// those without a kind. What comes before and beyond the kinds is passed over. Where an item is wrong, those before it have
-/// been read.
+/// Parses the items of a `List` from the position `from` on. It adds one entry for each item to `read`: `None` for an
+/// item without a known kind. Items beyond the known kinds are skipped. If an item is invalid, `read` has the items
+/// before it.
 pub fn read<'de, D: de::Deserializer<'de>>(
     deserializer: D,
     kinds: &[Option<Kind>],

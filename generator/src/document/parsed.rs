@@ -1,4 +1,4 @@
-//! An object of one of the kinds that are read, in its API type.
+//! An object of a kind that Mooring reads, as the type of that kind.
 
 use serde::{Deserialize, de};
 
@@ -13,7 +13,7 @@ use crate::{
 
 macro_rules! parsed {
     ($($kind:ident, $name:literal, $group:expr, $versions:expr, $scope:ident, $type:ty;)*) => {
-        /// An object of a kind that is read.
+        /// An object of a kind that Mooring reads.
         #[derive(Debug)]
         pub enum Parsed {
             $(#[doc = concat!("A `", $name, "`.")] $kind($type),)*
@@ -35,7 +35,7 @@ macro_rules! parsed {
                 }
             }
 
-            /// Reads an object of this kind.
+            /// Parses an object of this kind.
             pub(super) fn deserialize<'de, D: de::Deserializer<'de>>(
                 kind: Kind,
                 deserializer: D,
@@ -51,7 +51,7 @@ macro_rules! parsed {
 for_each_kind!(parsed);
 
 impl Parsed {
-    /// Whether it is a session route of an earlier run, which is not input.
+    /// Whether it is a session route that an earlier run generated. Such a route is not input.
     pub(super) fn is_generated(&self) -> bool {
         matches!(self, Self::HttpRoute(_) | Self::GrpcRoute(_)) && self.metadata().is_generated()
     }

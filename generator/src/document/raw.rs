@@ -1,7 +1,7 @@
-//! Objects as they are written, for what is made by copying them.
+//! Untyped objects, for output that is a copy of an input object.
 //!
-//! The types of `crate::spec` hold what Mooring looks at. A copy needs everything else too, so the text is read once more.
-//! That a text is right has been found out before.
+//! The types of `crate::api` have only the fields that Mooring reads. A copy needs all fields, so the text is parsed a
+//! second time. The first time has already reported the errors.
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -20,7 +20,7 @@ use crate::{
     yaml,
 };
 
-/// The documents of all sources. Each is read when an object in it is first asked for.
+/// The documents of all sources. Each document is parsed when one of its objects is first requested.
 pub struct RawObjects<'a> {
     sources: &'a Sources,
     documents: OnceCell<BTreeMap<DocumentOffset, Document<'a>>>,
@@ -31,7 +31,7 @@ pub struct RawObjects<'a> {
 type Objects = BTreeMap<(String, Id), Rc<Value>>;
 
 impl<'a> RawObjects<'a> {
-    /// Nothing is read yet.
+    /// Creates the store. It does not parse anything yet.
     #[must_use]
     pub fn new(sources: &'a Sources) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl<'a> RawObjects<'a> {
         }
     }
 
-    /// An object of this kind, with everything that is written in it. Null where it cannot be found.
+    /// The object of this kind, with all its fields. Null if it cannot be found.
     #[must_use]
     pub fn find<T>(&self, kind: &str, item: &Item<T>) -> Rc<Value> {
         let objects = self.objects(item.offset);
@@ -49,7 +49,7 @@ impl<'a> RawObjects<'a> {
         object.map(Rc::clone).unwrap_or_default()
     }
 
-    /// A Secret. None of the other types has any, so that nothing that is said about an object can show one.
+    /// A Secret. No other type holds one, so a message about an object cannot reveal it.
     #[must_use]
     pub fn secret(&self, id: &Id) -> Option<Rc<Value>> {
         let kind = "Secret";
@@ -84,7 +84,7 @@ impl<'a> RawObjects<'a> {
     }
 }
 
-/// The object in a document, or those in a `List` or array.
+/// The object of a document, or the objects of a `List` or array.
 fn by_id(document: Value) -> Objects {
     let objects = match document {
         Value::Array(items) => items,

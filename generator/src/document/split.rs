@@ -1,13 +1,13 @@
-//! Where one document of a text ends and the next one begins.
+//! Finds the boundaries between the documents of a text.
 
 use serde::de::IgnoredAny;
 
 use super::text::{Document, is_blank};
 use crate::location::{DocumentOffset, FileId};
 
-/// Splits a text at its `---` lines. Such a line is never part of a value (YAML 1.2.2, section 9.1.2), so nothing is cut
-/// in two, and an error in one document does not hide the next one. JSON values may also follow each other with nothing between
-/// them.
+/// Splits a text at its `---` lines. Such a line is never part of a value (YAML 1.2.2, section 9.1.2), so the split
+/// does not cut a value, and an error in one document does not hide the next one. JSON values may also follow each
+/// other without a separator.
 pub fn split<'a>(file: FileId, name: &'a str, text: &'a str) -> Vec<Document<'a>> {
     let mut documents = Vec::new();
     let mut offset = DocumentOffset {
@@ -35,8 +35,8 @@ pub fn split<'a>(file: FileId, name: &'a str, text: &'a str) -> Vec<Document<'a>
     values.map(|(offset, text)| Document::new(offset, name, text)).collect()
 }
 
-/// The JSON values of a document, each by itself; what comes after the last of them is one more. A document that is not several
-/// JSON values stays whole.
+/// The separate JSON values of a document. Text after the last value is one more part. A document that is not a
+/// sequence of JSON values stays whole.
 fn json_values(offset: DocumentOffset, text: &str) -> Vec<(DocumentOffset, &str)> {
     if !text.trim_start().starts_with(['{', '[']) {
         return vec![(offset, text)];

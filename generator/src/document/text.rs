@@ -1,4 +1,4 @@
-//! The text of one document, and how it is parsed.
+//! The text of one document, and functions that parse it.
 
 use std::borrow::Cow;
 
@@ -10,16 +10,16 @@ use crate::{location::DocumentOffset, yaml};
 
 /// The text of one document.
 pub struct Document<'a> {
-    /// Where it begins in its file.
+    /// The line of its file at which it begins.
     pub offset: DocumentOffset,
     /// The name of the file.
     pub file: &'a str,
-    /// The text, without tabs where YAML forbids them.
+    /// The text. Tabs are replaced where YAML forbids them.
     pub text: Cow<'a, str>,
 }
 
 impl<'a> Document<'a> {
-    /// The document with this text.
+    /// Creates the document with this text.
     pub fn new(offset: DocumentOffset, file: &'a str, text: &'a str) -> Self {
         Self {
             offset,

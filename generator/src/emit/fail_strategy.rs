@@ -1,4 +1,4 @@
-//! What a gateway does with requests when the Wasm module cannot run.
+//! The behaviour of a gateway if the Wasm module cannot run.
 
 use clap::ValueEnum;
 

@@ -17,8 +17,8 @@ pub struct Output {
 }
 
 impl Output {
-    /// Creates an object. Fields that are null are removed. Keys are in alphabetical order, regardless of the features with which
-    /// `serde_json` is built.
+    /// Creates an object. Fields that are null are removed. Keys are sorted, regardless of the features of
+    /// `serde_json`.
     #[must_use]
     pub fn new(file_stem: String, mut value: Value) -> Self {
         prune(&mut value);
@@ -40,7 +40,8 @@ impl Output {
 /// The longest file name without its extension. File systems allow 255 bytes, and a temporary file has a longer name.
 const MAX_STEM_LENGTH: usize = 200;
 
-/// The key of the hash in file names. It must never change: files of earlier runs would stay in the directory.
+/// The key of the hash in file names. It must never change: otherwise, files of earlier runs would stay in the
+/// directory.
 const STEM_KEY: [u8; 16] = *b"mooring filename";
 
 /// A name that fits in a file name. A longer name is truncated and ends with its hash.

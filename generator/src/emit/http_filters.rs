@@ -165,8 +165,8 @@ fn stateful_session_of_host(filter: &StatefulSession) -> Value {
     })
 }
 
-/// Enables the module. The Wasm filter has no per-route configuration: the presence of one enables the filter, and `is_optional`
-/// stops Envoy from rejecting it. (An empty `config` would do the same, but istiod does not accept that.)
+/// Enables the module. The Wasm filter has no per-route configuration, but Envoy enables the filter if one exists.
+/// `is_optional` stops Envoy from rejecting it. (An empty `config` would do the same, but istiod does not accept that.)
 fn module_of_host() -> Value {
     json!({
         "@type": type_url(FILTER_CONFIG),

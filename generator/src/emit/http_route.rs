@@ -1,6 +1,7 @@
-//! An http route of a `VirtualService` in Envoy's words, as istiod writes it (`TranslateRoute`): what both targets share.
+//! Translates an http route of a `VirtualService` into an Envoy route, as istiod does (`TranslateRoute`). Both targets
+//! use this module.
 //!
-//! It is read as it is written in YAML. Not for where a route leads: its writer adds the clusters.
+//! The input is untyped YAML. This module does not select clusters; its callers add them.
 
 use serde_json::{Value, json};
 
@@ -26,7 +27,7 @@ mod regex;
 pub mod retries;
 pub mod values;
 
-/// A rule of a `VirtualService` as it is written, and merged with the route that delegates to it.
+/// A rule of a `VirtualService` as it is written. A rule of a delegate is merged with the route that delegates to it.
 pub fn written(rule: &Rule, resources: &Resources, raw: &RawObjects) -> Value {
     let http = |item: &Item<RouteSpec>, position: usize| {
         let object = raw.find("VirtualService", item);
@@ -42,8 +43,8 @@ pub fn written(rule: &Rule, resources: &Resources, raw: &RawObjects) -> Value {
     delegates::merged(&root, own, pairs, |host| resources.domain.full_name(host, namespace))
 }
 
-/// What an Envoy route does on the way to one destination, or to several where `destination` is null: everything but its name,
-/// what it matches, and its clusters. `hashed` says whether the endpoint is chosen by a hash.
+/// The Envoy route to one destination, or to several if `destination` is null. It has no name, no match and no
+/// clusters. `hashed` says whether Envoy selects the endpoint by a hash.
 pub fn forward(user: &Value, destination: &Value, mirrors: Vec<Value>, hashed: bool) -> Value {
     let levels = [user.get("headers"), destination.get("headers")];
     let rewrite = user.get("rewrite");
@@ -75,13 +76,13 @@ pub fn forward(user: &Value, destination: &Value, mirrors: Vec<Value>, hashed: b
     )
 }
 
-/// The same for a route that Envoy answers itself: `answer` is what it says, in this field.
+/// A route that Envoy answers itself. `answer` is the value of the field that holds the answer.
 pub fn answer(user: &Value, field: &str, answer: Value) -> Value {
     let route = json!({ "typed_per_filter_config": filters::filters(user) });
     headers::changed(with(route, field, answer), &[user.get("headers"), None])
 }
 
-/// The policies that send copies of requests. `cluster` finds the one of a destination; where there is none, nothing is copied.
+/// The mirror policies. `cluster` returns the cluster of a destination; a destination without a cluster gets no mirror.
 pub fn mirrors(user: &Value, mut cluster: impl FnMut(&Value) -> Option<String>) -> Vec<Value> {
     let single = user.get("mirror").map(|mirror| {
         let percent = user

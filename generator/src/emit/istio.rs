@@ -1,8 +1,9 @@
-//! `--target istio`: for each gateway with sessions an `EnvoyFilter`, which brings Envoy's own filters, and a `WasmPlugin`, which
-//! brings the module, and the session routes of each rule with several backends.
+//! `--target istio`: for each gateway with sessions, an `EnvoyFilter` with Envoy's own filters and a `WasmPlugin` with
+//! the module. For each rule with several backends, it also generates session routes.
 //!
-//! They come in the order in which they are best applied: first the `EnvoyFilter`s, without which a client could name a session
-//! route itself, then the session routes, and last the `WasmPlugin`s, whose module asks for them.
+//! The objects are in the order in which they should be applied. The `EnvoyFilter`s are first, because without them a
+//! client could select a session route itself. The session routes follow. The `WasmPlugin`s are last, because their
+//! module selects session routes.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +31,8 @@ mod wasm_plugin;
 pub use options::Options;
 pub use version::{InvalidVersion, IstioVersion, References};
 
-/// For each gateway that keeps sessions an `EnvoyFilter`, or several where one would be too large, and a `WasmPlugin`; between
-/// them the session routes.
+/// The objects for all gateways with sessions: for each of them a `WasmPlugin` and at least one `EnvoyFilter`. Several
+/// `EnvoyFilter`s are generated if one would be too large. The session routes are between them.
 pub fn emit(
     ir: &mut Ir,
     resources: &Resources,
@@ -77,7 +78,7 @@ pub fn emit(
     outputs
 }
 
-/// Envoy loads a file itself: no agent is there to replace a module that is missing.
+/// Envoy loads a local file itself, so no Istio agent replaces a missing module.
 fn warn_of_files(report: &mut Report) {
     let message = "no fail strategy covers a file:// module that is missing when a gateway starts: routes \
                    with sessions or canaries get 500 then";

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// An object with one more field. In `json!`, an existing value would be copied.
+/// An object with one more field. `json!` would copy an existing value.
 pub fn with(mut object: Value, field: &str, value: impl Into<Value>) -> Value {
     if let Some(fields) = object.as_object_mut() {
         fields.insert(field.to_owned(), value.into());

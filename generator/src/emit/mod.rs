@@ -1,4 +1,5 @@
-//! The targets: each writes the intermediate representation as the objects of its own API. A new target is a new module here.
+//! The targets. Each translates the intermediate representation into the objects of its own API. A new target is a new
+//! module here.
 
 pub mod envoy;
 mod fail_strategy;

@@ -1,4 +1,4 @@
-//! The names of the targets, as the command line has them.
+//! The names of the targets on the command line.
 
 #![expect(
     clippy::doc_markdown,
@@ -7,7 +7,7 @@
 
 use clap::ValueEnum;
 
-/// What configuration is generated for.
+/// The target of the generated configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Target {
     /// Istio gateways: EnvoyFilters, session routes and WasmPlugins

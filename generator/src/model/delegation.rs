@@ -1,6 +1,7 @@
 //! Merges an http route that delegates with a route of its delegate (istiod: `mergeHTTPRoute`).
 //!
-//! The fields of the root get the position of the delegate's route, so all positions of the merged route are in one document.
+//! The fields of the root get the position of the delegate's route, so all positions of the merged route refer to one
+//! document.
 
 use crate::{
     api::{
@@ -13,8 +14,9 @@ use crate::{
 /// The indices of two merged matches: in the root and in the delegate.
 pub type MatchPair = (Option<usize>, Option<usize>);
 
-/// The merged route, and the matches that each of its matches was merged from. None: a match of the delegate is not narrower than
-/// those of the root, so istiod drops the route. The names of gateways must be complete in both.
+/// The merged route, and for each of its matches the matches from which it was merged. The result is `None` if a match
+/// of the delegate is not narrower than the matches of the root, because istiod then drops the route. The names of
+/// gateways must be complete in both.
 #[must_use]
 pub fn merge_routes(root: &HttpRoute, delegate: &Field<HttpRoute>) -> Option<(Field<HttpRoute>, Vec<MatchPair>)> {
     let at = delegate.at;
@@ -63,7 +65,7 @@ fn inherit<T: Clone>(own: &mut OptionalField<T>, root: Option<&Field<T>>, at: Sp
     }
 }
 
-/// The pairs of matches to merge. None: a match of the delegate is not narrower than any match of the root.
+/// The pairs of matches to merge, or `None` if a match of the delegate is not narrower than any match of the root.
 fn pairs(root: &[Field<HttpMatch>], delegate: &[Field<HttpMatch>]) -> Option<Vec<MatchPair>> {
     if root.is_empty() {
         return Some((0..delegate.len()).map(|own| (None, Some(own))).collect());

@@ -1,4 +1,5 @@
-//! The conversion of `HTTPRoute`. Lists whose items keep their size keep their memory: an input may have 10,000 routes.
+//! The conversion of `HTTPRoute`. An input may have 10,000 routes, so lists whose items keep their size reuse their
+//! memory.
 
 use super::route::{Match, PathMatch, PathMatchType, RouteSpec, Rule, ValueMatch, ValueMatchType};
 use crate::{
@@ -82,7 +83,7 @@ impl From<api::ValueMatch> for ValueMatch {
     }
 }
 
-/// The converted fields, each at its position.
+/// The converted fields, each with its position.
 pub(super) fn converted<T, U: From<T>>(fields: Vec<Field<T>>) -> Vec<Field<U>> {
     fields.into_iter().map(|field| field.map(U::from)).collect()
 }

@@ -17,11 +17,11 @@ use crate::{
 pub struct RouteSpec {
     /// `HTTPRoute`, `GRPCRoute` or `VirtualService`.
     pub kind: Kind,
-    /// `parentRefs`; of a `VirtualService` empty.
+    /// `parentRefs`. Empty for a `VirtualService`.
     pub parent_refs: Vec<Field<ParentRef>>,
     /// `useDefaultGateways` (Gateway API 1.4 and later).
     pub use_default_gateways: OptionalField<String>,
-    /// `hostnames`, or `hosts` of a `VirtualService`. Empty: the host names of the listener.
+    /// `hostnames`, or `hosts` of a `VirtualService`. If it is empty, the host names of the listener.
     pub hostnames: Vec<Field<String>>,
     /// `rules`, or `http` of a `VirtualService`.
     pub rules: Vec<Field<Rule>>,
@@ -36,11 +36,11 @@ pub struct RouteSpec {
 pub struct Rule {
     /// `name` (Gateway API 1.2 and later).
     pub name: OptionalField<String>,
-    /// `matches`. Empty: all requests.
+    /// `matches`. If it is empty, the rule matches all requests.
     pub matches: Vec<Field<Match>>,
     /// `filters`.
     pub filters: Vec<Field<Filter>>,
-    /// `backendRefs`; of a `VirtualService` empty.
+    /// `backendRefs`. Empty for a `VirtualService`.
     pub backend_refs: Vec<Field<BackendRef>>,
     /// `timeouts`.
     pub timeouts: OptionalField<Timeouts>,
@@ -60,7 +60,7 @@ pub type OnlyIstio = Field<&'static str>;
 /// One match: a request must fulfil all of its conditions.
 #[derive(Debug, Default)]
 pub struct Match {
-    /// `path`. None: the prefix `/`.
+    /// `path`. The default is the prefix `/`.
     pub path: Option<PathMatch>,
     /// `headers`.
     pub headers: Vec<ValueMatch>,
@@ -72,7 +72,7 @@ pub struct Match {
     pub grpc: OptionalField<GrpcMethod>,
     /// `name`, in a `VirtualService`.
     pub name: OptionalField<String>,
-    /// The proxies that apply the match, in a `VirtualService`. None: all.
+    /// The proxies that apply the match, in a `VirtualService`. If it is `None`, all proxies.
     pub scope: Option<Box<Scope>>,
 }
 
@@ -107,21 +107,21 @@ impl Match {
 pub struct PathMatch {
     /// The type.
     pub kind: PathMatchType,
-    /// The value. None: `/`.
+    /// The value. The default is `/`.
     pub value: OptionalField<String>,
 }
 
 /// The type of a path match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PathMatchType {
-    /// The whole path.
+    /// Equal to the whole path.
     Exact,
-    /// The first elements of the path.
+    /// A prefix of whole path elements.
     #[default]
     PathPrefix,
-    /// A regular expression for the whole path.
+    /// A regular expression that matches the whole path.
     RegularExpression,
-    /// The first characters of the path (`VirtualService`).
+    /// A prefix of the path, by characters (`VirtualService`).
     TextPrefix,
 }
 
@@ -139,12 +139,12 @@ pub struct ValueMatch {
 /// The type of a match of a header or query parameter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ValueMatchType {
-    /// The whole value.
+    /// Equal to the whole value.
     #[default]
     Exact,
-    /// A regular expression for the whole value.
+    /// A regular expression that matches the whole value.
     RegularExpression,
-    /// The first characters (`VirtualService`).
+    /// A prefix of the value (`VirtualService`).
     Prefix,
     /// Any value (`VirtualService`).
     Present,
@@ -153,7 +153,7 @@ pub enum ValueMatchType {
 /// The proxies that apply a match (istiod: `sourceMatchHTTP`).
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    /// `gateways`. If there are any, labels and namespace are ignored.
+    /// `gateways`. If it is not empty, labels and namespace are ignored.
     pub gateways: Vec<Field<String>>,
     /// `sourceLabels`.
     pub source_labels: Pairs,

@@ -20,7 +20,8 @@ use crate::{
 /// The name of the sidecars in `gateways`.
 pub const MESH: &str = "mesh";
 
-/// The id of a gateway that a `VirtualService` in `namespace` names. None: the sidecars (istiod: `resolveGatewayName`).
+/// The id of a gateway that a `VirtualService` in `namespace` names, or `None` for the sidecars (istiod:
+/// `resolveGatewayName`).
 #[must_use]
 pub fn istio_gateway(name: &str, namespace: &str) -> Option<Id> {
     if name == MESH {
@@ -88,7 +89,7 @@ impl From<HttpRoute> for Rule {
             });
         }
         Self {
-            // istiod treats an empty name as none.
+            // istiod treats an empty name as absent.
             name: route.name.filter(|name| !name.value.is_empty()),
             matches,
             destinations: route.route,

@@ -1,4 +1,4 @@
-//! "Did you mean this object?": the candidates for an object that does not exist. They have the same name in another namespace, or a
+//! Suggestions for an object that does not exist: an object with the same name in another namespace, or one with a
 //! similar name in the same namespace.
 
 use super::item::Item;

@@ -19,7 +19,7 @@ pub struct Item<T> {
     pub offset: DocumentOffset,
     /// `metadata`.
     pub metadata: Metadata,
-    /// `spec`, or the whole object where it has none.
+    /// `spec`, or the whole object if its kind has no `spec`.
     pub spec: T,
 }
 
@@ -33,13 +33,13 @@ impl<T> Item<T> {
         }
     }
 
-    /// The finding about an invalid name. Names become parts of generated names and of file names.
+    /// The finding about an invalid name. Names become parts of generated names and file names, so they must be valid.
     pub(super) fn wrong_name(&self) -> Option<Diagnostic> {
         let mut names = std::iter::once(&self.metadata.name).chain(&self.metadata.namespace);
         names.find_map(|field| wrong_name(field, self.offset))
     }
 
-    /// Its kind, namespace and name, in the form of the list of omissions.
+    /// Its kind, namespace and name, as the list of omissions shows them.
     #[must_use]
     pub fn name(&self, kind: Kind) -> String {
         format!("{kind}/{}", self.id)

@@ -85,7 +85,7 @@ impl<T> Items<T> {
         Found::Nothing(Instead::new(similar, self.called(&id.name)))
     }
 
-    /// Records that an object could not be read. None: its name could not be read either.
+    /// Records that an object could not be read. The id is `None` if its name could not be read either.
     pub(super) fn mark_unread(&mut self, id: Option<&Id>) {
         match id {
             Some(id) => self.broken.push(id.clone()),
@@ -99,7 +99,7 @@ impl<T> Items<T> {
         self.any_unidentified || !self.broken.is_empty()
     }
 
-    /// Adds an object, unless its name is invalid or already exists.
+    /// Adds an object, unless its name is invalid or already taken.
     pub(super) fn insert(&mut self, kind: Kind, item: Item<T>) -> Result<(), Box<Unread>> {
         let unread = |label: String, diagnostic: Diagnostic| {
             Box::new(Unread {

@@ -2,7 +2,7 @@
 
 use crate::{diagnostic::Diagnostic, document::Wants, id::Id, kind::Kind};
 
-/// An object that exists but cannot be used as a whole. How serious that is depends on what needs it.
+/// An object that exists but cannot be used. How serious that is depends on the objects that need it.
 #[derive(Debug)]
 pub struct Unread {
     /// Its kind.

@@ -1,11 +1,11 @@
-//! `--ignore`: which files and directories are left out, by globs.
+//! `--ignore`: globs for files and directories that are not read.
 
 use std::{path::Path, str::FromStr};
 
 use globset::{Error, GlobBuilder, GlobMatcher};
 
-/// A glob. With a slash it is matched with a whole path, else with the name of a file or directory, wherever it is, as in a
-/// `.gitignore`.
+/// A glob. As in a `.gitignore`, a glob with a slash is matched against the whole path. A glob without one is matched
+/// against the name of a file or directory at any depth.
 #[derive(Clone, Debug)]
 pub struct IgnoredGlob {
     matcher: GlobMatcher,
@@ -37,7 +37,8 @@ impl IgnoredGlob {
     }
 }
 
-/// Whether one of the globs matches a path: that below a directory which is read, or that of a file which is named.
+/// Whether one of the globs matches a path. The path is relative to the directory that is read, or is that of a file
+/// named on the command line.
 pub fn is_ignored(globs: &[IgnoredGlob], path: &Path) -> bool {
     globs.iter().any(|glob| glob.matches(path))
 }

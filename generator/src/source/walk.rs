@@ -8,28 +8,30 @@ use std::{
 
 use super::ignore::{IgnoredGlob, is_ignored};
 
-/// The endings of the files that are read from a directory.
+/// The extensions of the files that are read from a directory.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// What is below a directory.
+/// The files below a directory.
 #[derive(Default)]
 pub struct Entries {
-    /// The regular files that are to be read.
+    /// The regular files to read.
     pub files: BTreeSet<PathBuf>,
-    /// What has the name of such a file, or leads to a directory, and is not read, with what it is.
+    /// The entries that look like an input file or link to a directory but are not read, with their type.
     pub skipped: BTreeMap<PathBuf, &'static str>,
 }
 
 impl Entries {
-    /// What is below this directory.
+    /// The files below this directory.
     pub fn below(root: &Path, ignored: &[IgnoredGlob]) -> io::Result<Self> {
         let mut entries = Self::default();
         entries.collect(root, root, ignored)?;
         Ok(entries)
     }
 
-    /// Collects every YAML and JSON file below a directory. Only regular files count: a symbolic link may lead anywhere on this
-    /// machine, and findings show the lines that they are about; a pipe or a device may never end.
+    /// Collects every YAML and JSON file below a directory.
+    ///
+    /// Only regular files count. A symbolic link may point to any file of this machine, and findings print the lines
+    /// that they refer to. Reading a pipe or a device may never end.
     fn collect(&mut self, root: &Path, directory: &Path, ignored: &[IgnoredGlob]) -> io::Result<()> {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
@@ -37,10 +39,10 @@ impl Entries {
             if is_ignored(ignored, path.strip_prefix(root).unwrap_or(&path)) {
                 continue;
             }
-            // Of the entry itself: a link is not followed.
+            // The type of the entry itself: links are not followed.
             let kind = entry.file_type()?;
             if kind.is_dir() {
-                // Tools keep their own files in there, such as .git and .github.
+                // Tools keep their own files in hidden directories such as .git and .github.
                 if !entry.file_name().as_encoded_bytes().starts_with(b".") {
                     self.collect(root, &path, ignored)?;
                 }

@@ -13,7 +13,7 @@ use crate::{ir::Gateway, location::SourceLocation};
 /// The lowest port on which an unprivileged process can listen.
 const MIN_UNPRIVILEGED_PORT: u16 = 1_024;
 
-/// What is added to a privileged port.
+/// The offset that is added to a privileged port.
 const PRIVILEGED_PORT_SHIFT: u16 = 10_000;
 
 /// The ports of a gateway, each with the location of its first listener.
@@ -38,7 +38,7 @@ pub fn ports(gateway: &Gateway) -> BTreeMap<u16, SourceLocation> {
     ports
 }
 
-/// The address for a port of a gateway.
+/// The address on which Envoy listens for a port of a gateway.
 pub fn address(port: u16, options: &Options) -> SocketAddr {
     let port_or_shifted = if port < MIN_UNPRIVILEGED_PORT {
         port.saturating_add(PRIVILEGED_PORT_SHIFT)

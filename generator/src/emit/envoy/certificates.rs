@@ -1,6 +1,6 @@
-//! The certificate that a listener shows: that of a Secret of the input.
+//! The certificate that a listener presents. It comes from a Secret of the input.
 //!
-//! A Secret is never named with its place, and nothing in it is ever part of a message.
+//! Messages contain neither the content nor the location of a Secret.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustls::{
@@ -24,16 +24,16 @@ use crate::{
     resources::{Item, Resources},
 };
 
-/// The names of certificate and key in a Secret; Istio looks for the first pair first.
+/// The keys of certificate and private key in a Secret. Istio tries the first pair first.
 const PAIRS: [(&str, &str); 2] = [("cert", "key"), ("tls.crt", "tls.key")];
 
-/// A certificate with its key, as PEM.
+/// A certificate with its private key, as PEM.
 pub struct Certificate {
     chain: String,
     key: String,
 }
 
-/// Where certificates are looked for.
+/// The objects in which certificates are looked up.
 #[derive(Clone, Copy)]
 pub struct Store<'s, 'a> {
     /// The permissions to refer to another namespace.
@@ -42,7 +42,7 @@ pub struct Store<'s, 'a> {
     pub raw: &'s RawObjects<'a>,
 }
 
-/// Why a listener shows no certificate.
+/// Why a listener has no certificate.
 #[derive(Debug, thiserror::Error)]
 enum NoCertificate {
     #[error("it names no certificate")]
@@ -58,7 +58,7 @@ enum NoCertificate {
 }
 
 impl NoCertificate {
-    /// What to do about it.
+    /// The advice.
     fn help(&self) -> Option<&'static str> {
         match self {
             Self::Unnamed => {
@@ -74,8 +74,8 @@ impl NoCertificate {
 }
 
 impl Certificate {
-    /// The certificate of a listener. `namespace` is where its Secrets are unless they say otherwise. None: it has none, which is
-    /// reported.
+    /// The certificate of a listener. `namespace` is the default namespace of its Secrets. If there is no usable
+    /// certificate, it reports that and returns `None`.
     pub fn for_listener(
         listener: &Field<Listener>,
         gateway: &Item<GatewaySpec>,
@@ -88,7 +88,7 @@ impl Certificate {
         let found = references
             .iter()
             .map(|reference| Self::find(&reference.value, gateway, namespace, store));
-        // Of several the first that can be used; otherwise what is wrong with the first counts.
+        // The first usable Secret is selected. If none is usable, the error of the first one is reported.
         let mut problem = None;
         for certificate in found {
             match certificate {
@@ -139,7 +139,7 @@ impl Certificate {
         usable.next().ok_or(NoCertificate::NotUsable(id))
     }
 
-    /// Whether Envoy takes it: the key must be that of the certificate.
+    /// Whether Envoy accepts it: the private key must belong to the certificate.
     fn is_usable(&self) -> bool {
         let chain: Result<Vec<CertificateDer>, _> = CertificateDer::pem_slice_iter(self.chain.as_bytes()).collect();
         let (Ok(chain), Ok(key)) = (chain, PrivateKeyDer::from_pem_slice(self.key.as_bytes())) else {
@@ -152,7 +152,7 @@ impl Certificate {
         })
     }
 
-    /// What the connections of a filter chain are encrypted with.
+    /// The TLS transport socket of a filter chain.
     pub fn transport_socket(&self) -> Value {
         json!({
             "name": "envoy.transport_sockets.tls",
@@ -179,7 +179,7 @@ fn is_permitted(gateway: &Item<GatewaySpec>, secret: &Id, resources: &Resources)
     secret.namespace == gateway.id.namespace || grants.any(|grant| grant.spec.permits(from, ("Secret", &secret.name)))
 }
 
-/// A text in a Secret.
+/// A decoded value of a Secret.
 fn text(secret: &Value, name: &str) -> Option<String> {
     let field = |field: &str| {
         secret

@@ -1,4 +1,4 @@
-//! Clusters: one for each port of a Service to which a rule leads, with the endpoints that istiod would send.
+//! Clusters: one for each Service port to which a rule routes, with the endpoints that istiod would send.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,7 +48,7 @@ pub fn clusters<'a>(
         .map(|(name, backend)| {
             let id = &backend.concrete.id;
             let slices = slices.get(&(id.namespace.as_str(), id.name.as_str()));
-            // If the protocol is not declared, istiod lets Envoy detect it: the backends of a GRPCRoute speak HTTP/2.
+            // If the protocol is not declared, istiod lets Envoy detect it. The backends of a GRPCRoute speak HTTP/2.
             let http2 = match backend.port.protocol() {
                 Some(protocol) => protocol == Protocol::Http2,
                 None => grpc.contains(name),
@@ -67,7 +67,7 @@ pub fn clusters<'a>(
 
 type Slices<'a> = [&'a Item<EndpointSlice>];
 
-/// The slices of each Service, by its namespace and name.
+/// The slices of each Service, by namespace and name.
 fn by_service(resources: &Resources) -> BTreeMap<(&str, &str), Vec<&Item<EndpointSlice>>> {
     let mut slices: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for slice in resources.endpoint_slices.iter() {
@@ -124,7 +124,8 @@ fn lb_endpoint((address, health): (SocketAddr, Health)) -> Value {
     })
 }
 
-/// Whether new sessions may go to an endpoint, or only old ones. Of two entries for one address the better counts.
+/// Whether new sessions may be sent to an endpoint, or only existing ones. If an address has two entries, the better
+/// one is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Health {
     Ready,
@@ -132,7 +133,8 @@ enum Health {
 }
 
 impl Health {
-    /// What istiod makes of the conditions of an endpoint. None: it is not sent at all.
+    /// The health status that istiod derives from the conditions of an endpoint, or `None` if it does not send the
+    /// endpoint.
     fn new(conditions: Conditions, drains: bool) -> Option<Self> {
         let ready = conditions.ready.unwrap_or(true);
         let serving = conditions.serving.unwrap_or(ready);
@@ -145,7 +147,7 @@ impl Health {
     }
 }
 
-/// The endpoints of a port, in the order of their addresses.
+/// The endpoints of a port, sorted by address.
 fn endpoints(
     backend: &Backend,
     drains: bool,
@@ -181,7 +183,7 @@ fn endpoints(
     endpoints
 }
 
-/// The port of the pods: the port of the slice that has the name of the Service's port.
+/// The port of the pods: the port of the slice with the name of the Service's port.
 fn target_port(backend: &Backend, slice: &EndpointSlice) -> Option<u16> {
     let name = |name: &Option<crate::api::field::Field<String>>| {
         name.as_ref().map_or(String::new(), |name| name.value.clone())

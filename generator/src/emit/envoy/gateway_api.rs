@@ -1,5 +1,5 @@
-//! Rules of an `HTTPRoute` or `GRPCRoute` as http routes of a `VirtualService`, which istiod makes of them before all else
-//! (`convertHTTPRoute`, `convertGRPCRoute`).
+//! Converts rules of an `HTTPRoute` or `GRPCRoute` into http routes of a `VirtualService`. istiod starts with the same
+//! conversion (`convertHTTPRoute`, `convertGRPCRoute`).
 
 use std::collections::BTreeSet;
 
@@ -19,26 +19,26 @@ use crate::{
     model::route::{Match, PathMatchType, ValueMatch, ValueMatchType},
 };
 
-/// What is tried again where a rule says how often (istiod: `convertHTTPRoute`).
+/// The conditions for a retry if a rule sets the number of attempts (istiod: `convertHTTPRoute`).
 const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled";
 
-/// How often, where it does not say.
+/// The default number of attempts.
 const RETRIES: u32 = 2;
 
-/// The status of a redirect that names none: the default of the CRD, which the API server would have filled in.
+/// The default status of a redirect. The API server would set it, because it is the default of the CRD.
 const DEFAULT_REDIRECT: u16 = 302;
 
-/// The `maxAge` of a CORS filter that has none: the default of the CRD.
+/// The default `maxAge` of a CORS filter in the CRD.
 const DEFAULT_MAX_AGE: u32 = 5;
 
-/// An origin of any host, for the origin `*` (istiod: `createCorsFilter`).
+/// A regular expression for any host, which replaces the origin `*` (istiod: `createCorsFilter`).
 const ANY_ORIGIN: &str = r"^[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s?#]+$";
 
-/// A filter that a local Envoy does not have.
+/// A filter that the target `envoy` does not support.
 #[derive(Clone, Copy, Debug)]
 pub struct Unserved<'a>(pub &'a Field<Filter>);
 
-/// What a rule does, but for its matches.
+/// The actions of a rule, without its matches.
 pub fn http_route<'a>(rule: &'a Rule) -> Result<Value, Unserved<'a>> {
     let spec = &rule.spec.value;
     let grpc = rule.route.spec.kind == Kind::GrpcRoute;
@@ -76,7 +76,7 @@ pub fn http_route<'a>(rule: &'a Rule) -> Result<Value, Unserved<'a>> {
     Ok(fields.into())
 }
 
-/// The share of a reference.
+/// The weight of a backend reference.
 pub fn reference_weight(reference: &Field<BackendRef>) -> u32 {
     reference.value.weight.as_ref().map_or(1, |weight| weight.value)
 }
@@ -85,7 +85,7 @@ fn set(fields: &mut Map<String, Value>, field: &str, value: Option<impl Into<Val
     fields.extend(value.map(|value| (field.to_owned(), value.into())));
 }
 
-/// What filters do with headers.
+/// The header changes of filters.
 pub fn headers(filters: &[Field<Filter>]) -> Option<Value> {
     let last = |kind: &str, field: fn(&Filter) -> Option<&HeaderModifier>| {
         let filters = filters.iter().rev();
@@ -102,7 +102,7 @@ pub fn headers(filters: &[Field<Filter>]) -> Option<Value> {
 }
 
 fn operations(modifier: &HeaderModifier) -> Value {
-    // Of several entries for one header the first counts.
+    // If several entries name the same header, the first one applies.
     let map = |headers: &[Header]| {
         let mut map = Map::new();
         for header in headers {
@@ -116,7 +116,8 @@ fn operations(modifier: &HeaderModifier) -> Value {
 
 fn redirect(filter: &RequestRedirect) -> Value {
     let path = filter.path.as_ref();
-    // Without a port it is that of the request, and with another scheme the one of that scheme.
+    // The default port of a redirect is that of the request, or the default port of the scheme if the redirect changes
+    // it.
     let from_request = filter.port.is_none() && filter.scheme.is_none();
     json!({
         "authority": filter.hostname,
@@ -140,12 +141,12 @@ fn rewrite(filter: &UrlRewrite) -> Value {
     json!({
         "authority": filter.hostname,
         "uri": path.and_then(prefix),
-        // What is left of a query stays: Envoy rewrites the path alone.
+        // The query is kept, because Envoy rewrites only the path.
         "uriRegexRewrite": full.map(|full| json!({ "match": "/.*", "rewrite": full.replace('\\', r"\\") })),
     })
 }
 
-/// A mirror; where it leads is found out elsewhere.
+/// A mirror, without its destination.
 fn mirror(filter: &RequestMirror) -> Value {
     let percent = match (&filter.fraction, filter.percent) {
         (Some(fraction), _) => {
@@ -211,7 +212,7 @@ fn timeouts(timeouts: &Timeouts, fields: &mut Map<String, Value>) {
     }
 }
 
-/// What one match demands.
+/// The conditions of one match.
 pub fn one_match(one: &Match) -> Value {
     let value = one.path_value();
     let elements = value.strip_suffix('/').filter(|_| value != "/").unwrap_or(value);
@@ -229,7 +230,7 @@ pub fn one_match(one: &Match) -> Value {
     })
 }
 
-/// Conditions by name, of which the first on each name counts (Gateway API).
+/// Conditions by name. If several have the same name, the first one applies (Gateway API).
 fn conditions(matches: &[ValueMatch], name_of: impl Fn(&str) -> String) -> Value {
     let mut conditions = Map::new();
     for one in matches {
@@ -245,7 +246,7 @@ fn conditions(matches: &[ValueMatch], name_of: impl Fn(&str) -> String) -> Value
     conditions.into()
 }
 
-/// How many conditions there are.
+/// The number of conditions.
 pub fn count(matches: &[ValueMatch]) -> usize {
     let names: BTreeSet<String> = matches.iter().map(|one| one.name.value.to_ascii_lowercase()).collect();
     names.len()

@@ -9,10 +9,10 @@ use crate::{
     ir::Gateway,
 };
 
-/// The name of the module's filter, by which virtual hosts enable it.
+/// The name of the module's filter. Virtual hosts enable the filter by this name.
 pub const FILTER: &str = "mooring";
 
-/// The HTTP filters, in the order of Istio.
+/// The HTTP filters, in Istio's order.
 pub fn http_filter_chain(gateway: &Gateway, rules: &[Served], options: &Options) -> Vec<Value> {
     let managed = gateway.is_managed();
     let mut filters = Vec::new();

@@ -1,4 +1,4 @@
-//! What of Gateways this target cannot do, each with its place.
+//! The features of Gateways that this target does not support, with their locations.
 
 use crate::{
     api::gateway::{GatewaySpec, Listener},
@@ -8,7 +8,7 @@ use crate::{
     resources::Item,
 };
 
-/// Reports everything in the Gateways that needs more than this target has.
+/// Reports each feature of the Gateways that this target does not support.
 pub fn check(ir: &Ir, report: &mut Report) {
     for item in ir.gateways.iter().flat_map(Gateway::items) {
         check_gateway(item, report);
@@ -29,13 +29,13 @@ pub fn serves(item: &Item<GatewaySpec>, listener: &Listener) -> bool {
     listener.speaks_http() && !demands_certificates(item, listener)
 }
 
-/// Whether clients get nothing there without a certificate, for which this target does not ask.
+/// Whether clients must present a certificate there. This target does not ask for one.
 fn demands_certificates(item: &Item<GatewaySpec>, listener: &Listener) -> bool {
     let tls = item.spec.tls.as_ref().filter(|_| listener.protocol.value == "HTTPS");
     tls.is_some_and(|tls| tls.value.demands_certificates(listener.port.value))
 }
 
-/// Whether it serves a listener of a listener set.
+/// Whether this target serves a listener of a listener set.
 pub fn serves_of_set(listener: &Listener) -> bool {
     listener.protocol.value == "HTTP"
 }

@@ -1,4 +1,4 @@
-//! The ports that the command line moves elsewhere.
+//! Checks the ports of the `--listen` flags.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::{
     ir::Ir,
 };
 
-/// Reports each `--listen` for a port that no Gateway has: Envoy would listen somewhere else without a word.
+/// Reports each `--listen` for a port that no Gateway has. Otherwise, Envoy would silently use the default address.
 pub fn check(ir: &Ir, options: &Options, report: &mut Report) {
     let all: BTreeSet<u16> = ir
         .gateways

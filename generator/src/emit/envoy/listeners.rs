@@ -1,5 +1,5 @@
-//! Listeners: one for each port of a gateway. What comes without TLS has one filter chain, and each host name with a certificate has
-//! one of its own, which its clients name (SNI).
+//! Listeners: one for each port of a gateway. One filter chain serves connections without TLS. Each host name with a
+//! certificate has its own filter chain, which clients select by SNI.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,9 +37,9 @@ struct Entry {
     certificate: Option<Certificate>,
 }
 
-/// The connections that a filter chain is for.
+/// The connections that a filter chain serves.
 struct Chain<'e> {
-    /// The host name that clients name, with its certificate. None: those that come without TLS.
+    /// The host name that clients send as SNI, with its certificate. It is `None` for connections without TLS.
     tls: Option<(&'e str, &'e Certificate)>,
     /// The virtual hosts.
     hosts: Vec<Value>,
@@ -107,7 +107,7 @@ fn connection_manager(
                 "ignore_port_in_host_matching": true,
                 "max_direct_response_body_size_bytes": MAX_BODY,
                 "name": format!("http.{}", port.number),
-                // Some routes lead to missing clusters on purpose.
+                // Some routes intentionally refer to missing clusters.
                 "validate_clusters": false,
                 "virtual_hosts": hosts,
             },
@@ -118,7 +118,7 @@ fn connection_manager(
     })
 }
 
-/// The listeners of a gateway on a port, those of one host name once.
+/// The listeners of a gateway on a port, one for each host name.
 fn entries(gateway: &Gateway, port: u16, store: Store, report: &mut Report) -> Vec<Entry> {
     let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
     for item in gateway.items() {
@@ -127,7 +127,7 @@ fn entries(gateway: &Gateway, port: u16, store: Store, report: &mut Report) -> V
             if spec.port.value.get() != port || !limits::serves(item, spec) {
                 continue;
             }
-            // One of Istio's may have a namespace before its host.
+            // In a gateway of Istio's own API, a namespace may precede the host.
             let hostname = spec.host();
             let hostname = hostname.split_once('/').map_or(hostname, |(_, host)| host);
             if !entries.contains_key(hostname) {
@@ -177,7 +177,7 @@ fn entry(
     }
 }
 
-/// The filter chains of a port: one for everything that comes without TLS, and one for each host name with a certificate.
+/// The filter chains of a port: one for connections without TLS, and one for each host name with a certificate.
 fn chains<'e>(gateway: &Gateway, rules: &[Served], port: Port, entries: &'e [Entry]) -> Vec<Chain<'e>> {
     let hosts = routes::virtual_hosts(gateway, rules, port);
     let entry_of = |host: &VirtualHost| {
@@ -197,7 +197,7 @@ fn chains<'e>(gateway: &Gateway, rules: &[Served], port: Port, entries: &'e [Ent
         let reached = names.iter().any(|name| dns::covers(name, &entry.hostname));
         let wanted = entry.https_redirect || (gateway.workload.is_none() && reached);
         if wanted && !names.contains(entry.hostname.as_str()) {
-            // Its requests are not those of a less specific listener.
+            // A less specific listener must not serve requests for this host name.
             own.push(json!({
                 "domains": [entry.hostname],
                 "name": format!("{}:{}", entry.hostname, port.number),

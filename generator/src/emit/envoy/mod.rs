@@ -1,7 +1,8 @@
-//! `--target envoy`: the bootstrap of one local Envoy that does what the gateways would do, to try policies with.
+//! `--target envoy`: the bootstrap of one local Envoy that behaves like the gateways, for trying policies.
 //!
-//! It routes as the gateways of the newest Istio do (`served`, `routes`), and says what of the input it cannot serve. Not for
-//! production: policies of Istio and Kubernetes other than routes, telemetry and scaling are not there.
+//! It routes as the gateways of the newest supported Istio do (`served`, `routes`), and reports the input that it
+//! cannot serve. It is not for production: it has no telemetry and no scaling, and the only policies of Istio and
+//! Kubernetes that it applies are routes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,10 +38,10 @@ use certificates::Store;
 pub use options::Options;
 use served::Served;
 
-/// How large a regular expression may be, in instructions of RE2 (istiod: `pkg/bootstrap`).
+/// The maximum size of a regular expression, in instructions of RE2 (istiod: `pkg/bootstrap`).
 const MAX_PROGRAM_SIZE: u32 = 32_768;
 
-/// The bootstrap. What this target cannot do is reported.
+/// The bootstrap. Features that this target does not support are reported.
 pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options, report: &mut Report) -> Vec<Output> {
     limits::check(ir, report);
     listen::check(ir, options, report);
@@ -106,7 +107,8 @@ pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options,
     vec![Output::new("envoy".to_owned(), bootstrap).with_comment(comment)]
 }
 
-/// Reports that Envoy would have no listener, unless an error in a Gateway explains it. Nothing is generated then.
+/// Reports that Envoy would have no listener, unless an error in a Gateway explains that. Nothing is generated in this
+/// case.
 fn report_no_listener(no_gateway: bool, report: &mut Report) {
     if !report.has_errors() {
         let message = if no_gateway {
@@ -119,7 +121,7 @@ fn report_no_listener(no_gateway: bool, report: &mut Report) {
     report.abort();
 }
 
-/// The expression that makes a tag of a label in the name of a metric, as Istio's `extraStatTags` do.
+/// The regular expression that turns a label in the name of a metric into a tag, as Istio's `extraStatTags` do.
 fn stats_tag(tag: &str) -> Value {
     json!({ "regex": format!(r"({tag}=\.=(.*?);\.;)"), "tag_name": tag })
 }

@@ -1,8 +1,8 @@
-//! In which order the matches of a virtual host are tried, as values that sort.
+//! The order in which Envoy tries the matches of a virtual host, as sortable values.
 //!
-//! istiod makes one list of all rules of the `HTTPRoute`s of a host, in the order of Gateway API, and another one of those of the
-//! `GRPCRoute`s; each `VirtualService` is a list as it is written. The lists follow each other by age (`mergeHTTPRoutes`,
-//! `VirtualServicesForGateway`).
+//! istiod merges the rules of all `HTTPRoute`s of a host into one list in the order of Gateway API, and those of all
+//! `GRPCRoute`s into a second one. Each `VirtualService` is a separate list in its written order. The lists are sorted
+//! by age (`mergeHTTPRoutes`, `VirtualServicesForGateway`).
 
 use std::cmp::Reverse;
 
@@ -14,7 +14,7 @@ use crate::{
     model::route::{Match, PathMatchType},
 };
 
-/// When a route was made. One whose age is not known is taken for new.
+/// The creation time of a route. A route without one counts as new.
 pub type Age<'a> = (bool, Option<&'a str>);
 
 /// The age of a rule's route.
@@ -23,17 +23,17 @@ pub fn age<'a>(rule: &'a Rule) -> Age<'a> {
     (created.is_none(), created.map(|field| field.value.as_str()))
 }
 
-/// The list that a rule is in.
+/// The list to which a rule belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct List<'a> {
     age: Age<'a>,
     kind: Kind,
-    /// Of a `VirtualService`, name and namespace.
+    /// The name and namespace of a `VirtualService`.
     own: Option<(&'a str, &'a str)>,
 }
 
 impl<'a> List<'a> {
-    /// The list of a rule, where the oldest route of that list on the virtual host is this old.
+    /// The list of a rule. `oldest` is the age of the oldest route of that list on the virtual host.
     pub fn new(rule: &'a Rule, oldest: Age<'a>) -> Self {
         let kind = rule.route.spec.kind;
         let Id { namespace, name } = &rule.route.id;
@@ -46,11 +46,11 @@ impl<'a> List<'a> {
     }
 }
 
-/// The precedence of one match in its list; the smaller one is tried first.
+/// The precedence of one match in its list. The smallest value is tried first.
 ///
-/// An exact path beats a prefix, a prefix a regular expression (as in Istio), a longer path a shorter one; then come a
-/// method, the number of headers, the number of query parameters; then the older route, the first by namespace and
-/// name, and the first rule.
+/// An exact path precedes a prefix, a prefix precedes a regular expression (as in Istio), and a longer path precedes a
+/// shorter one. The next criteria are a method, the number of headers and the number of query parameters. The last ones
+/// are the age of the route, its namespace and name, and the position of the rule.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Precedence<'a> {
     specificity: Option<Specificity>,
@@ -70,11 +70,11 @@ struct Specificity {
 }
 
 impl<'a> Precedence<'a> {
-    /// The precedence of a match of a rule. A session route has one header more; where headers do not count, it stands before
-    /// its rule.
+    /// The precedence of a match of a rule. A session route has one header more. Where the number of headers does not
+    /// matter, it precedes its rule.
     pub fn new(rule: &'a Rule, one: &Match, of_session: bool) -> Self {
         let kind = rule.route.spec.kind;
-        // In a VirtualService the first match wins, whatever it is.
+        // In a VirtualService, the first match applies.
         let counts = kind != Kind::VirtualService;
         Self {
             specificity: counts.then(|| Specificity::new(kind, one, of_session)),
@@ -90,14 +90,14 @@ impl Specificity {
     fn new(kind: Kind, one: &Match, of_session: bool) -> Self {
         let value = one.path_value();
         let prefix = one.path_type() == PathMatchType::PathPrefix;
-        // A trailing slash is ignored (Gateway API).
+        // Gateway API ignores a trailing slash.
         let value = value
             .strip_suffix('/')
             .filter(|_| prefix && value != "/")
             .unwrap_or(value);
         Self {
             path: match one.path_type() {
-                // The path of an HTTPRoute is `/` where there is none.
+                // The default path of an HTTPRoute is `/`.
                 _ if kind == Kind::GrpcRoute && one.path.is_none() => 3,
                 PathMatchType::Exact => 0,
                 PathMatchType::PathPrefix => 1,

@@ -1,4 +1,4 @@
-//! Virtual hosts and routes: one virtual host for each host name, one Envoy route for each match of a rule.
+//! Virtual hosts and routes: one virtual host for each host name, and one Envoy route for each match of a rule.
 
 use std::collections::BTreeMap;
 
@@ -20,16 +20,16 @@ use crate::{
     kind::Kind,
 };
 
-/// A cluster that is not there, for a reference that leads nowhere.
+/// The name of a cluster that does not exist, for an invalid reference.
 const NOWHERE: &str = "UnknownService";
 
-/// A route to be: where it stands, and what it is made of.
+/// A route before it is generated: its position in the order, and its parts.
 struct Candidate<'a> {
     list: List<'a>,
     precedence: Precedence<'a>,
     served: &'a Served<'a>,
     one: &'a ServedMatch<'a>,
-    /// The backend of which it is the session route.
+    /// The backend, if it is a session route.
     backend: Option<&'a Backend<'a>>,
 }
 
@@ -38,7 +38,7 @@ struct Candidate<'a> {
 pub struct Port {
     /// Its number.
     pub number: u16,
-    /// Whether clients come to it by https.
+    /// Whether clients connect to it with TLS.
     pub tls: bool,
 }
 
@@ -70,7 +70,7 @@ fn virtual_host(host: &VirtualHost, rules: &[&Served], port: Port, filters: Opti
         let list = List::new(served.rule, oldest.copied().unwrap_or_default());
         candidates.extend(served.matches.iter().flat_map(|one| candidates_of(served, one, list)));
     }
-    // The sort is stable: the matches of a rule that are equal otherwise keep their order.
+    // The sort is stable, so equal matches of a rule keep their order.
     candidates.sort_by(|left, right| (&left.list, &left.precedence).cmp(&(&right.list, &right.precedence)));
     json!({
         "domains": [host.hostname],
@@ -81,7 +81,7 @@ fn virtual_host(host: &VirtualHost, rules: &[&Served], port: Port, filters: Opti
     })
 }
 
-/// The routes of a match: one, and where the rule has session routes one for each backend as well.
+/// The routes of a match: one, and one for each backend if the rule has session routes.
 fn candidates_of<'a>(served: &'a Served<'a>, one: &'a ServedMatch<'a>, list: List<'a>) -> Vec<Candidate<'a>> {
     let rule = served.rule;
     let backends = rule.backends.iter().filter(|_| rule.has_session_routes());
@@ -96,8 +96,8 @@ fn candidates_of<'a>(served: &'a Served<'a>, one: &'a ServedMatch<'a>, list: Lis
     targets.map(candidate).collect()
 }
 
-/// The routes as istiod has them: in each list none after one that takes everything (`BuildHTTPRoutesForVirtualService`), and
-/// those that take everything after all others (`SortVHostRoutes`).
+/// The routes in istiod's order. In each list, no route follows one that matches everything
+/// (`BuildHTTPRoutesForVirtualService`). The routes that match everything follow all others (`SortVHostRoutes`).
 fn in_order(candidates: &[Candidate], port: Port) -> Vec<Value> {
     let (mut routes, mut last) = (Vec::new(), Vec::new());
     for list in candidates.chunk_by(|left, right| left.list == right.list) {
@@ -114,7 +114,7 @@ fn in_order(candidates: &[Candidate], port: Port) -> Vec<Value> {
     routes
 }
 
-/// Whether a route takes every request (istiod: `IsCatchAllRoute`).
+/// Whether a route matches every request (istiod: `IsCatchAllRoute`).
 fn takes_everything(route: &Value) -> bool {
     let of_match = |pointer: &str| route.pointer(&format!("/match{pointer}"));
     let path = of_match("/prefix") == Some(&json!("/")) || of_match("/safe_regex/regex") == Some(&json!(".*"));
@@ -133,7 +133,7 @@ fn route(
     with(route, "name", key.unwrap_or_else(|| rule.envoy_name(one.one)))
 }
 
-/// What a route does with a request.
+/// The action of a route.
 fn does(served: &Served, one: &ServedMatch, backend: Option<&Backend>, port: Port) -> Value {
     let Some(user) = &served.user else {
         return json!({ "direct_response": { "status": 500 } });
@@ -153,7 +153,7 @@ fn does(served: &Served, one: &ServedMatch, backend: Option<&Backend>, port: Por
     forward(served, user, one, &positions)
 }
 
-/// A route to these references, by their shares.
+/// A route to these references, by weight.
 fn forward(served: &Served, user: &Value, one: &ServedMatch, positions: &[usize]) -> Value {
     let mut mirrors = served.mirrors.iter();
     let mirrors = http_route::mirrors(user, |_| mirrors.next()?.as_ref().map(Backend::cluster));
@@ -195,7 +195,7 @@ fn forward(served: &Served, user: &Value, one: &ServedMatch, positions: &[usize]
     if let Some(action) = route.get_mut("route").and_then(Value::as_object_mut) {
         action.insert(field.to_owned(), clusters);
         if served.rule.route.spec.kind != Kind::VirtualService {
-            // Gateway API: a backend that is not there answers 500.
+            // Gateway API: a backend that does not exist answers 500.
             let nowhere = served.rule.references.iter().any(Option::is_none);
             let code = nowhere.then(|| {
                 (
@@ -213,14 +213,14 @@ fn forward(served: &Served, user: &Value, one: &ServedMatch, positions: &[usize]
     route
 }
 
-/// Takes the prefix of a match away (istiod: `applyHTTPRouteDestination`).
+/// Removes the prefix of a match (istiod: `applyHTTPRouteDestination`).
 fn without_prefix(one: &ServedMatch) -> Value {
     let prefix = one.user.pointer("/uri/pathSeparatedPrefix").and_then(Value::as_str);
     let prefix = regex_lite::escape(prefix.unwrap_or(""));
     json!({ "pattern": { "regex": format!("^{prefix}(/?)(.*)") }, "substitution": r"/\2" })
 }
 
-/// What a route matches; a session route demands the key as well.
+/// The match of a route. A session route also requires the session key.
 fn matcher(one: &ServedMatch, key: Option<&str>) -> Value {
     let mut fields = matches::whole(&one.user);
     if let Some(key) = key {

@@ -1,8 +1,8 @@
-//! What becomes of the rules of a gateway: each as the http route of a `VirtualService`, in which every value is one that Envoy
-//! takes.
+//! Prepares the rules of a gateway: each becomes the http route of a `VirtualService` in which Envoy accepts every
+//! value.
 //!
-//! A rule of which something cannot be served keeps its matches and answers 500: its requests must not go where another rule
-//! leads.
+//! A rule that cannot be served as a whole keeps its matches and answers 500. Otherwise, another rule could match its
+//! requests.
 
 use std::collections::BTreeSet;
 
@@ -24,43 +24,43 @@ use crate::{
     translate::{Callers, mirrors},
 };
 
-/// A rule as it is served.
+/// A rule that Envoy serves.
 pub struct Served<'a> {
     /// The rule.
     pub rule: &'a Rule<'a>,
-    /// Where it is.
+    /// The virtual hosts to which it belongs.
     pub virtual_hosts: &'a BTreeSet<VirtualHost>,
-    /// What it does. None: it answers 500.
+    /// Its actions. If it is `None`, the rule answers 500.
     pub user: Option<Value>,
-    /// Its matches: one at least.
+    /// Its matches. There is at least one.
     pub matches: Vec<ServedMatch<'a>>,
-    /// Where its references lead: the share of each, and what it does with headers.
+    /// Its backend references, with their weights and header changes.
     pub references: Vec<Reference>,
-    /// Where copies of its requests go.
+    /// The backends to which its requests are mirrored.
     pub mirrors: Vec<Option<Backend<'a>>>,
 }
 
-/// A match as it is served.
+/// A match that Envoy serves.
 pub struct ServedMatch<'a> {
-    /// As it is written.
+    /// The match as it is written.
     pub one: &'a Match,
-    /// As that of a `VirtualService`.
+    /// The match in the form of a `VirtualService`.
     pub user: Value,
 }
 
 /// A reference to a backend.
 pub struct Reference {
-    /// Its share.
+    /// The weight.
     pub weight: u32,
-    /// The object of which `headers` is a field, if it is.
+    /// The object with the field `headers`, if there is one.
     pub user: Value,
 }
 
-/// A match on nothing.
+/// A match without conditions.
 static EVERYTHING: Match = Match::EVERYTHING;
 
-/// The rules of a gateway. What cannot be served is reported; about rules without sessions and canaries that is no more than a
-/// warning.
+/// The rules of a gateway. Features that cannot be served are reported. For rules without sessions and canaries, such a
+/// finding is at most a warning.
 pub fn rules<'a>(
     gateway: &'a Gateway<'a>,
     resources: &'a Resources,
@@ -117,13 +117,13 @@ impl<'a> Served<'a> {
         }
     }
 
-    /// Whether it uses one of Envoy's filters, by the field that is about it.
+    /// Whether the route uses one of Envoy's filters, identified by its field.
     pub fn uses(&self, field: &str) -> bool {
         self.user.as_ref().is_some_and(|user| user.get(field).is_some())
     }
 }
 
-/// Why the requests of a rule are answered with 500.
+/// Why a rule answers 500.
 fn refuse(rule: &Rule, code: Code, problem: &str, location: SourceLocation, report: &mut Report) {
     let message = format!("{problem}: --target envoy answers the requests of this rule with 500");
     report.add(Diagnostic::error(code, message).at(location));
@@ -180,7 +180,7 @@ fn check(rule: &Rule, user: Value, report: &mut Report) -> Option<Value> {
         .ok()
 }
 
-/// The references of a rule. None: one of them does with headers what Envoy does not take.
+/// The references of a rule, or `None` if Envoy rejects the header changes of one of them.
 fn references(rule: &Rule, user: &Value, report: &mut Report) -> Option<Vec<Reference>> {
     let spec = &rule.spec.value;
     let several = spec.destinations.len() > 1;
@@ -217,7 +217,7 @@ fn references(rule: &Rule, user: &Value, report: &mut Report) -> Option<Vec<Refe
     Some(references)
 }
 
-/// The matches of a rule. One that Envoy would refuse, or that cannot hold, is left out.
+/// The matches of a rule. A match that Envoy would reject, or that no request can fulfil, is omitted.
 fn matches<'a>(rule: &'a Rule<'a>, written: &Value, report: &mut Report) -> Vec<ServedMatch<'a>> {
     if rule.matches.is_empty() {
         return vec![ServedMatch {
@@ -262,7 +262,7 @@ fn has_claims(user: &Value) -> bool {
         .any(|(name, _)| name.starts_with("@request.auth.claims"))
 }
 
-/// Reports backends that have no endpoints here.
+/// Reports backends that have no endpoints in the input.
 fn check_backends(rule: &Rule, report: &mut Report) {
     let mut unsupported = |what: &str, location: SourceLocation| {
         let message = format!("{what} is not supported by --target envoy, which answers 503 in its place");

@@ -1,5 +1,5 @@
-//! Which endpoints belong to a subset: those whose pods have its labels. An `EndpointSlice` does not have the labels of its
-//! pods, so the pods must be in the input.
+//! Selects the endpoints of a subset: those whose pods have its labels. An `EndpointSlice` does not contain the labels
+//! of its pods, so the pods must be in the input.
 
 use crate::{
     api::service::{Endpoint, EndpointSlice},
@@ -11,7 +11,7 @@ use crate::{
     resources::{Found, Item, Resources},
 };
 
-/// Whether an endpoint belongs to what a backend means. An endpoint of which that cannot be told is reported.
+/// Whether an endpoint belongs to the subset of a backend. If that is unknown, the endpoint is reported.
 pub fn selects(
     backend: &Backend,
     slice: &Item<EndpointSlice>,

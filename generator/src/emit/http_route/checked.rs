@@ -1,7 +1,7 @@
-//! An http route of a `VirtualService`, checked: the types of all fields, and the values that Envoy would refuse. One of those
-//! would cost the whole configuration, so it must cost its own route only.
+//! Checks an http route of a `VirtualService`: the types of all fields, and the values that Envoy would reject. Envoy
+//! rejects the whole configuration for one invalid value, so only the route with that value must be lost.
 //!
-//! What comes out is the same route, with durations in seconds, as Envoy reads them.
+//! The result is the same route, with durations in seconds, as Envoy reads them.
 
 #![expect(clippy::struct_field_names, reason = "the names are Istio's")]
 
@@ -18,17 +18,17 @@ use super::{
     values::{Body, Duration, Interval, Percent, Status},
 };
 
-/// Everything but what the route matches, or why Envoy would not take it.
+/// All fields except the matches, or the reason why Envoy would reject the route.
 pub fn route(user: Value) -> Result<Value, serde_json::Error> {
     checked::<HttpRoute>(user)
 }
 
-/// What one match demands, or why Envoy would not take it.
+/// The conditions of one match, or the reason why Envoy would reject it.
 pub fn one_match(user: Value) -> Result<Value, serde_json::Error> {
     checked::<HttpMatch>(user)
 }
 
-/// What a backend or destination does with headers.
+/// The header changes of a backend or destination.
 pub fn headers(user: Value) -> Result<Value, serde_json::Error> {
     checked::<Headers>(user)
 }
@@ -39,7 +39,7 @@ fn checked<T: DeserializeOwned + Serialize>(user: Value) -> Result<Value, serde_
     Ok(value)
 }
 
-/// A map whose values may be null, which says no more than that they are there.
+/// A map in which a null value only requires that the name is present.
 fn conditions<'de, D: Deserializer<'de>, K: Ord + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<K, StringMatch>, D::Error> {
@@ -106,7 +106,7 @@ struct RawRegexRewrite {
     rewrite: Text,
 }
 
-/// What a substitution refers to must be there.
+/// A substitution may refer only to an existing group.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` refers to a group that the regular expression does not have")]
 struct NoGroup(String);
@@ -268,7 +268,7 @@ struct HttpMatch {
     ignore_uri_case: Option<bool>,
 }
 
-/// How a path is compared; the last one is a prefix of whole elements (Gateway API).
+/// A path match. The last variant is a prefix of whole path elements (Gateway API).
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", try_from = "RawUriMatch")]
 struct UriMatch {
@@ -319,7 +319,7 @@ impl TryFrom<RawUriMatch> for UriMatch {
     }
 }
 
-/// How a text is compared; with nothing, it must be there.
+/// A string match. Without a field, it requires only that the value is present.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(try_from = "RawStringMatch")]
 struct StringMatch {
@@ -341,7 +341,7 @@ impl TryFrom<RawStringMatch> for StringMatch {
     fn try_from(raw: RawStringMatch) -> Result<Self, NotOne> {
         let RawStringMatch { exact, prefix, regex } = raw;
         let given = [exact.is_some(), prefix.is_some(), regex.is_some()];
-        // Envoy takes no empty prefix.
+        // Envoy rejects an empty prefix.
         let empty = prefix.as_ref().is_some_and(String::is_empty);
         if empty || given.iter().filter(|given| **given).count() > 1 {
             return Err(NotOne);
@@ -350,7 +350,7 @@ impl TryFrom<RawStringMatch> for StringMatch {
     }
 }
 
-/// The same where nothing does not do.
+/// A string match that must have a field.
 #[derive(Deserialize, Serialize)]
 #[serde(try_from = "StringMatch")]
 struct OneMatch(StringMatch);

@@ -1,14 +1,14 @@
-//! A route of a delegate, merged with the route that delegates to it (istiod: `mergeHTTPRoute`), with everything that is written in
-//! both.
+//! Merges a route of a delegate with the route that delegates to it (istiod: `mergeHTTPRoute`). The result has all
+//! fields of both routes.
 //!
-//! Which matches come together has been decided in `crate::delegation`.
+//! `crate::delegation` has already selected the pairs of matches.
 
 use serde_json::{Map, Value};
 
 use super::super::json::text;
 use crate::model::delegation::MatchPair;
 
-/// What a route of a delegate takes from the one that delegates, unless it has it itself.
+/// The fields that a route of a delegate inherits from the root, unless it sets them itself.
 const INHERITED: [&str; 12] = [
     "corsPolicy",
     "directResponse",
@@ -24,10 +24,10 @@ const INHERITED: [&str; 12] = [
     "timeout",
 ];
 
-/// The fields of a match in which names have values.
+/// The fields of a match that map names to values.
 const NAMED: [&str; 4] = ["headers", "queryParams", "sourceLabels", "withoutHeaders"];
 
-/// The merged route. `full_name` completes the hosts in what comes from the root.
+/// The merged route. `full_name` completes the host names that come from the root.
 pub fn merged(root: &Value, own: Value, pairs: &[MatchPair], full_name: impl Fn(&str) -> String) -> Value {
     let Value::Object(mut route) = own else { return own };
     let list = |route: &Value| {
@@ -81,7 +81,7 @@ fn merged_match(root: Value, own: Value) -> Value {
     Value::Object(merged)
 }
 
-/// Mirrors with the full names of their hosts.
+/// Mirrors with full host names.
 fn with_full_hosts(mut value: Value, full_name: impl Fn(&str) -> String) -> Value {
     let complete = |destination: &mut Value| {
         let full = text(destination, "host").map(&full_name);

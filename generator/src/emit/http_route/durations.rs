@@ -1,17 +1,18 @@
-//! Durations. Istio reads them as Go does (`time.ParseDuration`), in which `500ms` and `1h30m` are durations; in the
-//! JSON of Envoy's messages a duration is a number of seconds, `0.5s`.
+//! Durations. Istio parses them as Go does (`time.ParseDuration`), which accepts `500ms` and `1h30m`. In the JSON of
+//! Envoy's messages, a duration is a number of seconds such as `0.5s`.
 
 use serde_json::Value;
 
 use super::values::Duration;
 
-/// A duration as every reader of Envoy's messages takes it. What is no duration stays what it is.
+/// Converts a duration into the form that every parser of Envoy's messages accepts. Other values stay unchanged.
 pub fn canonical(duration: &Value) -> Value {
     let parsed = duration.as_str().and_then(parse);
     parsed.map_or_else(|| duration.clone(), |parsed| String::from(parsed).into())
 }
 
-/// The whole seconds of a duration, for the one field of Envoy that is a number in a text. None: it is no duration.
+/// The whole seconds of a duration, for the one Envoy field that holds them as a string. It is `None` if the value is
+/// not a duration.
 pub fn whole_seconds(duration: &str) -> Option<String> {
     parse(duration).map(|parsed| parsed.seconds().to_string())
 }

@@ -1,4 +1,4 @@
-//! Faults and CORS: what a route says to Envoy's filters (istiod: `TranslateFault`, `TranslateCORSPolicy`).
+//! Faults and CORS: the per-route configuration of Envoy's filters (istiod: `TranslateFault`, `TranslateCORSPolicy`).
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use super::{
     percentage::fraction,
 };
 
-/// What the filters for faults and for CORS are told.
+/// The per-route configuration of the filters for faults and for CORS.
 pub fn filters(user: &Value) -> Option<Value> {
     let mut configs = Map::new();
     if let Some(fault) = user.get("fault") {
@@ -23,7 +23,7 @@ pub fn filters(user: &Value) -> Option<Value> {
 
 fn to_fault(fault: &Value) -> Value {
     let percentage = |of: &Value| of.pointer("/percentage/value").and_then(Value::as_f64);
-    // Only a delay has the older field.
+    // Only a delay has the deprecated field.
     let whole = |delay: &Value| delay.get("percent").and_then(Value::as_f64);
     let delay = fault.get("delay").filter(|delay| delay.get("fixedDelay").is_some());
     let abort = fault

@@ -1,10 +1,10 @@
-//! The names of gRPC statuses.
+//! The names of gRPC status codes.
 
 use serde::{Deserialize, Serialize};
 
 use super::values::InvalidValue;
 
-/// A status of gRPC by its name.
+/// A gRPC status by its name.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 pub struct GrpcStatus(String);

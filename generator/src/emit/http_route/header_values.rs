@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::values::InvalidValue;
 
-/// A text that can stand in a header.
+/// A string that is valid in a header.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 pub struct Text(pub String);
@@ -36,12 +36,12 @@ impl TryFrom<String> for HeaderName {
     }
 }
 
-/// The value of a header that is set or added, in which Envoy has commands between `%`.
+/// The value of a header that is set or added. Envoy replaces commands between `%` characters.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(try_from = "Text")]
 pub struct HeaderValue(String);
 
-/// Commands that stand alone, of those that Envoy has.
+/// The commands of Envoy without a parameter.
 const COMMANDS: [&str; 22] = [
     "BYTES_RECEIVED",
     "DOWNSTREAM_DIRECT_REMOTE_ADDRESS",
@@ -67,7 +67,7 @@ const COMMANDS: [&str; 22] = [
     "UPSTREAM_REMOTE_ADDRESS",
 ];
 
-/// Commands that name a header.
+/// The commands that name a header.
 const OF_HEADERS: [&str; 2] = ["REQ", "RESP"];
 
 impl TryFrom<Text> for HeaderValue {
@@ -85,7 +85,7 @@ impl TryFrom<Text> for HeaderValue {
 fn has_only_commands(text: &str) -> bool {
     let mut chunks = text.split('%').skip(1);
     while let Some(command) = chunks.next() {
-        // Each command ends with a `%`, after which ordinary text goes on.
+        // Each command ends with a `%`. Ordinary text follows.
         if chunks.next().is_none() {
             return false;
         }

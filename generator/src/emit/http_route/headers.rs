@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::super::json::with;
 
-/// `headers` of a route and of its destination, in this order.
+/// The `headers` fields of a route and of its destination, in this order.
 type Levels<'v> = [Option<&'v Value>; 2];
 
-/// A route, or one of its clusters, with what is done to headers.
+/// Adds the header changes to a route or to one of its clusters.
 pub fn changed(object: Value, levels: &Levels) -> Value {
     let mut object = object;
     for (field, direction) in [("request_headers", "request"), ("response_headers", "response")] {
@@ -21,7 +21,7 @@ pub fn changed(object: Value, levels: &Levels) -> Value {
     object
 }
 
-/// The headers that are set and added, those of the route before those of the destination.
+/// The headers that are set or added. Those of the route precede those of the destination.
 fn headers_to_add(levels: &Levels, direction: &str) -> Option<Vec<Value>> {
     let operations = [
         ("set", "OVERWRITE_IF_EXISTS_OR_ADD"),
@@ -52,12 +52,12 @@ fn headers_to_remove(levels: &Levels, direction: &str) -> Option<Vec<String>> {
     Some(names).filter(|names| !names.is_empty())
 }
 
-/// Whether Envoy refuses changes of a header.
+/// Whether Envoy rejects changes of this header.
 fn is_internal(name: &str) -> bool {
     name.starts_with(':') || name.eq_ignore_ascii_case("host")
 }
 
-/// What `headers` make of the authority.
+/// The authority that `headers` sets.
 pub fn authority_of(headers: &Value) -> Option<&str> {
     let operations = ["/request/set", "/request/add"].into_iter();
     let headers = operations.filter_map(|operation| headers.pointer(operation)?.as_object());

@@ -1,14 +1,16 @@
-//! What a route matches (istiod: `TranslateRouteMatch`), and what inserted routes match besides the key.
+//! The match of a route (istiod: `TranslateRouteMatch`), and the conditions of inserted routes in addition to the
+//! session key.
 //!
-//! For those, the key is enough, since only requests that the user's route took have one. Where a rewrite replaces what was matched, each
-//! match of the user's must be told from the others, as it is there. The port, the gateway and
-//! the source of a request are the same as before; claims of a token are left to the user's route.
+//! The key is usually enough for an inserted route, because only requests that matched the user's route have one. A
+//! rewrite may replace the matched part of the path, and so the inserted routes must distinguish the matches of the
+//! user's route in that case. The port, the gateway and the source of a request do not change. Token claims are left to
+//! the user's route.
 
 use serde_json::{Map, Value, json};
 
 use super::super::json::text;
 
-/// A match of a route, by the fields of Envoy.
+/// The Envoy match for a match of a route.
 pub type Match = Map<String, Value>;
 
 /// The matches of the session routes to one backend, without the key.
@@ -51,7 +53,7 @@ fn path(one: &Value) -> Match {
     path
 }
 
-/// Everything that a match demands, but for claims of tokens.
+/// All conditions of a match except token claims.
 pub fn whole(one: &Value) -> Match {
     let named = |field: &str| one.get(field).and_then(Value::as_object).into_iter().flatten();
     let with = named("headers").filter(|(name, _)| !is_claim(name));
@@ -78,12 +80,12 @@ pub fn whole(one: &Value) -> Match {
     whole
 }
 
-/// Whether it is a claim of a token, for which there is no header.
+/// Whether the name refers to a token claim, for which there is no header.
 fn is_claim(name: &str) -> bool {
     name.starts_with("@request.auth.claims")
 }
 
-/// A header or query parameter. Istio takes the expression `*` for any value.
+/// A match of a header or query parameter. Istio reads the expression `*` as any value.
 fn string_match(name: &str, matcher: &Value) -> Value {
     let exact = text(matcher, "exact").map(|exact| json!({ "exact": exact }));
     let prefix = || text(matcher, "prefix").map(|prefix| json!({ "prefix": prefix }));
@@ -100,7 +102,7 @@ fn string_match(name: &str, matcher: &Value) -> Value {
 fn inverted(mut header: Value) -> Value {
     if let Some(fields) = header.as_object_mut() {
         fields.insert("invert_match".to_owned(), true.into());
-        // Envoy does not take both.
+        // Envoy does not accept both.
         if !fields.contains_key("present_match") {
             fields.insert("treat_missing_header_as_empty".to_owned(), true.into());
         }

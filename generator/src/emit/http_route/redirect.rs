@@ -1,10 +1,10 @@
-//! Redirects, and answers that Envoy gives itself (istiod: `ApplyRedirect`, `ApplyDirectResponse`).
+//! Redirects and direct responses (istiod: `ApplyRedirect`, `ApplyDirectResponse`).
 
 use serde_json::{Value, json};
 
 use super::super::json::text;
 
-/// The answer that sends a client elsewhere. `port` is the listener's, and `tls` says whether clients come to it by https.
+/// The redirect of a route. `port` is the port of the listener, and `tls` says whether clients connect to it with TLS.
 pub fn redirect(redirect: &Value, port: u16, tls: bool) -> Value {
     let scheme = text(redirect, "scheme");
     let named = redirect.get("port").and_then(Value::as_u64);
@@ -32,7 +32,7 @@ pub fn redirect(redirect: &Value, port: u16, tls: bool) -> Value {
     })
 }
 
-/// The answer in place of a backend's.
+/// The direct response of a route.
 pub fn direct_response(response: &Value) -> Value {
     let body = response
         .pointer("/body/string")

@@ -1,7 +1,7 @@
-//! Regular expressions that RE2 takes, as Envoy is told to use it.
+//! Checks that RE2, Envoy's engine, accepts a regular expression.
 //!
-//! RE2 itself is not here. What this takes is less than what RE2 takes: what Rust's own parser does not read, or reads as something
-//! that RE2 does not have, is refused.
+//! Mooring does not contain RE2, so this check accepts less than RE2 does. It rejects expressions that Rust's parser
+//! cannot read, and those that RE2 does not support.
 
 use regex_syntax::ast::{
     self, AssertionKind, Ast, ClassUnicodeKind, ErrorKind, Flag, FlagsItemKind, HexLiteralKind, LiteralKind,
@@ -9,16 +9,17 @@ use regex_syntax::ast::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How often something may be repeated, also together with what is around it (RE2: `kMaxRepeat`).
+/// The maximum number of repetitions, multiplied by those of the surrounding groups (RE2: `kMaxRepeat`).
 const MAX_REPETITIONS: u32 = 1_000;
 
-/// How large an expression may be, roughly in RE2's instructions. Envoy is told to take ten times as many, as Istio has it.
+/// The maximum size of an expression, estimated in RE2's instructions. Istio configures Envoy to accept ten times as
+/// many.
 const MAX_SIZE: u64 = 3_000;
 
-/// The instructions of a class of Unicode characters, at the most.
+/// The maximum number of instructions for a class of Unicode characters.
 const UNICODE_CLASS: u64 = 300;
 
-/// Why a regular expression is refused.
+/// Why a regular expression is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{expression}` is not a regular expression that Envoy takes: {reason}")]
 pub struct InvalidRegex {
@@ -35,7 +36,7 @@ pub struct Regex {
 }
 
 impl Regex {
-    /// Whether a substitution can refer to this group; 0 is the whole match.
+    /// Whether a substitution can refer to this group. Group 0 is the whole match.
     pub fn has_group(&self, group: u32) -> bool {
         group <= self.groups
     }
@@ -67,7 +68,7 @@ fn reason_of(kind: &ErrorKind) -> String {
     kind.to_string()
 }
 
-/// One for a value, of which `*` is any (Istio: `canBeConvertedToPresentMatch`).
+/// A regular expression for a value. The expression `*` matches any value (Istio: `canBeConvertedToPresentMatch`).
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 pub struct ValueRegex(String);
@@ -83,11 +84,11 @@ impl TryFrom<String> for ValueRegex {
     }
 }
 
-/// Walks through an expression: refuses what RE2 does not have, and counts groups and instructions.
+/// Visits an expression, rejects what RE2 does not support, and counts groups and instructions.
 #[derive(Default)]
 struct Checker {
     groups: u32,
-    /// How often the innermost, and each around it, is repeated.
+    /// The number of repetitions of the current group and of each surrounding one.
     repeated: Vec<u32>,
     size: u64,
 }
@@ -211,7 +212,7 @@ fn check_flags(flags: &ast::Flags) -> Result<(), &'static str> {
     }
 }
 
-/// The categories, and some scripts, go by the same names.
+/// The categories and some scripts have the same names in both engines.
 fn check_class(kind: &ClassUnicodeKind) -> Result<(), &'static str> {
     const SCRIPTS: [&str; 12] = [
         "Arabic",
@@ -247,7 +248,7 @@ fn check_class(kind: &ClassUnicodeKind) -> Result<(), &'static str> {
     }
 }
 
-/// How often something is repeated at the most, as far as it counts for the size.
+/// The maximum number of repetitions that counts for the size.
 fn maximum(kind: &RepetitionKind) -> u32 {
     match kind {
         RepetitionKind::ZeroOrOne | RepetitionKind::ZeroOrMore | RepetitionKind::OneOrMore => 1,

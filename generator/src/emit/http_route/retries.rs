@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::{super::http_filters::type_url, durations};
 
-/// What istiod writes where nothing is said about retries.
+/// The conditions that istiod configures if the route has no retry policy.
 const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
 
-/// What is tried again, and how often. None: nothing is. `hashed` says whether the endpoint is chosen by a hash.
+/// The retry policy, or `None` if there are no retries. `hashed` says whether Envoy selects the endpoint by a hash.
 pub fn retry_policy(retries: Option<&Value>, hashed: bool) -> Option<Value> {
     let field = |name: &str| {
         retries
@@ -48,7 +48,7 @@ pub fn retry_policy(retries: Option<&Value>, hashed: bool) -> Option<Value> {
     }))
 }
 
-/// `retryOn`, in which Istio takes numbers for status codes.
+/// `retryOn`. Istio reads numbers in it as status codes.
 fn retry_on(text: &str) -> (String, Vec<u16>) {
     let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty());
     let codes: Vec<u16> = words().filter_map(|word| word.parse().ok()).collect();

@@ -1,58 +1,58 @@
-//! The single values of an http route, each as Envoy takes it.
+//! The scalar values of an http route, checked for Envoy.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 
-/// How many nanoseconds a second has.
+/// The number of nanoseconds in a second.
 const SECOND: u64 = 1_000_000_000;
 
-/// The longest duration (protobuf: `Duration`), in seconds.
+/// The maximum duration in seconds (protobuf: `Duration`).
 const MAX_SECONDS: u64 = 315_576_000_000;
 
-/// The longest answer of Envoy's own, in bytes (istiod: `DefaultMaxDirectResponseBodySizeBytes`).
+/// The maximum length of the body of a direct response, in bytes (istiod: `DefaultMaxDirectResponseBodySizeBytes`).
 pub const MAX_BODY: usize = 1_048_576;
 
-/// Why a value is refused.
+/// Why a value is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidValue {
     /// Not a duration.
     #[error("`{0}` is not a duration, such as 10s, 500ms or 1h30m")]
     Duration(String),
-    /// A duration of nothing.
+    /// A duration of zero.
     #[error("`{0}` must be longer than nothing")]
     NoTime(String),
-    /// Not a text of a header.
+    /// Not a valid header value.
     #[error("`{0}` has a line break or another control character, which a header must not have")]
     Control(String),
-    /// Not the name of a header.
+    /// Not a valid header name.
     #[error("`{0}` is not the name of a header")]
     Name(String),
-    /// A `%` that Envoy takes for a command.
+    /// A `%` that Envoy reads as the start of a command.
     #[error(
         "Envoy would take the `%` in `{0}` for a command that it does not have; write `%%` for the character itself"
     )]
     Format(String),
-    /// Not a status.
+    /// Not a status code.
     #[error("{0} is not a status that Envoy answers: 200 to 599 are")]
     Status(u16),
-    /// Not a status of gRPC.
+    /// Not a gRPC status.
     #[error("`{0}` is not the name of a gRPC status, such as UNAVAILABLE")]
     GrpcStatus(String),
     /// Not a percentage.
     #[error("{0} is not a percentage: 0 to 100 is")]
     Percent(String),
-    /// Too long, or no base64.
+    /// Too long, or not base64.
     #[error("a body is `string` or `bytes` (base64), with at most {MAX_BODY} bytes")]
     Body,
 }
 
-/// A duration as Istio writes it (Go: `time.ParseDuration`), which is also how Gateway API does (GEP-2257).
+/// A duration in Istio's syntax (Go: `time.ParseDuration`). Gateway API uses a subset of it (GEP-2257).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Duration(u64);
 
 impl Duration {
-    /// Whether it is 0.
+    /// Whether it is zero.
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }
@@ -92,7 +92,7 @@ impl Duration {
     }
 }
 
-/// A decimal number of a unit.
+/// A decimal number with a unit.
 fn nanoseconds(number: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() {
@@ -133,7 +133,7 @@ impl From<Duration> for String {
     }
 }
 
-/// A duration that is longer than nothing.
+/// A duration greater than zero.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Interval(Duration);
@@ -156,7 +156,7 @@ impl From<Interval> for String {
     }
 }
 
-/// A status that Envoy can answer itself.
+/// A status code for a response that Envoy sends itself.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(try_from = "u16")]
 pub struct Status(u16);
@@ -190,7 +190,7 @@ impl TryFrom<f64> for Percent {
     }
 }
 
-/// The body of an answer of Envoy's own.
+/// The body of a direct response.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(try_from = "RawBody")]
 pub struct Body {

@@ -43,7 +43,7 @@ struct Chunk<'a> {
     size: usize,
 }
 
-/// The `EnvoyFilter`s. The first has the patches on filters, and no number in its name.
+/// The `EnvoyFilter`s. The first one has the patches on filters, and its name has no number.
 pub fn split<'g>(gateway: &'g Gateway, routes: &Routes, options: &Options) -> Vec<Object<'g>> {
     let module = filter_name(gateway, options.version);
     let hosts = gateway.managed_virtual_hosts();
@@ -86,12 +86,13 @@ fn rules_by_host<'g>(gateway: &'g Gateway) -> BTreeMap<&'g VirtualHost, BTreeSet
     by_host
 }
 
-/// Whether the session routes of a rule are patches: beside a `VirtualService`, no other object can add routes.
+/// Whether the session routes of a rule are patches. No object except a patch can add routes before those of a
+/// `VirtualService`.
 fn has_raw_routes(attached: &AttachedRule) -> bool {
     attached.rule.route.spec.kind == Kind::VirtualService && attached.rule.has_session_routes()
 }
 
-/// How the annotation names the Service of a backend.
+/// The name of the Service of a backend in the annotation.
 fn reference(backend: &Backend, version: IstioVersion) -> String {
     match version.references() {
         References::Host => backend.cluster_host(),
@@ -99,7 +100,7 @@ fn reference(backend: &Backend, version: IstioVersion) -> String {
     }
 }
 
-/// How the annotation names the Services of a rule. Without it, istiod could omit their clusters.
+/// The names of the Services of a rule in the annotation. Without it, istiod could omit their clusters.
 fn references(attached: &AttachedRule, version: IstioVersion) -> BTreeSet<String> {
     let backends = attached.rule.backends.iter();
     backends.map(|backend| reference(backend, version)).collect()
@@ -158,7 +159,7 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Takes sessions and canaries from rules whose patches cannot be stored, however they are split.
+/// Removes sessions and canaries from rules whose patches cannot be stored, even after a split.
 pub fn refuse_too_large(gateway: &mut Gateway, routes: &Routes, version: IstioVersion, report: &mut Report) {
     let on = gateway.item.name(Kind::Gateway);
     let pods = gateway.workload.as_ref();

@@ -12,10 +12,10 @@ use crate::{
     labels::MANAGED_BY,
 };
 
-/// The annotation that names the Istio for which an object is.
+/// The annotation with the version of Istio for which an object is generated.
 const ISTIO_VERSION_ANNOTATION: &str = "mooring.dev/istio-version";
 
-/// The annotation that names the Services to whose clusters the inserted routes lead.
+/// The annotation with the Services to whose clusters the inserted routes refer.
 const REFERENCES_ANNOTATION: &str = "envoyfilter.istio.io/referenced-services";
 
 /// An object that is generated for a gateway.
@@ -48,7 +48,7 @@ impl Object<'_> {
         }
     }
 
-    /// The object as it is written.
+    /// The Kubernetes object.
     pub fn output(self, version: IstioVersion) -> Output {
         let (label, value) = MANAGED_BY;
         let Self {

@@ -37,7 +37,7 @@ pub struct Routes<'a, 's> {
 }
 
 impl<'a, 's> Routes<'a, 's> {
-    /// Reads the objects from these.
+    /// Creates a writer that reads the input objects from `raw`.
     pub fn new(resources: &'a Resources, raw: &'a RawObjects<'s>) -> Self {
         Self { resources, raw }
     }
@@ -56,7 +56,7 @@ impl<'a, 's> Routes<'a, 's> {
             .collect()
     }
 
-    /// The routes to one backend: one, or where the path is rewritten one for each way to match it.
+    /// The routes to one backend: one, or one for each match if the path is rewritten.
     fn routes(&self, rule: &Rule, backend: &Backend, user: &Value, gateway: GatewayPort) -> Vec<Value> {
         let key = session_key(&rule.id, &backend.key());
         let mut route = self.route(rule, backend, user, gateway);
@@ -81,7 +81,7 @@ impl<'a, 's> Routes<'a, 's> {
             .collect()
     }
 
-    /// The route without what it matches.
+    /// The route without its match.
     fn route(&self, rule: &Rule, backend: &Backend, user: &Value, gateway: GatewayPort) -> Value {
         let destination = user
             .pointer(&format!("/route/{}", backend.reference))
@@ -98,8 +98,8 @@ impl<'a, 's> Routes<'a, 's> {
         with(route, "decorator", json!({ "operation": operation }))
     }
 
-    /// The cluster of a destination. Where it names no port, it is the one of the Service, or else that of the listener (istiod:
-    /// `GetDestinationCluster`). None: it has no host.
+    /// The cluster of a destination, or `None` if the destination has no host. Without a port, it is the port of the
+    /// Service, or else that of the listener (istiod: `GetDestinationCluster`).
     fn cluster(&self, rule: &Rule, destination: &Value, listener: u16) -> Option<String> {
         let host = self
             .resources
@@ -107,7 +107,7 @@ impl<'a, 's> Routes<'a, 's> {
             .full_name(text(destination, "host")?, &rule.written.id.namespace);
         let subset = text(destination, "subset").unwrap_or("");
         let named = destination.pointer("/port/number").and_then(Value::as_u64);
-        // A full name needs no namespace.
+        // A full host name does not depend on the namespace.
         let internal = || self.resources.services.get(&self.resources.domain.service(&host, "")?);
         let service = self.resources.external_service(&host).or_else(internal);
         let only = match service.map(|service| service.spec.ports.as_slice()) {
@@ -121,8 +121,8 @@ impl<'a, 's> Routes<'a, 's> {
         Some(format!("outbound|{port}|{subset}|{host}"))
     }
 
-    /// How the `DestinationRule`s of a backend balance by consistent hashing: those of its subset first, and those of its port
-    /// before others. As in istiod, the port is one that the destination names.
+    /// The consistent hashing policies of the `DestinationRule`s of a backend. Policies of its subset are first, and
+    /// policies of its port precede others. As in istiod, only a port that the destination names counts.
     fn hash_policy(&self, backend: &Backend, port: Option<u64>, pods: &Workload) -> Option<Value> {
         let host = backend.host();
         let rules = destination_rules(&host, &backend.service.id.namespace, pods, self.resources);
@@ -147,7 +147,7 @@ impl<'a, 's> Routes<'a, 's> {
     }
 }
 
-/// The ways of hashing that a traffic policy names, the one of the port first.
+/// The consistent hashing policies of a traffic policy, that of the port first.
 fn consistent_hashes(policy: &Value, port: Option<u64>) -> Vec<Value> {
     let of_ports = policy
         .get("portLevelSettings")

@@ -1,8 +1,9 @@
-//! The session routes of `HTTPRoute` and `GRPCRoute`: for each rule with several backends a route beside the user's own, which
-//! leads requests that carry a backend's key to that backend.
+//! The session routes of `HTTPRoute` and `GRPCRoute`. For each rule with several backends, a route next to the user's
+//! route sends requests with the key of a backend to that backend.
 //!
-//! A session route is a copy of the user's rule with one header match more. So it stands before the rule, whatever other routes
-//! there are (Gateway API: "the largest number of header matches"), and it takes no request that the rule would not take.
+//! A session route is a copy of the user's rule with one more header match. So it precedes the rule, regardless of
+//! other routes (Gateway API: "the largest number of header matches"), and it matches no request that the rule would
+//! not match.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,10 +20,11 @@ use crate::{
     labels::{MANAGED_BY, RULE_ANNOTATION},
 };
 
-/// The label by which an object belongs to a revision of Istio. A session route belongs where the user's route does.
+/// The label that assigns an object to a revision of Istio. A session route has the same revision as the user's route.
 const REVISION_LABEL: &str = "istio.io/rev";
 
-/// The session routes of all rules on these gateways, each once, and with those parents only that can set and take out the header.
+/// The session routes of all rules on these gateways, each once. Their only parents are gateways that set and remove
+/// the session header.
 pub fn objects(gateways: &[&Gateway], raw: &RawObjects, version: IstioVersion) -> Vec<Output> {
     let mut parents: BTreeMap<&str, BTreeSet<Parent>> = BTreeMap::new();
     let mut rules: Vec<&Rule> = Vec::new();
@@ -46,7 +48,7 @@ pub fn objects(gateways: &[&Gateway], raw: &RawObjects, version: IstioVersion) -
         .collect()
 }
 
-/// The objects of one rule of a route: one, or as many as the limits of the API demand.
+/// The objects for one rule of a route: one, or several if the API limits require that.
 fn of_rule(rule: &Rule, route: &Value, parents: &BTreeSet<Parent>, version: IstioVersion) -> Vec<Output> {
     let user = route
         .pointer(&format!("/spec/rules/{}", rule.index))
@@ -104,7 +106,7 @@ fn object(
     ))
 }
 
-/// A parent of a route that has listeners.
+/// A parent of a route: an object with listeners.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Parent {
     Gateway(Id),
@@ -112,7 +114,7 @@ enum Parent {
 }
 
 impl Parent {
-    /// None: it is something else.
+    /// The parent, or `None` if it is of another kind.
     fn new(parent: &Value, namespace: &str) -> Option<Self> {
         let field = |name: &str| parent.get(name).and_then(Value::as_str);
         let id = Id::new(
@@ -128,13 +130,13 @@ impl Parent {
     }
 }
 
-/// The user's rule, for requests with this key and to one of its backends.
+/// The user's rule, restricted to requests with this key and to one backend.
 fn session_route(user: &Value, reference: usize, key: &str) -> Value {
     let mut rule = user.clone();
     let Some(fields) = rule.as_object_mut() else {
         return rule;
     };
-    // Names are unique in a route, and a session route keeps no sessions of its own.
+    // Rule names are unique in a route, and a session route does not have session persistence.
     fields.remove("name");
     fields.remove("sessionPersistence");
     let mut backend = user
@@ -154,7 +156,7 @@ fn session_route(user: &Value, reference: usize, key: &str) -> Value {
     rule
 }
 
-/// The list in a field, which is empty where it is absent or null. The field is gone then.
+/// Removes a field and returns its list, which is empty if the field is absent or null.
 fn taken(fields: &mut Map<String, Value>, field: &str) -> Vec<Value> {
     match fields.remove(field) {
         Some(Value::Array(values)) => values,
@@ -162,7 +164,7 @@ fn taken(fields: &mut Map<String, Value>, field: &str) -> Vec<Value> {
     }
 }
 
-/// A match that demands the key as well.
+/// A match that also requires the session key.
 fn with_key(mut one: Value, key: &str) -> Value {
     if let Some(fields) = one.as_object_mut() {
         let mut headers = taken(fields, "headers");

@@ -1,17 +1,17 @@
-//! Which Istio the output is for, and what is different for it.
+//! The version of Istio for which the output is generated, and the differences between versions.
 //!
-//! Supported is what a tested Envoy stands for: Istio 1.28 has Envoy 1.36, and each Istio after it the next Envoy
-//! (istio/proxy: `ENVOY_VERSION.txt` of its release branches).
+//! Mooring supports the versions of Istio whose Envoy it is tested with. Istio 1.28 has Envoy 1.36, and each later
+//! Istio has the next Envoy (istio/proxy: `ENVOY_VERSION.txt` of its release branches).
 
 use crate::{
     diagnostic::{Code, Diagnostic},
     emit::http_filters::OLDEST_ENVOY,
 };
 
-/// The oldest minor version that is supported.
+/// The oldest supported minor version.
 const OLDEST: u16 = 28;
 
-/// The newest one that is tested.
+/// The newest tested minor version.
 const NEWEST: u16 = 31;
 
 /// A minor version of Istio: 1.28 or later.
@@ -20,7 +20,7 @@ pub struct IstioVersion {
     minor: u16,
 }
 
-/// A text that is no such version.
+/// The reason why a text is not a supported version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidVersion {
     /// It is too old.
@@ -29,23 +29,23 @@ pub enum InvalidVersion {
          tested with"
     )]
     TooOld,
-    /// It is something else.
+    /// It is not a version.
     #[error("a version of Istio is needed, such as 1.{NEWEST}, v1.{NEWEST} or 1.{NEWEST}.2")]
     NotAVersion,
 }
 
-/// How the annotation `envoyfilter.istio.io/referenced-services` names a Service.
+/// The format of a Service in the annotation `envoyfilter.istio.io/referenced-services`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum References {
-    /// By its host name.
+    /// Its host name.
     Host,
-    /// By its namespace and its host name.
+    /// Its namespace and its host name.
     NamespaceAndHost,
 }
 
 impl IstioVersion {
-    /// The name that istiod gives the HTTP filter of a `WasmPlugin`. Where it is another, the filter runs for all routes,
-    /// as it would without being told.
+    /// The name that istiod gives the HTTP filter of a `WasmPlugin`. If the name does not match, the filter is not
+    /// disabled and runs for all routes.
     #[must_use]
     pub fn filter_name(self, namespace: &str, name: &str) -> String {
         match self.minor {
@@ -54,7 +54,7 @@ impl IstioVersion {
         }
     }
 
-    /// How the annotation names Services.
+    /// The format of Services in the annotation.
     #[must_use]
     pub fn references(self) -> References {
         match self.minor {
@@ -63,7 +63,7 @@ impl IstioVersion {
         }
     }
 
-    /// What the user should know of a version that is newer than all that are tested.
+    /// The warning for a version that is newer than all tested ones.
     #[must_use]
     pub fn warning(self) -> Option<Diagnostic> {
         let newest = Self::default();
@@ -90,8 +90,8 @@ impl std::fmt::Display for IstioVersion {
     }
 }
 
-/// A version as Istio writes it in tags, images and `istioctl version`: `v1.30.2`, `1.30.2-distroless`, `1.31-alpha.0`. Only the
-/// minor version counts.
+/// Parses a version as Istio writes it in tags, images and `istioctl version`: `v1.30.2`, `1.30.2-distroless`,
+/// `1.31-alpha.0`. Only the minor version is kept.
 impl std::str::FromStr for IstioVersion {
     type Err = InvalidVersion;
 
@@ -109,7 +109,7 @@ impl std::str::FromStr for IstioVersion {
     }
 }
 
-/// Digits alone: `parse` would take a sign too.
+/// Accepts only digits: `parse` would also accept a sign.
 fn number(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
