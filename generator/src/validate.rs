@@ -1,7 +1,7 @@
-//! `mooring validate`: what becomes of each policy and each rule, in the words of GEP-713.
+//! `mooring validate`: reports the status of each policy and each rule, in the terms of GEP-713.
 //!
-//! Nothing is decided here: policies are read, attached and planned as for `mooring generate`, and this module tells what
-//! came of it. `text` and `json` are the two ways of telling.
+//! This module makes no decisions. It reads, attaches and translates policies as `mooring generate` does and reports
+//! the result. `text` and `json` are the output formats.
 
 use crate::{
     attachment::Attachments,
@@ -29,7 +29,7 @@ pub use json::json;
 pub use status::{Condition, PolicyStatus, RuleStatus, TargetStatus, Validation};
 pub use text::text;
 
-/// Finds out what becomes of every policy, and what the target cannot do.
+/// Determines the status of every policy, and reports what the target does not support.
 pub fn validate(sources: &Sources, target: Target, mesh: &Mesh, report: &mut Report) -> Validation {
     let local = target == Target::Envoy;
     let mesh = Mesh { local, ..mesh.clone() };
@@ -42,7 +42,7 @@ pub fn validate(sources: &Sources, target: Target, mesh: &Mesh, report: &mut Rep
     match target {
         Target::Istio => translate::check_earlier(&ir, &resources, false, report),
         Target::Envoy => {
-            // What comes of it is of no interest here, and what is said about it is.
+            // Only the diagnostics are needed, not the configuration.
             let raw = RawObjects::new(sources);
             let _bootstrap = envoy::emit(&ir, &resources, &raw, &envoy::Options::default(), report);
         }
@@ -69,7 +69,7 @@ pub fn validate(sources: &Sources, target: Target, mesh: &Mesh, report: &mut Rep
     }
 }
 
-/// A policy that is there and cannot be read.
+/// The status of a policy that cannot be read.
 fn unread(outcome: &Outcome) -> Option<PolicyStatus> {
     let Outcome::Broken(broken) = outcome else {
         return None;
@@ -119,7 +119,7 @@ fn target_status(
     }
 }
 
-/// What became of an accepted policy on each rule that leads to the Service.
+/// The condition of an accepted policy on each rule that leads to the Service.
 fn on_rules(policy: &Policy, service: &Id, index: &Index) -> Vec<(String, Condition)> {
     let status = |rule: &&Rule| {
         let session = rule.session.as_ref().map(|session| &session.policy);

@@ -259,7 +259,7 @@ fn relayed(rules: usize, rule: &str) -> (bool, bool) {
 }
 
 #[test]
-fn a_host_with_very_many_routes_has_a_relay() {
+fn a_host_with_very_many_routes_sets_headers_from_filter_state() {
     let rule = "sessionPersistence: {}, backendRefs: [{name: web, port: 80}]";
     assert_eq!(relayed(80, rule), (false, false));
     assert_eq!(relayed(81, rule), (true, true));

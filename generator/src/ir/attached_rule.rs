@@ -1,4 +1,4 @@
-//! A rule on a gateway.
+//! A rule as it is attached to a gateway.
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -6,29 +6,30 @@ use mooring_policy::config;
 
 use super::{rule::Rule, virtual_host::VirtualHost};
 
-/// A rule on a gateway.
+/// A rule attached to a gateway.
 #[derive(Debug)]
 pub struct AttachedRule<'a> {
     /// The rule.
     pub rule: Rc<Rule<'a>>,
-    /// The virtual hosts in which it is.
+    /// The virtual hosts in which the rule applies.
     pub virtual_hosts: BTreeSet<VirtualHost>,
 }
 
 impl AttachedRule<'_> {
-    /// What the filter is told about the rule, whose canary, if it has one, has this position.
+    /// The filter configuration of the rule, one entry for each of its Envoy routes. `position` is the position of its
+    /// canary in the configuration; it is ignored if the rule has no canary.
     pub fn configs(&self, position: usize) -> impl Iterator<Item = config::RuleConfig> {
         let hosts: Vec<String> = self.virtual_hosts.iter().map(VirtualHost::name).collect();
         let names = self.rule.envoy_names();
         names.map(move |name| self.rule.config(name, hosts.clone(), position))
     }
 
-    /// Takes sessions and canaries from the rule, on this gateway only.
+    /// Removes the session and the canary of the rule, on this gateway only.
     pub fn refuse(&mut self) {
         Rc::make_mut(&mut self.rule).refuse();
     }
 
-    /// Takes the canary policy from the rule, on this gateway only.
+    /// Removes the canary policy from the rule, on this gateway only.
     pub fn refuse_canary(&mut self) {
         Rc::make_mut(&mut self.rule).refuse_canary();
     }

@@ -13,7 +13,7 @@ use crate::{
     resources::Item,
 };
 
-/// The label that lets sessions stay on a terminating pod: with it istiod sends draining endpoints.
+/// The label that lets sessions stay on a terminating pod: istiod sends draining endpoints of a Service that has it.
 pub const DRAINING_LABEL: &str = "istio.io/persistent-session";
 
 /// One destination of a rule.
@@ -21,22 +21,23 @@ pub const DRAINING_LABEL: &str = "istio.io/persistent-session";
 pub struct Backend<'a> {
     /// The Service.
     pub service: &'a Item<ServiceSpec>,
-    /// What has its endpoints: itself, or the Service that it stands for.
+    /// The Service that has the endpoints: `service` itself, or the target if `service` is an alias.
     pub concrete: &'a Item<ServiceSpec>,
     /// Its port.
     pub port: &'a ServicePort,
-    /// The part of its pods that is meant, if it is not all of them.
+    /// The subset of the pods, if the rule names one.
     pub subset: Option<&'a Subset>,
     /// Its share of new sessions.
     pub weight: u32,
-    /// The position of the reference to it in the rule; of several, the first.
+    /// The position of the reference in the rule. If several references are merged, the first.
     pub reference: usize,
-    /// The domain in which the Service has its full name.
+    /// The cluster domain, which completes the host name of the Service.
     pub domain: &'a ClusterDomain,
 }
 
 impl Backend<'_> {
-    /// What tokens call it: readable, and the same whatever other backends the rule has.
+    /// The key that identifies the backend in tokens. It is readable and does not depend on the other backends of the
+    /// rule.
     #[must_use]
     pub fn key(&self) -> String {
         let Id { namespace, name } = &self.service.id;
@@ -58,7 +59,7 @@ impl Backend<'_> {
         format!("outbound|{}|{subset}|{}", self.port.port.value, self.cluster_host())
     }
 
-    /// The host of that cluster.
+    /// The host in the name of that cluster.
     #[must_use]
     pub fn cluster_host(&self) -> String {
         service_host::cluster_host(self.service, self.domain)
@@ -70,20 +71,20 @@ impl Backend<'_> {
         service_host::host(self.service, self.domain)
     }
 
-    /// The namespace of what has that cluster.
+    /// The namespace of the Service that has that cluster.
     #[must_use]
     pub fn cluster_namespace(&self) -> String {
         service_host::cluster_namespace(self.service, self.domain)
     }
 
-    /// The Service, unless it is a host of a `ServiceEntry`.
+    /// The id of the Service, or `None` if the backend is a host of a `ServiceEntry`.
     #[must_use]
     pub fn service_id(&self) -> Option<&Id> {
         Some(&self.service.id).filter(|_| self.service.spec.external_host.is_none())
     }
 
-    /// What the filter is told. Weights are the route's, unless the filter itself places clients by them. `releases` says
-    /// whether sessions leave a backend of weight 0.
+    /// The filter configuration of the backend. Envoy applies the weights of the route, so the filter gets a weight
+    /// only if it selects the backend itself, by hash. `releases` says whether sessions leave a backend of weight 0.
     #[must_use]
     pub fn config(&self, selects_by_hash: bool, releases: bool) -> config::BackendConfig {
         config::BackendConfig {

@@ -14,16 +14,16 @@ use crate::{
 pub struct TargetedCanary<'a> {
     /// The policy.
     pub policy: Canary<'a>,
-    /// Whether its target is in the input, as far as can be known.
+    /// Whether its target is in the input. A target that could not be read counts as found.
     pub target_found: bool,
 }
 
-/// A policy on a rule that it applies to.
+/// A canary policy that applies to a rule.
 #[derive(Clone, Debug)]
 pub struct AttachedCanary {
     /// The policy.
     pub policy: Id,
-    /// Whether its target is this rule, and not the whole route.
+    /// Whether it targets this rule by `sectionName` and not the whole route.
     pub of_section: bool,
     /// The object that it targets.
     pub target: Id,
@@ -31,7 +31,7 @@ pub struct AttachedCanary {
     pub sticky: Option<Session>,
     /// Whether sessions leave a backend of weight 0.
     pub releases: bool,
-    /// The canary of the rule, if the policy adds one. An error if the policy does not fit this rule.
+    /// The canary of the rule, if the policy adds one. An error if the policy is invalid for this rule.
     pub routing: Result<Option<Routing>, Reported>,
 }
 
@@ -40,6 +40,6 @@ pub struct AttachedCanary {
 pub struct Routing {
     /// The canary of the policy.
     pub compiled: Rc<CompiledCanary>,
-    /// For each of its match rules the key of the backend, if the route rule has it.
+    /// For each rule of the policy, the key of its backend, or `None` if the route rule does not have that backend.
     pub backends: Vec<Option<String>>,
 }

@@ -1,7 +1,8 @@
-//! Which `DestinationRule`s count for a host at a gateway (istiod: `PushContext.destinationRule`).
+//! Selects the `DestinationRule`s that apply to a host at a gateway (istiod: `PushContext.destinationRule`).
 //!
-//! Those of the gateway's own namespace come first, then those that the namespace of the Service exports, then those of the mesh's root
-//! namespace. In a namespace the most specific host counts, and the rules for that very host are merged, the oldest first.
+//! istiod searches three namespaces and uses the first that has a matching rule: the namespace of the gateway, the
+//! namespace of the Service, and the root namespace of the mesh. Rules of the last two must be exported to the gateway.
+//! Within a namespace, the most specific host wins. Rules with the same host are merged, the oldest first.
 
 use std::cmp::Reverse;
 
@@ -15,7 +16,8 @@ use crate::{
 
 type Rule = Item<DestinationRuleSpec>;
 
-/// The rules for a host of a Service in `namespace`, in the order in which they are merged.
+/// The rules that apply to `host` at the gateway `client`, in the order in which istiod merges them. `namespace` is
+/// that of the Service.
 #[must_use]
 pub fn destination_rules<'a>(
     host: &str,
@@ -41,20 +43,20 @@ pub fn destination_rules<'a>(
     Vec::new()
 }
 
-/// Whether a rule counts for gateways in its own namespace.
+/// Whether a rule applies to gateways in its own namespace.
 fn visible_at_home(rule: &Rule) -> bool {
     let own = &rule.id.namespace;
     let exported = visibility::texts(&rule.spec.export_to);
     rule.spec.workload_selector.is_some() || exported.clone().next().is_none() || visibility::names(exported, own, own)
 }
 
-/// Whether it counts in its own namespace only. One for some pods always does.
+/// Whether a rule applies in its own namespace only. A rule with a `workloadSelector` always does.
 fn is_private(rule: &Rule) -> bool {
     let exported = visibility::texts(&rule.spec.export_to);
     rule.spec.workload_selector.is_some() || visibility::is_private(exported, &rule.id.namespace)
 }
 
-/// The rules of a namespace for the most specific host that covers this one.
+/// The rules of a namespace with the most specific host that covers `host`.
 fn most_specific<'a>(
     host: &str,
     namespace: &str,
@@ -65,7 +67,8 @@ fn most_specific<'a>(
     let mut rules: Vec<(&str, &Rule)> = covering
         .filter(|(_, rule)| rule.id.namespace == namespace && counts(rule))
         .collect();
-    // A name before wildcards, and the longest of those first (istiod: `MoreSpecific`).
+    // An exact name is more specific than a wildcard, and a long wildcard more than a short one (istiod:
+    // `MoreSpecific`).
     let specificity = |host: &str| (host.starts_with('*'), Reverse(host.len()));
     let Some(first) = rules.iter().map(|(host, _)| *host).min_by_key(|host| specificity(host)) else {
         return Vec::new();
@@ -83,7 +86,7 @@ fn most_specific<'a>(
     rules
 }
 
-/// Of the rules of a namespace those for just these pods, or else those that are for all.
+/// The rules whose `workloadSelector` selects the client, or, if there are none, the rules without a selector.
 fn of_one_workload<'a>(rules: Vec<&'a Rule>, client: &Workload, resources: &Resources) -> Vec<&'a Rule> {
     let selects = |rule: &&&Rule| {
         let selector = rule.spec.workload_selector.as_ref();

@@ -1,4 +1,4 @@
-//! A gateway, the rules on it, and what Envoy's filters do in its virtual hosts.
+//! A gateway with its rules and the Envoy filters that its virtual hosts need.
 
 use std::collections::BTreeMap;
 
@@ -21,26 +21,26 @@ use crate::{
     session::Session,
 };
 
-/// From how many routes on it takes longer to look for the route of a request once more than to avoid it.
+/// Above this number of routes, a second route lookup costs more than setting headers from filter state.
 const LARGE_VIRTUAL_HOST: usize = 80;
 
-/// One gateway.
+/// A gateway: one set of pods, and the Gateway objects that configure them.
 #[derive(Debug)]
 pub struct Gateway<'a> {
-    /// The object; of several that share their pods, the first.
+    /// The Gateway object. If several Gateways share their pods, the first.
     pub item: &'a Item<GatewaySpec>,
-    /// The others.
+    /// The other Gateways with the same pods.
     pub others: Vec<&'a Item<GatewaySpec>>,
-    /// The pods, if they are found by other labels than the one with the name of the Gateway.
+    /// The pods, or `None` if they have the label with the name of the Gateway ([`Workload::for_gateway`]).
     pub workload: Option<Workload>,
-    /// The listener sets that it allows, each with those of its listeners that count.
+    /// The listener sets that the gateway allows, each with its listeners that do not conflict with earlier ones.
     pub sets: Vec<(&'a Item<ListenerSetSpec>, Vec<&'a Field<Listener>>)>,
-    /// The rules on it, in the order of the routes' ids and of the rules.
+    /// The rules on the gateway, ordered by the ids of their routes and by position.
     pub rules: Vec<AttachedRule<'a>>,
 }
 
 impl<'a> Gateway<'a> {
-    /// The virtual hosts that have rules with which the filter has to do, and what Envoy's filters do there.
+    /// The virtual hosts with managed rules, and the Envoy filters that each needs.
     #[must_use]
     pub fn managed_virtual_hosts(&self) -> BTreeMap<&VirtualHost, VirtualHostFilters> {
         let mut hosts: BTreeMap<&VirtualHost, VirtualHostFilters> = BTreeMap::new();
@@ -70,7 +70,8 @@ impl<'a> Gateway<'a> {
         hosts
     }
 
-    /// Namespace and name of the `WasmPlugin` that is generated for it; the names of its other objects begin so.
+    /// The namespace and name of the generated `WasmPlugin`. The names of the other generated objects begin with this
+    /// name.
     #[must_use]
     pub fn object_id(&self) -> Id {
         match &self.workload {
@@ -94,29 +95,29 @@ impl<'a> Gateway<'a> {
         workload.map_or(&self.item.id.namespace, |workload| &workload.namespace)
     }
 
-    /// The listeners of its listener sets, each with the document in which it stands.
+    /// The listeners of its listener sets, each with the offset of its document.
     pub fn set_listeners(&self) -> impl Iterator<Item = (DocumentOffset, &Listener)> {
         let sets = self.sets.iter();
         sets.flat_map(|(set, listeners)| listeners.iter().map(|listener| (set.offset, &listener.value)))
     }
 
-    /// All its objects.
+    /// All Gateway objects, the first one first.
     pub fn items(&self) -> impl Iterator<Item = &'a Item<GatewaySpec>> {
         std::iter::once(self.item).chain(self.others.iter().copied())
     }
 
-    /// Whether the filter has anything to do on it.
+    /// Whether any rule on the gateway is managed.
     #[must_use]
     pub fn is_managed(&self) -> bool {
         self.managed_rules().next().is_some()
     }
 
-    /// The rules with which the filter has anything to do.
+    /// The rules that keep sessions or have canaries. Only these are in the configuration of the filter.
     pub fn managed_rules(&self) -> impl Iterator<Item = &AttachedRule<'_>> {
         self.rules.iter().filter(|attached| attached.rule.is_managed())
     }
 
-    /// What the filter is told of the policies that hold for rules, in the order of the policies' ids.
+    /// The compiled canaries of the managed rules, ordered by the ids of their policies.
     #[must_use]
     pub fn canaries(&self) -> BTreeMap<&Id, &CompiledCanary> {
         let applied = self
@@ -127,7 +128,7 @@ impl<'a> Gateway<'a> {
             .collect()
     }
 
-    /// The identities of these rules.
+    /// The identities of the managed rules.
     pub fn managed_rule_ids(&self) -> impl Iterator<Item = &str> {
         self.managed_rules().map(|attached| attached.rule.id.as_str())
     }

@@ -1,7 +1,7 @@
-//! The intermediate representation: for each gateway its rules, with their names, backends and sessions.
+//! The intermediate representation: the gateways with their rules, and the names, backends and sessions of the rules.
 //!
-//! `crate::translate` builds it from the resources, and the targets in `crate::emit` read it (as in Envoy Gateway, where
-//! `internal/gatewayapi` translates to `internal/ir`). No diagnostics here.
+//! `crate::translate` builds it from the resources, and the targets in `crate::emit` read it. Envoy Gateway has the
+//! same structure: `internal/gatewayapi` translates to `internal/ir`. Code in this module does not report diagnostics.
 
 use std::rc::Rc;
 
@@ -27,12 +27,12 @@ pub use virtual_host::VirtualHost;
 pub use virtual_host_filters::VirtualHostFilters;
 pub use workload::{GATEWAY_LABEL, Workload, workload_name};
 
-/// Everything that is to be generated.
+/// The complete input of the targets.
 #[derive(Debug)]
 pub struct Ir<'a> {
-    /// The gateways in the order of their ids, also those without sessions.
+    /// All gateways, including those without sessions.
     pub gateways: Vec<Gateway<'a>>,
-    /// The rules of all routes, also those that are on no gateway.
+    /// The rules of all routes, including those that are on no gateway.
     pub rules: Vec<Rc<Rule<'a>>>,
     /// The canary policies.
     pub canaries: Vec<TargetedCanary<'a>>,

@@ -1,4 +1,4 @@
-//! The names that are generated for rules.
+//! Generates the names of rules, sessions and session routes.
 
 use crate::{
     dns::MAX_LENGTH,
@@ -7,10 +7,12 @@ use crate::{
     name_hash::{HASH_LENGTH, name_hash},
 };
 
-/// The key of the hash in default session names. It is not secret. It must never change: every session would end.
+/// The key of the hash in default session names. It is not secret. It must never change, because a change would end
+/// every session.
 const NAME_KEY: [u8; 16] = *b"mooring sessions";
 
-/// The key of the hash in the names of session routes. It must never change: objects of earlier runs would stay in the cluster.
+/// The key of the hash in the names of session routes. It must never change, because objects of earlier runs would then
+/// stay in the cluster.
 const ROUTE_KEY: [u8; 16] = *b"mooring routings";
 
 /// The name of the Envoy routes of a rule, as Istio names them.
@@ -22,11 +24,12 @@ pub fn route_name(route: &Id, rule: Option<&str>, index: usize) -> String {
     }
 }
 
-/// The length of the dashes before the hash and before the object number, and of that number.
+/// The number of characters reserved for the dash before the hash, the dash before the object number, and that number.
 const RESERVED: usize = 6;
 
-/// The name of the object with the session routes of a rule. The hash of the rule's identity makes it unique, whatever characters
-/// the names of routes and rules have. `part` names the gateways of this run, if the route is on other gateways too.
+/// The name of the object with the session routes of a rule. The hash of the rule's identity makes it unique, even if
+/// the names of routes and rules contain dots or dashes. `part` names the gateways of this run if the route is also on
+/// gateways of other runs.
 #[must_use]
 pub fn session_route_object(route: &Id, rule_id: &str, part: Option<&str>) -> String {
     let fixed = NAME_PREFIX.len().saturating_add(HASH_LENGTH).saturating_add(RESERVED);

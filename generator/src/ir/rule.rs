@@ -1,4 +1,4 @@
-//! A rule of a route: its names, its backends, its sessions and canaries.
+//! A rule of a route with its names, backends, session and canary.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,8 @@ use crate::{
     session::Session,
 };
 
-/// How many rules a route may have, and how many matches they may have together (Gateway API: `maxItems`, and a CEL rule).
+/// The maximum number of rules in a route, and of matches in all its rules together (Gateway API: `maxItems`, and a CEL
+/// rule).
 const MAX_RULES: usize = 16;
 const MAX_MATCHES: usize = 128;
 
@@ -30,50 +31,50 @@ const MAX_MATCHES: usize = 128;
 pub struct Rule<'a> {
     /// The route.
     pub route: &'a Item<RouteSpec>,
-    /// The object in which it stands: the route, or a `VirtualService` to which the route delegates.
+    /// The object that contains the rule: the route, or a `VirtualService` to which the route delegates.
     pub written: &'a Item<RouteSpec>,
-    /// Its position there.
+    /// The position of the rule in that object.
     pub position: usize,
-    /// Its position in the route.
+    /// The position of the rule among all rules of the route, including those of delegates.
     pub index: usize,
-    /// How the delegate and the route came together, if it stands in a delegate.
+    /// The merge of the route and its delegate, if a delegate contains the rule.
     pub delegated: Option<&'a MergedRoute>,
-    /// The rule as it is written.
+    /// The rule as the user wrote it.
     pub spec: &'a Field<route::Rule>,
-    /// Those of its matches that count: all that it has, or those that are on a gateway.
+    /// The matches that apply: all matches of the rule, or, for an attached rule, those that are on the gateway.
     pub matches: Vec<&'a Field<route::Match>>,
-    /// The name of the Envoy routes that it becomes.
+    /// The name of its Envoy routes. Names of matches are appended to it.
     pub name: String,
     /// The identity that tokens are bound to.
     pub id: String,
-    /// How its sessions are kept, if they are.
+    /// The session configuration, if the rule keeps sessions.
     pub session: Option<Session>,
-    /// What a `CanaryPolicy` makes of it, if one holds for it.
+    /// The canary policy that applies to the rule, if any.
     pub canary: Option<AttachedCanary>,
-    /// What it would have of these, were nothing wrong with it.
+    /// The session and canary that the rule lost because of errors.
     pub refused: Refused,
-    /// Whether Envoy takes its matches.
+    /// Whether Envoy accepts its matches.
     pub routable: bool,
-    /// The gateways that are generated for, where the command line leaves out others of the route.
+    /// The gateways of the route that this run generates for, or `None` if it generates for all of them.
     pub part: Option<String>,
-    /// Where each reference of it leads, in the order of the text. None: nowhere.
+    /// The backend of each reference, in source order. `None` if the reference could not be resolved.
     pub references: Vec<Option<Backend<'a>>>,
-    /// Its backends, in the order of the text: each once, however often it is referred to.
+    /// The backends in source order, without duplicates.
     pub backends: Vec<Backend<'a>>,
 }
 
-/// What an error takes from a rule.
+/// What a rule lost because of errors.
 #[derive(Clone, Debug, Default)]
 pub struct Refused {
-    /// Whether it is refused as a whole.
+    /// Whether the rule lost both its session and its canary.
     pub whole: bool,
-    /// Its session, if that is valid.
+    /// The session that the rule lost. An error if the session itself is invalid.
     pub session: Option<Result<Session, Reported>>,
-    /// Its canary policy. The rule may still have a session.
+    /// The canary policy that the rule lost. The rule may still have a session.
     pub canary: Option<AttachedCanary>,
 }
 
-/// The objects that a rule belongs to and its name in each, the one in which it stands first.
+/// The objects that a rule belongs to, with its name in each. The object that contains the rule comes first.
 #[must_use]
 pub fn sections<'a>(
     route: &'a Item<RouteSpec>,
@@ -91,7 +92,8 @@ pub fn sections<'a>(
 }
 
 impl Rule<'_> {
-    /// Its name in an object: in the route, in a delegate, or that of the route that delegates.
+    /// The name of the rule in an object: the route or the delegate. In a route that delegates, this is the name of the
+    /// http route that refers to the delegate.
     #[must_use]
     pub fn section_in(&self, object: &Id) -> Option<&str> {
         let sections = sections(self.route, self.written, self.position, self.delegated);
@@ -99,13 +101,13 @@ impl Rule<'_> {
         own.find_map(|(_, section)| section)
     }
 
-    /// The location of something that is written in it.
+    /// The location of a field of the rule.
     #[must_use]
     pub fn location_of<F>(&self, field: &Field<F>) -> SourceLocation {
         self.written.location_of(field)
     }
 
-    /// The same rule with the matches at these positions only.
+    /// A copy of the rule that has only the matches at these positions.
     #[must_use]
     pub fn with_matches(&self, positions: &BTreeSet<usize>) -> Self {
         let all = self.spec.value.matches.iter().enumerate();
@@ -116,7 +118,7 @@ impl Rule<'_> {
         }
     }
 
-    /// The names of the Envoy routes that it becomes: one, or with names on the matches of a `VirtualService` several.
+    /// The names of its Envoy routes. There are several if matches of a `VirtualService` have names.
     pub fn envoy_names(&self) -> impl Iterator<Item = String> {
         let names: BTreeSet<String> = match self.matches.as_slice() {
             [] => BTreeSet::from([self.name.clone()]),
@@ -141,14 +143,14 @@ impl Rule<'_> {
         }
     }
 
-    /// Takes sessions and canaries from it: requests go where the route says, and nothing more.
+    /// Removes the session and the canary. Envoy then routes requests as the route says, without Mooring.
     pub fn refuse(&mut self) {
         self.refused.whole |= self.uses_mooring();
         self.refused.session = self.session.take().map(Ok).or(self.refused.session.take());
         self.refused.canary = self.canary.take().or(self.refused.canary.take());
     }
 
-    /// Takes the canary policy from it, with the session if that is the policy's.
+    /// Removes the canary policy. If the policy sets the session, or there is no session, refuses the whole rule.
     pub fn refuse_canary(&mut self) {
         let Some(canary) = &self.canary else { return };
         let policy = Some((Kind::CanaryPolicy, canary.policy.clone()));
@@ -158,19 +160,20 @@ impl Rule<'_> {
         self.refused.canary = self.canary.take();
     }
 
-    /// Whether it is refused as a whole.
+    /// Whether the rule lost both its session and its canary because of errors.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.refused.whole
     }
 
-    /// Whether it keeps sessions or has canaries, or would, were nothing wrong with it.
+    /// Whether the rule keeps sessions or has a canary, or would without its errors.
     #[must_use]
     pub fn uses_mooring(&self) -> bool {
         self.is_managed() || self.refused.whole || self.refused.canary.is_some()
     }
 
-    /// What the filter is told about it, as one of its Envoy routes. `position` is that of its canary, if it has one.
+    /// The filter configuration for one Envoy route of the rule. `position` is the position of its canary in the
+    /// configuration; it is ignored if the rule has no canary.
     #[must_use]
     pub fn config(&self, route: String, virtual_hosts: Vec<String>, position: usize) -> config::RuleConfig {
         config::RuleConfig {
@@ -190,19 +193,19 @@ impl Rule<'_> {
         }
     }
 
-    /// Whether the filter has anything to do with it.
+    /// Whether the rule keeps sessions or has a canary, so that the filter must handle its requests.
     #[must_use]
     pub fn is_managed(&self) -> bool {
         self.session.is_some() || self.canary().is_some()
     }
 
-    /// Whether each of its backends has a session route.
+    /// Whether the backends have session routes. A rule with one backend needs none.
     #[must_use]
     pub fn has_session_routes(&self) -> bool {
         self.is_managed() && self.backends.len() > 1
     }
 
-    /// The name of one of the objects with its session routes, which are numbered from 1 on.
+    /// The name of an object with session routes of the rule. Objects are numbered from 1.
     #[must_use]
     pub fn session_routes(&self, number: usize) -> String {
         let first = names::session_route_object(&self.route.id, &self.id, self.part.as_deref());
@@ -212,21 +215,22 @@ impl Rule<'_> {
         }
     }
 
-    /// Whether its identity is its position among other rules. The rules of a `VirtualService` with sessions have names.
+    /// Whether the position of the rule identifies it, because it has no name and the route has other rules. This never
+    /// applies to a `VirtualService`, whose rules need names to keep sessions.
     #[must_use]
     pub fn is_known_by_position(&self) -> bool {
         let named = self.spec.value.name.is_some() || self.route.spec.kind == Kind::VirtualService;
         !named && self.route.spec.rules.len() > 1
     }
 
-    /// How many of its session routes are in one object.
+    /// How many session routes fit in one object.
     #[must_use]
     pub fn session_routes_per_object(&self) -> usize {
         let room = MAX_MATCHES.checked_div(self.route_count());
         room.unwrap_or(MAX_RULES).clamp(1, MAX_RULES)
     }
 
-    /// How many objects its session routes are.
+    /// The number of objects with session routes. For a `VirtualService` it is 0: its session routes are patches.
     #[must_use]
     pub fn session_route_objects(&self) -> usize {
         if self.has_session_routes() && self.route.spec.kind != Kind::VirtualService {
@@ -236,13 +240,13 @@ impl Rule<'_> {
         }
     }
 
-    /// How many Envoy routes it is in a virtual host, without its session routes.
+    /// The number of Envoy routes of the rule in a virtual host, without session routes.
     #[must_use]
     pub fn route_count(&self) -> usize {
         self.matches.len().max(1)
     }
 
-    /// How many Envoy routes its session routes are there.
+    /// The number of Envoy routes that session routes add to a virtual host.
     #[must_use]
     pub fn session_route_count(&self) -> usize {
         let backends = if self.has_session_routes() {
@@ -250,12 +254,12 @@ impl Rule<'_> {
         } else {
             0
         };
-        // In a VirtualService the key is enough.
+        // A session route of a VirtualService matches on the key alone, so each backend needs one route.
         let by_key = self.route.spec.kind == Kind::VirtualService;
         backends.saturating_mul(if by_key { 1 } else { self.route_count() })
     }
 
-    /// Who is sent to which backend whatever the weights are, and how the rest is split.
+    /// The canary of the rule, if its policy adds one.
     #[must_use]
     pub fn canary(&self) -> Option<&Routing> {
         self.canary.as_ref()?.routing.as_ref().ok()?.as_ref()
@@ -280,13 +284,14 @@ impl Rule<'_> {
             .collect()
     }
 
-    /// Whether its sessions leave a backend of weight 0. Where no backend has a weight, they have nowhere to go.
+    /// Whether sessions leave a backend of weight 0. If all weights are 0, sessions stay, because no other backend
+    /// could take them.
     fn releases(&self) -> bool {
         let wanted = self.session.is_some() && self.canary.as_ref().is_some_and(|canary| canary.releases);
         wanted && self.backends.iter().any(|backend| backend.weight > 0)
     }
 
-    /// Its sessions, if they are bound to hosts.
+    /// The session of the rule, if it is bound to hosts.
     #[must_use]
     pub fn host_session_filter(&self) -> Option<&Session> {
         self.session

@@ -1,7 +1,7 @@
 //! The host names of Services.
 //!
-//! To Istio, a Service of the type `ExternalName` is an alias of another host, and only that host has clusters (istiod:
-//! `ENABLE_EXTERNAL_NAME_ALIAS`, `GetDestinationCluster`).
+//! Istio treats a Service of the type `ExternalName` as an alias of another host, and only that host has clusters
+//! (istiod: `ENABLE_EXTERNAL_NAME_ALIAS`, `GetDestinationCluster`).
 
 use crate::{
     api::{field::Field, service::ServiceSpec},
@@ -10,7 +10,7 @@ use crate::{
     resources::Item,
 };
 
-/// The host of which a Service is an alias, if it is one.
+/// The host that a Service is an alias of, if it is an alias.
 #[must_use]
 pub fn alias(service: &Item<ServiceSpec>) -> Option<&Field<String>> {
     let kind = service.spec.service_type.as_ref();
@@ -33,7 +33,7 @@ pub fn host(service: &Item<ServiceSpec>, domain: &ClusterDomain) -> String {
     external.map_or_else(|| domain.host(name, namespace), |host| host.value.clone())
 }
 
-/// The namespace of the Service to which the clusters belong: that of the alias target, if there is one.
+/// The namespace of the Service that has the clusters. For an alias, this is the namespace of the target.
 #[must_use]
 pub fn cluster_namespace(service: &Item<ServiceSpec>, domain: &ClusterDomain) -> String {
     let target = alias(service).and_then(|alias| domain.service(&alias.value, ""));

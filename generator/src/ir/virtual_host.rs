@@ -3,9 +3,9 @@
 /// A virtual host: the routes for one host name on one port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VirtualHost {
-    /// The port of the Gateway.
+    /// The port of the listener.
     pub port: u16,
-    /// The host name; `*` is every one, `*.example.com` every one below example.com.
+    /// The host name. `*` matches every name, and `*.example.com` every name below example.com.
     pub hostname: String,
 }
 

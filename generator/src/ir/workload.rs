@@ -7,7 +7,7 @@ use crate::{api::field::Pairs, id::Id, resources::Resources};
 /// The label by which istiod finds the pods of a Gateway.
 pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
-/// Pods that are found by their labels. Gateways with the same ones share them.
+/// Pods selected by their labels. Gateways with the same selector share their pods.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Workload {
     /// Their namespace.
@@ -26,7 +26,7 @@ impl Workload {
         }
     }
 
-    /// Whether the pods have these labels. None: they may have them, and none of the pods is in the input.
+    /// Whether the pods have these labels. `None` if the selector does not tell and the input has none of the pods.
     #[must_use]
     pub fn has_labels(&self, wanted: &Pairs, resources: &Resources) -> Option<bool> {
         let selected = |name: &str| self.labels.get(name).map(String::as_str);
@@ -54,15 +54,15 @@ impl Workload {
         own.map(has).reduce(|one, other| one || other)
     }
 
-    /// A name for what is generated for them: the values of their labels. It has no characters but those of a DNS label,
-    /// whatever the values are.
+    /// The name that generated objects use for the pods. It consists of the label values; characters that a DNS label
+    /// does not allow become dashes.
     #[must_use]
     pub fn name(&self) -> String {
         workload_name(&self.labels)
     }
 }
 
-/// The name that [`Workload::name`] makes of labels.
+/// The name that [`Workload::name`] generates from labels.
 #[must_use]
 pub fn workload_name(labels: &BTreeMap<String, String>) -> String {
     let values: Vec<&str> = labels.values().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! The backends of a rule: Services by their names and ports, with weights (`backendRefs`).
+//! Resolves the `backendRefs` of a rule to Services, ports and weights.
 
 use std::collections::BTreeMap;
 
@@ -22,10 +22,10 @@ use crate::{
 /// The largest weight (Gateway API: `maximum`).
 const MAX_WEIGHT: u32 = 1_000_000;
 
-/// How many Services are shown beside the first one that a finding is about.
+/// The maximum number of Services that a finding shows in addition to the first.
 const MAX_SHOWN: usize = 4;
 
-/// Where each reference of a rule leads. Those that lead nowhere are reported.
+/// Resolves the references of a rule, in order. Reports those that cannot be resolved.
 pub fn resolve<'a>(
     route: &Item<RouteSpec>,
     rule: &route::Rule,
@@ -38,7 +38,7 @@ pub fn resolve<'a>(
         .collect()
 }
 
-/// The backends of a rule: references that lead to one port of one Service are one backend, with the sum of their weights.
+/// The backends of a rule. References to the same Envoy cluster become one backend with the sum of their weights.
 pub fn merged<'a>(references: &[Option<Backend<'a>>]) -> Vec<Backend<'a>> {
     let mut backends: Vec<Backend> = Vec::new();
     for backend in references.iter().flatten() {
@@ -47,7 +47,7 @@ pub fn merged<'a>(references: &[Option<Backend<'a>>]) -> Vec<Backend<'a>> {
     backends
 }
 
-/// Adds a backend, or its weight where it is there already.
+/// Adds a backend, or only its weight if there is already a backend with the same cluster.
 fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
     let cluster = backend.cluster();
     let twin = backends.iter_mut().find(|other| other.cluster() == cluster);
@@ -57,7 +57,7 @@ fn merge<'a>(backends: &mut Vec<Backend<'a>>, backend: Backend<'a>) {
     }
 }
 
-/// The Services that a rule names, whether they are there or not.
+/// All Services that a rule names, including those that are not in the input.
 pub fn all_named(route: &Item<RouteSpec>, rule: &route::Rule, domain: &ClusterDomain) -> Vec<Id> {
     let references = rule.backend_refs.iter().map(|reference| &reference.value);
     let services = references.filter(|raw| is_service(raw) || is_misnamed_service(raw));
@@ -83,12 +83,12 @@ fn is_service(raw: &BackendRef) -> bool {
     group_and_kind(raw) == ("", "Service")
 }
 
-/// Whether it names the core group as people call it, which Kubernetes does not know.
+/// Whether the reference has the group `core`. Users write it, but to Kubernetes the name of the core group is empty.
 fn is_misnamed_service(raw: &BackendRef) -> bool {
     group_and_kind(raw) == (CORE_GROUP, "Service")
 }
 
-/// Where a reference leads. If it leads nowhere, that is reported.
+/// Resolves a reference. Reports it if it cannot be resolved.
 pub fn resolve_one<'a>(
     route: &Item<RouteSpec>,
     position: usize,
@@ -137,7 +137,7 @@ pub fn resolve_one<'a>(
             let label = format!("this one permits it in the namespace {} only", grant.id.namespace);
             diagnostic.with(grant.location(), label)
         }));
-        // The grant may be there, and could not be read: what is not known to be permitted is not.
+        // A grant that could not be read might permit this. Only what is known to be permitted is accepted.
         report.miss(Kind::ReferenceGrant, &service.id);
         return None;
     }
@@ -204,7 +204,7 @@ fn find_port<'a>(
     port(route, wanted, service, report)
 }
 
-/// The port with this number. Where there is none, that is reported.
+/// The port with this number. Reports an error if the Service does not have it.
 pub fn port<'a>(
     route: &Item<RouteSpec>,
     wanted: &Field<Port>,
@@ -218,7 +218,8 @@ pub fn port<'a>(
     found
 }
 
-/// What is wrong with the ports of a Service or of a host of a `ServiceEntry`, as yet without the place where it matters.
+/// An error about the ports of a Service or of a host of a `ServiceEntry`. The caller adds the location of the
+/// reference.
 pub fn no_port(service: &Item<ServiceSpec>, problem: &str) -> Diagnostic {
     let (title, label) = match &service.spec.external_host {
         Some(host) => (
@@ -266,7 +267,7 @@ fn permits(grant: &ReferenceGrantSpec, route: &Item<RouteSpec>, service: &Item<S
     grant.permits((&kind, &route.id.namespace), ("Service", &service.id.name))
 }
 
-/// What a rule with sessions demands of its backends.
+/// Reports backends with which a managed rule cannot work as intended.
 pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
     if !rule.is_managed() {
         return;
@@ -288,7 +289,7 @@ pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
     }
 }
 
-/// `sessionAffinity` is for those who use the Service's own address.
+/// Warns of `sessionAffinity`, which applies only to clients of the Service's own address.
 fn warn_of_affinity(service: &Item<ServiceSpec>, report: &mut Report) {
     let affinity = service.spec.session_affinity.as_ref();
     if let Some(field) = affinity.filter(|field| field.value == "ClientIP") {
@@ -301,7 +302,8 @@ fn warn_of_affinity(service: &Item<ServiceSpec>, report: &mut Report) {
     }
 }
 
-/// Says which Services' sessions end with the pod's termination: without the label no endpoint is ever draining.
+/// Notes the Services whose sessions end as soon as their pod terminates. Without the label, istiod sends no draining
+/// endpoints.
 pub fn note_draining<'a>(rules: impl Iterator<Item = &'a Rule<'a>>, report: &mut Report) {
     let services: BTreeMap<&Id, &Item<ServiceSpec>> = rules
         .filter(|rule| rule.host_session_filter().is_some())

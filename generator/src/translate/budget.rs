@@ -1,7 +1,9 @@
-//! How much of a gateway's plugin configuration a route and a namespace may take, so that no author can fill what all share.
+//! Limits how much of a gateway's plugin configuration a route and a namespace may take, so that one author cannot use
+//! up the space that all share.
 //!
-//! A route has a fixed budget. Where all rules together are larger than an object can be, each namespace gets a fair share of
-//! the room (max-min fairness): those that need less than an equal part get what they need, the others share the rest.
+//! Each route has a fixed budget. If all rules together are larger than an object can be, each namespace gets a fair
+//! share of the space (max-min fairness): a namespace that needs less than an equal part gets what it needs, and the
+//! others share the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,52 +15,52 @@ use crate::{
     omissions::Omitted,
 };
 
-/// What the rules of a route may take of the plugin configuration of a gateway, as JSON.
+/// The maximum size, as JSON, of the rules of a route in the plugin configuration of a gateway.
 pub const OF_ROUTE: usize = 64 * KIB;
 
-/// What the rules of a gateway may take together: the largest object, less what a `WasmPlugin` has besides.
+/// The maximum size of all rules of a gateway: the largest object, less the other fields of a `WasmPlugin`.
 pub const OF_GATEWAY: usize = MAX_STORED - 16 * KIB;
 
-/// The position of a canary, for as long as it is not known: as many digits as there can be.
+/// A placeholder for the position of a canary that is not known yet, with the maximum number of digits.
 const LARGE_POSITION: usize = 10_000;
 
-/// A rule, and what it takes.
+/// A rule and its size.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     /// The namespace of its route.
     pub namespace: &'a str,
     /// Its route.
     pub route: &'a str,
-    /// What it takes.
+    /// The size of its configuration.
     pub size: usize,
 }
 
-/// Rules that are left out: those of a route or a namespace from one of them on.
+/// Rules that are left out: the first rule of a route or a namespace that exceeds its budget, and all that follow it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut<'a> {
     /// The route, or the namespace.
     pub whose: Whose<'a>,
-    /// What all its rules would take.
+    /// The size of all its rules.
     pub size: usize,
-    /// What they may take.
+    /// The maximum size of all its rules.
     pub budget: usize,
-    /// How many rules it has.
+    /// The number of its rules.
     pub of: usize,
     /// The positions of the rules that are left out, in order.
     pub rules: Vec<usize>,
 }
 
-/// Whose budget it is.
+/// The owner of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Whose<'a> {
-    /// A route's.
+    /// A route, by its title.
     Route(&'a str),
-    /// A namespace's.
+    /// A namespace, by its name.
     Namespace(&'a str),
 }
 
-/// The rules that do not fit: first those beyond the budgets of their routes, then, of what remains, those beyond the shares of
-/// their namespaces.
+/// Finds the rules that do not fit: first the rules that exceed the budgets of their routes, then, of the remaining
+/// rules, those that exceed the shares of their namespaces.
 #[must_use]
 pub fn cuts<'a>(entries: &[Entry<'a>], of_route: usize, of_gateway: usize) -> Vec<Cut<'a>> {
     let mut cuts = Vec::new();
@@ -90,7 +92,7 @@ fn sum(rules: &[(usize, usize)]) -> usize {
     rules.iter().fold(0, |sum, (_, size)| sum.saturating_add(*size))
 }
 
-/// The largest share with which all fit. A namespace that needs less gets what it needs.
+/// The largest share with which all namespaces fit. A namespace that needs less gets what it needs.
 pub(super) fn share(mut needs: Vec<usize>, room: usize) -> usize {
     needs.sort_unstable();
     let mut room = room;
@@ -106,7 +108,7 @@ pub(super) fn share(mut needs: Vec<usize>, room: usize) -> usize {
     usize::MAX
 }
 
-/// The rules from the first one on that does not fit.
+/// The first rule that does not fit, and all that follow it.
 fn cut<'a>(whose: Whose<'a>, rules: &[(usize, usize)], budget: usize) -> Option<Cut<'a>> {
     let mut taken = 0_usize;
     let fits = |(_, size): &&(usize, usize)| {
@@ -124,7 +126,7 @@ fn cut<'a>(whose: Whose<'a>, rules: &[(usize, usize)], budget: usize) -> Option<
     })
 }
 
-/// Takes sessions and canaries from the rules that do not fit on a gateway.
+/// Removes sessions and canaries from the rules that do not fit on a gateway.
 pub fn keep(gateway: &mut Gateway, report: &mut Report) {
     let managed = gateway.rules.iter().enumerate();
     let managed = managed.filter(|(_, attached)| attached.rule.is_managed());
@@ -133,7 +135,8 @@ pub fn keep(gateway: &mut Gateway, report: &mut Report) {
         .map(|(position, attached)| {
             let route = &attached.rule.route;
             let mut size = size(attached);
-            // A canary is written once; it counts for the first rule of each route that has it.
+            // The configuration contains each canary once. Its size counts for the first rule of each route that has
+            // it.
             if let Some(canary) = &attached.rule.canary
                 && let Ok(Some(routing)) = &canary.routing
                 && with_policy.insert((route.spec.kind, &route.id, &canary.policy))
@@ -169,7 +172,7 @@ pub fn keep(gateway: &mut Gateway, report: &mut Report) {
     }
 }
 
-/// What a rule takes of the configuration.
+/// The size of a rule in the configuration.
 fn size(attached: &AttachedRule) -> usize {
     let configs = attached.configs(LARGE_POSITION);
     configs.fold(0, |sum, config| sum.saturating_add(length(&config)))

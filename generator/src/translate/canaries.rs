@@ -1,4 +1,4 @@
-//! Which `CanaryPolicy` applies to which rule.
+//! Decides which `CanaryPolicy` applies to each rule.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +24,7 @@ use crate::{
     session::Session,
 };
 
-/// What to do about a policy that is not meant for all rules.
+/// The help for a policy that is not meant for all rules.
 const SECTION_HELP: &str = "to mean one rule of the route, name it in the sectionName of targetRef";
 
 /// The canary policies of the input, by their targets.
@@ -33,20 +33,20 @@ pub struct Canaries<'a> {
     by_route: BTreeMap<(Kind, Id), Vec<TargetedCanary<'a>>>,
 }
 
-/// A rule to which a policy may apply.
+/// A rule that a policy may apply to.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
-    /// What the route is.
+    /// The kind of the route.
     pub kind: Kind,
-    /// The objects that it belongs to, with its name in each, if it has one; the most specific first, the route last.
+    /// The objects that the rule belongs to, with its name in each. The most specific object is first, the route last.
     pub sections: &'a [(&'a Id, Option<&'a str>)],
-    /// Whether it has a name in Envoy that is not its position.
+    /// Whether the rule has a name, so that its name in Envoy does not depend on its position.
     pub named: bool,
     /// What messages call the rule.
     pub title: &'a str,
-    /// Where it stands.
+    /// The location of the rule.
     pub location: SourceLocation,
-    /// Whether it names any backend.
+    /// Whether the rule names any backend.
     pub has_backends: bool,
 }
 
@@ -60,7 +60,7 @@ pub struct RouteBackends<'b, 'a> {
 }
 
 impl<'a> Canaries<'a> {
-    /// Reads the policies. Targets that are not there are reported.
+    /// Reads the policies. Reports targets that are not in the input.
     pub fn new(resources: &'a Resources, report: &mut Report) -> Self {
         let mut by_route: BTreeMap<_, Vec<TargetedCanary>> = BTreeMap::new();
         for policy in canary::policies(resources, report) {
@@ -82,7 +82,7 @@ impl<'a> Canaries<'a> {
         self.by_route.into_values().flatten().collect()
     }
 
-    /// The policy on a rule that already has this session, if any. None: no policy applies to the rule.
+    /// Applies the policy of a rule. `session` is the session that the rule already has. `None` if no policy applies.
     pub fn apply(
         &self,
         target: Target,
@@ -124,9 +124,9 @@ impl<'a> Canaries<'a> {
         })
     }
 
-    /// The policy that is accepted for a rule. The others are reported.
+    /// The policy that is accepted for a rule. Reports the policies that lose against it.
     fn accepted(&self, target: Target, report: &mut Report) -> Option<&Canary<'a>> {
-        // Envoy's routes of a VirtualService can only be identified by name.
+        // The Envoy routes of a VirtualService can only be identified by name.
         let reached = target.kind != Kind::VirtualService || target.named;
         let mut accepted: Option<&Canary> = None;
         for (object, section) in target.sections {
@@ -162,7 +162,7 @@ impl<'a> Canaries<'a> {
     }
 }
 
-/// What is said where one policy is more specific than another.
+/// The note that one policy is more specific than another.
 fn more_specific(target: Target, special: &Canary, general: &Canary) -> Diagnostic {
     let reason = if special.target.value == general.target.value {
         "a policy with a sectionName is more specific than one for the whole route"
@@ -179,7 +179,8 @@ fn more_specific(target: Target, special: &Canary, general: &Canary) -> Diagnost
     note.with(general.item.location(), "this one holds for the other rules")
 }
 
-/// Whether what a policy targets is there, as far as can be known. What is not is reported.
+/// Whether the target of a policy is in the input. Reports a missing target. A target that could not be read counts as
+/// found.
 fn check_target(policy: &Canary, resources: &Resources, report: &mut Report) -> bool {
     let route = match resources.routes_of(policy.target_kind).find(&policy.target.value) {
         Found::Item(route) => route,
@@ -220,9 +221,10 @@ fn check_target(policy: &Canary, resources: &Resources, report: &mut Report) -> 
     false
 }
 
-/// What becomes of the routes without a name of a `VirtualService` that is targeted as a whole. Whether any has a name.
+/// Reports the http routes without a name of a `VirtualService` that is targeted as a whole. Returns whether the policy
+/// can apply to any of its routes.
 fn check_unnamed(policy: &Canary, route: &Item<RouteSpec>, resources: &Resources, report: &mut Report) -> bool {
-    // The names of a delegate's routes are made of those of the routes that delegate to it.
+    // The name of a route in a delegate begins with the name of the route that delegates to it.
     let all: Vec<&Field<route::Rule>> = if resources.delegations.is_used(&route.id) {
         resources.delegations.of_delegate(&route.id).collect()
     } else {
@@ -271,7 +273,7 @@ fn missing(policy: &Canary, instead: &Instead, report: &mut Report) {
     report.add(diagnostic.instead(instead));
 }
 
-/// What is said of a rule for which a policy for the whole route does not hold, or not in full.
+/// The note that a policy for the whole route does not apply to a rule, or only in part.
 fn passed_over(policy: &Canary, target: Target, reason: &str) -> Diagnostic {
     let message = format!(
         "{} targets the whole {} {} and passes over {}, which {reason}",
@@ -284,8 +286,7 @@ fn passed_over(policy: &Canary, target: Target, reason: &str) -> Diagnostic {
     note.with(policy.target.location, "the policy").help(SECTION_HELP)
 }
 
-/// What becomes of the sessions on a backend of weight 0, if the policy says so. Where the rule keeps no sessions, that is
-/// reported.
+/// The `whenWeightZero` of a policy for a rule. If the rule keeps no sessions, reports that the field has no effect.
 fn when_weight_zero(
     policy: &Canary,
     target: Target,
@@ -310,8 +311,8 @@ fn when_weight_zero(
     None
 }
 
-/// The canary of a rule. If the policy targets the whole route, some of its rules may lack a backend; a backend that no rule has is
-/// an error.
+/// The canary of a rule. If the policy targets the whole route, a route rule may lack a backend of the policy, but a
+/// backend that no rule has is an error.
 fn routing(
     policy: &Canary,
     settings: &Settings,
@@ -333,7 +334,7 @@ fn routing(
     }))
 }
 
-/// The key of the backend of a canary rule. None if the route rule lacks it and may do so.
+/// The key of the backend of a canary rule. `None` if the route rule lacks the backend and this is not an error.
 fn backend_key(
     policy: &Canary,
     rule: &CanaryRule,
@@ -343,7 +344,7 @@ fn backend_key(
 ) -> Result<Option<String>, Reported> {
     let (problem, location) = match canary_backends::find(policy, rule, backends.own) {
         Ok(backend) => return Ok(Some(backend.key())),
-        // The references of the route rule are invalid, which has been reported.
+        // The references of the route rule are invalid and have been reported.
         Err(_) if backends.own.is_empty() => return Ok(None),
         Err(not_found) => not_found,
     };

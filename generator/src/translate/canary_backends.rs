@@ -1,4 +1,4 @@
-//! Which backend of a route rule a canary rule names.
+//! Finds the backend of a route rule that a canary rule names.
 
 use super::destinations;
 use crate::{
@@ -12,12 +12,12 @@ use crate::{
     location::SourceLocation,
 };
 
-/// Whether some rule of the route has the backend of a canary rule.
+/// Whether any rule of the route has the backend of a canary rule.
 pub fn any_has(policy: &Canary, rule: &CanaryRule, all: &[Vec<Backend>]) -> bool {
     all.iter().any(|backends| find(policy, rule, backends).is_ok())
 }
 
-/// What the rule lacks, and the location of the name of the backend.
+/// The message for a missing backend, and the location of its name.
 type NotFound = (String, Option<SourceLocation>);
 
 /// The backend of a canary rule.

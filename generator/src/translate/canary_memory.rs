@@ -1,5 +1,5 @@
-//! How much of a gateway's memory the regular expressions of canary policies may take together, so that no author can fill what all
-//! share: each namespace gets a fair share, as with the plugin configuration (see `super::budget`).
+//! Limits the memory for the regular expressions of all canary policies on a gateway, so that one author cannot use up
+//! what all share. Each namespace gets a fair share, as with the plugin configuration (see `super::budget`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,21 +16,22 @@ use crate::{
     omissions::Omitted,
 };
 
-/// The policies of a namespace that do not fit: from one of them on, in the order of their names.
+/// The policies of a namespace that do not fit: in the order of their names, the first that exceeds the share, and all
+/// that follow it.
 #[derive(Debug, PartialEq, Eq)]
 struct Cut<'a> {
     namespace: &'a str,
-    /// What all of its policies take.
+    /// The memory for all its policies.
     memory: usize,
-    /// What they may take.
+    /// The maximum memory for all its policies.
     share: usize,
-    /// How many it has.
+    /// The number of its policies.
     of: usize,
-    /// Those that are left out.
+    /// The policies that are left out.
     policies: Vec<&'a Id>,
 }
 
-/// Takes policies that do not fit from the rules of a gateway.
+/// Removes the policies that do not fit from the rules of a gateway.
 pub fn keep(gateway: &mut Gateway, report: &mut Report) {
     let canaries = gateway.canaries();
     let sizes: Vec<(&Id, usize)> = canaries

@@ -1,5 +1,5 @@
-//! Whether the hosts of a rule may set its session cookie for the `Domain` that a policy names: a browser refuses a cookie for
-//! a domain that is not the host's own.
+//! Checks the `Domain` of session cookies against the hosts of their rules. A browser rejects a cookie whose domain
+//! does not contain the host.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::{
     session::domain,
 };
 
-/// Reports session cookies whose domain does not belong to every host of their rule. These rules are left out.
+/// Reports session cookies whose domain does not contain every host of their rule. These rules are left out.
 pub fn check(gateway: &mut Gateway, report: &mut Report) {
     let on = gateway.item.name(Kind::Gateway);
     for attached in &mut gateway.rules {
@@ -19,7 +19,7 @@ pub fn check(gateway: &mut Gateway, report: &mut Report) {
             continue;
         };
         let domain = session.config.cookie.domain.as_ref();
-        // What no host may set has been reported.
+        // A domain that no host may set has been reported.
         let Some(domain) = domain.filter(|domain| domain::check(domain).is_ok()) else {
             continue;
         };

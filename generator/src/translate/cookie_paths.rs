@@ -1,4 +1,4 @@
-//! Whether browsers send the session cookie with all requests of its rule.
+//! Checks that browsers send the session cookie with all requests of its rule.
 
 use mooring_policy::{config::Transport, cookie};
 
@@ -10,7 +10,8 @@ use crate::{
     session::Session,
 };
 
-/// Warns of a cookie that browsers do not send with all requests of its rule, since their paths are not below its own.
+/// Warns of a session cookie that browsers do not send with all requests of its rule, because some of their paths are
+/// not below the path of the cookie.
 pub fn warn(rule: &Rule, report: &mut Report) {
     let Some(session) = of_cookie(rule) else { return };
     let path = session.config.cookie.path.as_str();
@@ -43,12 +44,12 @@ fn of_cookie<'a>(rule: &'a Rule) -> Option<&'a Session> {
     session.filter(|session| session.config.transport == Transport::Cookie)
 }
 
-/// Whether browsers send a cookie of this path with all requests of a match (RFC 6265, section 5.1.4). What a regular expression
-/// matches cannot be told.
+/// Whether browsers send a cookie with this path in all requests of a match (RFC 6265, section 5.1.4). A regular
+/// expression is assumed to match only such requests.
 fn covers(path: &str, one: &Match) -> bool {
     let request = match one.path_type() {
         PathMatchType::Exact | PathMatchType::TextPrefix => one.path_value(),
-        // A slash at the end does not count in a prefix.
+        // A path prefix ignores a trailing slash.
         PathMatchType::PathPrefix => one.path_value().trim_end_matches('/'),
         PathMatchType::RegularExpression => return true,
     };

@@ -1,4 +1,4 @@
-//! The destinations of a `VirtualService`: hosts, ports and subsets, as Istio resolves them.
+//! Resolves the destinations of a `VirtualService` (hosts, ports and subsets) as Istio does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,16 +21,16 @@ use crate::{
     suggest,
 };
 
-/// Where the rules of a route are.
+/// The ports and pods from which a route sends requests to its destinations.
 pub struct Callers {
     /// The ports of the listeners.
     ports: BTreeSet<u16>,
-    /// The pods of the gateways. Where there is no gateway, pods in the namespace of the route.
+    /// The pods of the gateways. If the route is on no gateway, pods in the namespace of the route.
     pods: Vec<Workload>,
 }
 
 impl Callers {
-    /// Those of a route that is on these gateways.
+    /// The callers of a route with these bindings.
     pub(super) fn new(route: &Item<RouteSpec>, bindings: &Bindings, gateways: &Gateways) -> Self {
         let found = bindings.keys().flat_map(|id| gateways.find(Kind::IstioGateway, id));
         let mut pods: Vec<Workload> = found.filter_map(|(_, gateway)| gateway.workload.clone()).collect();
@@ -46,7 +46,7 @@ impl Callers {
         }
     }
 
-    /// Those of a rule that is in these virtual hosts of a gateway.
+    /// The callers of a rule in these virtual hosts of a gateway.
     #[must_use]
     pub fn on(gateway: &Gateway, virtual_hosts: &BTreeSet<VirtualHost>) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Callers {
     }
 }
 
-/// Where each destination of a rule leads. Those that lead nowhere are reported.
+/// Resolves the destinations of a rule, in order. Reports those that cannot be resolved.
 pub fn resolve<'a>(
     route: &Item<RouteSpec>,
     rule: &route::Rule,
@@ -79,7 +79,7 @@ pub fn resolve<'a>(
         .collect()
 }
 
-/// What one destination gets: all where it is the only one, and nothing where others have weights and it has none.
+/// The weight of a destination. A single destination gets all requests. Of several, one without a weight gets none.
 fn weight(reference: &RouteDestination, several: bool) -> u32 {
     match &reference.weight {
         _ if !several => 1,
@@ -88,7 +88,7 @@ fn weight(reference: &RouteDestination, several: bool) -> u32 {
     }
 }
 
-/// Where a destination leads. If it leads nowhere, that is reported.
+/// Resolves a destination. Reports it if it cannot be resolved.
 pub fn resolve_one<'a>(
     route: &Item<RouteSpec>,
     destination: &Destination,
@@ -155,7 +155,8 @@ fn find_service<'a>(
     }
 }
 
-/// The port of a destination: the one that it names, the only one, or that of the listener (istiod: `GetDestinationCluster`).
+/// The port of a destination: the port that it names, the only port of the Service, or the port of the listener
+/// (istiod: `GetDestinationCluster`).
 fn find_port<'a>(
     route: &Item<RouteSpec>,
     raw: &Destination,
@@ -182,7 +183,7 @@ fn find_port<'a>(
     None
 }
 
-/// The subset of a destination, if it names one. Where there is no such subset, that is reported.
+/// The subset of a destination, if it names one. Reports a subset that does not exist.
 fn subset_of<'a>(
     route: &Item<RouteSpec>,
     raw: &Destination,
@@ -196,10 +197,10 @@ fn subset_of<'a>(
     subset.map(Some).ok_or(NotThere)
 }
 
-/// Something that is named is not there, which has been reported.
+/// The error for a name that could not be resolved and has been reported.
 struct NotThere;
 
-/// A subset of a Service: of the `DestinationRule`s that count for one of the gateways, since Istio merges those.
+/// Finds a subset of a Service in the `DestinationRule`s that apply to one of the gateways.
 fn find_subset<'a>(
     route: &Item<RouteSpec>,
     service: &Item<ServiceSpec>,
@@ -254,7 +255,7 @@ fn find_subset<'a>(
     None
 }
 
-/// The location of a destination's host in a canary policy, and whether a backend is what it means.
+/// Whether a backend is the one that a destination of a canary policy in `namespace` names.
 pub fn means(raw: &Destination, namespace: &str, backend: &Backend) -> bool {
     let subset = |name: &Option<Field<String>>| name.as_ref().map(|name| name.value.clone());
     backend.domain.full_name(&raw.host.value, namespace) == backend.host()

@@ -1,4 +1,5 @@
-//! Rules as long as it is not known whether they can be generated: what is wrong with each is its own business.
+//! Rules that are not yet known to be valid. Each collects its own errors, so that an error in one rule does not affect
+//! the others.
 
 use std::collections::BTreeMap;
 
@@ -18,20 +19,20 @@ use crate::{
     resources::Resources,
 };
 
-/// A rule, and what was found about it.
+/// A rule with the errors and warnings about it.
 pub struct Draft<'a> {
     /// The rule.
     pub rule: Rule<'a>,
-    /// Where it is, if that is not everywhere its route is.
+    /// The reach of the rule, or `None` if it is everywhere its route is.
     pub reach: Option<Reach>,
-    /// What was found.
+    /// The errors and warnings about the rule.
     pub found: Report,
-    /// Whether it should keep sessions or has canaries.
+    /// Whether any policy applies to the rule or is meant to.
     pub uses_mooring: bool,
 }
 
 impl<'a> Draft<'a> {
-    /// Reports what keeps the rule from having sessions and canaries.
+    /// Checks whether the rule can keep sessions and have canaries.
     pub fn check(&mut self, on_gateway: bool, resources: &Resources) {
         let Self { rule, reach, found, .. } = self;
         backends::check_for_sessions(rule, found);
@@ -49,8 +50,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The rule as it can be generated: one with which something is wrong keeps no sessions and has no canaries. Where it was
-    /// not to have any, nothing is wrong that would matter.
+    /// Reports the findings and returns the rule, without session and canary if it has errors. If no policy applies to
+    /// the rule, its errors are reported as harmless.
     pub fn settle(mut self, report: &mut Report) -> (Rule<'a>, Option<Reach>) {
         if !self.uses_mooring {
             report.extend_harmless(self.found);
@@ -72,8 +73,8 @@ impl<'a> Draft<'a> {
         (self.rule, self.reach)
     }
 
-    /// Whether Envoy could take it for another rule of its route with the same name. A route of a `VirtualService` that is on other
-    /// proxies has nothing to do with it.
+    /// Whether Envoy could confuse the rule with another rule of its route that has the same name. Rules of a
+    /// `VirtualService` on different proxies do not conflict.
     fn meets(&self, other: &Self) -> bool {
         match (&self.reach, &other.reach) {
             (None, None) => true,
@@ -83,7 +84,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Checks the parts of a rule as the filter does.
+/// Checks the backends and the session of a rule as the filter does.
 fn check_parts(rule: &Rule) -> Result<(), InvalidRule> {
     for backend in rule.backend_configs() {
         Backend::new(&backend, &rule.id)?;
@@ -94,15 +95,15 @@ fn check_parts(rule: &Rule) -> Result<(), InvalidRule> {
     Ok(())
 }
 
-/// The names of rules are names of objects, and unique in a route (Gateway API: `SectionName`, CEL rule). Of two rules of one
-/// name the later one is left out, or the one that concerns us.
+/// Checks that the names of rules are valid and unique in a route (Gateway API: `SectionName`, CEL rule). If two rules
+/// have the same name, the later one is left out, or, if only one of them uses Mooring, that one.
 pub fn check_names(drafts: &mut [Draft]) {
     let mut seen: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for position in 0..drafts.len() {
         let Some(this) = drafts.get(position) else { continue };
         let (rule, uses_mooring) = (&this.rule, this.uses_mooring);
         let Some(name) = &rule.spec.value.name else { continue };
-        // Where the filter has nothing to do, the names of a VirtualService are Istio's business.
+        // The names in a VirtualService matter only for rules that use Mooring.
         let counts = uses_mooring || rule.route.spec.kind != Kind::VirtualService;
         let wrong = rule_names::wrong_rule_name(rule).filter(|_| counts);
         let namesakes = seen.get(&name.value).into_iter().flatten();

@@ -9,8 +9,9 @@ use crate::{
     resources::{Found, Item, Resources},
 };
 
-/// The Service that has the ports and endpoints: the Service itself, or the target of its alias. If the target is not in the input,
-/// this is reported and the Service itself is returned. `None`: Istio has no cluster for it. `location` is the reference to it.
+/// The Service that has the ports and endpoints: the Service itself, or, if it is an alias, its target. If the target
+/// is not in the input, reports this and returns the Service itself. Returns `None` if Istio has no cluster for the
+/// alias. `location` is the location of the reference.
 pub fn concrete<'a>(
     service: &'a Item<ServiceSpec>,
     location: &dyn Fn() -> SourceLocation,

@@ -1,4 +1,5 @@
-//! Which `GatewayClass`es are supported: those that Istio's own controller serves with Envoy (istiod: `FetchGatewayClass`).
+//! Decides which `GatewayClass`es are supported: those that Istio's own controller serves with Envoy (istiod:
+//! `FetchGatewayClass`).
 
 use crate::{
     api::{field::Field, gateway::GatewaySpec},
@@ -47,10 +48,10 @@ const NOT_SUPPORTED: [(&str, &str); 5] = [
     ),
 ];
 
-/// Why the class of a Gateway is not supported. `None`: it is supported.
+/// A warning if the class of a Gateway is not supported.
 pub fn refusal(item: &Item<GatewaySpec>, resources: &Resources) -> Option<Diagnostic> {
     let Some(class) = &item.spec.gateway_class_name else {
-        // A gateway of Istio's own API.
+        // A Gateway of `networking.istio.io` has no class.
         return None;
     };
     let object = resources.gateway_classes.get(&Id::new("", &class.value));

@@ -1,4 +1,4 @@
-//! All gateways of the input, by their pods: which are generated for, and which are not.
+//! Groups the gateways of the input by their pods, and selects those to generate for.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,21 +24,22 @@ use crate::{
     resources::{Found, Instead, Item, Resources},
 };
 
-/// For which of its gateways a route is generated. None: for all. Another run generates for the others, so the names of what is
-/// generated for the route must not be the same there.
+/// The gateways of a route that this run generates for, or `None` for all of them. Other runs generate for the other
+/// gateways, so names of generated objects must differ between the runs.
 pub struct Part(pub Option<String>);
 
-/// The gateways, found by their kinds and ids.
+/// The gateways, with lookup by kind and id.
 pub struct Gateways<'a> {
     all: Vec<Gateway<'a>>,
-    /// A gateway is several where its pods are.
+    /// The positions in `all`. A Gateway with several groups of pods has several.
     positions: BTreeMap<(Kind, &'a Id), BTreeSet<usize>>,
     found: Vec<(&'a Item<GatewaySpec>, Report)>,
     chosen: &'a BTreeSet<Id>,
 }
 
 impl<'a> Gateways<'a> {
-    /// Finds the pods of all gateways. What is wrong is told later, when it is known which of them are needed.
+    /// Finds the pods of all gateways. Errors are reported later, in [`Self::settle`], when it is known which gateways
+    /// are needed.
     pub fn new(resources: &'a Resources) -> Self {
         let chosen = &resources.mesh.gateways;
         let mut gateways = Self {
@@ -55,7 +56,8 @@ impl<'a> Gateways<'a> {
             groups.extend(pods.into_iter().map(|pods| (item, pods)));
         }
         let is_chosen = |item: &Item<GatewaySpec>| chosen.is_empty() || chosen.contains(&item.id);
-        // What is generated for pods has the rules of all gateways that they are.
+        // Objects for a group of pods contain the rules of all its gateways, so gateways that share pods are included
+        // too.
         let shared: BTreeSet<Workload> = groups
             .iter()
             .filter(|(item, _)| is_chosen(item))
@@ -96,7 +98,8 @@ impl<'a> Gateways<'a> {
         }
     }
 
-    /// Takes out the gateways that are not generated for. None: the route is on others only than those of the command line.
+    /// Removes the bindings to gateways that this run does not generate for. `None` if the route is on no gateway that
+    /// the command line selects.
     pub fn keep(&self, kind: Kind, bindings: &mut Bindings) -> Option<Part> {
         let before = bindings.len();
         bindings.retain(|id, _| self.positions.contains_key(&(kind, id)));
@@ -107,13 +110,13 @@ impl<'a> Gateways<'a> {
         Some(Part(Some(names.join(",")))).filter(|_| !names.is_empty())
     }
 
-    /// A gateway wherever its pods are, each with its position.
+    /// Finds the entries of a Gateway, each with its position. There is one for each group of its pods.
     pub fn find<'g>(&'g self, kind: Kind, id: &'g Id) -> impl Iterator<Item = (usize, &'g Gateway<'a>)> {
         let positions = self.positions.get(&(kind, id)).into_iter().flatten();
         positions.filter_map(|position| Some((*position, self.all.get(*position)?)))
     }
 
-    /// Puts a rule wherever its route is.
+    /// Attaches a rule to all gateways of its route.
     pub fn attach(&mut self, rule: &Rc<Rule<'a>>, kind: Kind, bindings: &Bindings) {
         for (id, virtual_hosts) in bindings {
             for position in self.positions.get(&(kind, id)).into_iter().flatten() {
@@ -124,7 +127,7 @@ impl<'a> Gateways<'a> {
         }
     }
 
-    /// Puts a rule where some of its matches are, with these.
+    /// Attaches a rule with limited matches. Each attached copy has only the matches that apply there.
     pub fn attach_matches(&mut self, rule: &Rule<'a>, attachments: impl Iterator<Item = MatchAttachment>) {
         for attached in attachments {
             if let Some(gateway) = self.all.get_mut(attached.gateway) {
@@ -136,7 +139,8 @@ impl<'a> Gateways<'a> {
         }
     }
 
-    /// The gateways, each with its rules. What is wrong with them is reported. `needed`: what sessions and canaries need.
+    /// Reports the errors in gateways and returns the gateways with their rules. `needed` are the objects that sessions
+    /// and canaries depend on. An error in another gateway is reported as harmless.
     pub fn settle(self, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) -> Vec<Gateway<'a>> {
         for (item, mut found) in self.found {
             let kind = item.spec.kind();
@@ -171,7 +175,7 @@ fn attach<'a>(gateway: &mut Gateway<'a>, rule: &Rc<Rule<'a>>, virtual_hosts: &BT
     });
 }
 
-/// The pods of a gateway. One whose class is not Istio's has none.
+/// The pods of a gateway. A gateway whose class is not supported has none.
 fn pods(item: &Item<GatewaySpec>, resources: &Resources) -> Pods {
     let refusal = gateway_class::refusal(item, resources).filter(|_| !resources.mesh.local);
     let Some(refusal) = refusal else {
@@ -182,7 +186,7 @@ fn pods(item: &Item<GatewaySpec>, resources: &Resources) -> Pods {
     none
 }
 
-/// Reports gateways of the command line that are not in the input.
+/// Reports gateways that the command line names and that are not in the input.
 pub fn check_named(resources: &Resources, report: &mut Report) {
     let Resources {
         gateways,

@@ -1,4 +1,4 @@
-//! The backends of request mirrors. Sessions and canaries do not affect mirrors.
+//! Resolves the backends of request mirrors. Sessions and canaries do not affect mirrors.
 
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ pub fn mirrors<'a>(
     found
 }
 
-/// A destination as a typed value. Its location is that of the rule. `None`: it names no host.
+/// A destination as a typed value, with the location of the rule. `None` if it names no host.
 fn destination(rule: &Rule, raw: &Value) -> Option<Destination> {
     let text = |field: &str| raw.get(field).and_then(Value::as_str).map(str::to_owned);
     let number = raw.pointer("/port/number").and_then(Value::as_u64);

@@ -1,6 +1,7 @@
-//! Translates the resources to the intermediate representation, and reports errors (as Envoy Gateway's `internal/gatewayapi` does).
+//! Translates the resources to the intermediate representation and reports errors, as `internal/gatewayapi` does in
+//! Envoy Gateway.
 //!
-//! Not for output: the targets in `crate::emit` read the [`Ir`].
+//! This module generates no output. The targets in `crate::emit` do, from the [`Ir`].
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -45,14 +46,14 @@ use gateways::Gateways;
 use route_findings::RouteFindings;
 use rules::Input;
 
-/// Translates the resources. Errors are reported, and what is invalid is left out.
+/// Translates the resources. Reports errors and leaves out what is invalid.
 pub fn translate<'a>(resources: &'a Resources, report: &mut Report) -> Ir<'a> {
     let policies = policies::policies(resources, report);
     let attachments = Attachments::new(&policies, &resources.services, report);
     translate_attached(resources, &attachments, report)
 }
 
-/// Translates the resources with policies that have been read and attached before.
+/// Translates the resources with policies that have already been read and attached.
 pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachments, report: &mut Report) -> Ir<'a> {
     let canaries = Canaries::new(resources, report);
     let mut gateways = Gateways::new(resources);
@@ -66,7 +67,7 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
             Kind::VirtualService => Kind::IstioGateway,
             _ => Kind::Gateway,
         };
-        // Its rules are those of the route that delegates to it.
+        // The rules of a delegate are handled with the route that delegates to it.
         if kind == Kind::IstioGateway && resources.delegations.is_used(&route.id) {
             continue;
         }
@@ -113,7 +114,7 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
             }
         }
     }
-    // A route may lead there that could not be read.
+    // A route that could not be read may lead to the Service.
     if !resources.any_route_unread() {
         report_unused(attachments, &routed, resources, report);
     }
@@ -147,7 +148,7 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
     }
 }
 
-/// Policies for Services to which no route leads.
+/// Reports policies for Services that no route leads to.
 fn report_unused(attachments: &Attachments, routed: &BTreeSet<Id>, resources: &Resources, report: &mut Report) {
     let unused = attachments.iter().filter(|(service, _)| !routed.contains(service));
     let there = unused.filter(|(service, _)| matches!(resources.services.find(service), Found::Item(_)));

@@ -1,4 +1,5 @@
-//! Errors in whole routes and in objects that could not be read. They are errors only if sessions or canaries depend on them.
+//! Reports errors in whole routes and in objects that could not be read. They count as errors only if sessions or
+//! canaries depend on them.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +26,7 @@ use crate::{
 pub struct RouteFindings {
     /// Errors in the route itself.
     whole: Report,
-    /// Errors in its parents, which do not depend on each other.
+    /// Errors in the parents of the route. They do no harm if another parent accepts the route.
     parents: Report,
 }
 
@@ -39,7 +40,7 @@ impl RouteFindings {
         gateway_api::bind(route, resources, &mut self.parents)
     }
 
-    /// Reports it, and whether the route stays where it is.
+    /// Reports the errors. Returns whether the route is valid and can be attached to its gateways.
     pub fn report(self, route: &Item<RouteSpec>, uses_mooring: bool, on_gateway: bool, report: &mut Report) -> bool {
         let sound = !self.whole.has_errors();
         let somewhere = on_gateway || !self.parents.has_errors();
@@ -63,7 +64,8 @@ impl RouteFindings {
     }
 }
 
-/// Reports the delegates of a `VirtualService` that istiod leaves out, or that nothing delegates to it.
+/// Reports the delegates of a `VirtualService` that istiod leaves out, and a delegate that no `VirtualService`
+/// delegates to.
 pub fn report_delegates(route: &Item<RouteSpec>, uses_mooring: bool, resources: &Resources, report: &mut Report) {
     if let Some(merged) = resources.delegations.of_root(&route.id)
         && route.spec.kind == Kind::VirtualService
@@ -84,7 +86,7 @@ pub fn report_delegates(route: &Item<RouteSpec>, uses_mooring: bool, resources: 
     }
 }
 
-/// What a route with sessions or canaries needs.
+/// The objects that the sessions and canaries of a route depend on.
 pub fn needs<'r>(
     route: &Item<RouteSpec>,
     rules: impl Iterator<Item = &'r Rule<'r>>,
@@ -117,8 +119,8 @@ pub fn needs<'r>(
     needs
 }
 
-/// Reports the objects that could not be read. Such a thing is an error if it is a policy, or if there are sessions or canaries
-/// that need it.
+/// Reports the objects that could not be read. This is an error if the object is a policy, or if sessions or canaries
+/// depend on it.
 pub fn report_unread(
     resources: &Resources,
     attachments: &Attachments,
@@ -163,11 +165,11 @@ fn is_needed(
     }
 }
 
-/// Whether a route that could not be read has sessions, as far as that can be told.
+/// Whether a route that could not be read is known or likely to have sessions.
 fn wants_us(unread: &Unread, resources: &Resources, attachments: &Attachments) -> bool {
     let Some(id) = &unread.id else { return true };
     let Some(wants) = &unread.wants else {
-        // The second document of a route is as important as the first.
+        // A second document for a route that is already known does not count on its own.
         return !resources.has_route(unread.kind, id);
     };
     wants.persistence

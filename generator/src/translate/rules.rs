@@ -1,4 +1,4 @@
-//! The rules of a route: what is read of each, and which sessions and canaries it has.
+//! Builds the rules of a route with their backends, sessions and canaries.
 
 use super::{
     backends,
@@ -25,7 +25,7 @@ use crate::{
     session::Session,
 };
 
-/// What rules are made of.
+/// The inputs for building rules.
 #[derive(Clone, Copy)]
 pub struct Input<'i, 'a> {
     /// The objects.
@@ -36,29 +36,29 @@ pub struct Input<'i, 'a> {
     pub canaries: &'i Canaries<'a>,
     /// The gateways.
     pub gateways: &'i Gateways<'a>,
-    /// For which of them the route is generated.
+    /// The gateways of the route that this run generates for.
     pub part: &'i Part,
 }
 
-/// A rule as it is written.
+/// A rule in the source, before policies are applied.
 struct Written<'a> {
     /// The route.
     route: &'a Item<RouteSpec>,
-    /// The object in which it stands.
+    /// The object that contains the rule.
     item: &'a Item<RouteSpec>,
-    /// Its position there.
+    /// The position of the rule in that object.
     position: usize,
-    /// Its position in the route.
+    /// The position of the rule among all rules of the route, including those of delegates.
     index: usize,
-    /// How the delegate and the route came together, if it stands in a delegate.
+    /// The merge of the route and its delegate, if a delegate contains the rule.
     delegated: Option<&'a MergedRoute>,
-    /// What is written.
+    /// The content of the rule.
     spec: &'a Field<route::Rule>,
-    /// What identifies it.
+    /// The identity of the rule.
     id: String,
 }
 
-/// The rules of a route, each with where it is, if that is not everywhere the route is.
+/// Builds the rules of a route. Each has its reach, or `None` if it is everywhere its route is.
 pub fn of_route<'a>(
     route: &'a Item<RouteSpec>,
     bindings: &Bindings,
@@ -131,7 +131,7 @@ struct Policies {
     session: Option<Result<Session, Reported>>,
     /// The canary policy.
     canary: Option<AttachedCanary>,
-    /// The canary policy that does not fit this rule.
+    /// The canary policy that applies to the rule but is invalid for it.
     refused_canary: Option<AttachedCanary>,
     /// Whether any policy applies to the rule, or is meant to.
     any: bool,
@@ -142,7 +142,7 @@ impl<'a> Written<'a> {
         self.spec.value.name.as_ref().map(|name| name.value.as_str())
     }
 
-    /// Where its references lead, and what is wrong with them.
+    /// Resolves the references of the rule, and returns the errors in them.
     fn references(&self, callers: &Callers, resources: &'a Resources) -> (Vec<Option<Backend<'a>>>, Report) {
         let mut found = Report::default();
         let spec = &self.spec.value;
@@ -153,7 +153,7 @@ impl<'a> Written<'a> {
         (references, found)
     }
 
-    /// Whether Envoy takes its matches.
+    /// Whether Envoy accepts its matches. Reports invalid ones.
     fn is_routable(&self, report: &mut Report) -> bool {
         let mut found = Report::default();
         if self.route.spec.kind != Kind::VirtualService {
@@ -164,7 +164,7 @@ impl<'a> Written<'a> {
         routable
     }
 
-    /// What policies set for it. Errors in `found` keep it from having sessions and canaries.
+    /// Applies the policies to the rule. Errors in `found` keep the rule from having sessions and canaries.
     fn policies(
         &self,
         inline: Option<Result<Session, Reported>>,
@@ -175,7 +175,7 @@ impl<'a> Written<'a> {
     ) -> Policies {
         let Input { attachments, .. } = input;
         let spec = &self.spec.value;
-        // Also if the Service is not in the input, or must not be used.
+        // A policy also counts if its Service is not in the input or the reference to it is not permitted.
         let mut named = backends::all_named(self.item, spec, &input.resources.domain).into_iter();
         let meant = inline.is_some() || named.any(|service| attachments.of(&service).is_some());
         let own = inline.or_else(|| services::attached(self.item, self.spec, backends.own, attachments, found).map(Ok));
@@ -190,7 +190,7 @@ impl<'a> Written<'a> {
         };
         let canary = input.canaries.apply(target, own.as_ref(), backends, report);
         let any = meant || canary.is_some();
-        // A rule keeps its own session if a canary policy does not fit it.
+        // A rule keeps its own session if a canary policy is invalid for it.
         let (canary, refused_canary) = match canary {
             Some(canary) if canary.routing.is_err() => {
                 let name = format!("{}/{} on {}", Kind::CanaryPolicy, canary.policy, self.id);

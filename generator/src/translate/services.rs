@@ -1,5 +1,5 @@
-//! The policy that the Services of a rule bring along, and how much of it holds for the rule (GEP-1619; tenants: a Service of
-//! another namespace may be in a rule without its owners' say about the rule's sessions).
+//! Decides which policy of its Services applies to a rule, and which of its fields (GEP-1619). A route may use a
+//! Service of another namespace, whose owners must not control the sessions of the route.
 //!
 //! `crate::attachment` resolves conflicts on one Service.
 
@@ -20,9 +20,9 @@ use crate::{
 
 /// The session that the policies of a rule's Services set for the rule.
 ///
-/// A policy in the namespace of the route applies to the whole rule, even if it targets only some of its Services: the first of
-/// the three options that GEP-1619 allows. A policy in another namespace applies if none in the route's namespace does, and all
-/// backends that get new sessions have it.
+/// A policy in the namespace of the route applies to the whole rule, even if it targets only some of its Services. This
+/// is the first of the three options that GEP-1619 allows. A policy in another namespace applies only if no policy in
+/// the namespace of the route does, and if all backends that get new sessions have it.
 pub fn attached(
     route: &Item<RouteSpec>,
     spec: &Field<route::Rule>,
@@ -79,7 +79,7 @@ pub fn attached(
     policy.session().cloned()
 }
 
-/// The policy of other namespaces' Services that holds for a rule. Those that do not are reported.
+/// The session of a policy in another namespace that applies to a rule. Reports the policies that do not apply.
 fn from_elsewhere<'a>(
     route: &Item<RouteSpec>,
     location: SourceLocation,
@@ -130,8 +130,8 @@ fn without<'b>(
     without.map(|backend| backend.service.id.to_string()).collect()
 }
 
-/// Resets what only the owner of a route may set: which cookie or header of its host carries the token, and whether a request
-/// fails if its host is gone.
+/// Resets the fields that only the owner of a route may set: which cookie or header carries the token, and whether a
+/// request fails if its pod is gone.
 fn leave_to_owner(session: &mut Session, policy: &Policy, route: &Item<RouteSpec>, report: &mut Report) {
     let CookieConfig { domain, path, .. } = CookieConfig::default();
     let Session { config, locations, .. } = session;

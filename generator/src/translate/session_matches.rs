@@ -1,7 +1,9 @@
-//! Matches that get in the way of sessions: on Mooring's own headers, and on the cookie or header that carries a token.
+//! Checks matches that conflict with sessions: matches on Mooring's own headers, and on the cookie or header that
+//! carries a token.
 //!
-//! The module takes the token out of a request, and Envoy chooses the route again after that. A rule that holds only as long as
-//! the token is there loses the request to another one, which filters before the module (authorization, for one) have not seen.
+//! The module removes the token from a request, and Envoy then selects the route again. A rule that matches only while
+//! the token is present would lose the request to another rule. Filters before the module, such as authorization, would
+//! not have seen that rule.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,17 +24,17 @@ use crate::{
     model::route::{Match, ValueMatch, ValueMatchType},
 };
 
-/// How many header matches one match may have (Gateway API: `maxItems` of `HTTPRouteMatch.headers`).
+/// The maximum number of header matches in one match (Gateway API: `maxItems` of `HTTPRouteMatch.headers`).
 const MAX_HEADERS: usize = 16;
 
-/// The largest regular expression that is tried, in bytes of its compiled form.
+/// The maximum compiled size of a regular expression that is tried, in bytes.
 const MAX_EXPRESSION: usize = 1 << 18;
 
-/// A value of the length and the characters of a token.
+/// A sample value with the length and the characters of a token.
 const TOKEN: &str =
     "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdEfGhIjKlMnOpQrStUvWxYz";
 
-/// Reports the matches of a managed rule with which it cannot keep sessions.
+/// Reports the matches of a managed rule that conflict with its sessions.
 pub fn check(rule: &Rule, report: &mut Report) {
     for one in &rule.matches {
         for header in &one.value.headers {
@@ -88,8 +90,9 @@ fn check_header(rule: &Rule, header: &ValueMatch, report: &mut Report) {
     }
 }
 
-/// A session route has the matches of its rule and one more, on the header with the backend's key. Those of a
-/// `VirtualService` have the key alone.
+/// Reports a match with no room for the header of a session route. A session route has the matches of its rule, each
+/// with one more header, which carries the key of the backend. Session routes of a `VirtualService` match on the key
+/// alone.
 fn check_room(rule: &Rule, one: &Match, report: &mut Report) {
     let Some(last) = one.headers.get(MAX_HEADERS.saturating_sub(1)) else {
         return;
@@ -107,22 +110,22 @@ fn check_room(rule: &Rule, one: &Match, report: &mut Report) {
     report.add(error.with(rule.location_of(rule.spec), "the rule"));
 }
 
-/// Whether it may depend on the session's cookie if a `cookie` header is matched.
+/// Whether the result of a match on a `cookie` header may depend on the session's cookie.
 fn depends_on(header: &ValueMatch, session: &str) -> bool {
     let value = header.value.value.as_str();
     match header.kind {
-        // The whole header never is the one value with and without the session's cookie.
+        // The session's cookie always changes the value of the whole header.
         ValueMatchType::Exact | ValueMatchType::Present => true,
         ValueMatchType::Prefix => value.contains(session),
         ValueMatchType::RegularExpression => value.contains(session) || sees(value, session),
     }
 }
 
-/// Whether an expression tells a request with the session's cookie from the same one without it. The cookie stands alone, or
-/// behind another one; which names the expression looks for is not known.
+/// Whether an expression may match a request differently with and without the session's cookie. It is tried with the
+/// cookie alone and after another cookie. The other cookies that the expression looks for are not known.
 fn sees(expression: &str, session: &str) -> bool {
     let mut builder = RegexBuilder::new(&format!("^(?:{expression})$"));
-    // What this engine does not know, Envoy's may.
+    // Envoy may support syntax that this engine does not.
     let Ok(regex) = builder.size_limit(MAX_EXPRESSION).build() else {
         return false;
     };
@@ -134,7 +137,7 @@ fn is_cookie(header: &str) -> bool {
     header.eq_ignore_ascii_case("cookie")
 }
 
-/// The header in which a session's token travels, in lower case.
+/// The header that carries the token of a session, in lower case.
 fn carrier(session: &config::SessionConfig) -> String {
     match session.transport {
         Transport::Cookie => "cookie".to_owned(),
@@ -154,8 +157,8 @@ pub fn forward_tokens(gateway: &mut Gateway, report: &mut Report) {
     }
 }
 
-/// The ids of the rules whose token has to stay in the request, because another rule of one of their hosts matches on the
-/// header in which it travels: without the token, Envoy might choose that rule. Each is reported.
+/// Finds and reports the rules whose token must stay in the request, because another rule of one of their hosts matches
+/// on the header that carries it.
 fn forwarded(gateway: &Gateway, report: &mut Report) -> BTreeSet<String> {
     let mut matching: BTreeMap<(&VirtualHost, String), Vec<(&AttachedRule, &ValueMatch)>> = BTreeMap::new();
     for attached in &gateway.rules {
@@ -168,7 +171,7 @@ fn forwarded(gateway: &Gateway, report: &mut Report) -> BTreeSet<String> {
             }
             for host in &attached.virtual_hosts {
                 let rules = matching.entry((host, name.clone())).or_default();
-                // One that is the rule itself, and one that is not.
+                // Two are enough: for any rule, at least one of them is another rule.
                 if rules.len() < 2 {
                     rules.push((attached, header));
                 }
@@ -206,7 +209,7 @@ mod tests {
     use super::*;
     use crate::{document, mesh::Mesh, resources::Resources, source::Sources, translate::translate};
 
-    /// Two rules of one host: one with a session, and one with this match.
+    /// Two rules: one with a session, and one with this match.
     fn input(session: &str, header: &str, hosts: [&str; 2]) -> String {
         let route = |name: &str, host: &str, rule: &str| {
             format!(
@@ -224,7 +227,7 @@ mod tests {
         )
     }
 
-    /// The ids of the rules that leave their tokens in requests, and what was said about them.
+    /// The ids of the rules that leave their tokens in requests, and the messages about them.
     fn forwarding(text: String) -> (Vec<String>, Vec<String>) {
         let mut sources = Sources::default();
         sources.add("input.yaml", text);

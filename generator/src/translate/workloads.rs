@@ -1,7 +1,8 @@
 //! Finds the pods of a gateway: an `EnvoyFilter` and a `WasmPlugin` apply only to pods that they select in their own namespace.
 //!
-//! istiod gives the pods that it deploys for a Gateway a label with the Gateway's name. A Gateway that is deployed by hand names
-//! Services in its addresses, whose pods it is (istiod: `extractGatewayServices`). A gateway of Istio's own API has a selector.
+//! istiod adds a label with the name of the Gateway to the pods that it deploys for it. A Gateway that is deployed by
+//! hand names Services in its addresses, and uses the pods of these Services (istiod: `extractGatewayServices`). A
+//! Gateway of `networking.istio.io` has a selector.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,15 +22,15 @@ use crate::{
     resources::{Found, Item, Resources},
 };
 
-/// The longest name that is made of a selector: names of objects have more before and behind it.
+/// The maximum length of a name generated from a selector. Names of objects add a prefix and a suffix to it.
 const MAX_NAME_LENGTH: usize = 200;
 
 /// The pods of a gateway.
 #[derive(Debug, Default)]
 pub struct Pods {
-    /// Each group of them; None: those with the Gateway's label. Where something is wrong, there are none.
+    /// The groups of pods. `None` is the group with the Gateway's label. Empty if there are errors.
     pub groups: BTreeSet<Option<Workload>>,
-    /// What is to be said about them.
+    /// The errors and warnings about the pods.
     pub found: Report,
 }
 
@@ -53,7 +54,7 @@ impl Pods {
         pods
     }
 
-    /// The pods of a gateway of Istio's own API.
+    /// Finds the pods of a Gateway of `networking.istio.io`.
     fn by_selector(&mut self, item: &Item<GatewaySpec>, labels: &BTreeMap<String, String>, resources: &Resources) {
         if labels.is_empty() {
             let message = format!(
@@ -91,10 +92,10 @@ impl Pods {
         self.groups.extend(namespaces.into_iter().map(group));
     }
 
-    /// The input does not say where the pods with these labels are.
+    /// Warns that the input does not tell the namespace of the pods with these labels.
     fn warn_of_namespace(&mut self, item: &Item<GatewaySpec>, labels: &BTreeMap<String, String>) {
         let Id { namespace, .. } = &item.id;
-        // From there it reaches them everywhere.
+        // Objects in the root namespace apply to pods in all namespaces.
         if namespace == ROOT_NAMESPACE {
             return;
         }
@@ -114,7 +115,7 @@ impl Pods {
         self.found.add(warning.help(help));
     }
 
-    /// The pods of a Gateway that is deployed by hand.
+    /// Finds the pods of a Gateway that is deployed by hand.
     fn by_services(&mut self, item: &Item<GatewaySpec>, hosts: &[&Field<String>], resources: &Resources) {
         for host in hosts {
             self.by_service(item, host, resources);
@@ -134,7 +135,7 @@ impl Pods {
         }
     }
 
-    /// The pods of the Service that an address names.
+    /// Finds the pods of the Service that an address names.
     fn by_service(&mut self, item: &Item<GatewaySpec>, host: &Field<String>, resources: &Resources) {
         let full = resources.domain.full_name(&host.value, &item.id.namespace);
         let id = resources.domain.service(&full, "");
@@ -160,14 +161,14 @@ impl Pods {
         }
     }
 
-    /// The pods that a Service selects.
+    /// Finds the pods that a Service selects.
     fn selected(&mut self, item: &Item<GatewaySpec>, host: &Field<String>, service: &Item<ServiceSpec>) {
         let labels = service.spec.selector.to_map();
         if labels.is_empty() {
             let problem = format!("the Service {} has no selector", service.id);
             self.by_label(item, host, &problem, "give the Service a selector");
         } else if labels.get(GATEWAY_LABEL) == Some(&item.id.name) {
-            // They have the label, so they are found as those that istiod deploys.
+            // The Service selects by the Gateway's label, like a Service that istiod deploys.
             self.groups.insert(None);
         } else if let Some(problem) = wrong_labels(&labels) {
             let message = format!(
@@ -184,7 +185,7 @@ impl Pods {
         }
     }
 
-    /// The pods of a Service are not known, so that only the label can find them.
+    /// Falls back to the Gateway's label, because the pods of the Service are not known.
     fn by_label(&mut self, item: &Item<GatewaySpec>, host: &Field<String>, problem: &str, help: &str) {
         let Id { name, .. } = &item.id;
         let message = format!(
@@ -199,7 +200,8 @@ impl Pods {
     }
 }
 
-/// The host names of the Services of a Gateway that is deployed by hand. None: istiod deploys it (istiod: `IsManaged`).
+/// The host names of the Services of a Gateway that is deployed by hand. `None` if istiod deploys the Gateway (istiod:
+/// `IsManaged`).
 fn hosts(addresses: &[Field<Address>]) -> Option<Vec<&Field<String>>> {
     fn kind(address: &Address) -> &str {
         address.address_type.as_ref().map_or("IPAddress", |kind| &kind.value)
@@ -214,8 +216,8 @@ fn hosts(addresses: &[Field<Address>]) -> Option<Vec<&Field<String>>> {
     }
 }
 
-/// Where the pods with these labels are, as far as the input has any. A gateway of Istio's own API is the pods of all namespaces
-/// (istiod: `PILOT_SCOPE_GATEWAY_TO_NAMESPACE` is off by default).
+/// The namespaces of the pods with these labels. `None` if the input has no such pods. A Gateway of
+/// `networking.istio.io` selects pods in all namespaces (istiod: `PILOT_SCOPE_GATEWAY_TO_NAMESPACE` is off by default).
 fn namespaces(labels: &BTreeMap<String, String>, resources: &Resources) -> Option<BTreeSet<String>> {
     let pods = resources
         .pods
@@ -226,7 +228,7 @@ fn namespaces(labels: &BTreeMap<String, String>, resources: &Resources) -> Optio
     let selected = pods.chain(templates).filter(|(_, pod)| pod.include(labels));
     let namespaces: BTreeSet<String> = selected.map(|(namespace, _)| namespace.clone()).collect();
     if namespaces.contains(ROOT_NAMESPACE) {
-        // What is there holds for the others too.
+        // Objects in the root namespace apply to the other namespaces too.
         return Some(BTreeSet::from([ROOT_NAMESPACE.to_owned()]));
     }
     Some(namespaces).filter(|namespaces| !namespaces.is_empty())
@@ -246,7 +248,7 @@ fn check_name(item: &Item<GatewaySpec>) -> Report {
     found
 }
 
-/// What is wrong with labels by which pods are selected.
+/// The problem with the labels of a selector, if any.
 fn wrong_labels(labels: &BTreeMap<String, String>) -> Option<String> {
     if let Some((label, value)) = labels.iter().find(|(_, value)| !dns::is_label_value(value)) {
         return Some(format!(

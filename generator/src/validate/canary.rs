@@ -1,4 +1,4 @@
-//! What becomes of each `CanaryPolicy`.
+//! Determines the status of each `CanaryPolicy`.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub fn statuses(resources: &Resources, ir: &Ir, index: &Index) -> Vec<PolicyStat
             kind: Kind::CanaryPolicy,
             id: item.id.clone(),
             location: Some(item.location()),
-            // What targets something that is no route has no target at all.
+            // A policy whose target is not a route has no target status.
             targets: targets.remove(&item.id).into_iter().collect(),
         })
         .collect()
@@ -53,7 +53,7 @@ fn target_status(targeted: &TargetedCanary, index: &Index) -> TargetStatus {
     }
 }
 
-/// What became of a policy on each rule that it is about.
+/// The condition of a policy on each rule that it targets.
 fn on_rules(policy: &Canary, index: &Index) -> Vec<(String, Condition)> {
     let rules = index.by_route.get(&(policy.target_kind, &policy.target.value));
     let rules = rules.into_iter().flatten().filter(|rule| reaches(policy, rule));
@@ -61,14 +61,14 @@ fn on_rules(policy: &Canary, index: &Index) -> Vec<(String, Condition)> {
 }
 
 fn reaches(policy: &Canary, rule: &Rule) -> bool {
-    // A policy for the whole route passes over rules that lead to no backend, or to none of its own.
+    // A policy for the whole route skips rules without backends, or without backends of the policy.
     let applied = rule.canary.is_some() || rule.refused.canary.is_some();
     if policy.section.is_none() && !applied {
         return false;
     }
     match &policy.section {
         Some(section) => rule.section_in(&policy.target.value) == Some(&section.value),
-        // What has no name cannot be found in Envoy.
+        // A rule of a VirtualService without a name cannot be found in Envoy.
         None => rule.spec.value.name.is_some() || policy.target_kind != Kind::VirtualService,
     }
 }

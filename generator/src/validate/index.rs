@@ -45,7 +45,7 @@ impl<'a> Index<'a> {
             let omissions = |rule: &Rule| managed.contains(rule.id.as_str()) && !rule.is_managed();
             for attached in gateway.rules.iter().filter(|attached| !omissions(&attached.rule)) {
                 let gateways = index.gateways.entry(&attached.rule.id).or_default();
-                // One whose pods are in several places is there several times.
+                // A Gateway with several groups of pods occurs several times.
                 if !gateways.contains(&&gateway.item.id) {
                     gateways.push(&gateway.item.id);
                 }

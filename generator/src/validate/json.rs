@@ -1,5 +1,5 @@
-//! The validation for programs. The shape is documented in `docs/validation.md`; fields are added to it, never taken
-//! away.
+//! The validation as JSON, for programs. `docs/validation.md` documents the format. Fields may be added but are never
+//! removed.
 
 use serde_json::{Value, json as value};
 
@@ -10,10 +10,10 @@ use crate::{
     source::Sources,
 };
 
-/// The version of the shape.
+/// The version of the format.
 const VERSION: u32 = 1;
 
-/// The whole text.
+/// Renders the validation as JSON.
 #[must_use]
 pub fn json(validation: &Validation, report: &Report, sources: &Sources) -> String {
     let policies: Vec<Value> = validation
@@ -67,7 +67,8 @@ fn policy(status: &PolicyStatus, sources: &Sources) -> Value {
     })
 }
 
-/// A policy is accepted when it is on any of its targets; else the first target says why not.
+/// The condition of the whole policy: accepted if it is accepted on any target, otherwise the condition on the first
+/// target.
 fn overall(status: &PolicyStatus) -> &'static str {
     let conditions = || status.targets.iter().map(|target| &target.condition);
     let accepted = conditions().find(|condition| **condition == Condition::Accepted);

@@ -1,21 +1,22 @@
-//! What becomes of policies and rules, as GEP-713 names it.
+//! The status of policies and rules, in the terms of GEP-713.
 
 use crate::{diagnostic::Reported, id::Id, kind::Kind, location::SourceLocation, session::Session};
 
 /// The condition of a policy on a target or a rule (GEP-713).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// It applies.
+    /// The policy applies.
     Accepted,
-    /// Another policy applies: its name, if known.
+    /// Another policy applies. The value is its name, if known.
     Conflicted(Option<String>),
-    /// Something more specific applies: this policy, or the rule's own `sessionPersistence`.
+    /// Something more specific applies. The value is the name of the policy; `None` is the rule's own
+    /// `sessionPersistence`.
     Overridden(Option<String>),
-    /// It is invalid.
+    /// The policy is invalid.
     Invalid,
     /// The target does not exist.
     TargetNotFound,
-    /// It configures no session.
+    /// The policy configures no session.
     NoEffect,
 }
 
@@ -33,7 +34,8 @@ impl Condition {
         }
     }
 
-    /// The condition on a target, from the conditions on its rules: the policy is in conflict if it lost every rule to other policies.
+    /// The condition on a target, from the conditions on its rules. It is `Conflicted` if the policy lost every rule to
+    /// other policies.
     #[must_use]
     pub fn for_target(rules: &[(String, Self)]) -> Self {
         let lost = |(_, condition): &&(String, Self)| matches!(condition, Self::Conflicted(_));
@@ -73,7 +75,7 @@ pub struct TargetStatus {
     pub kind: Kind,
     /// The target.
     pub id: Id,
-    /// The targeted rule. None: the whole object.
+    /// The targeted rule, or `None` for the whole object.
     pub section: Option<String>,
     /// The condition of the policy on the target.
     pub condition: Condition,

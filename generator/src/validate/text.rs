@@ -1,4 +1,4 @@
-//! The validation for people: two tables, the findings, and a line that sums up.
+//! The validation as text, for people: two tables, the findings, and a summary line.
 
 use mooring_policy::{config, duration::Duration};
 
@@ -9,10 +9,10 @@ use crate::{
     source::Sources,
 };
 
-/// What stands where there is nothing.
+/// The text of an empty cell.
 const NOTHING: &str = "-";
 
-/// The whole text.
+/// Renders the validation as text.
 #[must_use]
 pub fn text(validation: &Validation, report: &Report, sources: &Sources) -> String {
     let mut parts = Vec::new();
@@ -53,7 +53,7 @@ fn policy_rows(policy: &PolicyStatus) -> Vec<Vec<String>> {
     rows
 }
 
-/// To whom a policy has lost.
+/// The policy that applies instead, as text for a table cell.
 fn by(condition: &Condition) -> Option<String> {
     match condition {
         Condition::Conflicted(Some(other)) => Some(format!("({other} holds)")),

@@ -1,4 +1,4 @@
-//! Binds routes of Gateway API to listeners and host names (`parentRefs`, `allowedRoutes`, `hostnames`).
+//! Binds Gateway API routes to listeners and host names (`parentRefs`, `allowedRoutes`, `hostnames`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,15 +20,15 @@ use crate::{
     translate::binding::{listener_sets, namespace_selectors},
 };
 
-/// The gateways that a route is on, and its virtual hosts there.
+/// The gateways that a route is attached to, and its virtual hosts on each.
 pub type Bindings = BTreeMap<Id, BTreeSet<VirtualHost>>;
 
-/// Reports what is wrong with the host names of a route.
+/// Reports invalid host names of a route.
 pub fn check_route(route: &Item<RouteSpec>, report: &mut Report) {
     check_hostnames(&route.spec.hostnames, route.offset, report);
 }
 
-/// Finds the listeners that take a route. References that lead nowhere are reported.
+/// Finds the listeners that accept a route. Reports references that cannot be resolved.
 pub fn bind(route: &Item<RouteSpec>, resources: &Resources, report: &mut Report) -> Bindings {
     if let Some(scope) = &route.spec.use_default_gateways {
         let message = "useDefaultGateways is not supported: name the Gateway in parentRefs";
@@ -60,7 +60,7 @@ pub fn bind(route: &Item<RouteSpec>, resources: &Resources, report: &mut Report)
     bindings
 }
 
-/// The Gateway that a route in `namespace` names as its parent. None: the parent is something else.
+/// The Gateway that a route in `namespace` names as its parent. `None` if the parent is of another kind.
 pub fn gateway(parent: &ParentRef, namespace: &str) -> Option<Id> {
     let group = parent.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
     let kind = parent.kind.as_ref().map_or("Gateway", |kind| &kind.value);
@@ -68,13 +68,13 @@ pub fn gateway(parent: &ParentRef, namespace: &str) -> Option<Id> {
     ((group, kind) == (GATEWAY_API, "Gateway")).then(|| Id::new(own.unwrap_or(namespace), &parent.name.value))
 }
 
-/// What has the listeners that a route may be on: a Gateway, or a listener set of one.
+/// The object whose listeners a route refers to: a Gateway or a listener set.
 struct Owner<'a> {
     kind: Kind,
     id: &'a Id,
     offset: DocumentOffset,
     location: SourceLocation,
-    /// The Gateway on which the listeners are.
+    /// The Gateway that serves the listeners.
     gateway: &'a Id,
     listeners: Vec<&'a Listener>,
 }
@@ -91,7 +91,7 @@ impl<'a> Owner<'a> {
         }
     }
 
-    /// The one that a route names. References that lead nowhere are reported.
+    /// Finds the owner that a route names. Reports references that cannot be resolved.
     fn find(
         route: &Item<RouteSpec>,
         parent: &Field<ParentRef>,
@@ -146,7 +146,7 @@ fn find<'a>(
     }
 }
 
-/// The virtual hosts that a route gets on these listeners, or why it gets none.
+/// The virtual hosts of a route on these listeners, or the reason why there are none.
 fn virtual_hosts(
     route: &Item<RouteSpec>,
     parent: &ParentRef,
@@ -163,7 +163,7 @@ fn virtual_hosts(
     if named.is_empty() {
         return Err("it has no listener of this sectionName or port");
     }
-    // What is wrong with the others is told.
+    // `check_gateway` reports the invalid ones.
     let sound = named.into_iter().filter(|listener| wrong_hostname(listener).is_none());
     let named: Vec<&Listener> = sound.collect();
     if named.is_empty() {
@@ -203,7 +203,7 @@ fn virtual_hosts(
     Ok(hosts)
 }
 
-/// Whether a parent means this listener.
+/// Whether a parent reference selects this listener.
 fn names(parent: &ParentRef, listener: &Listener) -> bool {
     let section = parent.section_name.as_ref();
     let port = parent.port.as_ref();
@@ -211,7 +211,7 @@ fn names(parent: &ParentRef, listener: &Listener) -> bool {
         && port.is_none_or(|port| port.value == listener.port.value)
 }
 
-/// Whether a route is on a listener of a gateway, as the `attachedRoutes` of its status count it.
+/// Whether a route is on a listener of a gateway, by the rules for `attachedRoutes` in its status.
 pub fn is_on(route: &Item<RouteSpec>, listener: &Listener, gateway: &Item<GatewaySpec>, resources: &Resources) -> bool {
     let mut parents = route.spec.parent_refs.iter().map(|parent| &parent.value);
     parents.any(|parent| {
@@ -225,7 +225,7 @@ pub fn is_on(route: &Item<RouteSpec>, listener: &Listener, gateway: &Item<Gatewa
     ) && !common_hostnames(listener, route).is_empty()
 }
 
-/// Whether a more specific listener takes the requests for a host name (Gateway API: listener isolation; istiod:
+/// Whether a more specific listener receives the requests for a host name (Gateway API: listener isolation; istiod:
 /// `hostnameAllowedByIsolation`).
 fn is_of_another(hostname: &str, listener: &Listener, owner: &Owner) -> bool {
     let mut others = owner
@@ -282,7 +282,7 @@ fn allows(
     }
 }
 
-/// The host names that a listener and a route have in common; of two that overlap, the narrower.
+/// The host names that a listener and a route have in common. If two overlap, the narrower one.
 fn common_hostnames(listener: &Listener, route: &Item<RouteSpec>) -> BTreeSet<String> {
     let everything = "*";
     let of_listener = listener.host();
@@ -292,7 +292,7 @@ fn common_hostnames(listener: &Listener, route: &Item<RouteSpec>) -> BTreeSet<St
     common.map(str::to_owned).collect()
 }
 
-/// Reports what is wrong with a gateway's listeners: those take no routes.
+/// Reports listeners with invalid host names, which accept no routes.
 fn check(gateway: &Item<GatewaySpec>, report: &mut Report) {
     for listener in &gateway.spec.listeners {
         let Some(hostname) = wrong_hostname(&listener.value) else {
@@ -329,7 +329,8 @@ fn check_hostnames<'a>(
     }
 }
 
-/// Reports the errors in the listeners of a gateway. They are errors only if a rule with sessions or canaries needs the gateway.
+/// Reports the errors in the listeners of a gateway. They count as errors only if a rule with sessions or canaries
+/// needs the gateway.
 pub fn check_gateway(gateway: &Gateway, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) {
     let mut found = Report::default();
     for item in gateway.items().filter(|item| item.spec.kind() == Kind::Gateway) {

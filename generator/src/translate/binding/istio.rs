@@ -18,7 +18,7 @@ use crate::{
     visibility,
 };
 
-/// The gateways that a `VirtualService` is on. References that lead nowhere are reported.
+/// The gateways that a `VirtualService` is on. Reports references that cannot be resolved.
 pub fn bind(route: &Item<RouteSpec>, resources: &Resources, gateways: &Gateways, report: &mut Report) -> Bindings {
     check_hosts(route, report);
     let mut bindings = Bindings::new();
@@ -48,7 +48,7 @@ pub fn bind(route: &Item<RouteSpec>, resources: &Resources, gateways: &Gateways,
     bindings
 }
 
-/// Whether an http route is for the sidecars only.
+/// Whether an http route applies to sidecars only.
 pub fn is_of_mesh(rule: &route::Rule) -> bool {
     let of_mesh = |scope: &Scope| !scope.gateways.is_empty() && scope.gateways.iter().all(|name| name.value == MESH);
     let mut scopes = rule.matches.iter().map(|one| one.value.scope.as_deref());
@@ -109,13 +109,13 @@ fn virtual_hosts(
     common
         .map(|hostname| VirtualHost {
             port: server.port.value.get(),
-            // Case counts when hosts are compared, and not in what comes of them.
+            // istiod compares hosts with their case and lower-cases the result.
             hostname: hostname.to_ascii_lowercase(),
         })
         .collect()
 }
 
-/// What is to be said where the pods of a gateway do not see a `VirtualService`.
+/// A warning if a `VirtualService` is not exported to the pods of a gateway.
 fn hidden(route: &Item<RouteSpec>, gateway: &Item<GatewaySpec>, gateways: &Gateways) -> Option<Diagnostic> {
     let exported = &route.spec.export_to;
     let is_seen = |to: &str| visibility::is_seen(visibility::texts(exported), &route.id.namespace, to);
@@ -138,7 +138,7 @@ fn hidden(route: &Item<RouteSpec>, gateway: &Item<GatewaySpec>, gateways: &Gatew
     Some(warning.with(gateway.location(), "the Gateway").help(help))
 }
 
-/// Reports what no host of a `VirtualService` can be: Istio refuses the object.
+/// Reports hosts that are invalid in a `VirtualService`. Istio rejects such an object.
 fn check_hosts(route: &Item<RouteSpec>, report: &mut Report) {
     let wrong = route
         .spec
@@ -155,7 +155,7 @@ fn check_hosts(route: &Item<RouteSpec>, report: &mut Report) {
     }
 }
 
-/// Reports a rule without a name with which the filter would have to do: an Envoy route without a name cannot be found.
+/// Reports a managed rule without a name, because the filter finds the Envoy route by its name.
 pub fn check_name(rule: &Rule, report: &mut Report) {
     if rule.spec.value.name.is_some() || !rule.is_managed() || rule.route.spec.kind != Kind::VirtualService {
         return;

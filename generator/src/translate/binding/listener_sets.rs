@@ -1,7 +1,7 @@
 //! The listener sets of Gateways: `ListenerSet`, and `XListenerSet` in Gateway API 1.3 and 1.4.
 //!
-//! To Envoy, their listeners are the same as those of the Gateway: on the same pods and in the same virtual hosts. This module decides
-//! which of them are used; `super::gateway_api` decides which routes they accept.
+//! Envoy serves their listeners like those of the Gateway, on the same pods and in the same virtual hosts. This module
+//! decides which listeners are used; `super::gateway_api` decides which routes they accept.
 
 use crate::{
     api::{
@@ -21,15 +21,15 @@ use crate::{
 pub struct Attached<'a> {
     /// The set.
     pub set: &'a Item<ListenerSetSpec>,
-    /// What it is.
+    /// The kind of the set.
     pub kind: Kind,
     /// The Gateway.
     pub gateway: &'a Item<GatewaySpec>,
-    /// Those of its listeners that count.
+    /// The listeners of the set that do not conflict with earlier ones.
     pub listeners: Vec<&'a Field<Listener>>,
 }
 
-/// The listener set that a route in `namespace` names as its parent. None: the parent is something else.
+/// The listener set that a route in `namespace` names as its parent. `None` if the parent is of another kind.
 pub fn named(parent: &ParentRef, namespace: &str) -> Option<(Kind, Id)> {
     let group = parent.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
     let kind = parent.kind.as_ref().map(|kind| kind.value.as_str());
@@ -42,7 +42,7 @@ pub fn named(parent: &ParentRef, namespace: &str) -> Option<(Kind, Id)> {
     Some((kind, Id::new(own.unwrap_or(namespace), &parent.name.value)))
 }
 
-/// The Gateway of a listener set. None: its parent is something else.
+/// The Gateway of a listener set. `None` if its parent is of another kind.
 pub fn gateway(set: &Item<ListenerSetSpec>) -> Option<Id> {
     let parent = &set.spec.parent_ref;
     let group = parent.group.as_ref().map_or(GATEWAY_API, |group| &group.value);
@@ -52,7 +52,7 @@ pub fn gateway(set: &Item<ListenerSetSpec>) -> Option<Id> {
     ((group, kind) == (GATEWAY_API, "Gateway")).then_some(id)
 }
 
-/// Finds the listener set that a route names. What leads nowhere is reported.
+/// Finds the listener set that a route names. Reports references that cannot be resolved.
 pub fn find<'a>(
     route: &Item<RouteSpec>,
     parent: &Field<ParentRef>,
@@ -105,8 +105,8 @@ pub fn find<'a>(
     found
 }
 
-/// The listener sets of a Gateway that it allows, the oldest first, with those of their listeners that do not conflict with one that
-/// comes before (istiod: `ComputeGatewayListenerConflicts`).
+/// The listener sets that a Gateway allows, the oldest first, each with its listeners that do not conflict with earlier
+/// ones (istiod: `ComputeGatewayListenerConflicts`).
 pub fn of_gateway<'a>(gateway: &'a Item<GatewaySpec>, resources: &'a Resources) -> Vec<Attached<'a>> {
     let sets = resources.listener_sets.iter().map(|set| (Kind::ListenerSet, set));
     let sets = sets.chain(resources.x_listener_sets.iter().map(|set| (Kind::XListenerSet, set)));
@@ -141,7 +141,8 @@ pub fn of_gateway<'a>(gateway: &'a Item<GatewaySpec>, resources: &'a Resources) 
     attached.collect()
 }
 
-/// Whether a Gateway allows listener sets of a namespace. Where a selector needs labels that are not in the input, it does.
+/// Whether a Gateway allows listener sets of a namespace. If its selector needs labels that are not in the input, the
+/// answer is yes.
 fn allows(gateway: &Item<GatewaySpec>, namespace: &str, resources: &Resources) -> bool {
     let allowed = gateway.spec.allowed_listeners.as_ref();
     let Some(namespaces) = allowed.and_then(|allowed| allowed.namespaces.as_ref()) else {
@@ -157,7 +158,7 @@ fn allows(gateway: &Item<GatewaySpec>, namespace: &str, resources: &Resources) -
     }
 }
 
-/// Whether two listeners can be on one gateway (istiod: `listenersDistinct`).
+/// Whether two listeners can coexist on one gateway (istiod: `listenersDistinct`).
 fn are_distinct(one: &Listener, other: &Listener) -> bool {
     if one.port.value != other.port.value {
         return true;

@@ -1,4 +1,4 @@
-//! Some matches of a rule, on a gateway.
+//! A subset of the matches of a rule, as attached to a gateway.
 
 use std::collections::BTreeSet;
 

@@ -19,21 +19,22 @@ use crate::{
     },
 };
 
-/// The virtual hosts of a rule, each with the positions of the matches that are there.
+/// The virtual hosts of a rule, each with the positions of the matches that apply in it.
 type Hosts = BTreeMap<VirtualHost, BTreeSet<usize>>;
 
-/// Where a rule is that is not everywhere its route is, by the positions of the gateways.
+/// The virtual hosts of a rule with limited matches, by the positions of the gateways.
 #[derive(Debug)]
 pub struct Reach {
     hosts: BTreeMap<usize, Hosts>,
-    /// Whether there are matches of which that cannot be told.
+    /// Whether it is unknown for any match if it is on the gateway.
     unsure: bool,
 }
 
 impl Reach {
-    /// Where a rule is whose route is on these gateways. None: wherever its route is. `written` is the object in which it stands.
-    /// A match of which it cannot be told whether it is on a gateway counts as being there, unless the rule would need a name for
-    /// that.
+    /// Resolves the scopes of a rule whose route is on these gateways. `None` if no match is limited, so that the rule
+    /// is everywhere its route is. `written` is the object that contains the rule. If it is unknown whether a match is
+    /// on a gateway, the match counts as being there if the rule has a name. A rule without a name would be an error
+    /// there.
     pub fn new(
         rule: &route::Rule,
         written: &Item<RouteSpec>,
@@ -69,12 +70,12 @@ impl Reach {
         Some(reach)
     }
 
-    /// Whether it is on no gateway.
+    /// Whether the rule is on no gateway.
     pub fn is_nowhere(&self) -> bool {
         self.hosts.is_empty()
     }
 
-    /// Whether it has a virtual host in common with another rule of its route.
+    /// Whether the rule has a virtual host in common with another rule of its route.
     pub fn meets(&self, other: &Self) -> bool {
         self.hosts.iter().any(|(gateway, hosts)| {
             let others = other.hosts.get(gateway);
@@ -82,7 +83,7 @@ impl Reach {
         })
     }
 
-    /// What is to be said where it is not known whether a rule without a name is on a gateway.
+    /// A warning if it is unknown whether a rule without a name is on a gateway.
     pub fn doubt(&self, rule: &Rule) -> Option<Diagnostic> {
         if !self.unsure || rule.spec.value.name.is_some() {
             return None;
@@ -97,7 +98,7 @@ impl Reach {
         Some(warning.help("give the route a name, or add the gateway's Pods to the input"))
     }
 
-    /// The virtual hosts, those together that have the same matches.
+    /// Groups the virtual hosts of each gateway by the matches that apply in them.
     pub fn attachments(self) -> impl Iterator<Item = MatchAttachment> {
         self.hosts.into_iter().flat_map(|(gateway, hosts)| {
             let mut by_matches: BTreeMap<BTreeSet<usize>, BTreeSet<VirtualHost>> = BTreeMap::new();
@@ -114,7 +115,7 @@ impl Reach {
     }
 }
 
-/// Whether a match is on a port of a gateway. None: that depends on labels of its pods, which are not known.
+/// Whether a match applies on a port of a gateway. `None` if that depends on labels of its pods that are not known.
 fn is_on(
     scope: &Scope,
     written: &Item<RouteSpec>,

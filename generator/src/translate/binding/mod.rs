@@ -1,4 +1,4 @@
-//! On which gateways and in which virtual hosts a route is.
+//! Finds the gateways and virtual hosts that a route is on.
 
 pub mod gateway_api;
 pub mod istio;

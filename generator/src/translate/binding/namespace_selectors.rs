@@ -1,4 +1,4 @@
-//! Which namespaces a label selector selects (`allowedRoutes.namespaces.selector` of a listener).
+//! Evaluates label selectors for namespaces (`allowedRoutes.namespaces.selector` of a listener).
 
 use crate::{
     api::gateway::{LabelOperator, LabelRequirement, LabelSelector},
@@ -6,21 +6,22 @@ use crate::{
     resources::{Found, Resources},
 };
 
-/// The label that is the namespace's name. The API server adds it, so manifests need not have it.
+/// The label with the name of the namespace. The API server adds it, so it may be missing in manifests.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// Whether a selector selects a namespace. None: its labels are needed to tell, and it is not in the input.
+/// Whether a selector selects a namespace. `None` if that depends on the labels of the namespace, which is not in the
+/// input.
 pub fn selects(selector: Option<&LabelSelector>, namespace: &str, resources: &Resources) -> Option<bool> {
-    // No selector selects nothing; one that demands nothing selects everything.
+    // A missing selector selects nothing; an empty selector selects everything.
     let Some(selector) = selector else { return Some(false) };
     let labels = match resources.namespaces.find(&Id::new("", namespace)) {
         Found::Item(item) => Some(&item.metadata.labels),
-        // There is an error already; another one would not help.
+        // The unreadable Namespace is reported already; a second error would not help.
         Found::Unknown => return Some(true),
         Found::Nothing(_) => None,
     };
     let label = |name: &str| match labels {
-        // Every namespace has it.
+        // Every namespace has this label.
         _ if name == NAME_LABEL => Label::Known(Some(namespace)),
         Some(labels) => Label::Known(labels.get(name)),
         None => Label::Unknown,
@@ -36,7 +37,8 @@ pub fn selects(selector: Option<&LabelSelector>, namespace: &str, resources: &Re
     verdicts.into_iter().collect::<Option<Vec<bool>>>().map(|_| true)
 }
 
-/// The names of all namespaces that a selector may select. None: it does not go by names, so there may be any.
+/// The names of all namespaces that a selector can select. `None` if it does not select by name, so that it can select
+/// any namespace.
 pub fn names(selector: &LabelSelector) -> Option<Vec<&str>> {
     let mut pairs = selector.match_labels.iter();
     let by_pair = pairs.find(|(name, _)| name.value == NAME_LABEL);
@@ -49,11 +51,11 @@ pub fn names(selector: &LabelSelector) -> Option<Vec<&str>> {
     }
 }
 
-/// What is known of a label of a namespace.
+/// What is known about a label of a namespace.
 enum Label<'a> {
-    /// Its value, if it is there.
+    /// The value, or `None` if the namespace does not have the label.
     Known(Option<&'a str>),
-    /// Nothing: the namespace is not in the input.
+    /// The namespace is not in the input.
     Unknown,
 }
 

@@ -1,4 +1,4 @@
-//! Notes where consistent hashing and sessions both select the pod.
+//! Notes backends for which both consistent hashing and sessions select the pod.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use crate::{
     resources::Resources,
 };
 
-/// How many more `DestinationRule`s the note shows.
+/// The maximum number of `DestinationRule`s that the note shows in addition to the first.
 const MAX_SHOWN: usize = 5;
 
-/// Notes the `DestinationRule`s with consistent hashing for backends whose sessions are bound to pods. A local Envoy does not read
-/// them.
+/// Notes the `DestinationRule`s with consistent hashing for backends whose sessions are bound to pods. The
+/// configuration for a local Envoy ignores `DestinationRule`s, so there is nothing to note.
 pub fn note(gateways: &[Gateway], resources: &Resources, report: &mut Report) {
     if resources.mesh.local {
         return;
@@ -34,7 +34,7 @@ pub fn note(gateways: &[Gateway], resources: &Resources, report: &mut Report) {
     report.add(shown.fold(note, |note, (_, location)| note.with(location, "this one too")));
 }
 
-/// These `DestinationRule`s, each with the location of its `consistentHash`.
+/// Finds these `DestinationRule`s, each with the location of its `consistentHash`.
 fn found<'a>(gateways: &[Gateway<'a>], resources: &'a Resources) -> BTreeMap<&'a Id, SourceLocation> {
     let mut found = BTreeMap::new();
     for gateway in gateways {

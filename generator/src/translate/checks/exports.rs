@@ -6,7 +6,7 @@ use crate::{
     visibility,
 };
 
-/// Warns of backends that the pods of a gateway do not see (`exportTo`).
+/// Warns of backends that are not visible to the pods of a gateway (`exportTo`).
 pub fn warn(gateway: &Gateway, report: &mut Report) {
     let namespace = gateway.namespace();
     for attached in gateway.managed_rules() {

@@ -9,8 +9,8 @@ use crate::{
     ir::Gateway,
 };
 
-/// Reports a configuration that the filter would refuse. Each rule has been checked before, so this is the last resort: nothing is
-/// generated then.
+/// Reports a configuration that the filter would reject. Each rule has been checked before, so this is a safety net. If
+/// it fails, nothing is generated.
 pub fn check(gateway: &Gateway, report: &mut Report) {
     if !gateway.is_managed() {
         return;

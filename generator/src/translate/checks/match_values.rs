@@ -10,7 +10,7 @@ use crate::{
     resources::Item,
 };
 
-/// Reports the matches of a rule that cannot hold.
+/// Reports the invalid matches of a rule.
 pub fn check(route: &Item<RouteSpec>, rule: &Rule, report: &mut Report) {
     let invalid = |message: String, field: &Field<String>, report: &mut Report| {
         report.add(Diagnostic::error(Code::Invalid, message).at(route.location_of(field)));
@@ -48,7 +48,7 @@ pub fn check(route: &Item<RouteSpec>, rule: &Rule, report: &mut Report) {
     }
 }
 
-/// What Gateway API demands of a gRPC method match (CEL rules of `GRPCMethodMatch`): what is wrong, and with which field.
+/// Checks a gRPC method match (CEL rules of `GRPCMethodMatch`). The error is a message and the invalid field.
 fn check_method(method: &GrpcMethod) -> Result<(), (String, Option<&Field<String>>)> {
     if method.service.is_none() && method.method.is_none() {
         return Err((
@@ -84,7 +84,7 @@ fn is_identifier(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(allowed) && !text.starts_with(|first: char| first.is_ascii_digit())
 }
 
-/// What Gateway API takes for an exact path or a prefix (CEL rules of `HTTPPathMatch`).
+/// Whether Gateway API accepts the text as an exact path or a prefix (CEL rules of `HTTPPathMatch`).
 fn is_path(text: &str) -> bool {
     let Some(elements) = text.strip_prefix('/') else {
         return false;

@@ -1,4 +1,5 @@
-//! Checks of rules and gateways after they have been built. They report, and take sessions from rules with errors.
+//! Checks rules and gateways after they have been built. The checks report errors and remove sessions from rules with
+//! errors.
 
 pub mod consistent_hash;
 pub mod exports;

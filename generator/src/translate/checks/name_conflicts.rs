@@ -1,4 +1,5 @@
-//! Conflicts of rules on one gateway: Envoy routes with the same name in one virtual host, and cookies with the same name.
+//! Detects conflicts between rules on one gateway: Envoy routes with the same name in one virtual host, and cookies
+//! with the same name.
 //!
 //! The Envoy route of a named rule has only the name of the rule, without namespace and route. So Envoy cannot distinguish two rules
 //! with the same name in one virtual host.
@@ -16,7 +17,7 @@ use crate::{
     session::domain,
 };
 
-/// Reports rules that cannot be told apart. Of two with which the filter has to do, the later one is left out.
+/// Reports rules that the filter cannot distinguish. If two managed rules conflict, the later one is left out.
 pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
     let mut by_name: BTreeMap<String, Vec<(usize, &AttachedRule)>> = BTreeMap::new();
     for (position, attached) in gateway.rules.iter().enumerate() {
@@ -37,23 +38,23 @@ pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
     }
 }
 
-/// Reports each rule that shares a virtual host with another one of its name, if the filter has to do with one of them.
-/// Returns those that are left out. A rule with which the filter has nothing to do harms none: its requests carry no key of the
-/// other one, and its backends begin no session there.
+/// Reports each rule that has the name of a managed rule in the same virtual host. Returns the positions of the rules
+/// that are left out. A rule that is not managed does no harm and stays: its requests carry no key of the other rule,
+/// and its backends do not begin sessions of that rule.
 fn report_collisions(name: &str, namesakes: Vec<(usize, &AttachedRule)>, report: &mut Report) -> Vec<usize> {
     let mut victims = Vec::new();
     let mut first: BTreeMap<&VirtualHost, &AttachedRule> = BTreeMap::new();
     let (mut managed, others): (Vec<_>, Vec<_>) = namesakes
         .into_iter()
         .partition(|(_, attached)| attached.rule.is_managed());
-    // Where ages are known, the older route keeps the name.
+    // The older route keeps the name, if the ages are known.
     managed.sort_by_key(|(_, attached)| age(attached));
     for (position, attached) in managed.into_iter().chain(others) {
         let found = attached
             .virtual_hosts
             .iter()
             .find_map(|host| Some((host, *first.get(host)?)));
-        // Two rules of one name in one route have been reported.
+        // Two rules with the same name in one route have been reported.
         if let Some((host, other)) = found.filter(|(_, other)| other.rule.id != attached.rule.id) {
             if attached.rule.is_managed() {
                 report.add(collision(name, other, attached, &host.name()));
@@ -71,8 +72,8 @@ fn report_collisions(name: &str, namesakes: Vec<(usize, &AttachedRule)>, report:
     victims
 }
 
-/// Warns of cookies that replace each other in the browser: rules share no sessions, but a browser has one cookie for a
-/// name, a host and a path.
+/// Warns of cookies that replace each other in the browser. Rules do not share sessions, but a browser keeps only one
+/// cookie for a name, a host and a path.
 pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
     let mut seen: BTreeMap<_, &AttachedRule> = BTreeMap::new();
     for (attached, session) in gateway.session_rules() {
@@ -110,7 +111,7 @@ pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
     }
 }
 
-/// When the route was made; those of unknown age come last.
+/// A sort key: the creation time of the route. Routes of unknown age are last.
 fn age<'a>(attached: &'a AttachedRule) -> (bool, Option<&'a str>) {
     let created = attached.rule.route.metadata.creation_timestamp.as_ref();
     (created.is_none(), created.map(|field| field.value.as_str()))
@@ -121,7 +122,7 @@ fn location(attached: &AttachedRule) -> SourceLocation {
     name.map_or(attached.rule.route.location(), |name| attached.rule.location_of(name))
 }
 
-/// A rule without sessions that has the name of one with sessions.
+/// The warning for a rule without sessions that has the name of a rule with sessions.
 fn bystander(name: &str, managed: &AttachedRule, other: &AttachedRule, virtual_host: &str) -> Diagnostic {
     let message = format!(
         "the rule {} has the name `{name}` of {} in the virtual host `{virtual_host}`, so its requests are looked at for sessions \

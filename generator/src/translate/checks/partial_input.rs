@@ -1,4 +1,4 @@
-//! Warns if the input does not have all routes of a gateway.
+//! Warns if the input lacks routes of a gateway.
 //!
 //! The objects that are generated for a gateway contain the rules of all its routes. If the input has only some of the routes, the
 //! others lose their sessions and canaries. Three things reveal this: the number of routes in the status of a Gateway, the namespaces
@@ -23,14 +23,14 @@ use crate::{
     translate::binding::{gateway_api, namespace_selectors},
 };
 
-/// How many routes or namespaces a warning names.
+/// The maximum number of routes or namespaces that a warning names.
 const MAX_NAMED: usize = 5;
 
-/// What to do about all of it.
+/// The help for all these warnings.
 const HELP: &str = "give one run the routes and policies of all teams on the Gateway";
 
-/// Reports objects of an earlier run that hold rules of routes that the input does not have. `prunes`: whether those in the
-/// directory that are no longer generated are removed.
+/// Reports objects of an earlier run that contain rules of routes that are not in the input. `prunes` says whether this
+/// run removes objects from the output directory that it no longer generates.
 pub fn check_earlier(ir: &Ir, resources: &Resources, prunes: bool, report: &mut Report) {
     let managed = ir.gateways.iter().filter(|gateway| gateway.is_managed());
     let replaced: Vec<Id> = managed.map(Gateway::object_id).collect();
@@ -66,9 +66,9 @@ pub fn check_earlier(ir: &Ir, resources: &Resources, prunes: bool, report: &mut 
     }
 }
 
-/// Reports a gateway of Gateway API of which something tells that there are more routes on it than the input has.
+/// Reports a Gateway that probably has more routes than the input.
 pub fn check(gateway: &Gateway, resources: &Resources, report: &mut Report) {
-    // What could not be read is told already.
+    // Routes that could not be read have been reported.
     let complete = resources.coverage == Coverage::Everything || resources.any_route_unread();
     if complete || gateway.item.spec.kind() == Kind::IstioGateway || !gateway.is_managed() {
         return;
@@ -94,7 +94,7 @@ pub fn check(gateway: &Gateway, resources: &Resources, report: &mut Report) {
     }
 }
 
-/// Compares the numbers of routes in the status with the routes of the input.
+/// Compares the number of routes in the status of each listener with the routes in the input.
 fn check_attached(gateway: &Gateway, listeners: &[&Listener], resources: &Resources, report: &mut Report) {
     let mut warning: Option<Diagnostic> = None;
     for listener in listeners {
@@ -123,13 +123,14 @@ fn check_attached(gateway: &Gateway, listeners: &[&Listener], resources: &Resour
     }
 }
 
-/// How many routes are on a listener, by its status.
+/// The number of routes on a listener, according to the status of the Gateway.
 fn attached<'g>(gateway: &Gateway<'g>, listener: &Listener) -> Option<&'g Field<u32>> {
     gateway.item.spec.attached_routes.get(&listener.name.value)
 }
 
-/// How many routes of the input are on a listener, with the session routes: the cluster counts those too. Where the input has none
-/// of them, they may be in the cluster all the same.
+/// The number of routes in the input that are on a listener, including session routes, because the status counts those
+/// too. If the input has no session routes, the cluster may still have them, so those that this run generates are
+/// counted.
 fn known(gateway: &Gateway, listener: &Listener, resources: &Resources) -> usize {
     let routes = resources.http_routes.iter().chain(resources.grpc_routes.iter());
     let on_listener = routes.filter(|route| gateway_api::is_on(route, listener, gateway.item, resources));
@@ -146,7 +147,7 @@ fn known(gateway: &Gateway, listener: &Listener, resources: &Resources) -> usize
     routes.len().saturating_add(session_routes)
 }
 
-/// Where a listener says that it takes routes from namespaces other than those that were read.
+/// The field of a listener that accepts routes from namespaces that were not read.
 fn takes_others<'l>(listener: &'l Listener, resources: &Resources) -> Option<&'l Field<FromNamespaces>> {
     let namespaces = listener.allowed_routes.as_ref()?.namespaces.as_ref()?;
     let from = namespaces.from.as_ref()?;
@@ -165,7 +166,7 @@ fn takes_others<'l>(listener: &'l Listener, resources: &Resources) -> Option<&'l
     others.then_some(from)
 }
 
-/// Names in one line; of very many, the first ones.
+/// Joins names with commas, and cuts a long list.
 fn named(names: &[String]) -> String {
     let shown: Vec<&str> = names.iter().take(MAX_NAMED).map(String::as_str).collect();
     let shown = shown.join(", ");

@@ -1,4 +1,4 @@
-//! The names of routes, as Istio makes them, and the names that are ours.
+//! Checks the names of rules.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use crate::{
     resources::wrong_name,
 };
 
-/// Notes the rules without a name in routes with several rules: those are the routes in which rules come and go.
+/// Notes the managed rules without a name in routes with several rules. Their identity changes when another rule is
+/// inserted or removed before them.
 pub fn note_unnamed(rules: &[&Rule], report: &mut Report) {
     let unnamed: BTreeMap<&str, &Rule> = rules
         .iter()
@@ -33,7 +34,7 @@ pub fn note_unnamed(rules: &[&Rule], report: &mut Report) {
     report.add(note.help("give a rule a `name`; the sessions that it has then begin again, once"));
 }
 
-/// What is to be said about the name of a rule. That of a route of a `VirtualService` may be any text.
+/// An error if the name of a rule is invalid. An http route of a `VirtualService` may have any name.
 pub fn wrong_rule_name(rule: &Rule) -> Option<Diagnostic> {
     if rule.route.spec.kind == Kind::VirtualService {
         return None;
@@ -41,7 +42,7 @@ pub fn wrong_rule_name(rule: &Rule) -> Option<Diagnostic> {
     wrong_name(rule.spec.value.name.as_ref()?, rule.route.offset)
 }
 
-/// What is to be said about the second of two rules of one name in a route.
+/// The error for the second of two rules with the same name in a route.
 pub fn same_name(rule: &Rule, first: &Rule) -> Diagnostic {
     let location = |rule: &Rule| {
         let name = rule.spec.value.name.as_ref();

@@ -1,5 +1,5 @@
-//! Checks of session routes: the routes that lead to one backend of a rule with several, for requests that carry the
-//! backend's key.
+//! Checks session routes. A session route leads to one backend of a rule with several backends, and matches requests
+//! that carry the key of that backend.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,22 @@ use crate::{
     resources::Resources,
 };
 
-/// How many objects the session routes of a rule can be: one for each backend at most, and a rule has 16 of these (Gateway API:
-/// `maxItems`).
+/// The maximum number of objects for the session routes of a rule: one for each backend, and a rule has at most 16
+/// backends (Gateway API: `maxItems`).
 const MAX_OBJECTS: usize = 16;
 
-/// How many session routes a virtual host may have without a warning. Envoy tries the routes of a virtual host one after the
-/// other: each takes some 470 instructions of a request, and so many about as much as all that Mooring does besides.
+/// The maximum number of session routes in a virtual host without a warning. Envoy tries the routes of a virtual host
+/// one after the other, and each costs about 470 instructions per request. At this number, they cost about as much as
+/// everything else that Mooring does.
 const MANY: usize = 200;
 
-/// What a route takes that does not match, measured on Envoy 1.40.
+/// The instructions that Envoy 1.40 needs for a route that does not match, as measured.
 const INSTRUCTIONS: usize = 470;
 
-/// Reports an object of the user's that has a name that the session routes would have.
+/// Reports a user's object that has the name of a session route object.
 pub fn check(rule: &Rule, resources: &Resources, report: &mut Report) {
     let kind = rule.route.spec.kind;
-    // Those of a VirtualService are patches.
+    // The session routes of a VirtualService are patches, which do not share names with routes.
     if !rule.has_session_routes() || kind == Kind::VirtualService {
         return;
     }
@@ -43,7 +44,7 @@ pub fn check(rule: &Rule, resources: &Resources, report: &mut Report) {
     report.add(diagnostic.help("give that route a name that does not begin with `mooring-`"));
 }
 
-/// Warns of virtual hosts with very many session routes.
+/// Warns of virtual hosts with too many session routes.
 pub fn warn_of_many(gateway: &Gateway, report: &mut Report) {
     let mut added: BTreeMap<&VirtualHost, usize> = BTreeMap::new();
     for attached in gateway.managed_rules() {
