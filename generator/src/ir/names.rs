@@ -28,20 +28,20 @@ pub fn route_name(route: &Id, rule: Option<&str>, index: usize) -> String {
 const RESERVED: usize = 6;
 
 /// The name of the object with the session routes of a rule. The hash of the rule's identity makes it unique, even if
-/// the names of routes and rules contain dots or dashes. `part` names the gateways of this run if the route is also on
+/// the names of routes and rules contain dots or dashes. `chosen_gateways` names the gateways of this run if the route is also on
 /// gateways of other runs.
 #[must_use]
-pub fn session_route_object(route: &Id, rule_id: &str, part: Option<&str>) -> String {
+pub fn session_route_object(route: &Id, rule_id: &str, chosen_gateways: Option<&str>) -> String {
     let fixed = NAME_PREFIX.len().saturating_add(HASH_LENGTH).saturating_add(RESERVED);
     let name = route
         .name
         .get(..MAX_LENGTH.saturating_sub(fixed))
         .unwrap_or(&route.name);
     let name = name.trim_end_matches(['.', '-']);
-    let hash = match part {
+    let hash = match chosen_gateways {
         None => name_hash(ROUTE_KEY, rule_id),
         // A gateway name cannot contain a space.
-        Some(part) => name_hash(ROUTE_KEY, &format!("{rule_id} {part}")),
+        Some(gateways) => name_hash(ROUTE_KEY, &format!("{rule_id} {gateways}")),
     };
     format!("{NAME_PREFIX}{name}-{hash}")
 }

@@ -56,7 +56,7 @@ pub struct Rule<'a> {
     /// Whether Envoy accepts its matches.
     pub routable: bool,
     /// The gateways of the route that this run generates for, or `None` if it generates for all of them.
-    pub part: Option<String>,
+    pub chosen_gateways: Option<String>,
     /// The backend of each reference, in source order. `None` if the reference could not be resolved.
     pub references: Vec<Option<Backend<'a>>>,
     /// The backends in source order, without duplicates.
@@ -208,7 +208,7 @@ impl Rule<'_> {
     /// The name of an object with session routes of the rule. Objects are numbered from 1.
     #[must_use]
     pub fn session_routes(&self, number: usize) -> String {
-        let first = names::session_route_object(&self.route.id, &self.id, self.part.as_deref());
+        let first = names::session_route_object(&self.route.id, &self.id, self.chosen_gateways.as_deref());
         match number {
             1 => first,
             _ => format!("{first}-{number}"),

@@ -127,7 +127,7 @@ fn cut<'a>(whose: Whose<'a>, rules: &[(usize, usize)], budget: usize) -> Option<
 }
 
 /// Removes sessions and canaries from the rules that do not fit on a gateway.
-pub fn keep(gateway: &mut Gateway, report: &mut Report) {
+pub fn enforce(gateway: &mut Gateway, report: &mut Report) {
     let managed = gateway.rules.iter().enumerate();
     let managed = managed.filter(|(_, attached)| attached.rule.is_managed());
     let mut with_policy = BTreeSet::new();

@@ -32,7 +32,7 @@ struct Cut<'a> {
 }
 
 /// Removes the policies that do not fit from the rules of a gateway.
-pub fn keep(gateway: &mut Gateway, report: &mut Report) {
+pub fn enforce(gateway: &mut Gateway, report: &mut Report) {
     let canaries = gateway.canaries();
     let sizes: Vec<(&Id, usize)> = canaries
         .iter()

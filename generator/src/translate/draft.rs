@@ -52,7 +52,7 @@ impl<'a> Draft<'a> {
 
     /// Reports the findings and returns the rule, without session and canary if it has errors. If no policy applies to
     /// the rule, its errors are reported as harmless.
-    pub fn settle(mut self, report: &mut Report) -> (Rule<'a>, Option<Reach>) {
+    pub fn finish(mut self, report: &mut Report) -> (Rule<'a>, Option<Reach>) {
         if !self.uses_mooring {
             report.extend_harmless(self.found);
             return (self.rule, self.reach);

@@ -26,7 +26,7 @@ use crate::{
 
 /// The gateways of a route that this run generates for, or `None` for all of them. Other runs generate for the other
 /// gateways, so names of generated objects must differ between the runs.
-pub struct Part(pub Option<String>);
+pub struct ChosenGateways(pub Option<String>);
 
 /// The gateways, with lookup by kind and id.
 pub struct Gateways<'a> {
@@ -38,7 +38,7 @@ pub struct Gateways<'a> {
 }
 
 impl<'a> Gateways<'a> {
-    /// Finds the pods of all gateways. Errors are reported later, in [`Self::settle`], when it is known which gateways
+    /// Finds the pods of all gateways. Errors are reported later, in [`Self::finish`], when it is known which gateways
     /// are needed.
     pub fn new(resources: &'a Resources) -> Self {
         let chosen = &resources.mesh.gateways;
@@ -100,14 +100,14 @@ impl<'a> Gateways<'a> {
 
     /// Removes the bindings to gateways that this run does not generate for. `None` if the route is on no gateway that
     /// the command line selects.
-    pub fn keep(&self, kind: Kind, bindings: &mut Bindings) -> Option<Part> {
+    pub fn retain_chosen(&self, kind: Kind, bindings: &mut Bindings) -> Option<ChosenGateways> {
         let before = bindings.len();
         bindings.retain(|id, _| self.positions.contains_key(&(kind, id)));
         if self.chosen.is_empty() || bindings.len() == before {
-            return Some(Part(None));
+            return Some(ChosenGateways(None));
         }
         let names: Vec<String> = bindings.keys().map(Id::to_string).collect();
-        Some(Part(Some(names.join(",")))).filter(|_| !names.is_empty())
+        Some(ChosenGateways(Some(names.join(",")))).filter(|_| !names.is_empty())
     }
 
     /// Finds the entries of a Gateway, each with its position. There is one for each group of its pods.
@@ -141,7 +141,7 @@ impl<'a> Gateways<'a> {
 
     /// Reports the errors in gateways and returns the gateways with their rules. `needed` are the objects that sessions
     /// and canaries depend on. An error in another gateway is reported as harmless.
-    pub fn settle(self, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) -> Vec<Gateway<'a>> {
+    pub fn finish(self, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) -> Vec<Gateway<'a>> {
         for (item, mut found) in self.found {
             let kind = item.spec.kind();
             let served = self.chosen.is_empty() || self.positions.contains_key(&(kind, &item.id));

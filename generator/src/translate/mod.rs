@@ -73,7 +73,7 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
         }
         let mut found = RouteFindings::default();
         let mut bindings = found.bind(route, resources, &gateways);
-        let Some(part) = gateways.keep(kind, &mut bindings) else {
+        let Some(chosen) = gateways.retain_chosen(kind, &mut bindings) else {
             let rules = route.spec.rules.iter();
             routed.extend(rules.flat_map(|rule| backends::all_named(route, &rule.value, &resources.domain)));
             continue;
@@ -84,13 +84,13 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
             attachments,
             canaries: &canaries,
             gateways: &gateways,
-            part: &part,
+            chosen: &chosen,
         };
         let rules = rules::of_route(route, &bindings, input, report);
         let uses_mooring = rules.iter().any(|(rule, _)| rule.uses_mooring());
         let attached = found.report(route, uses_mooring, on_gateway, report);
         if uses_mooring {
-            needed.extend(route_findings::needs(
+            needed.extend(route_findings::dependencies(
                 route,
                 rules.iter().map(|(rule, _)| rule),
                 resources,
@@ -118,14 +118,14 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
     if !resources.any_route_unread() {
         report_unused(attachments, &routed, resources, report);
     }
-    let mut gateways = gateways.settle(&needed, report);
+    let mut gateways = gateways.finish(&needed, report);
     report.extend(resources.doubt_of_domain(needs_domain));
     for gateway in &mut gateways {
         cookie_domains::check(gateway, report);
         name_conflicts::resolve(gateway, report);
         session_matches::forward_tokens(gateway, report);
-        canary_memory::keep(gateway, report);
-        budget::keep(gateway, report);
+        canary_memory::enforce(gateway, report);
+        budget::enforce(gateway, report);
         name_conflicts::warn_of_cookies(gateway, report);
         session_routes::warn_of_many(gateway, report);
         exports::warn(gateway, report);

@@ -87,7 +87,7 @@ pub fn report_delegates(route: &Item<RouteSpec>, uses_mooring: bool, resources: 
 }
 
 /// The objects that the sessions and canaries of a route depend on.
-pub fn needs<'r>(
+pub fn dependencies<'r>(
     route: &Item<RouteSpec>,
     rules: impl Iterator<Item = &'r Rule<'r>>,
     resources: &Resources,
@@ -110,13 +110,13 @@ pub fn needs<'r>(
         .iter()
         .flat_map(|rule| &rule.backends)
         .filter_map(Backend::service_id);
-    let mut needs = vec![(route.spec.kind, route.id.clone())];
-    needs.extend(rules.iter().map(|rule| (route.spec.kind, rule.written.id.clone())));
-    needs.extend(parents.chain(of_sets).map(|id| (Kind::Gateway, id)));
-    needs.extend(sets);
-    needs.extend(classic.map(|id| (Kind::IstioGateway, id)));
-    needs.extend(services.map(|id| (Kind::Service, id.clone())));
-    needs
+    let mut dependencies = vec![(route.spec.kind, route.id.clone())];
+    dependencies.extend(rules.iter().map(|rule| (route.spec.kind, rule.written.id.clone())));
+    dependencies.extend(parents.chain(of_sets).map(|id| (Kind::Gateway, id)));
+    dependencies.extend(sets);
+    dependencies.extend(classic.map(|id| (Kind::IstioGateway, id)));
+    dependencies.extend(services.map(|id| (Kind::Service, id.clone())));
+    dependencies
 }
 
 /// Reports the objects that could not be read. This is an error if the object is a policy, or if sessions or canaries

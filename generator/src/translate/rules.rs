@@ -7,7 +7,7 @@ use super::{
     checks::match_values,
     destinations::{self, Callers},
     draft::{self, Draft},
-    gateways::{Gateways, Part},
+    gateways::{ChosenGateways, Gateways},
     services,
 };
 use crate::{
@@ -37,11 +37,11 @@ pub struct Input<'i, 'a> {
     /// The gateways.
     pub gateways: &'i Gateways<'a>,
     /// The gateways of the route that this run generates for.
-    pub part: &'i Part,
+    pub chosen: &'i ChosenGateways,
 }
 
 /// A rule in the source, before policies are applied.
-struct Written<'a> {
+struct SourceRule<'a> {
     /// The route.
     route: &'a Item<RouteSpec>,
     /// The object that contains the rule.
@@ -66,9 +66,9 @@ pub fn of_route<'a>(
     report: &mut Report,
 ) -> Vec<(Rule<'a>, Option<Reach>)> {
     let mut inline = policies::inline(route, report).into_iter();
-    let written = written(route, input.resources);
+    let sources = source_rules(route, input.resources);
     let callers = Callers::new(route, bindings, input.gateways);
-    let resolved: Vec<(Vec<Option<Backend>>, Report)> = written
+    let resolved: Vec<(Vec<Option<Backend>>, Report)> = sources
         .iter()
         .map(|one| one.references(&callers, input.resources))
         .collect();
@@ -77,7 +77,7 @@ pub fn of_route<'a>(
         .map(|(references, _)| backends::merged(references))
         .collect();
     let mut drafts = Vec::new();
-    for ((one, backends), (references, mut found)) in written.into_iter().zip(&all).zip(resolved) {
+    for ((one, backends), (references, mut found)) in sources.into_iter().zip(&all).zip(resolved) {
         let backends = RouteBackends {
             own: backends,
             all: &all,
@@ -91,7 +91,7 @@ pub fn of_route<'a>(
             _ => None,
         };
         let mut draft = Draft {
-            rule: one.rule(policies, routable, input.part, references),
+            rule: one.rule(policies, routable, input.chosen, references),
             reach,
             found,
             uses_mooring,
@@ -103,16 +103,16 @@ pub fn of_route<'a>(
         drafts.push(draft);
     }
     draft::check_names(&mut drafts);
-    drafts.into_iter().map(|draft| draft.settle(report)).collect()
+    drafts.into_iter().map(|draft| draft.finish(report)).collect()
 }
 
 /// The rules of a route in their order, with those of its delegates.
-fn written<'a>(route: &'a Item<RouteSpec>, resources: &'a Resources) -> Vec<Written<'a>> {
+fn source_rules<'a>(route: &'a Item<RouteSpec>, resources: &'a Resources) -> Vec<SourceRule<'a>> {
     let rules = resources.rules_of(route).into_iter().enumerate();
     rules
         .map(|(index, rule)| {
             let name = rule.rule.value.name.as_ref().map(|name| name.value.as_str());
-            Written {
+            SourceRule {
                 route,
                 item: rule.item,
                 position: rule.position,
@@ -137,7 +137,7 @@ struct Policies {
     any: bool,
 }
 
-impl<'a> Written<'a> {
+impl<'a> SourceRule<'a> {
     fn name(&self) -> Option<&'a str> {
         self.spec.value.name.as_ref().map(|name| name.value.as_str())
     }
@@ -208,7 +208,13 @@ impl<'a> Written<'a> {
         }
     }
 
-    fn rule(self, policies: Policies, routable: bool, part: &Part, references: Vec<Option<Backend<'a>>>) -> Rule<'a> {
+    fn rule(
+        self,
+        policies: Policies,
+        routable: bool,
+        chosen: &ChosenGateways,
+        references: Vec<Option<Backend<'a>>>,
+    ) -> Rule<'a> {
         let (session, invalid) = match policies.session {
             Some(Ok(session)) => (
                 Some(session.with_default_name(names::default_session_name(&self.id))),
@@ -237,7 +243,7 @@ impl<'a> Written<'a> {
                 session: invalid,
                 canary: policies.refused_canary,
             },
-            part: part.0.clone(),
+            chosen_gateways: chosen.0.clone(),
             routable,
             backends: backends::merged(&references),
             references,
