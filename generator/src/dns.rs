@@ -21,13 +21,15 @@ pub struct ClusterDomain {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDomain {
     /// It has an invalid character or an empty label.
-    #[error("a domain has lower-case labels between dots, such as cluster.local, and no dot at either end")]
+    #[error(
+        "a cluster domain consists of lower-case labels separated by dots, such as cluster.local, with no dot at either end"
+    )]
     NoName,
     /// It is an IP address.
-    #[error("this is an address: a domain is a name, such as cluster.local")]
+    #[error("this is an IP address; a cluster domain is a name, such as cluster.local")]
     Address,
     /// It begins with `svc.`, which precedes every cluster domain.
-    #[error("name the domain alone, without `svc.`: cluster.local for web.shop.svc.cluster.local")]
+    #[error("give only the domain, without `svc.`: cluster.local for web.shop.svc.cluster.local")]
     Svc,
 }
 

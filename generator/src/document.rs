@@ -265,7 +265,7 @@ impl Document<'_> {
                 Ok(Recognized::Known(_)) => {}
                 Ok(Recognized::Unrelated) => report.input_summary_mut().skip(header.kind()),
                 Ok(Recognized::List) => {
-                    let message = "a List in a List is not read";
+                    let message = "a List inside a List is not supported";
                     let diagnostic = Diagnostic::error(Code::Unsupported, message).at(self.offset.location(item));
                     self.unknown(diagnostic, Some(item), outcomes, report);
                 }
@@ -296,9 +296,8 @@ impl Document<'_> {
         }
         let rest = items.len().saturating_sub(next);
         if rest > 0 {
-            let message = format!(
-                "{MAX_WRONG_ITEMS} items of this List are wrong, and so the {rest} that come after them are not looked at"
-            );
+            let message =
+                format!("{MAX_WRONG_ITEMS} items of this List are invalid, so the {rest} after them are not read");
             let location = items.get(next).map(|item| self.offset.location(item));
             let diagnostic = Diagnostic::error(Code::Syntax, message);
             let diagnostic = location.into_iter().fold(diagnostic, Diagnostic::at);

@@ -63,7 +63,7 @@ fn unified(path: &Path, there: Option<&str>, wanted: Option<&str>) -> String {
     let name = |text: Option<&str>| if text.is_some() { path.as_str() } else { NO_FILE };
     if [there, wanted].into_iter().flatten().any(output::holds_key) {
         let (there, wanted) = (name(there), name(wanted));
-        return format!("--- {there}\n+++ {wanted}\n(not shown: a private key is in it)\n");
+        return format!("--- {there}\n+++ {wanted}\n(not shown: it contains a private key)\n");
     }
     let diff = TextDiff::from_lines(there.unwrap_or(""), wanted.unwrap_or(""));
     diff.unified_diff().header(name(there), name(wanted)).to_string()

@@ -150,7 +150,7 @@ pub enum Recognized {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsupportedKind {
     /// The version is not supported.
-    #[error("{kind} is not read in `{found}`; its apiVersion must be {allowed}")]
+    #[error("{kind} is not supported in `{found}`; its apiVersion must be {allowed}")]
     Version {
         /// The kind.
         kind: Kind,
@@ -180,7 +180,9 @@ pub enum UnsupportedKind {
         meant: Kind,
     },
     /// A list of a specific kind.
-    #[error("{0}List is not read; put the objects into a List (apiVersion v1), as `kubectl get --output yaml` does")]
+    #[error(
+        "{0}List is not supported; put the objects into a List (apiVersion v1), as `kubectl get --output yaml` does"
+    )]
     TypedList(&'static str),
 }
 

@@ -49,7 +49,7 @@ pub enum OutputError {
         cause: io::Error,
     },
     /// The path of a file would be outside the directory.
-    #[error("cannot write `{0}`: it is not the name of a file")]
+    #[error("cannot write `{0}`: it is not a valid file name")]
     Name(String),
     /// An object cannot be serialized as YAML.
     #[error("cannot write YAML: {0}")]

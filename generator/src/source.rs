@@ -231,17 +231,17 @@ impl Reader<'_> {
                 count => format!(" and {count} more"),
             };
             let message = format!(
-                "in the directory `{}` only regular files are read, which leaves out {}{more}",
+                "Mooring reads only regular files in the directory `{}`, so it skips {}{more}",
                 path.display(),
                 shown.join(", ")
             );
-            let help = format!("name what is to be read anyway: -f {}", first.display());
+            let help = format!("to read such a file, name it: -f {}", first.display());
             self.report
                 .add(Diagnostic::warning(Code::Unreadable, message).help(help));
         }
         if found.files.is_empty() {
             let message = format!(
-                "the directory `{}` has no YAML in it; files that end in .yaml, .yml or .json are read",
+                "the directory `{}` has no file that ends in .yaml, .yml or .json",
                 path.display()
             );
             self.report.add(Diagnostic::error(Code::Unreadable, message));

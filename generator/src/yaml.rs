@@ -10,7 +10,7 @@ use crate::{
     suggest,
 };
 
-const A_PORT: &str = "a port is needed here: a number from 1 to 65535";
+const A_PORT: &str = "expected a port: a number from 1 to 65535";
 
 /// Limits for a document. A List of all objects of a large cluster must fit, but the expansion of aliases stays
 /// limited.
@@ -65,7 +65,7 @@ pub fn no_object(error: &Error, offset: DocumentOffset) -> Diagnostic {
         Error::Unexpected {
             expected: "mapping start",
             ..
-        } => diagnostic.reworded("this is no Kubernetes object: it has no fields such as `apiVersion` and `kind`"),
+        } => diagnostic.reworded("this is not a Kubernetes object: it has no fields such as `apiVersion` and `kind`"),
         _ => diagnostic,
     }
 }
@@ -96,20 +96,18 @@ fn message(error: &Error) -> String {
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("duplicate key `{key}`"),
         Error::DuplicateMappingKey { key: None, .. } => "duplicate key".to_owned(),
         Error::QuotingRequired { value, .. } => {
-            format!("a string is needed here, and `{value}` without quotes is not one")
+            format!("expected a string, but `{value}` without quotes is not one")
         }
-        Error::NullIntoString { .. } => "a string is needed here, and there is nothing".to_owned(),
+        Error::NullIntoString { .. } => "expected a string, but there is no value".to_owned(),
         Error::InvalidScalar { ty: "u16", .. } => A_PORT.to_owned(),
         Error::SerdeInvalidValue { expected, .. } if expected == "a nonzero u16" => A_PORT.to_owned(),
-        Error::InvalidScalar { ty: "u32", .. } => {
-            "a weight is needed here: a whole number from 0 to 1000000".to_owned()
-        }
-        Error::InvalidScalar { ty: "bool", .. } => "true or false is needed here".to_owned(),
+        Error::InvalidScalar { ty: "u32", .. } => "expected a weight: a whole number from 0 to 1000000".to_owned(),
+        Error::InvalidScalar { ty: "bool", .. } => "expected true or false".to_owned(),
         Error::Unexpected { expected, .. } => match *expected {
-            "mapping start" => "a mapping is needed here: lines of the form `field: value`".to_owned(),
-            "sequence start" => "a list is needed here".to_owned(),
-            "string scalar" => "a string is needed here".to_owned(),
-            other => format!("{other} is needed here"),
+            "mapping start" => "expected a mapping: lines of the form `field: value`".to_owned(),
+            "sequence start" => "expected a list".to_owned(),
+            "string scalar" => "expected a string".to_owned(),
+            other => format!("expected {other}"),
         },
         other => format!("this is not YAML: {}", UserMessageFormatter.format_message(other)),
     }

@@ -142,11 +142,11 @@ fn two_istiods_that_disagree_are_told() {
 #[test]
 fn what_is_no_domain_is_refused() {
     for (wrong, why) in [
-        ("", "lower-case labels between dots"),
+        ("", "lower-case labels separated by dots"),
         ("cluster.local.", "no dot at either end"),
         ("Cluster.local", "lower-case labels"),
         ("*.local", "lower-case labels"),
-        ("10.0.0.1", "this is an address"),
+        ("10.0.0.1", "this is an IP address"),
         ("svc.cluster.local", "without `svc.`"),
     ] {
         for command in [&["generate", "--wasm", WASM][..], &["validate"]] {

@@ -216,7 +216,7 @@ fn a_directory_without_yaml_is_an_error() {
         .assert();
     run.code(1).stdout_eq("").stderr_eq(
         str![[r#"
-error[Unreadable]: the directory `empty` has no YAML in it; files that end in .yaml, .yml or .json are read
+error[Unreadable]: the directory `empty` has no file that ends in .yaml, .yml or .json
 
 
 "#]]
@@ -537,9 +537,9 @@ fn only_regular_files_of_a_directory_are_read() {
     snapbox::assert_data_eq!(
         crate::common::said(&run),
         str![[r#"
-warning[Unreadable]: in the directory `input` only regular files are read, which leaves out `input/a.yaml` (a symbolic link), `input/d.json` (a symbolic link), `input/deep/b` (a symbolic link), `input/deep/c` (a symbolic link), `input/e.yml` (no regular file) and 2 more
+warning[Unreadable]: Mooring reads only regular files in the directory `input`, so it skips `input/a.yaml` (a symbolic link), `input/d.json` (a symbolic link), `input/deep/b` (a symbolic link), `input/deep/c` (a symbolic link), `input/e.yml` (not a regular file) and 2 more
  |
- = help: name what is to be read anyway: -f input/a.yaml
+ = help: to read such a file, name it: -f input/a.yaml
 
 
 "#]]

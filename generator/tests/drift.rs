@@ -166,6 +166,6 @@ fn the_content_of_what_a_link_leads_to_is_not_shown() {
     fs::remove_file(directory.join(name)).unwrap();
     symlink(&secret, directory.join(name)).unwrap();
     diff(&directory, SHOP).code(2).stdout_eq("").stderr_eq(format!(
-        "{SHOP_IS_READ}error: cannot read `out/{name}`: it is no regular file\n"
+        "{SHOP_IS_READ}error: cannot read `out/{name}`: it is not a regular file\n"
     ));
 }

@@ -296,7 +296,7 @@ fn a_gateway_that_could_not_be_read_is_not_missed() {
 fn of_two_gateways_on_one_port_a_local_envoy_serves_the_chosen_one() {
     let input = split_on_two("istio");
     let run = generate_envoy(&input).code(3);
-    assert!(said(&run).contains("of two Gateways with one port, choose one with --gateway default/"));
+    assert!(said(&run).contains("if two Gateways have the same port, select one with --gateway default/"));
     for name in ["front", "side"] {
         let command = mooring().args([
             "generate", "-f", "-", "--target", "envoy", "--wasm", "a.wasm", "-o", "json",

@@ -78,7 +78,7 @@ fn what_is_no_version_is_refused_with_an_example() {
     for version in ["latest", "2.0", "1.30.", "31"] {
         let run = generate(version, &[], SHOP).code(2).stdout_eq("");
         let expected = format!(
-            "error: invalid value '{version}' for '--istio-version <VERSION>': a version of Istio is needed, such as 1.31, v1.31 or \
+            "error: invalid value '{version}' for '--istio-version <VERSION>': expected an Istio version, such as 1.31, v1.31 or \
              1.31.2\n"
         );
         assert!(said(&run).starts_with(&expected), "{}", said(&run));
@@ -104,7 +104,7 @@ fn a_version_may_have_a_patch_a_build_and_a_v() {
 #[test]
 fn a_newer_istio_gets_what_the_newest_tested_one_gets_and_is_warned_of_once() {
     let untested = str![[r#"
-warning[Untested]: Istio 1.32 is newer than the newest that this Mooring is tested with, 1.31: what is generated is the same as for Istio 1.31
+warning[Untested]: Istio 1.32 is newer than Istio 1.31, the newest version that this release of Mooring is tested with; the output is the same as for Istio 1.31
  |
  = help: look for a newer release of Mooring, or try the output on a gateway that serves no users
 

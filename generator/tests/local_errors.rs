@@ -236,7 +236,7 @@ fn such_a_field_in_an_item_of_a_list() {
 #[test]
 fn a_route_in_a_version_that_is_not_read() {
     let old = |rules: &str| route(rules).replace("k8s.io/v1\n", "k8s.io/v1alpha2\n");
-    let found = "[Unsupported]: HTTPRoute is not read in `gateway.networking.k8s.io/v1alpha2`";
+    let found = "[Unsupported]: HTTPRoute is not supported in `gateway.networking.k8s.io/v1alpha2`";
     passes_over(&[&old("[{}]")], &format!("note{found}"));
     leaves_out(
         &[&old("[{sessionPersistence: {}}]")],
@@ -252,7 +252,7 @@ fn a_policy_that_is_wrong() {
         ("{absoluteTimeout: 1d}", "error[Invalid]: `1d` is not a duration"),
         ("{sesionName: shop}", "error[Invalid]: unknown field `sesionName`"),
         ("{sessionName: 'a b'}", "error[Invalid]: `a b` is not a session name"),
-        ("5", "error[Syntax]: a mapping is needed here"),
+        ("5", "error[Syntax]: expected a mapping"),
     ] {
         let policy = POLICY.replace("{sessionName: loud}", wrong);
         leaves_out(&[&sound, &policy], "1 policy (BackendLBPolicy/loud/sticky)", reason);
@@ -464,7 +464,7 @@ fn a_gateway_that_cannot_be_read() {
     let on_own = |rules: &str| route(rules).replace("{name: front, namespace: infra}", "{name: own}");
     passes_over(
         &[gateway, &on_own("[{backendRefs: [{name: web, port: 80}]}]")],
-        "warning[Invalid]: a port is needed here",
+        "warning[Invalid]: expected a port",
     );
     leaves_out(
         &[
@@ -472,7 +472,7 @@ fn a_gateway_that_cannot_be_read() {
             &on_own("[{sessionPersistence: {}, backendRefs: [{name: web, port: 80}]}]"),
         ],
         "1 object (Gateway/loud/own)",
-        "error[Invalid]: a port is needed here",
+        "error[Invalid]: expected a port",
     );
 }
 
@@ -502,7 +502,7 @@ fn broken_yaml() {
     leaves_out(
         &["# nothing\n\nmetadata: {name: x}\n"],
         "1 document (<stdin>:42)",
-        "error[Syntax]: this is no Kubernetes object: it has no `kind`",
+        "error[Syntax]: this is not a Kubernetes object: it has no `kind`",
     );
 }
 
@@ -587,7 +587,7 @@ fn a_service_that_cannot_be_read() {
     let service =
         "apiVersion: v1\nkind: Service\nmetadata: {name: api, namespace: loud}\nspec: {ports: [{port: many}]}\n";
     let backend = "backendRefs: [{name: api, port: 80}]";
-    let found = "[Invalid]: a port is needed here";
+    let found = "[Invalid]: expected a port";
     passes_over(
         &[service, &route(&format!("[{{{backend}}}]"))],
         &format!("warning{found}"),

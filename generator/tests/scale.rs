@@ -158,7 +158,7 @@ fn a_rule_whose_inserted_routes_cannot_be_stored_costs_only_itself() {
     let run = generate(&split(&matches.join(", "))).code(3);
     let stderr = said(&run);
     let message = "error[TooLarge]: the EnvoyFilter for the rule VirtualService/bookinfo/large/split on Gateway/bookinfo/front \
-                   would have 4.1 MiB, and Kubernetes stores objects of 1.5 MiB at most\n";
+                   would have 4.1 MiB, but Kubernetes stores objects of 1.5 MiB at most\n";
     assert!(stderr.contains(message), "{stderr}");
     assert!(stderr.contains(
         "left out because of errors: 1 rule (VirtualService/bookinfo/large/split on Gateway/bookinfo/front)\n"
@@ -196,7 +196,7 @@ fn wrong_items_of_a_large_list_are_each_told() {
     let run = generate(&format!("apiVersion: v1\nkind: List\nitems:\n{items}")).code(0);
     let stderr = said(&run);
     assert_eq!(
-        stderr.matches("warning[Invalid]: a weight is needed here").count(),
+        stderr.matches("warning[Invalid]: expected a weight").count(),
         3,
         "{stderr}"
     );

@@ -300,7 +300,7 @@ fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Field<Liste
         let listener = entry
             .value
             .into_listener()
-            .ok_or_else(|| de::Error::custom("a listener with another protocol than HTTP or HTTPS needs a `port`"))?;
+            .ok_or_else(|| de::Error::custom("a listener whose protocol is not HTTP or HTTPS needs a `port`"))?;
         Ok(Field { value: listener, at })
     });
     listeners.collect()

@@ -50,18 +50,18 @@ impl Foreign {
     fn message(&self) -> String {
         match self {
             Self::Template(_) => {
-                "this looks like a Helm template, which holds no objects until Helm has rendered it".to_owned()
+                "this looks like a Helm template, which holds no objects until Helm renders it".to_owned()
             }
             Self::Chart => "this belongs to a Helm chart and holds no objects".to_owned(),
             Self::Kustomization(changes) if changes.is_empty() => {
-                "a kustomization is not applied: Mooring reads the files themselves".to_owned()
+                "Mooring does not apply kustomizations; it reads the files themselves".to_owned()
             }
             Self::Kustomization(changes) => format!(
-                "a kustomization is not applied: Mooring reads the files without what it changes ({})",
+                "Mooring does not apply kustomizations; it reads the files without these changes ({})",
                 changes.join(", ")
             ),
-            Self::Patch(_) => "this looks like a patch of kustomize, which is not applied".to_owned(),
-            Self::Other => "this is no Kubernetes object: it has neither `apiVersion` nor `kind`".to_owned(),
+            Self::Patch(_) => "this looks like a kustomize patch, which Mooring does not apply".to_owned(),
+            Self::Other => "this is not a Kubernetes object: it has neither `apiVersion` nor `kind`".to_owned(),
         }
     }
 

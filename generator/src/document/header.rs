@@ -55,7 +55,7 @@ impl Header {
     /// How Mooring handles the object.
     pub fn recognize(&self, offset: DocumentOffset) -> Result<Recognized, Box<UnreadHeader>> {
         let missing = |field: &str, location: Option<SourceLocation>| {
-            let message = format!("this is no Kubernetes object: it has no `{field}`");
+            let message = format!("this is not a Kubernetes object: it has no `{field}`");
             let diagnostic = Diagnostic::error(Code::Syntax, message);
             let diagnostic = location.into_iter().fold(diagnostic, Diagnostic::at);
             Box::new(UnreadHeader { kind: None, diagnostic })

@@ -83,12 +83,12 @@ fn warn_of_files(report: &mut Report) {
     let message = "no fail strategy covers a file:// module that is missing when a gateway starts: routes \
                    with sessions or canaries get 500 then";
     let warning = Diagnostic::warning(Code::NoEffect, message);
-    report.add(warning.help("name the module by oci:// or https://, with --wasm-sha256"));
+    report.add(warning.help("use an oci:// or https:// URL for the module, with --wasm-sha256"));
 }
 
 fn report_namesakes(gateway: &Gateway, object: &Object, other: SourceLocation, report: &mut Report) {
     let message = format!(
-        "what is generated for two gateways would have one name: {}/{}",
+        "the objects of two gateways would have the same name: {}/{}",
         object.namespace, object.name
     );
     let diagnostic = Diagnostic::error(Code::Duplicate, message).at(gateway.item.location());

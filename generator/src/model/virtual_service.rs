@@ -127,10 +127,7 @@ impl HttpMatch {
             let exact = method.value.exact.as_ref();
             let known = exact.and_then(|name| Some(name.put(Method::new(&name.value)?)));
             if known.is_none() {
-                left.push(only_istio(
-                    "a `method` that is not exactly one of the usual ones",
-                    method,
-                ));
+                left.push(only_istio("a `method` that is not an exact standard method", method));
             }
             known
         });

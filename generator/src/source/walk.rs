@@ -57,7 +57,7 @@ impl Entries {
             } else if kind.is_symlink() && (named || path.is_dir()) {
                 self.skipped.insert(path, "a symbolic link");
             } else if named {
-                self.skipped.insert(path, "no regular file");
+                self.skipped.insert(path, "not a regular file");
             }
         }
         Ok(())

@@ -197,7 +197,7 @@ fn too_large(gateway: &Gateway, first: &AttachedRule, cut: &Cut) -> Diagnostic {
                 kibibytes(MAX_STORED),
                 kibibytes(cut.budget)
             ),
-            "spread the routes over several Gateways: each gets a WasmPlugin of its own",
+            "spread the routes over several Gateways: each has its own WasmPlugin",
         ),
     };
     let message = format!(

@@ -573,7 +573,7 @@ fn an_old_api_version() {
     refused(
         &canary_with("mooring.dev/v1alpha1", "mooring.dev/v1"),
         str![[r#"
-error[Unsupported]: CanaryPolicy is not read in `mooring.dev/v1`; its apiVersion must be `mooring.dev/v1alpha1`
+error[Unsupported]: CanaryPolicy is not supported in `mooring.dev/v1`; its apiVersion must be `mooring.dev/v1alpha1`
   --> <stdin>:35:13
    |
 35 | apiVersion: mooring.dev/v1

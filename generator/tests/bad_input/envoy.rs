@@ -9,13 +9,13 @@ fn an_https_listener_without_a_certificate() {
     passed_over(
         generate_envoy(&shop_with("protocol: HTTP", "protocol: HTTPS")),
         str![[r#"
-warning[Unsupported]: the listener http of Gateway default/front is served without TLS, since it names no certificate
+warning[Unsupported]: the listener http of Gateway default/front is served without TLS, because it names no certificate
   --> <stdin>:10:15
    |
 10 |     protocol: HTTPS
    |               ^^^^^
    |
-   = help: name a Secret: in tls.certificateRefs, or for a Gateway of Istio's own in tls.credentialName
+   = help: name a Secret in tls.certificateRefs, or in tls.credentialName for an Istio Gateway
 
 
 "#]],
@@ -30,7 +30,7 @@ fn a_certificate_that_is_not_in_the_input() {
             "    protocol: HTTPS\n    tls: {certificateRefs: [{name: shop-tls, namespace: certs}]}\n",
         )),
         str![[r#"
-warning[Unsupported]: the listener http of Gateway default/front is served without TLS, since no ReferenceGrant in the namespace of the Secret certs/shop-tls permits the Gateway to refer to it
+warning[Unsupported]: the listener http of Gateway default/front is served without TLS, because no ReferenceGrant in the namespace of the Secret certs/shop-tls permits the Gateway to refer to it
   --> <stdin>:11:29
    |
 11 |     tls: {certificateRefs: [{name: shop-tls, namespace: certs}]}
@@ -76,7 +76,7 @@ fn a_listener_that_demands_certificates_of_its_clients() {
         .lines()
         .filter(|line| line.starts_with("note[Unsupported]"))
         .collect();
-    let expected = "note[Unsupported]: a listener that demands certificates of its clients (`tls.frontend`) is not served by --target envoy";
+    let expected = "note[Unsupported]: a listener that requires client certificates (`tls.frontend`) is not served by --target envoy";
     assert_eq!(notes, [expected], "{stderr}");
     let stdout = String::from_utf8_lossy(&run.get_output().stdout).into_owned();
     let served = [443, 444, 445].map(|port| stdout.contains(&format!("name: default.front.{port}")));
@@ -97,7 +97,7 @@ note[Unsupported]: a listener with the protocol TLS is not served by --target en
 11 |   - {name: tls, port: 8443, protocol: TLS, tls: {mode: Passthrough}}
    |                                       ^^^
    |
-   = help: a local Envoy serves listeners with the protocol HTTP or HTTPS
+   = help: a local Envoy serves only listeners with the protocol HTTP or HTTPS
 
 
 "#]],
@@ -111,7 +111,7 @@ note[Unsupported]: a listener with the protocol TCP is not served by --target en
 10 |     protocol: TCP
    |               ^^^
    |
-   = help: a local Envoy serves listeners with the protocol HTTP or HTTPS
+   = help: a local Envoy serves only listeners with the protocol HTTP or HTTPS
 
 error[NoMatchingParent]: Gateway default/front does not take HTTPRoute default/web: its listener is neither HTTP nor HTTPS
   --> <stdin>:18:11
@@ -179,7 +179,7 @@ error[Invalid]: `soon` is not a duration, such as 10s, 500ms or 1h30m: --target 
 20 |   - matches:
    |     ^
 
-error[Invalid]: `/a(?=b)` is not a regular expression that Envoy takes: look-around, including look-ahead and look-behind, is not supported: with --target envoy this match never holds
+error[Invalid]: `/a(?=b)` is not a regular expression that Envoy accepts: look-around, including look-ahead and look-behind, is not supported: with --target envoy, this match never applies
   --> <stdin>:21:7
    |
 21 |     - path: {type: RegularExpression, value: '/a(?=b)'}
@@ -198,7 +198,7 @@ fn a_value_of_a_header_that_envoy_would_refuse() {
             "  - filters:\n    - type: RequestHeaderModifier\n      requestHeaderModifier: {set: [{name: x-share, value: 100%}]}\n    backendRefs:",
         )),
         str![[r#"
-error[Invalid]: Envoy would take the `%` in `100%` for a command that it does not have; write `%%` for the character itself: --target envoy answers the requests of this rule with 500
+error[Invalid]: Envoy would read the `%` in `100%` as the start of an unknown command; write `%%` for the character itself: --target envoy answers the requests of this rule with 500
   --> <stdin>:20:5
    |
 20 |   - filters:
@@ -254,7 +254,7 @@ error[Unsupported]: port 80 of Gateway default/side and port 80 of Gateway defau
 72 |     port: 80
    |           ^^
    |
-   = help: move one of them, with --listen 80=ADDRESS:PORT or --admin ADDRESS:PORT; of two Gateways with one port, choose one with --gateway default/side
+   = help: move one of them, with --listen 80=ADDRESS:PORT or --admin ADDRESS:PORT; if two Gateways have the same port, select one with --gateway default/side
 
 
 "#]],
@@ -266,7 +266,7 @@ fn no_gateway_for_a_local_envoy() {
     nothing_written(
         generate_envoy("apiVersion: v1\nkind: Service\nmetadata:\n  name: web\nspec: {}\n"),
         str![[r#"
-error[NoMatchingParent]: there is no Gateway in the input, so Envoy would listen nowhere
+error[NoMatchingParent]: there is no Gateway in the input, so Envoy would have no listener
 
 
 "#]],

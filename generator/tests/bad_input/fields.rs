@@ -125,7 +125,7 @@ fn a_list_where_a_mapping_is_needed() {
             "    cookieConfig: [Permanent]",
         )),
         str![[r#"
-error[Syntax]: a mapping is needed here: lines of the form `field: value`
+error[Syntax]: expected a mapping: lines of the form `field: value`
   --> <stdin>:61:19
    |
 61 |     cookieConfig: [Permanent]
@@ -141,7 +141,7 @@ fn a_string_that_yaml_takes_for_a_number() {
     refused(
         generate(&shop_with("sessionName: shop", "sessionName: 0x1")),
         str![[r#"
-error[Invalid]: a string is needed here, and `0x1` without quotes is not one
+error[Invalid]: expected a string, but `0x1` without quotes is not one
   --> <stdin>:58:18
    |
 58 |     sessionName: 0x1
@@ -159,7 +159,7 @@ fn a_port_out_of_range() {
     refused(
         generate(&shop_with("port: 80\n    protocol", "port: 0\n    protocol")),
         str![[r#"
-error[Invalid]: a port is needed here: a number from 1 to 65535
+error[Invalid]: expected a port: a number from 1 to 65535
  --> <stdin>:9:5
   |
 9 |     port: 0
@@ -216,7 +216,7 @@ fn a_negative_weight() {
             "      port: 80\n      weight: -1\n---",
         )),
         str![[r#"
-error[Invalid]: a weight is needed here: a whole number from 0 to 1000000
+error[Invalid]: expected a weight: a whole number from 0 to 1000000
   --> <stdin>:23:15
    |
 23 |       weight: -1

@@ -17,7 +17,7 @@ fn not_yaml_at_all() {
     nothing_written(
         generate("Dear team,\nplease make sessions sticky.\n"),
         str![[r#"
-error[Syntax]: this is no Kubernetes object: it has no fields such as `apiVersion` and `kind`
+error[Syntax]: this is not a Kubernetes object: it has no fields such as `apiVersion` and `kind`
  --> <stdin>:1:1
   |
 1 | Dear team,
@@ -73,7 +73,7 @@ fn an_object_without_kind() {
     nothing_written(
         generate("apiVersion: v1\nmetadata:\n  name: x\n"),
         str![[r#"
-error[Syntax]: this is no Kubernetes object: it has no `kind`
+error[Syntax]: this is not a Kubernetes object: it has no `kind`
  --> <stdin>:1:13
   |
 1 | apiVersion: v1
@@ -89,7 +89,7 @@ fn an_object_without_api_version() {
     nothing_written(
         generate("kind: Service\nmetadata:\n  name: x\n"),
         str![[r#"
-error[Syntax]: this is no Kubernetes object: it has no `apiVersion`
+error[Syntax]: this is not a Kubernetes object: it has no `apiVersion`
  --> <stdin>:1:7
   |
 1 | kind: Service
@@ -159,7 +159,7 @@ fn a_version_that_is_not_read() {
             "gateway.networking.k8s.io/v1",
         )),
         str![[r#"
-error[Unsupported]: BackendLBPolicy is not read in `gateway.networking.k8s.io/v1`; its apiVersion must be `gateway.networking.k8s.io/v1alpha2`
+error[Unsupported]: BackendLBPolicy is not supported in `gateway.networking.k8s.io/v1`; its apiVersion must be `gateway.networking.k8s.io/v1alpha2`
   --> <stdin>:48:13
    |
 48 | apiVersion: gateway.networking.k8s.io/v1
@@ -225,7 +225,7 @@ fn a_broken_document_does_not_hide_the_others() {
             &shop_with("  - name: http\n    port: 80\n---", "  - nam: http\n    port: 0\n---").replace("1h", "1d"),
         ),
         str![[r#"
-error[Invalid]: a port is needed here: a number from 1 to 65535
+error[Invalid]: expected a port: a number from 1 to 65535
   --> <stdin>:33:5
    |
 33 |     port: 0
@@ -296,7 +296,7 @@ fn a_list_of_a_kind_of_its_own() {
     nothing_written(
         generate("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRouteList\nitems: []\n"),
         str![[r#"
-error[Unsupported]: HTTPRouteList is not read; put the objects into a List (apiVersion v1), as `kubectl get --output yaml` does
+error[Unsupported]: HTTPRouteList is not supported; put the objects into a List (apiVersion v1), as `kubectl get --output yaml` does
  --> <stdin>:1:13
   |
 1 | apiVersion: gateway.networking.k8s.io/v1
@@ -312,7 +312,7 @@ fn a_list_in_a_list() {
     nothing_written(
         generate("apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items: []\n"),
         str![[r#"
-error[Unsupported]: a List in a List is not read
+error[Unsupported]: a List inside a List is not supported
  --> <stdin>:4:3
   |
 4 | - apiVersion: v1

@@ -488,7 +488,7 @@ fn a_local_envoy_without_the_pods() {
             "metadata: {name: other, namespace: bookinfo}",
         )),
         str![[r#"
-error[BackendNotFound]: whether this endpoint is in the subset `v1` cannot be told: subsets select pods by their labels, and the Pod bookinfo/reviews-3 is not in the input
+error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v1`: subsets select pods by their labels, and the Pod bookinfo/reviews-3 is not in the input
   --> <stdin>:73:16
    |
 47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
@@ -499,7 +499,7 @@ error[BackendNotFound]: whether this endpoint is in the subset `v1` cannot be to
    |
    = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
 
-error[BackendNotFound]: whether this endpoint is in the subset `v2` cannot be told: subsets select pods by their labels, and the Pod bookinfo/reviews-3 is not in the input
+error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v2`: subsets select pods by their labels, and the Pod bookinfo/reviews-3 is not in the input
   --> <stdin>:73:16
    |
 47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
@@ -510,7 +510,7 @@ error[BackendNotFound]: whether this endpoint is in the subset `v2` cannot be to
    |
    = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
 
-error[BackendNotFound]: whether this endpoint is in the subset `v3` cannot be told: subsets select pods by their labels, and the Pod bookinfo/reviews-3 is not in the input
+error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v3`: subsets select pods by their labels, and the Pod bookinfo/reviews-3 is not in the input
   --> <stdin>:73:16
    |
 47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
@@ -531,7 +531,7 @@ fn a_local_envoy_with_endpoints_of_no_pod() {
     refused(
         generate_envoy(&istio_api_with(", targetRef: {kind: Pod, name: reviews-1}", "")),
         str![[r#"
-error[BackendNotFound]: whether this endpoint is in the subset `v1` cannot be told: subsets select pods by their labels, and this endpoint has no targetRef to a Pod
+error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v1`: subsets select pods by their labels, and this endpoint has no targetRef to a Pod
   --> <stdin>:71:16
    |
 47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
@@ -542,7 +542,7 @@ error[BackendNotFound]: whether this endpoint is in the subset `v1` cannot be to
    |
    = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
 
-error[BackendNotFound]: whether this endpoint is in the subset `v2` cannot be told: subsets select pods by their labels, and this endpoint has no targetRef to a Pod
+error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v2`: subsets select pods by their labels, and this endpoint has no targetRef to a Pod
   --> <stdin>:71:16
    |
 47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
@@ -553,7 +553,7 @@ error[BackendNotFound]: whether this endpoint is in the subset `v2` cannot be to
    |
    = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
 
-error[BackendNotFound]: whether this endpoint is in the subset `v3` cannot be told: subsets select pods by their labels, and this endpoint has no targetRef to a Pod
+error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v3`: subsets select pods by their labels, and this endpoint has no targetRef to a Pod
   --> <stdin>:71:16
    |
 47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
@@ -581,7 +581,7 @@ error[Invalid]: `soon` is not a duration, such as 10s, 500ms or 1h30m: --target 
 22 |   - name: everyone
    |     ^
 
-error[Invalid]: `(` is not a regular expression that Envoy takes: unclosed group: with --target envoy this match never holds
+error[Invalid]: `(` is not a regular expression that Envoy accepts: unclosed group: with --target envoy, this match never applies
   --> <stdin>:25:7
    |
 25 |     - uri: {prefix: /reviews}

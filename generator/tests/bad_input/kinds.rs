@@ -93,7 +93,7 @@ fn what_no_session_needs_is_a_warning() {
     passed_over(
         generate(&format!("{SHOP}{rule}")),
         str![[r#"
-note[Unsupported]: DestinationRule is not read in `networking.istio.io/v1alpha1`; its apiVersion must be `networking.istio.io/v1` or `networking.istio.io/v1beta1` or `networking.istio.io/v1alpha3`
+note[Unsupported]: DestinationRule is not supported in `networking.istio.io/v1alpha1`; its apiVersion must be `networking.istio.io/v1` or `networking.istio.io/v1beta1` or `networking.istio.io/v1alpha3`
   --> <stdin>:64:13
    |
 64 | apiVersion: networking.istio.io/v1alpha1

@@ -73,7 +73,7 @@ note[Syntax]: this belongs to a Helm chart and holds no objects
   |
   = help: render the chart: helm template ./charts/shop | mooring generate -f -
 
-note[Syntax]: this looks like a Helm template, which holds no objects until Helm has rendered it
+note[Syntax]: this looks like a Helm template, which holds no objects until Helm renders it
  --> ./charts/shop/templates/job.yaml:4:9
   |
 4 |   name: {{ .Release.Name }}-job
@@ -81,7 +81,7 @@ note[Syntax]: this looks like a Helm template, which holds no objects until Helm
   |
   = help: render the chart: helm template ./charts/shop | mooring generate -f -
 
-warning[Syntax]: this looks like a Helm template, which holds no objects until Helm has rendered it
+warning[Syntax]: this looks like a Helm template, which holds no objects until Helm renders it
  --> ./charts/shop/templates/route.yaml:1:1
   |
 1 | {{- if .Values.route.enabled }}
@@ -206,37 +206,37 @@ note[Syntax]: `./comments.yaml` is empty: it has no YAML document
 
 warning[Syntax]: `./empty.yaml` is empty: it has no YAML document
 
-note[Syntax]: this is no Kubernetes object: it has neither `apiVersion` nor `kind`
+note[Syntax]: this is not a Kubernetes object: it has neither `apiVersion` nor `kind`
  --> ./.gitlab-ci.yml:1:1
   |
 1 | stages: [build]
   | ^^^^^^^^^^^^^^^
 
-note[Syntax]: this is no Kubernetes object: it has neither `apiVersion` nor `kind`
+note[Syntax]: this is not a Kubernetes object: it has neither `apiVersion` nor `kind`
  --> ./compose.yaml:1:1
   |
 1 | services:
   | ^^^^^^^^^
 
-note[Syntax]: this is no Kubernetes object: it has neither `apiVersion` nor `kind`
+note[Syntax]: this is not a Kubernetes object: it has neither `apiVersion` nor `kind`
  --> ./package.json:1:1
   |
 1 | {"name": "shop", "version": "1.0.0"}
   | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 
-note[Syntax]: this is no Kubernetes object: it has neither `apiVersion` nor `kind`
+note[Syntax]: this is not a Kubernetes object: it has neither `apiVersion` nor `kind`
  --> ./playbook.yml:1:1
   |
 1 | - hosts: all
   | ^^^^^^^^^^^^
 
-note[Syntax]: this is no Kubernetes object: it has neither `apiVersion` nor `kind`
+note[Syntax]: this is not a Kubernetes object: it has neither `apiVersion` nor `kind`
  --> ./words.json:1:1
   |
 1 | ["a", "b"]
   | ^^^^^^^^^^
 
-note[Syntax]: this is no Kubernetes object: it has neither `apiVersion` nor `kind`
+note[Syntax]: this is not a Kubernetes object: it has neither `apiVersion` nor `kind`
  --> ./workflow.yml:1:1
   |
 1 | name: CI
@@ -273,7 +273,7 @@ fn a_kustomization_and_its_patches() {
         &files,
         true,
         str![[r#"
-note[Syntax]: a kustomization is not applied: Mooring reads the files themselves
+note[Syntax]: Mooring does not apply kustomizations; it reads the files themselves
  --> ./base/kustomization.yaml:1:1
   |
 1 | resources:
@@ -281,7 +281,7 @@ note[Syntax]: a kustomization is not applied: Mooring reads the files themselves
   |
   = help: build it: kubectl kustomize ./base | mooring generate -f -
 
-warning[Syntax]: a kustomization is not applied: Mooring reads the files without what it changes (namespace, patches)
+warning[Syntax]: Mooring does not apply kustomizations; it reads the files without these changes (namespace, patches)
  --> ./prod/kustomization.yaml:1:1
   |
 1 | apiVersion: kustomize.config.k8s.io/v1beta1
@@ -331,7 +331,7 @@ fn patches_without_their_kustomization() {
         let stderr = said(&run);
         let severity = if needed { "warning" } else { "note" };
         assert!(
-            stderr.starts_with(&format!("{severity}[Syntax]: this looks like a patch of kustomize")),
+            stderr.starts_with(&format!("{severity}[Syntax]: this looks like a kustomize patch")),
             "{file}: {stderr}"
         );
         let strict = generate_in(&root, &["-f", "shop.yaml", file, "--strict"]);

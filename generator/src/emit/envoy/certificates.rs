@@ -47,13 +47,13 @@ pub struct Store<'s, 'a> {
 enum NoCertificate {
     #[error("it names no certificate")]
     Unnamed,
-    #[error("a certificate can only be a Secret, and it names a {0}")]
+    #[error("a certificate must be a Secret, but it names a {0}")]
     NotASecret(String),
     #[error("the Secret {0} is not in the input")]
     NotThere(Id),
     #[error("no ReferenceGrant in the namespace of the Secret {0} permits the Gateway to refer to it")]
     NotPermitted(Id),
-    #[error("the Secret {0} has no certificate in `tls.crt` with its key in `tls.key` that Envoy would take")]
+    #[error("the Secret {0} has no certificate in `tls.crt` with its key in `tls.key` that Envoy accepts")]
     NotUsable(Id),
 }
 
@@ -62,7 +62,7 @@ impl NoCertificate {
     fn help(&self) -> Option<&'static str> {
         match self {
             Self::Unnamed => {
-                Some("name a Secret: in tls.certificateRefs, or for a Gateway of Istio's own in tls.credentialName")
+                Some("name a Secret in tls.certificateRefs, or in tls.credentialName for an Istio Gateway")
             }
             Self::NotThere(_) => Some("add the Secret (kubernetes.io/tls) to the input"),
             Self::NotPermitted(_) => {
@@ -98,7 +98,7 @@ impl Certificate {
         }
         let problem = problem.unwrap_or(NoCertificate::Unnamed);
         let message = format!(
-            "the listener {} of Gateway {} is served without TLS, since {problem}",
+            "the listener {} of Gateway {} is served without TLS, because {problem}",
             listener.value.name.value, gateway.id
         );
         let location = references.first().map_or_else(

@@ -20,7 +20,7 @@ pub fn check(ir: &Ir, report: &mut Report) {
             listener.protocol.value
         );
         let note = note(&what, offset.location(&listener.protocol));
-        report.add(note.help("of listener sets, a local Envoy serves listeners with the protocol HTTP"));
+        report.add(note.help("in listener sets, a local Envoy serves only listeners with the protocol HTTP"));
     }
 }
 
@@ -49,12 +49,12 @@ fn check_gateway(item: &Item<GatewaySpec>, report: &mut Report) {
     {
         let protocol = &listener.value.protocol;
         let what = if demands_certificates(item, &listener.value) {
-            "a listener that demands certificates of its clients (`tls.frontend`)".to_owned()
+            "a listener that requires client certificates (`tls.frontend`)".to_owned()
         } else {
             format!("a listener with the protocol {}", protocol.value)
         };
         let note = note(&what, item.location_of(protocol));
-        report.add(note.help("a local Envoy serves listeners with the protocol HTTP or HTTPS"));
+        report.add(note.help("a local Envoy serves only listeners with the protocol HTTP or HTTPS"));
     }
     if let Some(field) = &item.spec.backend_tls {
         report.add(note("`backendTLS` of a Gateway", item.location_of(field)));

@@ -164,7 +164,7 @@ fn entry(
     let namespace = pods.map_or(&item.id.namespace, |pods| &pods.namespace);
     let field = spec.tls.as_ref();
     if let Some(field) = field.filter(|field| tls && field.value.mutual) {
-        let message = "clients are not asked for a certificate by --target envoy";
+        let message = "--target envoy does not ask clients for a certificate";
         report.add(Diagnostic::warning(Code::Unsupported, message).at(item.location_of(field)));
     }
     Entry {

@@ -59,8 +59,8 @@ pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options,
             if let Some(other) = taken.get(&address) {
                 let message = format!("{what} and {other} would both listen on {address}");
                 let help = format!(
-                    "move one of them, with --listen {port}=ADDRESS:PORT or --admin ADDRESS:PORT; of two Gateways with one \
-                     port, choose one with --gateway {}",
+                    "move one of them, with --listen {port}=ADDRESS:PORT or --admin ADDRESS:PORT; if two Gateways have the \
+                     same port, select one with --gateway {}",
                     gateway.item.id
                 );
                 report.add(Diagnostic::error(Code::Unsupported, message).at(location).help(help));
@@ -112,9 +112,9 @@ pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options,
 fn report_no_listener(no_gateway: bool, report: &mut Report) {
     if !report.has_errors() {
         let message = if no_gateway {
-            "there is no Gateway in the input, so Envoy would listen nowhere"
+            "there is no Gateway in the input, so Envoy would have no listener"
         } else {
-            "no Gateway of the input has a listener with the protocol HTTP or HTTPS, so Envoy would listen nowhere"
+            "no Gateway of the input has a listener with the protocol HTTP or HTTPS, so Envoy would have no listener"
         };
         report.add(Diagnostic::error(Code::NoMatchingParent, message));
     }

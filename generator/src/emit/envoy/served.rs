@@ -158,7 +158,7 @@ fn of_virtual_service(rule: &Rule, written: &Value, report: &mut Report) -> Opti
     }
     let code = user.pointer("/redirect/redirectCode").and_then(Value::as_u64);
     if let Some(code) = code.filter(|code| ![0, 301, 302, 303, 307, 308].contains(code)) {
-        let problem = format!("{code} is not the status of a redirect: 301, 302, 303, 307 and 308 are");
+        let problem = format!("{code} is not a redirect status: use 301, 302, 303, 307 or 308");
         refuse(rule, Code::Invalid, &problem, location, report);
         return None;
     }
@@ -208,7 +208,7 @@ fn references(rule: &Rule, user: &Value, report: &mut Report) -> Option<Vec<Refe
         refuse(
             rule,
             Code::Invalid,
-            "the weights are more than Envoy adds up",
+            "the sum of the weights is larger than Envoy supports",
             location,
             report,
         );
@@ -237,7 +237,7 @@ fn matches<'a>(rule: &'a Rule<'a>, written: &Value, report: &mut Report) -> Vec<
         let location = rule.location_of(field);
         match checked::one_match(user) {
             Ok(user) if has_claims(&user) => {
-                let message = "claims of a token are not supported by --target envoy, so this match never holds";
+                let message = "--target envoy does not support token claims, so this match never applies";
                 report.add(Diagnostic::error(Code::Unsupported, message).at(location));
             }
             Ok(user) => served.push(ServedMatch {
@@ -245,7 +245,7 @@ fn matches<'a>(rule: &'a Rule<'a>, written: &Value, report: &mut Report) -> Vec<
                 user,
             }),
             Err(invalid) => {
-                let message = format!("{invalid}: with --target envoy this match never holds");
+                let message = format!("{invalid}: with --target envoy, this match never applies");
                 report.add(Diagnostic::error(Code::Invalid, message).at(location));
                 report.omit(Omitted::Feature, format!("match {position} of {}", rule.id));
             }
@@ -265,7 +265,7 @@ fn has_claims(user: &Value) -> bool {
 /// Reports backends that have no endpoints in the input.
 fn check_backends(rule: &Rule, report: &mut Report) {
     let mut unsupported = |what: &str, location: SourceLocation| {
-        let message = format!("{what} is not supported by --target envoy, which answers 503 in its place");
+        let message = format!("{what} is not supported by --target envoy, which answers 503 instead");
         report.add(Diagnostic::error(Code::Unsupported, message).at(location));
         report.omit(Omitted::Feature, format!("{what}: {}", rule.id));
     };

@@ -37,7 +37,7 @@ pub fn selects(
         None => "this endpoint has no targetRef to a Pod".to_owned(),
     };
     let message = format!(
-        "whether this endpoint is in the subset `{}` cannot be told: subsets select pods by their labels, and {problem}",
+        "cannot tell whether this endpoint is in the subset `{}`: subsets select pods by their labels, and {problem}",
         subset.name.value
     );
     let location = endpoint

@@ -173,7 +173,7 @@ struct RawAbort {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("a fault can abort with `httpStatus` or with `grpcStatus`, and not with both")]
+#[error("a fault can abort with `httpStatus` or with `grpcStatus`, but not with both")]
 struct TwoStatuses;
 
 impl TryFrom<RawAbort> for Abort {
@@ -288,7 +288,7 @@ struct RawUriMatch {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("exactly one of `exact`, `prefix` and `regex` must be there")]
+#[error("exactly one of `exact`, `prefix` and `regex` is required")]
 struct NotOne;
 
 impl TryFrom<RawUriMatch> for UriMatch {

@@ -21,7 +21,7 @@ const UNICODE_CLASS: u64 = 300;
 
 /// Why a regular expression is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{expression}` is not a regular expression that Envoy takes: {reason}")]
+#[error("`{expression}` is not a regular expression that Envoy accepts: {reason}")]
 pub struct InvalidRegex {
     expression: String,
     reason: String,
@@ -130,7 +130,7 @@ impl Visitor for Checker {
                 | AssertionKind::EndText
                 | AssertionKind::WordBoundary
                 | AssertionKind::NotWordBoundary => self.grow(1),
-                _ => Err("it has a word boundary that RE2 does not have"),
+                _ => Err("it has a word boundary that RE2 does not support"),
             },
             Ast::Flags(flags) => check_flags(&flags.flags),
             Ast::Group(group) => {
@@ -142,11 +142,11 @@ impl Visitor for Checker {
             }
             Ast::Repetition(repetition) => {
                 if let Ast::Repetition(_) = *repetition.ast {
-                    return Err("what is repeated is a repetition itself, without a group around it");
+                    return Err("it repeats a repetition that is not in a group");
                 }
                 self.repeated.push(maximum(&repetition.op.kind));
                 if self.times() > MAX_REPETITIONS {
-                    return Err("something would be repeated more than 1000 times");
+                    return Err("it repeats a part more than 1000 times");
                 }
                 self.grow(2)
             }
@@ -177,13 +177,13 @@ impl Visitor for Checker {
                 check_class(&class.kind)?;
                 self.grow(UNICODE_CLASS)
             }
-            ast::ClassSetItem::Bracketed(_) => Err("it has a class of characters in another one"),
+            ast::ClassSetItem::Bracketed(_) => Err("it has a character class inside another one"),
             _ => Ok(()),
         }
     }
 
     fn visit_class_set_binary_op_pre(&mut self, _: &ast::ClassSetBinaryOp) -> Result<(), &'static str> {
-        Err("it has an operation on classes of characters")
+        Err("it has a set operation on character classes")
     }
 }
 
@@ -208,7 +208,7 @@ fn check_flags(flags: &ast::Flags) -> Result<(), &'static str> {
     if flags.items.iter().all(known) {
         Ok(())
     } else {
-        Err("RE2 has no flags but i, m, s and U")
+        Err("RE2 supports only the flags i, m, s and U")
     }
 }
 
@@ -244,7 +244,7 @@ fn check_class(kind: &ClassUnicodeKind) -> Result<(), &'static str> {
     if known {
         Ok(())
     } else {
-        Err("it has a class of Unicode characters whose name RE2 does not know")
+        Err("it has a Unicode class that RE2 does not know")
     }
 }
 

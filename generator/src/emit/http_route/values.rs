@@ -19,7 +19,7 @@ pub enum InvalidValue {
     #[error("`{0}` is not a duration, such as 10s, 500ms or 1h30m")]
     Duration(String),
     /// A duration of zero.
-    #[error("`{0}` must be longer than nothing")]
+    #[error("`{0}` must be greater than zero")]
     NoTime(String),
     /// Not a valid header value.
     #[error("`{0}` has a line break or another control character, which a header must not have")]
@@ -29,17 +29,17 @@ pub enum InvalidValue {
     Name(String),
     /// A `%` that Envoy reads as the start of a command.
     #[error(
-        "Envoy would take the `%` in `{0}` for a command that it does not have; write `%%` for the character itself"
+        "Envoy would read the `%` in `{0}` as the start of an unknown command; write `%%` for the character itself"
     )]
     Format(String),
     /// Not a status code.
-    #[error("{0} is not a status that Envoy answers: 200 to 599 are")]
+    #[error("{0} is not a status from 200 to 599")]
     Status(u16),
     /// Not a gRPC status.
     #[error("`{0}` is not the name of a gRPC status, such as UNAVAILABLE")]
     GrpcStatus(String),
     /// Not a percentage.
-    #[error("{0} is not a percentage: 0 to 100 is")]
+    #[error("{0} is not a percentage from 0 to 100")]
     Percent(String),
     /// Too long, or not base64.
     #[error("a body is `string` or `bytes` (base64), with at most {MAX_BODY} bytes")]

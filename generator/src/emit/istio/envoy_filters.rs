@@ -170,7 +170,7 @@ pub fn refuse_too_large(gateway: &mut Gateway, routes: &Routes, version: IstioVe
         }
         let rule = &attached.rule;
         let message = format!(
-            "the EnvoyFilter for the rule {} on {on} would have {}, and Kubernetes stores objects of {} at most",
+            "the EnvoyFilter for the rule {} on {on} would have {}, but Kubernetes stores objects of {} at most",
             rule.id,
             mebibytes(size),
             mebibytes(MAX_STORED)

@@ -30,7 +30,7 @@ pub enum InvalidVersion {
     )]
     TooOld,
     /// It is not a version.
-    #[error("a version of Istio is needed, such as 1.{NEWEST}, v1.{NEWEST} or 1.{NEWEST}.2")]
+    #[error("expected an Istio version, such as 1.{NEWEST}, v1.{NEWEST} or 1.{NEWEST}.2")]
     NotAVersion,
 }
 
@@ -69,8 +69,8 @@ impl IstioVersion {
         let newest = Self::default();
         (self > newest).then(|| {
             let message = format!(
-                "Istio {self} is newer than the newest that this Mooring is tested with, {newest}: what is generated is the \
-                 same as for Istio {newest}"
+                "Istio {self} is newer than Istio {newest}, the newest version that this release of Mooring is tested with; \
+                 the output is the same as for Istio {newest}"
             );
             let warning = Diagnostic::warning(Code::Untested, message);
             warning.help("look for a newer release of Mooring, or try the output on a gateway that serves no users")

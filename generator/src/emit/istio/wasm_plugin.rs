@@ -45,14 +45,14 @@ pub fn check_size(gateway: &Gateway, plugin: &Object<'_>, report: &mut Report) {
     if size > MAX_STORED {
         let fitting = rules.saturating_mul(MAX_STORED).checked_div(size).unwrap_or(0);
         let message = format!(
-            "the WasmPlugin of Gateway {} would have {} for its {rules} rules, and Kubernetes stores objects of {} at most: \
+            "the WasmPlugin of Gateway {} would have {} for its {rules} rules, but Kubernetes stores objects of {} at most: \
              about {fitting} such rules",
             gateway.item.id,
             mebibytes(size),
             mebibytes(MAX_STORED)
         );
         let diagnostic = Diagnostic::error(Code::TooLarge, message).at(gateway.item.location());
-        report.add(diagnostic.help("spread the routes over several Gateways: each gets a WasmPlugin of its own"));
+        report.add(diagnostic.help("spread the routes over several Gateways: each has its own WasmPlugin"));
         // The budgets of routes and namespaces prevent this.
         report.abort();
     } else if size > MAX_APPLIED {
