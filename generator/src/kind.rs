@@ -6,7 +6,7 @@ use crate::suggest;
 pub const CORE_GROUP: &str = "core";
 
 /// The advice for an object that names the group `core`.
-pub const CORE_GROUP_HELP: &str = "the core group is written \"\"";
+pub const CORE_GROUP_HELP: &str = "write the core group as \"\"";
 
 /// The name of a group in messages.
 #[must_use]

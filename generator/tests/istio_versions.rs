@@ -106,7 +106,7 @@ fn a_newer_istio_gets_what_the_newest_tested_one_gets_and_is_warned_of_once() {
     let untested = str![[r#"
 warning[Untested]: Istio 1.32 is newer than Istio 1.31, the newest version that this release of Mooring is tested with; the output is the same as for Istio 1.31
  |
- = help: look for a newer release of Mooring, or try the output on a gateway that serves no users
+ = help: look for a newer release of Mooring, or test the output on a gateway without users
 
 
 "#]];

@@ -497,7 +497,7 @@ error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v1`:
 73 | - {addresses: [127.0.9.3], targetRef: {kind: Pod, name: reviews-3}}
    |                ^^^^^^^^^
    |
-   = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
+   = help: add the Pods to the input, with their labels, and refer to them in the targetRef of each endpoint
 
 error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v2`: subsets select pods by their labels, and the Pod bookinfo/reviews-3 is not in the input
   --> <stdin>:73:16
@@ -508,7 +508,7 @@ error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v2`:
 73 | - {addresses: [127.0.9.3], targetRef: {kind: Pod, name: reviews-3}}
    |                ^^^^^^^^^
    |
-   = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
+   = help: add the Pods to the input, with their labels, and refer to them in the targetRef of each endpoint
 
 error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v3`: subsets select pods by their labels, and the Pod bookinfo/reviews-3 is not in the input
   --> <stdin>:73:16
@@ -519,7 +519,7 @@ error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v3`:
 73 | - {addresses: [127.0.9.3], targetRef: {kind: Pod, name: reviews-3}}
    |                ^^^^^^^^^
    |
-   = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
+   = help: add the Pods to the input, with their labels, and refer to them in the targetRef of each endpoint
 
 
 "#]],
@@ -540,7 +540,7 @@ error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v1`:
 71 | - {addresses: [127.0.9.1]}
    |                ^^^^^^^^^
    |
-   = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
+   = help: add the Pods to the input, with their labels, and refer to them in the targetRef of each endpoint
 
 error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v2`: subsets select pods by their labels, and this endpoint has no targetRef to a Pod
   --> <stdin>:71:16
@@ -551,7 +551,7 @@ error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v2`:
 71 | - {addresses: [127.0.9.1]}
    |                ^^^^^^^^^
    |
-   = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
+   = help: add the Pods to the input, with their labels, and refer to them in the targetRef of each endpoint
 
 error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v3`: subsets select pods by their labels, and this endpoint has no targetRef to a Pod
   --> <stdin>:71:16
@@ -562,7 +562,7 @@ error[BackendNotFound]: cannot tell whether this endpoint is in the subset `v3`:
 71 | - {addresses: [127.0.9.1]}
    |                ^^^^^^^^^
    |
-   = help: add the Pods to the input, with their labels, and name them in the targetRef of the endpoints
+   = help: add the Pods to the input, with their labels, and refer to them in the targetRef of each endpoint
 
 
 "#]],

@@ -22,7 +22,7 @@ spec:
 ---
 ";
 
-const HELP: &str = "= help: the core group is written \"\"";
+const HELP: &str = "= help: write the core group as \"\"";
 
 #[test]
 fn a_backend_of_the_group_core_is_refused_with_a_hint() {

@@ -93,7 +93,7 @@ fn cluster(
     let endpoints = endpoints(backend, drains, slices, resources, report);
     if endpoints.is_empty() && !report.has_errors() {
         let message = format!(
-            "the Service {} has no endpoint on port {}: no EndpointSlice in the input has one that is ready",
+            "the Service {} has no endpoint on port {}: no EndpointSlice in the input has a ready endpoint for it",
             backend.concrete.id, backend.port.port.value
         );
         report.add(Diagnostic::warning(Code::BackendNotFound, message).at(backend.concrete.location()));

@@ -152,7 +152,7 @@ fn of_virtual_service(rule: &Rule, written: &Value, report: &mut Report) -> Opti
     let user = check(rule, written.clone(), report)?;
     let does = ["redirect", "directResponse", "route"];
     if !does.iter().any(|field| user.get(field).is_some()) {
-        let problem = "this route has none of `route`, `redirect` and `directResponse`";
+        let problem = "this route needs one of `route`, `redirect` and `directResponse`";
         refuse(rule, Code::Invalid, problem, location, report);
         return None;
     }

@@ -57,7 +57,7 @@ pub fn selects(
         Diagnostic::error(Code::BackendNotFound, message)
             .at(location)
             .with(backend.service.location(), "the Service")
-            .help("add the Pods to the input, with their labels, and name them in the targetRef of the endpoints"),
+            .help("add the Pods to the input, with their labels, and refer to them in the targetRef of each endpoint"),
     );
     false
 }

@@ -22,7 +22,7 @@ pub enum InvalidValue {
     #[error("`{0}` must be greater than zero")]
     NoTime(String),
     /// Not a valid header value.
-    #[error("`{0}` has a line break or another control character, which a header must not have")]
+    #[error("`{0}` has a line break or another control character, which is not allowed in a header")]
     Control(String),
     /// Not a valid header name.
     #[error("`{0}` is not the name of a header")]

@@ -73,7 +73,7 @@ impl IstioVersion {
                  the output is the same as for Istio {newest}"
             );
             let warning = Diagnostic::warning(Code::Untested, message);
-            warning.help("look for a newer release of Mooring, or try the output on a gateway that serves no users")
+            warning.help("look for a newer release of Mooring, or test the output on a gateway without users")
         })
     }
 }
