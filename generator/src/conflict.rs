@@ -45,7 +45,7 @@ pub fn resolve<'a, P: Candidate>(mut candidates: Vec<&'a P>, about: &str, report
         report.add(
             Diagnostic::warning(Code::Conflicted, message)
                 .at(loser.location())
-                .with(winner.location(), "this policy holds"),
+                .with(winner.location(), "this policy applies"),
         );
     }
     Some(winner)

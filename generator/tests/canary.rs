@@ -249,8 +249,8 @@ fn a_policy_for_one_rule_beats_one_for_the_route_and_says_so() {
     let [finding] = run.findings.as_slice() else {
         panic!("{:?}", run.findings)
     };
-    let expected = "note[Accepted]: for the rule HTTPRoute/bookinfo/reviews/everyone CanaryPolicy bookinfo/canary holds and \
-                    not CanaryPolicy bookinfo/a: a policy with a sectionName is more specific than one for the whole route";
+    let expected = "note[Accepted]: CanaryPolicy bookinfo/canary applies to the rule HTTPRoute/bookinfo/reviews/everyone \
+                    instead of CanaryPolicy bookinfo/a: a policy with a sectionName is more specific than one for the whole route";
     assert!(finding.starts_with(expected), "{finding}");
 }
 
@@ -266,10 +266,10 @@ fn beside_a_session_policy_sticky_adds_nothing() {
     let warning = run
         .findings
         .iter()
-        .find(|finding| finding.contains("adds nothing"))
+        .find(|finding| finding.contains("has no effect on"))
         .unwrap();
     assert!(
-        warning.starts_with("warning[NoEffect]: sticky of CanaryPolicy bookinfo/canary adds nothing"),
+        warning.starts_with("warning[NoEffect]: sticky of CanaryPolicy bookinfo/canary has no effect on"),
         "{warning}"
     );
 }

@@ -31,7 +31,7 @@ fn the_session_wins_over_the_hash() {
     snapbox::assert_data_eq!(
         said(&run),
         str![[r"
-note[NoEffect]: the consistentHash of the DestinationRule default/web chooses the pod of a new session only: a live session stays on its pod, whatever the hash says
+note[NoEffect]: the consistentHash of the DestinationRule default/web selects the pod of new sessions only: a live session stays on its pod, regardless of the hash
   --> <stdin>:69:50
    |
 69 |   trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}

@@ -46,8 +46,8 @@ fn a_policy_of_the_routes_namespace_beats_an_older_one_of_another() {
     assert_eq!(
         findings,
         [
-            "warning[Conflicted]: BackendLBPolicy mail/theirs is not accepted: BackendLBPolicy default/sticky holds for another \
-             backend of this rule of HTTPRoute default/web, and is of the route's own namespace",
+            "warning[Conflicted]: BackendLBPolicy mail/theirs is not accepted: BackendLBPolicy default/sticky applies \
+             to another backend of this rule of HTTPRoute default/web, and is in the namespace of the route",
         ]
     );
 }
@@ -75,8 +75,9 @@ fn a_foreign_policy_at_weight_0_does_not_take_over_the_rule() {
             _ => "default/web of this rule does not have it",
         };
         let warning = format!(
-            "warning[NoEffect]: BackendLBPolicy mail/theirs does not hold for this rule of HTTPRoute default/web: a policy of \
-             another namespace than the route's holds only where every backend with a weight above 0 has it, and {reason}"
+            "warning[NoEffect]: BackendLBPolicy mail/theirs does not apply to this rule of HTTPRoute default/web: a \
+             policy in another namespace than the route applies only if every backend with a weight above 0 has it, \
+             and {reason}"
         );
         assert!(findings.contains(&warning), "{findings:#?}");
     }
@@ -94,8 +95,8 @@ fn a_foreign_policy_sets_neither_name_nor_domain_nor_path_nor_strict() {
     assert_eq!(held, default);
     let warnings = ["the session name", "the cookie's Domain", "the cookie's Path", "strict"].map(|what| {
         format!(
-            "warning[NoEffect]: {what} that BackendLBPolicy mail/theirs sets does not count for HTTPRoute default/web: the policy is \
-             of another namespace than the route, so the default holds"
+            "warning[NoEffect]: {what} that BackendLBPolicy mail/theirs sets is ignored for HTTPRoute default/web: \
+             the policy is in another namespace than the route, so the default applies"
         )
     });
     for warning in &warnings {

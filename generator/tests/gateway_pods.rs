@@ -144,7 +144,7 @@ fn a_service_of_another_namespace_has_no_pods_for_the_gateway() {
             service("edge", "{app: gw}")
         )),
         str![[r#"
-error[Invalid]: Gateway default/front names the Service edge/gw: Istio takes its pods from Services in the namespace of the Gateway
+error[Invalid]: Gateway default/front names the Service edge/gw, but Istio finds its pods only by Services in its own namespace
  --> <stdin>:7:39
   |
 7 |   addresses: [{type: Hostname, value: gw.edge.svc.cluster.local}]
@@ -342,7 +342,7 @@ fn a_name_that_is_too_long_for_a_label_costs_that_gateway_only() {
     refused(
         generate(&input),
         str![[r#"
-error[Invalid]: the name of this Gateway has 64 characters: the pods of a gateway have it as the value of the label `gateway.networking.k8s.io/gateway-name`, which has at most 63
+error[Invalid]: the name of this Gateway has 64 characters: its pods have it as the value of the label `gateway.networking.k8s.io/gateway-name`, which may have at most 63
  --> <stdin>:4:9
   |
 4 |   name: gggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggggg

@@ -63,7 +63,7 @@ fn a_class_that_is_not_known_gets_nothing_until_it_is_said_to_be_istio_s() {
         str![[r#"
 warning[NoEffect]: nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries
 
-warning[NoEffect]: no sessions are kept on Gateway default/front: whether its class `edge` is Istio's is not known, since the GatewayClass is not in the input; `istio` is known without it
+warning[NoEffect]: no sessions are kept on Gateway default/front: it is unknown whether its class `edge` is Istio's, because the GatewayClass is not in the input; `istio` is known without it
  --> <stdin>:6:21
   |
 6 |   gatewayClassName: edge

@@ -144,8 +144,8 @@ fn a_grpc_route_speaks_http2_where_nobody_says_anything() {
     assert_eq!(
         Generated::istio(&otherwise).findings,
         [
-            "warning[Unsupported]: GRPCRoute default/web leads to port 80 of the Service default/web, which says that it does not \
-             speak HTTP/2: calls will fail"
+            "warning[Unsupported]: GRPCRoute default/web leads to port 80 of the Service default/web, which declares \
+             a protocol other than HTTP/2: calls will fail"
         ]
     );
 }
@@ -162,7 +162,7 @@ fn a_listener_and_a_grant_count_for_their_kind_of_route() {
     let refused = generate(&kinds("HTTPRoute")).code(3);
     let stderr = said(&refused);
     assert!(
-        stderr.starts_with("error[NoMatchingParent]: Gateway default/front does not take GRPCRoute default/web"),
+        stderr.starts_with("error[NoMatchingParent]: Gateway default/front does not accept GRPCRoute default/web"),
         "{stderr}"
     );
 }

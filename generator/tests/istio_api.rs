@@ -194,8 +194,8 @@ fn a_policy_for_the_whole_virtual_service_holds_for_its_named_routes() {
     assert_eq!(
         run.findings,
         [
-            "warning[NoEffect]: CanaryPolicy bookinfo/canary holds for the named http routes of VirtualService \
-          bookinfo/reviews, and this one has no name"
+            "warning[NoEffect]: CanaryPolicy bookinfo/canary applies to the named http routes of VirtualService \
+             bookinfo/reviews, but this one has no name"
         ]
     );
 }

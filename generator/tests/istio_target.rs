@@ -337,7 +337,7 @@ fn a_listener_takes_routes_from_where_it_says() {
             stderr.lines().next().unwrap_or("").to_owned(),
         )
     };
-    let excluded = "error[NoMatchingParent]: Gateway infra/front does not take HTTPRoute default/web: the allowedRoutes of its \
+    let excluded = "error[NoMatchingParent]: Gateway infra/front does not accept HTTPRoute default/web: the allowedRoutes of its \
                     listeners exclude it";
     for allowed in [
         "{}",
@@ -356,8 +356,9 @@ fn a_listener_takes_routes_from_where_it_says() {
         assert_eq!(listener(allowed), (true, String::new()), "{allowed}");
     }
     let selector = "{namespaces: {from: Selector, selector: {matchLabels: {a: b}}}}";
-    let warning = "warning[NoMatchingParent]: whether this listener takes routes from the namespace `default` cannot be told, \
-                   since the selector needs the labels of the Namespace, which is not in the input: it is taken for selected";
+    let warning = "warning[NoMatchingParent]: it is unknown whether this listener accepts routes from the namespace \
+        `default`, because its selector needs the labels of the Namespace, which is not in the input: the namespace \
+        is treated as selected";
     assert_eq!(listener(selector), (true, warning.to_owned()));
 }
 
@@ -532,7 +533,7 @@ fn a_mesh_route_is_told_to_keep_no_sessions() {
     let run = Generated::istio(&shop_with("  - name: front\n  rules", parents));
     assert_eq!(
         run.findings,
-        ["warning[Unsupported]: no sessions are kept on the parent Service `web`: only a Gateway keeps them"]
+        ["warning[Unsupported]: no sessions are kept on the parent Service `web`: only a Gateway keeps sessions"]
     );
 }
 

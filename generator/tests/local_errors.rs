@@ -184,7 +184,7 @@ fn a_wrong_rule_costs_its_neighbours_in_the_route_nothing() {
 #[test]
 fn a_backend_of_a_kind_that_is_not_known() {
     let pool = "backendRefs: [{group: inference.networking.k8s.io, kind: InferencePool, name: pool, port: 80}]";
-    let found = "[Unsupported]: a backend can be a Service of the core group, and this is a InferencePool";
+    let found = "[Unsupported]: a backend must be a Service of the core group, but this is a InferencePool";
     passes_over(&[&route(&format!("[{{{pool}}}]"))], &format!("note{found}"));
     leaves_out(
         &[&route(&format!("[{{sessionPersistence: {{}}, {pool}}}]"))],
@@ -368,7 +368,7 @@ fn a_canary_policy_that_would_fill_the_plugin() {
     let said = stderr(&run);
     assert!(
         said.contains(
-            "error[TooLarge]: the rules of HTTPRoute loud/cart would take 83 KiB of the WasmPlugin of Gateway infra/front, and a \
+            "error[TooLarge]: the rules of HTTPRoute loud/cart would take 83 KiB of the WasmPlugin of Gateway infra/front, but a \
              route may take 64 KiB: 3 of its 3 rules, from HTTPRoute/loud/cart#0 on, are left out"
         ),
         "{said}"
@@ -413,7 +413,7 @@ fn expressions_that_would_fill_the_memory_of_a_gateway() {
         said.contains(
             "error[TooLarge]: the regular expressions of the canary policies of the namespace loud would take "
         ) && said.contains(
-            "of the memory of Gateway infra/front, and its share of the 4096 KiB that all may take is 4096 KiB: "
+            "of the memory of Gateway infra/front, but its share of the 4096 KiB that all may take is 4096 KiB: "
         ) && said.contains("of its 8 policies, from CanaryPolicy loud/cart-6 on, are left out\n"),
         "{said}"
     );
@@ -487,9 +487,9 @@ fn a_listener_with_a_wrong_hostname() {
                 .replace("{name: front, namespace: infra}", "{name: own}"),
         ],
         "1 listener (Gateway/loud/own#a)",
-        "error[Invalid]: `A:80` is not a hostname",
+        "error[Invalid]: `A:80` is not a valid hostname",
     );
-    passes_over(&[gateway], "warning[Invalid]: `A:80` is not a hostname");
+    passes_over(&[gateway], "warning[Invalid]: `A:80` is not a valid hostname");
 }
 
 #[test]
@@ -621,7 +621,7 @@ fn a_route_that_is_wrong_as_a_whole() {
     leaves_out(
         &[&route(rules).replace("cart.example.com", "'Cart:80'")],
         "1 route (HTTPRoute/loud/cart)",
-        "error[Invalid]: `Cart:80` is not a hostname",
+        "error[Invalid]: `Cart:80` is not a valid hostname",
     );
     leaves_out(
         &[&route(rules).replace("name: front", "name: frnot")],
@@ -689,7 +689,7 @@ fn a_cookie_domain_that_the_hosts_of_a_rule_may_not_set() {
     leaves_out(
         &[&route("[{backendRefs: [{name: web, port: 80}]}]"), &policy],
         "1 rule (HTTPRoute/loud/cart#0 on Gateway/infra/front)",
-        "error[Invalid]: the cookie Domain `other.example` is neither cart.example.com nor a domain above",
+        "error[Invalid]: the cookie Domain `other.example` is neither cart.example.com nor a parent domain",
     );
 }
 

@@ -64,7 +64,7 @@ warning[PartialInput]: the WasmPlugin infra/mooring-front of an earlier run hold
 20 |       id: HTTPRoute/team-a/web#0
    |           ^^^^^^^^^^^^^^^^^^^^^^
    |
-   = help: give one run the routes and policies of all teams on the Gateway; where a route was deleted, nothing is to be done
+   = help: give one run the routes and policies of all teams on the Gateway; if a route was deleted, no action is needed
 
 "#]];
     warns(&out.diff(&[], &teams(&["b"])).code(1), message.clone());

@@ -277,7 +277,7 @@ fn a_policy_on_some_backends_holds_for_the_whole_rule() {
     assert_eq!(
         run.findings,
         [
-            "warning[Accepted]: BackendLBPolicy default/sticky holds for all backends of this rule, also for default/beta, which \
+            "warning[Accepted]: BackendLBPolicy default/sticky applies to all backends of this rule, including default/beta, which \
           it does not target: a session needs one policy for the whole rule"
         ]
     );

@@ -117,7 +117,7 @@ fn rules_for_which_a_plugin_has_no_room_are_left_out_and_it_is_said_what_to_do()
     let run = generate(&long).code(3);
     let stderr = said(&run);
     let message = "error[TooLarge]: the rules of the namespace default would take 1889 KiB of the WasmPlugin of Gateway \
-                   default/front, and its share of the 1520 KiB that Kubernetes stores in an object is 1504 KiB: 651 of its \
+                   default/front, but its share of the 1520 KiB that Kubernetes stores in an object is 1504 KiB: 651 of its \
                    3200 rules, from HTTPRoute/default/route-xxx";
     let line = stderr.lines().find(|line| line.starts_with("error")).unwrap();
     assert!(line.starts_with(message), "{line}");

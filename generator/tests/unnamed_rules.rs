@@ -26,13 +26,13 @@ fn one_note_counts_them() {
     passed_over(
         generate(&input),
         str![[r#"
-note[Unnamed]: 2 rules (this and 1 more) have no name and are known by their positions: their sessions end when a rule is put before them
+note[Unnamed]: 2 rules (this and 1 more) have no name and are identified by their positions: their sessions end when a rule is inserted before them
   --> <stdin>:20:5
    |
 20 |   - matches: [{path: {value: /a}}]
    |     ^
    |
-   = help: give a rule a `name`; the sessions that it has then begin again, once
+   = help: give the rule a `name`; this ends its current sessions once
 
 
 "#]],
@@ -49,8 +49,8 @@ fn a_rule_is_named_if_it_is_the_only_one() {
     assert_eq!(
         notes(&run.findings),
         [
-            "note[Unnamed]: the rule HTTPRoute/default/web#1 has no name and is known by its position: its sessions end when a \
-             rule is put before it"
+            "note[Unnamed]: the rule HTTPRoute/default/web#1 has no name and is identified by its position: its \
+             sessions end when a rule is inserted before it"
         ]
     );
 }

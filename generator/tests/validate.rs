@@ -74,10 +74,10 @@ fn every_way_to_fail() {
     validate(&[], &crowded()).code(1).stderr_eq(read).stdout_eq(
         str![[r#"
 POLICY                          TARGET                 CONDITION       RULES
-BackendLBPolicy default/later   Service default/web    Conflicted      (BackendLBPolicy default/sticky holds)
+BackendLBPolicy default/later   Service default/web    Conflicted      (BackendLBPolicy default/sticky applies)
 BackendLBPolicy default/lost    Service default/wbe    TargetNotFound  -
-BackendLBPolicy default/other   Service default/api    Conflicted      HTTPRoute/default/web#1 (BackendLBPolicy default/sticky holds)
-BackendLBPolicy default/sticky  Service default/web    Overridden      HTTPRoute/default/web#0 (the rule's own sessionPersistence holds)
+BackendLBPolicy default/other   Service default/api    Conflicted      HTTPRoute/default/web#1 (BackendLBPolicy default/sticky applies)
+BackendLBPolicy default/sticky  Service default/web    Overridden      HTTPRoute/default/web#0 (the rule's own sessionPersistence applies)
                                                        Accepted        HTTPRoute/default/web#1
 BackendLBPolicy default/wrong   -                      Invalid         -
 sessionPersistence              HTTPRoute default/web  Accepted        HTTPRoute/default/web#0
@@ -86,28 +86,28 @@ RULE                     GATEWAY        SESSION       LASTS      IDLE
 HTTPRoute/default/web#0  default/front  header x-api  unlimited  unlimited
 HTTPRoute/default/web#1  default/front  cookie shop   1h         10m
 
-note[Unnamed]: 2 rules (this and 1 more) have no name and are known by their positions: their sessions end when a rule is put before them
+note[Unnamed]: 2 rules (this and 1 more) have no name and are identified by their positions: their sessions end when a rule is inserted before them
   --> <stdin>:20:5
    |
 20 |   - matches: [{path: {value: /api}}]
    |     ^
    |
-   = help: give a rule a `name`; the sessions that it has then begin again, once
+   = help: give the rule a `name`; this ends its current sessions once
 
 warning[Conflicted]: BackendLBPolicy default/later is not accepted: BackendLBPolicy default/sticky targets the Service default/web too and is older
   --> <stdin>:76:18
    |
 55 |   name: sticky
-   |         ------ this policy holds
+   |         ------ this policy applies
 ...
 76 | metadata: {name: later, creationTimestamp: 2026-01-02T00:00:00Z}
    |                  ^^^^^
 
-warning[Conflicted]: BackendLBPolicy default/other is not accepted: BackendLBPolicy default/sticky holds for another backend of this rule of HTTPRoute default/web and is older
+warning[Conflicted]: BackendLBPolicy default/other is not accepted: BackendLBPolicy default/sticky applies to another backend of this rule of HTTPRoute default/web and is older
   --> <stdin>:83:18
    |
 55 |   name: sticky
-   |         ------ this policy holds
+   |         ------ this policy applies
 ...
 83 | metadata: {name: other, creationTimestamp: 2026-01-02T00:00:00Z}
    |                  ^^^^^
@@ -128,7 +128,7 @@ error[Invalid]: unknown field `sesionName`; allowed here: absoluteTimeout, cooki
     |
     = help: did you mean `sessionName`?
 
-2 rules keep sessions; 2 errors, 2 warnings, 1 note; what is wrong would be left out
+2 rules keep sessions; 2 errors, 2 warnings, 1 note; invalid parts would be left out
 
 "#]]
         .raw(),
@@ -358,7 +358,7 @@ fn every_way_for_a_canary_policy_to_fail() {
             "CanaryPolicy bookinfo/general HTTPRoute bookinfo/reviews Accepted HTTPRoute/bookinfo/reviews/guests",
             "Overridden HTTPRoute/bookinfo/reviews/everyone (CanaryPolicy bookinfo/canary is for this rule alone)",
             "CanaryPolicy bookinfo/later HTTPRoute bookinfo/reviews/everyone Conflicted HTTPRoute/bookinfo/reviews/everyone \
-             (CanaryPolicy bookinfo/canary holds)",
+             (CanaryPolicy bookinfo/canary applies)",
             "CanaryPolicy bookinfo/lost HTTPRoute bookinfo/review TargetNotFound -",
             "CanaryPolicy bookinfo/nameless HTTPRoute bookinfo/reviews/some TargetNotFound -",
             "CanaryPolicy bookinfo/service - Invalid -",

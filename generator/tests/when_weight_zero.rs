@@ -123,7 +123,7 @@ warning[NoEffect]: whenWeightZero of CanaryPolicy bookinfo/canary has no effect 
         str![[r#"
 warning[NoEffect]: nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries
 
-note[NoEffect]: CanaryPolicy bookinfo/canary targets the whole HTTPRoute bookinfo/reviews and passes over the rule HTTPRoute/bookinfo/reviews/everyone, which keeps no sessions, with whenWeightZero
+note[NoEffect]: CanaryPolicy bookinfo/canary targets the whole HTTPRoute bookinfo/reviews but skips the rule HTTPRoute/bookinfo/reviews/everyone, which keeps no sessions, with whenWeightZero
   --> <stdin>:14:5
    |
 14 |   - name: everyone
@@ -132,7 +132,7 @@ note[NoEffect]: CanaryPolicy bookinfo/canary targets the whole HTTPRoute bookinf
 41 |   targetRef: {group: gateway.networking.k8s.io, kind: HTTPRoute, name: reviews}
    |                                                                        ------- the policy
    |
-   = help: to mean one rule of the route, name it in the sectionName of targetRef
+   = help: to target one rule of the route, name it in the sectionName of targetRef
 
 
 "#]],

@@ -128,7 +128,7 @@ impl Builder {
             "the session name `{name}` is the name of a cookie in which applications keep their own sessions: an application's \
              cookie of that name is replaced in the browser, and never reaches the application",
         );
-        let help = "choose another session name, or none: then each rule gets a name of its own";
+        let help = "choose another session name, or none: each rule then gets its own default name";
         self.report(Diagnostic::warning(Code::Conflicted, message).at(location).help(help));
     }
 

@@ -145,7 +145,7 @@ pub fn resolve_one<'a>(
     let port = find_port(route, raw, concrete, report)?;
     if route.spec.kind == Kind::GrpcRoute && port.protocol() == Some(Protocol::Other) {
         let message = format!(
-            "{} leads to port {} of the Service {id}, which says that it does not speak HTTP/2: calls will fail",
+            "{} leads to port {} of the Service {id}, which declares a protocol other than HTTP/2: calls will fail",
             route.title(),
             port.port.value
         );
@@ -154,7 +154,7 @@ pub fn resolve_one<'a>(
         report.add(
             Diagnostic::warning(Code::Unsupported, message)
                 .at(location)
-                .with(declared, "the Service says so here")
+                .with(declared, "declared here")
                 .help("give the port `appProtocol: kubernetes.io/h2c` or a name that begins with `grpc`"),
         );
     }
@@ -180,7 +180,7 @@ fn check_kind(route: &Item<RouteSpec>, raw: &BackendRef, report: &mut Report) ->
         _ => (field, None),
     };
     let group = shown_group(group);
-    let message = format!("a backend can be a Service of the core group, and this is a {kind} of the group {group}");
+    let message = format!("a backend must be a Service of the core group, but this is a {kind} of the group {group}");
     let diagnostic = Diagnostic::error(Code::Unsupported, message).at(route.location_of(field));
     report.add(help.into_iter().fold(diagnostic, Diagnostic::help));
     None
@@ -275,8 +275,8 @@ pub fn check_for_sessions(rule: &Rule, report: &mut Report) {
     let location = rule.location_of(rule.spec);
     if rule.spec.value.backend_refs.is_empty() && rule.spec.value.destinations.is_empty() {
         let message = match rule.session {
-            Some(_) => "this rule has no backendRefs, so there is nothing to keep a session on",
-            None => "this rule has no backendRefs, so there is nothing to choose from",
+            Some(_) => "this rule has no backendRefs, so it cannot keep sessions",
+            None => "this rule has no backendRefs, so its canary has no backends",
         };
         report.add(Diagnostic::error(Code::Invalid, message).at(location));
     } else if !rule.backends.is_empty() && rule.backends.iter().all(|backend| backend.weight == 0) {
@@ -327,5 +327,7 @@ pub fn note_draining<'a>(rules: impl Iterator<Item = &'a Rule<'a>>, report: &mut
             "to let them stay, give the Service the label `{DRAINING_LABEL}: mooring`"
         ));
     let shown = services.take(MAX_SHOWN);
-    report.add(shown.fold(note, |note, service| note.with(service.location(), "this one neither")));
+    report.add(shown.fold(note, |note, service| {
+        note.with(service.location(), "another such Service")
+    }));
 }

@@ -201,7 +201,7 @@ fn too_large(gateway: &Gateway, first: &AttachedRule, cut: &Cut) -> Diagnostic {
         ),
     };
     let message = format!(
-        "the rules of {whose} would take {} of the WasmPlugin of Gateway {}, and {limit}: {} of its {} rules, from {} on, are \
+        "the rules of {whose} would take {} of the WasmPlugin of Gateway {}, but {limit}: {} of its {} rules, from {} on, are \
          left out",
         kibibytes(cut.size),
         gateway.item.id,

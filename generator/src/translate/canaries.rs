@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The help for a policy that is not meant for all rules.
-const SECTION_HELP: &str = "to mean one rule of the route, name it in the sectionName of targetRef";
+const SECTION_HELP: &str = "to target one rule of the route, name it in the sectionName of targetRef";
 
 /// The canary policies of the input, by their targets.
 #[derive(Debug)]
@@ -99,8 +99,8 @@ impl<'a> Canaries<'a> {
         }
         if let (Some(Ok(session)), Some(sticky)) = (session, &settings.sticky) {
             let message = format!(
-                "sticky of {} adds nothing to {}, which has a session policy already: that one binds clients to a pod, and \
-                 so to its backend",
+                "sticky of {} has no effect on {}, which already has a session policy: that policy binds clients to a \
+                 pod and therefore to its backend",
                 policy.title(),
                 target.title
             );
@@ -170,13 +170,13 @@ fn more_specific(target: Target, special: &Canary, general: &Canary) -> Diagnost
         "a policy for a delegate is more specific than one for a VirtualService that delegates to it"
     };
     let message = format!(
-        "for {} {} holds and not {}: {reason}",
-        target.title,
+        "{} applies to {} instead of {}: {reason}",
         special.title(),
+        target.title,
         general.title()
     );
     let note = Diagnostic::note(Code::Accepted, message).at(special.item.location());
-    note.with(general.item.location(), "this one holds for the other rules")
+    note.with(general.item.location(), "this policy applies to the other rules")
 }
 
 /// Whether the target of a policy is in the input. Reports a missing target. A target that could not be read counts as
@@ -242,14 +242,14 @@ fn check_unnamed(policy: &Canary, route: &Item<RouteSpec>, resources: &Resources
     let all = unnamed().count() == rules().count() && !delegates;
     let diagnostic = if all {
         let message = format!(
-            "{} targets {}, and none of its http routes has a name: routes are found in Envoy by their names",
+            "{} targets {}, but none of its http routes has a name: the filter identifies Envoy routes by name",
             policy.title(),
             route.title()
         );
         Diagnostic::error(Code::TargetNotFound, message)
     } else {
         let message = format!(
-            "{} holds for the named http routes of {}, and this one has no name",
+            "{} applies to the named http routes of {}, but this one has no name",
             policy.title(),
             route.title()
         );
@@ -276,7 +276,7 @@ fn missing(policy: &Canary, instead: &Instead, report: &mut Report) {
 /// The note that a policy for the whole route does not apply to a rule, or only in part.
 fn passed_over(policy: &Canary, target: Target, reason: &str) -> Diagnostic {
     let message = format!(
-        "{} targets the whole {} {} and passes over {}, which {reason}",
+        "{} targets the whole {} {} but skips {}, which {reason}",
         policy.title(),
         target.kind,
         policy.target.value,

@@ -91,7 +91,7 @@ fn cuts<'a>(policies: &[(&'a Id, usize)], room: usize) -> Vec<Cut<'a>> {
 
 fn too_large(gateway: &Gateway, compiled: &CompiledCanary, first: &Id, cut: &Cut) -> Diagnostic {
     let message = format!(
-        "the regular expressions of the canary policies of the namespace {} would take {} of the memory of Gateway {}, and its share \
+        "the regular expressions of the canary policies of the namespace {} would take {} of the memory of Gateway {}, but its share \
          of the {} that all may take is {}: {} of its {} policies, from CanaryPolicy {first} on, are left out",
         cut.namespace,
         kibibytes(cut.memory),

@@ -32,20 +32,21 @@ pub fn check(gateway: &mut Gateway, report: &mut Report) {
         if !outside.is_empty() {
             let hosts: Vec<&str> = outside.into_iter().collect();
             let message = format!(
-                "the cookie Domain `{domain}` is neither {hosts} nor a domain above, so that browsers refuse the session cookie \
-                 of the rule {rule}",
+                "the cookie Domain `{domain}` is neither {hosts} nor a parent domain, so browsers reject the session \
+                 cookie of the rule {rule}",
                 hosts = hosts.join(", "),
                 rule = rule.id
             );
             let error = Diagnostic::error(Code::Invalid, message).at(location);
             let error = error.with(rule.location_of(rule.spec), "the rule");
-            report.add(error.help("name a domain that all host names of the rule are in, or none"));
+            report.add(error.help("set a domain that contains all host names of the rule, or none"));
             report.omit(Omitted::Rule, format!("{} on {on}", rule.id));
             attached.refuse();
         } else if attached.virtual_hosts.iter().any(|host| any(&host)) {
             let message = format!(
-                "whether the cookie Domain `{domain}` belongs to the hosts of the rule {} cannot be told, since neither the route nor \
-                 the listener names a host: a browser keeps the session cookie only for hosts in that domain",
+                "it is unknown whether the cookie Domain `{domain}` contains the hosts of the rule {}, because \
+                 neither the route nor the listener names a host: a browser keeps the session cookie only for hosts \
+                 in that domain",
                 rule.id
             );
             let warning = Diagnostic::warning(Code::Accepted, message).at(location);

@@ -229,8 +229,8 @@ fn find_subset<'a>(
     let unseen: Vec<_> = resources.destination_rules_for(host).map(|(_, rule)| rule).collect();
     let known = match (rules.is_empty(), names.is_empty()) {
         (true, _) if !unseen.is_empty() => format!(
-            "no DestinationRule for it counts for the gateway: those do that its own namespace has, or that the namespace {owner} or \
-             {ROOT_NAMESPACE} exports to it"
+            "no DestinationRule for it applies to the gateway: it must be in the gateway's namespace, or the \
+             namespace {owner} or {ROOT_NAMESPACE} must export it there"
         ),
         (true, _) => "the input has no DestinationRule for this host".to_owned(),
         (false, true) => "its DestinationRule has none".to_owned(),

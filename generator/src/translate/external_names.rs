@@ -33,8 +33,8 @@ pub fn concrete<'a>(
     });
     let Some(target) = target else {
         let message = format!(
-            "the Service {} stands for the host `{}`, which no Service and no ServiceEntry of the input has: without one, Istio has no \
-             cluster for it and answers 503",
+            "the Service {} is an alias of the host `{}`, which no Service and no ServiceEntry of the input has: \
+             without one, Istio has no cluster for it and answers 503",
             service.id, name.value
         );
         let warning = Diagnostic::warning(Code::BackendNotFound, message).at(service.location_of(name));
@@ -45,13 +45,13 @@ pub fn concrete<'a>(
         return Some(target);
     };
     let message = format!(
-        "the Service {} stands for the Service {}, which stands for `{}` itself: Istio follows one step only, has no cluster for it and \
-         answers 503",
+        "the Service {} is an alias of the Service {}, which is itself an alias of `{}`: Istio follows only one \
+         alias, has no cluster for it and answers 503",
         service.id, target.id, next.value
     );
     let diagnostic = Diagnostic::error(Code::BackendNotFound, message).at(location());
-    let diagnostic = diagnostic.with(service.location_of(name), "the first step");
-    let diagnostic = diagnostic.with(target.location_of(next), "the second step");
-    report.add(diagnostic.help(format!("let the Service {} stand for `{}`", service.id, next.value)));
+    let diagnostic = diagnostic.with(service.location_of(name), "the first alias");
+    let diagnostic = diagnostic.with(target.location_of(next), "the second alias");
+    report.add(diagnostic.help(format!("make the Service {} an alias of `{}`", service.id, next.value)));
     None
 }

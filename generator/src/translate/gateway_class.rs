@@ -72,7 +72,7 @@ pub fn refusal(item: &Item<GatewaySpec>, resources: &Resources) -> Option<Diagno
     if let Some((_, what)) = not_supported {
         return Some(refusal(
             Code::Unsupported,
-            format!("by its class `{}` it is {what}", class.value),
+            format!("its class `{}` means that it is {what}", class.value),
         ));
     }
     if controller == Some(CONTROLLER) || resources.mesh.classes.contains(&class.value) {
@@ -99,7 +99,8 @@ pub fn refusal(item: &Item<GatewaySpec>, resources: &Resources) -> Option<Diagno
 
 fn unknown(class: &Field<String>) -> String {
     format!(
-        "whether its class `{}` is Istio's is not known, since the GatewayClass is not in the input; `istio` is known without it",
+        "it is unknown whether its class `{}` is Istio's, because the GatewayClass is not in the input; `istio` is \
+         known without it",
         class.value
     )
 }

@@ -45,18 +45,18 @@ pub fn attached(
             policies.push(policy);
         }
     }
-    let about = format!("holds for another backend of this rule of {}", route.title());
+    let about = format!("applies to another backend of this rule of {}", route.title());
     let Some(policy) = conflict::resolve(own, &about, report) else {
         return from_elsewhere(route, location, backends, &foreign, attachments, report);
     };
     for loser in foreign.iter().filter(|loser| loser.session().is_some()) {
         let message = format!(
-            "{} is not accepted: {} {about}, and is of the route's own namespace",
+            "{} is not accepted: {} {about}, and is in the namespace of the route",
             loser.title(),
             policy.title()
         );
         let warning = Diagnostic::warning(Code::Conflicted, message).at(loser.location);
-        report.add(warning.with(policy.location, "this policy holds"));
+        report.add(warning.with(policy.location, "this policy applies"));
     }
     let attached = |backend: &&Backend| {
         backend
@@ -68,8 +68,8 @@ pub fn attached(
     let without: Vec<String> = without.map(|backend| backend.service.id.to_string()).collect();
     if !without.is_empty() {
         let message = format!(
-            "{} holds for all backends of this rule, also for {}, which it does not target: a session needs one policy \
-             for the whole rule",
+            "{} applies to all backends of this rule, including {}, which it does not target: a session needs one \
+             policy for the whole rule",
             policy.title(),
             without.join(", ")
         );
@@ -102,7 +102,7 @@ fn from_elsewhere<'a>(
             format!("{} of this rule does not have it", without.join(", "))
         };
         let message = format!(
-            "{} does not hold for this rule of {}: a policy of another namespace than the route's holds only where every \
+            "{} does not apply to this rule of {}: a policy in another namespace than the route applies only if every \
              backend with a weight above 0 has it, and {reason}",
             policy.title(),
             route.title()
@@ -152,12 +152,13 @@ fn leave_to_owner(session: &mut Session, policy: &Policy, route: &Item<RouteSpec
             continue;
         }
         let message = format!(
-            "{what} that {} sets does not count for {}: the policy is of another namespace than the route, so the default holds",
+            "{what} that {} sets is ignored for {}: the policy is in another namespace than the route, so the default \
+             applies",
             policy.title(),
             route.title()
         );
         let help = format!(
-            "set it by a sessionPersistence of the route or by a policy in the namespace {}",
+            "set it in a sessionPersistence of the route or in a policy in the namespace {}",
             route.id.namespace
         );
         report.add(Diagnostic::warning(Code::NoEffect, message).at(location).help(help));

@@ -66,8 +66,8 @@ fn check_header(rule: &Rule, header: &ValueMatch, report: &mut Report) {
     match session.transport {
         Transport::Header if name.eq_ignore_ascii_case(&session.name) => {
             let message = format!(
-                "this rule cannot match on `{name}`: the header carries its own session token, which is taken out of the request, \
-                 and another rule would get the request then"
+                "this rule cannot match on `{name}`: the header carries its own session token, which is removed from \
+                 the request, and another rule would then get the request"
             );
             error(message, location, way_out);
         }
@@ -80,8 +80,8 @@ fn check_header(rule: &Rule, header: &ValueMatch, report: &mut Report) {
                 ),
             };
             let message = format!(
-                "this rule cannot match on {what}: the header contains its own session cookie `{}`, which is taken out of the \
-                 request, and another rule would get the request then",
+                "this rule cannot match on {what}: the header contains its own session cookie `{}`, which is removed \
+                 from the request, and another rule would then get the request",
                 session.name
             );
             error(message, location, way_out);
@@ -194,7 +194,7 @@ fn forwarded(gateway: &Gateway, report: &mut Report) -> BTreeSet<String> {
         };
         let message = format!(
             "the session token of the rule {} stays in the requests that its backends get: the rule {} of the same host matches on \
-             the header `{}`, and Envoy could choose it if the token were taken out",
+             the header `{}`, and Envoy could select it if the token were removed",
             rule.id, other.rule.id, header.name.value
         );
         let warning = Diagnostic::warning(Code::Accepted, message).at(rule.location_of(rule.spec));
@@ -255,8 +255,8 @@ mod tests {
             messages,
             [
                 "the session token of the rule HTTPRoute/default/session#0 stays in the requests that its backends get: the rule \
-              HTTPRoute/default/other#0 of the same host matches on the header `Cookie`, and Envoy could choose it if the token \
-              were taken out"
+              HTTPRoute/default/other#0 of the same host matches on the header `Cookie`, and Envoy could select it if \
+              the token were removed"
             ]
         );
         let header = "{sessionName: x-session, type: Header}";

@@ -58,7 +58,7 @@ impl Pods {
     fn by_selector(&mut self, item: &Item<GatewaySpec>, labels: &BTreeMap<String, String>, resources: &Resources) {
         if labels.is_empty() {
             let message = format!(
-                "Gateway {} has no selector, so it would be every gateway of the mesh",
+                "Gateway {} has no selector, so it would apply to every gateway of the mesh",
                 item.id
             );
             let error = Diagnostic::error(Code::Unsupported, message).at(item.location());
@@ -122,7 +122,7 @@ impl Pods {
         }
         if hosts.is_empty() {
             let message = format!(
-                "Gateway {} has no address of the type Hostname: by others, Istio finds no pods for it",
+                "Gateway {} has no address of the type Hostname: Istio finds its pods only by addresses of this type",
                 item.id
             );
             let location = item
@@ -141,7 +141,7 @@ impl Pods {
         let id = resources.domain.service(&full, "");
         if let Some(id) = id.as_ref().filter(|id| id.namespace != item.id.namespace) {
             let message = format!(
-                "Gateway {} names the Service {id}: Istio takes its pods from Services in the namespace of the Gateway",
+                "Gateway {} names the Service {id}, but Istio finds its pods only by Services in its own namespace",
                 item.id
             );
             self.found
@@ -172,7 +172,7 @@ impl Pods {
             self.groups.insert(None);
         } else if let Some(problem) = wrong_labels(&labels) {
             let message = format!(
-                "the selector of the Service {}, whose pods Gateway {} is: {problem}",
+                "the selector of the Service {}, whose pods Gateway {} uses: {problem}",
                 service.id, item.id
             );
             let error = Diagnostic::error(Code::Invalid, message).at(service.location());
@@ -240,8 +240,8 @@ fn check_name(item: &Item<GatewaySpec>) -> Report {
     let length = item.id.name.len();
     if length > MAX_LABEL_LENGTH {
         let message = format!(
-            "the name of this Gateway has {length} characters: the pods of a gateway have it as the value of the label \
-             `{GATEWAY_LABEL}`, which has at most {MAX_LABEL_LENGTH}"
+            "the name of this Gateway has {length} characters: its pods have it as the value of the label \
+             `{GATEWAY_LABEL}`, which may have at most {MAX_LABEL_LENGTH}"
         );
         found.add(Diagnostic::error(Code::Invalid, message).at(item.location()));
     }
@@ -252,15 +252,15 @@ fn check_name(item: &Item<GatewaySpec>) -> Report {
 fn wrong_labels(labels: &BTreeMap<String, String>) -> Option<String> {
     if let Some((label, value)) = labels.iter().find(|(_, value)| !dns::is_label_value(value)) {
         return Some(format!(
-            "`{value}` of `{label}` is not the value of a label: at most {MAX_LABEL_LENGTH} letters, digits, `-`, `_` and `.` \
-             are, with a letter or digit at both ends"
+            "`{value}` of `{label}` is not a valid label value: use at most {MAX_LABEL_LENGTH} letters, digits, `-`, \
+             `_` and `.`, with a letter or digit at both ends"
         ));
     }
     let name = workload_name(labels);
     (name.len() > MAX_NAME_LENGTH || !dns::is_name(&format!("{NAME_PREFIX}{name}"))).then(|| {
         format!(
-            "the name of what is generated for it is made of the values, which are {} characters and may be 1 to \
-             {MAX_NAME_LENGTH}, with a letter or digit at the end",
+            "generated objects are named after the values, which have {} characters: 1 to {MAX_NAME_LENGTH} are \
+             allowed, with a letter or digit at the end",
             name.len()
         )
     })

@@ -56,8 +56,8 @@ fn policy_rows(policy: &PolicyStatus) -> Vec<Vec<String>> {
 /// The policy that applies instead, as text for a table cell.
 fn by(condition: &Condition) -> Option<String> {
     match condition {
-        Condition::Conflicted(Some(other)) => Some(format!("({other} holds)")),
-        Condition::Overridden(None) => Some("(the rule's own sessionPersistence holds)".to_owned()),
+        Condition::Conflicted(Some(other)) => Some(format!("({other} applies)")),
+        Condition::Overridden(None) => Some("(the rule's own sessionPersistence applies)".to_owned()),
         Condition::Overridden(Some(other)) => Some(format!("({other} is for this rule alone)")),
         _ => None,
     }
@@ -110,7 +110,7 @@ fn summary(validation: &Validation, report: &Report) -> String {
     .map(|(severity, what)| count(report.count(severity), what));
     let nothing = match (report.is_fatal(), report.has_errors()) {
         (true, _) => "; nothing would be generated",
-        (false, true) => "; what is wrong would be left out",
+        (false, true) => "; invalid parts would be left out",
         (false, false) => "",
     };
     format!("{keep}; {}{nothing}\n", found.join(", "))

@@ -297,7 +297,7 @@ fn a_domain_of_others() {
             "  hostnames: [shop.example.com, www.example.com]\n",
         )),
         str![[r#"
-error[Invalid]: the cookie Domain `other.org` is neither shop.example.com, www.example.com nor a domain above, so that browsers refuse the session cookie of the rule HTTPRoute/default/web#0
+error[Invalid]: the cookie Domain `other.org` is neither shop.example.com, www.example.com nor a parent domain, so browsers reject the session cookie of the rule HTTPRoute/default/web#0
   --> <stdin>:54:32
    |
 21 |   - backendRefs:
@@ -306,7 +306,7 @@ error[Invalid]: the cookie Domain `other.org` is neither shop.example.com, www.e
 54 |     mooring.dev/cookie-domain: "other.org"
    |                                ^^^^^^^^^^^
    |
-   = help: name a domain that all host names of the rule are in, or none
+   = help: set a domain that contains all host names of the rule, or none
 
 
 "#]],
@@ -360,7 +360,7 @@ fn a_domain_belongs_to_every_host_name_of_the_rule() {
     ] {
         let run = generate(&with_domain(domain, &hostnames)).code(3);
         let stderr = crate::common::said(&run);
-        assert!(stderr.contains("nor a domain above"), "{stderr}");
+        assert!(stderr.contains("nor a parent domain"), "{stderr}");
     }
     // The listener's host name counts where the route has none.
     let listener = with_domain("other.org", "").replace(
@@ -377,5 +377,7 @@ fn a_domain_belongs_to_every_host_name_of_the_rule() {
 fn a_domain_of_a_rule_without_host_names_cannot_be_checked() {
     let findings = Generated::istio(&with_domain("example.com", "")).findings;
     assert_eq!(findings.len(), 1);
-    assert!(findings[0].starts_with("warning[Accepted]: whether the cookie Domain `example.com` belongs to the hosts"));
+    assert!(
+        findings[0].starts_with("warning[Accepted]: it is unknown whether the cookie Domain `example.com` contains")
+    );
 }

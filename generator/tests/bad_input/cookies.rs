@@ -77,7 +77,7 @@ warning[Conflicted]: the rules HTTPRoute/default/more#0 and HTTPRoute/default/we
 73 |   - backendRefs: [{name: web, port: 80}]
    |     - the other rule
    |
-   = help: give them different session names, or none: then each rule gets a name of its own
+   = help: give them different session names, or none: each rule then gets its own default name
 
 
 "#]],

@@ -113,7 +113,7 @@ note[Unsupported]: a listener with the protocol TCP is not served by --target en
    |
    = help: a local Envoy serves only listeners with the protocol HTTP or HTTPS
 
-error[NoMatchingParent]: Gateway default/front does not take HTTPRoute default/web: its listener is neither HTTP nor HTTPS
+error[NoMatchingParent]: Gateway default/front does not accept HTTPRoute default/web: its listener is neither HTTP nor HTTPS
   --> <stdin>:18:11
    |
  4 |   name: front

@@ -178,7 +178,7 @@ fn a_hostname_that_is_none() {
             "  hostnames: [\"example.com:80\"]\n  parentRefs:",
         )),
         str![[r#"
-error[Invalid]: `example.com:80` is not a hostname: it has lower-case labels between dots, no address and no port, and may begin with `*.`
+error[Invalid]: `example.com:80` is not a valid hostname: use lower-case labels separated by dots, optionally after `*.`, without a port; an IP address is not allowed
   --> <stdin>:17:15
    |
 17 |   hostnames: ["example.com:80"]
@@ -235,7 +235,7 @@ fn a_path_that_is_none() {
             "  - matches:\n    - path: {value: shop}\n    backendRefs:",
         )),
         str![[r#"
-error[Invalid]: `shop` is not a path: it begins with / and has no empty, `.` or `..` element, no query, no fragment and no escaped /
+error[Invalid]: `shop` is not a valid path: a path begins with / and has no empty, `.` or `..` element, no query, no fragment and no escaped /
   --> <stdin>:21:21
    |
 21 |     - path: {value: shop}

@@ -34,7 +34,7 @@ fn a_route_without_a_name_that_a_session_policy_reaches() {
             "  - match:",
         ))),
         str![[r#"
-error[Invalid]: VirtualService bookinfo/reviews, http route 1: the route needs a name: sessions and canaries find it in Envoy by its name
+error[Invalid]: VirtualService bookinfo/reviews, http route 1: the route needs a name: the filter identifies Envoy routes by name
   --> <stdin>:22:5
    |
 22 |   - match:
@@ -56,7 +56,7 @@ fn a_virtual_service_without_any_name() {
                 .replace(", sectionName: everyone}", "}"),
         ),
         str![[r#"
-error[TargetNotFound]: CanaryPolicy bookinfo/canary targets VirtualService bookinfo/reviews, and none of its http routes has a name: routes are found in Envoy by their names
+error[TargetNotFound]: CanaryPolicy bookinfo/canary targets VirtualService bookinfo/reviews, but none of its http routes has a name: the filter identifies Envoy routes by name
   --> <stdin>:17:5
    |
 17 |   - match:
@@ -392,7 +392,7 @@ fn a_gateway_for_every_pod() {
     refused(
         generate(&istio_api_with("  selector: {istio: ingressgateway}\n", "")),
         str![[r#"
-error[Unsupported]: Gateway bookinfo/front has no selector, so it would be every gateway of the mesh
+error[Unsupported]: Gateway bookinfo/front has no selector, so it would apply to every gateway of the mesh
  --> <stdin>:3:18
   |
 3 | metadata: {name: front, namespace: bookinfo}
@@ -410,7 +410,7 @@ fn a_route_without_sessions_that_is_called_like_one_with_sessions() {
     passed_over(
         generate(&with_namesake(ISTIO_API)),
         str![[r#"
-warning[Duplicate]: the rule VirtualService/bookinfo/others/everyone has the name `everyone` of VirtualService/bookinfo/reviews/everyone in the virtual host `reviews.example.com:80`, so its requests are looked at for sessions of that one
+warning[Duplicate]: the rule VirtualService/bookinfo/others/everyone has the name `everyone` of VirtualService/bookinfo/reviews/everyone in the virtual host `reviews.example.com:80`, so the filter also looks for sessions of that rule in its requests
    --> <stdin>:103:11
     |
  22 |   - name: everyone
@@ -421,7 +421,7 @@ warning[Duplicate]: the rule VirtualService/bookinfo/others/everyone has the nam
     |
     = help: give one of them another name
 
-warning[Duplicate]: the rule VirtualService/bookinfo/others/everyone has the name `everyone.bee` of VirtualService/bookinfo/reviews/everyone in the virtual host `reviews.example.com:80`, so its requests are looked at for sessions of that one
+warning[Duplicate]: the rule VirtualService/bookinfo/others/everyone has the name `everyone.bee` of VirtualService/bookinfo/reviews/everyone in the virtual host `reviews.example.com:80`, so the filter also looks for sessions of that rule in its requests
    --> <stdin>:103:11
     |
  22 |   - name: everyone
@@ -612,7 +612,7 @@ fn a_selector_of_which_no_name_can_be_made() {
             "  selector: {istio: ../x}\n",
         )),
         str![[r#"
-error[Invalid]: the selector of Gateway bookinfo/front: `../x` of `istio` is not the value of a label: at most 63 letters, digits, `-`, `_` and `.` are, with a letter or digit at both ends
+error[Invalid]: the selector of Gateway bookinfo/front: `../x` of `istio` is not a valid label value: use at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends
  --> <stdin>:3:18
   |
 3 | metadata: {name: front, namespace: bookinfo}
@@ -625,5 +625,5 @@ error[Invalid]: the selector of Gateway bookinfo/front: `../x` of `istio` is not
     let long = format!("  selector: {{{}}}\n", labels.join(", "));
     let run = generate(&istio_api_with("  selector: {istio: ingressgateway}\n", &long)).code(3);
     let stderr = said(&run);
-    assert!(stderr.contains("243 characters and may be 1 to 200"), "{stderr}");
+    assert!(stderr.contains("243 characters: 1 to 200 are allowed"), "{stderr}");
 }

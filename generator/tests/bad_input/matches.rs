@@ -46,7 +46,7 @@ fn on_its_own_session_header() {
             "{sessionName: x-session, type: Header}",
         )),
         str![[r#"
-error[Invalid]: this rule cannot match on `X-Session`: the header carries its own session token, which is taken out of the request, and another rule would get the request then
+error[Invalid]: this rule cannot match on `X-Session`: the header carries its own session token, which is removed from the request, and another rule would then get the request
   --> <stdin>:22:16
    |
 20 |   - matches:
@@ -70,7 +70,7 @@ fn on_its_own_session_cookie() {
             "{sessionName: shop}",
         )),
         str![[r#"
-error[Invalid]: this rule cannot match on `(.*; )?shop=.*` of the header `Cookie`: the header contains its own session cookie `shop`, which is taken out of the request, and another rule would get the request then
+error[Invalid]: this rule cannot match on `(.*; )?shop=.*` of the header `Cookie`: the header contains its own session cookie `shop`, which is removed from the request, and another rule would then get the request
   --> <stdin>:22:56
    |
 20 |   - matches:

@@ -81,7 +81,7 @@ fn a_backend_of_another_kind() {
         str![[r#"
 warning[NoEffect]: nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries
 
-note[Unsupported]: a backend can be a Service of the core group, and this is a ServiceImport of the group multicluster.x-k8s.io
+note[Unsupported]: a backend must be a Service of the core group, but this is a ServiceImport of the group multicluster.x-k8s.io
   --> <stdin>:22:13
    |
 22 |       kind: ServiceImport
@@ -154,7 +154,7 @@ fn a_listener_that_is_not_there() {
             "  - name: front\n    sectionName: https\n",
         )),
         str![[r#"
-error[NoMatchingParent]: Gateway default/front does not take HTTPRoute default/web: it has no listener of this sectionName or port
+error[NoMatchingParent]: Gateway default/front does not accept HTTPRoute default/web: it has no listener of this sectionName or port
   --> <stdin>:18:11
    |
  4 |   name: front
@@ -178,7 +178,7 @@ fn a_gateway_that_takes_no_routes_from_there() {
             ),
         ),
         str![[r#"
-error[NoMatchingParent]: Gateway infra/front does not take HTTPRoute default/web: the allowedRoutes of its listeners exclude it
+error[NoMatchingParent]: Gateway infra/front does not accept HTTPRoute default/web: the allowedRoutes of its listeners exclude it
   --> <stdin>:19:11
    |
  4 |   name: front
@@ -203,7 +203,7 @@ fn no_hostname_in_common() {
             .replace("  parentRefs:", "  hostnames: [example.org]\n  parentRefs:"),
         ),
         str![[r#"
-error[NoMatchingParent]: Gateway default/front does not take HTTPRoute default/web: they have no hostname in common
+error[NoMatchingParent]: Gateway default/front does not accept HTTPRoute default/web: they have no hostname in common
   --> <stdin>:20:11
    |
  4 |   name: front

@@ -32,7 +32,7 @@ fn sessions_without_backends() {
             "  - sessionPersistence: {}",
         )),
         str![[r#"
-error[Invalid]: this rule has no backendRefs, so there is nothing to keep a session on
+error[Invalid]: this rule has no backendRefs, so it cannot keep sessions
   --> <stdin>:20:5
    |
 20 |   - sessionPersistence: {}
@@ -152,11 +152,11 @@ error[Duplicate]: two rules with the name `default.web.0` are in the virtual hos
    |
    = help: give one of them another name
 
-warning[Unsupported]: GRPCRoute default/web leads to port 80 of the Service default/web, which says that it does not speak HTTP/2: calls will fail
+warning[Unsupported]: GRPCRoute default/web leads to port 80 of the Service default/web, which declares a protocol other than HTTP/2: calls will fail
   --> <stdin>:73:13
    |
 32 |   - name: http
-   |           ---- the Service says so here
+   |           ---- declared here
 ...
 73 |     - name: web
    |             ^^^
@@ -207,14 +207,14 @@ error[Invalid]: `a b` is not the name of a header: 1 to 256 letters, digits and 
 24 |       headers: [{name: 'a b', value: c}]
    |                        ^^^^^
 
-warning[Unsupported]: GRPCRoute default/web leads to port 80 of the Service default/web, which says that it does not speak HTTP/2: calls will fail
+warning[Unsupported]: GRPCRoute default/web leads to port 80 of the Service default/web, which declares a protocol other than HTTP/2: calls will fail
   --> <stdin>:27:13
    |
 27 |     - name: web
    |             ^^^
 ...
 38 |   - name: http
-   |           ---- the Service says so here
+   |           ---- declared here
    |
    = help: give the port `appProtocol: kubernetes.io/h2c` or a name that begins with `grpc`
 

@@ -52,13 +52,13 @@ fn a_rule_without_backends_is_passed_over() {
     assert_eq!(
         notes(&run),
         [
-            "note[NoEffect]: CanaryPolicy default/c targets the whole HTTPRoute default/web and passes over the rule \
+            "note[NoEffect]: CanaryPolicy default/c targets the whole HTTPRoute default/web but skips the rule \
           HTTPRoute/default/web#0, which leads to no backend"
         ]
     );
     let (said, _) = said(&input);
     assert!(
-        said.contains("= help: to mean one rule of the route, name it in the sectionName of targetRef"),
+        said.contains("= help: to target one rule of the route, name it in the sectionName of targetRef"),
         "{said}"
     );
     let validated = mooring().args(["validate", "-f", "-"]).stdin(&input).assert().success();
@@ -85,7 +85,7 @@ fn a_policy_holds_for_the_rules_that_have_its_backend() {
     };
     assert_eq!(
         *finding,
-        "note[NoEffect]: CanaryPolicy default/c targets the whole HTTPRoute default/web and passes over the rule \
+        "note[NoEffect]: CanaryPolicy default/c targets the whole HTTPRoute default/web but skips the rule \
          HTTPRoute/default/web#0, which has no backend default/web-canary; it has `web.default:80`, `beta.default:80`, with the canary \
          rule `testers`"
     );

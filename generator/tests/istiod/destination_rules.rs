@@ -109,11 +109,11 @@ fn the_namespaces_of_the_gateway_the_service_and_the_mesh_count_in_this_order() 
     }
     let (said, status) = said(&with(&[&other]));
     assert!(
-        said.contains("no DestinationRule for it counts for the gateway"),
+        said.contains("no DestinationRule for it applies to the gateway"),
         "{said}"
     );
     assert!(
-        said.contains("the namespace default or istio-system exports to it"),
+        said.contains("the namespace default or istio-system must export it there"),
         "{said}"
     );
     assert_eq!(status, Some(3));

@@ -32,8 +32,9 @@ fn a_gateway_that_sees_it_gets_it() {
 fn a_gateway_that_does_not_see_it_gets_nothing() {
     for list in ["['.']", "[default]", "[other]", "['~']", "[istio-system, '~']"] {
         let (said, status) = said(&exported_to(list));
-        let message = "warning[NoMatchingParent]: VirtualService default/web is not exported to the namespace istio-system, in which the \
-                       pods of Gateway istio-system/gw are, so it is not on that gateway\n  --> <stdin>:23:14";
+        let message = "warning[NoMatchingParent]: VirtualService default/web is not exported to the namespace \
+            istio-system, where the pods of Gateway istio-system/gw run, so it is not on that gateway\n  --> \
+            <stdin>:23:14";
         assert!(said.contains(message), "{list}: {said}");
         assert!(said.contains("nothing to generate"), "{list}: {said}");
         assert_eq!(status, Some(0), "{list}");
@@ -68,8 +69,9 @@ fn a_service_that_the_gateway_does_not_see_is_warned_of() {
         assert_eq!(
             run.findings,
             [
-                "warning[BackendNotFound]: the Service default/web-canary is not exported to the namespace istio-system, in which the pods \
-              of Gateway istio-system/gw are: Istio has no cluster for it there and answers 503"
+                "warning[BackendNotFound]: the Service default/web-canary is not exported to the namespace \
+                 istio-system, where the pods of Gateway istio-system/gw run: Istio has no cluster for it there and \
+                 answers 503"
             ],
             "{value}"
         );

@@ -98,8 +98,8 @@ fn an_alias_of_an_alias_has_no_cluster() {
     ));
     assert!(
         said.contains(
-            "error[BackendNotFound]: the Service default/web-canary stands for the Service default/second, which stands for \
-             `real.other.svc.cluster.local` itself: Istio follows one step only"
+            "error[BackendNotFound]: the Service default/web-canary is an alias of the Service default/second, which is \
+             itself an alias of `real.other.svc.cluster.local`: Istio follows only one alias"
         ),
         "{said}"
     );
@@ -116,8 +116,9 @@ fn a_host_that_is_not_in_the_mesh_is_warned_of() {
     assert_eq!(
         run.findings,
         [
-            "warning[BackendNotFound]: the Service default/web-canary stands for the host `api.example.com`, which no Service and no \
-          ServiceEntry of the input has: without one, Istio has no cluster for it and answers 503"
+            "warning[BackendNotFound]: the Service default/web-canary is an alias of the host `api.example.com`, \
+             which no Service and no ServiceEntry of the input has: without one, Istio has no cluster for it and \
+             answers 503"
         ]
     );
     let entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: api}\nspec:\n  hosts: [api.example.com]\n  \

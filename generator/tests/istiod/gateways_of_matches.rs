@@ -108,7 +108,7 @@ fn labels_of_pods_that_are_not_known_are_said_to_be_so() {
     };
     assert!(
         finding.starts_with(
-            "warning[NoMatchingParent]: VirtualService default/web, http route 0: whether its sourceLabels"
+            "warning[NoMatchingParent]: VirtualService default/web, http route 0: it is unknown whether its sourceLabels"
         ),
         "{finding}"
     );

@@ -28,7 +28,7 @@ const HELP: &str = "= help: write the core group as \"\"";
 fn a_backend_of_the_group_core_is_refused_with_a_hint() {
     let (unmanaged, status) = said(ROUTE);
     assert!(
-        unmanaged.contains("note[Unsupported]: a backend can be a Service of the core group"),
+        unmanaged.contains("note[Unsupported]: a backend must be a Service of the core group"),
         "{unmanaged}"
     );
     assert!(unmanaged.contains("--> <stdin>:16:"), "{unmanaged}");
@@ -37,7 +37,7 @@ fn a_backend_of_the_group_core_is_refused_with_a_hint() {
     let managed = ROUTE.replacen("[{backendRefs", "[{sessionPersistence: {}, backendRefs", 1);
     let (managed, status) = said(&managed);
     assert!(
-        managed.contains("error[Unsupported]: a backend can be a Service of the core group"),
+        managed.contains("error[Unsupported]: a backend must be a Service of the core group"),
         "{managed}"
     );
     assert!(managed.contains(HELP), "{managed}");
@@ -62,6 +62,6 @@ fn a_policy_reaches_a_backend_that_was_meant_to_be_a_service() {
     let policy = "apiVersion: gateway.networking.x-k8s.io/v1alpha1\nkind: XBackendTrafficPolicy\nmetadata: {name: p}\nspec:\n  \
                   targetRefs: [{group: '', kind: Service, name: web}]\n  sessionPersistence: {}\n";
     let (said, status) = said(&format!("{ROUTE}{policy}"));
-    assert!(said.contains("error[Unsupported]: a backend can be"), "{said}");
+    assert!(said.contains("error[Unsupported]: a backend must be"), "{said}");
     assert_eq!(status, Some(3));
 }

@@ -140,7 +140,7 @@ fn what_is_no_host_costs_that_host_only() {
     let run = Generated::istio(&input);
     assert_eq!(managed(&run), ["web.example.com:80/a"]);
     for (finding, host) in run.findings.iter().zip(["web.example.com:8080", "a/b.example.com"]) {
-        let start = format!("warning[Invalid]: `{host}` is not a host of a VirtualService: ");
+        let start = format!("warning[Invalid]: `{host}` is not a valid host of a VirtualService: ");
         assert!(finding.starts_with(&start), "{finding}");
     }
     assert_eq!(run.findings.len(), 2);

@@ -107,7 +107,7 @@ fn sections_and_allowed_routes_are_those_of_the_set() {
     ]));
     assert!(
         said.contains(
-            "ListenerSet team/team does not take HTTPRoute default/b: the allowedRoutes of its listeners exclude it"
+            "ListenerSet team/team does not accept HTTPRoute default/b: the allowedRoutes of its listeners exclude it"
         ),
         "{said}"
     );
@@ -158,7 +158,7 @@ fn of_two_listeners_for_one_host_the_first_counts() {
     let (of_gateway, status) = said(&input(&[&taken, &route("b", ON_SET)]));
     assert!(
         of_gateway.contains(
-            "ListenerSet default/team does not take HTTPRoute default/b: it has no listener of this sectionName or port"
+            "ListenerSet default/team does not accept HTTPRoute default/b: it has no listener of this sectionName or port"
         ),
         "{of_gateway}"
     );
@@ -193,7 +193,7 @@ fn what_leads_nowhere_is_named() {
     assert_eq!(status, Some(3));
     let other = set("team", B).replacen("kind: Gateway, name: gw}", "kind: Other, name: gw}", 1);
     let (other, status) = said(&input(&[&other, &route("b", ON_SET)]));
-    assert!(other.contains("its parent is no Gateway"), "{other}");
+    assert!(other.contains("its parent is not a Gateway"), "{other}");
     assert_eq!(status, Some(0));
 }
 

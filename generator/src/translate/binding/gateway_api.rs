@@ -47,7 +47,12 @@ pub fn bind(route: &Item<RouteSpec>, resources: &Resources, report: &mut Report)
             Ok(hosts) if hosts.is_empty() => report.miss(Kind::Gateway, owner.gateway),
             Ok(hosts) => bindings.entry(owner.gateway.clone()).or_default().extend(hosts),
             Err(reason) => {
-                let message = format!("{} {} does not take {}: {reason}", owner.kind, owner.id, route.title());
+                let message = format!(
+                    "{} {} does not accept {}: {reason}",
+                    owner.kind,
+                    owner.id,
+                    route.title()
+                );
                 let location = route.location_of(&parent.value.name);
                 report.add(
                     Diagnostic::error(Code::NoMatchingParent, message)
@@ -125,7 +130,7 @@ fn find<'a>(
     let Some(id) = gateway(raw, &route.id.namespace) else {
         let kind = raw.kind.as_ref().map_or("Gateway", |kind| &kind.value);
         let message = format!(
-            "no sessions are kept on the parent {kind} `{}`: only a Gateway keeps them",
+            "no sessions are kept on the parent {kind} `{}`: only a Gateway keeps sessions",
             raw.name.value
         );
         report.add(Diagnostic::warning(Code::Unsupported, message).at(route.location_of(&raw.name)));
@@ -198,7 +203,7 @@ fn virtual_hosts(
         })
         .collect();
     if hosts.is_empty() {
-        return Err("more specific listeners take all requests for its hostnames");
+        return Err("more specific listeners receive all requests for its hostnames");
     }
     Ok(hosts)
 }
@@ -270,8 +275,9 @@ fn allows(
             }
             if selected.is_none() {
                 let message = format!(
-                    "whether this listener takes routes from the namespace `{namespace}` cannot be told, since the selector \
-                     needs the labels of the Namespace, which is not in the input: it is taken for selected"
+                    "it is unknown whether this listener accepts routes from the namespace `{namespace}`, because its \
+                     selector needs the labels of the Namespace, which is not in the input: the namespace is treated \
+                     as selected"
                 );
                 let location = from.map_or(owner.location, |from| owner.offset.location(from));
                 let warning = Diagnostic::warning(Code::NoMatchingParent, message).at(location);
@@ -322,7 +328,8 @@ fn check_hostnames<'a>(
         .filter(|hostname| !dns::is_hostname(&hostname.value))
     {
         let message = format!(
-            "`{}` is not a hostname: it has lower-case labels between dots, no address and no port, and may begin with `*.`",
+            "`{}` is not a valid hostname: use lower-case labels separated by dots, optionally after `*.`, without a \
+             port; an IP address is not allowed",
             hostname.value
         );
         report.add(Diagnostic::error(Code::Invalid, message).at(offset.location(hostname)));

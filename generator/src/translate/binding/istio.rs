@@ -126,7 +126,8 @@ fn hidden(route: &Item<RouteSpec>, gateway: &Item<GatewaySpec>, gateways: &Gatew
     }
     let namespace = namespaces.pop()?;
     let message = format!(
-        "{} is not exported to the namespace {namespace}, in which the pods of Gateway {} are, so it is not on that gateway",
+        "{} is not exported to the namespace {namespace}, where the pods of Gateway {} run, so it is not on that \
+         gateway",
         route.title(),
         gateway.id
     );
@@ -147,8 +148,8 @@ fn check_hosts(route: &Item<RouteSpec>, report: &mut Report) {
         .filter(|name| !dns::is_istio_host(&name.value));
     for name in wrong {
         let message = format!(
-            "`{}` is not a host of a VirtualService: it has labels of letters, digits and `-` between dots, no namespace and no port, \
-             and may begin with `*`",
+            "`{}` is not a valid host of a VirtualService: use labels of letters, digits and `-` separated by dots, \
+             optionally after `*`, without a namespace or a port",
             name.value
         );
         report.add(Diagnostic::error(Code::Invalid, message).at(route.location_of(name)));
@@ -161,7 +162,7 @@ pub fn check_name(rule: &Rule, report: &mut Report) {
         return;
     }
     let message = format!(
-        "{}, http route {}: the route needs a name: sessions and canaries find it in Envoy by its name",
+        "{}, http route {}: the route needs a name: the filter identifies Envoy routes by name",
         rule.route.title(),
         rule.index
     );

@@ -74,7 +74,7 @@ pub fn find<'a>(
         }
     };
     let Some(of_set) = gateway(set) else {
-        let message = format!("no sessions are kept on the {kind} {id}: its parent is no Gateway");
+        let message = format!("no sessions are kept on the {kind} {id}: its parent is not a Gateway");
         let warning = Diagnostic::warning(Code::Unsupported, message).at(location);
         report.add(warning.with(set.location_of(&set.spec.parent_ref.name), "its parent"));
         return None;

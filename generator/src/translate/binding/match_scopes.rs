@@ -89,8 +89,8 @@ impl Reach {
             return None;
         }
         let message = format!(
-            "{}, http route {}: whether its sourceLabels are those of the gateway's pods cannot be told, since no such Pod is in the \
-             input: it is taken for a route of other pods",
+            "{}, http route {}: it is unknown whether its sourceLabels match the gateway's pods, because no such Pod \
+             is in the input: the route is treated as one for other pods",
             rule.written.title(),
             rule.position
         );

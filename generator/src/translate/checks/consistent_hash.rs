@@ -26,12 +26,12 @@ pub fn note(gateways: &[Gateway], resources: &Resources, report: &mut Report) {
         count => format!(" (this and {count} more)"),
     };
     let message = format!(
-        "the consistentHash of the DestinationRule {id}{more} chooses the pod of a new session only: a live session stays on its \
-         pod, whatever the hash says"
+        "the consistentHash of the DestinationRule {id}{more} selects the pod of new sessions only: a live session \
+         stays on its pod, regardless of the hash"
     );
     let note = Diagnostic::note(Code::NoEffect, message).at(first);
     let shown = locations.take(MAX_SHOWN);
-    report.add(shown.fold(note, |note, (_, location)| note.with(location, "this one too")));
+    report.add(shown.fold(note, |note, (_, location)| note.with(location, "another one")));
 }
 
 /// Finds these `DestinationRule`s, each with the location of its `consistentHash`.

@@ -15,8 +15,8 @@ pub fn warn(gateway: &Gateway, report: &mut Report) {
                 continue;
             };
             let message = format!(
-                "the Service {} is not exported to the namespace {namespace}, in which the pods of Gateway {} are: Istio has no \
-                 cluster for it there and answers 503",
+                "the Service {} is not exported to the namespace {namespace}, where the pods of Gateway {} run: Istio \
+                 has no cluster for it there and answers 503",
                 backend.concrete.id, gateway.item.id
             );
             let warning = Diagnostic::warning(Code::BackendNotFound, message).at(location);

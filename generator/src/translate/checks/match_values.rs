@@ -30,8 +30,8 @@ pub fn check(route: &Item<RouteSpec>, rule: &Rule, report: &mut Report) {
             && !is_path(&path.value)
         {
             let message = format!(
-                "`{}` is not a path: it begins with / and has no empty, `.` or `..` element, no query, no fragment and no \
-                 escaped /",
+                "`{}` is not a valid path: a path begins with / and has no empty, `.` or `..` element, no query, no \
+                 fragment and no escaped /",
                 path.value
             );
             invalid(message, path, report);

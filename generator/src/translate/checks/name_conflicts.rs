@@ -105,7 +105,7 @@ pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
                 Diagnostic::warning(Code::Conflicted, message)
                     .at(attached.rule.location_of(attached.rule.spec))
                     .with(other.rule.location_of(other.rule.spec), "the other rule")
-                    .help("give them different session names, or none: then each rule gets a name of its own"),
+                    .help("give them different session names, or none: each rule then gets its own default name"),
             );
         }
     }
@@ -125,8 +125,8 @@ fn location(attached: &AttachedRule) -> SourceLocation {
 /// The warning for a rule without sessions that has the name of a rule with sessions.
 fn bystander(name: &str, managed: &AttachedRule, other: &AttachedRule, virtual_host: &str) -> Diagnostic {
     let message = format!(
-        "the rule {} has the name `{name}` of {} in the virtual host `{virtual_host}`, so its requests are looked at for sessions \
-         of that one",
+        "the rule {} has the name `{name}` of {} in the virtual host `{virtual_host}`, so the filter also looks for \
+         sessions of that rule in its requests",
         other.rule.id, managed.rule.id
     );
     Diagnostic::warning(Code::Duplicate, message)

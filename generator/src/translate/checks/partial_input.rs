@@ -57,7 +57,7 @@ pub fn check_earlier(ir: &Ir, resources: &Resources, prunes: bool, report: &mut 
             "the WasmPlugin {} of an earlier run holds {what} {verb} not in the input: they lose their sessions and canaries",
             earlier.id
         );
-        let help = format!("{HELP}; where a route was deleted, nothing is to be done");
+        let help = format!("{HELP}; if a route was deleted, no action is needed");
         report.add(
             Diagnostic::warning(Code::PartialInput, message)
                 .at(**location)

@@ -21,17 +21,18 @@ pub fn note_unnamed(rules: &[&Rule], report: &mut Report) {
     let Some(first) = rules.next() else { return };
     let message = match rules.len() {
         0 => format!(
-            "the rule {} has no name and is known by its position: its sessions end when a rule is put before it",
+            "the rule {} has no name and is identified by its position: its sessions end when a rule is inserted \
+             before it",
             first.id
         ),
         more => format!(
-            "{} rules (this and {more} more) have no name and are known by their positions: their sessions end when a rule is put \
-             before them",
+            "{} rules (this and {more} more) have no name and are identified by their positions: their sessions end \
+             when a rule is inserted before them",
             more.saturating_add(1)
         ),
     };
     let note = Diagnostic::note(Code::Unnamed, message).at(first.location_of(first.spec));
-    report.add(note.help("give a rule a `name`; the sessions that it has then begin again, once"));
+    report.add(note.help("give the rule a `name`; this ends its current sessions once"));
 }
 
 /// An error if the name of a rule is invalid. An http route of a `VirtualService` may have any name.
