@@ -95,7 +95,7 @@ fn every_example_is_run() {
         .into_iter()
         .map(|name| std::fs::read_to_string(scenarios.join(name)).unwrap())
         .collect();
-    examples.retain(|name| !(needs_istio(name) && scenarios.contains(&format!("rig.Example(\"{name}\")"))));
+    examples.retain(|name| !(needs_istio(name) && scenarios.contains(&format!("WithExample(\"{name}\")"))));
     let tested = [
         "backend-lb-policy",
         "bookinfo-gateway-api",
