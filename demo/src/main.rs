@@ -1,6 +1,6 @@
 //! The demonstration: a session, end to end, through a stock Envoy.
 //!
-//! `mooring-demo` tells the story and ends by itself: exit code 0 when everything was as told, 1 when not.
+//! `mooring-demo` prints the story and exits: with 0 if everything was as expected, else with 1.
 //! `mooring-demo --serve` leaves a gateway running for a browser.
 
 #![expect(

@@ -13,7 +13,7 @@ pub struct Screen {
     checks: Vec<Check>,
 }
 
-/// One thing that was told, and what was seen.
+/// A statement of the demo, and what was seen.
 struct Check {
     what: String,
     expected: String,
@@ -112,7 +112,7 @@ impl Screen {
         println!("   {text}");
     }
 
-    /// Notes what was told and what was seen, and says at once if they differ.
+    /// Records a statement and what was seen. Prints a difference at once.
     pub fn check(&mut self, what: &str, expected: impl Display, seen: impl Display, ok: bool) {
         if !ok {
             println!("   {} expected {expected}, seen {seen}", self.ink(Ink::Red, "FAILED:"));
@@ -125,9 +125,9 @@ impl Screen {
         });
     }
 
-    /// The table of all checks; whether all of them were as told.
+    /// Prints the table of all checks. Returns whether all of them passed.
     pub fn summary(&self) -> bool {
-        println!("\n{}\n", self.ink(Ink::Bold, "What was told, and what was seen"));
+        println!("\n{}\n", self.ink(Ink::Bold, "Expected and seen"));
         let width = |column: fn(&Check) -> &str, heading: &str| {
             let widths = self.checks.iter().map(|check| column(check).chars().count());
             widths.max().unwrap_or(0).max(heading.len())
@@ -138,22 +138,25 @@ impl Screen {
         let heading = format!("{:what$}  {:expected$}  {:seen$}", "what", "expected", "seen");
         self.explain(heading);
         for check in &self.checks {
-            let verdict = if check.ok {
+            let result = if check.ok {
                 self.ink(Ink::Green, "ok")
             } else {
                 self.ink(Ink::Red, "FAILED")
             };
             self.say(format!(
-                "{:what$}  {:expected$}  {:seen$}  {verdict}",
+                "{:what$}  {:expected$}  {:seen$}  {result}",
                 check.what, check.expected, check.seen
             ));
         }
         let failed = self.checks.iter().filter(|check| !check.ok).count();
         println!();
         if failed == 0 {
-            self.say(self.ink(Ink::Green, "Everything was as told."));
+            self.say(self.ink(Ink::Green, "Everything was as expected."));
         } else {
-            self.say(self.ink(Ink::Red, format!("{failed} of {} were not as told.", self.checks.len())));
+            self.say(self.ink(
+                Ink::Red,
+                format!("{failed} of {} were not as expected.", self.checks.len()),
+            ));
         }
         failed == 0
     }

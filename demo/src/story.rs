@@ -1,4 +1,4 @@
-//! The story: what a session is, told on a gateway that runs meanwhile.
+//! The story: what a session is, shown on a running gateway.
 
 use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
@@ -294,14 +294,14 @@ async fn lose_the_pod(stage: &mut Stage) {
     } else {
         "another pod"
     };
-    let told = if new { "a new cookie" } else { "no cookie" };
+    let outcome = if new { "a new cookie" } else { "no cookie" };
     screen.check(
         "pod gone: the session is on",
         "another pod",
         elsewhere,
         who(&moved) != who(&first),
     );
-    screen.check("pod gone: the client is told by", "a new cookie", told, new);
+    screen.check("pod gone: the client gets", "a new cookie", outcome, new);
     screen.check("pod gone: errors", 0, errors, errors == 0);
     screen.check(
         "pod gone: then on the same pod",

@@ -29,12 +29,12 @@ pub fn check(text: &[u8]) {
     let mut whole = Sources::default();
     whole.add("input.yaml", text.to_owned());
 
-    let told = validate(&whole);
+    let validation = validate(&whole);
     let istio = run(&whole, &istio_newest());
     let envoy = run(&whole, &local_envoy());
     for run in [&istio, &envoy] {
         assert!(
-            told["valid"] == true || run.report.has_errors(),
+            validation["valid"] == true || run.report.has_errors(),
             "validate says more than generate"
         );
     }
@@ -46,7 +46,7 @@ pub fn check(text: &[u8]) {
     }
     if let Some(outputs) = &istio.outputs {
         check_istio(outputs, text);
-        check_promises(&told, outputs, &istio.report);
+        check_promises(&validation, outputs, &istio.report);
         // The order of the documents, and in which files they are, means nothing, but that the first of one object holds.
         let duplicate = |found: &&Diagnostic| found.message().ends_with("is defined in two documents");
         if let Some(reversed) = reversed(text).filter(|_| !istio.report.sorted().iter().any(duplicate)) {
@@ -88,10 +88,10 @@ fn validate(sources: &Sources) -> Value {
     let validation = validate::validate(sources, Target::Istio, &Mesh::default(), &mut report);
     assert!(!validate::text(&validation, &report, sources).is_empty());
     let json = validate::json(&validation, &report, sources);
-    let told: Value = serde_json::from_str(&json).expect("it is JSON");
-    assert_eq!(told["valid"], !report.has_errors());
+    let validation: Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!(validation["valid"], !report.has_errors());
     say(&report, sources);
-    told
+    validation
 }
 
 /// What is generated. What is wrong is left out of it.
@@ -200,8 +200,8 @@ fn is_filter_of(filter: &Value, plugin: &Value) -> bool {
 fn check_weights(rule: &RuleConfig, canaries: &[CanaryConfig]) {
     let places = rule.canary.as_ref().is_some_and(|of_rule| {
         let canary = &canaries[of_rule.position];
-        let mut forcing = canary.rules.iter().zip(&of_rule.backends);
-        canary.hash_on.is_some() || forcing.any(|(forcing, backend)| forcing.opt_in.is_some() && backend.is_some())
+        let mut match_rules = canary.rules.iter().zip(&of_rule.backends);
+        canary.hash_on.is_some() || match_rules.any(|(rule, backend)| rule.opt_in.is_some() && backend.is_some())
     });
     let mut weights = rule.backends.iter().map(|backend| backend.weight);
     assert!(weights.all(|weight| weight.is_some() == places), "{}", rule.id);
@@ -409,7 +409,7 @@ fn names_cluster(value: &Value) -> bool {
 
 /// Every rule of which `mooring validate` tells that it keeps sessions on a gateway is in the plugin configuration of one,
 /// unless it is said to be left out.
-fn check_promises(told: &Value, outputs: &[Output], report: &Report) {
+fn check_promises(validation: &Value, outputs: &[Output], report: &Report) {
     let rules = rules_of_istio(outputs);
     let is_left_out = |id: &str| {
         let on_gateway = format!("{id} on ");
@@ -427,7 +427,7 @@ fn check_promises(told: &Value, outputs: &[Output], report: &Report) {
         );
         report.omissions().names(Omitted::Route).any(|name| name == route)
     };
-    for rule in told["rules"].as_array().into_iter().flatten() {
+    for rule in validation["rules"].as_array().into_iter().flatten() {
         let serves = rule["gateways"].as_array().is_some_and(|gateways| !gateways.is_empty());
         let id = rule["id"].as_str().unwrap_or_default();
         assert!(

@@ -74,7 +74,7 @@ fn all_values(lines: &Lines, source: &SourceConfig) -> Vec<Vec<u8>> {
     }
 }
 
-/// What the forcing rules say of a request that is within the budget. The canary routing must be one that is accepted.
+/// The selection of the match rules for a request within the budget. The canary routing must be valid.
 #[must_use]
 pub fn select(canary: &config::CanaryConfig, of_rule: &config::RuleCanaryConfig, lines: &Lines) -> Selection {
     for (rule, raw) in canary.rules.iter().enumerate() {

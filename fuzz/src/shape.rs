@@ -107,7 +107,7 @@ impl From<Backends> for Vec<config::BackendConfig> {
     }
 }
 
-/// Canary routing, and the backends of the forcing rules.
+/// Canary routing, and the backends of the match rules.
 #[derive(Clone, Debug)]
 pub struct Canary {
     /// For all rules.

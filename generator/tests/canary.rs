@@ -76,7 +76,7 @@ fn filters(host: &Value) -> Vec<&String> {
     filters.keys().filter(|name| name.starts_with("mooring.")).collect()
 }
 
-/// Whether each backend of the rule has a session route, on Istio and on a local Envoy, and none of them a pin.
+/// Whether each backend of the rule has a session route, on Istio and on a local Envoy, and none of them the stateful session filter.
 #[track_caller]
 fn leads_to_backends_without_pins(input: &str) {
     let keys = ["reviews-v1", "reviews-v2", "reviews-v3"]
@@ -123,7 +123,7 @@ fn a_session_on_a_backend_has_a_route_and_no_pin() {
 }
 
 #[test]
-fn forcing_rules_and_splits_need_no_session() {
+fn match_rules_and_splits_need_no_session() {
     let without = canary_with("  sticky:\n", "  gone:\n");
     let (start, rest) = without.split_once("  gone:").unwrap();
     let (_, end) = rest.split_once("  override").unwrap();
@@ -199,7 +199,7 @@ fn second(name: &str, section: &str, created: Option<&str>, backend: &str) -> St
     )
 }
 
-fn forcing_rules(run: &Generated) -> Vec<&Value> {
+fn match_rules(run: &Generated) -> Vec<&Value> {
     let rules = run.canaries().pointer("/0/rules").and_then(Value::as_array).unwrap();
     rules.iter().map(|rule| &rule["name"]).collect()
 }
@@ -216,7 +216,7 @@ fn of_two_policies_for_one_rule_the_older_holds() {
         ("\"2026-03-01T00:00:00Z\"", vec!["testers", "by-choice"]),
     ] {
         let run = Generated::istio(&format!("{dated}{}", second("a", section, Some(created), "reviews-v1")));
-        assert_eq!(forcing_rules(&run), expected);
+        assert_eq!(match_rules(&run), expected);
         let [finding] = run.findings.as_slice() else {
             panic!("{:?}", run.findings)
         };
@@ -234,18 +234,18 @@ fn policies_of_unknown_age_are_ordered_by_name() {
         "{CANARY}{}",
         second("a", ", sectionName: everyone", None, "reviews-v1")
     ));
-    assert_eq!(forcing_rules(&run), ["all"]);
+    assert_eq!(match_rules(&run), ["all"]);
     let run = Generated::istio(&format!(
         "{CANARY}{}",
         second("z", ", sectionName: everyone", None, "reviews-v1")
     ));
-    assert_eq!(forcing_rules(&run), ["testers", "by-choice"]);
+    assert_eq!(match_rules(&run), ["testers", "by-choice"]);
 }
 
 #[test]
 fn a_policy_for_one_rule_beats_one_for_the_route_and_says_so() {
     let run = Generated::istio(&format!("{CANARY}{}", second("a", "", None, "reviews-v1")));
-    assert_eq!(forcing_rules(&run), ["testers", "by-choice"]);
+    assert_eq!(match_rules(&run), ["testers", "by-choice"]);
     let [finding] = run.findings.as_slice() else {
         panic!("{:?}", run.findings)
     };

@@ -163,13 +163,13 @@ fn what_is_no_domain_is_refused() {
 
 #[test]
 fn validate_knows_it_too() {
-    let told = |flags: &[&str]| {
+    let run = |flags: &[&str]| {
         mooring()
             .args(["validate", "-f", "-", "--strict"])
             .args(flags)
             .stdin(istio_api())
             .assert()
     };
-    told(&["--cluster-domain", "corp.example"]).code(0);
-    told(&[]).code(1);
+    run(&["--cluster-domain", "corp.example"]).code(0);
+    run(&[]).code(1);
 }

@@ -17,7 +17,7 @@ fn rule(policy: &str) -> String {
 
 const HASH: &str = "{loadBalancer: {consistentHash: {httpHeaderName: x-user}}}";
 
-fn is_told(run: &Generated) -> bool {
+fn is_reported(run: &Generated) -> bool {
     run.findings.iter().any(|finding| finding.contains("consistentHash"))
 }
 
@@ -44,7 +44,7 @@ note[NoEffect]: the consistentHash of the DestinationRule default/web selects th
 
 #[test]
 fn it_counts_where_the_hash_counts() {
-    for (policy, told) in [
+    for (policy, reported) in [
         (HASH, true),
         (
             "{portLevelSettings: [{port: {number: 80}, loadBalancer: {consistentHash: {useSourceIp: true}}}]}",
@@ -54,16 +54,16 @@ fn it_counts_where_the_hash_counts() {
         ("{connectionPool: {tcp: {maxConnections: 1}}}", false),
         ("null", false),
     ] {
-        assert_eq!(is_told(&Generated::istio(&balanced(policy))), told, "{policy}");
+        assert_eq!(is_reported(&Generated::istio(&balanced(policy))), reported, "{policy}");
     }
     let of_another = balanced(HASH).replace("host: web.default", "host: api.default");
-    assert!(!is_told(&Generated::istio(&of_another)));
+    assert!(!is_reported(&Generated::istio(&of_another)));
     let private = balanced(HASH).replace("spec:\n  host", "spec:\n  exportTo: [other]\n  host");
-    assert!(!is_told(&Generated::istio(&private)));
+    assert!(!is_reported(&Generated::istio(&private)));
     let without_session = format!("{}---\n{}", without_policy(SHOP), rule(HASH));
-    assert!(!is_told(&Generated::istio(&without_session)));
+    assert!(!is_reported(&Generated::istio(&without_session)));
     // It does not hash.
-    assert!(!is_told(&Generated::envoy(&balanced(HASH))));
+    assert!(!is_reported(&Generated::envoy(&balanced(HASH))));
 }
 
 #[test]
@@ -72,11 +72,11 @@ fn several_are_counted() {
     let other = one.replace("web", "api").replace("name: sticky", "name: sticky-api");
     let (_, other) = other.split_once("---\n").unwrap();
     let run = Generated::istio(&format!("{one}---\n{other}"));
-    let told = run.findings.iter().filter(|finding| finding.contains("consistentHash"));
-    let told: Vec<&String> = told.collect();
-    assert_eq!(told.len(), 1);
+    let reported = run.findings.iter().filter(|finding| finding.contains("consistentHash"));
+    let reported: Vec<&String> = reported.collect();
+    assert_eq!(reported.len(), 1);
     assert!(
-        told[0].contains("DestinationRule default/api (this and 1 more)"),
-        "{told:?}"
+        reported[0].contains("DestinationRule default/api (this and 1 more)"),
+        "{reported:?}"
     );
 }

@@ -238,14 +238,14 @@ fn gateways_of_istio_are_where_their_pods_are() {
         ["istio-system"]
     );
     // validate names the gateway once.
-    let told = mooring()
+    let validation = mooring()
         .args(["validate", "-f", "-", "-o", "json"])
         .stdin(&two)
         .assert()
         .code(0);
-    let told: Value = serde_json::from_slice(&told.get_output().stdout).unwrap();
+    let validation: Value = serde_json::from_slice(&validation.get_output().stdout).unwrap();
     assert_eq!(
-        told["rules"][0]["gateways"],
+        validation["rules"][0]["gateways"],
         json!([{ "namespace": "bookinfo", "name": "front" }])
     );
 }

@@ -204,13 +204,13 @@ fn a_rule_on_gateways_of_two_controllers_keeps_sessions_on_istio_s() {
         made.first("HTTPRoute")["spec"]["parentRefs"],
         json!([{ "name": "front" }])
     );
-    let told = run("validate", &["-o", "json"], &input).code(0);
-    let told: serde_json::Value = serde_json::from_slice(&told.get_output().stdout).unwrap();
+    let validation = run("validate", &["-o", "json"], &input).code(0);
+    let validation: serde_json::Value = serde_json::from_slice(&validation.get_output().stdout).unwrap();
     assert_eq!(
-        told["rules"][0]["gateways"],
+        validation["rules"][0]["gateways"],
         json!([{ "namespace": "default", "name": "front" }])
     );
-    assert_eq!(told["findings"][0]["code"], "NoEffect");
+    assert_eq!(validation["findings"][0]["code"], "NoEffect");
 }
 
 #[test]
@@ -352,8 +352,8 @@ fn a_port_that_no_gateway_has_is_an_error() {
 
 #[test]
 fn validate_takes_the_same_flags() {
-    let told = run("validate", &["--gateway", "default/nothing"], SHOP).code(1);
-    let text = String::from_utf8_lossy(&told.get_output().stdout).into_owned();
+    let validation = run("validate", &["--gateway", "default/nothing"], SHOP).code(1);
+    let text = String::from_utf8_lossy(&validation.get_output().stdout).into_owned();
     assert!(text.contains("--gateway names the Gateway default/nothing"), "{text}");
     let unknown = run("validate", &["--strict"], &of_class("edge")).code(1);
     let text = String::from_utf8_lossy(&unknown.get_output().stdout).into_owned();

@@ -193,13 +193,16 @@ fn a_virtual_host_turns_on_what_its_rules_need() {
         let names = filters.keys().filter(|name| name.starts_with("mooring."));
         names.cloned().collect::<Vec<String>>()
     };
-    let (sanitizer, pin) = ("mooring.header_sanitizer", "mooring.stateful_session");
-    assert_eq!(filters(SHOP), [sanitizer, pin]);
+    let (sanitizer, stateful_session) = ("mooring.header_sanitizer", "mooring.stateful_session");
+    assert_eq!(filters(SHOP), [sanitizer, stateful_session]);
     let strict = shop_with(
         "  name: sticky\n",
         "  name: sticky\n  annotations: {mooring.dev/strict: \"true\"}\n",
     );
-    assert_eq!(filters(&strict), [sanitizer, pin, "mooring.stateful_session.strict"]);
+    assert_eq!(
+        filters(&strict),
+        [sanitizer, stateful_session, "mooring.stateful_session.strict"]
+    );
 }
 
 #[test]

@@ -171,11 +171,11 @@ fn a_backend_that_only_a_policy_knows() {
 
 #[test]
 fn a_wrong_rule_costs_its_neighbours_in_the_route_nothing() {
-    let sound = "{name: sound, sessionPersistence: {}, backendRefs: [{name: web, port: 80}]}";
+    let valid = "{name: valid, sessionPersistence: {}, backendRefs: [{name: web, port: 80}]}";
     let wrong = "{name: wrong, sessionPersistence: {}, backendRefs: [{name: lost, port: 80}]}";
     leaves_out_instead(
-        &[&route(&format!("[{wrong}, {sound}]"))],
-        &[&route(&format!("[{sound}]"))],
+        &[&route(&format!("[{wrong}, {valid}]"))],
+        &[&route(&format!("[{valid}]"))],
         "1 rule (HTTPRoute/loud/cart/wrong)",
         "error[BackendNotFound]: the Service loud/lost is not in the input",
     );
@@ -247,7 +247,7 @@ fn a_route_in_a_version_that_is_not_read() {
 
 #[test]
 fn a_policy_that_is_wrong() {
-    let sound = route("[{backendRefs: [{name: web, port: 80}]}]");
+    let valid = route("[{backendRefs: [{name: web, port: 80}]}]");
     for (wrong, reason) in [
         ("{absoluteTimeout: 1d}", "error[Invalid]: `1d` is not a duration"),
         ("{sesionName: shop}", "error[Invalid]: unknown field `sesionName`"),
@@ -255,11 +255,11 @@ fn a_policy_that_is_wrong() {
         ("5", "error[Syntax]: expected a mapping"),
     ] {
         let policy = POLICY.replace("{sessionName: loud}", wrong);
-        leaves_out(&[&sound, &policy], "1 policy (BackendLBPolicy/loud/sticky)", reason);
+        leaves_out(&[&valid, &policy], "1 policy (BackendLBPolicy/loud/sticky)", reason);
     }
     let policy = POLICY.replace("kind: Service", "kind: Deployment");
     leaves_out(
-        &[&sound, &policy],
+        &[&valid, &policy],
         "1 policy (BackendLBPolicy/loud/sticky)",
         "error[Invalid]: a policy can target Services of the core group",
     );
@@ -267,7 +267,7 @@ fn a_policy_that_is_wrong() {
 
 #[test]
 fn a_wrong_policy_does_not_keep_the_next_one_from_holding() {
-    let sound = route("[{backendRefs: [{name: web, port: 80}]}]");
+    let valid = route("[{backendRefs: [{name: web, port: 80}]}]");
     let older = POLICY
         .replace("name: sticky", "name: older, creationTimestamp: '2020-01-01T00:00:00Z'")
         .replace("{sessionName: loud}", "{sessionName: 'a b'}");
@@ -276,8 +276,8 @@ fn a_wrong_policy_does_not_keep_the_next_one_from_holding() {
         "name: younger, creationTimestamp: '2021-01-01T00:00:00Z'",
     );
     leaves_out_instead(
-        &[&sound, &older, &younger],
-        &[&sound, &younger],
+        &[&valid, &older, &younger],
+        &[&valid, &younger],
         "1 policy (BackendLBPolicy/loud/older)",
         "error[Invalid]: `a b` is not a session name",
     );
@@ -285,11 +285,11 @@ fn a_wrong_policy_does_not_keep_the_next_one_from_holding() {
 
 #[test]
 fn a_policy_with_a_target_that_is_not_there_holds_for_the_others() {
-    let sound = route("[{backendRefs: [{name: web, port: 80}]}]");
+    let valid = route("[{backendRefs: [{name: web, port: 80}]}]");
     let policy = POLICY.replace("name: web}]", "name: web}, {group: '', kind: Service, name: lost}]");
     leaves_out_instead(
-        &[&sound, &policy],
-        &[&sound, POLICY],
+        &[&valid, &policy],
+        &[&valid, POLICY],
         "1 attachment of a policy (BackendLBPolicy/loud/sticky on Service/loud/lost)",
         "error[TargetNotFound]: BackendLBPolicy loud/sticky targets the Service loud/lost",
     );
@@ -601,10 +601,10 @@ fn a_service_that_cannot_be_read() {
 
 #[test]
 fn an_object_in_two_documents() {
-    let sound = route("[{sessionPersistence: {}, backendRefs: [{name: web, port: 80}]}]");
+    let valid = route("[{sessionPersistence: {}, backendRefs: [{name: web, port: 80}]}]");
     leaves_out_instead(
-        &[&sound, &sound],
-        &[&sound],
+        &[&valid, &valid],
+        &[&valid],
         "1 object (the second HTTPRoute/loud/cart)",
         "error[Duplicate]: HTTPRoute loud/cart is defined in two documents",
     );
@@ -637,15 +637,15 @@ fn a_route_that_is_wrong_as_a_whole() {
 
 #[test]
 fn one_parent_of_two() {
-    let sound = route("[{sessionPersistence: {}, backendRefs: [{name: web, port: 80}]}]");
+    let valid = route("[{sessionPersistence: {}, backendRefs: [{name: web, port: 80}]}]");
     let parent = "{name: front, namespace: infra}";
-    let run = generate(&input(&[&sound.replace(parent, &format!("{parent}, {{name: gone}}"))])).code(0);
+    let run = generate(&input(&[&valid.replace(parent, &format!("{parent}, {{name: gone}}"))])).code(0);
     let said = stderr(&run);
     assert!(
         said.starts_with("warning[NoMatchingParent]: the Gateway loud/gone is not in the input"),
         "{said}"
     );
-    assert_eq!(stdout(&run), stdout(&generate(&input(&[&sound])).code(0)));
+    assert_eq!(stdout(&run), stdout(&generate(&input(&[&valid])).code(0)));
 }
 
 #[test]
@@ -737,13 +737,17 @@ fn validate_says_of_a_rule_that_is_left_out_that_it_is_invalid() {
         .stdin(input(&[&wrong]))
         .assert()
         .code(1);
-    let told: serde_json::Value = serde_json::from_str(&stdout(&run)).unwrap();
-    assert_eq!(told.pointer("/valid"), Some(&false.into()));
-    let rules = told.pointer("/rules").and_then(|rules| rules.as_array()).unwrap();
+    let validation: serde_json::Value = serde_json::from_str(&stdout(&run)).unwrap();
+    assert_eq!(validation.pointer("/valid"), Some(&false.into()));
+    let rules = validation.pointer("/rules").and_then(|rules| rules.as_array()).unwrap();
     let rule = rules
         .iter()
         .find(|rule| rule.pointer("/id") == Some(&"HTTPRoute/loud/cart#0".into()));
-    assert_eq!(rule.unwrap().pointer("/condition"), Some(&"Invalid".into()), "{told:#}");
+    assert_eq!(
+        rule.unwrap().pointer("/condition"),
+        Some(&"Invalid".into()),
+        "{validation:#}"
+    );
 }
 
 #[test]

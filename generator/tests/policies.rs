@@ -172,10 +172,10 @@ fn annotations_say_what_gateway_api_has_no_field_for() {
             .get("mooring.stateful_session.strict")
             .cloned()
     };
-    let pin = strict(&run).unwrap_or_default();
-    assert_eq!(pin.pointer("/stateful_session/strict"), Some(&json!(true)));
+    let filter = strict(&run).unwrap_or_default();
+    assert_eq!(filter.pointer("/stateful_session/strict"), Some(&json!(true)));
     let header = "/stateful_session/session_state/typed_config/name";
-    assert_eq!(pin.pointer(header), Some(&json!("x-mooring-host-strict")));
+    assert_eq!(filter.pointer(header), Some(&json!("x-mooring-host-strict")));
     assert_eq!(strict(&Generated::istio(SHOP)), None);
 }
 

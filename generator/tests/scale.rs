@@ -224,38 +224,41 @@ fn the_same_input_gives_the_same_bytes() {
     );
 }
 
-/// Whether the virtual host of so many rules has a relay: on Istio, and on a local Envoy.
+/// Whether the virtual host of this many rules sets headers from filter state: on Istio, and on a local Envoy.
 fn relayed(rules: usize, rule: &str) -> (bool, bool) {
     let mut input = without_policy(SHOP);
     input += "---\napiVersion: v1\nkind: Service\nmetadata: {name: other}\nspec: {ports: [{port: 80}]}\n";
     for number in 0..rules {
         write!(
             input,
-            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: crowd-{number:04}}}\nspec:\n  \
-             parentRefs: [{{name: front}}]\n  hostnames: [crowd.example.com]\n  rules:\n  - {{matches: [{{path: {{value: \
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: large-{number:04}}}\nspec:\n  \
+             parentRefs: [{{name: front}}]\n  hostnames: [large.example.com]\n  rules:\n  - {{matches: [{{path: {{value: \
              /{number}}}}}], {rule}}}\n"
         )
         .unwrap();
     }
-    let has_relay = |host: &Value| {
+    let sets_from_filter_state = |host: &Value| {
         let filters = host.get("typed_per_filter_config").unwrap();
         let mark = filters.pointer("/mooring.header_sanitizer/mutations/request_mutations");
-        let relay = filters.get("mooring.filter_state_headers");
-        assert_eq!(mark.is_some(), relay.is_some(), "{host:#}");
-        relay.is_some()
+        let filter = filters.get("mooring.filter_state_headers");
+        assert_eq!(mark.is_some(), filter.is_some(), "{host:#}");
+        filter.is_some()
     };
     let istio = Generated::istio(&input);
     let in_chain = istio.patches("HTTP_FILTER").into_iter();
     let in_chain = in_chain.filter(|patch| patch["patch"]["value"]["name"] == "mooring.filter_state_headers");
     assert_eq!(in_chain.count(), 1, "also where no virtual host has one");
-    assert_eq!(istio.virtual_hosts(), ["crowd.example.com:80"]);
+    assert_eq!(istio.virtual_hosts(), ["large.example.com:80"]);
 
     let envoy = Generated::envoy(&input);
     let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
     let hosts = envoy.at(&format!("{manager}/route_config/virtual_hosts"));
     let mut hosts = hosts.as_array().unwrap().iter();
-    let crowd = hosts.find(|host| host["name"] == "crowd.example.com:80").unwrap();
-    (has_relay(istio.virtual_host("crowd.example.com:80")), has_relay(crowd))
+    let host = hosts.find(|host| host["name"] == "large.example.com:80").unwrap();
+    (
+        sets_from_filter_state(istio.virtual_host("large.example.com:80")),
+        sets_from_filter_state(host),
+    )
 }
 
 #[test]

@@ -419,8 +419,8 @@ fn a_rule_that_is_left_out_on_a_gateway_keeps_no_sessions_there() {
              80}}]\n"
         )
     };
-    let told = validated(&[without_policy(SHOP), named("a"), named("b")].concat());
-    let gateways: Vec<(&str, usize)> = told["rules"]
+    let validation = validated(&[without_policy(SHOP), named("a"), named("b")].concat());
+    let gateways: Vec<(&str, usize)> = validation["rules"]
         .as_array()
         .unwrap()
         .iter()
@@ -460,9 +460,9 @@ fn with_a_target_it_says_what_generate_says() {
     ];
     for input in inputs {
         let run = validate(&["--target", "envoy", "-o", "json"], &input);
-        let told: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+        let validation: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
         let text = |finding: &Value, field: &str| finding.get(field).and_then(Value::as_str).unwrap().to_owned();
-        let findings = told.get("findings").and_then(Value::as_array).unwrap().iter();
+        let findings = validation.get("findings").and_then(Value::as_array).unwrap().iter();
         let findings: Vec<String> = findings
             .map(|one| {
                 format!(

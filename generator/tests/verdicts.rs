@@ -16,7 +16,7 @@ use mooring_generator::{
     validate::validate,
 };
 
-/// How a verdict says that all is well.
+/// The expected result of a valid file.
 const ACCEPTED: &str = "accepted";
 
 fn verdicts() -> PathBuf {
@@ -52,7 +52,7 @@ fn marked(text: &str) -> Vec<usize> {
     here.map(|(position, _)| position.saturating_add(1)).collect()
 }
 
-/// What is wrong with our verdict on a file, if anything is.
+/// The difference between the expected and the actual result for a file.
 fn judge(path: &Path, text: &str, expected: &str) -> Option<String> {
     let mut report = Report::default();
     let names = [verdicts().join("shop.yaml"), path.to_owned()];
@@ -63,7 +63,7 @@ fn judge(path: &Path, text: &str, expected: &str) -> Option<String> {
         .iter()
         .filter(|finding| finding.severity() == Severity::Error)
         .collect();
-    let sound = if expected == ACCEPTED {
+    let as_expected = if expected == ACCEPTED {
         errors.is_empty() && marked(text).is_empty()
     } else {
         let lines = marked(text);
@@ -77,7 +77,7 @@ fn judge(path: &Path, text: &str, expected: &str) -> Option<String> {
         errors.iter().any(fits)
     };
     let said: Vec<String> = errors.iter().map(|error| error.render(&sources)).collect();
-    (!sound).then(|| {
+    (!as_expected).then(|| {
         format!(
             "{}: expected: {expected}, found:\n{}\n",
             path.display(),

@@ -70,7 +70,7 @@ impl Client<'_> {
         None
     }
 
-    /// A forcing rule first, else the session, else who the client is; else the route decides.
+    /// The order of precedence: a match rule, the session, the identity of the client, the route.
     pub(crate) fn check_backend(
         &self,
         decision: &Decision,
@@ -193,7 +193,7 @@ impl Client<'_> {
         );
     }
 
-    /// A request is pinned to the host of its session, unless it goes to another backend.
+    /// A request goes to the host of its session, unless it goes to another backend.
     pub(crate) fn check_host(&self, decision: &Decision, changes: &[Change], session: Option<&Token>) {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
         let bound = self.bound(session);

@@ -63,8 +63,8 @@ impl Client<'_> {
         let response = decision.respond(&self.gateway, if outage.is_some() { 1 } else { 9 }, &envoy);
         let response = response.expect("the host answers, and no token is too long");
         if let Some(outage) = outage {
-            let pinned = bound.is_some() && bound == decision.backend() && self.pins_hosts();
-            let asks_for_host = old.is_some_and(|old| pinned && !old.host.is_empty());
+            let names_host = bound.is_some() && bound == decision.backend() && self.pins_hosts();
+            let asks_for_host = old.is_some_and(|old| names_host && !old.host.is_empty());
             self.check_outage(outage, &response, asked_for, asks_for_host);
             return;
         }
@@ -132,7 +132,7 @@ impl Client<'_> {
             };
             assert_eq!(*token.host, *written);
         }
-        // Whatever a forcing rule says, a session whose backend can be reached stays with it.
+        // A session whose backend is reachable stays with it, regardless of match rules.
         if let (Some(old), Some(_)) = (old, bound) {
             assert_eq!(token.backend, old.backend);
         }

@@ -80,17 +80,17 @@ impl Connection {
         for (name, value) in lines {
             literal(&mut block, name.as_bytes(), value);
         }
-        let pieces = block.chunks(MAX_FRAME).enumerate();
+        let fragments = block.chunks(MAX_FRAME).enumerate();
         let last = block.len().div_ceil(MAX_FRAME).saturating_sub(1);
         let mut request = Vec::new();
-        for (number, piece) in pieces {
+        for (number, fragment) in fragments {
             let (kind, first) = if number == 0 {
                 (HEADERS, END_STREAM)
             } else {
                 (CONTINUATION, 0)
             };
             let end = if number == last { END_HEADERS } else { 0 };
-            request.extend(frame(kind, first | end, stream, piece));
+            request.extend(frame(kind, first | end, stream, fragment));
         }
         // The other side may answer and close before it has read all.
         let _written = self.stream.write_all(&request).await;

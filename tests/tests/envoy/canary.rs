@@ -9,8 +9,8 @@ use mooring_tests::{
 mod conditions;
 mod cost;
 mod counters;
-mod forced;
 mod hash;
+mod match_rules;
 mod opt_in;
 mod release;
 mod sessions;

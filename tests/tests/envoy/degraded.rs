@@ -39,8 +39,8 @@ async fn without_keys_sessions_are_off_and_the_weights_are_still_followed() {
         .await;
     serves_without_sessions(&envoy).await;
     let log = envoy.log();
-    let told = log.lines().filter(|line| line.contains("MOORING_KEYS")).count();
-    assert_eq!(told, 1, "one line says why: {log}");
+    let lines = log.lines().filter(|line| line.contains("MOORING_KEYS")).count();
+    assert_eq!(lines, 1, "one line gives the reason: {log}");
 }
 
 #[tokio::test]

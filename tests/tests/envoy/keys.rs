@@ -83,7 +83,7 @@ async fn a_wrong_entry_of_the_ring_costs_that_entry_only() {
     let envoy = Envoy::builder().keys(&ring).start(&manifests).await;
     let mut browser = browser.moves_to(envoy.client());
     goes_on(&mut browser, &first).await;
-    // The first one that is sound seals.
+    // The first valid key seals.
     let new = envoy.client().get("/").await.ok();
     assert_eq!(crate::tokens::bytes(new.set_cookie(COOKIE).unwrap().value())[1], 2);
     let stats = envoy.stats().await;
@@ -91,10 +91,10 @@ async fn a_wrong_entry_of_the_ring_costs_that_entry_only() {
     assert_eq!(stats.mooring("mooring_sessions_off"), 0);
 
     let log = envoy.log();
-    let told: Vec<&str> = log.lines().filter(|line| line.contains("MOORING_KEYS")).collect();
-    assert_eq!(told.len(), 1, "{log}");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("MOORING_KEYS")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
     for position in ["key 1 ", "key 3 ", "key 4 "] {
-        assert!(told[0].contains(position), "{told:?}");
+        assert!(lines[0].contains(position), "{lines:?}");
     }
     for hidden in ["secret-junk", &"A".repeat(43), twice.split_at(3).1] {
         assert!(!log.contains(hidden), "{log}");

@@ -1,4 +1,4 @@
-//! Host names with very many routes, where the session comes to Envoy by filter state and a relay.
+//! Host names with very many routes, where a filter sets the headers of the session from filter state.
 
 use mooring_tests::{Bootstrap, Envoy, Pod, Update};
 
@@ -7,10 +7,10 @@ use crate::{
     shop::{COOKIE, cart, large, nothing_internal, persistence},
 };
 
-/// With one more there are so many that there is a relay.
+/// With one more, the filter is enabled.
 const MOST_WITHOUT_RELAY: usize = 80;
 
-/// How many virtual hosts have a relay.
+/// The number of virtual hosts with the filter enabled.
 fn relays(bootstrap: &Bootstrap) -> usize {
     let per_host = "\"mooring.filter_state_headers\":{";
     bootstrap.json().to_string().matches(per_host).count()

@@ -1,4 +1,4 @@
-//! Forcing rules together with sessions that pin a pod.
+//! Match rules together with sessions that are bound to a pod.
 
 use mooring_tests::{Browser, Canary, Client, Envoy, Manifests, Reply, Rule, Source};
 
