@@ -15,6 +15,7 @@ use crate::{
     id::Id,
     ir::{Backend, DRAINING_LABEL, Rule},
     kind::{CORE_GROUP, CORE_GROUP_HELP, Kind, shown_group},
+    location::SourceLocation,
     model::route::{self, RouteSpec},
     resources::{Found, Item, Resources},
 };
@@ -100,63 +101,16 @@ pub fn resolve_one<'a>(
     check_kind(route, raw, report)?;
     let weight = weight(route, raw, report);
     let id = named(route, raw);
-    let namespace = &id.namespace;
     let location = route.location_of(&raw.name);
-    let service = match resources.services.find(&id) {
-        Found::Item(service) => service,
-        Found::Unknown => {
-            report.miss(Kind::Service, &id);
-            return None;
-        }
-        Found::Nothing(instead) => {
-            let message = format!("the Service {id} is not in the input");
-            report.add(
-                Diagnostic::error(Code::BackendNotFound, message)
-                    .at(location)
-                    .instead(&instead),
-            );
-            return None;
-        }
-    };
+    let service = find_service(&id, location, resources, report)?;
     if service.id.namespace != route.id.namespace && !permitted(route, service, resources) {
-        let message = format!(
-            "{} must not refer to the Service {id}: it is in another namespace, and no ReferenceGrant there \
-             permits it",
-            route.title()
-        );
-        let help = format!(
-            "add a ReferenceGrant in the namespace {namespace} from {} in {} to Service",
-            route.spec.kind, route.id.namespace
-        );
-        let diagnostic = Diagnostic::error(Code::RefNotPermitted, message)
-            .at(location)
-            .help(help);
-        let mut grants = resources.reference_grants.iter();
-        let elsewhere = grants.find(|grant| permits(&grant.spec, route, service));
-        report.add(elsewhere.into_iter().fold(diagnostic, |diagnostic, grant| {
-            let label = format!("this one permits it in the namespace {} only", grant.id.namespace);
-            diagnostic.with(grant.location(), label)
-        }));
-        // A grant that could not be read might permit this. Only what is known to be permitted is accepted.
-        report.miss(Kind::ReferenceGrant, &service.id);
+        report_not_permitted(route, service, location, resources, report);
         return None;
     }
     let concrete = external_names::concrete(service, &|| location, resources, report)?;
     let port = find_port(route, raw, concrete, report)?;
     if route.spec.kind == Kind::GrpcRoute && port.protocol() == Some(Protocol::Other) {
-        let message = format!(
-            "{} leads to port {} of the Service {id}, which declares a protocol other than HTTP/2: calls will fail",
-            route.title(),
-            port.port.value
-        );
-        let declared = port.app_protocol.as_ref().or(port.name.as_ref());
-        let declared = declared.map_or(service.location(), |field| service.location_of(field));
-        report.add(
-            Diagnostic::warning(Code::Unsupported, message)
-                .at(location)
-                .with(declared, "declared here")
-                .help("give the port `appProtocol: kubernetes.io/h2c` or a name that begins with `grpc`"),
-        );
+        warn_of_protocol(route, service, port, location, report);
     }
     Some(Backend {
         service,
@@ -167,6 +121,83 @@ pub fn resolve_one<'a>(
         reference: position,
         domain: &resources.domain,
     })
+}
+
+/// The Service with this id. Reports it if it is not in the input.
+fn find_service<'a>(
+    id: &Id,
+    location: SourceLocation,
+    resources: &'a Resources,
+    report: &mut Report,
+) -> Option<&'a Item<ServiceSpec>> {
+    match resources.services.find(id) {
+        Found::Item(service) => Some(service),
+        Found::Unknown => {
+            report.miss(Kind::Service, id);
+            None
+        }
+        Found::Nothing(instead) => {
+            let message = format!("the Service {id} is not in the input");
+            let error = Diagnostic::error(Code::BackendNotFound, message).at(location);
+            report.add(error.instead(&instead));
+            None
+        }
+    }
+}
+
+/// Reports that no `ReferenceGrant` permits a reference to a Service of another namespace.
+fn report_not_permitted(
+    route: &Item<RouteSpec>,
+    service: &Item<ServiceSpec>,
+    location: SourceLocation,
+    resources: &Resources,
+    report: &mut Report,
+) {
+    let id = &service.id;
+    let message = format!(
+        "{} must not refer to the Service {id}: it is in another namespace, and no ReferenceGrant there \
+         permits it",
+        route.title()
+    );
+    let help = format!(
+        "add a ReferenceGrant in the namespace {} from {} in {} to Service",
+        id.namespace, route.spec.kind, route.id.namespace
+    );
+    let diagnostic = Diagnostic::error(Code::RefNotPermitted, message)
+        .at(location)
+        .help(help);
+    let mut grants = resources.reference_grants.iter();
+    let elsewhere = grants.find(|grant| permits(&grant.spec, route, service));
+    report.add(elsewhere.into_iter().fold(diagnostic, |diagnostic, grant| {
+        let label = format!("this one permits it in the namespace {} only", grant.id.namespace);
+        diagnostic.with(grant.location(), label)
+    }));
+    // A grant that could not be read might permit this. Only what is known to be permitted is accepted.
+    report.miss(Kind::ReferenceGrant, id);
+}
+
+/// Warns of a `GRPCRoute` that leads to a port of another protocol.
+fn warn_of_protocol(
+    route: &Item<RouteSpec>,
+    service: &Item<ServiceSpec>,
+    port: &ServicePort,
+    location: SourceLocation,
+    report: &mut Report,
+) {
+    let message = format!(
+        "{} leads to port {} of the Service {}, which declares a protocol other than HTTP/2: calls will fail",
+        route.title(),
+        port.port.value,
+        service.id
+    );
+    let declared = port.app_protocol.as_ref().or(port.name.as_ref());
+    let declared = declared.map_or(service.location(), |field| service.location_of(field));
+    report.add(
+        Diagnostic::warning(Code::Unsupported, message)
+            .at(location)
+            .with(declared, "declared here")
+            .help("give the port `appProtocol: kubernetes.io/h2c` or a name that begins with `grpc`"),
+    );
 }
 
 fn check_kind(route: &Item<RouteSpec>, raw: &BackendRef, report: &mut Report) -> Option<()> {

@@ -9,10 +9,11 @@ use crate::{
     attachment::Attachments,
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
-    ir::{Ir, Rule},
+    ir::{Gateway, Ir, Rule},
     kind::Kind,
+    model::route::RouteSpec,
     policies,
-    resources::{Found, Resources},
+    resources::{Found, Item, Resources},
 };
 
 mod backends;
@@ -57,54 +58,94 @@ pub fn translate<'a>(resources: &'a Resources, report: &mut Report) -> Ir<'a> {
 pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachments, report: &mut Report) -> Ir<'a> {
     let canaries = Canaries::new(resources, report);
     let mut gateways = Gateways::new(resources);
-    let mut all_rules = Vec::new();
-    let mut routed = BTreeSet::new();
-    let mut needed = BTreeSet::new();
-    let mut needs_domain = false;
     gateways::check_named(resources, report);
+    let mut routes = Routes::default();
     for route in resources.routes() {
+        routes.add(route, resources, attachments, &canaries, &mut gateways, report);
+    }
+    // A route that could not be read may lead to the Service.
+    if !resources.any_route_unread() {
+        report_unused(attachments, &routes.backends, resources, report);
+    }
+    let mut gateways = gateways.finish(&routes.dependencies, report);
+    report.extend(resources.doubt_of_domain(routes.need_domain));
+    for gateway in &mut gateways {
+        check_gateway(gateway, resources, report);
+    }
+    note_rules(&gateways, resources, report);
+    route_findings::report_unread(resources, attachments, &routes.dependencies, report);
+    Ir {
+        gateways,
+        rules: routes.rules,
+        canaries: canaries.into_policies(),
+    }
+}
+
+/// The result of translating the routes.
+#[derive(Default)]
+struct Routes<'a> {
+    /// The rules of all routes, including those that no gateway serves.
+    rules: Vec<Rc<Rule<'a>>>,
+    /// The Services that a route leads to.
+    backends: BTreeSet<Id>,
+    /// The objects that rules with sessions or canaries depend on.
+    dependencies: BTreeSet<(Kind, Id)>,
+    /// Whether a rule with sessions or canaries depends on the domain of the cluster.
+    need_domain: bool,
+}
+
+impl<'a> Routes<'a> {
+    /// Translates a route and attaches its rules to the gateways.
+    fn add(
+        &mut self,
+        route: &'a Item<RouteSpec>,
+        resources: &'a Resources,
+        attachments: &Attachments,
+        canaries: &Canaries<'a>,
+        gateways: &mut Gateways<'a>,
+        report: &mut Report,
+    ) {
         let kind = match route.spec.kind {
             Kind::VirtualService => Kind::IstioGateway,
             _ => Kind::Gateway,
         };
         // The rules of a delegate are handled with the route that delegates to it.
         if kind == Kind::IstioGateway && resources.delegations.is_used(&route.id) {
-            continue;
+            return;
         }
         let mut found = RouteFindings::default();
-        let mut bindings = found.bind(route, resources, &gateways);
+        let mut bindings = found.bind(route, resources, gateways);
         let Some(chosen) = gateways.retain_chosen(kind, &mut bindings) else {
             let rules = route.spec.rules.iter();
-            routed.extend(rules.flat_map(|rule| backends::all_named(route, &rule.value, &resources.domain)));
-            continue;
+            self.backends
+                .extend(rules.flat_map(|rule| backends::all_named(route, &rule.value, &resources.domain)));
+            return;
         };
-        let on_gateway = !bindings.is_empty();
         let input = Input {
             resources,
             attachments,
-            canaries: &canaries,
-            gateways: &gateways,
+            canaries,
+            gateways,
             chosen: &chosen,
         };
         let rules = rules::of_route(route, &bindings, input, report);
         let uses_mooring = rules.iter().any(|(rule, _)| rule.uses_mooring());
-        let attached = found.report(route, uses_mooring, on_gateway, report);
+        let attached = found.report(route, uses_mooring, !bindings.is_empty(), report);
         if uses_mooring {
-            needed.extend(route_findings::dependencies(
-                route,
-                rules.iter().map(|(rule, _)| rule),
-                resources,
-            ));
+            let rules = rules.iter().map(|(rule, _)| rule);
+            self.dependencies
+                .extend(route_findings::dependencies(route, rules, resources));
         }
-        needs_domain |= uses_mooring && kind == Kind::IstioGateway;
+        self.need_domain |= uses_mooring && kind == Kind::IstioGateway;
         route_findings::report_delegates(route, uses_mooring, resources, report);
         for (mut rule, reach) in rules {
-            routed.extend(backends::all_named(rule.written, &rule.spec.value, &resources.domain));
+            self.backends
+                .extend(backends::all_named(rule.written, &rule.spec.value, &resources.domain));
             if !attached {
                 rule.refuse();
             }
             let rule = Rc::new(rule);
-            all_rules.push(rule.clone());
+            self.rules.push(rule.clone());
             if !attached || !rule.routable {
                 continue;
             }
@@ -114,38 +155,32 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
             }
         }
     }
-    // A route that could not be read may lead to the Service.
-    if !resources.any_route_unread() {
-        report_unused(attachments, &routed, resources, report);
-    }
-    let mut gateways = gateways.finish(&needed, report);
-    report.extend(resources.doubt_of_domain(needs_domain));
-    for gateway in &mut gateways {
-        cookie_domains::check(gateway, report);
-        name_conflicts::resolve(gateway, report);
-        session_matches::forward_tokens(gateway, report);
-        canary_memory::enforce(gateway, report);
-        budget::enforce(gateway, report);
-        name_conflicts::warn_of_cookies(gateway, report);
-        session_routes::warn_of_many(gateway, report);
-        exports::warn(gateway, report);
-        filter_config::check(gateway, report);
-        partial_input::check(gateway, resources, report);
-    }
+}
+
+/// Checks the rules of a gateway together, and takes sessions and canaries from those that exceed a limit or conflict.
+fn check_gateway(gateway: &mut Gateway, resources: &Resources, report: &mut Report) {
+    cookie_domains::check(gateway, report);
+    name_conflicts::resolve(gateway, report);
+    session_matches::forward_tokens(gateway, report);
+    canary_memory::enforce(gateway, report);
+    budget::enforce(gateway, report);
+    name_conflicts::warn_of_cookies(gateway, report);
+    session_routes::warn_of_many(gateway, report);
+    exports::warn(gateway, report);
+    filter_config::check(gateway, report);
+    partial_input::check(gateway, resources, report);
+}
+
+/// Reports warnings and notes on the rules of all gateways.
+fn note_rules(gateways: &[Gateway], resources: &Resources, report: &mut Report) {
     let attached = gateways.iter().flat_map(|gateway| &gateway.rules);
-    let attached: Vec<&Rule> = attached.map(|attached| &*attached.rule).collect();
-    for rule in &attached {
+    let rules: Vec<&Rule> = attached.map(|attached| &*attached.rule).collect();
+    for rule in &rules {
         cookie_paths::warn(rule, report);
     }
-    backends::note_draining(attached.iter().copied(), report);
-    rule_names::note_unnamed(&attached, report);
-    consistent_hash::note(&gateways, resources, report);
-    route_findings::report_unread(resources, attachments, &needed, report);
-    Ir {
-        gateways,
-        rules: all_rules,
-        canaries: canaries.into_policies(),
-    }
+    backends::note_draining(rules.iter().copied(), report);
+    rule_names::note_unnamed(&rules, report);
+    consistent_hash::note(gateways, resources, report);
 }
 
 /// Reports policies for Services that no route leads to.
