@@ -293,7 +293,7 @@ fn a_policy_that_no_route_leads_to_is_reported() {
     assert_eq!(
         Generated::istio(&input).findings,
         [
-            "warning[Invalid]: this targetRef has no group; it is taken for a Service of the core group",
+            "warning[Invalid]: this targetRef has no group; Mooring assumes the core group",
             "warning[NoEffect]: BackendLBPolicy default/batch has no effect on the Service default/batch: no route leads there",
         ]
     );

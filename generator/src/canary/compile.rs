@@ -221,7 +221,7 @@ impl Compiler<'_> {
     fn source(&mut self, source: &Field<RawSource>) -> Result<(SourceConfig, Source), Reported> {
         let name = source.value.header.as_ref().or(source.value.cookie.as_ref());
         let (Some(config), Some(name)) = (source_config(&source.value), name) else {
-            let message = "exactly one of header and cookie is needed here";
+            let message = "exactly one of header and cookie must be specified";
             return Err(self.invalid(message, self.item.location_of(source)));
         };
         let checked = Source::try_from(&config)

@@ -103,7 +103,7 @@ fn target_kind(item: &Item<CanaryPolicySpec>, report: &mut Report) -> Option<Kin
     if found.is_none() {
         let allowed = TARGETS.map(|(group, kind)| format!("{kind} of {group}"));
         let message = format!(
-            "a CanaryPolicy can target {}, and this is a {kind} of the group {}",
+            "a CanaryPolicy can target {}, not a {kind} of the group {}",
             allowed.join(" or "),
             shown_group(group)
         );

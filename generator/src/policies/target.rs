@@ -16,7 +16,7 @@ const MAX_TARGETS: usize = 16;
 /// The names of the Services that a policy targets.
 pub fn parse<S>(targets: &[Field<TargetRef>], item: &Item<S>, report: &mut Report) -> Vec<Spanned<String>> {
     if targets.is_empty() {
-        let message = format!("{} has no targetRefs: it is about nothing", item.id);
+        let message = format!("{} has no targetRefs, so it has no effect", item.id);
         report.add(Diagnostic::error(Code::Invalid, message).at(item.location()));
     }
     if let Some(field) = targets.get(MAX_TARGETS) {
@@ -45,11 +45,11 @@ pub fn parse<S>(targets: &[Field<TargetRef>], item: &Item<S>, report: &mut Repor
 
 fn is_service<S>(target: &TargetRef, item: &Item<S>, report: &mut Report) -> bool {
     if target.group.is_none() {
-        let message = "this targetRef has no group; it is taken for a Service of the core group";
+        let message = "this targetRef has no group; Mooring assumes the core group";
         report.add(
             Diagnostic::warning(Code::Invalid, message)
                 .at(item.location_of(&target.kind))
-                .help("write `group: \"\"`: Gateway API demands it, and the API server refuses a policy without it"),
+                .help("write `group: \"\"`: Gateway API requires it, and the API server refuses a policy without it"),
         );
     }
     let group = target.group.as_ref().map_or("", |group| &group.value);
@@ -57,7 +57,7 @@ fn is_service<S>(target: &TargetRef, item: &Item<S>, report: &mut Report) -> boo
         return true;
     }
     let message = format!(
-        "a policy can target Services of the core group, and this is a {} of the group {}",
+        "a policy can target Services of the core group, not a {} of the group {}",
         target.kind.value,
         shown_group(group)
     );

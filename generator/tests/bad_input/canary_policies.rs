@@ -198,7 +198,7 @@ fn a_hash_on_both() {
     refused(
         &canary_with("hashOn: {header: user}", "hashOn: {header: user, cookie: user}"),
         str![[r#"
-error[Invalid]: exactly one of header and cookie is needed here
+error[Invalid]: exactly one of header and cookie must be specified
   --> <stdin>:53:13
    |
 53 |     hashOn: {header: user, cookie: user}
@@ -314,7 +314,7 @@ fn a_target_of_another_kind() {
             "group: \"\", kind: Service, name: reviews, s",
         ),
         str![[r#"
-error[Invalid]: a CanaryPolicy can target HTTPRoute of gateway.networking.k8s.io or GRPCRoute of gateway.networking.k8s.io or VirtualService of networking.istio.io, and this is a Service of the group core
+error[Invalid]: a CanaryPolicy can target HTTPRoute of gateway.networking.k8s.io or GRPCRoute of gateway.networking.k8s.io or VirtualService of networking.istio.io, not a Service of the group core
   --> <stdin>:42:32
    |
 42 |   targetRef: {group: "", kind: Service, name: reviews, sectionName: everyone}

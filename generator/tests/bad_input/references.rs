@@ -243,7 +243,7 @@ fn a_policy_for_another_kind() {
     refused(
         generate(&shop_with("    kind: Service\n", "    kind: Gateway\n")),
         str![[r#"
-error[Invalid]: a policy can target Services of the core group, and this is a Gateway of the group core
+error[Invalid]: a policy can target Services of the core group, not a Gateway of the group core
   --> <stdin>:55:11
    |
 55 |     kind: Gateway
@@ -262,7 +262,7 @@ fn a_policy_without_targets() {
             "  targetRefs: []\n",
         )),
         str![[r#"
-error[Invalid]: default/sticky has no targetRefs: it is about nothing
+error[Invalid]: default/sticky has no targetRefs, so it has no effect
   --> <stdin>:51:9
    |
 51 |   name: sticky
