@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    api::service::ServiceSpec,
     conflict,
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
     kind::Kind,
+    model::service::ServiceSpec,
     omissions::Omitted,
     policies::Policy,
     resources::{Found, Items},

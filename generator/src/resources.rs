@@ -8,12 +8,12 @@ use crate::{
     api::{
         canary::CanaryPolicySpec,
         field::{Field, Pairs},
-        gateway::{GatewayClassSpec, GatewaySpec, ListenerSetSpec},
+        gateway::GatewayClassSpec,
         grant::ReferenceGrantSpec,
         istio::DestinationRuleSpec,
         object::{Metadata, Object},
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
-        service::{EndpointSlice, Namespace, Pod, ServiceSpec},
+        service::{EndpointSlice, Namespace, Pod},
     },
     cluster_domain::Domain,
     delegation::{Delegations, MergedRoute},
@@ -25,7 +25,9 @@ use crate::{
     labels::RULE_ANNOTATION,
     location::DocumentOffset,
     mesh::Mesh,
+    model::gateway::{GatewaySpec, ListenerSetSpec},
     model::route::{RouteSpec, Rule},
+    model::service::{ServiceSpec, external_services},
     source::{Coverage, Sources},
 };
 
@@ -245,7 +247,7 @@ impl Resources {
                 .insert(Kind::XBackendTrafficPolicy, item(offset, object)),
             Parsed::CanaryPolicy(object) => self.canary_policies.insert(Kind::CanaryPolicy, item(offset, *object)),
             Parsed::Gateway(object) => {
-                let mut gateway = Item::new(offset, object.metadata, object.spec);
+                let mut gateway = Item::new(offset, object.metadata, GatewaySpec::from(object.spec));
                 let status = object.status.unwrap_or_default();
                 gateway.spec.attached_routes = status.attached_routes();
                 self.gateways.insert(Kind::Gateway, gateway)
@@ -280,12 +282,15 @@ impl Resources {
                 Ok(())
             }
             Parsed::ServiceEntry(object) => {
-                for service in object.spec.services() {
+                for service in external_services(&object.spec) {
                     self.insert_external(Item::new(offset, object.metadata.clone(), service));
                 }
                 Ok(())
             }
-            Parsed::Service(object) => self.services.insert(Kind::Service, item(offset, object)),
+            Parsed::Service(object) => {
+                let item = Item::new(offset, object.metadata, object.spec.into());
+                self.services.insert(Kind::Service, item)
+            }
             Parsed::Pod(pod) => {
                 let item = Item::new(offset, pod.metadata.clone(), pod);
                 self.pods.insert(Kind::Pod, item)
@@ -310,8 +315,14 @@ impl Resources {
                 let item = Item::new(offset, slice.metadata.clone(), slice);
                 self.endpoint_slices.insert(Kind::EndpointSlice, item)
             }
-            Parsed::ListenerSet(object) => self.listener_sets.insert(Kind::ListenerSet, item(offset, object)),
-            Parsed::XListenerSet(object) => self.x_listener_sets.insert(Kind::XListenerSet, item(offset, object)),
+            Parsed::ListenerSet(object) => {
+                let item = Item::new(offset, object.metadata, object.spec.into());
+                self.listener_sets.insert(Kind::ListenerSet, item)
+            }
+            Parsed::XListenerSet(object) => {
+                let item = Item::new(offset, object.metadata, object.spec.into());
+                self.x_listener_sets.insert(Kind::XListenerSet, item)
+            }
             Parsed::ReferenceGrant(object) => self.reference_grants.insert(Kind::ReferenceGrant, item(offset, object)),
         }
     }

@@ -4,11 +4,7 @@
 //! By default, an object is visible in all namespaces. The defaults of the mesh configuration, such as
 //! `defaultVirtualServiceExportTo`, are not part of the input.
 
-use crate::{
-    api::{field::Field, service::ServiceSpec},
-    location::SourceLocation,
-    resources::item::Item,
-};
+use crate::{api::field::Field, location::SourceLocation, model::service::ServiceSpec, resources::item::Item};
 
 /// The annotation of a Service.
 const ANNOTATION: &str = "networking.istio.io/exportTo";

@@ -4,18 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::{
-    api::field::{Any, Field, OptionalField, Pairs, Port, list, nullable},
-    kind::Kind,
-};
+use crate::api::field::{Any, Field, OptionalField, Pairs, Port, list, nullable};
 
 /// `spec`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GatewaySpec {
-    /// `gatewayClassName`. It is `None` for a gateway of Istio's own API, which has no class.
-    #[serde(deserialize_with = "required")]
-    pub gateway_class_name: OptionalField<String>,
+    /// `gatewayClassName`.
+    pub gateway_class_name: Field<String>,
     /// `listeners`.
     #[serde(default, deserialize_with = "list")]
     pub listeners: Vec<Field<Listener>>,
@@ -35,12 +31,6 @@ pub struct GatewaySpec {
     /// `defaultScope` (1.4 and later).
     #[serde(rename = "defaultScope")]
     _default_scope: Option<Any>,
-    /// The labels that select the pods of a gateway of Istio's own API.
-    #[serde(skip)]
-    pub selector: Option<BTreeMap<String, String>>,
-    /// `status.listeners[].attachedRoutes`, by listener name.
-    #[serde(skip)]
-    pub attached_routes: BTreeMap<String, Field<u32>>,
 }
 
 /// The fields of `status` that Mooring reads.
@@ -68,71 +58,6 @@ impl GatewayStatus {
             .filter_map(|listener| Some((listener.name, listener.attached_routes?)))
             .collect()
     }
-}
-
-impl GatewaySpec {
-    /// The API to which the gateway belongs.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        match &self.selector {
-            Some(_) => Kind::IstioGateway,
-            None => Kind::Gateway,
-        }
-    }
-
-    /// A gateway of Istio's own API.
-    pub(super) fn classic(selector: BTreeMap<String, String>, listeners: Vec<Field<Listener>>) -> Self {
-        Self {
-            gateway_class_name: None,
-            listeners,
-            addresses: Vec::new(),
-            _infrastructure: None,
-            allowed_listeners: None,
-            backend_tls: None,
-            tls: None,
-            _default_scope: None,
-            selector: Some(selector),
-            attached_routes: BTreeMap::new(),
-        }
-    }
-}
-
-impl Listener {
-    /// The host name; `*` matches every host. In a gateway of Istio's own API, a namespace may precede it.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        let hostname = self.hostname.as_ref().map_or("", |hostname| &hostname.value);
-        if hostname.is_empty() { "*" } else { hostname }
-    }
-
-    /// Whether the gateway routes the traffic of this listener as HTTP.
-    #[must_use]
-    pub fn speaks_http(&self) -> bool {
-        ["HTTP", "HTTPS"].contains(&self.protocol.value.as_str())
-    }
-
-    /// Creates a listener with these fields and no others.
-    pub(super) fn new(
-        name: Field<String>,
-        hostname: Field<String>,
-        port: Field<Port>,
-        protocol: Field<String>,
-        tls: OptionalField<ListenerTls>,
-    ) -> Self {
-        Self {
-            name,
-            hostname: Some(hostname),
-            port,
-            protocol,
-            tls,
-            allowed_routes: None,
-        }
-    }
-}
-
-/// Deserializes a field that must be present, although its type is optional.
-fn required<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 /// One address. A host name identifies the Service of a gateway that istiod does not deploy.
@@ -225,12 +150,6 @@ pub struct ListenerTls {
     /// `certificateRefs`.
     #[serde(default, deserialize_with = "list")]
     pub certificate_refs: Vec<Field<CertificateRef>>,
-    /// For a server of Istio: whether it asks clients for certificates.
-    #[serde(skip)]
-    pub mutual: bool,
-    /// For a server of Istio: whether it redirects clients without TLS to HTTPS.
-    #[serde(skip)]
-    pub https_redirect: bool,
 }
 
 /// A reference to a certificate, by default in a Secret.

@@ -2,15 +2,10 @@
 //!
 //! The types have only the fields that Mooring reads, because Istio validates these objects itself.
 //!
-//! This module converts an Istio Gateway into a [`GatewaySpec`] with a selector, and each host of a `ServiceEntry` into
-//! a [`ServiceSpec`] with an external host. The other modules see only these types.
+//! `crate::model` converts a `Gateway` and the hosts of a `ServiceEntry` into the types that translation reads.
 
 use serde::Deserialize;
 
-use super::{
-    gateway::{CertificateRef, GatewaySpec, Listener, ListenerTls},
-    service::{ServicePort, ServiceSpec},
-};
 use crate::api::field::{Any, Field, OptionalField, Pairs, Port, list, nullable};
 
 /// `spec` of a `Gateway`.
@@ -40,25 +35,6 @@ pub struct Server {
     pub tls: OptionalField<ServerTls>,
 }
 
-/// The protocols that Istio handles as HTTP without TLS, in lower case (istiod: `protocol.Instance.IsHTTP`).
-const HTTP: [&str; 5] = ["grpc", "grpc-web", "http", "http_proxy", "http2"];
-
-impl Server {
-    /// The equivalent protocol of a Gateway API listener. It is `HTTP` for all protocols that Istio routes as HTTP, and
-    /// `HTTPS` for those that it routes as HTTP behind TLS (istiod: `IsHTTPServer`).
-    fn protocol(&self) -> Field<String> {
-        let written = &self.port.protocol;
-        let lower = written.value.to_ascii_lowercase();
-        let mode = self.tls.as_ref().and_then(|tls| tls.value.passed_through());
-        match (lower.as_str(), mode) {
-            (lower, _) if HTTP.contains(&lower) => written.put("HTTP".to_owned()),
-            ("https", None) => written.put("HTTPS".to_owned()),
-            ("https", Some(mode)) => written.put(format!("HTTPS ({mode})")),
-            _ => written.clone(),
-        }
-    }
-}
-
 /// `tls` of a server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -73,32 +49,6 @@ pub struct ServerTls {
     /// `httpsRedirect`.
     #[serde(default, deserialize_with = "nullable")]
     pub https_redirect: bool,
-}
-
-impl ServerTls {
-    /// The equivalent `tls` of a Gateway API listener.
-    fn of_listener(&self) -> ListenerTls {
-        let names = self.credential_name.iter().chain(&self.credential_names);
-        let reference = |name: &Field<String>| {
-            name.put(CertificateRef {
-                group: None,
-                kind: None,
-                name: name.value.clone(),
-                namespace: None,
-            })
-        };
-        ListenerTls {
-            certificate_refs: names.map(reference).collect(),
-            mutual: self.mode.as_deref().is_some_and(|mode| mode.contains("MUTUAL")),
-            https_redirect: self.https_redirect,
-        }
-    }
-
-    /// The TLS mode, if the gateway does not terminate TLS and so cannot see HTTP (istiod: `IsPassThroughServer`).
-    fn passed_through(&self) -> Option<&str> {
-        let mode = self.mode.as_deref();
-        mode.filter(|mode| ["PASSTHROUGH", "AUTO_PASSTHROUGH"].contains(mode))
-    }
 }
 
 /// The port of a server.
@@ -221,42 +171,4 @@ pub struct EntryPort {
     pub number: Field<Port>,
     /// `name`.
     pub name: OptionalField<String>,
-}
-
-impl ServiceEntrySpec {
-    /// Converts each host into a Service.
-    pub fn services(&self) -> impl Iterator<Item = ServiceSpec> {
-        let port = |port: &EntryPort| ServicePort {
-            name: port.name.clone(),
-            port: port.number.clone(),
-            app_protocol: None,
-        };
-        self.hosts.iter().map(move |host| ServiceSpec {
-            ports: self.ports.iter().map(port).collect(),
-            service_type: None,
-            external_name: None,
-            session_affinity: None,
-            selector: Pairs::default(),
-            external_host: Some(host.clone()),
-            export_to: self.export_to.clone(),
-        })
-    }
-}
-
-impl From<IstioGatewaySpec> for GatewaySpec {
-    fn from(spec: IstioGatewaySpec) -> Self {
-        let selector = spec.selector.to_map();
-        let listeners = spec.servers.into_iter().flat_map(|server| {
-            let protocol = server.protocol();
-            let tls = server.tls.as_ref().map(|tls| tls.put(tls.value.of_listener()));
-            let Server { name, port, hosts, .. } = server;
-            hosts.into_iter().map(move |host| {
-                let name = name.clone().unwrap_or_else(|| host.put(String::new()));
-                let at = host.at;
-                let listener = Listener::new(name, host, port.number.clone(), protocol.clone(), tls.clone());
-                Field { value: listener, at }
-            })
-        });
-        Self::classic(selector, listeners.collect())
-    }
 }

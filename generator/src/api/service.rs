@@ -27,12 +27,6 @@ pub struct ServiceSpec {
     /// `selector`: the labels of its pods.
     #[serde(default, deserialize_with = "nullable")]
     pub selector: Pairs,
-    /// The host, if the Service represents a host of a `ServiceEntry`.
-    #[serde(skip)]
-    pub external_host: OptionalField<String>,
-    /// The `exportTo` of that `ServiceEntry`.
-    #[serde(skip)]
-    pub export_to: Vec<Field<String>>,
 }
 
 /// One port of a Service.

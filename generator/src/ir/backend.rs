@@ -4,12 +4,10 @@ use mooring_policy::config;
 
 use super::service_host;
 use crate::{
-    api::{
-        istio::Subset,
-        service::{ServicePort, ServiceSpec},
-    },
+    api::{istio::Subset, service::ServicePort},
     dns::ClusterDomain,
     id::Id,
+    model::service::ServiceSpec,
     resources::Item,
 };
 

@@ -9,14 +9,12 @@ use super::{
     workload::Workload,
 };
 use crate::{
-    api::{
-        field::Field,
-        gateway::{GatewaySpec, Listener, ListenerSetSpec},
-    },
+    api::field::Field,
     canary::CompiledCanary,
     id::Id,
     labels::NAME_PREFIX,
     location::DocumentOffset,
+    model::gateway::{GatewaySpec, Listener, ListenerSetSpec},
     resources::Item,
     session::Session,
 };

@@ -3,12 +3,7 @@
 //! Istio treats a Service of the type `ExternalName` as an alias of another host, and only that host has clusters
 //! (istiod: `ENABLE_EXTERNAL_NAME_ALIAS`, `GetDestinationCluster`).
 
-use crate::{
-    api::{field::Field, service::ServiceSpec},
-    dns::ClusterDomain,
-    id::Id,
-    resources::Item,
-};
+use crate::{api::field::Field, dns::ClusterDomain, id::Id, model::service::ServiceSpec, resources::Item};
 
 /// The host that a Service is an alias of, if it is an alias.
 #[must_use]

@@ -8,7 +8,7 @@ use crate::{
         field::{Field, Port},
         filter::BackendRef,
         grant::ReferenceGrantSpec,
-        service::{Protocol, ServicePort, ServiceSpec},
+        service::{Protocol, ServicePort},
     },
     diagnostic::{Code, Diagnostic, Report},
     dns::ClusterDomain,
@@ -17,6 +17,7 @@ use crate::{
     kind::{CORE_GROUP, CORE_GROUP_HELP, Kind, shown_group},
     location::SourceLocation,
     model::route::{self, RouteSpec},
+    model::service::ServiceSpec,
     resources::{Found, Item, Resources},
 };
 

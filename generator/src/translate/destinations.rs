@@ -8,7 +8,7 @@ use crate::{
         canary::Destination,
         field::Field,
         istio::{DestinationRuleSpec, Subset},
-        service::{ServicePort, ServiceSpec},
+        service::ServicePort,
         virtual_service::RouteDestination,
     },
     diagnostic::{Code, Diagnostic, Report},
@@ -17,6 +17,7 @@ use crate::{
     kind::Kind,
     mesh::ROOT_NAMESPACE,
     model::route::{self, RouteSpec},
+    model::service::ServiceSpec,
     resources::{Found, Instead, Item, Resources},
     suggest,
 };

@@ -2,10 +2,10 @@
 //! (istiod: `ENABLE_EXTERNAL_NAME_ALIAS`, `GetDestinationCluster`).
 
 use crate::{
-    api::service::ServiceSpec,
     diagnostic::{Code, Diagnostic, Report},
     ir::service_host,
     location::SourceLocation,
+    model::service::ServiceSpec,
     resources::{Found, Item, Resources},
 };
 

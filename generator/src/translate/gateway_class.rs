@@ -2,9 +2,10 @@
 //! `FetchGatewayClass`).
 
 use crate::{
-    api::{field::Field, gateway::GatewaySpec},
+    api::field::Field,
     diagnostic::{Code, Diagnostic},
     id::Id,
+    model::gateway::GatewaySpec,
     resources::{Item, Resources},
 };
 

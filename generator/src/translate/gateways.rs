@@ -15,11 +15,11 @@ use super::{
     workloads::Pods,
 };
 use crate::{
-    api::gateway::GatewaySpec,
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
     ir::{AttachedRule, Gateway, Rule, VirtualHost, Workload},
     kind::Kind,
+    model::gateway::GatewaySpec,
     omissions::Omitted,
     resources::{Found, Instead, Item, Resources},
 };

@@ -7,11 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    api::{
-        field::Field,
-        gateway::{Address, GatewaySpec},
-        service::ServiceSpec,
-    },
+    api::{field::Field, gateway::Address},
     diagnostic::{Code, Diagnostic, Report},
     dns::{self, MAX_LABEL_LENGTH},
     id::Id,
@@ -19,6 +15,8 @@ use crate::{
     kind::Kind,
     labels::NAME_PREFIX,
     mesh::ROOT_NAMESPACE,
+    model::gateway::GatewaySpec,
+    model::service::ServiceSpec,
     resources::{Found, Item, Resources},
 };
 

@@ -13,14 +13,12 @@ use serde_json::{Value, json};
 
 use super::super::http_filters::type_url;
 use crate::{
-    api::{
-        field::Field,
-        gateway::{CertificateRef, GatewaySpec, Listener},
-    },
+    api::{field::Field, gateway::CertificateRef},
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
     id::Id,
     kind::Kind,
+    model::gateway::{GatewaySpec, Listener},
     resources::{Item, Resources},
 };
 

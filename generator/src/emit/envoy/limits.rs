@@ -1,10 +1,10 @@
 //! The features of Gateways that this target does not support, with their locations.
 
 use crate::{
-    api::gateway::{GatewaySpec, Listener},
     diagnostic::{Code, Diagnostic, Report},
     ir::{Gateway, Ir},
     location::SourceLocation,
+    model::gateway::{GatewaySpec, Listener},
     resources::Item,
 };
 

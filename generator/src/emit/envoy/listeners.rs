@@ -19,13 +19,11 @@ use super::{
     served::Served,
 };
 use crate::{
-    api::{
-        field::Field,
-        gateway::{GatewaySpec, Listener},
-    },
+    api::field::Field,
     diagnostic::{Code, Diagnostic, Report},
     dns,
     ir::{Gateway, VirtualHost},
+    model::gateway::{GatewaySpec, Listener},
     resources::Item,
 };
 

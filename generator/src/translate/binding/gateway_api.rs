@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     api::{
         field::Field,
-        gateway::{AllowedRoutes, FromNamespaces, GatewaySpec, Listener},
+        gateway::{AllowedRoutes, FromNamespaces},
         route::ParentRef,
     },
     diagnostic::{Code, Diagnostic, Report},
@@ -14,6 +14,7 @@ use crate::{
     ir::{Gateway, VirtualHost},
     kind::{GATEWAY_API, Kind},
     location::{DocumentOffset, SourceLocation},
+    model::gateway::{GatewaySpec, Listener},
     model::route::RouteSpec,
     omissions::Omitted,
     resources::{Found, Item, Resources},

@@ -1,14 +1,12 @@
 //! Binds `VirtualService`s to Istio's own gateways and to host names.
 
 use crate::{
-    api::{
-        field::Field,
-        gateway::{GatewaySpec, Listener},
-    },
+    api::field::Field,
     diagnostic::{Code, Diagnostic, Report},
     dns,
     ir::{Rule, VirtualHost},
     kind::Kind,
+    model::gateway::{GatewaySpec, Listener},
     model::{
         route::{self, RouteSpec, Scope},
         virtual_service::{MESH, istio_gateway},

@@ -4,14 +4,11 @@
 //! decides which listeners are used; `super::gateway_api` decides which routes they accept.
 
 use crate::{
-    api::{
-        field::Field,
-        gateway::{FromNamespaces, GatewaySpec, Listener, ListenerSetSpec},
-        route::ParentRef,
-    },
+    api::{field::Field, gateway::FromNamespaces, route::ParentRef},
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
     kind::{GATEWAY_API, GATEWAY_API_X, Kind},
+    model::gateway::{GatewaySpec, Listener, ListenerSetSpec},
     model::route::RouteSpec,
     resources::{Found, Item, Resources},
     translate::binding::namespace_selectors,

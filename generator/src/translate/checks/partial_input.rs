@@ -7,15 +7,13 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    api::{
-        field::Field,
-        gateway::{FromNamespaces, Listener},
-    },
+    api::{field::Field, gateway::FromNamespaces},
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
     ir::{Gateway, Ir},
     kind::Kind,
     location::SourceLocation,
+    model::gateway::Listener,
     model::route::RouteSpec,
     resources::{Found, Item, Resources},
     rule_id::route_of_rule,
