@@ -235,8 +235,8 @@ impl Resources {
     }
 
     fn insert(&mut self, offset: DocumentOffset, parsed: Parsed) -> Result<(), Box<Unread>> {
-        fn item<S>(offset: DocumentOffset, object: Object<S>) -> Item<S> {
-            Item::new(offset, object.metadata, object.spec)
+        fn item<S, T: From<S>>(offset: DocumentOffset, object: Object<S>) -> Item<T> {
+            Item::new(offset, object.metadata, object.spec.into())
         }
         match parsed {
             Parsed::BackendLbPolicy(object) => self
@@ -252,14 +252,8 @@ impl Resources {
                 gateway.spec.attached_routes = status.attached_routes();
                 self.gateways.insert(Kind::Gateway, gateway)
             }
-            Parsed::HttpRoute(object) => {
-                let item = Item::new(offset, object.metadata, object.spec.into());
-                self.http_routes.insert(Kind::HttpRoute, item)
-            }
-            Parsed::GrpcRoute(object) => {
-                let item = Item::new(offset, object.metadata, object.spec.into());
-                self.grpc_routes.insert(Kind::GrpcRoute, item)
-            }
+            Parsed::HttpRoute(object) => self.http_routes.insert(Kind::HttpRoute, item(offset, object)),
+            Parsed::GrpcRoute(object) => self.grpc_routes.insert(Kind::GrpcRoute, item(offset, object)),
             Parsed::VirtualService(object) => {
                 let spec = &object.spec;
                 let id = object.metadata.id();
@@ -269,12 +263,9 @@ impl Resources {
                 let item = Item::new(offset, object.metadata, object.spec.into());
                 self.virtual_services.insert(Kind::VirtualService, item)
             }
-            Parsed::IstioGateway(object) => {
-                let item = Item::new(offset, object.metadata, object.spec.into());
-                self.istio_gateways.insert(Kind::IstioGateway, item)
-            }
+            Parsed::IstioGateway(object) => self.istio_gateways.insert(Kind::IstioGateway, item(offset, object)),
             Parsed::DestinationRule(object) => {
-                let rule = item(offset, object);
+                let rule: Item<DestinationRuleSpec> = item(offset, object);
                 let host = self.domain.full_name(&rule.spec.host.value, &rule.id.namespace);
                 let id = rule.id.clone();
                 self.destination_rules.insert(Kind::DestinationRule, rule)?;
@@ -287,10 +278,7 @@ impl Resources {
                 }
                 Ok(())
             }
-            Parsed::Service(object) => {
-                let item = Item::new(offset, object.metadata, object.spec.into());
-                self.services.insert(Kind::Service, item)
-            }
+            Parsed::Service(object) => self.services.insert(Kind::Service, item(offset, object)),
             Parsed::Pod(pod) => {
                 let item = Item::new(offset, pod.metadata.clone(), pod);
                 self.pods.insert(Kind::Pod, item)
@@ -315,14 +303,8 @@ impl Resources {
                 let item = Item::new(offset, slice.metadata.clone(), slice);
                 self.endpoint_slices.insert(Kind::EndpointSlice, item)
             }
-            Parsed::ListenerSet(object) => {
-                let item = Item::new(offset, object.metadata, object.spec.into());
-                self.listener_sets.insert(Kind::ListenerSet, item)
-            }
-            Parsed::XListenerSet(object) => {
-                let item = Item::new(offset, object.metadata, object.spec.into());
-                self.x_listener_sets.insert(Kind::XListenerSet, item)
-            }
+            Parsed::ListenerSet(object) => self.listener_sets.insert(Kind::ListenerSet, item(offset, object)),
+            Parsed::XListenerSet(object) => self.x_listener_sets.insert(Kind::XListenerSet, item(offset, object)),
             Parsed::ReferenceGrant(object) => self.reference_grants.insert(Kind::ReferenceGrant, item(offset, object)),
         }
     }
