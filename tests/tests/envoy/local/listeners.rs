@@ -236,7 +236,7 @@ fn a_file_with_a_private_key_is_for_its_owner_alone_and_never_shown() {
         .map(|bytes| String::from_utf8(bytes).unwrap())
         .concat();
     assert!(
-        shown.contains("a private key is in it") && !shown.contains(secret),
+        shown.contains("it contains a private key") && !shown.contains(secret),
         "{shown}"
     );
 }
