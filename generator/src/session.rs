@@ -1,8 +1,8 @@
-//! A session: parsed from a policy and its annotations, with the locations of its fields, and kept in this form until the plugin
-//! configuration is written.
+//! A session, with the locations of its fields. It keeps this form from the policy to the plugin configuration.
 //!
-//! The children parse it: `persistence` a `sessionPersistence` (GEP-1619), `crate::canary` the `sticky` of a `CanaryPolicy`,
-//! and `annotations` what neither has fields for. `mooring_policy`, the code that the filter runs, decides what is valid.
+//! - `persistence` parses `sessionPersistence` (GEP-1619), and `crate::canary` the `sticky` of a `CanaryPolicy`.
+//! - `annotations` parses the annotations of the object, which set the fields that neither has.
+//! - `builder` checks the fields with `mooring_policy`, the code that the filter runs.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub const DEFAULT_NAME: &str = "mooring";
 pub struct Session {
     /// Its configuration. The name is [`DEFAULT_NAME`] if the policy sets none and [`Self::with_default_name`] has not run.
     pub config: SessionConfig,
-    /// The policy that sets it. None: the `sessionPersistence` of the rule itself.
+    /// The policy that sets it. It is `None` if the rule sets it itself.
     pub policy: Option<(Kind, Id)>,
     /// Where it is written.
     pub locations: Locations,

@@ -197,7 +197,8 @@ impl Compiler<'_> {
             let message = InvalidMatchRule::Match { rule, reason }.to_string();
             self.invalid(message, value.or(match_type).unwrap_or(name))
         });
-        Ok((config.clone(), checked?))
+        let checked = checked?;
+        Ok((config, checked))
     }
 
     fn split(&mut self, split: &Field<Split>) -> Result<((SourceConfig, Source), Option<Seed>), Reported> {

@@ -86,7 +86,7 @@ fn most_specific<'a>(
     rules
 }
 
-/// The rules whose `workloadSelector` selects the client, or, if there are none, the rules without a selector.
+/// The rules whose `workloadSelector` selects the client, or the rules without a selector if no selector matches.
 fn of_one_workload<'a>(rules: Vec<&'a Rule>, client: &Workload, resources: &Resources) -> Vec<&'a Rule> {
     let selects = |rule: &&&Rule| {
         let selector = rule.spec.workload_selector.as_ref();

@@ -1,4 +1,4 @@
-//! The annotations `mooring.dev/…`, for what Gateway API has no field for. They are checked as strictly as fields.
+//! The annotations `mooring.dev/…`, for settings that have no field in Gateway API. They are checked as strictly as fields.
 
 use mooring_policy::{
     config::{SameSite, Secure, SessionConfig, Transport},
@@ -229,7 +229,7 @@ pub fn warn_elsewhere(resources: &Resources, report: &mut Report) {
     warn(Kind::ReferenceGrant, &resources.reference_grants, report);
 }
 
-/// The location of the annotation's name, if the object has the annotation.
+/// The full name of an annotation as the object has it, with its location.
 pub fn find<'a>(annotations: &'a Pairs, name: &str) -> Option<&'a Field<String>> {
     let mut names = annotations.iter().map(|(name, _)| name);
     names.find(|full| full.value.strip_prefix(PREFIX) == Some(name))

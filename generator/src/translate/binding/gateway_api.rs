@@ -152,7 +152,7 @@ fn find<'a>(
     }
 }
 
-/// The virtual hosts of a route on these listeners, or the reason why there are none.
+/// The virtual hosts of a route on these listeners, or the reason why no listener accepts it.
 fn virtual_hosts(
     route: &Item<RouteSpec>,
     parent: &ParentRef,
