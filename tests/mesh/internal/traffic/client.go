@@ -19,13 +19,16 @@ import (
 // DefaultHost is the host name of a new client.
 const DefaultHost = "mesh.example"
 
-// A Client is one user of a site: it keeps its cookies as a browser would, and its connection.
+// A Client is one user of a site: it keeps its cookies as a browser would, and its connection. A header only after KeepHeader.
 type Client struct {
 	// Host is the name that the client sends; it decides the route and which cookies the client sends.
 	Host string
 
 	http      *http.Client
 	transport *http.Transport
+
+	sessionHeader string // the name of the header that the client keeps, if any
+	session       string // its last value
 }
 
 // A Reply is the response to a request, with the request that the pod received.
@@ -106,6 +109,9 @@ func (c *Client) Try(path string, opts ...RequestOption) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
+	if c.session != "" {
+		request.Header.Set(c.sessionHeader, c.session)
+	}
 	for _, opt := range opts {
 		opt(request)
 	}
@@ -114,6 +120,9 @@ func (c *Client) Try(path string, opts ...RequestOption) (Reply, error) {
 		return Reply{}, err
 	}
 	defer response.Body.Close()
+	if session := response.Header.Get(c.sessionHeader); session != "" {
+		c.session = session
+	}
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return Reply{}, fmt.Errorf("GET %s: %w", request.URL, err)
@@ -134,9 +143,14 @@ func (c *Client) Try(path string, opts ...RequestOption) (Reply, error) {
 	return reply, nil
 }
 
-// ForgetCookies makes the client a new one on the same connection.
+// KeepHeader makes the client keep a response header and send it with its next requests, as a service that calls others does with a
+// session in a header.
+func (c *Client) KeepHeader(name string) { c.sessionHeader = name }
+
+// ForgetCookies makes the client a new one on the same connection. It forgets the header of KeepHeader too.
 func (c *Client) ForgetCookies() {
 	c.http.Jar, _ = cookiejar.New(nil) // it never fails
+	c.session = ""
 }
 
 // SetCookie gives the client a cookie, as if a server had set it for all paths.
