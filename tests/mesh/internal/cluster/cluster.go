@@ -27,6 +27,8 @@ const (
 	token = "mesh-rig"
 	// IstioVersion is the version that gateways report; istiod picks features by it.
 	IstioVersion = "1.31.0"
+	// RootNamespace is where objects apply to all namespaces.
+	RootNamespace = "istio-system"
 	// XDSPort is where istiod serves configuration, without TLS.
 	XDSPort = 15010
 )
@@ -181,7 +183,13 @@ func (c *Cluster) awaitAPIServer() error {
 }
 
 func (c *Cluster) startIstiod() (err error) {
-	if err := c.CreateNamespace("istio-system"); err != nil {
+	if err := c.CreateNamespace(RootNamespace); err != nil {
+		return err
+	}
+	// Until istiod knows the Sidecar resource of a pod, its sidecar must not listen on the ports of all Services.
+	sidecar := kube.Ref("networking.istio.io/v1", "Sidecar", RootNamespace, "default")
+	sidecar.Object["spec"] = map[string]any{"egress": []any{map[string]any{"hosts": []any{"~/*"}}}}
+	if _, err := c.Kube.Apply(sidecar); err != nil {
 		return err
 	}
 	mesh := filepath.Join(c.Dir, "mesh.yaml")
@@ -189,7 +197,7 @@ func (c *Cluster) startIstiod() (err error) {
 		return err
 	}
 	env := []string{
-		"POD_NAMESPACE=istio-system", "POD_NAME=istiod",
+		"POD_NAMESPACE=" + RootNamespace, "POD_NAME=istiod",
 		"PILOT_ENABLE_ALPHA_GATEWAY_API=true",
 		"ENABLE_LEADER_ELECTION=false",
 		// No sidecar and no agent runs here to fetch a certificate.

@@ -23,8 +23,8 @@ import (
 	"mooring.dev/tests/mesh/internal/cluster"
 	"mooring.dev/tests/mesh/internal/controllers"
 	"mooring.dev/tests/mesh/internal/forward"
-	"mooring.dev/tests/mesh/internal/gateway"
 	"mooring.dev/tests/mesh/internal/kube"
+	"mooring.dev/tests/mesh/internal/proxy"
 	"mooring.dev/tests/mesh/internal/testenv"
 	"mooring.dev/tests/mesh/internal/wait"
 )
@@ -72,7 +72,7 @@ func Follow(t testing.TB, env *testenv.Env, c *cluster.Cluster, gatewayEnv ...st
 	f := &Follower{
 		Cluster: c, env: env, wake: make(chan struct{}, 1),
 		manager: controllers.NewManager(env, c, controllers.Options{
-			Follow: true, Dir: dir, Gateway: gateway.Options{Workers: 1, Env: gatewayEnv, Dir: dir},
+			Follow: true, Dir: dir, Proxy: proxy.Options{Workers: 1, Env: gatewayEnv, Dir: dir},
 			Apply: func(obj *kube.Object) (*kube.Object, error) { return c.Kube.Apply(obj) },
 		}),
 		made: map[string]*kube.Object{}, ports: map[string]int{}, balancers: map[string]*forward.Forwarder{},

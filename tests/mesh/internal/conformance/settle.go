@@ -11,9 +11,9 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"mooring.dev/tests/mesh/internal/gateway"
 	"mooring.dev/tests/mesh/internal/kube"
 	"mooring.dev/tests/mesh/internal/mooring"
+	"mooring.dev/tests/mesh/internal/proxy"
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
@@ -92,8 +92,8 @@ func (f *Follower) generate() error {
 
 // missing is a generated object that a gateway lacks; without an object, the gateway is not ready.
 type missing struct {
-	gateway *gateway.Gateway
-	object  *kube.Object
+	proxy  *proxy.Proxy
+	object *kube.Object
 }
 
 // missing returns what the gateways lack of what is generated, without what they did not accept in time before.
@@ -101,17 +101,17 @@ func (f *Follower) missing() map[missing]error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	found := map[missing]error{}
-	for _, g := range f.manager.Gateways {
-		if err := g.Envoy.Ready(); err != nil {
-			if what := (missing{g, nil}); !f.ignored[what] {
-				found[what] = fmt.Errorf("gateway %s: %w", g.Name, err)
+	for _, p := range f.manager.Proxies() {
+		if err := p.Envoy.Ready(); err != nil {
+			if what := (missing{p, nil}); !f.ignored[what] {
+				found[what] = fmt.Errorf("%s: %w", p, err)
 			}
 			continue
 		}
 		for _, obj := range f.generated {
-			if what := (missing{g, obj}); !f.ignored[what] {
-				if err := f.lacks(g, obj); err != nil {
-					found[what] = fmt.Errorf("gateway %s, %s: %w", g.Name, kube.Describe(obj), err)
+			if what := (missing{p, obj}); !f.ignored[what] {
+				if err := f.lacks(p, obj); err != nil {
+					found[what] = fmt.Errorf("%s, %s: %w", p, kube.Describe(obj), err)
 				}
 			}
 		}
@@ -119,12 +119,12 @@ func (f *Follower) missing() map[missing]error {
 	return found
 }
 
-func (f *Follower) lacks(g *gateway.Gateway, obj *kube.Object) error {
+func (f *Follower) lacks(p *proxy.Proxy, obj *kube.Object) error {
 	switch {
 	case mooring.IsRoute(obj):
-		return mooring.HasSessionRoutes(f.Cluster.Kube, g, obj)
-	case g.Namespace == obj.GetNamespace() && mooring.Attached(obj, g):
-		return mooring.Serves(g, obj)
+		return mooring.HasSessionRoutes(f.Cluster.Kube, p, obj)
+	case mooring.Attached(obj, p):
+		return mooring.Serves(p, obj)
 	default:
 		return nil
 	}
@@ -133,8 +133,8 @@ func (f *Follower) lacks(g *gateway.Gateway, obj *kube.Object) error {
 func (f *Follower) syncWorkers() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, g := range f.manager.Gateways {
-		if err := g.Envoy.SyncWorkers(); err != nil {
+	for _, p := range f.manager.Proxies() {
+		if err := p.Envoy.SyncWorkers(); err != nil {
 			return err
 		}
 	}

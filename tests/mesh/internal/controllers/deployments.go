@@ -12,6 +12,7 @@ import (
 	"mooring.dev/tests/mesh/internal/gateway"
 	"mooring.dev/tests/mesh/internal/kube"
 	"mooring.dev/tests/mesh/internal/pods"
+	"mooring.dev/tests/mesh/internal/proxy"
 )
 
 // Reconcile brings pods and gateways to the number that their Deployments ask for, then the endpoints, and waits until all gateways
@@ -78,18 +79,34 @@ func (m *Manager) scalePods(d *appsv1.Deployment, want int) error {
 		if pods.IsEchoBasic(&d.Spec.Template.Spec) {
 			pod.RunEchoBasic(m.env, m.cluster.Kube, m.options.Dir, &d.Spec.Template.Spec)
 		}
-		if len(pod.Ports) == 0 && !m.options.Follow {
+		if len(pod.Ports) == 0 && !m.options.Follow && !isInjected(d) {
 			return fmt.Errorf("Deployment %s declares no containerPort, so its pods would serve nothing", d.Name)
 		}
 		if err := pod.Start(); err != nil {
 			return err
 		}
-		if err := m.createPod(d, pod.Name, pod.IP, pod.Ports); err != nil {
+		if err := m.addPod(d, pod); err != nil {
 			return err
 		}
-		m.Pods, have = append(m.Pods, pod), append(have, pod)
+		have = append(have, pod)
 	}
 	return nil
+}
+
+// addPod writes a running pod, and starts its sidecar if it is to have one.
+func (m *Manager) addPod(d *appsv1.Deployment, pod *pods.Pod) error {
+	m.Pods = append(m.Pods, pod)
+	if !isInjected(d) {
+		return m.createPod(d, pod.Name, pod.IP, pod.Labels, pod.Ports)
+	}
+	s, err := m.newSidecar(d, pod)
+	if err != nil {
+		return err
+	}
+	if err := m.createPod(d, pod.Name, pod.IP, s.Labels, pod.Ports); err != nil {
+		return err
+	}
+	return s.Start(m.env, m.cluster, m.options.Proxy)
 }
 
 func (m *Manager) scaleGateways(d *appsv1.Deployment, want int) error {
@@ -109,19 +126,20 @@ func (m *Manager) scaleGateways(d *appsv1.Deployment, want int) error {
 		have = have[:len(have)-1]
 	}
 	for len(have) < want {
-		g := &gateway.Gateway{
-			Name: fmt.Sprintf("%s-%d", d.Name, len(have)), Namespace: d.Namespace, IP: m.env.NextIP(),
+		g := &gateway.Gateway{Proxy: &proxy.Proxy{
+			Role: proxy.Gateway, Name: fmt.Sprintf("%s-%d", d.Name, len(have)), Namespace: d.Namespace, IP: m.env.NextIP(),
 			Owner: d.Name, Labels: d.Spec.Template.Labels, Ports: map[int]int{},
-		}
+		}}
+		g.ListenIP = g.IP
 		m.assignPorts(g)
 		var err error
 		if g.Node, err = m.schedule(d); err != nil {
 			return err
 		}
-		if err := m.createPod(d, g.Name, g.IP, containerPorts(g)); err != nil {
+		if err := m.createPod(d, g.Name, g.IP, g.Labels, containerPorts(g)); err != nil {
 			return err
 		}
-		if err := g.Start(m.env, m.cluster, m.options.Gateway); err != nil {
+		if err := g.Start(m.env, m.cluster, m.options.Proxy); err != nil {
 			return err
 		}
 		m.Gateways, have = append(m.Gateways, g), append(have, g)
@@ -161,9 +179,9 @@ func (m *Manager) schedule(d *appsv1.Deployment) (*corev1.Node, error) {
 }
 
 // createPod writes the Pod as scheduler and kubelet would leave it.
-func (m *Manager) createPod(d *appsv1.Deployment, name, ip string, ports []corev1.ContainerPort) error {
+func (m *Manager) createPod(d *appsv1.Deployment, name, ip string, labels map[string]string, ports []corev1.ContainerPort) error {
 	pod := &corev1.Pod{ObjectMeta: *d.Spec.Template.ObjectMeta.DeepCopy(), Spec: *d.Spec.Template.Spec.DeepCopy()}
-	pod.Name, pod.Namespace = name, d.Namespace
+	pod.Name, pod.Namespace, pod.Labels = name, d.Namespace, labels
 	for i := range ports {
 		ports[i].Protocol = corev1.ProtocolTCP
 	}
@@ -199,6 +217,9 @@ func (m *Manager) createPod(d *appsv1.Deployment, name, ip string, ports []corev
 func (m *Manager) removePod(p *pods.Pod) error {
 	p.Crash()
 	m.Pods = slices.DeleteFunc(m.Pods, func(other *pods.Pod) bool { return other == p })
+	if err := m.removeSidecar(p); err != nil {
+		return err
+	}
 	return m.deletePod(p.Namespace, p.Name)
 }
 

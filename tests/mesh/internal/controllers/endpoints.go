@@ -11,24 +11,33 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"mooring.dev/tests/mesh/internal/gateway"
 	"mooring.dev/tests/mesh/internal/kube"
 	"mooring.dev/tests/mesh/internal/pods"
+	"mooring.dev/tests/mesh/internal/proxy"
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// Publish writes the EndpointSlices of every Service that has a selector and waits until every worker of every gateway knows them.
+// Publish writes the EndpointSlices of every Service that has a selector, and the Sidecar resources. It waits until every worker of every
+// proxy knows the endpoints, and until sidecars listen on the ports of all Services.
 func (m *Manager) Publish() error {
+	if err := m.writeSidecars(); err != nil {
+		return err
+	}
 	if err := m.WriteEndpoints(); err != nil {
 		return err
 	}
-	for _, g := range m.Gateways {
-		if err := wait.Until("gateway "+g.Name+" knows the endpoints", func() error { return m.endpointsKnown(g) }); err != nil {
+	for _, p := range m.Proxies() {
+		if err := wait.Until(p.String()+" knows the endpoints", func() error { return m.endpointsKnown(p) }); err != nil {
 			return err
 		}
 	}
-	for _, g := range m.Gateways {
-		if err := g.Envoy.SyncWorkers(); err != nil {
+	for _, s := range m.Sidecars {
+		if err := wait.Until(s.String()+" listens", s.Serves); err != nil {
+			return err
+		}
+	}
+	for _, p := range m.Proxies() {
+		if err := p.Envoy.SyncWorkers(); err != nil {
 			return err
 		}
 	}
@@ -43,9 +52,9 @@ func (m *Manager) SetState(state pods.State, changed ...*pods.Pod) error {
 	return m.Publish()
 }
 
-// endpointsKnown returns an error while a gateway's clusters lack an endpoint or have one too many.
-func (m *Manager) endpointsKnown(g *gateway.Gateway) error {
-	clusters, err := g.Envoy.Endpoints()
+// endpointsKnown returns an error while a proxy's clusters lack an endpoint or have one too many.
+func (m *Manager) endpointsKnown(p *proxy.Proxy) error {
+	clusters, err := p.Envoy.Endpoints()
 	if err != nil {
 		return err
 	}
@@ -54,14 +63,18 @@ func (m *Manager) endpointsKnown(g *gateway.Gateway) error {
 		if service.Spec.Type == corev1.ServiceTypeExternalName {
 			continue
 		}
+		// A sidecar sends requests for a headless Service to the address that the client connects to.
+		if service.Spec.ClusterIP == corev1.ClusterIPNone && p.Role == proxy.Sidecar {
+			continue
+		}
 		for _, port := range service.Spec.Ports {
-			name := fmt.Sprintf("outbound|%d||%s.%s.svc.cluster.local", port.Port, service.Name, service.Namespace)
+			name := clusterName(p.Role, service, port.Port)
 			hosts, ok := clusters[name]
 			if !ok {
 				return fmt.Errorf("no cluster %s", name)
 			}
 			for _, p := range m.Pods {
-				if p.Namespace != service.Namespace || !selects(service, p.Labels) {
+				if p.Namespace != service.Namespace || !selects(service, p.Labels) || len(p.Ports) == 0 {
 					continue
 				}
 				// A pod that is not ready is missing or unhealthy; which of the two, a test may assert.
@@ -72,7 +85,7 @@ func (m *Manager) endpointsKnown(g *gateway.Gateway) error {
 				}
 				delete(hosts, p.IP)
 			}
-			// Endpoints that are gateways are not compared: no gateway sends requests to another.
+			// Endpoints that are gateways are not compared: no proxy sends requests to them.
 			if !m.selectsGateway(service) && len(service.Spec.Selector) > 0 && len(hosts) > 0 {
 				return fmt.Errorf("cluster %s still has %v", name, hosts)
 			}
@@ -81,21 +94,26 @@ func (m *Manager) endpointsKnown(g *gateway.Gateway) error {
 	return nil
 }
 
-// AwaitUnused waits until no worker of any gateway can send a request to these pods, not even one of a session on them.
+// clusterName returns the name of the cluster that a proxy has for a port of a Service.
+func clusterName(_ proxy.Role, service *corev1.Service, port int32) string {
+	return fmt.Sprintf("outbound|%d||%s.%s.svc.cluster.local", port, service.Name, service.Namespace)
+}
+
+// AwaitUnused waits until no worker of any proxy can send a request to these pods, not even one of a session on them.
 func (m *Manager) AwaitUnused(unused []*pods.Pod) error {
-	for _, g := range m.Gateways {
-		if err := wait.Until("gateway "+g.Name+" does not use the pods", func() error { return usesNone(g, unused) }); err != nil {
+	for _, p := range m.Proxies() {
+		if err := wait.Until(p.String()+" does not use the pods", func() error { return usesNone(p, unused) }); err != nil {
 			return err
 		}
-		if err := g.Envoy.SyncWorkers(); err != nil {
+		if err := p.Envoy.SyncWorkers(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func usesNone(g *gateway.Gateway, unused []*pods.Pod) error {
-	clusters, err := g.Envoy.Endpoints()
+func usesNone(p *proxy.Proxy, unused []*pods.Pod) error {
+	clusters, err := p.Envoy.Endpoints()
 	if err != nil {
 		return err
 	}
@@ -180,9 +198,19 @@ func (m *Manager) writeSlices(service *corev1.Service, groups map[string]*discov
 	return m.deleteSlices(service.Namespace, old)
 }
 
-// applySlice applies a slice unless it is the same as last time: with Follow, all slices are written whenever anything changes.
+// applySlice applies a slice. With Follow, all slices are written whenever anything changes, so it leaves out those that are the same as
+// last time.
 func (m *Manager) applySlice(obj *kube.Object) error {
-	if old := m.written[kube.Describe(obj)]; m.options.Follow && old != nil && reflect.DeepEqual(old.Object, obj.Object) {
+	if m.options.Follow {
+		return m.applyChanged(obj)
+	}
+	_, err := m.options.Apply(obj)
+	return err
+}
+
+// applyChanged applies an object unless it is the same as last time.
+func (m *Manager) applyChanged(obj *kube.Object) error {
+	if old := m.written[kube.Describe(obj)]; old != nil && reflect.DeepEqual(old.Object, obj.Object) {
 		return nil
 	}
 	if _, err := m.options.Apply(obj); err != nil {

@@ -14,6 +14,8 @@ import (
 	"mooring.dev/tests/mesh/internal/gateway"
 	"mooring.dev/tests/mesh/internal/kube"
 	"mooring.dev/tests/mesh/internal/pods"
+	"mooring.dev/tests/mesh/internal/proxy"
+	"mooring.dev/tests/mesh/internal/sidecar"
 	"mooring.dev/tests/mesh/internal/testenv"
 )
 
@@ -22,8 +24,8 @@ const NodeName = "rig"
 
 // Options are the settings of a Manager.
 type Options struct {
-	Gateway gateway.Options
-	Dir     string // where programs of pods write
+	Proxy proxy.Options
+	Dir   string // where programs of pods write
 	// Apply applies an object as it is. It returns the object with the defaults of the server.
 	Apply func(*kube.Object) (*kube.Object, error)
 	// Follow is for objects that something else applies, which expects a cluster: pods have names as if a ReplicaSet had made them, and
@@ -35,15 +37,18 @@ type Options struct {
 type Manager struct {
 	Pods     []*pods.Pod
 	Gateways []*gateway.Gateway
+	Sidecars []*sidecar.Sidecar
 
 	env         *testenv.Env
 	cluster     *cluster.Cluster
 	options     Options
 	deployments map[string]*appsv1.Deployment // by <namespace>/<name>, as are the others
 	services    map[string]*corev1.Service
+	entries     map[string]*kube.Object // ServiceEntries
+	sidecars    map[string]*kube.Object // Sidecar resources of the user, by namespace
 	nodes       []*corev1.Node
 	slices      map[string]map[string]bool // the names of the EndpointSlices of each Service
-	written     map[string]*kube.Object    // EndpointSlices as last applied
+	written     map[string]*kube.Object    // EndpointSlices and Sidecar resources as last applied
 }
 
 // NewManager returns a Manager without objects.
@@ -52,6 +57,8 @@ func NewManager(env *testenv.Env, c *cluster.Cluster, o Options) *Manager {
 		env: env, cluster: c, options: o,
 		deployments: map[string]*appsv1.Deployment{},
 		services:    map[string]*corev1.Service{},
+		entries:     map[string]*kube.Object{},
+		sidecars:    map[string]*kube.Object{},
 		slices:      map[string]map[string]bool{},
 		written:     map[string]*kube.Object{},
 	}
@@ -72,6 +79,11 @@ func (m *Manager) Record(obj *kube.Object) error {
 		node := &corev1.Node{}
 		m.nodes = append(m.nodes, node)
 		return kube.Into(obj, node)
+	case schema.GroupKind{Group: "networking.istio.io", Kind: "ServiceEntry"}:
+		m.entries[kube.Key(obj)] = obj
+		return nil
+	case schema.GroupKind{Group: "networking.istio.io", Kind: "Sidecar"}:
+		return m.recordSidecar(obj)
 	default:
 		return nil
 	}
@@ -100,6 +112,16 @@ func (m *Manager) ForgetService(key string) error {
 	}
 	delete(m.services, key)
 	return nil
+}
+
+// Forget forgets a ServiceEntry or a Sidecar resource.
+func (m *Manager) Forget(obj *kube.Object) {
+	switch obj.GetKind() {
+	case "ServiceEntry":
+		delete(m.entries, kube.Key(obj))
+	case "Sidecar":
+		delete(m.sidecars, obj.GetNamespace())
+	}
 }
 
 // RemovePod ends one pod and takes its endpoint away. Its Deployment then has one replica less.
@@ -182,21 +204,35 @@ func (m *Manager) ServicesOf(g *gateway.Gateway) []*corev1.Service {
 	return found
 }
 
-// Stop ends all gateways and pods.
-func (m *Manager) Stop() {
+// Proxies returns the proxies of all gateways and sidecars.
+func (m *Manager) Proxies() []*proxy.Proxy {
+	var all []*proxy.Proxy
 	for _, g := range m.Gateways {
-		g.Envoy.Process.Stop()
+		all = append(all, g.Proxy)
+	}
+	for _, s := range m.Sidecars {
+		all = append(all, s.Proxy)
+	}
+	return all
+}
+
+// Stop ends all proxies and pods.
+func (m *Manager) Stop() {
+	for _, p := range m.Proxies() {
+		p.Stop()
 	}
 	for _, p := range m.Pods {
 		p.Crash()
 	}
 }
 
-// Logs returns the end of each gateway's log.
+// Logs returns the end of each proxy's log.
 func (m *Manager) Logs() string {
 	text := ""
-	for _, g := range m.Gateways {
-		text += g.Envoy.Process.Tail()
+	for _, p := range m.Proxies() {
+		if p.Envoy != nil {
+			text += p.Envoy.Process.Tail()
+		}
 	}
 	return text
 }

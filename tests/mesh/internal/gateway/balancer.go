@@ -37,7 +37,7 @@ func (b *Balancer) dial(ctx context.Context) (net.Conn, error) {
 	err := errors.New("no gateway")
 	for _, g := range b.turn() {
 		var conn net.Conn
-		if conn, err = g.dialer(g.Ports[80])(ctx); err == nil {
+		if conn, err = g.Dialer(80)(ctx); err == nil {
 			return conn, nil
 		}
 	}

@@ -5,8 +5,10 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"mooring.dev/tests/mesh/internal/cluster"
 	"mooring.dev/tests/mesh/internal/gateway"
 	"mooring.dev/tests/mesh/internal/kube"
+	"mooring.dev/tests/mesh/internal/proxy"
 )
 
 // RemovalOrder sorts generated objects for deletion, those that depend on others first: the plugin, then EnvoyFilters, then session
@@ -30,12 +32,31 @@ func IsRoute(obj *kube.Object) bool {
 	return slices.Contains([]string{"HTTPRoute", "GRPCRoute", "VirtualService"}, obj.GetKind())
 }
 
-// HTTPFilters returns the names of the HTTP filters that an EnvoyFilter adds.
-func HTTPFilters(filter *kube.Object) []string {
+// patchesOf returns the patches of an EnvoyFilter that istiod applies to proxies of a role.
+func patchesOf(filter *kube.Object, role proxy.Role) []map[string]any {
 	patches, _, _ := unstructured.NestedSlice(filter.Object, "spec", "configPatches")
-	var names []string
+	var found []map[string]any
 	for _, patch := range patches {
 		patch, _ := patch.(map[string]any)
+		context, _, _ := unstructured.NestedString(patch, "match", "context")
+		if roles, ok := contexts[context]; !ok || slices.Contains(roles, role) {
+			found = append(found, patch)
+		}
+	}
+	return found
+}
+
+// contexts are the roles of the proxies that a context of a patch is for. A patch with another context is for all.
+var contexts = map[string][]proxy.Role{
+	"GATEWAY":          {proxy.Gateway},
+	"SIDECAR_OUTBOUND": {proxy.Sidecar},
+	"SIDECAR_INBOUND":  {proxy.Sidecar, proxy.Waypoint},
+}
+
+// HTTPFilters returns the names of the HTTP filters that an EnvoyFilter adds to proxies of a role.
+func HTTPFilters(filter *kube.Object, role proxy.Role) []string {
+	var names []string
+	for _, patch := range patchesOf(filter, role) {
 		name, found, _ := unstructured.NestedString(patch, "patch", "value", "name")
 		if found && patch["applyTo"] == "HTTP_FILTER" {
 			names = append(names, name)
@@ -44,20 +65,24 @@ func HTTPFilters(filter *kube.Object) []string {
 	return names
 }
 
-// Attached reports whether a generated object that is not a route selects this gateway, given that both are in one namespace.
-func Attached(obj *kube.Object, g *gateway.Gateway) bool {
+// Attached reports whether istiod applies a generated object that is not a route to a proxy.
+func Attached(obj *kube.Object, p *proxy.Proxy) bool {
+	if obj.GetNamespace() != p.Namespace && obj.GetNamespace() != cluster.RootNamespace {
+		return false
+	}
+	if refs, found, _ := unstructured.NestedSlice(obj.Object, "spec", "targetRefs"); found {
+		return p.Role != proxy.Sidecar && slices.ContainsFunc(refs, func(ref any) bool {
+			target, ok := ref.(map[string]any)
+			return ok && target["name"] == p.Labels[gateway.NameLabel]
+		})
+	}
 	for _, path := range [][]string{{"spec", "workloadSelector", "labels"}, {"spec", "selector", "matchLabels"}} {
-		labels, found, _ := unstructured.NestedStringMap(obj.Object, path...)
+		labels, _, _ := unstructured.NestedStringMap(obj.Object, path...)
 		for name, value := range labels {
-			found = found && g.Labels[name] == value
-		}
-		if found {
-			return true
+			if p.Labels[name] != value {
+				return false
+			}
 		}
 	}
-	refs, _, _ := unstructured.NestedSlice(obj.Object, "spec", "targetRefs")
-	return slices.ContainsFunc(refs, func(ref any) bool {
-		target, ok := ref.(map[string]any)
-		return ok && target["name"] == g.Labels[gateway.NameLabel]
-	})
+	return true
 }

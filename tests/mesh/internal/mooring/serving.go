@@ -10,24 +10,24 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"mooring.dev/tests/mesh/internal/envoy"
-	"mooring.dev/tests/mesh/internal/gateway"
 	"mooring.dev/tests/mesh/internal/kube"
+	"mooring.dev/tests/mesh/internal/proxy"
 )
 
-// Serves returns an error unless a gateway serves by a generated WasmPlugin or EnvoyFilter.
-func Serves(g *gateway.Gateway, obj *kube.Object) error {
+// Serves returns an error unless a proxy serves by a generated WasmPlugin or EnvoyFilter that is attached to it.
+func Serves(p *proxy.Proxy, obj *kube.Object) error {
 	switch obj.GetKind() {
 	case "WasmPlugin":
-		if err := hasPlugin(g.Envoy, obj); err != nil {
+		if err := hasPlugin(p.Envoy, obj); err != nil {
 			return err
 		}
-		return g.Envoy.HasListener(obj.GetNamespace()+"."+obj.GetName(), true)
+		return p.Envoy.HasListener(obj.GetNamespace()+"."+obj.GetName(), true)
 	case "EnvoyFilter":
-		if err := hasPatches(g.Envoy, obj); err != nil {
+		if err := hasPatches(p, obj); err != nil {
 			return err
 		}
-		for _, filter := range HTTPFilters(obj) {
-			if err := g.Envoy.HasListener(filter, true); err != nil {
+		for _, filter := range HTTPFilters(obj, p.Role) {
+			if err := p.Envoy.HasListener(filter, true); err != nil {
 				return err
 			}
 		}
@@ -35,9 +35,9 @@ func Serves(g *gateway.Gateway, obj *kube.Object) error {
 	return nil
 }
 
-// NoRouteContains returns an error while a gateway has a route with all these texts.
-func NoRouteContains(g *gateway.Gateway, texts ...string) error {
-	routes, err := g.Envoy.Routes()
+// NoRouteContains returns an error while a proxy has a route with all these texts.
+func NoRouteContains(p *proxy.Proxy, texts ...string) error {
+	routes, err := p.Envoy.Routes()
 	if err != nil {
 		return err
 	}
@@ -91,8 +91,8 @@ func hasPlugin(e *envoy.Envoy, plugin *kube.Object) error {
 }
 
 // hasPatches returns an error unless each patched route and virtual host is in Envoy as patched.
-func hasPatches(e *envoy.Envoy, filter *kube.Object) error {
-	hosts, err := e.VirtualHosts()
+func hasPatches(p *proxy.Proxy, filter *kube.Object) error {
+	hosts, err := p.Envoy.VirtualHosts()
 	if err != nil {
 		return err
 	}
@@ -100,9 +100,7 @@ func hasPatches(e *envoy.Envoy, filter *kube.Object) error {
 	for _, host := range hosts {
 		routes = append(routes, host.Routes...)
 	}
-	patches, _, _ := unstructured.NestedSlice(filter.Object, "spec", "configPatches")
-	for _, patch := range patches {
-		patch, _ := patch.(map[string]any)
+	for _, patch := range patchesOf(filter, p.Role) {
 		value, _, _ := unstructured.NestedMap(patch, "patch", "value")
 		host, _, _ := unstructured.NestedString(patch, "match", "routeConfiguration", "vhost", "name")
 		name, _, _ := unstructured.NestedString(patch, "match", "routeConfiguration", "vhost", "route", "name")

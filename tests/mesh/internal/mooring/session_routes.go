@@ -15,16 +15,17 @@ import (
 	"mooring.dev/tests/mesh/internal/envoy"
 	"mooring.dev/tests/mesh/internal/gateway"
 	"mooring.dev/tests/mesh/internal/kube"
+	"mooring.dev/tests/mesh/internal/proxy"
 )
 
-// HasSessionRoutes returns an error unless a gateway has the session routes of a generated object, or the object is not for this
-// gateway, or istiod has not accepted it.
-func HasSessionRoutes(client *kube.Client, g *gateway.Gateway, obj *kube.Object) error {
-	is, err := accepted(client, obj, g)
+// HasSessionRoutes returns an error unless a proxy has the session routes of a generated object, or the object is not for this proxy, or
+// istiod has not accepted it.
+func HasSessionRoutes(client *kube.Client, p *proxy.Proxy, obj *kube.Object) error {
+	is, err := accepted(client, obj, p)
 	if err != nil || !is {
 		return err
 	}
-	routes, err := g.Envoy.Routes()
+	routes, err := p.Envoy.Routes()
 	if err != nil {
 		return err
 	}
@@ -81,10 +82,10 @@ func textsOf(v any) []string {
 	return texts
 }
 
-// accepted reports whether a route is for this gateway and istiod has accepted it.
-func accepted(client *kube.Client, route *kube.Object, g *gateway.Gateway) (bool, error) {
+// accepted reports whether a route is for this proxy and istiod has accepted it.
+func accepted(client *kube.Client, route *kube.Object, p *proxy.Proxy) (bool, error) {
 	if route.GetKind() == "VirtualService" {
-		return selectedByGateway(client, route, g)
+		return selectedByGateway(client, route, p)
 	}
 	gvk := route.GroupVersionKind()
 	now, err := client.Get(gvk, route.GetNamespace(), route.GetName())
@@ -92,13 +93,17 @@ func accepted(client *kube.Client, route *kube.Object, g *gateway.Gateway) (bool
 		return false, err
 	}
 	refs, _, _ := unstructured.NestedSlice(now.Object, "spec", "parentRefs")
+	consumed, err := consumedServices(client, now, p)
+	if err != nil {
+		return false, err
+	}
 	isParent := func(ref any) bool {
-		parent, _ := ref.(map[string]any)
-		namespace, ok := parent["namespace"].(string)
-		if !ok {
-			namespace = route.GetNamespace()
+		parent := parentOf(now, ref)
+		if p.Role != proxy.Sidecar {
+			return parent.kind == "Gateway" && parent.name == p.Labels[gateway.NameLabel] && parent.namespace == p.Namespace
 		}
-		return parent["name"] == g.Labels[gateway.NameLabel] && namespace == g.Namespace
+		isProducer := parent.namespace == route.GetNamespace()
+		return parent.isService() && (route.GetNamespace() == p.Namespace || isProducer && !slices.Contains(consumed, parent))
 	}
 	if !slices.ContainsFunc(refs, isParent) {
 		return false, nil
@@ -122,8 +127,52 @@ func accepted(client *kube.Client, route *kube.Object, g *gateway.Gateway) (bool
 	return is, nil
 }
 
+// A parent is what a parentRef of a route refers to.
+type parent struct{ group, kind, namespace, name string }
+
+func parentOf(route *kube.Object, ref any) parent {
+	fields, _ := ref.(map[string]any)
+	p := parent{"gateway.networking.k8s.io", "Gateway", route.GetNamespace(), ""}
+	for name, field := range map[string]*string{"group": &p.group, "kind": &p.kind, "namespace": &p.namespace, "name": &p.name} {
+		if value, ok := fields[name].(string); ok {
+			*field = value
+		}
+	}
+	return p
+}
+
+// isService reports whether a route with this parent is a route of the mesh.
+func (p parent) isService() bool {
+	return p.group == "" && p.kind == "Service" || p.group == "networking.istio.io" && p.kind == "ServiceEntry"
+}
+
+// consumedServices returns the parents of the routes in the namespace of a sidecar that are in another namespace. For this sidecar, these
+// consumer routes replace those of the producer.
+func consumedServices(client *kube.Client, route *kube.Object, p *proxy.Proxy) ([]parent, error) {
+	if p.Role != proxy.Sidecar || route.GetNamespace() == p.Namespace {
+		return nil, nil
+	}
+	all, err := client.List(schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"})
+	if err != nil {
+		return nil, err
+	}
+	var found []parent
+	for _, other := range all {
+		refs, _, _ := unstructured.NestedSlice(other.Object, "spec", "parentRefs")
+		for _, ref := range refs {
+			if parent := parentOf(other, ref); other.GetNamespace() == p.Namespace && parent.namespace != p.Namespace {
+				found = append(found, parent)
+			}
+		}
+	}
+	return found, nil
+}
+
 // selectedByGateway reports whether a VirtualService names an Istio Gateway that selects this gateway.
-func selectedByGateway(client *kube.Client, route *kube.Object, g *gateway.Gateway) (bool, error) {
+func selectedByGateway(client *kube.Client, route *kube.Object, p *proxy.Proxy) (bool, error) {
+	if p.Role != proxy.Gateway {
+		return false, nil
+	}
 	names, _, _ := unstructured.NestedStringSlice(route.Object, "spec", "gateways")
 	for _, name := range names {
 		namespace, name, ok := strings.Cut(name, "/")
@@ -137,7 +186,7 @@ func selectedByGateway(client *kube.Client, route *kube.Object, g *gateway.Gatew
 			return false, err
 		}
 		selector, _, _ := unstructured.NestedStringMap(owner.Object, "spec", "selector")
-		if labels.SelectorFromSet(selector).Matches(labels.Set(g.Labels)) {
+		if labels.SelectorFromSet(selector).Matches(labels.Set(p.Labels)) {
 			return true, nil
 		}
 	}
@@ -169,9 +218,9 @@ func KeysOf(v any) []string {
 	return slices.Compact(keys)
 }
 
-// SessionKeys returns the keys of the session routes that a gateway has.
-func SessionKeys(g *gateway.Gateway) ([]string, error) {
-	routes, err := g.Envoy.Routes()
+// SessionKeys returns the keys of the session routes that a proxy has.
+func SessionKeys(p *proxy.Proxy) ([]string, error) {
+	routes, err := p.Envoy.Routes()
 	var keys []string
 	for _, route := range routes {
 		if key := SessionKey(route); key != "" {

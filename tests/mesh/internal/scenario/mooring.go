@@ -10,6 +10,7 @@ import (
 
 	"mooring.dev/tests/mesh/internal/kube"
 	"mooring.dev/tests/mesh/internal/mooring"
+	"mooring.dev/tests/mesh/internal/sidecar"
 )
 
 // Mooring brings Mooring into a Scenario, by the `mooring` command and the API server as a pipeline would.
@@ -58,7 +59,7 @@ func (m *Mooring) Manifests(t testing.TB, namespaces ...string) string {
 	for _, obj := range m.s.applied {
 		group := obj.GroupVersionKind().Group
 		policy := strings.HasPrefix(group, "gateway.networking.") || group == "networking.istio.io" || group == "mooring.dev"
-		if obj.GetKind() != "Service" && !policy || obj.GetLabels()["app.kubernetes.io/managed-by"] == "mooring" {
+		if obj.GetLabels()[sidecar.PodLabel] != "" || obj.GetKind() != "Service" && !policy || obj.GetLabels()["app.kubernetes.io/managed-by"] == "mooring" {
 			continue
 		}
 		if len(namespaces) > 0 && !slices.Contains(namespaces, obj.GetNamespace()) {
@@ -100,7 +101,7 @@ func (m *Mooring) generateArgs(t testing.TB, args []string) []string {
 }
 
 // Deploy generates and applies the result, after a dry run on the API server. It deletes what is no longer generated, and returns when
-// every worker of every gateway serves by the new configuration.
+// every worker of every proxy serves by the new configuration.
 func (m *Mooring) Deploy(t testing.TB, args ...string) {
 	t.Helper()
 	m.deploy(t, m.Generate(t, args...))
@@ -165,7 +166,7 @@ func (m *Mooring) DeployWithoutWaiting(t testing.TB, args ...string) {
 	m.prune(t, m.applyYAML(t, m.Generate(t, args...)))
 }
 
-// Undeploy deletes what has been generated and returns when no worker of any gateway has it: first the plugin, then the EnvoyFilters, and
+// Undeploy deletes what has been generated and returns when no worker of any proxy has it: first the plugin, then the EnvoyFilters, and
 // the session routes when no plugin refers to them.
 func (m *Mooring) Undeploy(t testing.TB) {
 	t.Helper()

@@ -89,6 +89,8 @@ func (s *Scenario) Delete(t testing.TB, apiVersion, kind, name string) {
 		if err := s.manager.ForgetService(kube.Key(obj)); err != nil {
 			t.Fatal(err)
 		}
+	default:
+		s.manager.Forget(obj)
 	}
 	if err := s.Cluster.Kube.Delete(obj); err != nil {
 		t.Fatal(err)

@@ -6,11 +6,11 @@ import (
 	"slices"
 
 	"mooring.dev/tests/mesh/internal/cluster"
-	"mooring.dev/tests/mesh/internal/gateway"
 	"mooring.dev/tests/mesh/internal/kube"
+	"mooring.dev/tests/mesh/internal/proxy"
 )
 
-// defaultWorkers is the number of worker threads of a gateway, unless WithWorkers sets another: more than one, because each balances
+// defaultWorkers is the number of worker threads of a proxy, unless WithWorkers sets another: more than one, because each balances
 // load for itself.
 const defaultWorkers = 2
 
@@ -22,7 +22,7 @@ type options struct {
 	namespace  string
 	unique     bool
 	exclusive  bool
-	gateway    gateway.Options
+	proxy      proxy.Options
 	rejections bool
 }
 
@@ -64,12 +64,12 @@ func WithExample(paths ...string) Option {
 	}
 }
 
-// WithWorkers sets the number of worker threads of each gateway. The default is 2.
-func WithWorkers(n int) Option { return func(_ *Rig, o *options) { o.gateway.Workers = n } }
+// WithWorkers sets the number of worker threads of each proxy. The default is 2.
+func WithWorkers(n int) Option { return func(_ *Rig, o *options) { o.proxy.Workers = n } }
 
-// WithGatewayEnv adds NAME=value to the environment of each gateway.
+// WithGatewayEnv adds NAME=value to the environment of each proxy: gateways, sidecars and waypoints.
 func WithGatewayEnv(variables ...string) Option {
-	return func(_ *Rig, o *options) { o.gateway.Env = append(o.gateway.Env, variables...) }
+	return func(_ *Rig, o *options) { o.proxy.Env = append(o.proxy.Env, variables...) }
 }
 
 // WithRejections is for a test in which Envoy is to reject configuration. Without it, a rejection fails the test.
@@ -78,7 +78,7 @@ func WithRejections() Option { return func(_ *Rig, o *options) { o.rejections = 
 func (r *Rig) options(name string, opts []Option) *options {
 	o := &options{
 		release: cluster.GatewayAPI15, dir: filepath.Join(r.Env.Testdata, name),
-		gateway: gateway.Options{Workers: defaultWorkers}, namespace: name,
+		proxy: proxy.Options{Workers: defaultWorkers}, namespace: name,
 	}
 	for _, opt := range opts {
 		opt(r, o)

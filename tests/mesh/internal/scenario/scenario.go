@@ -48,7 +48,7 @@ type Scenario struct {
 	manager *controllers.Manager
 }
 
-// Start applies the YAML of testdata/<name>, as `kubectl apply --namespace <name>` would, and waits until its gateways serve. Everything
+// Start applies the YAML of testdata/<name>, as `kubectl apply --namespace <name>` would, and waits until its proxies serve. Everything
 // is deleted when the test ends. Start waits for other scenarios in the same namespace.
 func (r *Rig) Start(t testing.TB, name string, opts ...Option) *Scenario {
 	t.Helper()
@@ -58,8 +58,8 @@ func (r *Rig) Start(t testing.TB, name string, opts ...Option) *Scenario {
 		t.Fatal(err)
 	}
 	s := &Scenario{Namespace: o.namespace, Cluster: c, env: r.Env, options: o, dir: filepath.Join(c.Dir, o.namespace)}
-	o.gateway.Dir = s.dir
-	s.manager = controllers.NewManager(r.Env, c, controllers.Options{Gateway: o.gateway, Dir: s.dir, Apply: s.applyRaw})
+	o.proxy.Dir = s.dir
+	s.manager = controllers.NewManager(r.Env, c, controllers.Options{Proxy: o.proxy, Dir: s.dir, Apply: s.applyRaw})
 	s.Pods, s.Mooring = &Pods{s}, &Mooring{s: s}
 	if err := c.Namespaces.Acquire(t.Name(), s.Namespace, o.exclusive); err != nil {
 		t.Fatal(err)
@@ -85,8 +85,8 @@ func (s *Scenario) start() error {
 	if err := s.applyAll(objects); err != nil {
 		return err
 	}
-	for _, g := range s.manager.Gateways {
-		if err := g.AwaitServing(); err != nil {
+	for _, p := range s.manager.Proxies() {
+		if err := p.AwaitServing(); err != nil {
 			return err
 		}
 	}
@@ -96,10 +96,13 @@ func (s *Scenario) start() error {
 // end deletes everything, and fails the test if an Envoy has exited or has rejected configuration.
 func (s *Scenario) end(t testing.TB) {
 	defer s.Cluster.Namespaces.Release(s.Namespace)
-	for _, g := range s.manager.Gateways {
-		if err := g.Envoy.Process.Exited(); err != nil {
+	for _, p := range s.manager.Proxies() {
+		if p.Envoy == nil {
+			continue // the start has failed
+		}
+		if err := p.Envoy.Process.Exited(); err != nil {
 			t.Error(err)
-		} else if err := g.Healthy(); err != nil && !s.options.rejections {
+		} else if err := p.Healthy(); err != nil && !s.options.rejections {
 			t.Error(err)
 		}
 	}

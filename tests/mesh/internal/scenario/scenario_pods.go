@@ -6,7 +6,7 @@ import (
 	"mooring.dev/tests/mesh/internal/pods"
 )
 
-// Pods changes the pods of a Scenario, and returns when every worker of every gateway knows the change. Pods are named
+// Pods changes the pods of a Scenario, and returns when every worker of every proxy knows the change. Pods are named
 // <deployment>-<n>, counted from 0.
 type Pods struct{ s *Scenario }
 
@@ -69,7 +69,7 @@ func (p *Pods) Retire(t testing.TB, pod string) {
 	p.Remove(t, pod)
 }
 
-// RetireAll is Retire for all pods of a Deployment at once. None ends before every gateway has stopped sending requests to all of them,
+// RetireAll is Retire for all pods of a Deployment at once. None ends before every proxy has stopped sending requests to all of them,
 // which is later if the Service's label lets pods drain. The Deployment then has no replicas.
 func (p *Pods) RetireAll(t testing.TB, deployment string) {
 	t.Helper()

@@ -1,7 +1,8 @@
-package gateway
+package proxy
 
 import (
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -12,32 +13,34 @@ import (
 type m = map[string]any
 
 // bootstrap returns what Istio's agent would write: the identity of the node, and where its configuration comes from.
-func (g *Gateway) bootstrap(c *cluster.Cluster) (any, error) {
+func (p *Proxy) bootstrap(c *cluster.Cluster) (any, error) {
 	discovery := m{"envoy_grpc": m{"cluster_name": "xds-grpc"}}
 	if c.AuthenticatesGateways() {
 		// A token of the gateway's service account, which Istio's agent presents to istiod.
-		token, err := c.Kube.CreateToken(g.Namespace, g.Owner, "istio-ca")
+		token, err := c.Kube.CreateToken(p.Namespace, p.Owner, "istio-ca")
 		if err != nil {
 			return nil, err
 		}
 		discovery["initial_metadata"] = []m{{"key": "authorization", "value": "Bearer " + token}}
 	}
+	metadata := m{
+		"NAME": p.Name, "NAMESPACE": p.Namespace, "LABELS": p.Labels,
+		"CLUSTER_ID": "Kubernetes", "ISTIO_VERSION": cluster.IstioVersion, "INSTANCE_IPS": p.IP,
+	}
+	maps.Copy(metadata, p.Metadata)
 	locality := m{}
-	if g.Node != nil {
-		locality["region"] = g.Node.Labels[corev1.LabelTopologyRegion]
-		locality["zone"] = g.Node.Labels[corev1.LabelTopologyZone]
+	if p.Node != nil {
+		locality["region"] = p.Node.Labels[corev1.LabelTopologyRegion]
+		locality["zone"] = p.Node.Labels[corev1.LabelTopologyZone]
 	}
 	ads := m{"ads": m{}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
 	return m{
 		"node": m{
-			"id":      fmt.Sprintf("router~%s~%s.%s~%s.svc.cluster.local", g.IP, g.Name, g.Namespace, g.Namespace),
-			"cluster": g.Owner + "." + g.Namespace, "locality": locality,
-			"metadata": m{
-				"NAME": g.Name, "NAMESPACE": g.Namespace, "LABELS": g.Labels,
-				"CLUSTER_ID": "Kubernetes", "ISTIO_VERSION": cluster.IstioVersion, "INSTANCE_IPS": g.IP,
-			},
+			"id":      fmt.Sprintf("%s~%s~%s.%s~%s.svc.cluster.local", p.Role, p.IP, p.Name, p.Namespace, p.Namespace),
+			"cluster": p.Owner + "." + p.Namespace, "locality": locality,
+			"metadata": metadata,
 		},
-		"admin": m{"address": socket(g.IP, envoy.AdminPort)},
+		"admin": m{"address": socket(p.IP, envoy.AdminPort)},
 		"dynamic_resources": m{
 			"ads_config": m{
 				"api_type": "DELTA_GRPC", "transport_api_version": "V3",
