@@ -2,6 +2,7 @@
 package envoy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,14 +18,15 @@ import (
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// AdminPort is the port of the administration interface.
+// AdminPort is the port of the administration interface, unless Envoy.Port is another.
 const AdminPort = 15000
 
-// An Envoy is a running Envoy with an administration interface at IP:AdminPort. Methods that take a testing.TB fail the test on any
+// An Envoy is a running Envoy with an administration interface. Methods that take a testing.TB fail the test on any
 // error. It is safe for concurrent use.
 type Envoy struct {
 	Name    string // for messages
-	IP      string
+	IP      string // of the administration interface, and of listeners on every address
+	Port    int    // of the administration interface; 0 means AdminPort
 	Process *process.Process
 }
 
@@ -55,7 +57,7 @@ func (e *Envoy) answers(path string) error {
 func (e *Envoy) admin(path string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	page := fmt.Sprintf("http://%s:%d%s", e.IP, AdminPort, path)
+	page := fmt.Sprintf("http://%s:%d%s", e.IP, cmp.Or(e.Port, AdminPort), path)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
 	if err != nil {
 		return "", err

@@ -57,6 +57,7 @@ type Options struct {
 	Workers int      // the number of worker threads; each balances load for itself
 	Env     []string // NAME=value
 	Dir     string   // where its bootstrap and log go
+	Agent   bool     // Istio's own agent starts Envoy
 }
 
 func (p *Proxy) String() string { return p.kind() + " " + p.Name }
@@ -70,6 +71,9 @@ func (p *Proxy) kind() string {
 
 // Start starts Envoy. It does not wait for the configuration; see AwaitServing.
 func (p *Proxy) Start(env *testenv.Env, c *cluster.Cluster, o Options) error {
+	if o.Agent {
+		return p.startAgent(env, c, o)
+	}
 	bootstrap, err := p.bootstrap(c)
 	if err != nil {
 		return err

@@ -72,6 +72,10 @@ func WithGatewayEnv(variables ...string) Option {
 	return func(_ *Rig, o *options) { o.proxy.Env = append(o.proxy.Env, variables...) }
 }
 
+// WithIstioAgent lets Istio's own agent start each proxy, from Istio's own bootstrap, and stand between the proxy and istiod. Without it,
+// the rig writes the bootstrap.
+func WithIstioAgent() Option { return func(_ *Rig, o *options) { o.proxy.Agent = true } }
+
 // WithRejections is for a test in which Envoy is to reject configuration. Without it, a rejection fails the test.
 func WithRejections() Option { return func(_ *Rig, o *options) { o.rejections = true } }
 

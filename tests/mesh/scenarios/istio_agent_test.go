@@ -1,0 +1,56 @@
+//go:build mesh
+
+package scenarios
+
+import (
+	"testing"
+
+	"mooring.dev/tests/mesh/internal/scenario"
+	"mooring.dev/tests/mesh/internal/traffic"
+)
+
+// Istio's own agent starts the stock Envoy from Istio's own bootstrap, and passes on what istiod sends.
+
+func TestSessionsThroughIstiosAgentInAGateway(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "examples", scenario.WithExample("split"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys),
+		scenario.WithIstioAgent())
+	shift(t, s, "checkout", 50, 50)
+	s.Mooring.Deploy(t)
+	caller := s.From(t, scenario.FromGateway("shop"))
+	expectSessions(t, "/checkout/", func(t testing.TB) *traffic.Client { return caller.ClientForHost(t, "shop.example") })
+}
+
+func TestSessionsThroughIstiosAgentInASidecar(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "sidecars", scenario.WithGatewayEnv(keys), scenario.WithIstioAgent())
+	s.Mooring.DeployFile(t, "objects/httproute.yaml", s.Mooring.ModuleURL(t))
+	caller := s.From(t, scenario.FromSidecar("productpage"))
+	expectSessions(t, "/", func(t testing.TB) *traffic.Client { return caller.ClientForHost(t, "reviews:9080") })
+}
+
+// expectSessions starts 40 clients. Each must stay on the pod that its first request reaches, and all pods must take part.
+func expectSessions(t *testing.T, path string, newClient func(testing.TB) *traffic.Client) map[*traffic.Client]string {
+	t.Helper()
+	clients, pods := map[*traffic.Client]string{}, map[string]int{}
+	for range 40 {
+		client := newClient(t)
+		first := client.Get(t, path)
+		if first.Status != 200 || len(first.SetCookie) != 1 {
+			t.Fatalf("status %d, Set-Cookie %q", first.Status, first.SetCookie)
+		}
+		clients[client] = first.Pod
+		pods[first.Pod]++
+	}
+	expectStayed(t, path, clients)
+	t.Logf("40 clients: %v", pods)
+	return clients
+}
+
+// expectStayed sends nine requests of each client, all of which must reach the pod of its session.
+func expectStayed(t *testing.T, path string, clients map[*traffic.Client]string) {
+	t.Helper()
+	for client, pod := range clients {
+		expectOnPod(t, client, path, pod, 9)
+	}
+}
