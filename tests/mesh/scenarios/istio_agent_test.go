@@ -23,7 +23,7 @@ func TestSessionsThroughIstiosAgentInAGateway(t *testing.T) {
 
 func TestSessionsThroughIstiosAgentInASidecar(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "sidecars", scenario.WithGatewayEnv(keys), scenario.WithIstioAgent())
+	s := rig.Start(t, "sidecars", scenario.WithManifests("sidecars/http-route"), scenario.WithGatewayEnv(keys), scenario.WithIstioAgent())
 	s.Mooring.DeployFile(t, "objects/httproute.yaml", s.Mooring.ModuleURL(t))
 	caller := s.From(t, scenario.FromSidecar("productpage"))
 	expectSessions(t, "/", func(t testing.TB) *traffic.Client { return caller.ClientForHost(t, "reviews:9080") })

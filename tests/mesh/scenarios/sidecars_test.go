@@ -9,15 +9,34 @@ import (
 	"mooring.dev/tests/mesh/internal/traffic"
 )
 
-// Callers in the mesh: their sidecars route what they send.
+// Callers in the mesh: their sidecars route what they send. Of the callers of testdata/sidecars, productpage is one that keeps sessions,
+// and batch is not.
 
+// startCallers starts the callers with the routes of a subfolder.
+func startCallers(t *testing.T, routes string, opts ...scenario.Option) *scenario.Scenario {
+	t.Helper()
+	opts = append(opts, scenario.WithManifests("sidecars/"+routes), scenario.WithGatewayEnv(keys))
+	return rig.Start(t, "sidecars", opts...)
+}
+
+// clientsOf makes clients of the reviews that call from a Deployment.
+func clientsOf(t *testing.T, s *scenario.Scenario, deployment string) func(testing.TB) *traffic.Client {
+	t.Helper()
+	caller := s.From(t, scenario.FromSidecar(deployment))
+	return func(t testing.TB) *traffic.Client {
+		t.Helper()
+		return caller.ClientForHost(t, "reviews:9080")
+	}
+}
+
+// The rig: sidecars route like those of a mesh, without Mooring.
 func TestSidecarsRouteByHTTPRoutesOfTheMesh(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "sidecars", scenario.WithUniqueNamespace())
+	s := startCallers(t, "http-route", scenario.WithUniqueNamespace())
 	for _, from := range []scenario.Origin{scenario.FromSidecar("productpage"), scenario.FromSidecar("batch")} {
 		caller := s.From(t, from)
 		caller.Proxy().AwaitRoute(t, "reviews", nil)
-		for _, host := range []string{"reviews:9080", "reviews", "reviews." + s.Namespace, "reviews." + s.Namespace + ".svc.cluster.local:9080"} {
+		for _, host := range []string{"reviews:9080", "reviews." + s.Namespace + ":9080", "reviews." + s.Namespace + ".svc.cluster.local:9080"} {
 			client := caller.ClientForHost(t, host)
 			expectShares(t, from.String()+" calls "+host, versionsOf(t, client, 200, "/"), map[string]int{"v1": 50, "v2": 50})
 		}
@@ -27,30 +46,89 @@ func TestSidecarsRouteByHTTPRoutesOfTheMesh(t *testing.T) {
 	}
 }
 
-func TestSidecarsKeepSessions(t *testing.T) {
+// Sessions of an HTTPRoute whose parent is the Service.
+func TestCallersKeepSessionsOfAnHTTPRoute(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "sidecars", scenario.WithGatewayEnv(keys))
+	s := startCallers(t, "http-route")
 	s.Mooring.DeployFile(t, "objects/httproute.yaml", s.Mooring.ModuleURL(t))
-	selected, other := s.From(t, scenario.FromSidecar("productpage")), s.From(t, scenario.FromSidecar("batch"))
-	first := selected.ClientForHost(t, "reviews:9080")
-	reply := first.Get(t, "/")
-	cookieOf(t, reply, "reviews-session")
-	expectOnPod(t, first, "/", reply.Pod, 20)
-	if reply := other.ClientForHost(t, "reviews:9080").Get(t, "/"); len(reply.SetCookie) > 0 {
-		t.Errorf("not selected: %q", reply.SetCookie)
-	}
-	clients := map[*traffic.Client]string{}
-	for range 40 {
-		client := selected.ClientForHost(t, "reviews:9080")
-		clients[client] = client.Get(t, "/").Pod
-	}
-	for client, pod := range clients {
-		expectOnPod(t, client, "/", pod, 9)
-	}
+	newClient := clientsOf(t, s, "productpage")
+	clients := expectSessions(t, "/", newClient)
+	expectNoSessions(t, "a caller that is not selected", "/", clientsOf(t, s, "batch"))
+	expectNothingAtOtherDoors(t, s)
+
 	shift(t, s, "reviews", 0, 100)
-	awaitOnly(t, func(t testing.TB) *traffic.Client { return selected.ClientForHost(t, "reviews:9080") }, "/", "v2")
-	for client, pod := range clients {
-		expectOnPod(t, client, "/", pod, 9)
-	}
+	awaitOnly(t, newClient, "/", "v2")
+	expectStayed(t, "/", clients)
+	expectSessionsEndWithTheirPod(t, s, "/", clients)
+	shift(t, s, "reviews", 50, 50)
+
 	s.Mooring.Undeploy(t)
+	expectNoSessions(t, "without Mooring", "/", newClient)
+}
+
+// Sessions of a VirtualService without a gateway, each of whose routes is a split of subsets.
+func TestCallersKeepSessionsOfAVirtualService(t *testing.T) {
+	t.Parallel()
+	s := startCallers(t, "virtual-service")
+	s.Mooring.DeployFile(t, "objects/virtualservice.yaml", s.Mooring.ModuleURL(t))
+	newClient := clientsOf(t, s, "productpage")
+	for _, path := range []string{"/beta", "/"} {
+		clients := expectSessions(t, path, newClient)
+		expectNoSessions(t, "a caller that is not selected", path, clientsOf(t, s, "batch"))
+		s.Patch(t, istioGroup, "VirtualService", "reviews", `{"spec":{"http":[
+			{"name":"beta","match":[{"uri":{"prefix":"/beta"}}],"route":[{"destination":{"host":"reviews","subset":"v2"}}]},
+			{"name":"main","route":[{"destination":{"host":"reviews","subset":"v2"}}]}]}}`)
+		awaitOnly(t, newClient, path, "v2")
+		expectStayed(t, path, clients)
+		s.ApplyFile(t, "virtual-service/reviews.yaml")
+		s.Mooring.AwaitDeployed(t)
+	}
+	expectSessionsEndWithTheirPod(t, s, "/", expectSessions(t, "/", newClient))
+	s.Mooring.Undeploy(t)
+	expectNoSessions(t, "without Mooring", "/", newClient)
+}
+
+// expectNoSessions fails unless clients get responses without cookies.
+func expectNoSessions(t *testing.T, what, path string, newClient func(testing.TB) *traffic.Client) {
+	t.Helper()
+	for range 20 {
+		if reply := newClient(t).Get(t, path); reply.Status != 200 || len(reply.SetCookie) > 0 {
+			t.Fatalf("%s: status %d, Set-Cookie %q", what, reply.Status, reply.SetCookie)
+		}
+	}
+}
+
+// expectNothingAtOtherDoors fails if what others send to the callers' pods, or through a gateway of their namespace, gets a session.
+func expectNothingAtOtherDoors(t *testing.T, s *scenario.Scenario) {
+	t.Helper()
+	caller := s.Sidecars(t, "productpage")[0]
+	inbound := func(t testing.TB) *traffic.Client { return caller.InboundClient(t, 9080) }
+	expectNoSessions(t, "inbound", "/", inbound)
+	expectNoSessions(t, "a gateway of the namespace", "/", s.Gateway(t, "front").Client)
+}
+
+// expectSessionsEndWithTheirPod drains a pod, whose sessions stay, and removes it: its sessions move once, to a pod of the same version,
+// and the others stay.
+func expectSessionsEndWithTheirPod(t *testing.T, s *scenario.Scenario, path string, clients map[*traffic.Client]string) {
+	t.Helper()
+	const gone = "reviews-v1-1"
+	s.Pods.Drain(t, gone)
+	expectStayed(t, path, clients)
+	s.Pods.Remove(t, gone)
+	moved := 0
+	for client, pod := range clients {
+		if pod != gone {
+			continue
+		}
+		reply := client.Get(t, path)
+		cookieOf(t, reply, "reviews-session")
+		if reply.Pod != "reviews-v1-0" {
+			t.Errorf("from %s to %q", gone, reply.Pod)
+		}
+		clients[client] = reply.Pod
+		moved++
+	}
+	expectStayed(t, path, clients)
+	t.Logf("%d sessions moved once, %d stayed", moved, len(clients)-moved)
+	s.Pods.Scale(t, "reviews-v1", 2)
 }

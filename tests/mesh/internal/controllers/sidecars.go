@@ -42,7 +42,7 @@ func (m *Manager) newSidecar(d *appsv1.Deployment, p *pods.Pod) (*sidecar.Sideca
 	}
 	s := sidecar.New(proxy.Proxy{
 		Name: p.Name, Namespace: p.Namespace, Owner: p.Owner, IP: p.IP, Labels: p.Labels, Node: node,
-	}, m.env.NextIP())
+	}, m.env.NextIP(), m.env.NextIP())
 	m.Sidecars = append(m.Sidecars, s)
 	return s, m.writeSidecar(s)
 }
@@ -108,13 +108,14 @@ func (m *Manager) mesh(namespace string) sidecar.Mesh {
 	}
 	mesh := sidecar.Mesh{Namespaces: slices.Collect(maps.Keys(namespaces)), Ports: ports}
 	if user := m.sidecars[namespace]; user != nil {
-		mesh.OutboundTrafficPolicy, _, _ = unstructured.NestedMap(user.Object, "spec", "outboundTrafficPolicy")
+		mesh.Policy, _, _ = unstructured.NestedMap(user.Object, "spec", "outboundTrafficPolicy")
+		mesh.Ingress, _, _ = unstructured.NestedSlice(user.Object, "spec", "ingress")
 	}
 	return mesh
 }
 
-// recordSidecar keeps a Sidecar resource of the user. It must be for a whole namespace: the rig writes one for each pod, to which only
-// the outboundTrafficPolicy is taken over.
+// recordSidecar keeps a Sidecar resource of the user, which must be for a whole namespace. The rig writes one for each pod, and takes over
+// outboundTrafficPolicy and ingress.
 func (m *Manager) recordSidecar(obj *kube.Object) error {
 	if obj.GetLabels()[sidecar.PodLabel] != "" {
 		return nil

@@ -137,19 +137,22 @@ func (p *Proxy) defaultPort() int {
 // the port uses that of Client.
 func (p *Proxy) ClientForHost(t testing.TB, host string) *traffic.Client {
 	t.Helper()
-	port := p.defaultPort()
-	if _, text, err := net.SplitHostPort(host); err == nil {
-		number, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatalf("host %q: %v", host, err)
-		}
-		if p.Ports[number] != 0 || p.Role != Gateway {
-			port = number
-		}
-	}
-	client := p.ClientOnPort(t, port)
+	client := p.ClientOnPort(t, p.portFor(host))
 	client.Host = host
 	return client
+}
+
+// AddressFor returns the address to which ClientForHost connects.
+func (p *Proxy) AddressFor(host string) string { return p.address(p.Ports[p.portFor(host)]) }
+
+func (p *Proxy) portFor(host string) int {
+	if _, text, err := net.SplitHostPort(host); err == nil {
+		number, _ := strconv.Atoi(text) // 0, which is no port, if it is not a number
+		if p.Ports[number] != 0 || p.Role != Gateway {
+			return number
+		}
+	}
+	return p.defaultPort()
 }
 
 // GRPCClient returns a new gRPC client of port 80, or of the only port, which sends this host name.

@@ -5,6 +5,7 @@ import (
 
 	"mooring.dev/tests/mesh/internal/envoy"
 	"mooring.dev/tests/mesh/internal/proxy"
+	"mooring.dev/tests/mesh/internal/sidecar"
 	"mooring.dev/tests/mesh/internal/traffic"
 )
 
@@ -30,6 +31,8 @@ type Caller interface {
 	// ClientForHost returns a new client, which keeps its cookies and its connection and sends this host name. The port of "reviews:9080"
 	// is the one that it connects to; without one it is 80, or the only port that there is.
 	ClientForHost(t testing.TB, host string) *traffic.Client
+	// AddressFor returns the address, with a port, to which a client for this host name connects.
+	AddressFor(host string) string
 	// Proxy returns the Envoy that routes the requests.
 	Proxy() *envoy.Envoy
 }
@@ -41,15 +44,21 @@ func (s *Scenario) From(t testing.TB, o Origin) Caller {
 	case proxy.Gateway:
 		return caller{s.Gateway(t, o.name).Proxy}
 	case proxy.Sidecar:
-		found := s.manager.SidecarsOf(o.name)
-		if len(found) == 0 {
-			t.Fatalf("no pod of %s has a sidecar", o.name)
-		}
-		return caller{found[0].Proxy}
+		return caller{s.Sidecars(t, o.name)[0].Proxy}
 	default:
 		t.Fatalf("no client can call from %s", o)
 		return nil
 	}
+}
+
+// Sidecars returns the sidecars of a Deployment's pods.
+func (s *Scenario) Sidecars(t testing.TB, deployment string) []*sidecar.Sidecar {
+	t.Helper()
+	found := s.manager.SidecarsOf(deployment)
+	if len(found) == 0 {
+		t.Fatalf("no pod of %s has a sidecar", deployment)
+	}
+	return found
 }
 
 // A caller sends requests to a proxy by HTTP.
@@ -59,5 +68,7 @@ func (c caller) ClientForHost(t testing.TB, host string) *traffic.Client {
 	t.Helper()
 	return c.proxy.ClientForHost(t, host)
 }
+
+func (c caller) AddressFor(host string) string { return c.proxy.AddressFor(host) }
 
 func (c caller) Proxy() *envoy.Envoy { return c.proxy.Envoy }
