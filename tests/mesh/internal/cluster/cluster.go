@@ -17,6 +17,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"mooring.dev/tests/mesh/internal/hbone"
 	"mooring.dev/tests/mesh/internal/kube"
 	"mooring.dev/tests/mesh/internal/process"
 	"mooring.dev/tests/mesh/internal/testenv"
@@ -42,6 +43,8 @@ type Cluster struct {
 	Dir        string // logs and data
 	Kube       *kube.Client
 	Namespaces Lock
+	Ambient    bool             // istiod knows the ambient mesh
+	Authority  *hbone.Authority // of the certificates of proxies, and of pods that accept tunnels
 
 	Etcd, APIServer, Istiod *process.Process
 
@@ -68,27 +71,29 @@ func NewPool(env *testenv.Env) *Pool {
 
 // Get returns the running control plane that all scenarios on a Gateway API release share, and starts it the first time.
 func (p *Pool) Get(release string) (*Cluster, error) {
-	return p.get("gateway-api-"+release, release, false)
+	return p.get("gateway-api-"+release, &Cluster{GatewayAPI: release})
 }
 
 // GetExclusive returns a control plane for one user, and starts it the first time. Its istiod authenticates gateways, as it must
 // before it gives them certificates, and accepts routes and listeners of a Gateway from other namespaces.
 func (p *Pool) GetExclusive(name, release string) (*Cluster, error) {
-	return p.get(name, release, true)
+	return p.get(name, &Cluster{GatewayAPI: release, exclusive: true})
 }
 
-func (p *Pool) get(name, release string, exclusive bool) (*Cluster, error) {
+// GetAmbient returns the running control plane that all scenarios of the ambient mesh share, and starts it the first time. It is not that of
+// other scenarios, because the proxies of an ambient mesh wait for certificates.
+func (p *Pool) GetAmbient(release string) (*Cluster, error) {
+	return p.get("ambient-"+release, &Cluster{GatewayAPI: release, Ambient: true})
+}
+
+func (p *Pool) get(name string, settings *Cluster) (*Cluster, error) {
 	p.mu.Lock()
 	c := p.byName[name]
 	if c == nil {
-		c = &Cluster{
-			GatewayAPI: release,
-			Dir:        filepath.Join(p.env.StateDir, name),
-			// Each has its own address, so that all of them use the usual ports.
-			IP:        fmt.Sprintf("10.245.0.%d", len(p.byName)+1),
-			env:       p.env,
-			exclusive: exclusive,
-		}
+		c = settings
+		c.env, c.Dir = p.env, filepath.Join(p.env.StateDir, name)
+		// Each has its own address, so that all of them use the usual ports.
+		c.IP = fmt.Sprintf("10.245.0.%d", len(p.byName)+1)
 		p.byName[name] = c
 	}
 	p.mu.Unlock()
@@ -110,13 +115,18 @@ func (c *Cluster) run() error {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return err
 	}
-	steps := []func() error{c.startEtcd, c.startAPIServer, c.installCRDs, c.startIstiod}
+	steps := []func() error{c.createAuthority, c.startEtcd, c.startAPIServer, c.installCRDs, c.startIstiod}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c *Cluster) createAuthority() (err error) {
+	c.Authority, err = hbone.NewAuthority()
+	return err
 }
 
 func (c *Cluster) startEtcd() (err error) {
@@ -192,6 +202,9 @@ func (c *Cluster) startIstiod() (err error) {
 	if _, err := c.Kube.Apply(sidecar); err != nil {
 		return err
 	}
+	if err := c.adaptWaypoints(); err != nil {
+		return err
+	}
 	mesh := filepath.Join(c.Dir, "mesh.yaml")
 	if err := os.WriteFile(mesh, []byte(meshConfig), 0o644); err != nil {
 		return err
@@ -210,6 +223,10 @@ func (c *Cluster) startIstiod() (err error) {
 	} else {
 		// A Gateway of one scenario must not apply to the gateways of another that runs at the same time.
 		env = append(env, "PILOT_SCOPE_GATEWAY_TO_NAMESPACE=true")
+	}
+	if c.Ambient {
+		// The second is for several networks, and needs a factory of Istio's own build.
+		env = append(env, "PILOT_ENABLE_AMBIENT=true", "AMBIENT_ENABLE_MULTI_NETWORK_WAYPOINT=false")
 	}
 	c.Istiod, err = c.env.Processes.Start(c.Dir, "istiod", []string{c.env.Program("istiod"),
 		"discovery", "--kubeconfig=" + c.Kubeconfig, "--meshConfig=" + mesh,

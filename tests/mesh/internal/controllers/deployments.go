@@ -18,6 +18,7 @@ import (
 // Reconcile brings pods and gateways to the number that their Deployments ask for, then the endpoints, and waits until all gateways
 // know these.
 func (m *Manager) Reconcile() error {
+	m.assignServices()
 	for _, key := range slices.Sorted(maps.Keys(m.deployments)) {
 		d := m.deployments[key]
 		if err := m.scale(d, replicas(d)); err != nil {
@@ -36,7 +37,10 @@ func replicas(d *appsv1.Deployment) int {
 }
 
 func (m *Manager) scale(d *appsv1.Deployment, want int) error {
-	if isGateway(d) {
+	switch {
+	case isWaypoint(d):
+		return m.scaleWaypoints(d, want)
+	case isGateway(d):
 		return m.scaleGateways(d, want)
 	}
 	return m.scalePods(d, want)
@@ -82,6 +86,12 @@ func (m *Manager) scalePods(d *appsv1.Deployment, want int) error {
 		if len(pod.Ports) == 0 && !m.options.Follow && !isInjected(d) {
 			return fmt.Errorf("Deployment %s declares no containerPort, so its pods would serve nothing", d.Name)
 		}
+		if d.Spec.Template.Annotations[redirectionAnnotation] == redirectionValue {
+			var err error
+			if pod.Tunnels, err = m.cluster.Authority.Issue(d.Namespace, d.Name); err != nil {
+				return err
+			}
+		}
 		if err := pod.Start(); err != nil {
 			return err
 		}
@@ -118,7 +128,7 @@ func (m *Manager) scaleGateways(d *appsv1.Deployment, want int) error {
 	}
 	for len(have) > want {
 		last := have[len(have)-1]
-		last.Envoy.Process.Stop()
+		last.Stop()
 		if err := m.deletePod(last.Namespace, last.Name); err != nil {
 			return err
 		}
@@ -136,7 +146,7 @@ func (m *Manager) scaleGateways(d *appsv1.Deployment, want int) error {
 		if g.Node, err = m.schedule(d); err != nil {
 			return err
 		}
-		if err := m.createPod(d, g.Name, g.IP, g.Labels, containerPorts(g)); err != nil {
+		if err := m.createPod(d, g.Name, g.IP, g.Labels, containerPorts(g.Proxy)); err != nil {
 			return err
 		}
 		if err := g.Start(m.env, m.cluster, m.options.Proxy); err != nil {
@@ -227,9 +237,9 @@ func (m *Manager) deletePod(namespace, name string) error {
 	return m.cluster.Kube.Delete(kube.Ref("v1", "Pod", namespace, name))
 }
 
-func containerPorts(g *gateway.Gateway) []corev1.ContainerPort {
+func containerPorts(p *proxy.Proxy) []corev1.ContainerPort {
 	var ports []corev1.ContainerPort
-	for port, own := range g.Ports {
+	for port, own := range p.Ports {
 		ports = append(ports, corev1.ContainerPort{Name: gatewayPortName(port), ContainerPort: int32(own)})
 	}
 	return ports

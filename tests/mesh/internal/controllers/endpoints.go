@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	istiokube "istio.io/istio/pkg/config/kube"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -67,8 +68,11 @@ func (m *Manager) endpointsKnown(p *proxy.Proxy) error {
 		if service.Spec.ClusterIP == corev1.ClusterIPNone && p.Role == proxy.Sidecar {
 			continue
 		}
+		if p.Role == proxy.Waypoint && !p.Services[service.Namespace+"/"+service.Name] {
+			continue
+		}
 		for _, port := range service.Spec.Ports {
-			name := clusterName(p.Role, service, port.Port)
+			name := clusterName(p.Role, service, port)
 			hosts, ok := clusters[name]
 			if !ok {
 				return fmt.Errorf("no cluster %s", name)
@@ -94,9 +98,18 @@ func (m *Manager) endpointsKnown(p *proxy.Proxy) error {
 	return nil
 }
 
-// clusterName returns the name of the cluster that a proxy has for a port of a Service.
-func clusterName(_ proxy.Role, service *corev1.Service, port int32) string {
-	return fmt.Sprintf("outbound|%d||%s.%s.svc.cluster.local", port, service.Name, service.Namespace)
+// clusterName returns the name of the cluster that a proxy has for a port of a Service. A waypoint has two for a port whose protocol istiod
+// does not know.
+func clusterName(role proxy.Role, service *corev1.Service, port corev1.ServicePort) string {
+	host := service.Name + "." + service.Namespace + ".svc.cluster.local"
+	if role != proxy.Waypoint {
+		return fmt.Sprintf("outbound|%d||%s", port.Port, host)
+	}
+	subset := "http"
+	if istiokube.ConvertProtocol(port.Port, port.Name, port.Protocol, port.AppProtocol).IsTCP() {
+		subset = "tcp"
+	}
+	return fmt.Sprintf("inbound-vip|%d|%s|%s", port.Port, subset, host)
 }
 
 // AwaitUnused waits until no worker of any proxy can send a request to these pods, not even one of a session on them.
@@ -165,7 +178,14 @@ func (m *Manager) writeService(service *corev1.Service) error {
 	}
 	for _, g := range m.Gateways {
 		if g.Namespace == service.Namespace && selects(service, g.Labels) {
-			if err := add(g.Name, g.IP, containerPorts(g), pods.Ready); err != nil {
+			if err := add(g.Name, g.IP, containerPorts(g.Proxy), pods.Ready); err != nil {
+				return err
+			}
+		}
+	}
+	for _, w := range m.Waypoints {
+		if w.Namespace == service.Namespace && selects(service, w.Labels) {
+			if err := add(w.Name, w.IP, containerPorts(w.Proxy), pods.Ready); err != nil {
 				return err
 			}
 		}

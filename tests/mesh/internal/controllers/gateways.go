@@ -14,6 +14,7 @@ import (
 
 	"mooring.dev/tests/mesh/internal/gateway"
 	"mooring.dev/tests/mesh/internal/kube"
+	"mooring.dev/tests/mesh/internal/waypoint"
 )
 
 // gatewayTemplate is the pod annotation of a Deployment whose pods Istio turns into gateways.
@@ -55,14 +56,14 @@ func gatewayPortName(port any) string { return fmt.Sprintf("port-%v", port) }
 
 func (m *Manager) selectsGateway(service *corev1.Service) bool {
 	for _, d := range m.deployments {
-		if d.Namespace == service.Namespace && isGateway(d) && selects(service, d.Spec.Template.Labels) {
+		if d.Namespace == service.Namespace && (isGateway(d) || isWaypoint(d)) && selects(service, d.Spec.Template.Labels) {
 			return true
 		}
 	}
 	return false
 }
 
-// isGateway reports whether Istio turns the pods of a Deployment into gateways.
+// isGateway reports whether Istio turns the pods of a Deployment into gateways of the ingress or egress.
 func isGateway(d *appsv1.Deployment) bool {
 	return d.Spec.Template.Annotations[gatewayTemplate] == gatewayTemplateValue
 }
@@ -72,16 +73,29 @@ func selects(service *corev1.Service, podLabels map[string]string) bool {
 	return len(service.Spec.Selector) > 0 && labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(podLabels))
 }
 
-// deploymentOf names the Deployment and the Service that Istio makes for a Gateway.
+// DeploymentOf names the Deployment and the Service that Istio makes for a Gateway.
 func DeploymentOf(owner *kube.Object) string {
-	class, _, _ := unstructured.NestedString(owner.Object, "spec", "gatewayClassName")
+	class := classOf(owner)
+	if class == waypoint.Class {
+		return owner.GetName()
+	}
 	return owner.GetName() + "-" + class
+}
+
+func classOf(owner *kube.Object) string {
+	class, _, _ := unstructured.NestedString(owner.Object, "spec", "gatewayClassName")
+	return class
 }
 
 // GatewayObjects returns the Deployment and the Service that Istio would make for a Gateway with these ListenerSets.
 func GatewayObjects(owner *kube.Object, sets ...*kube.Object) ([]*kube.Object, error) {
 	name, namespace := DeploymentOf(owner), owner.GetNamespace()
 	labels := map[string]string{gateway.NameLabel: owner.GetName()}
+	annotations := map[string]string{gatewayTemplate: gatewayTemplateValue}
+	if classOf(owner) == waypoint.Class {
+		labels[waypoint.ClassLabel], labels[waypoint.ManagedLabel] = waypoint.Class, waypoint.ManagedValue
+		annotations = nil
+	}
 	listeners, _, _ := unstructured.NestedSlice(owner.Object, "spec", "listeners")
 	for _, set := range sets {
 		more, _, _ := unstructured.NestedSlice(set.Object, "spec", "listeners")
@@ -118,10 +132,8 @@ func GatewayObjects(owner *kube.Object, sets ...*kube.Object) ([]*kube.Object, e
 			Replicas: &one,
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{
-					Labels: labels, Annotations: map[string]string{gatewayTemplate: gatewayTemplateValue},
-				},
-				Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "istio-proxy", Image: "istio/proxyv2"}}},
+				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: annotations},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "istio-proxy", Image: "istio/proxyv2"}}},
 			},
 		},
 	})

@@ -17,6 +17,7 @@ import (
 	"mooring.dev/tests/mesh/internal/proxy"
 	"mooring.dev/tests/mesh/internal/sidecar"
 	"mooring.dev/tests/mesh/internal/testenv"
+	"mooring.dev/tests/mesh/internal/waypoint"
 )
 
 // NodeName is the Node of pods that have no nodeSelector, with Follow.
@@ -35,9 +36,10 @@ type Options struct {
 
 // A Manager works on the Deployments, Services and Nodes that Record has been given. It is not safe for concurrent use.
 type Manager struct {
-	Pods     []*pods.Pod
-	Gateways []*gateway.Gateway
-	Sidecars []*sidecar.Sidecar
+	Pods      []*pods.Pod
+	Gateways  []*gateway.Gateway
+	Sidecars  []*sidecar.Sidecar
+	Waypoints []*waypoint.Waypoint
 
 	env         *testenv.Env
 	cluster     *cluster.Cluster
@@ -47,8 +49,9 @@ type Manager struct {
 	entries     map[string]*kube.Object // ServiceEntries
 	sidecars    map[string]*kube.Object // Sidecar resources of the user, by namespace
 	nodes       []*corev1.Node
-	slices      map[string]map[string]bool // the names of the EndpointSlices of each Service
-	written     map[string]*kube.Object    // EndpointSlices and Sidecar resources as last applied
+	namespaces  map[string]map[string]string // the labels of Namespaces
+	slices      map[string]map[string]bool   // the names of the EndpointSlices of each Service
+	written     map[string]*kube.Object      // EndpointSlices and Sidecar resources as last applied
 }
 
 // NewManager returns a Manager without objects.
@@ -59,6 +62,7 @@ func NewManager(env *testenv.Env, c *cluster.Cluster, o Options) *Manager {
 		services:    map[string]*corev1.Service{},
 		entries:     map[string]*kube.Object{},
 		sidecars:    map[string]*kube.Object{},
+		namespaces:  map[string]map[string]string{},
 		slices:      map[string]map[string]bool{},
 		written:     map[string]*kube.Object{},
 	}
@@ -75,6 +79,9 @@ func (m *Manager) Record(obj *kube.Object) error {
 		service := &corev1.Service{}
 		m.services[kube.Key(obj)] = service
 		return kube.Into(obj, service)
+	case schema.GroupKind{Kind: "Namespace"}:
+		m.namespaces[obj.GetName()] = obj.GetLabels()
+		return nil
 	case schema.GroupKind{Kind: "Node"}:
 		node := &corev1.Node{}
 		m.nodes = append(m.nodes, node)
@@ -204,7 +211,7 @@ func (m *Manager) ServicesOf(g *gateway.Gateway) []*corev1.Service {
 	return found
 }
 
-// Proxies returns the proxies of all gateways and sidecars.
+// Proxies returns the proxies of all gateways, sidecars and waypoints.
 func (m *Manager) Proxies() []*proxy.Proxy {
 	var all []*proxy.Proxy
 	for _, g := range m.Gateways {
@@ -212,6 +219,9 @@ func (m *Manager) Proxies() []*proxy.Proxy {
 	}
 	for _, s := range m.Sidecars {
 		all = append(all, s.Proxy)
+	}
+	for _, w := range m.Waypoints {
+		all = append(all, w.Proxy)
 	}
 	return all
 }

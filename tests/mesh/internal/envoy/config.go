@@ -74,8 +74,20 @@ func (e *Envoy) Routes() ([]Route, error) {
 	return routes, err
 }
 
-// VirtualHosts returns the virtual hosts that istiod has sent.
+// VirtualHosts returns the virtual hosts that istiod has sent, those in listeners too.
 func (e *Envoy) VirtualHosts() ([]VirtualHost, error) {
+	var hosts []VirtualHost
+	for _, resource := range []string{"dynamic_route_configs", "static_route_configs"} {
+		more, err := e.virtualHosts(resource)
+		if err != nil {
+			return nil, err
+		}
+		hosts = append(hosts, more...)
+	}
+	return hosts, nil
+}
+
+func (e *Envoy) virtualHosts(resource string) ([]VirtualHost, error) {
 	var dump struct {
 		Configs []struct {
 			RouteConfig struct {
@@ -83,7 +95,7 @@ func (e *Envoy) VirtualHosts() ([]VirtualHost, error) {
 			} `json:"route_config"`
 		} `json:"configs"`
 	}
-	if err := e.Dump("dynamic_route_configs", &dump); err != nil {
+	if err := e.Dump(resource, &dump); err != nil {
 		return nil, err
 	}
 	var hosts []VirtualHost
@@ -192,6 +204,9 @@ func (e *Envoy) Endpoints() (map[string]map[string]Host, error) {
 					Socket struct {
 						Address string `json:"address"`
 					} `json:"socket_address"`
+					Internal struct {
+						Endpoint string `json:"endpoint_id"`
+					} `json:"envoy_internal_address"`
 				} `json:"address"`
 				Health struct {
 					EDS     string `json:"eds_health_status"`
@@ -207,7 +222,11 @@ func (e *Envoy) Endpoints() (map[string]map[string]Host, error) {
 	for _, cluster := range list.Clusters {
 		hosts := map[string]Host{}
 		for _, host := range cluster.Hosts {
-			hosts[host.Address.Socket.Address] = Host{Health: host.Health.EDS, Ejected: host.Health.Ejected}
+			address := host.Address.Socket.Address
+			if address == "" { // a pod behind a tunnel
+				address, _, _ = strings.Cut(host.Address.Internal.Endpoint, ":")
+			}
+			hosts[address] = Host{Health: host.Health.EDS, Ejected: host.Health.Ejected}
 		}
 		clusters[cluster.Name] = hosts
 	}

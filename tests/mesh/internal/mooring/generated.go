@@ -2,6 +2,7 @@ package mooring
 
 import (
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -67,14 +68,26 @@ func HTTPFilters(filter *kube.Object, role proxy.Role) []string {
 
 // Attached reports whether istiod applies a generated object that is not a route to a proxy.
 func Attached(obj *kube.Object, p *proxy.Proxy) bool {
+	refs, hasRefs, _ := unstructured.NestedSlice(obj.Object, "spec", "targetRefs")
+	refers := func(kind, name string) bool {
+		return slices.ContainsFunc(refs, func(ref any) bool {
+			target, ok := ref.(map[string]any)
+			return ok && target["kind"] == kind && target["name"] == name
+		})
+	}
+	for key := range p.Services {
+		if namespace, name, _ := strings.Cut(key, "/"); namespace == obj.GetNamespace() && refers("Service", name) {
+			return true
+		}
+	}
 	if obj.GetNamespace() != p.Namespace && obj.GetNamespace() != cluster.RootNamespace {
 		return false
 	}
-	if refs, found, _ := unstructured.NestedSlice(obj.Object, "spec", "targetRefs"); found {
-		return p.Role != proxy.Sidecar && slices.ContainsFunc(refs, func(ref any) bool {
-			target, ok := ref.(map[string]any)
-			return ok && target["name"] == p.Labels[gateway.NameLabel]
-		})
+	if hasRefs {
+		return p.Role != proxy.Sidecar && refers("Gateway", p.Labels[gateway.NameLabel])
+	}
+	if p.Role == proxy.Waypoint {
+		return false // selectors do not select waypoints
 	}
 	for _, path := range [][]string{{"spec", "workloadSelector", "labels"}, {"spec", "selector", "matchLabels"}} {
 		labels, _, _ := unstructured.NestedStringMap(obj.Object, path...)

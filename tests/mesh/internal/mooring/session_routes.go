@@ -99,6 +99,9 @@ func accepted(client *kube.Client, route *kube.Object, p *proxy.Proxy) (bool, er
 	}
 	isParent := func(ref any) bool {
 		parent := parentOf(now, ref)
+		if p.Role == proxy.Waypoint {
+			return parent.kind == "Service" && p.Services[parent.namespace+"/"+parent.name]
+		}
 		if p.Role != proxy.Sidecar {
 			return parent.kind == "Gateway" && parent.name == p.Labels[gateway.NameLabel] && parent.namespace == p.Namespace
 		}

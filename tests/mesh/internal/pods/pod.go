@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"mooring.dev/tests/mesh/internal/echo"
+	"mooring.dev/tests/mesh/internal/hbone"
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
@@ -27,6 +28,8 @@ type Pod struct {
 	Ports     []corev1.ContainerPort
 	// Program starts a program that serves the ports, instead of a server in this process for each.
 	Program func() ([]Server, error)
+	// Tunnels is the identity with which the pod accepts tunnels of the ambient mesh; nil if it accepts none.
+	Tunnels *hbone.Identity
 	Log     *Log // of the program
 
 	mu       sync.Mutex
@@ -114,6 +117,16 @@ func (p *Pod) Start() error {
 		p.servers = append(p.servers, server)
 		go func() { _ = server.Serve(listener) }()
 	}
+	if p.Tunnels == nil {
+		return nil
+	}
+	listener, err := hbone.Listen(fmt.Sprintf("%s:%d", p.IP, hbone.Port))
+	if err != nil {
+		return fmt.Errorf("pod %s: %w", p.Name, err)
+	}
+	server := p.Tunnels.NewServer()
+	p.servers = append(p.servers, server)
+	go func() { _ = server.ServeTLS(listener, "", "") }()
 	return nil
 }
 

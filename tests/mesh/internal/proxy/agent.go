@@ -23,12 +23,12 @@ const bootstrapTemplate = "tools/packaging/common/envoy_bootstrap.json"
 func (p *Proxy) startAgent(env *testenv.Env, c *cluster.Cluster, o Options) error {
 	dir := filepath.Join(o.Dir, p.processName())
 	files := map[string]string{"etc/istio/pod/labels": downwardAPI(p.Labels), "envoy": fmt.Sprintf(envoyScript, env.Envoy)}
-	certificates, err := newCertificates(p.Namespace, p.Owner)
+	identity, err := c.Authority.Issue(p.Namespace, p.Owner)
 	if err != nil {
 		return err
 	}
-	for name, text := range certificates {
-		files["var/run/secrets/workload-spiffe-credentials/"+name+".pem"] = text
+	for name, text := range map[string][]byte{"cert-chain": identity.Chain, "key": identity.Key, "root-cert": identity.Root} {
+		files["var/run/secrets/workload-spiffe-credentials/"+name+".pem"] = string(text)
 	}
 	for name, text := range files {
 		file := filepath.Join(dir, name)

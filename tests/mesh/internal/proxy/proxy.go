@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	corev1 "k8s.io/api/core/v1"
 
 	"mooring.dev/tests/mesh/internal/cluster"
@@ -49,7 +50,11 @@ type Proxy struct {
 	ListenIP string
 	// Ports maps each port that clients use to the port that this Envoy listens on.
 	Ports map[int]int
-	Envoy *envoy.Envoy
+	// Services are those that a waypoint serves, as <namespace>/<name>.
+	Services map[string]bool
+	Envoy    *envoy.Envoy
+
+	secrets *grpc.Server // gives Envoy its certificate; nil if Envoy asks for none
 }
 
 // Options are the settings of a proxy's Envoy.
@@ -75,6 +80,9 @@ func (p *Proxy) Start(env *testenv.Env, c *cluster.Cluster, o Options) error {
 		return p.startAgent(env, c, o)
 	}
 	bootstrap, err := p.bootstrap(c)
+	if err == nil && c.Ambient {
+		err = p.joinAmbient(c, bootstrap)
+	}
 	if err != nil {
 		return err
 	}
@@ -98,6 +106,9 @@ func (p *Proxy) Start(env *testenv.Env, c *cluster.Cluster, o Options) error {
 func (p *Proxy) Stop() {
 	if p.Envoy != nil {
 		p.Envoy.Process.Stop()
+	}
+	if p.secrets != nil {
+		p.secrets.Stop()
 	}
 }
 
@@ -195,6 +206,12 @@ func (p *Proxy) AwaitServing() error {
 func (p *Proxy) Serves() error {
 	if err := p.Envoy.Ready(); err != nil {
 		return err
+	}
+	if p.Role == Waypoint {
+		// Until it has the filter by which it listens on its own address only, it listens on every address.
+		if err := p.Envoy.HasListener(strconv.Quote(p.ListenIP), true); err != nil {
+			return err
+		}
 	}
 	for port, own := range p.Ports {
 		conn, err := net.DialTimeout("tcp", p.address(own), time.Second)

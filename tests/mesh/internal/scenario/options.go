@@ -22,6 +22,7 @@ type options struct {
 	namespace  string
 	unique     bool
 	exclusive  bool
+	ambient    bool
 	proxy      proxy.Options
 	rejections bool
 }
@@ -71,6 +72,10 @@ func WithWorkers(n int) Option { return func(_ *Rig, o *options) { o.proxy.Worke
 func WithGatewayEnv(variables ...string) Option {
 	return func(_ *Rig, o *options) { o.proxy.Env = append(o.proxy.Env, variables...) }
 }
+
+// WithAmbientMesh runs the scenario on the control plane that knows the ambient mesh, which waypoints need. It takes some ten seconds to start
+// the first time.
+func WithAmbientMesh() Option { return func(_ *Rig, o *options) { o.ambient = true } }
 
 // WithIstioAgent lets Istio's own agent start each proxy, from Istio's own bootstrap, and stand between the proxy and istiod. Without it,
 // the rig writes the bootstrap.

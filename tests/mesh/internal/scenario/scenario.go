@@ -53,7 +53,11 @@ type Scenario struct {
 func (r *Rig) Start(t testing.TB, name string, opts ...Option) *Scenario {
 	t.Helper()
 	o := r.options(name, opts)
-	c, err := r.Clusters.Get(o.release)
+	get := r.Clusters.Get
+	if o.ambient {
+		get = r.Clusters.GetAmbient
+	}
+	c, err := get(o.release)
 	if err != nil {
 		t.Fatal(err)
 	}
