@@ -116,6 +116,16 @@ pub fn is_label(text: &str) -> bool {
     text.len() <= MAX_LABEL_LENGTH && !text.contains('.') && is_name(text)
 }
 
+/// Whether a text is a valid name of a label, with an optional DNS prefix (Kubernetes: `IsQualifiedName`).
+#[must_use]
+pub fn is_label_name(text: &str) -> bool {
+    let (prefix, name) = match text.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, text),
+    };
+    prefix.is_none_or(is_name) && !name.is_empty() && is_label_value(name)
+}
+
 /// Whether a text is a valid label value (Kubernetes: `IsValidLabelValue`).
 #[must_use]
 pub fn is_label_value(text: &str) -> bool {

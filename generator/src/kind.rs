@@ -23,6 +23,16 @@ pub const GATEWAY_API_X: &str = "gateway.networking.x-k8s.io";
 /// The API group of Istio's routing kinds.
 pub const NETWORKING_ISTIO: &str = "networking.istio.io";
 
+/// The kind of a parent of a route of the mesh: a Service or a `ServiceEntry`. `None` for other kinds.
+#[must_use]
+pub fn mesh_parent(group: &str, kind: &str) -> Option<Kind> {
+    match (group, kind) {
+        ("", "Service") => Some(Kind::Service),
+        (NETWORKING_ISTIO, "ServiceEntry") => Some(Kind::ServiceEntry),
+        _ => None,
+    }
+}
+
 /// The API group of Mooring.
 pub const MOORING: &str = "mooring.dev";
 

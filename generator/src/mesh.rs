@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     str::FromStr,
 };
 
@@ -26,6 +27,8 @@ pub struct Mesh {
     pub domain: Option<ClusterDomain>,
     /// If a cluster is read: the domain in which its DNS serves Services, or None if it could not be read.
     pub dns_domain: Option<Option<ClusterDomain>>,
+    /// The pods whose sidecars keep sessions for routes of the mesh.
+    pub callers: BTreeSet<CallerSelector>,
     /// Whether one local Envoy serves all gateways, regardless of their classes and pods.
     pub local: bool,
 }
@@ -92,6 +95,76 @@ impl FromStr for PodNamespace {
     }
 }
 
+/// The maximum length of the label values of callers together.
+const MAX_VALUES_LENGTH: usize = 150;
+
+/// Pods that call Services, as given by `--callers`: `NAMESPACE`, or `NAMESPACE/LABEL=VALUE,LABEL=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallerSelector {
+    /// Their namespace. The root namespace stands for all namespaces.
+    pub namespace: String,
+    /// Their labels. If there are none, all pods of the namespace.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl CallerSelector {
+    /// Whether these pods include all of the others.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        let namespace = self.namespace == ROOT_NAMESPACE || self.namespace == other.namespace;
+        namespace
+            && self
+                .labels
+                .iter()
+                .all(|(label, value)| other.labels.get(label) == Some(value))
+    }
+}
+
+/// The pods as the flag names them.
+impl fmt::Display for CallerSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.namespace)?;
+        for (position, (label, value)) in self.labels.iter().enumerate() {
+            let separator = if position == 0 { '/' } else { ',' };
+            write!(f, "{separator}{label}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for CallerSelector {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (namespace, labels) = match text.split_once('/') {
+            Some((namespace, labels)) => (namespace, Some(labels)),
+            None => (text, None),
+        };
+        if !dns::is_label(namespace) {
+            return Err("a namespace has at most 63 lower-case letters, digits and `-`");
+        }
+        let mut selected = BTreeMap::new();
+        for label in labels.into_iter().flat_map(|labels| labels.split(',')) {
+            let (label, value) = label
+                .split_once('=')
+                .ok_or("write labels as LABEL=VALUE, separated by commas, such as shop/app=web")?;
+            if !dns::is_label_name(label) || value.is_empty() || !dns::is_label_value(value) {
+                return Err("names and values of labels have 1 to 63 letters, digits, `-`, `_` and `.`");
+            }
+            if selected.insert(label.to_owned(), value.to_owned()).is_some() {
+                return Err("a label can have only one value");
+            }
+        }
+        if selected.values().map(String::len).sum::<usize>() > MAX_VALUES_LENGTH {
+            return Err("the values of the labels have at most 150 characters together: objects are named after them");
+        }
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            labels: selected,
+        })
+    }
+}
+
 /// Parses `NAMESPACE/NAME` of a gateway.
 pub(crate) fn gateway_id(text: &str) -> Result<Id, &'static str> {
     let (namespace, name) = text
@@ -106,6 +179,47 @@ pub(crate) fn gateway_id(text: &str) -> Result<Id, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn callers_are_a_namespace_or_pods_with_labels() {
+        for text in [
+            "shop",
+            "shop/app=web",
+            "shop/app=web,app.kubernetes.io/part-of=site",
+            "istio-system",
+        ] {
+            let callers: CallerSelector = text.parse().unwrap();
+            assert_eq!(callers.to_string(), text);
+        }
+        let long = format!("shop/a={0},b={0},c={0}", "x".repeat(60));
+        for wrong in [
+            "",
+            "Shop",
+            "shop/",
+            "shop/app",
+            "shop/app=",
+            "shop/=web",
+            "shop/app=a,app=b",
+            "shop/app=a b",
+            &long,
+        ] {
+            assert!(wrong.parse::<CallerSelector>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_root_namespace_contains_all_callers() {
+        let contains = |one: &str, other: &str| {
+            let parsed = |text: &str| text.parse::<CallerSelector>().unwrap();
+            parsed(one).contains(&parsed(other))
+        };
+        assert!(contains("istio-system", "shop/app=web"));
+        assert!(contains("istio-system/app=web", "shop/app=web,tier=front"));
+        assert!(contains("shop", "shop/app=web"));
+        assert!(!contains("shop/app=web", "shop"));
+        assert!(!contains("shop/app=web", "shop/app=job"));
+        assert!(!contains("shop", "mall"));
+    }
 
     #[test]
     fn a_namespace_is_for_one_gateway_or_all() {

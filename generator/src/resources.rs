@@ -221,6 +221,11 @@ impl Resources {
         self.external_services.get(host)
     }
 
+    /// The hosts of all `ServiceEntry` objects.
+    pub fn external_services(&self) -> impl Iterator<Item = &Item<ServiceSpec>> {
+        self.external_services.values()
+    }
+
     /// The `DestinationRule`s for a host, each with the host that it names. The host is a full name; wildcards that
     /// cover it are included.
     pub fn destination_rules_for(&self, host: &str) -> impl Iterator<Item = (&str, &Item<DestinationRuleSpec>)> {

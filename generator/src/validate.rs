@@ -24,7 +24,7 @@ mod json;
 mod status;
 mod text;
 
-use index::Index;
+use index::{Index, OnProxies};
 pub use json::json;
 pub use status::{Condition, PolicyStatus, RuleStatus, TargetStatus, Validation};
 pub use text::text;
@@ -139,7 +139,8 @@ fn on_rules(policy: &Policy, service: &Id, index: &Index) -> Vec<(String, Condit
 
 fn rule_status(rule: &Rule, index: &Index) -> Option<RuleStatus> {
     let session = rule.session.clone().map(Ok).or(rule.refused.session.clone())?;
-    let gateways = index.gateways.get(rule.id.as_str()).into_iter().flatten();
+    let none = OnProxies::default();
+    let OnProxies { gateways, callers } = index.proxies.get(rule.id.as_str()).unwrap_or(&none);
     let condition = if rule.is_refused() {
         Condition::Invalid
     } else {
@@ -151,7 +152,8 @@ fn rule_status(rule: &Rule, index: &Index) -> Option<RuleStatus> {
         id: rule.id.clone(),
         route: (rule.route.spec.kind, rule.route.id.clone()),
         location: rule.location_of(rule.spec),
-        gateways: gateways.map(|gateway| (*gateway).clone()).collect(),
+        gateways: gateways.iter().map(|gateway| (*gateway).clone()).collect(),
+        callers: callers.iter().map(|pods| (*pods).clone()).collect(),
         canary: (rule.canary.as_ref().or(rule.refused.canary.as_ref())).map(|canary| canary.policy.clone()),
         session,
         session_routes: rule.session_route_count(),

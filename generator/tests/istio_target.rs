@@ -531,12 +531,14 @@ fn what_istio_does_itself_is_left_to_it() {
 }
 
 #[test]
-fn a_mesh_route_is_told_to_keep_no_sessions() {
+fn a_route_of_the_mesh_keeps_no_sessions_without_callers() {
     let parents = "  - name: front\n  - {group: \"\", kind: Service, name: web}\n  rules";
     let run = Generated::istio(&shop_with("  - name: front\n  rules", parents));
     assert_eq!(
         run.findings,
-        ["warning[Unsupported]: no sessions are kept on the parent Service `web`: only a Gateway keeps sessions"]
+        [
+            "warning[NoEffect]: no sessions are kept on the parent Service default/web: --callers names no pods that call it"
+        ]
     );
 }
 

@@ -171,4 +171,6 @@ pub struct EntryPort {
     pub number: Field<Port>,
     /// `name`.
     pub name: OptionalField<String>,
+    /// `protocol`.
+    pub protocol: OptionalField<String>,
 }

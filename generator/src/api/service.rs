@@ -62,15 +62,23 @@ impl ServicePort {
 pub enum Protocol {
     /// HTTP/2, which gRPC requires.
     Http2,
+    /// HTTP/1.1.
+    Http,
     /// Another known protocol.
     Other,
 }
 
 impl Protocol {
+    /// Whether Envoy routes the requests of such a port.
+    #[must_use]
+    pub fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Http2)
+    }
+
     fn of_app(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {
             "kubernetes.io/h2c" => Some(Self::Http2),
-            "kubernetes.io/ws" | "kubernetes.io/wss" => Some(Self::Other),
+            "kubernetes.io/ws" | "kubernetes.io/wss" => Some(Self::Http),
             other => Self::of_name(other),
         }
     }
@@ -78,7 +86,8 @@ impl Protocol {
     fn of_name(text: &str) -> Option<Self> {
         match text {
             "grpc" | "grpc-web" | "http2" => Some(Self::Http2),
-            "http" | "https" | "mongo" | "mysql" | "redis" | "tcp" | "tls" | "udp" => Some(Self::Other),
+            "http" => Some(Self::Http),
+            "https" | "mongo" | "mysql" | "redis" | "tcp" | "tls" | "udp" => Some(Self::Other),
             _ => None,
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     dns::ClusterDomain,
     emit::{FailStrategy, istio::IstioVersion, target::Target},
     id::Id,
-    mesh::{self, PodNamespace},
+    mesh::{self, CallerSelector, PodNamespace},
     output::format::Format,
     source::IgnoredGlob,
 };
@@ -219,6 +219,12 @@ pub struct MeshArgs {
     /// selector of the Gateway, else the namespace of the Gateway
     #[arg(long, value_name = "[NAMESPACE/NAME=]NAMESPACE")]
     pub gateway_namespace: Vec<PodNamespace>,
+
+    /// The pods whose sidecars keep sessions for routes of the mesh: HTTPRoutes and GRPCRoutes with a Service or ServiceEntry as their
+    /// parent, and VirtualServices of the gateway mesh; may be repeated. Istio's root namespace, istio-system, stands for the pods of
+    /// all namespaces. Each of these sidecars loads the module. Default: none
+    #[arg(long, value_name = "NAMESPACE[/LABEL=VALUE,...]")]
+    pub callers: Vec<CallerSelector>,
 
     /// The domain of the cluster, as in web.shop.svc.DOMAIN. Default: the --domain of istiod in the input, with --from-cluster also
     /// the zone of CoreDNS, else cluster.local

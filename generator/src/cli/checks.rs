@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Flags that contradict each other or the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFlags {
     /// A flag is for the other target.
     #[error("{flag} can only be used with --target {target}")]
@@ -45,6 +45,9 @@ pub enum InvalidFlags {
     /// The checksum in the URL is invalid.
     #[error("the checksum in the URL of --wasm is not 64 lower-case hexadecimal digits")]
     NoChecksum,
+    /// Two selectors of callers select the same pods, which would run the module twice.
+    #[error("--callers {0} and --callers {1} select the same pods: keep one of them")]
+    SameCallers(String, String),
     /// A port is mapped twice.
     #[error("--listen maps the port {0} twice")]
     ListenTwice(u16),
@@ -75,6 +78,7 @@ fn istio_options(flags: &GenerateArgs) -> Result<istio::Options, InvalidFlags> {
             target,
         });
     }
+    check_callers(&flags.mesh)?;
     let schemes = ["oci://", "https://", "http://", "file://"];
     if !schemes.iter().any(|scheme| flags.wasm.starts_with(scheme)) {
         return Err(InvalidFlags::NotAUrl);
@@ -123,15 +127,35 @@ fn checksum(url: &str, flag: Option<&str>) -> Result<Option<String>, InvalidFlag
     }
 }
 
+/// Refuses callers of which one selector contains the other: their pods would run the module twice.
+pub fn check_callers(flags: &MeshArgs) -> Result<(), InvalidFlags> {
+    let pairs = flags.callers.iter().enumerate();
+    let pairs = pairs.flat_map(|(position, one)| {
+        flags
+            .callers
+            .iter()
+            .skip(position.saturating_add(1))
+            .map(move |other| (one, other))
+    });
+    match pairs
+        .into_iter()
+        .find(|(one, other)| one.contains(other) || other.contains(one))
+    {
+        Some((one, other)) => Err(InvalidFlags::SameCallers(one.to_string(), other.to_string())),
+        None => Ok(()),
+    }
+}
+
 /// Refuses flags about the pods of gateways: a local Envoy has no pods.
 pub fn check_local(flags: &MeshArgs) -> Result<(), InvalidFlags> {
     of_istio([
         ("--gateway-namespace", !flags.gateway_namespace.is_empty()),
         ("--gateway-class", !flags.gateway_class.is_empty()),
+        ("--callers", !flags.callers.is_empty()),
     ])
 }
 
-fn of_istio(flags: [(&'static str, bool); 2]) -> Result<(), InvalidFlags> {
+fn of_istio<const N: usize>(flags: [(&'static str, bool); N]) -> Result<(), InvalidFlags> {
     match flags.into_iter().find(|(_, given)| *given) {
         Some((flag, _)) => Err(InvalidFlags::OtherTarget { flag, target: "istio" }),
         None => Ok(()),
@@ -169,6 +193,7 @@ impl From<&MeshArgs> for Mesh {
             gateways: args.gateway.iter().cloned().collect(),
             classes: args.gateway_class.iter().cloned().collect(),
             gateway_namespaces: args.gateway_namespace.iter().cloned().collect(),
+            callers: args.callers.iter().cloned().collect(),
             domain: args.cluster_domain.clone(),
             ..Self::default()
         }

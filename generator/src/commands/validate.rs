@@ -18,9 +18,11 @@ use crate::{
 
 /// Validates and prints the report.
 pub fn run(args: &Validate) -> anyhow::Result<ExitCode> {
-    if args.target == Target::Envoy {
-        checks::check_local(&args.mesh).unwrap_or_else(|invalid| refuse("validate", invalid));
-    }
+    let checked = match args.target {
+        Target::Istio => checks::check_callers(&args.mesh),
+        Target::Envoy => checks::check_local(&args.mesh),
+    };
+    checked.unwrap_or_else(|invalid| refuse("validate", invalid));
     let mut report = Report::default();
     let (sources, mesh) = read(&args.input, &args.mesh, &mut report)?;
     let validation = validate::validate(&sources, args.target, &mesh, &mut report);

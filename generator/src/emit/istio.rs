@@ -1,4 +1,4 @@
-//! `--target istio`: for each gateway with sessions, an `EnvoyFilter` with Envoy's own filters and a `WasmPlugin` with
+//! `--target istio`: for each group of proxies with sessions, an `EnvoyFilter` with Envoy's own filters and a `WasmPlugin` with
 //! the module. For each rule with several backends, it also generates session routes.
 //!
 //! The objects are in the order in which they should be applied. The `EnvoyFilter`s are first, because without them a
@@ -11,9 +11,7 @@ use super::Output;
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
-    ir::{Gateway, Ir},
-    kind::Kind,
-    location::SourceLocation,
+    ir::{Ir, ProxyGroup},
     omissions::Omitted,
     resources::Resources,
 };
@@ -31,7 +29,7 @@ mod wasm_plugin;
 pub use options::Options;
 pub use version::{InvalidVersion, IstioVersion, References};
 
-/// The objects for all gateways with sessions: for each of them a `WasmPlugin` and at least one `EnvoyFilter`. Several
+/// The objects for all proxies with sessions: for each group a `WasmPlugin` and at least one `EnvoyFilter`. Several
 /// `EnvoyFilter`s are generated if one would be too large. The session routes are between them.
 pub fn emit(
     ir: &mut Ir,
@@ -41,10 +39,10 @@ pub fn emit(
     report: &mut Report,
 ) -> Vec<Output> {
     let routes = raw_routes::Routes::new(resources, raw);
-    for gateway in &mut ir.gateways {
-        envoy_filters::refuse_too_large(gateway, &routes, options.version, report);
+    for group in &mut ir.proxies {
+        envoy_filters::refuse_too_large(group, &routes, options.version, report);
     }
-    let managed: Vec<&Gateway> = ir.gateways.iter().filter(|gateway| gateway.is_managed()).collect();
+    let managed: Vec<&ProxyGroup> = ir.proxies.iter().filter(|group| group.is_managed()).collect();
     if managed.is_empty() && !report.has_errors() {
         let message =
             "nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries";
@@ -57,18 +55,18 @@ pub fn emit(
     let mut outputs = Vec::new();
     let mut names = BTreeMap::new();
     let mut plugins = Vec::new();
-    for gateway in managed {
-        let filters = envoy_filters::split(gateway, &routes, options);
-        let plugin = wasm_plugin::object(gateway, options);
-        wasm_plugin::check_size(gateway, &plugin, report);
+    for group in managed {
+        let filters = envoy_filters::split(group, &routes, options);
+        let plugin = wasm_plugin::object(group, options);
+        wasm_plugin::check_size(group, &plugin, report);
         let key = |object: &Object| (object.kind, object.namespace.clone(), object.name.clone());
         let objects = || filters.iter().chain([&plugin]);
         let namesake = objects().find_map(|object| Some((object, *names.get(&key(object))?)));
         if let Some((object, other)) = namesake {
-            report_namesakes(gateway, object, other, report);
+            report_namesakes(group, object, other, report);
             continue;
         }
-        names.extend(objects().map(|object| (key(object), gateway.item.location())));
+        names.extend(objects().map(|object| (key(object), group)));
         let output = |object: Object| object.output(options.version);
         outputs.extend(filters.into_iter().map(output));
         plugins.push(output(plugin));
@@ -86,12 +84,16 @@ fn warn_of_files(report: &mut Report) {
     report.add(warning.help("use an oci:// or https:// URL for the module, with --wasm-sha256"));
 }
 
-fn report_namesakes(gateway: &Gateway, object: &Object, other: SourceLocation, report: &mut Report) {
+fn report_namesakes(group: &ProxyGroup, object: &Object, other: &ProxyGroup, report: &mut Report) {
+    let (one, another) = (group.title(), other.title());
     let message = format!(
-        "the objects of two gateways would have the same name: {}/{}",
+        "the objects of {another} and of {one} would have the same name: {}/{}",
         object.namespace, object.name
     );
-    let diagnostic = Diagnostic::error(Code::Duplicate, message).at(gateway.item.location());
-    report.add(diagnostic.with(other, "the other Gateway"));
-    report.omit(Omitted::Gateway, gateway.item.name(Kind::Gateway));
+    let diagnostic = group.locate(Diagnostic::error(Code::Duplicate, message));
+    let other = other.location().into_iter();
+    report.add(other.fold(diagnostic, |diagnostic, other| {
+        diagnostic.with(other, "the other Gateway")
+    }));
+    report.omit(Omitted::Gateway, group.name());
 }

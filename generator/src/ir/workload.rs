@@ -1,8 +1,13 @@
-//! The pods of a gateway.
+//! Pods that are selected by their labels: those of a gateway, or callers.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use crate::{api::field::Pairs, id::Id, resources::Resources};
+use crate::{
+    api::field::Pairs,
+    id::Id,
+    mesh::{CallerSelector, ROOT_NAMESPACE},
+    resources::Resources,
+};
 
 /// The label by which istiod finds the pods of a Gateway.
 pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
@@ -26,6 +31,18 @@ impl Workload {
         }
     }
 
+    /// Whether the pods may be in any namespace: objects in the root namespace apply in all namespaces.
+    #[must_use]
+    pub fn is_in_any_namespace(&self) -> bool {
+        self.namespace == ROOT_NAMESPACE
+    }
+
+    /// Whether the pods may be in this namespace.
+    #[must_use]
+    pub fn is_in(&self, namespace: &str) -> bool {
+        self.is_in_any_namespace() || self.namespace == namespace
+    }
+
     /// Whether the pods have these labels. `None` if the selector does not tell and the input has none of the pods.
     #[must_use]
     pub fn has_labels(&self, wanted: &Pairs, resources: &Resources) -> Option<bool> {
@@ -41,11 +58,11 @@ impl Workload {
         if !unknown {
             return Some(true);
         }
-        let pods = resources
-            .pods
-            .of_namespace(&self.namespace)
-            .map(|pod| &pod.metadata.labels);
-        let own = pods.filter(|labels| labels.include(&self.labels));
+        let pods = resources.pods.iter();
+        let pods = pods.filter(|pod| self.is_in(&pod.id.namespace));
+        let own = pods
+            .map(|pod| &pod.metadata.labels)
+            .filter(|labels| labels.include(&self.labels));
         let has = |labels: &Pairs| {
             wanted
                 .iter()
@@ -59,6 +76,23 @@ impl Workload {
     #[must_use]
     pub fn name(&self) -> String {
         workload_name(&self.labels)
+    }
+}
+
+impl From<&CallerSelector> for Workload {
+    fn from(callers: &CallerSelector) -> Self {
+        Self {
+            namespace: callers.namespace.clone(),
+            labels: callers.labels.clone(),
+        }
+    }
+}
+
+/// The pods as `--callers` names them.
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, labels } = self.clone();
+        CallerSelector { namespace, labels }.fmt(f)
     }
 }
 

@@ -44,7 +44,7 @@ pub fn external_services(entry: &ServiceEntrySpec) -> impl Iterator<Item = Servi
     let port = |port: &EntryPort| ServicePort {
         name: port.name.clone(),
         port: port.number.clone(),
-        app_protocol: None,
+        app_protocol: port.protocol.clone(),
     };
     entry.hosts.iter().map(move |host| ServiceSpec {
         ports: entry.ports.iter().map(port).collect(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::external_names;
+use super::{external_names, hosts};
 use crate::{
     api::{
         field::{Field, Port},
@@ -14,7 +14,7 @@ use crate::{
     dns::ClusterDomain,
     id::Id,
     ir::{Backend, DRAINING_LABEL, Rule},
-    kind::{CORE_GROUP, CORE_GROUP_HELP, Kind, shown_group},
+    kind::{CORE_GROUP, CORE_GROUP_HELP, Kind, NETWORKING_ISTIO, shown_group},
     location::SourceLocation,
     model::route::{self, RouteSpec},
     model::service::ServiceSpec,
@@ -85,6 +85,11 @@ fn is_service(raw: &BackendRef) -> bool {
     group_and_kind(raw) == ("", "Service")
 }
 
+/// Whether the reference names a host: a Service, or a host of a `ServiceEntry` (istiod: `Hostname`).
+fn is_host(raw: &BackendRef) -> bool {
+    group_and_kind(raw) == (NETWORKING_ISTIO, "Hostname")
+}
+
 /// Whether the reference has the group `core`. Users write it, but to Kubernetes the name of the core group is empty.
 fn is_misnamed_service(raw: &BackendRef) -> bool {
     group_and_kind(raw) == (CORE_GROUP, "Service")
@@ -101,16 +106,21 @@ pub fn resolve_one<'a>(
     let raw = &reference.value;
     check_kind(route, raw, report)?;
     let weight = weight(route, raw, report);
-    let id = named(route, raw);
     let location = route.location_of(&raw.name);
-    let service = find_service(&id, location, resources, report)?;
-    if service.id.namespace != route.id.namespace && !permitted(route, service, resources) {
+    let by_host = is_host(raw);
+    let service = if by_host {
+        hosts::find(route, &raw.name, resources, report)?
+    } else {
+        find_service(&named(route, raw), location, resources, report)?
+    };
+    // A host needs no permission (istiod: `buildDestination`).
+    if !by_host && service.id.namespace != route.id.namespace && !permitted(route, service, resources) {
         report_not_permitted(route, service, location, resources, report);
         return None;
     }
     let concrete = external_names::concrete(service, &|| location, resources, report)?;
     let port = find_port(route, raw, concrete, report)?;
-    if route.spec.kind == Kind::GrpcRoute && port.protocol() == Some(Protocol::Other) {
+    if route.spec.kind == Kind::GrpcRoute && matches!(port.protocol(), Some(Protocol::Http | Protocol::Other)) {
         warn_of_protocol(route, service, port, location, report);
     }
     Some(Backend {
@@ -202,7 +212,7 @@ fn warn_of_protocol(
 }
 
 fn check_kind(route: &Item<RouteSpec>, raw: &BackendRef, report: &mut Report) -> Option<()> {
-    if is_service(raw) {
+    if is_service(raw) || is_host(raw) {
         return Some(());
     }
     let (group, kind) = group_and_kind(raw);

@@ -9,8 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    ir::{AttachedRule, Gateway},
-    kind::Kind,
+    ir::{AttachedRule, ProxyGroup},
     object_size::{KIB, MAX_STORED, json_len, kibibytes},
     omissions::Omitted,
 };
@@ -127,8 +126,8 @@ fn cut<'a>(whose: Whose<'a>, rules: &[(usize, usize)], budget: usize) -> Option<
 }
 
 /// Removes sessions and canaries from the rules that do not fit on a gateway.
-pub fn enforce(gateway: &mut Gateway, report: &mut Report) {
-    let managed = gateway.rules.iter().enumerate();
+pub fn enforce(group: &mut ProxyGroup, report: &mut Report) {
+    let managed = group.rules.iter().enumerate();
     let managed = managed.filter(|(_, attached)| attached.rule.is_managed());
     let mut with_policy = BTreeSet::new();
     let sized: Vec<(usize, String, usize)> = managed
@@ -146,7 +145,7 @@ pub fn enforce(gateway: &mut Gateway, report: &mut Report) {
             (position, route.title(), size)
         })
         .collect();
-    let attached = |position: usize| gateway.rules.get(position);
+    let attached = |position: usize| group.rules.get(position);
     let entries = sized.iter().filter_map(|(position, route, size)| {
         Some(Entry {
             namespace: &attached(*position)?.rule.route.id.namespace,
@@ -155,17 +154,17 @@ pub fn enforce(gateway: &mut Gateway, report: &mut Report) {
         })
     });
     let entries: Vec<Entry> = entries.collect();
-    let on = gateway.item.name(Kind::Gateway);
+    let on = group.name();
     let mut victims = Vec::new();
     for cut in cuts(&entries, OF_ROUTE, OF_GATEWAY) {
         let positions: Vec<usize> = cut.rules.iter().filter_map(|rule| Some(sized.get(*rule)?.0)).collect();
         if let Some(first) = positions.first().and_then(|first| attached(*first)) {
-            report.add(too_large(gateway, first, &cut));
+            report.add(too_large(group, first, &cut));
         }
         victims.extend(positions);
     }
     for victim in victims {
-        if let Some(attached) = gateway.rules.get_mut(victim) {
+        if let Some(attached) = group.rules.get_mut(victim) {
             report.omit(Omitted::Rule, format!("{} on {on}", attached.rule.id));
             attached.refuse();
         }
@@ -183,7 +182,7 @@ fn length(element: &impl serde::Serialize) -> usize {
     json_len(element).saturating_add(1)
 }
 
-fn too_large(gateway: &Gateway, first: &AttachedRule, cut: &Cut) -> Diagnostic {
+fn too_large(group: &ProxyGroup, first: &AttachedRule, cut: &Cut) -> Diagnostic {
     let (whose, limit, help) = match cut.whose {
         Whose::Route(route) => (
             route.to_owned(),
@@ -201,10 +200,10 @@ fn too_large(gateway: &Gateway, first: &AttachedRule, cut: &Cut) -> Diagnostic {
         ),
     };
     let message = format!(
-        "the rules of {whose} would take {} of the WasmPlugin of Gateway {}, but {limit}: {} of its {} rules, from {} on, are \
+        "the rules of {whose} would take {} of the WasmPlugin of {}, but {limit}: {} of its {} rules, from {} on, are \
          left out",
         kibibytes(cut.size),
-        gateway.item.id,
+        group.title(),
         cut.rules.len(),
         cut.of,
         first.rule.id

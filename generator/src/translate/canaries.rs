@@ -234,7 +234,8 @@ fn check_unnamed(policy: &Canary, route: &Item<RouteSpec>, resources: &Resources
             .filter(|rule| rule.delegated.is_none());
         own.map(|rule| rule.rule).collect()
     };
-    let meant = |rule: &route::Rule| !istio::is_of_mesh(rule) && !rule.destinations.is_empty();
+    let is_served = |rule: &route::Rule| !istio::is_of_mesh(rule) || !resources.mesh.callers.is_empty();
+    let meant = |rule: &route::Rule| is_served(rule) && !rule.destinations.is_empty();
     let rules = || all.iter().filter(|rule| meant(&rule.value));
     let unnamed = || rules().filter(|rule| rule.value.name.is_none());
     let Some(first) = unnamed().next() else { return true };

@@ -10,7 +10,7 @@ use crate::{
     canary::CompiledCanary,
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
-    ir::Gateway,
+    ir::ProxyGroup,
     kind::Kind,
     object_size::kibibytes,
     omissions::Omitted,
@@ -32,8 +32,8 @@ struct Cut<'a> {
 }
 
 /// Removes the policies that do not fit from the rules of a gateway.
-pub fn enforce(gateway: &mut Gateway, report: &mut Report) {
-    let canaries = gateway.canaries();
+pub fn enforce(group: &mut ProxyGroup, report: &mut Report) {
+    let canaries = group.canaries();
     let sizes: Vec<(&Id, usize)> = canaries
         .iter()
         .map(|(id, compiled)| (*id, compiled.checked.memory()))
@@ -43,15 +43,15 @@ pub fn enforce(gateway: &mut Gateway, report: &mut Report) {
         if let Some(first) = cut.policies.first()
             && let Some(compiled) = canaries.get(first)
         {
-            report.add(too_large(gateway, compiled, first, &cut));
+            report.add(too_large(group, compiled, first, &cut));
         }
         victims.extend(cut.policies.into_iter().cloned());
     }
-    let on = gateway.item.name(Kind::Gateway);
+    let on = group.name();
     for victim in &victims {
         report.omit(Omitted::Attachment, format!("{}/{victim} on {on}", Kind::CanaryPolicy));
     }
-    for attached in &mut gateway.rules {
+    for attached in &mut group.rules {
         let policy = attached.rule.canary.as_ref().map(|canary| &canary.policy);
         if policy.is_some_and(|policy| victims.contains(policy)) {
             attached.refuse_canary();
@@ -89,13 +89,13 @@ fn cuts<'a>(policies: &[(&'a Id, usize)], room: usize) -> Vec<Cut<'a>> {
     of_namespaces.into_iter().filter_map(cut).collect()
 }
 
-fn too_large(gateway: &Gateway, compiled: &CompiledCanary, first: &Id, cut: &Cut) -> Diagnostic {
+fn too_large(group: &ProxyGroup, compiled: &CompiledCanary, first: &Id, cut: &Cut) -> Diagnostic {
     let message = format!(
-        "the regular expressions of the canary policies of the namespace {} would take {} of the memory of Gateway {}, but its share \
+        "the regular expressions of the canary policies of the namespace {} would take {} of the memory of {}, but its share \
          of the {} that all may take is {}: {} of its {} policies, from CanaryPolicy {first} on, are left out",
         cut.namespace,
         kibibytes(cut.memory),
-        gateway.item.id,
+        group.title(),
         kibibytes(MAX_MEMORY_OF_GATEWAY),
         kibibytes(cut.share),
         cut.policies.len(),

@@ -5,16 +5,15 @@ use std::collections::BTreeSet;
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    ir::{Gateway, VirtualHost},
-    kind::Kind,
+    ir::{ProxyGroup, VirtualHost},
     omissions::Omitted,
     session::domain,
 };
 
 /// Reports session cookies whose domain does not contain every host of their rule. These rules are left out.
-pub fn check(gateway: &mut Gateway, report: &mut Report) {
-    let on = gateway.item.name(Kind::Gateway);
-    for attached in &mut gateway.rules {
+pub fn check(group: &mut ProxyGroup, report: &mut Report) {
+    let on = group.name();
+    for attached in &mut group.rules {
         let Some(session) = &attached.rule.session else {
             continue;
         };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{backends, binding::gateway_api::Bindings, external_names, gateways::Gateways};
+use super::{backends, binding::Bindings, external_names, hosts, proxies::Proxies};
 use crate::{
     api::{
         canary::Destination,
@@ -13,12 +13,12 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
-    ir::{Backend, Gateway, VirtualHost, Workload, destination_rules, service_host},
+    ir::{Backend, ProxyGroup, VirtualHost, Workload, destination_rules, service_host},
     kind::Kind,
     mesh::ROOT_NAMESPACE,
     model::route::{self, RouteSpec},
     model::service::ServiceSpec,
-    resources::{Found, Instead, Item, Resources},
+    resources::{Item, Resources},
     suggest,
 };
 
@@ -26,15 +26,15 @@ use crate::{
 pub struct Callers {
     /// The ports of the listeners.
     ports: BTreeSet<u16>,
-    /// The pods of the gateways. If the route is on no gateway, pods in the namespace of the route.
+    /// The pods of the proxies. If the route applies on no proxy, pods in the namespace of the route.
     pods: Vec<Workload>,
 }
 
 impl Callers {
     /// The callers of a route with these bindings.
-    pub(super) fn new(route: &Item<RouteSpec>, bindings: &Bindings, gateways: &Gateways) -> Self {
-        let found = bindings.keys().flat_map(|id| gateways.find(Kind::IstioGateway, id));
-        let mut pods: Vec<Workload> = found.filter_map(|(_, gateway)| gateway.workload.clone()).collect();
+    pub(super) fn new(route: &Item<RouteSpec>, bindings: &Bindings, proxies: &Proxies) -> Self {
+        let found = bindings.keys().flat_map(|key| proxies.find(key));
+        let mut pods: Vec<Workload> = found.filter_map(|(_, group)| group.selected_pods().cloned()).collect();
         if pods.is_empty() {
             pods.push(Workload {
                 namespace: route.id.namespace.clone(),
@@ -47,12 +47,12 @@ impl Callers {
         }
     }
 
-    /// The callers of a rule in these virtual hosts of a gateway.
+    /// The callers of a rule in these virtual hosts of proxies.
     #[must_use]
-    pub fn on(gateway: &Gateway, virtual_hosts: &BTreeSet<VirtualHost>) -> Self {
+    pub fn on(group: &ProxyGroup, virtual_hosts: &BTreeSet<VirtualHost>) -> Self {
         Self {
             ports: virtual_hosts.iter().map(|host| host.port).collect(),
-            pods: gateway.workload.iter().cloned().collect(),
+            pods: group.selected_pods().into_iter().cloned().collect(),
         }
     }
 }
@@ -97,7 +97,7 @@ pub fn resolve_one<'a>(
     resources: &'a Resources,
     report: &mut Report,
 ) -> Option<Backend<'a>> {
-    let service = find_service(route, &destination.host, resources, report)?;
+    let service = hosts::find(route, &destination.host, resources, report)?;
     let concrete = external_names::concrete(service, &|| route.location_of(&destination.host), resources, report)?;
     let port = find_port(route, destination, service, concrete, &callers.ports, report);
     let subset = subset_of(route, destination, service, callers, resources, report);
@@ -113,47 +113,6 @@ pub fn resolve_one<'a>(
         reference: 0,
         domain: &resources.domain,
     })
-}
-
-fn find_service<'a>(
-    route: &Item<RouteSpec>,
-    host: &Field<String>,
-    resources: &'a Resources,
-    report: &mut Report,
-) -> Option<&'a Item<ServiceSpec>> {
-    let full = resources.domain.full_name(&host.value, &route.id.namespace);
-    if let Some(external) = resources.external_service(&full) {
-        return Some(external);
-    }
-    // It may be a host of a ServiceEntry that could not be read.
-    let mut missing = |instead: Option<&Instead>, help: Option<String>| {
-        report.miss(Kind::ServiceEntry, &Id::new("", &full));
-        let message = format!("no Service and no ServiceEntry of the input has the host `{full}`");
-        let diagnostic = Diagnostic::error(Code::BackendNotFound, message).at(route.location_of(host));
-        let diagnostic = instead.into_iter().fold(diagnostic, Diagnostic::instead);
-        report.add(help.into_iter().fold(diagnostic, Diagnostic::help));
-    };
-    let in_full = |id: &Id| {
-        let host = resources.domain.host(&id.name, &id.namespace);
-        format!("a Service in another namespace is named in full: `{host}`")
-    };
-    let Some(id) = resources.domain.service(&full, &route.id.namespace) else {
-        let service = full.split_once('.').map(|(name, namespace)| Id::new(namespace, name));
-        let service = service.filter(|id| matches!(resources.services.find(id), Found::Item(_)));
-        missing(None, service.as_ref().map(in_full));
-        return None;
-    };
-    match resources.services.find(&id) {
-        Found::Item(service) => Some(service),
-        Found::Unknown => {
-            report.miss(Kind::Service, &id);
-            None
-        }
-        Found::Nothing(instead) => {
-            missing(Some(&instead), instead.elsewhere().next().map(in_full));
-            None
-        }
-    }
 }
 
 /// The port of a destination: the port that it names, the only port of the Service, or the port of the listener

@@ -9,7 +9,7 @@ use crate::{
     attachment::Attachments,
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
-    ir::{Gateway, Ir, Rule},
+    ir::{Ir, ProxyGroup, Rule},
     kind::Kind,
     model::route::RouteSpec,
     policies,
@@ -29,8 +29,9 @@ mod destinations;
 mod draft;
 mod external_names;
 mod gateway_class;
-mod gateways;
+mod hosts;
 mod mirrors;
+mod proxies;
 mod route_findings;
 mod rules;
 mod services;
@@ -41,9 +42,12 @@ pub use checks::partial_input::check_earlier;
 pub use destinations::Callers;
 pub use mirrors::mirrors;
 
+use binding::GroupKey;
 use canaries::Canaries;
-use checks::{consistent_hash, exports, filter_config, name_conflicts, partial_input, rule_names, session_routes};
-use gateways::Gateways;
+use checks::{
+    callers, consistent_hash, exports, filter_config, name_conflicts, partial_input, rule_names, session_routes,
+};
+use proxies::Proxies;
 use route_findings::RouteFindings;
 use rules::Input;
 
@@ -57,25 +61,25 @@ pub fn translate<'a>(resources: &'a Resources, report: &mut Report) -> Ir<'a> {
 /// Translates the resources with policies that have already been read and attached.
 pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachments, report: &mut Report) -> Ir<'a> {
     let canaries = Canaries::new(resources, report);
-    let mut gateways = Gateways::new(resources);
-    gateways::check_named(resources, report);
+    let mut proxies = Proxies::new(resources);
+    proxies::check_named(resources, report);
     let mut routes = Routes::default();
     for route in resources.routes() {
-        routes.add(route, resources, attachments, &canaries, &mut gateways, report);
+        routes.add(route, resources, attachments, &canaries, &mut proxies, report);
     }
     // A route that could not be read may lead to the Service.
     if !resources.any_route_unread() {
         report_unused(attachments, &routes.backends, resources, report);
     }
-    let mut gateways = gateways.finish(&routes.dependencies, report);
+    let mut proxies = proxies.finish(&routes.dependencies, report);
     report.extend(resources.doubt_of_domain(routes.need_domain));
-    for gateway in &mut gateways {
-        check_gateway(gateway, resources, report);
+    for group in &mut proxies {
+        check_group(group, resources, report);
     }
-    note_rules(&gateways, resources, report);
+    note_rules(&proxies, resources, report);
     route_findings::report_unread(resources, attachments, &routes.dependencies, report);
     Ir {
-        gateways,
+        proxies,
         rules: routes.rules,
         canaries: canaries.into_policies(),
     }
@@ -84,7 +88,7 @@ pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachment
 /// The result of translating the routes.
 #[derive(Default)]
 struct Routes<'a> {
-    /// The rules of all routes, including those that no gateway serves.
+    /// The rules of all routes, including those that no proxy serves.
     rules: Vec<Rc<Rule<'a>>>,
     /// The Services that a route leads to.
     backends: BTreeSet<Id>,
@@ -95,27 +99,24 @@ struct Routes<'a> {
 }
 
 impl<'a> Routes<'a> {
-    /// Translates a route and attaches its rules to the gateways.
+    /// Translates a route and attaches its rules to the proxies.
     fn add(
         &mut self,
         route: &'a Item<RouteSpec>,
         resources: &'a Resources,
         attachments: &Attachments,
         canaries: &Canaries<'a>,
-        gateways: &mut Gateways<'a>,
+        proxies: &mut Proxies<'a>,
         report: &mut Report,
     ) {
-        let kind = match route.spec.kind {
-            Kind::VirtualService => Kind::IstioGateway,
-            _ => Kind::Gateway,
-        };
+        let is_virtual_service = route.spec.kind == Kind::VirtualService;
         // The rules of a delegate are handled with the route that delegates to it.
-        if kind == Kind::IstioGateway && resources.delegations.is_used(&route.id) {
+        if is_virtual_service && resources.delegations.is_used(&route.id) {
             return;
         }
         let mut found = RouteFindings::default();
-        let mut bindings = found.bind(route, resources, gateways);
-        let Some(chosen) = gateways.retain_chosen(kind, &mut bindings) else {
+        let mut bindings = found.bind(route, resources, proxies);
+        let Some(chosen) = proxies.retain_chosen(&mut bindings) else {
             let rules = route.spec.rules.iter();
             self.backends
                 .extend(rules.flat_map(|rule| backends::all_named(route, &rule.value, &resources.domain)));
@@ -125,7 +126,7 @@ impl<'a> Routes<'a> {
             resources,
             attachments,
             canaries,
-            gateways,
+            proxies,
             chosen: &chosen,
         };
         let rules = rules::of_route(route, &bindings, input, report);
@@ -136,7 +137,8 @@ impl<'a> Routes<'a> {
             self.dependencies
                 .extend(route_findings::dependencies(route, rules, resources));
         }
-        self.need_domain |= uses_mooring && kind == Kind::IstioGateway;
+        let by_host = || bindings.keys().any(|key| matches!(key, GroupKey::Callers(_)));
+        self.need_domain |= uses_mooring && (is_virtual_service || by_host());
         route_findings::report_delegates(route, uses_mooring, resources, report);
         for (mut rule, reach) in rules {
             self.backends
@@ -150,37 +152,40 @@ impl<'a> Routes<'a> {
                 continue;
             }
             match reach {
-                Some(reach) => gateways.attach_matches(&rule, reach.attachments()),
-                None => gateways.attach(&rule, kind, &bindings),
+                Some(reach) => proxies.attach_matches(&rule, reach.attachments()),
+                None => proxies.attach(&rule, &bindings),
             }
         }
     }
 }
 
-/// Checks the rules of a gateway together, and takes sessions and canaries from those that exceed a limit or conflict.
-fn check_gateway(gateway: &mut Gateway, resources: &Resources, report: &mut Report) {
-    cookie_domains::check(gateway, report);
-    name_conflicts::resolve(gateway, report);
-    session_matches::forward_tokens(gateway, report);
-    canary_memory::enforce(gateway, report);
-    budget::enforce(gateway, report);
-    name_conflicts::warn_of_cookies(gateway, report);
-    session_routes::warn_of_many(gateway, report);
-    exports::warn(gateway, report);
-    filter_config::check(gateway, report);
-    partial_input::check(gateway, resources, report);
+/// Checks the rules of a group of proxies together, and takes sessions and canaries from those that exceed a limit or
+/// conflict.
+fn check_group(group: &mut ProxyGroup, resources: &Resources, report: &mut Report) {
+    callers::refuse_replaced(group, report);
+    cookie_domains::check(group, report);
+    name_conflicts::resolve(group, report);
+    session_matches::forward_tokens(group, report);
+    canary_memory::enforce(group, report);
+    budget::enforce(group, report);
+    name_conflicts::warn_of_cookies(group, report);
+    session_routes::warn_of_many(group, report);
+    exports::warn(group, report);
+    filter_config::check(group, report);
+    partial_input::check(group, resources, report);
+    callers::warn(group, resources, report);
 }
 
-/// Reports warnings and notes on the rules of all gateways.
-fn note_rules(gateways: &[Gateway], resources: &Resources, report: &mut Report) {
-    let attached = gateways.iter().flat_map(|gateway| &gateway.rules);
+/// Reports warnings and notes on the rules of all proxies.
+fn note_rules(groups: &[ProxyGroup], resources: &Resources, report: &mut Report) {
+    let attached = groups.iter().flat_map(|group| &group.rules);
     let rules: Vec<&Rule> = attached.map(|attached| &*attached.rule).collect();
     for rule in &rules {
         cookie_paths::warn(rule, report);
     }
     backends::note_draining(rules.iter().copied(), report);
     rule_names::note_unnamed(&rules, report);
-    consistent_hash::note(gateways, resources, report);
+    consistent_hash::note(groups, resources, report);
 }
 
 /// Reports policies for Services that no route leads to.

@@ -4,11 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    binding::{
-        gateway_api::{self, Bindings},
-        istio, listener_sets,
-    },
-    gateways::Gateways,
+    binding::{Bindings, gateway_api, istio, listener_sets, mesh},
+    proxies::Proxies,
 };
 use crate::{
     attachment::Attachments,
@@ -28,16 +25,24 @@ pub struct RouteFindings {
     whole: Report,
     /// Errors in the parents of the route. They do no harm if another parent accepts the route.
     parents: Report,
+    /// The reasons why callers in the mesh keep no sessions for the route.
+    mesh: Report,
 }
 
 impl RouteFindings {
-    /// Finds the gateways that a route is on.
-    pub fn bind(&mut self, route: &Item<RouteSpec>, resources: &Resources, gateways: &Gateways) -> Bindings {
+    /// Finds the proxies on which a route applies.
+    pub fn bind(&mut self, route: &Item<RouteSpec>, resources: &Resources, proxies: &Proxies) -> Bindings {
         if route.spec.kind == Kind::VirtualService {
-            return istio::bind(route, resources, gateways, &mut self.parents);
+            let mut bindings = istio::bind(route, resources, proxies, &mut self.parents);
+            let mut doubts = Report::default();
+            mesh::bind_virtual_service(route, resources, &mut bindings, &mut doubts);
+            if bindings.is_empty() {
+                self.mesh = doubts;
+            }
+            return bindings;
         }
         gateway_api::check_route(route, &mut self.whole);
-        gateway_api::bind(route, resources, &mut self.parents)
+        gateway_api::bind(route, resources, &mut self.parents, &mut self.mesh)
     }
 
     /// Reports the errors. Returns whether the route is valid and can be attached to its gateways.
@@ -49,6 +54,7 @@ impl RouteFindings {
         }
         if uses_mooring {
             report.extend(self.whole);
+            report.extend(self.mesh);
             for (kind, id) in self.parents.missed() {
                 report.miss(*kind, id);
             }
@@ -110,9 +116,12 @@ pub fn dependencies<'r>(
         .iter()
         .flat_map(|rule| &rule.backends)
         .filter_map(Backend::service_id);
+    let of_mesh = route.spec.parent_refs.iter();
+    let of_mesh = of_mesh.filter_map(|parent| mesh::parent(&parent.value, namespace));
     let mut dependencies = vec![(route.spec.kind, route.id.clone())];
     dependencies.extend(rules.iter().map(|rule| (route.spec.kind, rule.written.id.clone())));
     dependencies.extend(parents.chain(of_sets).map(|id| (Kind::Gateway, id)));
+    dependencies.extend(of_mesh.map(|parent| (parent.kind, parent.id)));
     dependencies.extend(sets);
     dependencies.extend(classic.map(|id| (Kind::IstioGateway, id)));
     dependencies.extend(services.map(|id| (Kind::Service, id.clone())));

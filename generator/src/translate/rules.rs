@@ -2,12 +2,12 @@
 
 use super::{
     backends,
-    binding::{gateway_api::Bindings, match_scopes::Reach},
+    binding::{Bindings, match_scopes::Reach},
     canaries::{Canaries, RouteBackends, Target},
     checks::match_values,
     destinations::{self, Callers},
     draft::{self, Draft},
-    gateways::{ChosenGateways, Gateways},
+    proxies::{ChosenGateways, Proxies},
     services,
 };
 use crate::{
@@ -34,8 +34,8 @@ pub struct Input<'i, 'a> {
     pub attachments: &'i Attachments<'i>,
     /// The policies of routes.
     pub canaries: &'i Canaries<'a>,
-    /// The gateways.
-    pub gateways: &'i Gateways<'a>,
+    /// The proxies.
+    pub proxies: &'i Proxies<'a>,
     /// The gateways of the route that this run generates for.
     pub chosen: &'i ChosenGateways,
 }
@@ -67,7 +67,7 @@ pub fn of_route<'a>(
 ) -> Vec<(Rule<'a>, Option<Reach>)> {
     let mut inline = policies::inline(route, report).into_iter();
     let sources = source_rules(route, input.resources);
-    let callers = Callers::new(route, bindings, input.gateways);
+    let callers = Callers::new(route, bindings, input.proxies);
     let resolved: Vec<(Vec<Option<Backend>>, Report)> = sources
         .iter()
         .map(|one| one.references(&callers, input.resources))
@@ -87,7 +87,7 @@ pub fn of_route<'a>(
         let uses_mooring = policies.any;
         let refused = matches!(policies.session, Some(Err(_)));
         let reach = match route.spec.kind {
-            Kind::VirtualService => Reach::new(&one.spec.value, one.item, bindings, input.gateways, input.resources),
+            Kind::VirtualService => Reach::new(&one.spec.value, one.item, bindings, input.proxies, input.resources),
             _ => None,
         };
         let mut draft = Draft {

@@ -18,7 +18,7 @@ use regex_lite::RegexBuilder;
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    ir::{AttachedRule, Gateway, Rule, VirtualHost},
+    ir::{AttachedRule, ProxyGroup, Rule, VirtualHost},
     kind::Kind,
     location::SourceLocation,
     model::route::{Match, ValueMatch, ValueMatchType},
@@ -147,9 +147,9 @@ fn carrier(session: &config::SessionConfig) -> String {
 
 /// Leaves the token in the request if another rule of the virtual host matches on the header that carries it: without the token,
 /// Envoy could select that rule instead.
-pub fn forward_tokens(gateway: &mut Gateway, report: &mut Report) {
-    let forwarded = forwarded(gateway, report);
-    let rules = gateway.rules.iter_mut();
+pub fn forward_tokens(group: &mut ProxyGroup, report: &mut Report) {
+    let forwarded = forwarded(group, report);
+    let rules = group.rules.iter_mut();
     for attached in rules.filter(|attached| forwarded.contains(&attached.rule.id)) {
         if let Some(session) = &mut Rc::make_mut(&mut attached.rule).session {
             session.config.forward_token = true;
@@ -159,9 +159,9 @@ pub fn forward_tokens(gateway: &mut Gateway, report: &mut Report) {
 
 /// Finds and reports the rules whose token must stay in the request, because another rule of one of their hosts matches
 /// on the header that carries it.
-fn forwarded(gateway: &Gateway, report: &mut Report) -> BTreeSet<String> {
+fn forwarded(group: &ProxyGroup, report: &mut Report) -> BTreeSet<String> {
     let mut matching: BTreeMap<(&VirtualHost, String), Vec<(&AttachedRule, &ValueMatch)>> = BTreeMap::new();
-    for attached in &gateway.rules {
+    for attached in &group.rules {
         let mut seen = BTreeSet::new();
         let matches = attached.rule.matches.iter();
         for header in matches.flat_map(|one| &one.value.headers) {
@@ -179,7 +179,7 @@ fn forwarded(gateway: &Gateway, report: &mut Report) -> BTreeSet<String> {
         }
     }
     let mut ids = BTreeSet::new();
-    for (attached, session) in gateway
+    for (attached, session) in group
         .session_rules()
         .filter(|(_, session)| !session.config.forward_token)
     {
@@ -235,7 +235,7 @@ mod tests {
         let resources = Resources::new(document::read(&sources, &mut report), &sources, Mesh::default());
         let ir = translate(&resources, &mut report);
         assert_eq!(report.errors(), 0);
-        let sessions = ir.gateways.iter().flat_map(Gateway::session_rules);
+        let sessions = ir.proxies.iter().flat_map(ProxyGroup::session_rules);
         let forwarding = sessions.filter(|(_, session)| session.config.forward_token);
         let ids = forwarding.map(|(attached, _)| attached.rule.id.clone()).collect();
         let findings = report.sorted();

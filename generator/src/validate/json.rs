@@ -96,6 +96,8 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
         .gateways
         .iter()
         .map(|gateway| value!({ "namespace": gateway.namespace, "name": gateway.name }));
+    let callers = status.callers.iter();
+    let callers = callers.map(|pods| value!({ "namespace": pods.namespace, "labels": pods.labels }));
     let session = status.session.as_ref().ok();
     let policy = session.and_then(|session| session.policy.as_ref());
     let policy = policy.map(|(kind, id)| {
@@ -112,6 +114,7 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
         "route": { "kind": kind.to_string(), "namespace": id.namespace, "name": id.name },
         "location": location(status.location, sources),
         "gateways": gateways.collect::<Vec<Value>>(),
+        "callers": callers.collect::<Vec<Value>>(),
         "policy": policy,
         "canaryPolicy": canary,
         "condition": status.own.as_ref().map_or("Accepted", Condition::reason),

@@ -1,6 +1,6 @@
 //! The status of policies and rules, in the terms of GEP-713.
 
-use crate::{diagnostic::Reported, id::Id, kind::Kind, location::SourceLocation, session::Session};
+use crate::{diagnostic::Reported, id::Id, ir::Workload, kind::Kind, location::SourceLocation, session::Session};
 
 /// The condition of a policy on a target or a rule (GEP-713).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,14 @@ pub struct TargetStatus {
     pub rules: Vec<(String, Condition)>,
 }
 
+impl RuleStatus {
+    /// Whether any proxy keeps its sessions.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        !(self.gateways.is_empty() && self.callers.is_empty())
+    }
+}
+
 /// A rule that keeps sessions.
 #[derive(Debug)]
 pub struct RuleStatus {
@@ -94,6 +102,8 @@ pub struct RuleStatus {
     pub location: SourceLocation,
     /// Its gateways.
     pub gateways: Vec<Id>,
+    /// The callers whose sidecars keep its sessions.
+    pub callers: Vec<Workload>,
     /// Its canary policy.
     pub canary: Option<Id>,
     /// Its session. An error if its own `sessionPersistence` is invalid.

@@ -83,10 +83,12 @@ fn session_rows(rule: &RuleStatus) -> Vec<Vec<String>> {
     let time = |time: Option<Duration>| time.map_or_else(|| "unlimited".to_owned(), |time| time.to_string());
     let (lasts, idle) = (time(session.absolute_timeout), time(session.idle_timeout));
     let on = |gateway: &str| row([&rule.id, gateway, &name, &lasts, &idle]);
-    if rule.gateways.is_empty() {
+    if !rule.is_served() {
         return vec![on("none")];
     }
-    rule.gateways.iter().map(|gateway| on(&gateway.to_string())).collect()
+    let gateways = rule.gateways.iter().map(ToString::to_string);
+    let callers = rule.callers.iter().map(|pods| format!("callers/{pods}"));
+    gateways.chain(callers).map(|proxies| on(&proxies)).collect()
 }
 
 fn summary(validation: &Validation, report: &Report) -> String {
@@ -97,7 +99,7 @@ fn summary(validation: &Validation, report: &Report) -> String {
     let serving = validation
         .rules
         .iter()
-        .filter(|rule| rule.session.is_ok() && !rule.gateways.is_empty());
+        .filter(|rule| rule.session.is_ok() && rule.is_served());
     let keep = match serving.count() {
         1 => "1 rule keeps sessions".to_owned(),
         number => format!("{number} rules keep sessions"),

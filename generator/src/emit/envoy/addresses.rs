@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{limits, options::Options};
-use crate::{ir::Gateway, location::SourceLocation};
+use crate::{ir::ProxyGroup, location::SourceLocation};
 
 /// The lowest port on which an unprivileged process can listen.
 const MIN_UNPRIVILEGED_PORT: u16 = 1_024;
@@ -17,8 +17,9 @@ const MIN_UNPRIVILEGED_PORT: u16 = 1_024;
 const PRIVILEGED_PORT_SHIFT: u16 = 10_000;
 
 /// The ports of a gateway, each with the location of its first listener.
-pub fn ports(gateway: &Gateway) -> BTreeMap<u16, SourceLocation> {
+pub fn ports(group: &ProxyGroup) -> BTreeMap<u16, SourceLocation> {
     let mut ports = BTreeMap::new();
+    let Some(gateway) = group.gateway() else { return ports };
     for item in gateway.items() {
         for listener in item
             .spec

@@ -6,18 +6,19 @@ use serde_json::{Value, json};
 use super::{options::Options, served::Served};
 use crate::{
     emit::{FailStrategy, http_filters},
-    ir::Gateway,
+    id::Id,
+    ir::ProxyGroup,
 };
 
 /// The name of the module's filter. Virtual hosts enable the filter by this name.
 pub const FILTER: &str = "mooring";
 
 /// The HTTP filters, in Istio's order.
-pub fn http_filter_chain(gateway: &Gateway, rules: &[Served], options: &Options) -> Vec<Value> {
-    let managed = gateway.is_managed();
+pub fn http_filter_chain(group: &ProxyGroup, rules: &[Served], options: &Options) -> Vec<Value> {
+    let managed = group.is_managed();
     let mut filters = Vec::new();
     if managed {
-        filters.extend([http_filters::sanitizer_of_responses(), wasm(gateway, options)]);
+        filters.extend([http_filters::sanitizer_of_responses(), wasm(group, options)]);
     }
     let used = [
         (
@@ -50,19 +51,19 @@ fn filter(name: &str, config: &str) -> Value {
     json!({ "name": name, "typed_config": { "@type": http_filters::type_url(config) } })
 }
 
-fn wasm(gateway: &Gateway, options: &Options) -> Value {
-    let id = &gateway.item.id;
+fn wasm(group: &ProxyGroup, options: &Options) -> Value {
+    let Id { namespace, name } = group.object_id();
     let config = json!({
         "configuration": {
             "@type": http_filters::type_url("google.protobuf.StringValue"),
-            "value": format!("{:#}\n", json!(gateway.config())),
+            "value": format!("{:#}\n", json!(group.config())),
         },
         "failure_policy": match options.fail_strategy {
             FailStrategy::Open => "FAIL_OPEN",
             FailStrategy::Close => "FAIL_CLOSED",
             FailStrategy::Reload => "FAIL_RELOAD",
         },
-        "name": format!("{}.mooring-{}", id.namespace, id.name),
+        "name": format!("{namespace}.{name}"),
         "reload_config": (options.fail_strategy == FailStrategy::Reload)
             .then(|| json!({ "backoff": { "base_interval": "0.2s" } })),
         "root_id": "mooring",

@@ -2,7 +2,7 @@
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    ir::{Gateway, Ir},
+    ir::{Gateway, Ir, ProxyGroup},
     location::SourceLocation,
     model::gateway::{GatewaySpec, Listener},
     resources::Item,
@@ -10,10 +10,11 @@ use crate::{
 
 /// Reports each feature of the Gateways that this target does not support.
 pub fn check(ir: &Ir, report: &mut Report) {
-    for item in ir.gateways.iter().flat_map(Gateway::items) {
+    let gateways = || ir.proxies.iter().filter_map(ProxyGroup::gateway);
+    for item in gateways().flat_map(Gateway::items) {
         check_gateway(item, report);
     }
-    let of_sets = ir.gateways.iter().flat_map(Gateway::set_listeners);
+    let of_sets = gateways().flat_map(Gateway::set_listeners);
     for (offset, listener) in of_sets.filter(|(_, listener)| !serves_of_set(listener)) {
         let what = format!(
             "a listener of a listener set with the protocol {}",

@@ -10,11 +10,7 @@ use crate::{
 
 /// Reports each `--listen` for a port that no Gateway has. Otherwise, Envoy would silently use the default address.
 pub fn check(ir: &Ir, options: &Options, report: &mut Report) {
-    let all: BTreeSet<u16> = ir
-        .gateways
-        .iter()
-        .flat_map(|gateway| ports(gateway).into_keys())
-        .collect();
+    let all: BTreeSet<u16> = ir.proxies.iter().flat_map(|group| ports(group).into_keys()).collect();
     for (port, address) in options.listen.iter().filter(|(port, _)| !all.contains(port)) {
         let known: Vec<String> = all.iter().map(u16::to_string).collect();
         let known = match known.as_slice() {

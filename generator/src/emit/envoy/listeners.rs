@@ -22,7 +22,7 @@ use crate::{
     api::field::Field,
     diagnostic::{Code, Diagnostic, Report},
     dns,
-    ir::{Gateway, VirtualHost},
+    ir::{Gateway, ProxyGroup, VirtualHost},
     model::gateway::{GatewaySpec, Listener},
     resources::Item,
 };
@@ -35,6 +35,18 @@ struct Entry {
     certificate: Option<Certificate>,
 }
 
+impl Entry {
+    /// The entry of a port on which callers send requests to any host.
+    fn of_callers() -> Self {
+        Self {
+            hostname: "*".to_owned(),
+            tls: false,
+            https_redirect: false,
+            certificate: None,
+        }
+    }
+}
+
 /// The connections that a filter chain serves.
 struct Chain<'e> {
     /// The host name that clients send as SNI, with its certificate. It is `None` for connections without TLS.
@@ -45,20 +57,20 @@ struct Chain<'e> {
 
 /// The Envoy listener of a port.
 pub fn listener(
-    gateway: &Gateway,
+    group: &ProxyGroup,
     rules: &[Served],
     (port, address): (u16, SocketAddr),
     store: Store,
     options: &Options,
     report: &mut Report,
 ) -> Value {
-    let entries = entries(gateway, port, store, report);
+    let entries = entries(group, port, store, report);
     let port = Port {
         number: port,
         tls: entries.iter().any(|entry| entry.tls),
     };
-    let name = format!("{}.{}.{}", gateway.item.id.namespace, gateway.item.id.name, port.number);
-    let chains = chains(gateway, rules, port, &entries);
+    let name = format!("{}.{}", group.listener_name(), port.number);
+    let chains = chains(group, rules, port, &entries);
     let inspects = chains.iter().any(|chain| chain.tls.is_some());
     let chains = chains.into_iter().map(|Chain { tls, hosts }| {
         let (of_tls, of_plain) = (
@@ -67,7 +79,7 @@ pub fn listener(
         );
         json!({
             "filter_chain_match": inspects.then_some(if tls.is_some() { of_tls } else { of_plain }),
-            "filters": [connection_manager(gateway, rules, &name, port, &hosts, options)],
+            "filters": [connection_manager(group, rules, &name, port, &hosts, options)],
             "transport_socket": tls.map(|(_, certificate)| certificate.transport_socket()),
         })
     });
@@ -86,7 +98,7 @@ pub fn listener(
 }
 
 fn connection_manager(
-    gateway: &Gateway,
+    group: &ProxyGroup,
     rules: &[Served],
     name: &str,
     port: Port,
@@ -98,8 +110,8 @@ fn connection_manager(
         "typed_config": {
             "@type": http_filters::type_url("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
             "codec_type": "AUTO",
-            "early_header_mutation_extensions": gateway.is_managed().then(|| [http_filters::sanitizer_of_requests()]),
-            "http_filters": http_filter_chain(gateway, rules, options),
+            "early_header_mutation_extensions": group.is_managed().then(|| [http_filters::sanitizer_of_requests()]),
+            "http_filters": http_filter_chain(group, rules, options),
             "normalize_path": true,
             "route_config": {
                 "ignore_port_in_host_matching": true,
@@ -117,8 +129,11 @@ fn connection_manager(
 }
 
 /// The listeners of a gateway on a port, one for each host name.
-fn entries(gateway: &Gateway, port: u16, store: Store, report: &mut Report) -> Vec<Entry> {
+fn entries(group: &ProxyGroup, port: u16, store: Store, report: &mut Report) -> Vec<Entry> {
     let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+    let Some(gateway) = group.gateway() else {
+        return vec![Entry::of_callers()];
+    };
     for item in gateway.items() {
         for listener in &item.spec.listeners {
             let spec = &listener.value;
@@ -176,8 +191,8 @@ fn entry(
 }
 
 /// The filter chains of a port: one for connections without TLS, and one for each host name with a certificate.
-fn chains<'e>(gateway: &Gateway, rules: &[Served], port: Port, entries: &'e [Entry]) -> Vec<Chain<'e>> {
-    let hosts = routes::virtual_hosts(gateway, rules, port);
+fn chains<'e>(group: &ProxyGroup, rules: &[Served], port: Port, entries: &'e [Entry]) -> Vec<Chain<'e>> {
+    let hosts = routes::virtual_hosts(group, rules, port);
     let entry_of = |host: &VirtualHost| {
         let covering = entries
             .iter()
@@ -193,7 +208,7 @@ fn chains<'e>(gateway: &Gateway, rules: &[Served], port: Port, entries: &'e [Ent
         let mut own: Vec<Value> = own.map(|(_, value)| value.clone()).collect();
         let names: BTreeSet<&str> = hosts.iter().map(|(host, _)| host.hostname.as_str()).collect();
         let reached = names.iter().any(|name| dns::covers(name, &entry.hostname));
-        let wanted = entry.https_redirect || (gateway.workload.is_none() && reached);
+        let wanted = entry.https_redirect || (group.selected_pods().is_none() && reached);
         if wanted && !names.contains(entry.hostname.as_str()) {
             // A less specific listener must not serve requests for this host name.
             own.push(json!({

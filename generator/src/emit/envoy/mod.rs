@@ -13,8 +13,7 @@ use super::{Output, http_filters::OLDEST_ENVOY, provenance};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
-    ir::{Gateway, Ir},
-    kind::Kind,
+    ir::{Ir, ProxyGroup},
     omissions::Omitted,
     resources::Resources,
 };
@@ -45,34 +44,33 @@ const MAX_PROGRAM_SIZE: u32 = 32_768;
 pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options, report: &mut Report) -> Vec<Output> {
     limits::check(ir, report);
     listen::check(ir, options, report);
-    let gateways = ir.gateways.iter();
-    let gateways: Vec<(&Gateway, Vec<Served>)> = gateways
-        .map(|gateway| (gateway, served::rules(gateway, resources, raw, report)))
+    let groups = ir.proxies.iter();
+    let groups: Vec<(&ProxyGroup, Vec<Served>)> = groups
+        .map(|group| (group, served::rules(group, resources, raw, report)))
         .collect();
     let store = Store { resources, raw };
     let mut listeners = Vec::new();
     let mut taken = BTreeMap::from([(options.admin, "the admin interface".to_owned())]);
-    for (gateway, rules) in &gateways {
-        for (port, location) in ports(gateway) {
+    for (group, rules) in &groups {
+        for (port, location) in ports(group) {
             let address = address(port, options);
-            let what = format!("port {port} of Gateway {}", gateway.item.id);
+            let what = format!("port {port} of {}", group.title());
             if let Some(other) = taken.get(&address) {
                 let message = format!("{what} and {other} would both listen on {address}");
                 let help = format!(
                     "move one of them, with --listen {port}=ADDRESS:PORT or --admin ADDRESS:PORT; if two Gateways have the \
                      same port, select one with --gateway {}",
-                    gateway.item.id
+                    group
+                        .gateway()
+                        .map_or_else(|| "NAMESPACE/NAME".to_owned(), |gateway| gateway.item.id.to_string())
                 );
                 report.add(Diagnostic::error(Code::Unsupported, message).at(location).help(help));
-                report.omit(
-                    Omitted::Listener,
-                    format!("{}:{port}", gateway.item.name(Kind::Gateway)),
-                );
+                report.omit(Omitted::Listener, format!("{}:{port}", group.name()));
                 continue;
             }
             taken.insert(address, what);
             listeners.push(listeners::listener(
-                gateway,
+                group,
                 rules,
                 (port, address),
                 store,
@@ -82,7 +80,7 @@ pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options,
         }
     }
     if listeners.is_empty() {
-        report_no_listener(gateways.is_empty(), report);
+        report_no_listener(groups.is_empty(), report);
     }
     let bootstrap = json!({
         "admin": { "address": socket_address(options.admin) },
@@ -96,13 +94,13 @@ pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options,
             "metadata": { provenance::VERSION_ANNOTATION: provenance::VERSION },
         },
         "static_resources": {
-            "clusters": clusters::clusters(gateways.iter().flat_map(|(_, rules)| rules), resources, report),
+            "clusters": clusters::clusters(groups.iter().flat_map(|(_, rules)| rules), resources, report),
             "listeners": listeners,
         },
         "stats_config": { "stats_tags": LABELS.map(stats_tag) },
     });
-    let gateways = ir.gateways.iter();
-    let rules: BTreeSet<&str> = gateways.flat_map(Gateway::managed_rule_ids).collect();
+    let groups = ir.proxies.iter();
+    let rules: BTreeSet<&str> = groups.flat_map(ProxyGroup::managed_rule_ids).collect();
     let comment = provenance::comment(&format_args!("a local Envoy {OLDEST_ENVOY} or later"), rules);
     vec![Output::new("envoy".to_owned(), bootstrap).with_comment(comment)]
 }

@@ -16,7 +16,7 @@ use super::{
     served::{Served, ServedMatch},
 };
 use crate::{
-    ir::{Backend, Gateway, VirtualHost, VirtualHostFilters},
+    ir::{Backend, ProxyGroup, VirtualHost, VirtualHostFilters},
     kind::Kind,
 };
 
@@ -43,14 +43,14 @@ pub struct Port {
 }
 
 /// The virtual hosts of one port of a gateway.
-pub fn virtual_hosts<'a>(gateway: &'a Gateway, rules: &'a [Served<'a>], port: Port) -> Vec<(&'a VirtualHost, Value)> {
+pub fn virtual_hosts<'a>(group: &'a ProxyGroup, rules: &'a [Served<'a>], port: Port) -> Vec<(&'a VirtualHost, Value)> {
     let mut hosts: BTreeMap<&VirtualHost, Vec<&Served>> = BTreeMap::new();
     for served in rules {
         for host in served.virtual_hosts.iter().filter(|host| host.port == port.number) {
             hosts.entry(host).or_default().push(served);
         }
     }
-    let managed = gateway.managed_virtual_hosts();
+    let managed = group.managed_virtual_hosts();
     hosts
         .into_iter()
         .map(|(host, rules)| (host, virtual_host(host, &rules, port, managed.get(host))))

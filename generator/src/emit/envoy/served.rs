@@ -15,7 +15,7 @@ use super::{
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::RawObjects,
-    ir::{AttachedRule, Backend, Gateway, Rule, VirtualHost},
+    ir::{AttachedRule, Backend, ProxyGroup, Rule, VirtualHost},
     kind::Kind,
     location::SourceLocation,
     model::route::Match,
@@ -59,17 +59,17 @@ pub struct Reference {
 /// A match without conditions.
 static EVERYTHING: Match = Match::EVERYTHING;
 
-/// The rules of a gateway. Features that cannot be served are reported. For rules without sessions and canaries, such a
+/// The rules of a group of proxies. Features that cannot be served are reported. For rules without sessions and canaries, such a
 /// finding is at most a warning.
 pub fn rules<'a>(
-    gateway: &'a Gateway<'a>,
+    group: &'a ProxyGroup<'a>,
     resources: &'a Resources,
     raw: &RawObjects,
     report: &mut Report,
 ) -> Vec<Served<'a>> {
     let serve = |attached: &'a AttachedRule<'a>| {
         let mut found = Report::default();
-        let served = Served::new(gateway, attached, resources, raw, &mut found);
+        let served = Served::new(group, attached, resources, raw, &mut found);
         if attached.rule.uses_mooring() {
             report.extend(found);
         } else {
@@ -77,12 +77,12 @@ pub fn rules<'a>(
         }
         served
     };
-    gateway.rules.iter().map(serve).collect()
+    group.rules.iter().map(serve).collect()
 }
 
 impl<'a> Served<'a> {
     fn new(
-        gateway: &Gateway,
+        group: &ProxyGroup,
         attached: &'a AttachedRule<'a>,
         resources: &'a Resources,
         raw: &RawObjects,
@@ -102,7 +102,7 @@ impl<'a> Served<'a> {
         };
         let references = user.as_ref().and_then(|user| references(rule, user, report));
         let mut nowhere = Report::default();
-        let callers = Callers::on(gateway, &attached.virtual_hosts);
+        let callers = Callers::on(group, &attached.virtual_hosts);
         let copied = user.as_ref().unwrap_or(&Value::Null);
         let mirrors = mirrors(rule, copied, &callers, resources, &mut nowhere);
         report.extend_harmless(nowhere);

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    ir::{AttachedRule, Backend, Gateway, VirtualHost, Workload},
+    ir::{AttachedRule, Backend, ProxyGroup, VirtualHost},
     kind::Kind,
     object_size::{MAX_APPLIED, MAX_STORED, json_len, mebibytes},
     omissions::Omitted,
@@ -44,18 +44,17 @@ struct Chunk<'a> {
 }
 
 /// The `EnvoyFilter`s. The first one has the patches on filters, and its name has no number.
-pub fn split<'g>(gateway: &'g Gateway, routes: &Routes, options: &Options) -> Vec<Object<'g>> {
-    let module = filter_name(gateway, options.version);
-    let hosts = gateway.managed_virtual_hosts();
-    let mut rules = rules_by_host(gateway);
+pub fn split<'g>(group: &'g ProxyGroup, routes: &Routes, options: &Options) -> Vec<Object<'g>> {
+    let module = filter_name(group, options.version);
+    let hosts = group.managed_virtual_hosts();
+    let mut rules = rules_by_host(group);
     let of_hosts = hosts.into_iter().map(|(host, filters)| {
-        let patch = host_patch(host, filters, &module);
+        let patch = host_patch(group, host, filters, &module);
         let rules = rules.remove(host).unwrap_or_default();
         Chunk::new(&host.name(), vec![patch], BTreeSet::new(), rules)
     });
-    let with_routes = gateway.managed_rules().filter(|attached| has_raw_routes(attached));
-    let of_rules =
-        with_routes.map(|attached| Chunk::of_rule(attached, gateway.workload.as_ref(), routes, options.version));
+    let with_routes = group.managed_rules().filter(|attached| has_raw_routes(attached));
+    let of_rules = with_routes.map(|attached| Chunk::of_rule(group, attached, routes, options.version));
     let chunks: Vec<Chunk> = of_hosts.chain(of_rules).collect();
     let count = count(&chunks);
     let mut objects: Vec<Vec<Chunk>> = Vec::new();
@@ -69,16 +68,16 @@ pub fn split<'g>(gateway: &'g Gateway, routes: &Routes, options: &Options) -> Ve
     let objects = objects.filter(|(number, chunks)| *number == 0 || !chunks.is_empty());
     objects
         .map(|(number, chunks)| match number {
-            0 => object(gateway, SUFFIX, filter_patches(&module), chunks),
-            _ => object(gateway, &format!("{SUFFIX}-{number}"), Vec::new(), chunks),
+            0 => object(group, SUFFIX, filter_patches(group, &module), chunks),
+            _ => object(group, &format!("{SUFFIX}-{number}"), Vec::new(), chunks),
         })
         .collect()
 }
 
 /// The identities of the rules in each virtual host.
-fn rules_by_host<'g>(gateway: &'g Gateway) -> BTreeMap<&'g VirtualHost, BTreeSet<&'g str>> {
+fn rules_by_host<'g>(group: &'g ProxyGroup) -> BTreeMap<&'g VirtualHost, BTreeSet<&'g str>> {
     let mut by_host: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for attached in gateway.managed_rules() {
+    for attached in group.managed_rules() {
         for host in &attached.virtual_hosts {
             by_host.entry(host).or_default().insert(attached.rule.id.as_str());
         }
@@ -126,12 +125,10 @@ fn count(chunks: &[Chunk]) -> usize {
 
 impl<'a> Chunk<'a> {
     /// The routes of a rule in all its virtual hosts.
-    fn of_rule(attached: &'a AttachedRule, pods: Option<&Workload>, routes: &Routes, version: IstioVersion) -> Self {
-        let patches = attached
-            .virtual_hosts
-            .iter()
-            .filter_map(|host| pods.map(|pods| routes.patches(&attached.rule, host, pods)))
-            .flatten()
+    fn of_rule(group: &ProxyGroup, attached: &'a AttachedRule, routes: &Routes, version: IstioVersion) -> Self {
+        let hosts = attached.virtual_hosts.iter();
+        let patches = hosts
+            .flat_map(|host| routes.patches(group, &attached.rule, host))
             .collect();
         let id = attached.rule.id.as_str();
         Self::new(id, patches, references(attached, version), BTreeSet::from([id]))
@@ -160,14 +157,17 @@ impl<'a> Chunk<'a> {
 }
 
 /// Removes sessions and canaries from rules whose patches cannot be stored, even after a split.
-pub fn refuse_too_large(gateway: &mut Gateway, routes: &Routes, version: IstioVersion, report: &mut Report) {
-    let on = gateway.item.name(Kind::Gateway);
-    let pods = gateway.workload.as_ref();
-    for attached in gateway.rules.iter_mut().filter(|attached| has_raw_routes(attached)) {
-        let size = Chunk::of_rule(attached, pods, routes, version).size;
-        if size <= MAX_STORED {
+pub fn refuse_too_large(group: &mut ProxyGroup, routes: &Routes, version: IstioVersion, report: &mut Report) {
+    let on = group.name();
+    let with_routes = group.rules.iter().enumerate();
+    let with_routes = with_routes.filter(|(_, attached)| has_raw_routes(attached));
+    let sizes =
+        with_routes.map(|(position, attached)| (position, Chunk::of_rule(group, attached, routes, version).size));
+    let too_large: Vec<(usize, usize)> = sizes.filter(|(_, size)| *size > MAX_STORED).collect();
+    for (position, size) in too_large {
+        let Some(attached) = group.rules.get_mut(position) else {
             continue;
-        }
+        };
         let rule = &attached.rule;
         let message = format!(
             "the EnvoyFilter for the rule {} on {on} would have {}, but Kubernetes stores objects of {} at most",
@@ -182,7 +182,7 @@ pub fn refuse_too_large(gateway: &mut Gateway, routes: &Routes, version: IstioVe
     }
 }
 
-fn object<'g>(gateway: &Gateway, suffix: &str, mut patches: Vec<Value>, chunks: Vec<Chunk<'g>>) -> Object<'g> {
+fn object<'g>(group: &ProxyGroup, suffix: &str, mut patches: Vec<Value>, chunks: Vec<Chunk<'g>>) -> Object<'g> {
     let (mut services, mut rules) = (BTreeSet::new(), BTreeSet::new());
     for chunk in chunks {
         patches.extend(chunk.patches);
@@ -190,7 +190,7 @@ fn object<'g>(gateway: &Gateway, suffix: &str, mut patches: Vec<Value>, chunks: 
         rules.extend(chunk.rules);
     }
     let services: Vec<String> = services.into_iter().collect();
-    let mut object = Object::new(gateway, "EnvoyFilter", suffix, envoy_filter(gateway, patches));
+    let mut object = Object::new(group, "EnvoyFilter", suffix, envoy_filter(group, patches));
     object.references = (!services.is_empty()).then(|| services.join(","));
     object.rules = rules;
     object

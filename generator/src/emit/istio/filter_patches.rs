@@ -6,7 +6,7 @@ use super::version::IstioVersion;
 use crate::{
     emit::{http_filters, json::with},
     id::Id,
-    ir::{Gateway, VirtualHost, VirtualHostFilters},
+    ir::{ProxyGroup, Role, VirtualHost, VirtualHostFilters},
 };
 
 /// The priority of the patches. It is not 0, because istioctl warns of relative patches without a priority (IST0151).
@@ -15,14 +15,37 @@ const PRIORITY: u32 = 100;
 /// The configuration type of the HTTP connection manager.
 const CONNECTION_MANAGER: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
-/// The name of the module's HTTP filter on a gateway.
-pub fn filter_name(gateway: &Gateway, version: IstioVersion) -> String {
-    let Id { namespace, name } = gateway.object_id();
+/// The name of the module's HTTP filter on the proxies.
+pub fn filter_name(group: &ProxyGroup, version: IstioVersion) -> String {
+    let Id { namespace, name } = group.object_id();
     version.filter_name(&namespace, &name)
 }
 
-/// The patches on the filters of a gateway. A gateway needs them once.
-pub fn filter_patches(module: &str) -> Vec<Value> {
+/// The context of patches on gateways.
+const GATEWAY: &str = "GATEWAY";
+
+/// The context of patches on the proxies: istiod applies a patch only in its context.
+pub fn context(group: &ProxyGroup) -> &'static str {
+    match group.role {
+        Role::Gateway(_) => GATEWAY,
+        Role::Sidecars(_) => "SIDECAR_OUTBOUND",
+    }
+}
+
+/// Disables the module for all routes. A `WasmPlugin` has no field for that.
+fn disabled(context: &str, module: &str) -> Value {
+    route_patch(
+        context,
+        "ROUTE_CONFIGURATION",
+        "MERGE",
+        &Value::Null,
+        &json!({ "typed_per_filter_config": http_filters::disabled(module) }),
+    )
+}
+
+/// The patches on the filters of the proxies. They are needed once.
+pub fn filter_patches(group: &ProxyGroup, module: &str) -> Vec<Value> {
+    let context = context(group);
     let sanitizer = http_filters::sanitizer_of_requests();
     let sanitizer = json!({
         "typed_config": {
@@ -32,34 +55,32 @@ pub fn filter_patches(module: &str) -> Vec<Value> {
     });
     let router = Some("envoy.filters.http.router");
     let mut patches = vec![
-        filter_patch("NETWORK_FILTER", "MERGE", None, &sanitizer),
+        filter_patch(context, "NETWORK_FILTER", "MERGE", None, &sanitizer),
         filter_patch(
+            context,
             "HTTP_FILTER",
             "INSERT_FIRST",
             None,
             &http_filters::sanitizer_of_responses(),
         ),
-        // A WasmPlugin has no field that disables the filter.
-        route_patch(
-            "ROUTE_CONFIGURATION",
-            "MERGE",
-            &Value::Null,
-            &json!({ "typed_per_filter_config": http_filters::disabled(module) }),
-        ),
+        disabled(context, module),
     ];
+    // istiod counts gateways as clients, so the WasmPlugin of callers also applies to selected gateway pods.
+    patches.extend(group.gateway().is_none().then(|| disabled(GATEWAY, module)));
     // Each is inserted directly before the router, so the order stays.
     let filters = http_filters::before_router();
     patches.extend(
         filters
             .iter()
-            .map(|filter| filter_patch("HTTP_FILTER", "INSERT_BEFORE", router, filter)),
+            .map(|filter| filter_patch(context, "HTTP_FILTER", "INSERT_BEFORE", router, filter)),
     );
     patches
 }
 
 /// The patch on a virtual host with rules.
-pub fn host_patch(host: &VirtualHost, filters: VirtualHostFilters, module: &str) -> Value {
+pub fn host_patch(group: &ProxyGroup, host: &VirtualHost, filters: VirtualHostFilters, module: &str) -> Value {
     route_patch(
+        context(group),
         "VIRTUAL_HOST",
         "MERGE",
         &json!({ "vhost": { "name": host.name() } }),
@@ -71,31 +92,38 @@ pub fn host_patch(host: &VirtualHost, filters: VirtualHostFilters, module: &str)
 }
 
 /// The spec of an `EnvoyFilter`.
-pub fn envoy_filter(gateway: &Gateway, patches: Vec<Value>) -> Value {
+pub fn envoy_filter(group: &ProxyGroup, patches: Vec<Value>) -> Value {
+    let labels = group.pods().labels;
     let spec = json!({
         "priority": PRIORITY,
-        "workloadSelector": { "labels": gateway.pods().labels },
+        "workloadSelector": (!labels.is_empty()).then(|| json!({ "labels": labels })),
     });
     with(spec, "configPatches", patches)
 }
 
-fn filter_patch(apply_to: &str, operation: &str, before: Option<&str>, value: &Value) -> Value {
+fn filter_patch(context: &str, apply_to: &str, operation: &str, before: Option<&str>, value: &Value) -> Value {
     let filter = json!({
         "name": "envoy.filters.network.http_connection_manager",
         "subFilter": before.map(|name| json!({ "name": name })),
     });
     json!({
         "applyTo": apply_to,
-        "match": { "context": "GATEWAY", "listener": { "filterChain": { "filter": filter } } },
+        "match": { "context": context, "listener": { "filterChain": { "filter": filter } } },
         "patch": { "operation": operation, "value": value },
     })
 }
 
 /// A patch on a route configuration, a virtual host or a route.
-pub fn route_patch(apply_to: &str, operation: &str, route_configuration: &Value, value: &Value) -> Value {
+pub fn route_patch(
+    context: &str,
+    apply_to: &str,
+    operation: &str,
+    route_configuration: &Value,
+    value: &Value,
+) -> Value {
     json!({
         "applyTo": apply_to,
-        "match": { "context": "GATEWAY", "routeConfiguration": route_configuration },
+        "match": { "context": context, "routeConfiguration": route_configuration },
         "patch": { "operation": operation, "value": value },
     })
 }

@@ -1,4 +1,4 @@
-//! An Istio object for a gateway.
+//! An Istio object for a group of proxies.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::version::IstioVersion;
 use crate::{
     emit::{generated::Output, json::with, provenance},
     id::Id,
-    ir::Gateway,
+    ir::ProxyGroup,
     labels::MANAGED_BY,
 };
 
@@ -18,7 +18,7 @@ const ISTIO_VERSION_ANNOTATION: &str = "mooring.dev/istio-version";
 /// The annotation with the Services to whose clusters the inserted routes refer.
 const REFERENCES_ANNOTATION: &str = "envoyfilter.istio.io/referenced-services";
 
-/// An object that is generated for a gateway.
+/// An object that is generated for a group of proxies.
 pub struct Object<'a> {
     /// Its kind.
     pub kind: &'static str,
@@ -35,9 +35,9 @@ pub struct Object<'a> {
 }
 
 impl Object<'_> {
-    /// Creates an object. Its name is the object name of the gateway and the suffix.
-    pub fn new(gateway: &Gateway, kind: &'static str, suffix: &str, spec: Value) -> Self {
-        let Id { namespace, name } = gateway.object_id();
+    /// Creates an object. Its name is the object name of the proxies and the suffix.
+    pub fn new(group: &ProxyGroup, kind: &'static str, suffix: &str, spec: Value) -> Self {
+        let Id { namespace, name } = group.object_id();
         Self {
             kind,
             namespace,

@@ -13,20 +13,20 @@ use super::{
         http_route::{self, durations, matches},
         json::{text, with},
     },
-    filter_patches::route_patch,
+    filter_patches::{context, route_patch},
 };
 use crate::{
     document::RawObjects,
-    ir::{Backend, Rule, VirtualHost, Workload, destination_rules, service_host},
+    ir::{Backend, ProxyGroup, Rule, VirtualHost, Workload, destination_rules, service_host},
     resources::Resources,
 };
 
-/// The gateway port for which a route is written.
+/// The port and the proxies for which a route is written.
 #[derive(Clone, Copy)]
-struct GatewayPort<'p> {
+struct ProxyPort<'p> {
     /// The port of the listener.
     port: u16,
-    /// The pods of the gateway.
+    /// The pods of the proxies.
     pods: &'p Workload,
 }
 
@@ -42,24 +42,27 @@ impl<'a, 's> Routes<'a, 's> {
         Self { resources, raw }
     }
 
-    /// The patches that insert the session routes of a rule into a virtual host of these pods.
-    pub fn patches(&self, rule: &Rule, host: &VirtualHost, pods: &Workload) -> Vec<Value> {
-        let gateway = GatewayPort { port: host.port, pods };
+    /// The patches that insert the session routes of a rule into a virtual host of these proxies.
+    pub fn patches(&self, group: &ProxyGroup, rule: &Rule, host: &VirtualHost) -> Vec<Value> {
+        let proxy = ProxyPort {
+            port: host.port,
+            pods: &group.pods(),
+        };
         let user = &http_route::written(rule, self.resources, self.raw);
         let before = json!({ "vhost": { "name": host.name(), "route": { "name": rule.first_envoy_name() } } });
         let routes = rule
             .backends
             .iter()
-            .flat_map(|backend| self.routes(rule, backend, user, gateway));
+            .flat_map(|backend| self.routes(rule, backend, user, proxy));
         routes
-            .map(|route| route_patch("HTTP_ROUTE", "INSERT_BEFORE", &before, &route))
+            .map(|route| route_patch(context(group), "HTTP_ROUTE", "INSERT_BEFORE", &before, &route))
             .collect()
     }
 
     /// The routes to one backend: one, or one for each match if the path is rewritten.
-    fn routes(&self, rule: &Rule, backend: &Backend, user: &Value, gateway: GatewayPort) -> Vec<Value> {
+    fn routes(&self, rule: &Rule, backend: &Backend, user: &Value, proxy: ProxyPort) -> Vec<Value> {
         let key = session_key(&rule.id, &backend.key());
-        let mut route = self.route(rule, backend, user, gateway);
+        let mut route = self.route(rule, backend, user, proxy);
         let header = json!({ "name": BACKEND_HEADER, "string_match": { "exact": key } });
         let with_key = |mut one: matches::Match| {
             let headers = one.entry("headers").or_insert_with(|| json!([]));
@@ -82,13 +85,13 @@ impl<'a, 's> Routes<'a, 's> {
     }
 
     /// The route without its match.
-    fn route(&self, rule: &Rule, backend: &Backend, user: &Value, gateway: GatewayPort) -> Value {
+    fn route(&self, rule: &Rule, backend: &Backend, user: &Value, proxy: ProxyPort) -> Value {
         let destination = user
             .pointer(&format!("/route/{}", backend.reference))
             .unwrap_or(&Value::Null);
         let port = destination.pointer("/destination/port/number").and_then(Value::as_u64);
-        let hash = self.hash_policy(backend, port, gateway.pods);
-        let mirrors = http_route::mirrors(user, |destination| self.cluster(rule, destination, gateway.port));
+        let hash = self.hash_policy(backend, port, proxy.pods);
+        let mirrors = http_route::mirrors(user, |destination| self.cluster(rule, destination, proxy.port));
         let mut route = http_route::forward(user, destination, mirrors, hash.is_some());
         if let Some(action) = route.get_mut("route").and_then(Value::as_object_mut) {
             action.insert("cluster".to_owned(), backend.cluster().into());

@@ -15,28 +15,33 @@ use crate::{
     document::RawObjects,
     emit::{generated::Output, json::with, provenance},
     id::Id,
-    ir::{Gateway, Rule},
-    kind::{GATEWAY_API, GATEWAY_API_X, Kind},
+    ir::{ProxyGroup, Role, Rule},
+    kind::{GATEWAY_API, GATEWAY_API_X, Kind, mesh_parent},
     labels::{MANAGED_BY, RULE_ANNOTATION},
 };
 
 /// The label that assigns an object to a revision of Istio. A session route has the same revision as the user's route.
 const REVISION_LABEL: &str = "istio.io/rev";
 
-/// The session routes of all rules on these gateways, each once. Their only parents are gateways that set and remove
+/// The session routes of all rules on these proxies, each once. Their only parents are those whose proxies set and remove
 /// the session header.
-pub fn objects(gateways: &[&Gateway], raw: &RawObjects, version: IstioVersion) -> Vec<Output> {
+pub fn objects(groups: &[&ProxyGroup], raw: &RawObjects, version: IstioVersion) -> Vec<Output> {
     let mut parents: BTreeMap<&str, BTreeSet<Parent>> = BTreeMap::new();
     let mut rules: Vec<&Rule> = Vec::new();
-    for gateway in gateways {
-        let attached = gateway.managed_rules().map(|attached| attached.rule.as_ref());
+    for group in groups {
+        let attached = group.managed_rules().map(|attached| attached.rule.as_ref());
         for rule in attached.filter(|rule| rule.has_session_routes() && rule.route.spec.kind != Kind::VirtualService) {
             let ids = parents.entry(&rule.id).or_default();
             if ids.is_empty() {
                 rules.push(rule);
             }
-            ids.extend(gateway.items().map(|item| Parent::Gateway(item.id.clone())));
-            ids.extend(gateway.sets.iter().map(|(set, _)| Parent::ListenerSet(set.id.clone())));
+            match &group.role {
+                Role::Gateway(gateway) => {
+                    ids.extend(gateway.items().map(|item| Parent::Gateway(item.id.clone())));
+                    ids.extend(gateway.sets.iter().map(|(set, _)| Parent::ListenerSet(set.id.clone())));
+                }
+                Role::Sidecars(_) => ids.extend([Parent::Mesh]),
+            }
         }
     }
     let none = BTreeSet::new();
@@ -106,11 +111,13 @@ fn object(
     ))
 }
 
-/// A parent of a route: an object with listeners.
+/// A parent of a route: an object with listeners, or a Service or `ServiceEntry`.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Parent {
     Gateway(Id),
     ListenerSet(Id),
+    /// Any Service or `ServiceEntry`.
+    Mesh,
 }
 
 impl Parent {
@@ -125,7 +132,7 @@ impl Parent {
         match (group, field("kind").unwrap_or("Gateway")) {
             (GATEWAY_API, "Gateway") => Some(Self::Gateway(id)),
             (GATEWAY_API, "ListenerSet") | (GATEWAY_API_X, "XListenerSet") => Some(Self::ListenerSet(id)),
-            _ => None,
+            (group, kind) => mesh_parent(group, kind).map(|_| Self::Mesh),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The `WasmPlugin` of a gateway.
+//! The `WasmPlugin` of a group of proxies.
 
 use mooring_policy::keys::ENVIRONMENT_VARIABLE;
 use serde_json::{Value, json};
@@ -7,29 +7,35 @@ use super::{object::Object, options::Options};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     emit::FailStrategy,
-    ir::Gateway,
+    ir::ProxyGroup,
     kind::GATEWAY_API,
     object_size::{MAX_APPLIED, MAX_STORED, json_len, mebibytes},
 };
 
-/// The `WasmPlugin` that loads the module on a gateway.
-pub fn object<'g>(gateway: &'g Gateway, options: &Options) -> Object<'g> {
-    let mut plugin = Object::new(gateway, "WasmPlugin", "", spec(gateway, options));
-    plugin.rules.extend(gateway.managed_rule_ids());
+/// The `WasmPlugin` that loads the module on the proxies.
+pub fn object<'g>(group: &'g ProxyGroup, options: &Options) -> Object<'g> {
+    let mut plugin = Object::new(group, "WasmPlugin", "", spec(group, options));
+    plugin.rules.extend(group.managed_rule_ids());
     plugin
 }
 
-fn spec(gateway: &Gateway, options: &Options) -> Value {
+fn spec(group: &ProxyGroup, options: &Options) -> Value {
+    let selected = group.selected_pods().filter(|pods| !pods.labels.is_empty());
+    let selector = selected.map(|pods| json!({ "matchLabels": pods.labels }));
+    let target = group.gateway().filter(|gateway| gateway.workload.is_none());
+    let of_callers = group.gateway().is_none();
     json!({
         "failStrategy": match options.fail_strategy {
             FailStrategy::Open => "FAIL_OPEN",
             FailStrategy::Close => "FAIL_CLOSE",
             FailStrategy::Reload => "FAIL_RELOAD",
         },
-        "pluginConfig": gateway.config(),
+        // istiod counts gateways as clients too. An `EnvoyFilter` disables the module there.
+        "match": of_callers.then(|| json!([{ "mode": "CLIENT" }])),
+        "pluginConfig": group.config(),
         "pluginName": "mooring",
-        "selector": gateway.workload.as_ref().map(|workload| json!({ "matchLabels": workload.labels })),
-        "targetRefs": gateway.workload.is_none().then(|| {
+        "selector": selector,
+        "targetRefs": target.map(|gateway| {
             json!([{ "group": GATEWAY_API, "kind": "Gateway", "name": gateway.item.id.name }])
         }),
         "sha256": options.sha256,
@@ -38,31 +44,31 @@ fn spec(gateway: &Gateway, options: &Options) -> Value {
     })
 }
 
-/// Reports a `WasmPlugin` that is too large. It cannot be split, because a gateway has one filter with one configuration.
-pub fn check_size(gateway: &Gateway, plugin: &Object<'_>, report: &mut Report) {
+/// Reports a `WasmPlugin` that is too large. It cannot be split, because a proxy has one filter with one configuration.
+pub fn check_size(group: &ProxyGroup, plugin: &Object<'_>, report: &mut Report) {
     let size = json_len(&plugin.spec);
-    let rules = gateway.managed_rules().count();
+    let rules = group.managed_rules().count();
     if size > MAX_STORED {
         let fitting = rules.saturating_mul(MAX_STORED).checked_div(size).unwrap_or(0);
         let message = format!(
-            "the WasmPlugin of Gateway {} would have {} for its {rules} rules, but Kubernetes stores objects of {} at most: \
+            "the WasmPlugin of {} would have {} for its {rules} rules, but Kubernetes stores objects of {} at most: \
              about {fitting} such rules",
-            gateway.item.id,
+            group.title(),
             mebibytes(size),
             mebibytes(MAX_STORED)
         );
-        let diagnostic = Diagnostic::error(Code::TooLarge, message).at(gateway.item.location());
+        let diagnostic = group.locate(Diagnostic::error(Code::TooLarge, message));
         report.add(diagnostic.help("spread the routes over several Gateways: each has its own WasmPlugin"));
         // The budgets of routes and namespaces prevent this.
         report.abort();
     } else if size > MAX_APPLIED {
         let message = format!(
-            "the WasmPlugin of Gateway {} has {} for its {rules} rules, too much for a plain `kubectl apply`, which keeps a \
+            "the WasmPlugin of {} has {} for its {rules} rules, too much for a plain `kubectl apply`, which keeps a \
              copy in an annotation",
-            gateway.item.id,
+            group.title(),
             mebibytes(size)
         );
-        let note = Diagnostic::note(Code::TooLarge, message).at(gateway.item.location());
+        let note = group.locate(Diagnostic::note(Code::TooLarge, message));
         report.add(
             note.help("apply it with `kubectl apply --server-side` (Argo CD: the sync option ServerSideApply=true)"),
         );

@@ -1,6 +1,6 @@
 //! Binds Gateway API routes to listeners and host names (`parentRefs`, `allowedRoutes`, `hostnames`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::{
     api::{
@@ -11,26 +11,24 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     dns,
     id::Id,
-    ir::{Gateway, VirtualHost},
+    ir::{ProxyGroup, VirtualHost},
     kind::{GATEWAY_API, Kind},
     location::{DocumentOffset, SourceLocation},
     model::gateway::{GatewaySpec, Listener},
     model::route::RouteSpec,
     omissions::Omitted,
     resources::{Found, Item, Resources},
-    translate::binding::{listener_sets, namespace_selectors},
+    translate::binding::{Bindings, GroupKey, listener_sets, mesh, namespace_selectors},
 };
-
-/// The gateways that a route is attached to, and its virtual hosts on each.
-pub type Bindings = BTreeMap<Id, BTreeSet<VirtualHost>>;
 
 /// Reports invalid host names of a route.
 pub fn check_route(route: &Item<RouteSpec>, report: &mut Report) {
     check_hostnames(&route.spec.hostnames, route.offset, report);
 }
 
-/// Finds the listeners that accept a route. Reports references that cannot be resolved.
-pub fn bind(route: &Item<RouteSpec>, resources: &Resources, report: &mut Report) -> Bindings {
+/// Finds the listeners that accept a route, and the callers of its Services. Reports references that cannot be resolved.
+/// `doubts` gets the reasons why callers keep no sessions.
+pub fn bind(route: &Item<RouteSpec>, resources: &Resources, report: &mut Report, doubts: &mut Report) -> Bindings {
     if let Some(scope) = &route.spec.use_default_gateways {
         let message = "useDefaultGateways is not supported: name the Gateway in parentRefs";
         report.add(Diagnostic::error(Code::Unsupported, message).at(route.location_of(scope)));
@@ -41,12 +39,19 @@ pub fn bind(route: &Item<RouteSpec>, resources: &Resources, report: &mut Report)
     }
     let mut bindings = Bindings::new();
     for parent in &route.spec.parent_refs {
+        if let Some(of_mesh) = mesh::parent(&parent.value, &route.id.namespace) {
+            mesh::bind_parent(route, parent, &of_mesh, resources, &mut bindings, (report, doubts));
+            continue;
+        }
         let Some(owner) = Owner::find(route, parent, resources, report) else {
             continue;
         };
         match virtual_hosts(route, &parent.value, &owner, resources, report) {
             Ok(hosts) if hosts.is_empty() => report.miss(Kind::Gateway, owner.gateway),
-            Ok(hosts) => bindings.entry(owner.gateway.clone()).or_default().extend(hosts),
+            Ok(hosts) => bindings
+                .entry(GroupKey::Gateway(Kind::Gateway, owner.gateway.clone()))
+                .or_default()
+                .extend(hosts),
             Err(reason) => {
                 let message = format!(
                     "{} {} does not accept {}: {reason}",
@@ -131,7 +136,7 @@ fn find<'a>(
     let Some(id) = gateway(raw, &route.id.namespace) else {
         let kind = raw.kind.as_ref().map_or("Gateway", |kind| &kind.value);
         let message = format!(
-            "no sessions are kept on the parent {kind} `{}`: only a Gateway keeps sessions",
+            "no sessions are kept on the parent {kind} `{}`: a parent must be a Gateway, a ListenerSet, a Service or a ServiceEntry",
             raw.name.value
         );
         report.add(Diagnostic::warning(Code::Unsupported, message).at(route.location_of(&raw.name)));
@@ -339,7 +344,8 @@ fn check_hostnames<'a>(
 
 /// Reports the errors in the listeners of a gateway. They count as errors only if a rule with sessions or canaries
 /// needs the gateway.
-pub fn check_gateway(gateway: &Gateway, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) {
+pub fn check_gateway(group: &ProxyGroup, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) {
+    let Some(gateway) = group.gateway() else { return };
     let mut found = Report::default();
     for item in gateway.items().filter(|item| item.spec.kind() == Kind::Gateway) {
         check(item, &mut found);

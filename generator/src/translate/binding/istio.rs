@@ -12,28 +12,32 @@ use crate::{
         virtual_service::{MESH, istio_gateway},
     },
     resources::{Found, Item, Resources},
-    translate::{binding::gateway_api::Bindings, gateways::Gateways},
+    translate::{
+        binding::{Bindings, GroupKey},
+        proxies::Proxies,
+    },
     visibility,
 };
 
 /// The gateways that a `VirtualService` is on. Reports references that cannot be resolved.
-pub fn bind(route: &Item<RouteSpec>, resources: &Resources, gateways: &Gateways, report: &mut Report) -> Bindings {
+pub fn bind(route: &Item<RouteSpec>, resources: &Resources, proxies: &Proxies, report: &mut Report) -> Bindings {
     check_hosts(route, report);
     let mut bindings = Bindings::new();
     for name in &route.spec.gateways {
         let Some(gateway) = find(route, name, resources, report) else {
             continue;
         };
-        if let Some(diagnostic) = hidden(route, gateway, gateways) {
+        if let Some(diagnostic) = hidden(route, gateway, proxies) {
             report.add(diagnostic);
             continue;
         }
-        let hosts = bindings.entry(gateway.id.clone()).or_default();
+        let key = GroupKey::Gateway(Kind::IstioGateway, gateway.id.clone());
+        let hosts = bindings.entry(key.clone()).or_default();
         for listener in &gateway.spec.listeners {
             hosts.extend(virtual_hosts(route, gateway, &listener.value, resources));
         }
         if hosts.is_empty() {
-            bindings.remove(&gateway.id);
+            bindings.remove(&key);
             let message = format!(
                 "{} has no host in common with an HTTP server of Gateway {}",
                 route.title(),
@@ -114,10 +118,11 @@ fn virtual_hosts(
 }
 
 /// A warning if a `VirtualService` is not exported to the pods of a gateway.
-fn hidden(route: &Item<RouteSpec>, gateway: &Item<GatewaySpec>, gateways: &Gateways) -> Option<Diagnostic> {
+fn hidden(route: &Item<RouteSpec>, gateway: &Item<GatewaySpec>, proxies: &Proxies) -> Option<Diagnostic> {
     let exported = &route.spec.export_to;
     let is_seen = |to: &str| visibility::is_seen(visibility::texts(exported), &route.id.namespace, to);
-    let pods = gateways.find(Kind::IstioGateway, &gateway.id);
+    let key = GroupKey::Gateway(Kind::IstioGateway, gateway.id.clone());
+    let pods = proxies.find(&key);
     let mut namespaces: Vec<&str> = pods.map(|(_, pods)| pods.namespace()).collect();
     if namespaces.iter().any(|namespace| is_seen(namespace)) {
         return None;

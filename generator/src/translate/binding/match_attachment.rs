@@ -1,13 +1,13 @@
-//! A subset of the matches of a rule, as attached to a gateway.
+//! A subset of the matches of a rule, as attached to proxies.
 
 use std::collections::BTreeSet;
 
 use crate::ir::VirtualHost;
 
-/// The virtual hosts of a gateway in which the same matches of a rule apply.
+/// The virtual hosts of the proxies in which the same matches of a rule apply.
 pub struct MatchAttachment {
-    /// The position of the gateway.
-    pub gateway: usize,
+    /// The position of the group of proxies.
+    pub group: usize,
     /// The virtual hosts.
     pub virtual_hosts: BTreeSet<VirtualHost>,
     /// The positions of the matches.

@@ -5,17 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     diagnostic::{Code, Diagnostic},
-    id::Id,
     ir::{Rule, VirtualHost, Workload},
-    kind::Kind,
     model::{
         route::{self, RouteSpec, Scope},
         virtual_service::istio_gateway,
     },
     resources::{Item, Resources},
     translate::{
-        binding::{gateway_api::Bindings, match_attachment::MatchAttachment},
-        gateways::Gateways,
+        binding::{Bindings, GroupKey, match_attachment::MatchAttachment},
+        proxies::Proxies,
     },
 };
 
@@ -39,7 +37,7 @@ impl Reach {
         rule: &route::Rule,
         written: &Item<RouteSpec>,
         bindings: &Bindings,
-        gateways: &Gateways,
+        proxies: &Proxies,
         resources: &Resources,
     ) -> Option<Self> {
         rule.matches.iter().find(|one| one.value.scope.is_some())?;
@@ -47,17 +45,17 @@ impl Reach {
             hosts: BTreeMap::new(),
             unsure: false,
         };
-        let everywhere = bindings.iter().flat_map(|(id, virtual_hosts)| {
-            let found = gateways.find(Kind::IstioGateway, id);
-            found.map(move |(position, gateway)| (id, position, gateway, virtual_hosts))
+        let everywhere = bindings.iter().flat_map(|(key, virtual_hosts)| {
+            let found = proxies.find(key);
+            found.map(move |(position, group)| (key, position, group, virtual_hosts))
         });
-        for (id, position, gateway, virtual_hosts) in everywhere {
+        for (key, position, group, virtual_hosts) in everywhere {
             let hosts = reach.hosts.entry(position).or_default();
             for host in virtual_hosts {
                 for (index, one) in rule.matches.iter().enumerate() {
                     let scope = one.value.scope.as_ref();
                     let on = scope.map_or(Some(true), |scope| {
-                        is_on(scope, written, (id, gateway.workload.as_ref()), host.port, resources)
+                        is_on(scope, written, (key, group.selected_pods()), host.port, resources)
                     });
                     reach.unsure |= on.is_none();
                     if on.unwrap_or(rule.name.is_some()) {
@@ -107,7 +105,7 @@ impl Reach {
             }
             let by_matches = by_matches.into_iter();
             by_matches.map(move |(matches, virtual_hosts)| MatchAttachment {
-                gateway,
+                group: gateway,
                 virtual_hosts,
                 matches,
             })
@@ -119,7 +117,7 @@ impl Reach {
 fn is_on(
     scope: &Scope,
     written: &Item<RouteSpec>,
-    (gateway, workload): (&Id, Option<&Workload>),
+    (key, workload): (&GroupKey, Option<&Workload>),
     port: u16,
     resources: &Resources,
 ) -> Option<bool> {
@@ -132,12 +130,18 @@ fn is_on(
     }
     if !scope.gateways.is_empty() {
         let mut named = scope.gateways.iter();
-        let is_named = named.any(|name| istio_gateway(&name.value, &written.id.namespace).as_ref() == Some(gateway));
+        let is_named = named.any(|name| match (key, istio_gateway(&name.value, &written.id.namespace)) {
+            (GroupKey::Gateway(_, gateway), Some(named)) => *gateway == named,
+            (GroupKey::Callers(_), named) => named.is_none(),
+            (GroupKey::Gateway(..), None) => false,
+        });
         return Some(is_named);
     }
     let workload = workload?;
+    // Where the route does not apply, its session routes are not inserted either.
+    let of_all = matches!(key, GroupKey::Callers(pods) if pods.is_in_any_namespace());
     match &scope.source_namespace {
-        Some(namespace) if namespace.value != workload.namespace => Some(false),
+        Some(namespace) if namespace.value != workload.namespace && !of_all => Some(false),
         _ => workload.has_labels(&scope.source_labels, resources),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
-    ir::{Gateway, destination_rules},
+    ir::{ProxyGroup, destination_rules},
     location::SourceLocation,
     resources::Resources,
 };
@@ -15,11 +15,11 @@ const MAX_SHOWN: usize = 5;
 
 /// Notes the `DestinationRule`s with consistent hashing for backends whose sessions are bound to pods. The
 /// configuration for a local Envoy ignores `DestinationRule`s, so there is nothing to note.
-pub fn note(gateways: &[Gateway], resources: &Resources, report: &mut Report) {
+pub fn note(groups: &[ProxyGroup], resources: &Resources, report: &mut Report) {
     if resources.mesh.local {
         return;
     }
-    let mut locations = found(gateways, resources).into_iter();
+    let mut locations = found(groups, resources).into_iter();
     let Some((id, first)) = locations.next() else { return };
     let more = match locations.len() {
         0 => String::new(),
@@ -35,11 +35,11 @@ pub fn note(gateways: &[Gateway], resources: &Resources, report: &mut Report) {
 }
 
 /// Finds these `DestinationRule`s, each with the location of its `consistentHash`.
-fn found<'a>(gateways: &[Gateway<'a>], resources: &'a Resources) -> BTreeMap<&'a Id, SourceLocation> {
+fn found<'a>(groups: &[ProxyGroup<'a>], resources: &'a Resources) -> BTreeMap<&'a Id, SourceLocation> {
     let mut found = BTreeMap::new();
-    for gateway in gateways {
-        let pods = gateway.pods();
-        let with_host_sessions = gateway
+    for group in groups {
+        let pods = group.pods();
+        let with_host_sessions = group
             .managed_rules()
             .filter(|attached| attached.rule.host_session_filter().is_some());
         for backend in with_host_sessions.flat_map(|attached| &attached.rule.backends) {

@@ -2,22 +2,26 @@
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    ir::Gateway,
+    ir::ProxyGroup,
     visibility,
 };
 
 /// Warns of backends that are not visible to the pods of a gateway (`exportTo`).
-pub fn warn(gateway: &Gateway, report: &mut Report) {
-    let namespace = gateway.namespace();
-    for attached in gateway.managed_rules() {
+pub fn warn(group: &ProxyGroup, report: &mut Report) {
+    let namespace = group.namespace();
+    if group.pods().is_in_any_namespace() && group.gateway().is_none() {
+        return;
+    }
+    for attached in group.managed_rules() {
         for backend in &attached.rule.backends {
             let Some(location) = visibility::hides(backend.concrete, namespace) else {
                 continue;
             };
             let message = format!(
-                "the Service {} is not exported to the namespace {namespace}, where the pods of Gateway {} run: Istio \
+                "the Service {} is not exported to the namespace {namespace}, where the pods of {} run: Istio \
                  has no cluster for it there and answers 503",
-                backend.concrete.id, gateway.item.id
+                backend.concrete.id,
+                group.title()
             );
             let warning = Diagnostic::warning(Code::BackendNotFound, message).at(location);
             report.add(warning.with(attached.rule.location_of(attached.rule.spec), "the rule"));

@@ -1,6 +1,7 @@
 //! Checks rules and gateways after they have been built. The checks report errors and remove sessions from rules with
 //! errors.
 
+pub mod callers;
 pub mod consistent_hash;
 pub mod exports;
 pub mod filter_config;

@@ -10,17 +10,16 @@ use mooring_policy::config::Transport;
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    ir::{AttachedRule, Gateway, VirtualHost},
-    kind::Kind,
+    ir::{AttachedRule, ProxyGroup, VirtualHost},
     location::SourceLocation,
     omissions::Omitted,
     session::domain,
 };
 
 /// Reports rules that the filter cannot distinguish. If two managed rules conflict, the later one is left out.
-pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
+pub fn resolve(group: &mut ProxyGroup, report: &mut Report) {
     let mut by_name: BTreeMap<String, Vec<(usize, &AttachedRule)>> = BTreeMap::new();
-    for (position, attached) in gateway.rules.iter().enumerate() {
+    for (position, attached) in group.rules.iter().enumerate() {
         for name in attached.rule.envoy_names() {
             by_name.entry(name).or_default().push((position, attached));
         }
@@ -29,9 +28,9 @@ pub fn resolve(gateway: &mut Gateway, report: &mut Report) {
     for (name, namesakes) in by_name.into_iter().filter(|(_, rules)| rules.len() > 1) {
         victims.extend(report_collisions(&name, namesakes, report));
     }
-    let on = gateway.item.name(Kind::Gateway);
+    let on = group.name();
     for victim in victims {
-        if let Some(attached) = gateway.rules.get_mut(victim) {
+        if let Some(attached) = group.rules.get_mut(victim) {
             report.omit(Omitted::Rule, format!("{} on {on}", attached.rule.id));
             attached.refuse();
         }
@@ -74,9 +73,9 @@ fn report_collisions(name: &str, namesakes: Vec<(usize, &AttachedRule)>, report:
 
 /// Warns of cookies that replace each other in the browser. Rules do not share sessions, but a browser keeps only one
 /// cookie for a name, a host and a path.
-pub fn warn_of_cookies(gateway: &Gateway, report: &mut Report) {
+pub fn warn_of_cookies(group: &ProxyGroup, report: &mut Report) {
     let mut seen: BTreeMap<_, &AttachedRule> = BTreeMap::new();
-    for (attached, session) in gateway.session_rules() {
+    for (attached, session) in group.session_rules() {
         let session = &session.config;
         if session.transport != Transport::Cookie {
             continue;

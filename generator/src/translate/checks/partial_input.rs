@@ -10,7 +10,7 @@ use crate::{
     api::{field::Field, gateway::FromNamespaces},
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
-    ir::{Gateway, Ir},
+    ir::{Gateway, Ir, ProxyGroup},
     kind::Kind,
     location::SourceLocation,
     model::gateway::Listener,
@@ -30,8 +30,8 @@ const HELP: &str = "give one run the routes and policies of all teams on the Gat
 /// Reports objects of an earlier run that contain rules of routes that are not in the input. `prunes` says whether this
 /// run removes objects from the output directory that it no longer generates.
 pub fn check_earlier(ir: &Ir, resources: &Resources, prunes: bool, report: &mut Report) {
-    let managed = ir.gateways.iter().filter(|gateway| gateway.is_managed());
-    let replaced: Vec<Id> = managed.map(Gateway::object_id).collect();
+    let managed = ir.proxies.iter().filter(|group| group.is_managed());
+    let replaced: Vec<Id> = managed.map(ProxyGroup::object_id).collect();
     for earlier in &resources.earlier {
         let removed = prunes && earlier.home == Home::Directory;
         if !removed && !replaced.contains(&earlier.id) {
@@ -65,15 +65,18 @@ pub fn check_earlier(ir: &Ir, resources: &Resources, prunes: bool, report: &mut 
 }
 
 /// Reports a Gateway that probably has more routes than the input.
-pub fn check(gateway: &Gateway, resources: &Resources, report: &mut Report) {
+pub fn check(group: &ProxyGroup, resources: &Resources, report: &mut Report) {
+    let Some(gateway) = group.gateway().filter(|_| group.is_managed()) else {
+        return;
+    };
     // Routes that could not be read have been reported.
     let complete = resources.coverage == Coverage::Everything || resources.any_route_unread();
-    if complete || gateway.item.spec.kind() == Kind::IstioGateway || !gateway.is_managed() {
+    if complete || gateway.item.spec.kind() == Kind::IstioGateway {
         return;
     }
     let listeners = gateway.item.spec.listeners.iter().map(|listener| &listener.value);
     let listeners: Vec<&Listener> = listeners.filter(|listener| listener.speaks_http()).collect();
-    check_attached(gateway, &listeners, resources, report);
+    check_attached(group, gateway, &listeners, resources, report);
     if let Coverage::Namespaces(read) = &resources.coverage {
         let mut untold = listeners
             .iter()
@@ -93,13 +96,19 @@ pub fn check(gateway: &Gateway, resources: &Resources, report: &mut Report) {
 }
 
 /// Compares the number of routes in the status of each listener with the routes in the input.
-fn check_attached(gateway: &Gateway, listeners: &[&Listener], resources: &Resources, report: &mut Report) {
+fn check_attached(
+    group: &ProxyGroup,
+    gateway: &Gateway,
+    listeners: &[&Listener],
+    resources: &Resources,
+    report: &mut Report,
+) {
     let mut warning: Option<Diagnostic> = None;
     for listener in listeners {
         let Some(attached) = attached(gateway, listener) else {
             continue;
         };
-        let known = known(gateway, listener, resources);
+        let known = known(group, gateway, listener, resources);
         if usize::try_from(attached.value).is_ok_and(|attached| attached <= known) {
             continue;
         }
@@ -129,13 +138,13 @@ fn attached<'g>(gateway: &Gateway<'g>, listener: &Listener) -> Option<&'g Field<
 /// The number of routes in the input that are on a listener, including session routes, because the status counts those
 /// too. If the input has no session routes, the cluster may still have them, so those that this run generates are
 /// counted.
-fn known(gateway: &Gateway, listener: &Listener, resources: &Resources) -> usize {
+fn known(group: &ProxyGroup, gateway: &Gateway, listener: &Listener, resources: &Resources) -> usize {
     let routes = resources.http_routes.iter().chain(resources.grpc_routes.iter());
     let on_listener = routes.filter(|route| gateway_api::is_on(route, listener, gateway.item, resources));
     let routes: BTreeMap<(Kind, &Id), &Item<RouteSpec>> =
         on_listener.map(|route| ((route.spec.kind, &route.id), route)).collect();
     let session_routes = if resources.generated.is_empty() {
-        let rules = gateway.managed_rules().map(|attached| &attached.rule);
+        let rules = group.managed_rules().map(|attached| &attached.rule);
         let rules = rules.filter(|rule| routes.contains_key(&(rule.route.spec.kind, &rule.route.id)));
         rules.fold(0, |sum: usize, rule| sum.saturating_add(rule.session_route_objects()))
     } else {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
-    ir::{Gateway, Rule, VirtualHost},
+    ir::{ProxyGroup, Rule, VirtualHost},
     kind::Kind,
     resources::Resources,
 };
@@ -45,9 +45,9 @@ pub fn check(rule: &Rule, resources: &Resources, report: &mut Report) {
 }
 
 /// Warns of virtual hosts with too many session routes.
-pub fn warn_of_many(gateway: &Gateway, report: &mut Report) {
+pub fn warn_of_many(group: &ProxyGroup, report: &mut Report) {
     let mut added: BTreeMap<&VirtualHost, usize> = BTreeMap::new();
-    for attached in gateway.managed_rules() {
+    for attached in group.managed_rules() {
         for host in &attached.virtual_hosts {
             let sum = added.entry(host).or_default();
             *sum = sum.saturating_add(attached.rule.session_route_count());
@@ -55,13 +55,13 @@ pub fn warn_of_many(gateway: &Gateway, report: &mut Report) {
     }
     for (host, count) in added.into_iter().filter(|(_, count)| *count > MANY) {
         let message = format!(
-            "session routes add {count} routes to the virtual host `{}` of Gateway {}; Envoy tries them one after the other, which \
+            "session routes add {count} routes to the virtual host `{}` of {}; Envoy tries them one after the other, which \
              takes up to {} thousand instructions of each request there",
             host.name(),
-            gateway.item.id,
+            group.title(),
             count.saturating_mul(INSTRUCTIONS) / 1_000
         );
-        let warning = Diagnostic::warning(Code::Accepted, message).at(gateway.item.location());
+        let warning = group.locate(Diagnostic::warning(Code::Accepted, message));
         report.add(warning.help("spread the rules over several host names, or give them fewer matches"));
     }
 }

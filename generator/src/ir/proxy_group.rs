@@ -1,4 +1,4 @@
-//! A gateway with its rules and the Envoy filters that its virtual hosts need.
+//! A group of proxies with their rules and the Envoy filters that their virtual hosts need.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,11 @@ use super::{
 use crate::{
     api::field::Field,
     canary::CompiledCanary,
+    diagnostic::Diagnostic,
     id::Id,
+    kind::Kind,
     labels::NAME_PREFIX,
-    location::DocumentOffset,
+    location::{DocumentOffset, SourceLocation},
     model::gateway::{GatewaySpec, Listener, ListenerSetSpec},
     resources::Item,
     session::Session,
@@ -21,6 +23,27 @@ use crate::{
 
 /// Above this number of routes, a second route lookup costs more than setting headers from filter state.
 const LARGE_VIRTUAL_HOST: usize = 80;
+
+/// The name of the objects for callers. The labels of the callers follow it.
+const CALLERS: &str = "callers";
+
+/// A group of proxies: the pods that share one configuration of the module, and the rules that apply on them.
+#[derive(Debug)]
+pub struct ProxyGroup<'a> {
+    /// The pods, and what they do.
+    pub role: Role<'a>,
+    /// The rules on the proxies, ordered by the ids of their routes and by position.
+    pub rules: Vec<AttachedRule<'a>>,
+}
+
+/// The role of proxies in the mesh.
+#[derive(Debug)]
+pub enum Role<'a> {
+    /// A gateway.
+    Gateway(Gateway<'a>),
+    /// The sidecars of pods that call Services.
+    Sidecars(Workload),
+}
 
 /// A gateway: one set of pods, and the Gateway objects that configure them.
 #[derive(Debug)]
@@ -33,11 +56,22 @@ pub struct Gateway<'a> {
     pub workload: Option<Workload>,
     /// The listener sets that the gateway allows, each with its listeners that do not conflict with earlier ones.
     pub sets: Vec<(&'a Item<ListenerSetSpec>, Vec<&'a Field<Listener>>)>,
-    /// The rules on the gateway, ordered by the ids of their routes and by position.
-    pub rules: Vec<AttachedRule<'a>>,
 }
 
 impl<'a> Gateway<'a> {
+    /// The listeners of its listener sets, each with the offset of its document.
+    pub fn set_listeners(&self) -> impl Iterator<Item = (DocumentOffset, &Listener)> {
+        let sets = self.sets.iter();
+        sets.flat_map(|(set, listeners)| listeners.iter().map(|listener| (set.offset, &listener.value)))
+    }
+
+    /// All Gateway objects, the first one first.
+    pub fn items(&self) -> impl Iterator<Item = &'a Item<GatewaySpec>> {
+        std::iter::once(self.item).chain(self.others.iter().copied())
+    }
+}
+
+impl ProxyGroup<'_> {
     /// The virtual hosts with managed rules, and the Envoy filters that each needs.
     #[must_use]
     pub fn managed_virtual_hosts(&self) -> BTreeMap<&VirtualHost, VirtualHostFilters> {
@@ -68,43 +102,111 @@ impl<'a> Gateway<'a> {
         hosts
     }
 
+    /// The gateway, or `None` if the proxies have another role.
+    #[must_use]
+    pub fn gateway(&self) -> Option<&Gateway<'_>> {
+        match &self.role {
+            Role::Gateway(gateway) => Some(gateway),
+            Role::Sidecars(_) => None,
+        }
+    }
+
     /// The namespace and name of the generated `WasmPlugin`. The names of the other generated objects begin with this
     /// name.
     #[must_use]
     pub fn object_id(&self) -> Id {
-        match &self.workload {
-            Some(workload) => Id::new(&workload.namespace, &format!("{NAME_PREFIX}{}", workload.name())),
-            None => Id::new(&self.item.id.namespace, &format!("{NAME_PREFIX}{}", self.item.id.name)),
+        match &self.role {
+            Role::Gateway(Gateway {
+                workload: Some(workload),
+                ..
+            }) => Id::new(&workload.namespace, &format!("{NAME_PREFIX}{}", workload.name())),
+            Role::Gateway(Gateway { item, .. }) => {
+                Id::new(&item.id.namespace, &format!("{NAME_PREFIX}{}", item.id.name))
+            }
+            Role::Sidecars(pods) if pods.labels.is_empty() => {
+                Id::new(&pods.namespace, &format!("{NAME_PREFIX}{CALLERS}"))
+            }
+            Role::Sidecars(pods) => Id::new(&pods.namespace, &format!("{NAME_PREFIX}{CALLERS}-{}", pods.name())),
         }
     }
 
     /// Its pods.
     #[must_use]
     pub fn pods(&self) -> Workload {
-        self.workload
-            .clone()
-            .unwrap_or_else(|| Workload::for_gateway(&self.item.id))
+        match &self.role {
+            Role::Gateway(gateway) => {
+                let pods = gateway.workload.clone();
+                pods.unwrap_or_else(|| Workload::for_gateway(&gateway.item.id))
+            }
+            Role::Sidecars(pods) => pods.clone(),
+        }
+    }
+
+    /// The pods if a selector selects them, or `None` if they have the label with the name of their Gateway.
+    #[must_use]
+    pub fn selected_pods(&self) -> Option<&Workload> {
+        match &self.role {
+            Role::Gateway(gateway) => gateway.workload.as_ref(),
+            Role::Sidecars(pods) => Some(pods),
+        }
     }
 
     /// The namespace of its pods.
     #[must_use]
     pub fn namespace(&self) -> &str {
-        let workload = self.workload.as_ref();
-        workload.map_or(&self.item.id.namespace, |workload| &workload.namespace)
+        match &self.role {
+            Role::Gateway(gateway) => {
+                let workload = gateway.workload.as_ref();
+                workload.map_or(&gateway.item.id.namespace, |workload| &workload.namespace)
+            }
+            Role::Sidecars(pods) => &pods.namespace,
+        }
     }
 
-    /// The listeners of its listener sets, each with the offset of its document.
-    pub fn set_listeners(&self) -> impl Iterator<Item = (DocumentOffset, &Listener)> {
-        let sets = self.sets.iter();
-        sets.flat_map(|(set, listeners)| listeners.iter().map(|listener| (set.offset, &listener.value)))
+    /// The proxies in a list of names, such as `Gateway/infra/front`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.role {
+            Role::Gateway(gateway) => gateway.item.name(Kind::Gateway),
+            Role::Sidecars(pods) => format!("callers/{pods}"),
+        }
     }
 
-    /// All Gateway objects, the first one first.
-    pub fn items(&self) -> impl Iterator<Item = &'a Item<GatewaySpec>> {
-        std::iter::once(self.item).chain(self.others.iter().copied())
+    /// The proxies in a sentence, such as `Gateway infra/front`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match &self.role {
+            Role::Gateway(gateway) => format!("Gateway {}", gateway.item.id),
+            Role::Sidecars(pods) => format!("the callers {pods}"),
+        }
     }
 
-    /// Whether any rule on the gateway is managed.
+    /// The beginning of the names of its listeners in a local Envoy.
+    #[must_use]
+    pub fn listener_name(&self) -> String {
+        match &self.role {
+            Role::Gateway(gateway) => format!("{}.{}", gateway.item.id.namespace, gateway.item.id.name),
+            Role::Sidecars(pods) => format!("{}.{CALLERS}", pods.namespace),
+        }
+    }
+
+    /// Adds the location of the object that configures the proxies to a diagnostic. The command line names callers, so
+    /// they have no location.
+    #[must_use]
+    pub fn locate(&self, diagnostic: Diagnostic) -> Diagnostic {
+        match self.location() {
+            Some(location) => diagnostic.at(location),
+            None => diagnostic,
+        }
+    }
+
+    /// The location of the object that configures the proxies, if an object does.
+    #[must_use]
+    pub fn location(&self) -> Option<SourceLocation> {
+        self.gateway().map(|gateway| gateway.item.location())
+    }
+
+    /// Whether any rule on the proxies is managed.
     #[must_use]
     pub fn is_managed(&self) -> bool {
         self.managed_rules().next().is_some()
@@ -138,7 +240,7 @@ impl<'a> Gateway<'a> {
             .filter_map(|attached| Some((attached, attached.rule.session.as_ref()?)))
     }
 
-    /// The configuration of the Wasm module for this gateway.
+    /// The configuration of the Wasm module for these proxies.
     #[must_use]
     pub fn config(&self) -> Config {
         let canaries = self.canaries();

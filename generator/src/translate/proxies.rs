@@ -1,4 +1,5 @@
-//! Groups the gateways of the input by their pods, and selects those to generate for.
+//! Groups the gateways of the input by their pods, selects those to generate for, and adds the callers that the command line
+//! names.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,18 +7,14 @@ use std::{
 };
 
 use super::{
-    binding::{
-        gateway_api::{self, Bindings},
-        listener_sets,
-        match_attachment::MatchAttachment,
-    },
+    binding::{Bindings, GroupKey, gateway_api, listener_sets, match_attachment::MatchAttachment},
     gateway_class,
     workloads::Pods,
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
-    ir::{AttachedRule, Gateway, Rule, VirtualHost, Workload},
+    ir::{AttachedRule, Gateway, ProxyGroup, Role, Rule, VirtualHost, Workload},
     kind::Kind,
     model::gateway::GatewaySpec,
     omissions::Omitted,
@@ -28,21 +25,21 @@ use crate::{
 /// gateways, so names of generated objects must differ between the runs.
 pub struct ChosenGateways(pub Option<String>);
 
-/// The gateways, with lookup by kind and id.
-pub struct Gateways<'a> {
-    all: Vec<Gateway<'a>>,
+/// The groups of proxies, with lookup by what routes bind to.
+pub struct Proxies<'a> {
+    all: Vec<ProxyGroup<'a>>,
     /// The positions in `all`. A Gateway with several groups of pods has several.
-    positions: BTreeMap<(Kind, &'a Id), BTreeSet<usize>>,
+    positions: BTreeMap<GroupKey, BTreeSet<usize>>,
     found: Vec<(&'a Item<GatewaySpec>, Report)>,
     chosen: &'a BTreeSet<Id>,
 }
 
-impl<'a> Gateways<'a> {
-    /// Finds the pods of all gateways. Errors are reported later, in [`Self::finish`], when it is known which gateways
+impl<'a> Proxies<'a> {
+    /// Finds the pods of all gateways and adds the callers. Errors are reported later, in [`Self::finish`], when it is known which gateways
     /// are needed.
     pub fn new(resources: &'a Resources) -> Self {
         let chosen = &resources.mesh.gateways;
-        let mut gateways = Self {
+        let mut proxies = Self {
             all: Vec::new(),
             positions: BTreeMap::new(),
             found: Vec::new(),
@@ -52,7 +49,7 @@ impl<'a> Gateways<'a> {
         let mut groups = Vec::new();
         for item in items {
             let Pods { groups: pods, found } = pods(item, resources);
-            gateways.found.push((item, found));
+            proxies.found.push((item, found));
             groups.extend(pods.into_iter().map(|pods| (item, pods)));
         }
         let is_chosen = |item: &Item<GatewaySpec>| chosen.is_empty() || chosen.contains(&item.id);
@@ -65,34 +62,52 @@ impl<'a> Gateways<'a> {
             .collect();
         for (item, pods) in groups {
             if is_chosen(item) || pods.as_ref().is_some_and(|pods| shared.contains(pods)) {
-                gateways.insert(item, pods);
+                proxies.insert(item, pods);
             }
         }
-        for gateway in &mut gateways.all {
+        for group in &mut proxies.all {
+            let Role::Gateway(gateway) = &mut group.role else {
+                continue;
+            };
             let sets = gateway.items().filter(|item| item.spec.allowed_listeners.is_some());
             let sets = sets.flat_map(|item| listener_sets::of_gateway(item, resources));
             gateway.sets = sets.map(|attached| (attached.set, attached.listeners)).collect();
         }
-        gateways
+        for callers in &resources.mesh.callers {
+            proxies.insert_callers(Workload::from(callers));
+        }
+        proxies
+    }
+
+    fn insert_callers(&mut self, pods: Workload) {
+        let key = GroupKey::Callers(pods.clone());
+        self.positions.entry(key).or_default().insert(self.all.len());
+        self.all.push(ProxyGroup {
+            role: Role::Sidecars(pods),
+            rules: Vec::new(),
+        });
     }
 
     fn insert(&mut self, item: &'a Item<GatewaySpec>, workload: Option<Workload>) {
         let shared = self
             .all
             .iter()
+            .filter_map(ProxyGroup::gateway)
             .position(|other| workload.is_some() && other.workload == workload);
         let position = shared.unwrap_or(self.all.len());
         self.positions
-            .entry((item.spec.kind(), &item.id))
+            .entry(GroupKey::Gateway(item.spec.kind(), item.id.clone()))
             .or_default()
             .insert(position);
-        match self.all.get_mut(position) {
-            Some(gateway) => gateway.others.push(item),
-            None => self.all.push(Gateway {
-                item,
-                others: Vec::new(),
-                workload,
-                sets: Vec::new(),
+        match self.all.get_mut(position).map(|group| &mut group.role) {
+            Some(Role::Gateway(gateway)) => gateway.others.push(item),
+            Some(Role::Sidecars(_)) | None => self.all.push(ProxyGroup {
+                role: Role::Gateway(Gateway {
+                    item,
+                    others: Vec::new(),
+                    workload,
+                    sets: Vec::new(),
+                }),
                 rules: Vec::new(),
             }),
         }
@@ -100,28 +115,28 @@ impl<'a> Gateways<'a> {
 
     /// Removes the bindings to gateways that this run does not generate for. `None` if the route is on no gateway that
     /// the command line selects.
-    pub fn retain_chosen(&self, kind: Kind, bindings: &mut Bindings) -> Option<ChosenGateways> {
+    pub fn retain_chosen(&self, bindings: &mut Bindings) -> Option<ChosenGateways> {
         let before = bindings.len();
-        bindings.retain(|id, _| self.positions.contains_key(&(kind, id)));
+        bindings.retain(|key, _| self.positions.contains_key(key));
         if self.chosen.is_empty() || bindings.len() == before {
             return Some(ChosenGateways(None));
         }
-        let names: Vec<String> = bindings.keys().map(Id::to_string).collect();
+        let names: Vec<String> = bindings.keys().map(GroupKey::to_string).collect();
         Some(ChosenGateways(Some(names.join(",")))).filter(|_| !names.is_empty())
     }
 
-    /// Finds the entries of a Gateway, each with its position. There is one for each group of its pods.
-    pub fn find<'g>(&'g self, kind: Kind, id: &'g Id) -> impl Iterator<Item = (usize, &'g Gateway<'a>)> {
-        let positions = self.positions.get(&(kind, id)).into_iter().flatten();
+    /// Finds the groups that a route binds to, each with its position. A Gateway has one for each group of its pods.
+    pub fn find<'g>(&'g self, key: &GroupKey) -> impl Iterator<Item = (usize, &'g ProxyGroup<'a>)> {
+        let positions = self.positions.get(key).into_iter().flatten();
         positions.filter_map(|position| Some((*position, self.all.get(*position)?)))
     }
 
-    /// Attaches a rule to all gateways of its route.
-    pub fn attach(&mut self, rule: &Rc<Rule<'a>>, kind: Kind, bindings: &Bindings) {
-        for (id, virtual_hosts) in bindings {
-            for position in self.positions.get(&(kind, id)).into_iter().flatten() {
-                if let Some(gateway) = self.all.get_mut(*position) {
-                    attach(gateway, rule, virtual_hosts);
+    /// Attaches a rule to all proxies of its route.
+    pub fn attach(&mut self, rule: &Rc<Rule<'a>>, bindings: &Bindings) {
+        for (key, virtual_hosts) in bindings {
+            for position in self.positions.get(key).into_iter().flatten() {
+                if let Some(group) = self.all.get_mut(*position) {
+                    attach(group, rule, virtual_hosts);
                 }
             }
         }
@@ -130,8 +145,8 @@ impl<'a> Gateways<'a> {
     /// Attaches a rule with limited matches. Each attached copy has only the matches that apply there.
     pub fn attach_matches(&mut self, rule: &Rule<'a>, attachments: impl Iterator<Item = MatchAttachment>) {
         for attached in attachments {
-            if let Some(gateway) = self.all.get_mut(attached.gateway) {
-                gateway.rules.push(AttachedRule {
+            if let Some(group) = self.all.get_mut(attached.group) {
+                group.rules.push(AttachedRule {
                     rule: Rc::new(rule.with_matches(&attached.matches)),
                     virtual_hosts: attached.virtual_hosts,
                 });
@@ -139,12 +154,13 @@ impl<'a> Gateways<'a> {
         }
     }
 
-    /// Reports the errors in gateways and returns the gateways with their rules. `needed` are the objects that sessions
+    /// Reports the errors in gateways and returns the proxies with their rules. `needed` are the objects that sessions
     /// and canaries depend on. An error in another gateway is reported as harmless.
-    pub fn finish(self, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) -> Vec<Gateway<'a>> {
+    pub fn finish(self, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) -> Vec<ProxyGroup<'a>> {
         for (item, mut found) in self.found {
             let kind = item.spec.kind();
-            let served = self.chosen.is_empty() || self.positions.contains_key(&(kind, &item.id));
+            let key = GroupKey::Gateway(kind, item.id.clone());
+            let served = self.chosen.is_empty() || self.positions.contains_key(&key);
             let is_needed = served && needed.contains(&(kind, item.id.clone()));
             if is_needed || self.chosen.contains(&item.id) {
                 if found.has_errors() {
@@ -155,21 +171,21 @@ impl<'a> Gateways<'a> {
                 report.extend_harmless(found);
             }
         }
-        for gateway in &self.all {
-            gateway_api::check_gateway(gateway, needed, report);
+        for group in &self.all {
+            gateway_api::check_gateway(group, needed, report);
         }
         self.all
     }
 }
 
-/// Adds a rule to a gateway. A rule that is on two gateways with the same pods is added once.
-fn attach<'a>(gateway: &mut Gateway<'a>, rule: &Rc<Rule<'a>>, virtual_hosts: &BTreeSet<VirtualHost>) {
+/// Adds a rule to a group of proxies. A rule that is on two gateways with the same pods is added once.
+fn attach<'a>(group: &mut ProxyGroup<'a>, rule: &Rc<Rule<'a>>, virtual_hosts: &BTreeSet<VirtualHost>) {
     // A rule is added to all its gateways before the next rule.
-    let last = gateway.rules.last_mut();
+    let last = group.rules.last_mut();
     if let Some(attached) = last.filter(|attached| Rc::ptr_eq(&attached.rule, rule)) {
         return attached.virtual_hosts.extend(virtual_hosts.iter().cloned());
     }
-    gateway.rules.push(AttachedRule {
+    group.rules.push(AttachedRule {
         rule: rule.clone(),
         virtual_hosts: virtual_hosts.clone(),
     });
