@@ -91,6 +91,7 @@ metrics! {
     future: Counter = "mooring_token_rejected_future_total", "Tokens issued in the future.";
     missed_session_route: Counter = "mooring_session_route_missed_total", "Requests that asked for a session route and did not reach its backend.";
     unknown_backend: Counter = "mooring_unknown_backend_total", "Requests and responses of a cluster that is not a backend of the rule.";
+    client_keys: Counter = "mooring_session_route_refused_total", "Requests that a client's own header led to a session route.";
     over_budget: Counter = "mooring_canary_budget_exceeded_total", "Requests whose canary conditions exceeded the budget.";
     passed_through: Counter = "mooring_passed_through_total", "Requests on routes without a rule, in virtual hosts that have rules.";
     error: Counter = "mooring_error_total", "Requests that passed without their session because of an error.";
@@ -124,6 +125,10 @@ pub(crate) fn set_gauges(sessions_off: bool, config_refused: bool, keys_rejected
 /// Counts a request that passes because it has no rule.
 pub(crate) fn count_passed_through(lookup: &RuleLookup) {
     METRICS.with(|metrics| {
+        if matches!(lookup, RuleLookup::SessionRoute) {
+            metrics.client_keys.count_defined();
+            return;
+        }
         metrics.passed_through.count_defined();
         metrics
             .unknown_backend

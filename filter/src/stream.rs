@@ -7,9 +7,11 @@
 use std::rc::Rc;
 
 use mooring_policy::{
+    change::Change,
     decision::{self, Decision},
     gateway::RuleLookup,
     headers::Headers,
+    internal_headers,
 };
 use proxy_wasm::{
     traits::{Context, HttpContext},
@@ -61,10 +63,13 @@ impl Stream {
         let lookup = gateway.find_rule(&Envoy)?;
         let RuleLookup::Found(rule) = lookup else {
             metrics::count_passed_through(&lookup);
+            if matches!(lookup, RuleLookup::SessionRoute) {
+                remove_internal_headers()?;
+            }
             return Ok(());
         };
         let pairs = host::request_headers()?;
-        let headers = Headers::parse(&pairs).ok_or(HostError::without_status("reading the headers"))?;
+        let headers = parse(&pairs)?;
         let decision = decision::decide(rule, gateway, &headers, &Envoy)?;
         host::change_request(&decision.request_changes(&headers))?;
         metrics::count_decision(&decision);
@@ -84,4 +89,15 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// Removes the header with which the client selected the session route. Envoy then selects the route again.
+fn remove_internal_headers() -> Result<(), HostError> {
+    let pairs = host::request_headers()?;
+    let changes: Vec<Change> = internal_headers::remove_all(&parse(&pairs)?).collect();
+    host::change_request(&changes)
+}
+
+fn parse(pairs: &[u8]) -> Result<Headers<'_>, HostError> {
+    Headers::parse(pairs).ok_or(HostError::without_status("reading the headers"))
 }

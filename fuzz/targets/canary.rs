@@ -248,6 +248,7 @@ fn accept(
     };
     RouteTable::new(&config::Config {
         version: config::VERSION,
+        session_routes: Vec::new(),
         canaries: vec![canary],
         rules: vec![rule],
     })

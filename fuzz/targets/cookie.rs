@@ -131,6 +131,7 @@ fn accept(session: config::SessionConfig) -> Option<RouteTable> {
     };
     let config = config::Config {
         version: config::VERSION,
+        session_routes: Vec::new(),
         canaries: Vec::new(),
         rules: vec![rule],
     };

@@ -4,6 +4,8 @@
 
 #![no_main]
 
+use std::rc::Rc;
+
 use libfuzzer_sys::fuzz_target;
 use mooring_fuzz::{ring, shape};
 use mooring_policy::{config, gateway::Gateway, routes::RouteTable};
@@ -28,8 +30,10 @@ fuzz_target!(|input: Input| {
     for backend in &mut raw.backends {
         backend.released = false;
     }
+    let session_routes = input.lacks_sanitizer.then(|| "session-route".to_owned());
     let config = config::Config {
         version: config::VERSION,
+        session_routes: session_routes.into_iter().collect(),
         canaries: canary.iter().cloned().collect(),
         rules: vec![raw.clone()],
     };
@@ -41,11 +45,13 @@ fuzz_target!(|input: Input| {
         Keys::One => Some(ring(&[1])),
         Keys::Two => Some(ring(&[1, 2])),
     };
+    let rule = Rc::clone(table.rules().next().expect("there is one"));
     let mut client = Client {
-        rule: table.rules().next().expect("there is one"),
+        rule: &rule,
         raw: &raw,
         canary: canary.as_ref(),
         gateway: Gateway {
+            routes: table,
             keys,
             ..Gateway::default()
         },

@@ -20,6 +20,11 @@ pub struct Config {
     /// The canaries. Route rules refer to them by their position, counted from 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub canaries: Vec<CanaryConfig>,
+    /// The names of the session routes, if the proxy may have no header sanitizer (waypoints). Then clients can send the headers
+    /// that select session routes and hosts, so the filter removes them: from requests that arrive at one of these routes, which
+    /// get no session, and from requests of route rules. If this is empty, the filter trusts the sanitizer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub session_routes: Vec<String>,
     /// The route rules that the filter acts on. Requests on any other route pass unchanged.
     pub rules: Vec<RuleConfig>,
 }

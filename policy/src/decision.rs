@@ -87,6 +87,7 @@ pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, ho
         inspection: backends.inspection(backend, host)?,
         session,
         budget,
+        lacks_sanitizer: gateway.routes.lacks_sanitizer(),
         https: headers.first(":scheme") == Some(b"https"),
         local_reply_headers: local_reply_headers(rule, backend, headers),
     })

@@ -32,6 +32,8 @@ pub enum RuleLookup<'a> {
     NoRule,
     /// The route has the same name as the route of a rule, but its cluster is not a backend of that rule.
     OtherBackend,
+    /// The route is a session route, which the client selected with a header: the module has not set one yet.
+    SessionRoute,
 }
 
 impl Gateway {
@@ -40,6 +42,9 @@ impl Gateway {
         let Some(route) = host.route_name()? else {
             return Ok(RuleLookup::NoRule);
         };
+        if self.routes.is_session_route(&route) {
+            return Ok(RuleLookup::SessionRoute);
+        }
         let Some(rule) = self.routes.find(&route, || host.virtual_host_name())? else {
             return Ok(RuleLookup::NoRule);
         };
@@ -52,5 +57,44 @@ impl Gateway {
             }
         }
         Ok(RuleLookup::Found(rule))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+    use crate::memory_host::MemoryHost;
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_request_that_arrives_at_a_session_route_finds_no_rule() {
+        let config = json!({
+            "version": 3,
+            "sessionRoutes": ["shop.mooring-web.0"],
+            "rules": [{
+                "route": "shop.web.0",
+                "virtualHosts": ["inbound|http|80"],
+                "id": "HTTPRoute/shop/web#0",
+                "backends": [{"key": "web.shop:80"}],
+            }],
+        });
+        let gateway = Gateway {
+            routes: RouteTable::parse(config.to_string().as_bytes()).unwrap(),
+            ..Gateway::default()
+        };
+        let find = |route: &str| {
+            let host = MemoryHost {
+                route_name: Some(route.into()),
+                virtual_host_name: Some(b"inbound|http|80".into()),
+                ..MemoryHost::default()
+            };
+            format!("{:?}", gateway.find_rule(&host).unwrap())
+        };
+        assert_eq!(find("shop.mooring-web.0"), "SessionRoute");
+        assert_eq!(find("shop.mooring-web.1"), "NoRule");
+        assert!(find("shop.web.0").starts_with("Found("), "{}", find("shop.web.0"));
     }
 }

@@ -28,7 +28,8 @@ pub trait Host {
     /// The details of the response code (`response.code_details`).
     fn code_details(&self) -> Result<Option<Vec<u8>>, Self::Error>;
 
-    /// The address of the host that responded, `ip:port` (`upstream.address`).
+    /// The address of the host that responded (`upstream.address`): `ip:port`, or in a waypoint, for a pod behind HBONE,
+    /// `envoy://connect_originate/ip:port`.
     fn upstream_address(&self) -> Result<Option<Vec<u8>>, Self::Error>;
 
     /// The value of the first response header of this name.

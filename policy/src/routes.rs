@@ -13,6 +13,8 @@ use crate::{
 pub struct RouteTable {
     /// Sorted by the name of the route.
     entries: Vec<Entry>,
+    /// The session routes at which clients may arrive by a header of theirs, sorted.
+    session_routes: Box<[Box<[u8]>]>,
 }
 
 /// A rule and the virtual hosts that contain its route.
@@ -46,6 +48,9 @@ pub enum InvalidConfig {
         /// The route name that both have.
         route: String,
     },
+    /// The name of a session route is empty or has a control character.
+    #[error("each of sessionRoutes must have at least one character and no control characters")]
+    SessionRoute,
     /// A canary is invalid.
     #[error("canary `{name}`: {reason}")]
     Canary {
@@ -85,13 +90,26 @@ impl RouteTable {
         if config.version != VERSION {
             return Err(InvalidConfig::Version { found: config.version });
         }
-        Self::with_canaries(&config.rules, &canaries(&config.canaries)?)
+        let names = &config.session_routes;
+        if names
+            .iter()
+            .any(|name| name.is_empty() || name.chars().any(char::is_control))
+        {
+            return Err(InvalidConfig::SessionRoute);
+        }
+        let mut session_routes: Vec<Box<[u8]>> = names.iter().map(|name| name.as_bytes().into()).collect();
+        session_routes.sort_unstable();
+        Ok(Self {
+            session_routes: session_routes.into(),
+            ..Self::with_canaries(&config.rules, &canaries(&config.canaries)?)?
+        })
     }
 
     /// Checks the rules of a configuration whose canaries have been checked.
     pub fn with_canaries(rules: &[RuleConfig], canaries: &[Rc<Canary>]) -> Result<Self, InvalidConfig> {
         let mut table = Self {
             entries: Vec::with_capacity(rules.len()),
+            session_routes: Box::default(),
         };
         for (position, raw) in rules.iter().enumerate() {
             let rule = Rule::new(position, raw, canaries).map_err(|reason| InvalidConfig::Rule {
@@ -137,6 +155,19 @@ impl RouteTable {
     /// Every rule, in no particular order.
     pub fn rules(&self) -> impl Iterator<Item = &Rc<Rule>> {
         self.entries.iter().map(|entry| &entry.rule)
+    }
+
+    /// Whether a request may have internal headers of the client, because no header sanitizer may have run before the module.
+    #[must_use]
+    pub fn lacks_sanitizer(&self) -> bool {
+        !self.session_routes.is_empty()
+    }
+
+    /// Whether a request that arrives on this route, without a key of the module, carries a key of the client: it is a session
+    /// route, and no header sanitizer may have run.
+    #[must_use]
+    pub fn is_session_route(&self, route: &[u8]) -> bool {
+        self.session_routes.binary_search_by(|name| (**name).cmp(route)).is_ok()
     }
 
     /// The rule for a request on this route. `virtual_host` returns the name of the virtual host; it is only called if there is a

@@ -55,7 +55,7 @@ pub struct Token {
     pub secure: bool,
     /// The key of the backend to which the session is bound.
     pub backend: Box<[u8]>,
-    /// The host to which the session is bound, `ip:port`. Empty: any host of the backend.
+    /// The host to which the session is bound, as Envoy names it ([`crate::host::Host::upstream_address`]). Empty: any host of the backend.
     pub host: Box<[u8]>,
 }
 

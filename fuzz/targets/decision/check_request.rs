@@ -12,7 +12,7 @@ use mooring_policy::{
     token::{Binding, Token},
 };
 
-use crate::client::Client;
+use crate::client::{Client, FORGED};
 
 impl Client<'_> {
     /// What became of the tokens: the last sealed one that lives, else what the first ended one came to, else the first. Returns
@@ -241,6 +241,14 @@ impl Client<'_> {
             reference::other_pairs(headers, session.name())
         );
     }
+}
+
+/// The client's internal headers are removed before the filter sets its own, and select nothing.
+pub(crate) fn check_forged(changes: &[Change]) {
+    for (position, (name, _)) in FORGED.iter().enumerate() {
+        assert_eq!(changes.get(position), Some(&Change::Remove(name)));
+    }
+    assert!(!changes.iter().any(|change| matches!(change, Change::SetFilterState(..))));
 }
 
 /// The value of a header that the request gets.

@@ -9,13 +9,24 @@ use mooring_policy::{
     decision::{Decision, SessionOutcome, decide},
     gateway::Gateway,
     headers::Headers,
+    internal_headers::{BACKEND_HEADER, FILTER_STATE_MARKER, HOST_HEADER, STRICT_HOST_HEADER},
     memory_host::MemoryHost,
     reachability::Reachability,
     rule::Rule,
     token::{Binding, NONCE_LENGTH, Token},
 };
 
-use crate::input::{Backend, Path, Request, Sent};
+use crate::{
+    check_request::check_forged,
+    input::{Backend, Path, Request, Sent},
+};
+
+/// Internal headers of the client.
+pub(crate) const FORGED: [(&str, &str); 3] = [
+    (BACKEND_HEADER, "HTTPRoute/shop/store#0/a"),
+    (HOST_HEADER, FILTER_STATE_MARKER),
+    (STRICT_HOST_HEADER, "MTAuMC4wLjE6ODA="),
+];
 
 pub(crate) struct Client<'a> {
     pub(crate) rule: &'a Rc<Rule>,
@@ -47,6 +58,9 @@ impl Client<'_> {
             (Path::Any(path), _) => path.to_owned(),
         };
         headers.insert(0, (":path".to_owned(), path.clone().into_bytes()));
+        if self.gateway.routes.lacks_sanitizer() {
+            headers.extend(FORGED.map(|(name, value)| (name.to_owned(), value.into())));
+        }
         let tokens = self.carry(&texts, &mut headers);
         let sent = Headers::from(headers.as_slice());
         self.look();
@@ -58,6 +72,9 @@ impl Client<'_> {
 
         let session = self.check_outcome(&decision, &tokens, &path);
         self.check_backend(&decision, &changes, session.as_ref(), &headers, picked);
+        if self.gateway.routes.lacks_sanitizer() {
+            check_forged(&changes);
+        }
         self.check_host(&decision, &changes, session.as_ref());
         self.check_cookies(&changes, &headers);
         self.answer(request, &decision, session.as_ref());

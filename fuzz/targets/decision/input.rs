@@ -9,6 +9,8 @@ pub(crate) struct Input<'a> {
     pub(crate) rule: shape::Rule,
     pub(crate) keys: Keys,
     pub(crate) start: u32,
+    /// Whether internal headers of the client reach the filter. It then sends some with each request.
+    pub(crate) lacks_sanitizer: bool,
     pub(crate) requests: Vec<Request<'a>>,
 }
 

@@ -251,6 +251,7 @@ impl ProxyGroup<'_> {
             .flat_map(|attached| attached.configs(position(attached).unwrap_or_default()));
         Config {
             version: config::VERSION,
+            session_routes: Vec::new(),
             canaries: canaries.values().map(|compiled| compiled.config.clone()).collect(),
             rules: rules.collect(),
         }

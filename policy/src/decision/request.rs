@@ -13,7 +13,7 @@ use crate::{
     cookie::{self, Remainder},
     headers::Headers,
     internal_headers::{
-        BACKEND_HEADER, COOKIE_FILTER_STATE, FILTER_STATE_MARKER, HOST_FILTER_STATE, HOST_HEADER,
+        self, BACKEND_HEADER, COOKIE_FILTER_STATE, FILTER_STATE_MARKER, HOST_FILTER_STATE, HOST_HEADER,
         STRICT_HOST_FILTER_STATE, STRICT_HOST_HEADER,
     },
     rule::Rule,
@@ -41,6 +41,8 @@ pub struct Decision {
     pub(super) inspection: Inspection,
     /// The remaining steps of the canary's conditions.
     pub(super) budget: Budget,
+    /// Whether the request may have internal headers of the client.
+    pub(super) lacks_sanitizer: bool,
     /// Whether the scheme of the request is https.
     pub(super) https: bool,
     /// The usual number of headers of a local reply to this request.
@@ -83,7 +85,11 @@ impl Decision {
     #[must_use]
     pub fn request_changes<'a>(&'a self, headers: &Headers<'a>) -> Vec<Change<'a>> {
         let mut changes = Vec::with_capacity(4);
-        let filter_state = uses_filter_state(headers);
+        if self.lacks_sanitizer {
+            changes.extend(internal_headers::remove_all(headers));
+        }
+        // A client could send the marker as well.
+        let filter_state = !self.lacks_sanitizer && uses_filter_state(headers);
         let session = self.rule.session();
         if let Some(session) = session.filter(|session| !session.forward_token()) {
             remove_tokens(session, headers, filter_state, &mut changes);
@@ -117,7 +123,7 @@ impl Decision {
         self.backend.filter(|_| self.rule.has_session_routes())
     }
 
-    /// The host that the request asks for, `ip:port`. None if Envoy selects the host.
+    /// The host that the request asks for, as Envoy names it. None if Envoy selects the host.
     pub(super) fn requested_host(&self) -> Option<&[u8]> {
         let stays = self.binds_host() && !self.diverted && !self.session_outcome.lost_backend();
         let token = self.session.as_ref().filter(|_| stays)?;

@@ -261,3 +261,32 @@ fn rules_can_be_checked_with_canaries_that_have_been_checked_before() {
     let missing = RouteTable::with_canaries(&rules, &[]).unwrap_err().to_string();
     assert!(missing.contains("there is no canary 0; there are 0"), "{missing}");
 }
+
+#[test]
+#[wasm_bindgen_test]
+fn session_routes_are_found_by_their_name() {
+    let mut config = config(&[rule()]);
+    assert!(!parse(&config).unwrap().lacks_sanitizer());
+    config["sessionRoutes"] = json!(["shop.mooring-web.1", "shop.mooring-web.0", "shop.mooring-web.10"]);
+    let table = parse(&config).unwrap();
+    assert!(table.lacks_sanitizer());
+    for (route, expected) in [
+        ("shop.mooring-web.0", true),
+        ("shop.mooring-web.1", true),
+        ("shop.mooring-web.10", true),
+        ("shop.mooring-web.2", false),
+        ("shop.mooring-web", false),
+        ("shop.store.0", false),
+        ("", false),
+    ] {
+        assert_eq!(table.is_session_route(route.as_bytes()), expected, "{route}");
+    }
+    for name in ["", "shop\n"] {
+        config["sessionRoutes"] = json!(["shop.mooring-web.1", name]);
+        let message = parse(&config).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "each of sessionRoutes must have at least one character and no control characters"
+        );
+    }
+}

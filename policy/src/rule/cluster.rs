@@ -1,4 +1,6 @@
-//! Finds the backend of an Envoy cluster by the name that istiod gives the cluster: `outbound|PORT|SUBSET|HOST`.
+//! Finds the backend of an Envoy cluster by the name that istiod gives the cluster: `outbound|PORT|SUBSET|HOST`, or in a waypoint,
+//! for the Services that it serves, `inbound-vip|PORT|PROTOCOL|HOST` or `inbound-vip|PORT|PROTOCOL/SUBSET|HOST`, where the protocol
+//! is `http` or `tcp`.
 //!
 //! A Service is recognised by its name and namespace in any domain, because the module does not know the domain of the mesh.
 
@@ -11,11 +13,16 @@ pub(super) struct ClusterName<'a> {
 }
 
 impl<'a> ClusterName<'a> {
-    /// Parses a name. None if it is not the name of an outbound cluster.
+    /// Parses a name. None if it is not the name of a cluster that routes lead to.
     pub(super) fn parse(name: &'a str) -> Option<Self> {
         let mut parts = name.split('|');
         let (direction, port, subset, host) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        (direction == "outbound" && parts.next().is_none()).then_some(Self { port, subset, host })
+        let subset = match direction {
+            "outbound" => subset,
+            "inbound-vip" => waypoint_subset(subset)?,
+            _ => return None,
+        };
+        parts.next().is_none().then_some(Self { port, subset, host })
     }
 
     /// The position of the key of its backend. A key with the whole host takes precedence over the key of a Service: the Service
@@ -42,6 +49,12 @@ impl<'a> ClusterName<'a> {
     }
 }
 
+/// The subset in the third field of a waypoint's cluster, `PROTOCOL[/SUBSET]`. Empty without one. None if it has no protocol.
+fn waypoint_subset(field: &str) -> Option<&str> {
+    let (protocol, subset) = field.split_once('/').unwrap_or((field, ""));
+    ["http", "tcp"].contains(&protocol).then_some(subset)
+}
+
 #[cfg(test)]
 mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
@@ -58,6 +71,31 @@ mod tests {
         assert!(is("outbound|80||web.shop.svc.cluster.local", "web.shop:80"));
         assert!(is("outbound|80||web.shop.svc.corp.example", "web.shop:80"));
         assert!(is("outbound|80|v1|web.shop.svc.cluster.local", "web.shop:80/v1"));
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_cluster_of_a_waypoint_is_recognised() {
+        assert!(is("inbound-vip|80|http|web.shop.svc.cluster.local", "web.shop:80"));
+        assert!(is("inbound-vip|80|tcp|web.shop.svc.corp.example", "web.shop:80"));
+        assert!(is(
+            "inbound-vip|80|http/v1|web.shop.svc.cluster.local",
+            "web.shop:80/v1"
+        ));
+        assert!(is("inbound-vip|443|http|api.example.com", "api.example.com:443"));
+        for cluster in [
+            "inbound-vip|80|http/v1|web.shop.svc.cluster.local",
+            "inbound-vip|80||web.shop.svc.cluster.local",
+            "inbound-vip|80|v1|web.shop.svc.cluster.local",
+            "inbound-vip|80|http2|web.shop.svc.cluster.local",
+            "inbound-vip|81|http|web.shop.svc.cluster.local",
+            "inbound-vip|80|http|web.mall.svc.cluster.local",
+            "inbound-vip|80|http|web.shop.svc.cluster.local|x",
+            "inbound|80|http|web.shop.svc.cluster.local",
+            "outbound|80|http|web.shop.svc.cluster.local",
+        ] {
+            assert!(!is(cluster, "web.shop:80"), "{cluster}");
+        }
     }
 
     #[test]

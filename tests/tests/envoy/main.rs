@@ -60,6 +60,8 @@ mod isolation;
 mod malformed_requests;
 /// Tokens that are changed, expired, foreign or from the future.
 mod tokens;
+/// A proxy without a header sanitizer, such as a waypoint.
+mod waypoints;
 
 // Failures.
 

@@ -288,6 +288,7 @@ fn a_gateway_has_room_for_so_many_expressions() {
     let table = |count: usize| {
         RouteTable::new(&config::Config {
             version: config::VERSION,
+            session_routes: Vec::new(),
             canaries: vec![one.clone(); count],
             rules: Vec::new(),
         })

@@ -163,6 +163,63 @@ fn a_matching_client_asks_for_the_canary_and_no_host() {
     );
 }
 
+/// The changes on a waypoint, which may have no header sanitizer.
+fn changes_on_waypoint(rule: &Rc<Rule>, lines: &[(&str, &str)]) -> Vec<Change<'static>> {
+    let headers = lines.into();
+    let decision = decide(rule, &waypoint(), &headers, &host(NOW)).unwrap();
+    decision.request_changes(&headers).into_iter().map(owned).collect()
+}
+
+fn waypoint() -> Gateway {
+    let config = config::Config {
+        version: config::VERSION,
+        canaries: Vec::new(),
+        session_routes: vec!["shop.mooring-store.0".to_owned()],
+        rules: Vec::new(),
+    };
+    Gateway {
+        routes: crate::routes::RouteTable::new(&config).unwrap(),
+        ..gateway()
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn internal_headers_of_a_client_are_removed_where_no_sanitizer_may_run() {
+    let split = rule(&[("a", 1), ("b", 1)], Some(session()));
+    let forged = [
+        (BACKEND_HEADER, "HTTPRoute/shop/store#0/b"),
+        (HOST_HEADER, FILTER_STATE_MARKER),
+        ("x-mooring-new", "1"),
+    ];
+    let removals = [BACKEND_HEADER, HOST_HEADER, "x-mooring-new"].map(Change::Remove);
+    assert_eq!(changes_on_waypoint(&split, &forged), removals);
+    assert_eq!(changes(&split, &forged), []);
+    // What the session asks for is set afterwards, in headers, although the client sent the marker.
+    let cookie = format!("x=1; cart={}", visit(&split, HOST, NOW));
+    let own = [
+        set("cookie", "x=1"),
+        set(BACKEND_HEADER, "HTTPRoute/shop/store#0/a"),
+        set(HOST_HEADER, ENCODED_HOST),
+    ];
+    let lines = [&forged[..], &[("cookie", &cookie)]].concat();
+    assert_eq!(changes_on_waypoint(&split, &lines), [&removals[..], &own].concat());
+    assert_eq!(changes_on_waypoint(&split, &[("cookie", &cookie)]), own);
+}
+
+#[test]
+#[wasm_bindgen_test]
+fn a_session_returns_to_a_host_behind_hbone() {
+    let rule = rule(&[("a", 1)], Some(session()));
+    let host = b"envoy://connect_originate/10.244.0.11:9080";
+    let line = format!("cart={}", visit(&rule, host, NOW));
+    let encoded = "ZW52b3k6Ly9jb25uZWN0X29yaWdpbmF0ZS8xMC4yNDQuMC4xMTo5MDgw";
+    assert_eq!(
+        changes_on_waypoint(&rule, &[("cookie", &line)]),
+        [Change::Remove("cookie"), set(HOST_HEADER, encoded)]
+    );
+}
+
 #[cfg(not(target_arch = "wasm32"))]
 mod properties {
     use proptest::prelude::*;
@@ -198,6 +255,34 @@ mod properties {
                 })
                 .collect();
             prop_assert_eq!(left, wanted);
+        }
+
+        /// Of the internal headers of a client, none is left, and the values that the module sets do not depend on them.
+        #[test]
+        fn a_client_sets_no_internal_header_where_no_sanitizer_may_run(
+            forged in proptest::collection::vec(("x-mooring-(backend|host|host-strict|[a-z]{0,3})", "[ -~]{0,40}|filter-state"), 0..5),
+            has_session in any::<bool>(),
+        ) {
+            let rule = rule(&[("a", 1), ("b", 1)], Some(session()));
+            let line = format!("x=1; cart={}", visit(&rule, HOST, NOW));
+            let mut lines: Vec<(&str, &str)> = forged.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let own: Vec<(&str, &str)> = has_session.then_some(("cookie", line.as_str())).into_iter().collect();
+            lines.extend(&own);
+            let apply = |lines: &[(&str, &str)]| {
+                let mut left: Vec<(String, String)> =
+                    lines.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+                for change in changes_on_waypoint(&rule, lines) {
+                    let (Change::Remove(changed) | Change::Set(changed, _)) = change else {
+                        panic!("{change:?}");
+                    };
+                    left.retain(|(name, _)| name != changed);
+                    if let Change::Set(_, value) = change {
+                        left.push((changed.to_owned(), String::from_utf8_lossy(&value).into_owned()));
+                    }
+                }
+                left
+            };
+            prop_assert_eq!(apply(&lines), apply(&own));
         }
     }
 }
