@@ -19,8 +19,15 @@ fuzz_target!(|json: &[u8]| {
     assert_eq!(table.len(), config.rules.len());
     assert_eq!(table.is_empty(), config.rules.is_empty());
     assert_eq!(table.lacks_sanitizer(), !config.session_routes.is_empty());
-    for route in config.session_routes.iter().chain(config.rules.iter().map(|rule| &rule.route)) {
-        assert_eq!(table.is_session_route(route.as_bytes()), config.session_routes.contains(route));
+    for route in config
+        .session_routes
+        .iter()
+        .chain(config.rules.iter().map(|rule| &rule.route))
+    {
+        assert_eq!(
+            table.is_session_route(route.as_bytes()),
+            config.session_routes.contains(route)
+        );
     }
     for (position, raw) in config.rules.iter().enumerate() {
         assert!(!raw.virtual_hosts.is_empty());
@@ -145,7 +152,11 @@ fn check_clusters(rule: &Rule) {
 /// The name of the same cluster in a waypoint.
 fn in_waypoint(outbound: &str) -> String {
     let mut fields: Vec<&str> = outbound.split('|').collect();
-    let protocol = if fields[2].is_empty() { "http".to_owned() } else { format!("http/{}", fields[2]) };
+    let protocol = if fields[2].is_empty() {
+        "http".to_owned()
+    } else {
+        format!("http/{}", fields[2])
+    };
     (fields[0], fields[2]) = ("inbound-vip", &protocol);
     fields.join("|")
 }

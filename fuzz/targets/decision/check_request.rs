@@ -248,7 +248,11 @@ pub(crate) fn check_forged(changes: &[Change]) {
     for (position, (name, _)) in FORGED.iter().enumerate() {
         assert_eq!(changes.get(position), Some(&Change::Remove(name)));
     }
-    assert!(!changes.iter().any(|change| matches!(change, Change::SetFilterState(..))));
+    assert!(
+        !changes
+            .iter()
+            .any(|change| matches!(change, Change::SetFilterState(..)))
+    );
 }
 
 /// The value of a header that the request gets.
