@@ -3,6 +3,7 @@
 package scenarios
 
 import (
+	"strings"
 	"testing"
 
 	"mooring.dev/tests/mesh/internal/scenario"
@@ -11,6 +12,9 @@ import (
 
 // Istio's own agent starts the stock Envoy from Istio's own bootstrap, and passes on what istiod sends.
 
+// agentSocket is where Envoy gets its configuration from the agent.
+const agentSocket = "./etc/istio/proxy/XDS"
+
 func TestSessionsThroughIstiosAgentInAGateway(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "examples", scenario.WithExample("split"), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys),
@@ -18,6 +22,7 @@ func TestSessionsThroughIstiosAgentInAGateway(t *testing.T) {
 	shift(t, s, "checkout", 50, 50)
 	s.Mooring.Deploy(t)
 	caller := s.From(t, scenario.FromGateway("shop"))
+	expectAgent(t, caller)
 	expectSessions(t, "/checkout/", func(t testing.TB) *traffic.Client { return caller.ClientForHost(t, "shop.example") })
 }
 
@@ -26,7 +31,16 @@ func TestSessionsThroughIstiosAgentInASidecar(t *testing.T) {
 	s := rig.Start(t, "sidecars", scenario.WithManifests("sidecars/http-route"), scenario.WithGatewayEnv(keys), scenario.WithIstioAgent())
 	s.Mooring.DeployFile(t, "objects/httproute.yaml", s.Mooring.ModuleURL(t))
 	caller := s.From(t, scenario.FromSidecar("productpage"))
+	expectAgent(t, caller)
 	expectSessions(t, "/", func(t testing.TB) *traffic.Client { return caller.ClientForHost(t, "reviews:9080") })
+}
+
+// expectAgent fails unless Envoy gets its configuration from the agent.
+func expectAgent(t *testing.T, caller scenario.Caller) {
+	t.Helper()
+	if !strings.Contains(caller.Proxy().ConfigDump(t), agentSocket) {
+		t.Errorf("Envoy does not know the agent's socket %s", agentSocket)
+	}
 }
 
 // expectSessions starts 40 clients. Each must stay on the pod that its first request reaches, and all pods must take part.

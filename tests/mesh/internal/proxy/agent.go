@@ -43,7 +43,7 @@ func (p *Proxy) startAgent(env *testenv.Env, c *cluster.Cluster, o Options) erro
 	admin := env.NextPort()
 	config, err := json.Marshal(m{
 		"discoveryAddress": fmt.Sprintf("%s:%d", c.IP, cluster.XDSPort), "controlPlaneAuthPolicy": "NONE",
-		"binaryPath": filepath.Join(dir, "envoy"), "configPath": filepath.Join(dir, "etc/istio/proxy"),
+		"binaryPath":                 filepath.Join(dir, "envoy"),
 		"proxyBootstrapTemplatePath": filepath.Join(env.CRDs("istio"), bootstrapTemplate),
 		"proxyAdminPort":             admin, "statusPort": env.NextPort(), "concurrency": o.Workers,
 		"drainDuration": "1s", "terminationDrainDuration": "0.1s",
