@@ -226,6 +226,11 @@ pub struct MeshArgs {
     #[arg(long, value_name = "NAMESPACE[/LABEL=VALUE,...]")]
     pub callers: Vec<CallerSelector>,
 
+    /// Generate the local Envoy as the sidecar of these pods: it serves routes of the mesh instead of Gateways (only with --target
+    /// envoy). A client reaches a Service on its own port
+    #[arg(long, value_name = "NAMESPACE[/LABEL=VALUE,...]", conflicts_with_all = ["gateway", "callers"])]
+    pub as_sidecar: Option<CallerSelector>,
+
     /// The domain of the cluster, as in web.shop.svc.DOMAIN. Default: the --domain of istiod in the input, with --from-cluster also
     /// the zone of CoreDNS, else cluster.local
     #[arg(long, value_name = "DOMAIN")]

@@ -65,19 +65,13 @@ impl TryFrom<&GenerateArgs> for TargetOptions {
 }
 
 fn istio_options(flags: &GenerateArgs) -> Result<istio::Options, InvalidFlags> {
-    let target = "envoy";
-    if flags.admin.is_some() {
-        return Err(InvalidFlags::OtherTarget {
-            flag: "--admin",
-            target,
-        });
-    }
-    if !flags.listen.is_empty() {
-        return Err(InvalidFlags::OtherTarget {
-            flag: "--listen",
-            target,
-        });
-    }
+    of_target(
+        "envoy",
+        [
+            ("--admin", flags.admin.is_some()),
+            ("--listen", !flags.listen.is_empty()),
+        ],
+    )?;
     check_callers(&flags.mesh)?;
     let schemes = ["oci://", "https://", "http://", "file://"];
     if !schemes.iter().any(|scheme| flags.wasm.starts_with(scheme)) {
@@ -127,8 +121,10 @@ fn checksum(url: &str, flag: Option<&str>) -> Result<Option<String>, InvalidFlag
     }
 }
 
-/// Refuses callers of which one selector contains the other: their pods would run the module twice.
+/// Refuses the flag for a local Envoy, and callers of which one selector contains the other: their pods would run the
+/// module twice.
 pub fn check_callers(flags: &MeshArgs) -> Result<(), InvalidFlags> {
+    of_target("envoy", [("--as-sidecar", flags.as_sidecar.is_some())])?;
     let pairs = flags.callers.iter().enumerate();
     let pairs = pairs.flat_map(|(position, one)| {
         flags
@@ -148,25 +144,32 @@ pub fn check_callers(flags: &MeshArgs) -> Result<(), InvalidFlags> {
 
 /// Refuses flags about the pods of gateways: a local Envoy has no pods.
 pub fn check_local(flags: &MeshArgs) -> Result<(), InvalidFlags> {
-    of_istio([
-        ("--gateway-namespace", !flags.gateway_namespace.is_empty()),
-        ("--gateway-class", !flags.gateway_class.is_empty()),
-        ("--callers", !flags.callers.is_empty()),
-    ])
+    of_target(
+        "istio",
+        [
+            ("--gateway-namespace", !flags.gateway_namespace.is_empty()),
+            ("--gateway-class", !flags.gateway_class.is_empty()),
+            ("--callers", !flags.callers.is_empty()),
+        ],
+    )
 }
 
-fn of_istio<const N: usize>(flags: [(&'static str, bool); N]) -> Result<(), InvalidFlags> {
+/// Refuses flags that only one target has, if another one is generated.
+fn of_target<const N: usize>(target: &'static str, flags: [(&'static str, bool); N]) -> Result<(), InvalidFlags> {
     match flags.into_iter().find(|(_, given)| *given) {
-        Some((flag, _)) => Err(InvalidFlags::OtherTarget { flag, target: "istio" }),
+        Some((flag, _)) => Err(InvalidFlags::OtherTarget { flag, target }),
         None => Ok(()),
     }
 }
 
 fn envoy_options(flags: &GenerateArgs) -> Result<envoy::Options, InvalidFlags> {
-    of_istio([
-        ("--wasm-sha256", flags.wasm_sha256.is_some()),
-        ("--istio-version", flags.istio_version.is_some()),
-    ])?;
+    of_target(
+        "istio",
+        [
+            ("--wasm-sha256", flags.wasm_sha256.is_some()),
+            ("--istio-version", flags.istio_version.is_some()),
+        ],
+    )?;
     check_local(&flags.mesh)?;
     let path = flags.wasm.strip_prefix("file://").unwrap_or(&flags.wasm);
     if path.is_empty() || path.contains("://") {
@@ -193,7 +196,7 @@ impl From<&MeshArgs> for Mesh {
             gateways: args.gateway.iter().cloned().collect(),
             classes: args.gateway_class.iter().cloned().collect(),
             gateway_namespaces: args.gateway_namespace.iter().cloned().collect(),
-            callers: args.callers.iter().cloned().collect(),
+            callers: args.callers.iter().chain(&args.as_sidecar).cloned().collect(),
             domain: args.cluster_domain.clone(),
             ..Self::default()
         }

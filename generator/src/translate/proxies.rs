@@ -45,7 +45,10 @@ impl<'a> Proxies<'a> {
             found: Vec::new(),
             chosen,
         };
+        // A local Envoy plays the gateways or one sidecar.
+        let is_sidecar = resources.mesh.local && !resources.mesh.callers.is_empty();
         let items = resources.gateways.iter().chain(resources.istio_gateways.iter());
+        let items = items.filter(|_| !is_sidecar);
         let mut groups = Vec::new();
         for item in items {
             let Pods { groups: pods, found } = pods(item, resources);

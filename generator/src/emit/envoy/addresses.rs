@@ -1,4 +1,4 @@
-//! The ports of gateways, and the addresses on which the local Envoy listens for them.
+//! The ports of gateways and callers, and the addresses on which the local Envoy listens for them.
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +16,14 @@ const MIN_UNPRIVILEGED_PORT: u16 = 1_024;
 /// The offset that is added to a privileged port.
 const PRIVILEGED_PORT_SHIFT: u16 = 10_000;
 
-/// The ports of a gateway, each with the location of its first listener.
-pub fn ports(group: &ProxyGroup) -> BTreeMap<u16, SourceLocation> {
+/// The ports of a gateway, each with the location of its first listener, or the ports on which callers send requests.
+pub fn ports(group: &ProxyGroup) -> BTreeMap<u16, Option<SourceLocation>> {
     let mut ports = BTreeMap::new();
-    let Some(gateway) = group.gateway() else { return ports };
+    let Some(gateway) = group.gateway() else {
+        let hosts = group.rules.iter().flat_map(|attached| &attached.virtual_hosts);
+        ports.extend(hosts.map(|host| (host.port, None)));
+        return ports;
+    };
     for item in gateway.items() {
         for listener in item
             .spec
@@ -28,13 +32,15 @@ pub fn ports(group: &ProxyGroup) -> BTreeMap<u16, SourceLocation> {
             .filter(|listener| limits::serves(item, &listener.value))
         {
             let port = &listener.value.port;
-            ports.entry(port.value.get()).or_insert_with(|| item.location_of(port));
+            let location = || Some(item.location_of(port));
+            ports.entry(port.value.get()).or_insert_with(location);
         }
     }
     let of_sets = gateway.set_listeners();
     for (offset, listener) in of_sets.filter(|(_, listener)| limits::serves_of_set(listener)) {
         let port = &listener.port;
-        ports.entry(port.value.get()).or_insert_with(|| offset.location(port));
+        let location = || Some(offset.location(port));
+        ports.entry(port.value.get()).or_insert_with(location);
     }
     ports
 }

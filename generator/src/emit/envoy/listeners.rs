@@ -24,7 +24,7 @@ use crate::{
     dns,
     ir::{Gateway, ProxyGroup, VirtualHost},
     model::gateway::{GatewaySpec, Listener},
-    resources::Item,
+    resources::{Item, Resources},
 };
 
 /// A listener of a gateway, on one of its ports.
@@ -70,7 +70,7 @@ pub fn listener(
         tls: entries.iter().any(|entry| entry.tls),
     };
     let name = format!("{}.{}", group.listener_name(), port.number);
-    let chains = chains(group, rules, port, &entries);
+    let chains = chains(group, rules, port, &entries, store.resources);
     let inspects = chains.iter().any(|chain| chain.tls.is_some());
     let chains = chains.into_iter().map(|Chain { tls, hosts }| {
         let (of_tls, of_plain) = (
@@ -191,8 +191,14 @@ fn entry(
 }
 
 /// The filter chains of a port: one for connections without TLS, and one for each host name with a certificate.
-fn chains<'e>(group: &ProxyGroup, rules: &[Served], port: Port, entries: &'e [Entry]) -> Vec<Chain<'e>> {
-    let hosts = routes::virtual_hosts(group, rules, port);
+fn chains<'e>(
+    group: &ProxyGroup,
+    rules: &[Served],
+    port: Port,
+    entries: &'e [Entry],
+    resources: &Resources,
+) -> Vec<Chain<'e>> {
+    let hosts = routes::virtual_hosts(group, rules, port, resources);
     let entry_of = |host: &VirtualHost| {
         let covering = entries
             .iter()

@@ -57,14 +57,14 @@ pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options,
             let what = format!("port {port} of {}", group.title());
             if let Some(other) = taken.get(&address) {
                 let message = format!("{what} and {other} would both listen on {address}");
+                let gateway = group.gateway().map(|gateway| gateway.item.id.to_string());
                 let help = format!(
                     "move one of them, with --listen {port}=ADDRESS:PORT or --admin ADDRESS:PORT; if two Gateways have the \
                      same port, select one with --gateway {}",
-                    group
-                        .gateway()
-                        .map_or_else(|| "NAMESPACE/NAME".to_owned(), |gateway| gateway.item.id.to_string())
+                    gateway.as_deref().unwrap_or("NAMESPACE/NAME")
                 );
-                report.add(Diagnostic::error(Code::Unsupported, message).at(location).help(help));
+                let error = Diagnostic::error(Code::Unsupported, message).help(help);
+                report.add(location.into_iter().fold(error, Diagnostic::at));
                 report.omit(Omitted::Listener, format!("{}:{port}", group.name()));
                 continue;
             }
@@ -80,7 +80,7 @@ pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options,
         }
     }
     if listeners.is_empty() {
-        report_no_listener(groups.is_empty(), report);
+        report_no_listener(&groups, report);
     }
     let bootstrap = json!({
         "admin": { "address": socket_address(options.admin) },
@@ -107,10 +107,12 @@ pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options,
 
 /// Reports that Envoy would have no listener, unless an error in a Gateway explains that. Nothing is generated in this
 /// case.
-fn report_no_listener(no_gateway: bool, report: &mut Report) {
+fn report_no_listener(groups: &[(&ProxyGroup, Vec<Served>)], report: &mut Report) {
     if !report.has_errors() {
-        let message = if no_gateway {
+        let message = if groups.is_empty() {
             "there is no Gateway in the input, so Envoy would have no listener"
+        } else if groups.iter().any(|(group, _)| group.gateway().is_none()) {
+            "no route of the mesh applies to the pods of --as-sidecar, so Envoy would have no listener"
         } else {
             "no Gateway of the input has a listener with the protocol HTTP or HTTPS, so Envoy would have no listener"
         };

@@ -16,8 +16,10 @@ use super::{
     served::{Served, ServedMatch},
 };
 use crate::{
+    id::Id,
     ir::{Backend, ProxyGroup, VirtualHost, VirtualHostFilters},
     kind::Kind,
+    resources::Resources,
 };
 
 /// The name of a cluster that does not exist, for an invalid reference.
@@ -43,7 +45,12 @@ pub struct Port {
 }
 
 /// The virtual hosts of one port of a gateway.
-pub fn virtual_hosts<'a>(group: &'a ProxyGroup, rules: &'a [Served<'a>], port: Port) -> Vec<(&'a VirtualHost, Value)> {
+pub fn virtual_hosts<'a>(
+    group: &'a ProxyGroup,
+    rules: &'a [Served<'a>],
+    port: Port,
+    resources: &Resources,
+) -> Vec<(&'a VirtualHost, Value)> {
     let mut hosts: BTreeMap<&VirtualHost, Vec<&Served>> = BTreeMap::new();
     for served in rules {
         for host in served.virtual_hosts.iter().filter(|host| host.port == port.number) {
@@ -53,11 +60,32 @@ pub fn virtual_hosts<'a>(group: &'a ProxyGroup, rules: &'a [Served<'a>], port: P
     let managed = group.managed_virtual_hosts();
     hosts
         .into_iter()
-        .map(|(host, rules)| (host, virtual_host(host, &rules, port, managed.get(host))))
+        .map(|(host, rules)| {
+            let domains = domains(group, host, resources);
+            (host, virtual_host(host, domains, &rules, port, managed.get(host)))
+        })
         .collect()
 }
 
-fn virtual_host(host: &VirtualHost, rules: &[&Served], port: Port, filters: Option<&VirtualHostFilters>) -> Value {
+/// The host names of a virtual host. Callers in the namespace of a Service can omit the namespace, and all callers can omit
+/// the cluster domain (istiod: `generateVirtualHostDomains`).
+fn domains(group: &ProxyGroup, host: &VirtualHost, resources: &Resources) -> Vec<String> {
+    let mut domains = vec![host.hostname.clone()];
+    let service = resources.domain.service(&host.hostname, "");
+    if let Some(Id { namespace, name }) = service.filter(|_| group.gateway().is_none()) {
+        domains.extend([format!("{name}.{namespace}.svc"), format!("{name}.{namespace}")]);
+        domains.extend((namespace == group.namespace()).then_some(name));
+    }
+    domains
+}
+
+fn virtual_host(
+    host: &VirtualHost,
+    domains: Vec<String>,
+    rules: &[&Served],
+    port: Port,
+    filters: Option<&VirtualHostFilters>,
+) -> Value {
     let mut oldest: BTreeMap<Kind, Age> = BTreeMap::new();
     for served in rules {
         let age = age(served.rule);
@@ -73,7 +101,7 @@ fn virtual_host(host: &VirtualHost, rules: &[&Served], port: Port, filters: Opti
     // The sort is stable, so equal matches of a rule keep their order.
     candidates.sort_by(|left, right| (&left.list, &left.precedence).cmp(&(&right.list, &right.precedence)));
     json!({
-        "domains": [host.hostname],
+        "domains": domains,
         "name": host.name(),
         "request_headers_to_remove": filters.map(|_| http_filters::internal_headers()),
         "routes": in_order(&candidates, port),
