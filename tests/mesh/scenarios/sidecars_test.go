@@ -3,10 +3,12 @@
 package scenarios
 
 import (
+	"fmt"
 	"testing"
 
 	"mooring.dev/tests/mesh/internal/scenario"
 	"mooring.dev/tests/mesh/internal/traffic"
+	"mooring.dev/tests/mesh/internal/wait"
 )
 
 // Callers in the mesh: their sidecars route what they send. Of the callers of testdata/sidecars, productpage is one that keeps sessions,
@@ -44,6 +46,39 @@ func TestSidecarsRouteByHTTPRoutesOfTheMesh(t *testing.T) {
 			t.Errorf("%s: a host outside of the registry: status %d, pod %s", from, reply.Status, reply.Pod)
 		}
 	}
+}
+
+// The rig: a sidecar listens on the port of a ServiceEntry that is applied later, and follows the outboundTrafficPolicy of the user.
+func TestSidecarsReachServiceEntries(t *testing.T) {
+	t.Parallel()
+	s := startCallers(t, "http-route", scenario.WithUniqueNamespace())
+	caller := s.From(t, scenario.FromSidecar("batch"))
+	s.Apply(t, fmt.Sprintf(`
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: partner}
+spec:
+  hosts: [api.partner.test]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  ports: [{number: 8090, name: http, protocol: HTTP, targetPort: 9080}]
+  endpoints: [{address: %s}]
+`, s.Pod(t, "reviews-v1-0").IP))
+	if reply := caller.ClientForHost(t, "api.partner.test:8090").Get(t, "/"); reply.Pod != "reviews-v1-0" {
+		t.Errorf("api.partner.test: status %d, pod %q", reply.Status, reply.Pod)
+	}
+	status := func() int { return caller.ClientForHost(t, "elsewhere.test:8090").Get(t, "/").Status }
+	if got := status(); got != 502 {
+		t.Errorf("REGISTRY_ONLY, a host outside of the registry: status %d", got)
+	}
+	s.Patch(t, istioGroup, "Sidecar", "default", `{"spec":{"outboundTrafficPolicy":{"mode":"ALLOW_ANY"}}}`)
+	wait.Eventually(t, "hosts outside of the registry are allowed", func() error {
+		// No original destination leads there without iptables.
+		if got := status(); got != 503 {
+			return fmt.Errorf("status %d", got)
+		}
+		return nil
+	})
 }
 
 // Sessions of an HTTPRoute whose parent is the Service.
