@@ -119,14 +119,14 @@ func (m *Mooring) DeployWithExitCode(t testing.TB, code int, args ...string) str
 }
 
 // DeployFile is Deploy with a file of generated objects, named from the scenario's folder. It replaces $MODULE in the file by the URL of
-// the module.
+// the module, and $NAMESPACE by the scenario's namespace.
 func (m *Mooring) DeployFile(t testing.TB, file, module string) {
 	t.Helper()
 	text, err := os.ReadFile(m.s.path(file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.deploy(t, strings.ReplaceAll(string(text), "$MODULE", module))
+	m.deploy(t, strings.NewReplacer("$MODULE", module, "$NAMESPACE", m.s.Namespace).Replace(string(text)))
 }
 
 // DeployOnly is Deploy with the generated objects of these kinds only.

@@ -47,7 +47,12 @@ func (m *Mooring) AwaitFilters(t testing.TB) {
 func (m *Mooring) awaitNoFilters(t testing.TB) {
 	t.Helper()
 	for _, p := range m.s.manager.Proxies() {
-		p.Envoy.AwaitNoListener(t, "mooring")
+		for _, name := range []string{`"mooring.`, "mooring-"} {
+			if p.Role == proxy.Waypoint && name == "mooring-" {
+				continue // its listeners have the session routes, which go last
+			}
+			p.Envoy.AwaitNoListener(t, name)
+		}
 		p.Envoy.Await(t, "no route of "+p.Name+" excludes requests with a session", func() error {
 			return mooring.NoRouteContains(p, "invert_match", "x-mooring-")
 		})
