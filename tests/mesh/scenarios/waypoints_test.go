@@ -6,8 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"mooring.dev/tests/mesh/internal/kube"
 	"mooring.dev/tests/mesh/internal/scenario"
 	"mooring.dev/tests/mesh/internal/traffic"
+	"mooring.dev/tests/mesh/internal/wait"
 )
 
 // Sessions on a waypoint of the ambient mesh. Clients send requests in tunnels, as ztunnel does. Of the pods, those of version v2 accept
@@ -154,4 +159,75 @@ func expectNothingLeaks(t *testing.T, s *scenario.Scenario) {
 		}
 	}
 	t.Logf("%d requests without internal headers and tokens", requests)
+}
+
+// With istio.io/ingress-use-waypoint on a Service, the only host that a gateway has for it is the waypoint. Sessions of the gateway then stay
+// on their backend, and the waypoint balances over its pods.
+func TestGatewaySendsThroughTheWaypoint(t *testing.T) {
+	t.Parallel()
+	s := startWaypoint(t, "ingress")
+	gateway := s.Gateway(t, "front")
+	s.Mooring.Deploy(t)
+	clients := expectSessions(t, "/", gateway.Client) // without the label, also on pods that accept tunnels
+	waypoint := s.Waypoint(t, "wp")
+	for _, version := range []string{"v1", "v2"} {
+		s.PatchJSON(t, "v1", "Service", "reviews-"+version,
+			`[{"op":"add","path":"/metadata/labels/istio.io~1ingress-use-waypoint","value":"true"}]`)
+		gateway.Envoy.AwaitEndpoints(t, "outbound|9080||reviews-"+version+"."+s.Namespace+".svc.cluster.local", waypoint.IP)
+	}
+	requests, otherPod, otherBackend, tokens := 0, 0, 0, 0
+	for client, pod := range clients {
+		for range 9 {
+			reply := client.Get(t, "/")
+			requests++
+			tokens += len(reply.SetCookie)
+			if reply.Pod != pod {
+				otherPod++
+			}
+			if !strings.HasPrefix(pod, "reviews-"+reply.Version+"-") {
+				otherBackend++
+			}
+		}
+	}
+	t.Logf("through the waypoint, of %d requests of 40 sessions %d reached another pod and %d another backend; %d tokens",
+		requests, otherPod, otherBackend, tokens)
+	if otherBackend > 0 || otherPod == 0 || tokens != len(clients) {
+		t.Errorf("%d to another backend, %d to another pod, %d tokens", otherBackend, otherPod, tokens)
+	}
+}
+
+// Istiod merges the ConfigMap of infrastructure.parametersRef into the Deployment of a waypoint. The container keeps Istio's own variables and
+// gets the key ring.
+func TestDeployedWaypointGetsItsKeys(t *testing.T) {
+	t.Parallel()
+	s := startWaypoint(t, "hosts")
+	if err := s.TryApplyFile(t, "deployed/gateway.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	var deployment appsv1.Deployment
+	wait.Eventually(t, "istiod deploys the waypoint", func() error {
+		obj, err := s.Cluster.Kube.Get(appsv1.SchemeGroupVersion.WithKind("Deployment"), s.Namespace, "deployed")
+		if err != nil {
+			return err
+		}
+		return kube.Into(obj, &deployment)
+	})
+	containers := deployment.Spec.Template.Spec.Containers
+	if len(containers) != 1 || containers[0].Name != "istio-proxy" {
+		t.Fatalf("the containers are %v", containers)
+	}
+	variables := map[string]corev1.EnvVar{}
+	for _, variable := range containers[0].Env {
+		variables[variable.Name] = variable
+	}
+	t.Logf("%d variables, args %q", len(variables), containers[0].Args)
+	keys := variables["MOORING_KEYS"].ValueFrom
+	if keys == nil || keys.SecretKeyRef == nil || keys.SecretKeyRef.Name != "mooring-keys" || keys.SecretKeyRef.Key != "MOORING_KEYS" {
+		t.Errorf("MOORING_KEYS is %v", variables["MOORING_KEYS"])
+	}
+	for _, name := range []string{"POD_NAME", "INSTANCE_IP", "PROXY_CONFIG", "CA_ADDR"} {
+		if _, ok := variables[name]; !ok {
+			t.Errorf("%s is missing among %v", name, containers[0].Env)
+		}
+	}
 }

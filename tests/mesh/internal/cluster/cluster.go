@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -202,8 +203,10 @@ func (c *Cluster) startIstiod() (err error) {
 	if _, err := c.Kube.Apply(sidecar); err != nil {
 		return err
 	}
-	if err := c.adaptWaypoints(); err != nil {
-		return err
+	if c.Ambient {
+		if err := errors.Join(c.adaptWaypoints(), c.installInjector()); err != nil {
+			return err
+		}
 	}
 	mesh := filepath.Join(c.Dir, "mesh.yaml")
 	if err := os.WriteFile(mesh, []byte(meshConfig), 0o644); err != nil {

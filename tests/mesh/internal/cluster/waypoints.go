@@ -9,9 +9,6 @@ import (
 // adaptWaypoints makes waypoints of a stock Envoy: it removes the two filters that only Istio's own build has, and names one of Envoy's own
 // object factories in a third.
 func (c *Cluster) adaptWaypoints() error {
-	if !c.Ambient {
-		return nil
-	}
 	objects, err := kube.ReadYAML(strings.NewReader(waypointFilter))
 	if err != nil {
 		return err
