@@ -28,8 +28,8 @@ func TestSessionsThroughIstiosAgentInAGateway(t *testing.T) {
 
 func TestSessionsThroughIstiosAgentInASidecar(t *testing.T) {
 	t.Parallel()
-	s := rig.Start(t, "sidecars", scenario.WithManifests("sidecars/http-route"), scenario.WithGatewayEnv(keys), scenario.WithIstioAgent())
-	s.Mooring.DeployFile(t, "objects/httproute.yaml", s.Mooring.ModuleURL(t))
+	s := startCallers(t, "http-route", scenario.WithIstioAgent())
+	s.Mooring.Deploy(t, "--callers", s.Namespace+"/app=productpage")
 	caller := s.From(t, scenario.FromSidecar("productpage"))
 	expectAgent(t, caller)
 	expectSessions(t, "/", func(t testing.TB) *traffic.Client { return caller.ClientForHost(t, "reviews:9080") })
@@ -43,18 +43,23 @@ func expectAgent(t *testing.T, caller scenario.Caller) {
 	}
 }
 
-// expectSessions starts 40 clients. Each must stay on the pod that its first request reaches, and all pods must take part.
+// expectSessions starts 40 clients. Each must stay on the pod that its first request reaches, and two versions must take part.
 func expectSessions(t *testing.T, path string, newClient func(testing.TB) *traffic.Client) map[*traffic.Client]string {
 	t.Helper()
-	clients, pods := map[*traffic.Client]string{}, map[string]int{}
+	clients, pods, versions := map[*traffic.Client]string{}, map[string]int{}, map[string]bool{}
 	for range 40 {
 		client := newClient(t)
 		first := client.Get(t, path)
 		if first.Status != 200 || len(first.SetCookie) != 1 {
 			t.Fatalf("status %d, Set-Cookie %q", first.Status, first.SetCookie)
 		}
+		expectNoInternalHeaders(t, first)
 		clients[client] = first.Pod
 		pods[first.Pod]++
+		versions[first.Version] = true
+	}
+	if len(versions) != 2 {
+		t.Errorf("40 clients reached only %v", versions)
 	}
 	expectStayed(t, path, clients)
 	t.Logf("40 clients: %v", pods)

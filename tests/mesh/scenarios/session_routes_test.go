@@ -33,7 +33,12 @@ func shift(t *testing.T, s *scenario.Scenario, route string, v1, v2 int) {
 // awaitWeights waits until a route of Envoy that is no session route has these weights, by a part of the cluster's name.
 func awaitWeights(t *testing.T, gateway *gateway.Gateway, name string, weights map[string]int) {
 	t.Helper()
-	gateway.Envoy.AwaitRoute(t, name, func(r envoy.Route) bool {
+	awaitWeightsIn(t, gateway.Envoy, name, weights)
+}
+
+func awaitWeightsIn(t *testing.T, e *envoy.Envoy, name string, weights map[string]int) {
+	t.Helper()
+	e.AwaitRoute(t, name, func(r envoy.Route) bool {
 		return mooring.SessionKey(r) == "" && maps.Equal(weightsOf(r, weights), weights)
 	})
 }

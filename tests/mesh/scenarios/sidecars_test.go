@@ -14,27 +14,30 @@ import (
 // Callers in the mesh: their sidecars route what they send. Of the callers of testdata/sidecars, productpage is one that keeps sessions,
 // and batch is not.
 
-// startCallers starts the callers with the routes of a subfolder.
+// startCallers starts the callers with the routes of a subfolder, in a namespace that nothing else uses.
 func startCallers(t *testing.T, routes string, opts ...scenario.Option) *scenario.Scenario {
 	t.Helper()
-	opts = append(opts, scenario.WithManifests("sidecars/"+routes), scenario.WithGatewayEnv(keys))
+	opts = append(opts, scenario.WithManifests("sidecars/"+routes), scenario.WithUniqueNamespace(), scenario.WithGatewayEnv(keys))
 	return rig.Start(t, "sidecars", opts...)
 }
 
+// withDoors adds the other ways by which requests reach the namespace: a gateway, and the sidecars' inbound listeners.
+func withDoors() scenario.Option { return scenario.WithManifests("sidecars/doors") }
+
 // clientsOf makes clients of the reviews that call from a Deployment.
-func clientsOf(t *testing.T, s *scenario.Scenario, deployment string) func(testing.TB) *traffic.Client {
+func clientsOf(t testing.TB, s *scenario.Scenario, deployment string) func(testing.TB) *traffic.Client {
 	t.Helper()
 	caller := s.From(t, scenario.FromSidecar(deployment))
 	return func(t testing.TB) *traffic.Client {
 		t.Helper()
-		return caller.ClientForHost(t, "reviews:9080")
+		return caller.ClientForHost(t, "reviews."+s.Namespace+":9080") // callers of other namespaces do not know the short name
 	}
 }
 
 // The rig: sidecars route like those of a mesh, without Mooring.
 func TestSidecarsRouteByHTTPRoutesOfTheMesh(t *testing.T) {
 	t.Parallel()
-	s := startCallers(t, "http-route", scenario.WithUniqueNamespace())
+	s := startCallers(t, "http-route")
 	for _, from := range []scenario.Origin{scenario.FromSidecar("productpage"), scenario.FromSidecar("batch")} {
 		caller := s.From(t, from)
 		caller.Proxy().AwaitRoute(t, "reviews", nil)
@@ -51,7 +54,7 @@ func TestSidecarsRouteByHTTPRoutesOfTheMesh(t *testing.T) {
 // The rig: a sidecar listens on the port of a ServiceEntry that is applied later, and follows the outboundTrafficPolicy of the user.
 func TestSidecarsReachServiceEntries(t *testing.T) {
 	t.Parallel()
-	s := startCallers(t, "http-route", scenario.WithUniqueNamespace())
+	s := startCallers(t, "http-route", withDoors())
 	caller := s.From(t, scenario.FromSidecar("batch"))
 	s.Apply(t, fmt.Sprintf(`
 apiVersion: networking.istio.io/v1
@@ -85,11 +88,20 @@ spec:
 func TestCallersKeepSessionsOfAnHTTPRoute(t *testing.T) {
 	t.Parallel()
 	s := startCallers(t, "http-route")
-	s.Mooring.DeployFile(t, "objects/httproute.yaml", s.Mooring.ModuleURL(t))
+	s.Mooring.Deploy(t, "--callers", s.Namespace+"/app=productpage")
 	newClient := clientsOf(t, s, "productpage")
 	clients := expectSessions(t, "/", newClient)
 	expectNoSessions(t, "a caller that is not selected", "/", clientsOf(t, s, "batch"))
-	expectNothingAtOtherDoors(t, s)
+
+	// Another pod of the caller, which starts with Mooring, has the same keys.
+	s.Pods.Scale(t, "productpage", 2)
+	s.Mooring.AwaitDeployed(t)
+	other := s.Sidecars(t, "productpage")[1]
+	for client, pod := range clients {
+		again := other.ClientForHost(t, "reviews:9080")
+		again.SetCookie("reviews-session", client.Cookies("/")["reviews-session"])
+		expectOnPod(t, again, "/", pod, 1)
+	}
 
 	shift(t, s, "reviews", 0, 100)
 	awaitOnly(t, newClient, "/", "v2")
@@ -107,7 +119,7 @@ func TestCallersKeepSessionsOfAnHTTPRoute(t *testing.T) {
 func TestCallersKeepSessionsOfAVirtualService(t *testing.T) {
 	t.Parallel()
 	s := startCallers(t, "virtual-service")
-	s.Mooring.DeployFile(t, "objects/virtualservice.yaml", s.Mooring.ModuleURL(t))
+	s.Mooring.Deploy(t, "--callers", s.Namespace+"/app=productpage")
 	newClient := clientsOf(t, s, "productpage")
 	for _, path := range []string{"/beta", "/"} {
 		clients := expectSessions(t, path, newClient)
@@ -118,13 +130,102 @@ func TestCallersKeepSessionsOfAVirtualService(t *testing.T) {
 		awaitOnly(t, newClient, path, "v2")
 		expectStayed(t, path, clients)
 		s.ApplyFile(t, "virtual-service/reviews.yaml")
-		s.Mooring.AwaitDeployed(t)
+		for _, route := range []string{"beta", "main"} {
+			awaitWeightsIn(t, s.From(t, scenario.FromSidecar("productpage")).Proxy(), route, map[string]int{"|v1|": 50, "|v2|": 50})
+		}
 	}
 	clients := expectSessions(t, "/", newClient)
 	s.Pods.Drain(t, "reviews-v1-1") // istiod does not let clusters of subsets use draining pods
 	expectMovesFrom(t, "reviews-v1-1", "/", clients)
 	s.Mooring.Undeploy(t)
 	expectNoSessions(t, "without Mooring", "/", newClient)
+}
+
+// Sessions in a header, which a caller sends back as other services do.
+func TestCallersKeepSessionsInAHeader(t *testing.T) {
+	t.Parallel()
+	s := startCallers(t, "header")
+	s.Mooring.Deploy(t, "--callers", s.Namespace+"/app=productpage")
+	const header = "x-reviews-session"
+	newClient := func(t testing.TB) *traffic.Client {
+		client := clientsOf(t, s, "productpage")(t)
+		client.KeepHeader(header)
+		return client
+	}
+	clients := map[*traffic.Client]string{}
+	for range 40 {
+		client := newClient(t)
+		first := client.Get(t, "/")
+		if first.Header.Get(header) == "" || len(first.SetCookie) > 0 {
+			t.Fatalf("status %d, header %q, Set-Cookie %q", first.Status, first.Header.Get(header), first.SetCookie)
+		}
+		clients[client] = first.Pod
+	}
+	expectStayed(t, "/", clients)
+	shift(t, s, "reviews", 0, 100)
+	awaitOnly(t, newClient, "/", "v2")
+	expectStayed(t, "/", clients)
+}
+
+// Sessions of a GRPCRoute whose parent is the Service, in metadata.
+func TestCallersKeepSessionsOfAGRPCRoute(t *testing.T) {
+	t.Parallel()
+	s := startCallers(t, "grpc")
+	s.Mooring.Deploy(t, "--callers", s.Namespace+"/app=productpage")
+	call := func(deployment string, metadata ...string) traffic.Reply {
+		t.Helper()
+		client, err := s.Sidecars(t, deployment)[0].GRPCClient("catalog:9000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		reply, err := client.Call(metadata...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return reply
+	}
+	const session = "catalog-session"
+	sessions, pods := map[string]string{}, map[string]int{}
+	for range 40 {
+		first := call("productpage")
+		expectNoInternalHeaders(t, first)
+		sessions[first.Header.Get(session)] = first.Pod
+		pods[first.Pod]++
+	}
+	for token, pod := range sessions {
+		for range 9 {
+			if again := call("productpage", session, token); again.Pod != pod || again.Header.Get(session) != "" {
+				t.Fatalf("from %s to %s, new session %q", pod, again.Pod, again.Header.Get(session))
+			}
+		}
+	}
+	if len(sessions) != 40 || len(pods) != 4 {
+		t.Errorf("%d sessions of 40 calls, on %v", len(sessions), pods)
+	}
+	if reply := call("batch"); reply.Header.Get(session) != "" {
+		t.Error("a caller that is not selected has a session")
+	}
+}
+
+// A consumer route, in another namespace than the Service, gives sessions to the callers of its own namespace only.
+func TestConsumerRouteIsForTheCallersOfItsNamespace(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "sidecars", scenario.WithManifests("sidecars/consumer"), scenario.WithGatewayEnv(keys))
+	s.Mooring.Deploy(t, "--callers", "sidecars", "--callers", "sidecars-shop")
+	expectSessions(t, "/", clientsOf(t, s, "shop"))
+	expectNoSessions(t, "a caller in the namespace of the Service", "/", clientsOf(t, s, "productpage"))
+}
+
+// All pods of a namespace are callers, and with them its gateway, whose routes have no sessions.
+func TestAllPodsOfANamespaceAreCallers(t *testing.T) {
+	t.Parallel()
+	s := startCallers(t, "http-route", withDoors())
+	s.Mooring.Deploy(t, "--callers", s.Namespace)
+	expectNothingAtOtherDoors(t, s)
+	for _, deployment := range []string{"productpage", "batch"} {
+		expectSessions(t, "/", clientsOf(t, s, deployment))
+	}
 }
 
 // expectNoSessions fails unless clients get responses without cookies.

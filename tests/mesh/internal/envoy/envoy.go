@@ -55,7 +55,7 @@ func (e *Envoy) answers(path string) error {
 }
 
 func (e *Envoy) admin(path string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	page := fmt.Sprintf("http://%s:%d%s", e.IP, cmp.Or(e.Port, AdminPort), path)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)

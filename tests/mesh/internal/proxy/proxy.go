@@ -166,9 +166,9 @@ func (p *Proxy) portFor(host string) int {
 	return p.defaultPort()
 }
 
-// GRPCClient returns a new gRPC client of port 80, or of the only port, which sends this host name.
+// GRPCClient returns a new gRPC client with a host name. Its port is that of ClientForHost.
 func (p *Proxy) GRPCClient(host string) (*traffic.GRPCClient, error) {
-	return traffic.NewGRPCClient(host, p.Dialer(p.defaultPort()))
+	return traffic.NewGRPCClient(host, p.Dialer(p.portFor(host)))
 }
 
 // CallGRPC makes one call on its own connection, with the given metadata: name, value, name, value…
