@@ -32,6 +32,8 @@ mod verdicts;
 
 // From objects to rules.
 
+/// `--callers` and `--as-sidecar`: routes of the mesh, and the sidecars that they apply to.
+mod callers;
 /// `CanaryPolicy`: the match rules, weights and `hashOn` that it becomes, and which of several policies holds.
 mod canary;
 /// The cluster's domain, from which istiod makes the names of its clusters.

@@ -26,7 +26,10 @@ use crate::{
 const RETRIES_HEADER: &str = "x-envoy-max-retries";
 
 /// The decision about one request, and what its response needs.
-#[expect(clippy::struct_excessive_bools, reason = "each is an independent fact about the request")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent fact about the request"
+)]
 #[derive(Debug)]
 pub struct Decision {
     pub(super) rule: Rc<Rule>,

@@ -180,9 +180,10 @@ pub fn bind_virtual_service(
     );
 }
 
-/// Whether a `VirtualService` applies to sidecars.
+/// Whether a `VirtualService` applies to sidecars. One without hosts is a delegate.
 fn is_for_mesh(spec: &RouteSpec) -> bool {
-    spec.gateways.is_empty() || spec.gateways.iter().any(|name| name.value == MESH)
+    let named = spec.gateways.is_empty() || spec.gateways.iter().any(|name| name.value == MESH);
+    named && !spec.hostnames.is_empty()
 }
 
 /// The virtual hosts of a `VirtualService` in a sidecar (istiod: `buildSidecarVirtualHostsForVirtualService`).
