@@ -191,6 +191,7 @@ fn the_json_of_a_sound_shop() {
                 "route": { "kind": "HTTPRoute", "namespace": "default", "name": "web" },
                 "location": { "file": "<stdin>", "line": 20, "column": 5 },
                 "gateways": [{ "namespace": "default", "name": "front" }],
+                "callers": [],
                 "policy": { "kind": "BackendLBPolicy", "namespace": "default", "name": "sticky" },
                 "canaryPolicy": null,
                 "condition": "Accepted",
