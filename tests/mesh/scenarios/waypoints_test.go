@@ -3,6 +3,8 @@
 package scenarios
 
 import (
+	"encoding/base64"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -40,6 +42,7 @@ func TestWaypointKeepsSessionsOnTheirBackend(t *testing.T) {
 	t.Parallel()
 	s := startWaypoint(t, "backends")
 	newClient := ambientClients(t, s, "reviews")
+	expectShares(t, "without Mooring", versionsOf(t, newClient(t), 200, "/"), map[string]int{"v1": 50, "v2": 50})
 	s.Mooring.DeployFile(t, "objects/backends.yaml", s.Mooring.ModuleURL(t))
 	versions := map[*traffic.Client]string{}
 	for range 40 {
@@ -58,7 +61,7 @@ func TestWaypointKeepsSessionsOnTheirBackend(t *testing.T) {
 		{"op":"replace","path":"/spec/rules/0/backendRefs/2/weight","value":100}]`)
 	awaitOnly(t, newClient, "/", "v3")
 	expectVersions(t, "after the change of weights", versions)
-	expectNothingLeaks(t, s)
+	expectNothingLeaks(t, s, newClient)
 }
 
 // expectVersions sends nine requests of each client, all of which must reach the version of its session.
@@ -100,7 +103,7 @@ func TestWaypointKeepsSessionsOnTheirPod(t *testing.T) {
 		s.Pods.Remove(t, pod)
 		expectMovesToSibling(t, pod, clients)
 	}
-	expectNothingLeaks(t, s)
+	expectNothingLeaks(t, s, newClient)
 	s.Mooring.Undeploy(t)
 	expectNoSessions(t, "without Mooring", "/", newClient)
 }
@@ -129,24 +132,47 @@ func expectMovesToSibling(t *testing.T, pod string, clients map[*traffic.Client]
 // expectOwnHeadersHaveNoEffect fails if a client selects a backend or a pod by a header of its own.
 func expectOwnHeadersHaveNoEffect(t *testing.T, s *scenario.Scenario, newClient func(testing.TB) *traffic.Client, weights map[string]int) {
 	t.Helper()
-	pod := s.Pod(t, "reviews-v1-0")
-	for _, version := range []string{"v1", "v3"} {
-		key := traffic.WithHeader("x-mooring-backend", "HTTPRoute/"+s.Namespace+"/reviews/reviews/reviews-"+version+"."+s.Namespace+":9080")
-		expectShares(t, "a client's own key of "+version, versionsOf(t, newClient(t), 200, "/", key), weights)
-		for _, host := range []string{pod.IP + ":9080", "envoy://connect_originate/" + pod.IP + ":9080"} {
-			host := traffic.WithHeader("x-mooring-host", host)
-			pods := traffic.Tally(100, func() string { return newClient(t).Get(t, "/", key, host).Pod })
-			t.Logf("a client's own key and host: %v", pods)
+	address := s.Pod(t, "reviews-v1-0").IP + ":9080"
+	for _, host := range []string{"", address, "envoy://connect_originate/" + address} {
+		for _, version := range []string{"", "v1", "v3"} {
+			var own []traffic.RequestOption
+			if version != "" {
+				key := "HTTPRoute/" + s.Namespace + "/reviews/reviews/reviews-" + version + "." + s.Namespace + ":9080"
+				own = append(own, traffic.WithHeader("x-mooring-backend", key))
+			}
+			if host != "" { // encoded as Envoy encodes it
+				own = append(own, traffic.WithHeader("x-mooring-host", base64.StdEncoding.EncodeToString([]byte(host))))
+			}
+			versions, pods := map[string]int{}, map[string]bool{}
+			for range 100 {
+				reply := newClient(t).Get(t, "/", own...)
+				versions[reply.Version]++
+				pods[reply.Pod] = true
+			}
+			what := fmt.Sprintf("a client's own key of %q and host %q", version, host)
+			expectShares(t, what, versions, weights)
 			if len(pods) != 4 {
-				t.Errorf("with a host of the client, the pods are %v", pods)
+				t.Errorf("%s: the pods are %v", what, pods)
 			}
 		}
 	}
 }
 
-// expectNothingLeaks fails if a pod has received an internal header or a token.
-func expectNothingLeaks(t *testing.T, s *scenario.Scenario) {
+// expectNothingLeaks fails if a pod has received an internal header or a token, or if a client gets an internal header. The requests to pods of
+// v2 must have gone through tunnels.
+func expectNothingLeaks(t *testing.T, s *scenario.Scenario, newClient func(testing.TB) *traffic.Client) {
 	t.Helper()
+	client := newClient(t)
+	for range 10 {
+		for name, values := range client.Get(t, "/").Header {
+			if strings.HasPrefix(name, "X-Mooring-") {
+				t.Errorf("a client received %s: %q", name, values)
+			}
+		}
+	}
+	if n := s.Waypoint(t, "wp").Envoy.Stat(t, "cluster.connect_originate;.upstream_rq_total"); n == 0 {
+		t.Error("no request has gone through a tunnel to a pod")
+	}
 	requests := 0
 	for _, pod := range []string{"reviews-v1-0", "reviews-v2-0", "reviews-v3-0", "reviews-v3-1"} {
 		for _, request := range s.Pod(t, pod).Requests() {
