@@ -3,9 +3,12 @@
 package scenarios
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
+	"mooring.dev/tests/mesh/internal/envoy"
 	"mooring.dev/tests/mesh/internal/scenario"
 	"mooring.dev/tests/mesh/internal/traffic"
 	"mooring.dev/tests/mesh/internal/wait"
@@ -245,6 +248,69 @@ func expectNothingAtOtherDoors(t *testing.T, s *scenario.Scenario) {
 	inbound := func(t testing.TB) *traffic.Client { return caller.InboundClient(t, 9080) }
 	expectNoSessions(t, "inbound", "/", inbound)
 	expectNoSessions(t, "a gateway of the namespace", "/", s.Gateway(t, "front").Client)
+	for address, listener := range listenersOf(t, caller.Envoy) {
+		has := strings.Contains(listener, "mooring")
+		if want := address == caller.ListenIP; has != want {
+			t.Errorf("the sidecar's listener on %s has filters of Mooring: %t", address, has)
+		}
+	}
+	// The module is in the gateway too: istiod counts a gateway as a client.
+	gateway := s.Gateway(t, "front").Envoy
+	gateway.Await(t, "the module is disabled in the gateway", func() error { return isModuleDisabled(gateway) })
+}
+
+// isModuleDisabled returns an error unless all routes have the module disabled.
+func isModuleDisabled(e *envoy.Envoy) error {
+	var dump struct {
+		Configs []struct {
+			Routes struct {
+				Filters map[string]struct {
+					Disabled bool `json:"disabled"`
+				} `json:"typed_per_filter_config"`
+			} `json:"route_config"`
+		} `json:"configs"`
+	}
+	if err := e.Dump("dynamic_route_configs", &dump); err != nil {
+		return err
+	}
+	for _, config := range dump.Configs {
+		disabled := false
+		for name, filter := range config.Routes.Filters {
+			disabled = disabled || filter.Disabled && strings.Contains(name, "mooring-callers")
+		}
+		if !disabled {
+			return fmt.Errorf("it is not in %v", config.Routes.Filters)
+		}
+	}
+	return nil
+}
+
+// listenersOf returns the listeners of an Envoy as JSON, by their addresses without the ports.
+func listenersOf(t *testing.T, e *envoy.Envoy) map[string]string {
+	t.Helper()
+	var dump struct {
+		Configs []struct {
+			Active struct {
+				Listener struct {
+					Address struct {
+						Socket struct {
+							Address string `json:"address"`
+						} `json:"socket_address"`
+					} `json:"address"`
+					Chains json.RawMessage `json:"filter_chains"`
+				} `json:"listener"`
+			} `json:"active_state"`
+		} `json:"configs"`
+	}
+	if err := e.Dump("dynamic_listeners", &dump); err != nil {
+		t.Fatal(err)
+	}
+	listeners := map[string]string{}
+	for _, config := range dump.Configs {
+		listener := config.Active.Listener
+		listeners[listener.Address.Socket.Address] += string(listener.Chains)
+	}
+	return listeners
 }
 
 // expectMovesFrom fails unless each session on a pod moves once, to the other pod of its version, and the others stay.
