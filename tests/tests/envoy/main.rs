@@ -80,6 +80,8 @@ mod examples;
 mod istio_output;
 /// What a local Envoy serves besides sessions.
 mod local;
+/// The commands in the READMEs of these directories.
+mod readmes;
 
 /// The harness itself, on a configuration without Mooring.
 mod harness;

@@ -154,8 +154,20 @@ func (p *Pod) serve(w http.ResponseWriter, r *http.Request) {
 		handler(w, r)
 		return
 	}
+	if strings.HasPrefix(r.UserAgent(), "curl/") {
+		fmt.Fprintln(w, p.introduction()) // for people, as in the READMEs of the examples
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = echo.Encode(w, request)
+}
+
+// introduction is the name of the pod's application and its version.
+func (p *Pod) introduction() string {
+	if app := p.Labels["app"]; app != p.Version {
+		return app + " " + p.Version
+	}
+	return p.Version
 }
 
 // SetState sets what the pod's endpoint is to report. The endpoint itself is written by controllers.Manager.
