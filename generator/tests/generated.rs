@@ -18,26 +18,48 @@ use mooring_generator::{
     source::Sources,
 };
 
-const EXAMPLES: [&str; 9] = [
-    "backend-lb-policy",
-    "bookinfo-gateway-api",
-    "bookinfo-virtualservice",
-    "canary-by-cookie",
-    "grpc-canary",
-    "istio-features",
-    "locality",
-    "split",
-    "sticky-canary",
+/// An example: its directory, files of others that it uses, and the callers whose sidecars keep its sessions.
+type Example = (&'static str, &'static [&'static str], Option<&'static str>);
+
+const EXAMPLES: [Example; 13] = [
+    ("backend-lb-policy", &[], None),
+    ("bookinfo-gateway-api", &[], None),
+    ("bookinfo-virtualservice", &[], None),
+    ("canary-by-cookie", &[], None),
+    ("grpc-canary", &[], None),
+    ("istio-features", &[], None),
+    ("locality", &[], None),
+    (
+        "mesh-bookinfo",
+        &[
+            "bookinfo-virtualservice/app.yaml",
+            "bookinfo-virtualservice/subsets.yaml",
+        ],
+        Some("bookinfo/app=productpage"),
+    ),
+    (
+        "mesh-bookinfo-gateway-api",
+        &["bookinfo-gateway-api/app.yaml"],
+        Some("istio-demo/app=productpage"),
+    ),
+    (
+        "mesh-locality",
+        &["locality/app.yaml", "locality/failover.yaml", "locality/sessions.yaml"],
+        Some("default/app=sleep"),
+    ),
+    ("mesh-myweb", &[], Some("myweb/app=client")),
+    ("split", &[], None),
+    ("sticky-canary", &[], None),
 ];
 
 /// Those that are about what only Istio has.
-const ONLY_ISTIO: [&str; 2] = ["istio-features", "locality"];
+const ONLY_ISTIO: [&str; 4] = ["istio-features", "locality", "mesh-locality", "mesh-myweb"];
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
 }
 
-fn targets() -> [(&'static str, TargetOptions); 2] {
+fn targets(of_gateways: bool) -> [(&'static str, TargetOptions); 2] {
     let istio = istio::Options {
         url: "oci://registry.example/mooring:0.1.0".to_owned(),
         sha256: None,
@@ -49,7 +71,10 @@ fn targets() -> [(&'static str, TargetOptions); 2] {
         wasm: "target/mooring.wasm".to_owned(),
         fail_strategy: FailStrategy::Reload,
         admin: "127.0.0.1:9901".parse().unwrap(),
-        listen: BTreeMap::from([(80, "127.0.0.1:8080".parse().unwrap())]),
+        listen: of_gateways
+            .then(|| (80, "127.0.0.1:8080".parse().unwrap()))
+            .into_iter()
+            .collect(),
     };
     [
         ("istio", TargetOptions::Istio(istio)),
@@ -60,14 +85,20 @@ fn targets() -> [(&'static str, TargetOptions); 2] {
 /// Every generated file with its text.
 fn generated() -> BTreeMap<PathBuf, String> {
     let mut files = BTreeMap::new();
-    for example in EXAMPLES {
-        for (name, target) in targets() {
+    for (example, more, callers) in EXAMPLES {
+        let paths = [example].into_iter().chain(more.iter().copied());
+        let paths: Vec<PathBuf> = paths.map(|path| examples().join(path)).collect();
+        for (name, target) in targets(callers.is_none()) {
             if name == "envoy" && ONLY_ISTIO.contains(&example) {
                 continue;
             }
             let mut report = Report::default();
-            let sources = Sources::read(&[examples().join(example)], &[], &mut io::empty(), &mut report);
-            let outputs = generate(&sources, &target, &Mesh::default(), &mut report);
+            let sources = Sources::read(&paths, &[], &mut io::empty(), &mut report);
+            let mesh = Mesh {
+                callers: callers.iter().map(|pods| pods.parse().unwrap()).collect(),
+                ..Mesh::default()
+            };
+            let outputs = generate(&sources, &target, &mesh, &mut report);
             let findings = report.sorted();
             let findings: Vec<&str> = findings.iter().map(|finding| finding.message()).collect();
             assert!(!report.has_errors(), "{example}: {findings:#?}");

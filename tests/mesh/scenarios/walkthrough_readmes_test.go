@@ -45,5 +45,6 @@ func TestReadmeMeshBookinfoGatewayAPI(t *testing.T) {
 
 func TestReadmeMeshLocality(t *testing.T) {
 	t.Parallel()
-	runReadme(t, rig.Start(t, "mesh-locality", scenario.WithNamespace("sample"), scenario.WithGatewayEnv(keys)), "mesh-locality")
+	s := rig.Start(t, "mesh-locality", scenario.WithNamespace("sample"), scenario.WithGatewayEnv(keys))
+	runReadme(t, s, "mesh-locality")
 }

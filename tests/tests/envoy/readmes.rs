@@ -215,13 +215,11 @@ fn run(example: &str) {
                 println!("$ {}\n{}", shown.command, printed.join("\n"));
                 break;
             }
-            let log = || fs::read_to_string(shell.root.path().join("log"));
-            assert!(
-                Instant::now() < end,
-                "{path}\n$ {}\nprinted {printed:#?}\n{:?}",
-                shown.command,
-                log()
-            );
+            if Instant::now() > end {
+                let log = fs::read_to_string(shell.root.path().join("log")).unwrap_or_default();
+                let last: Vec<&str> = log.lines().rev().take(10).collect();
+                panic!("{path}\n$ {}\nprinted {printed:#?}\nlast lines of the log first: {last:#?}", shown.command);
+            }
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -245,6 +243,16 @@ fn the_commands_of_bookinfo_virtualservice() {
 #[test]
 fn the_commands_of_canary_by_cookie() {
     run("canary-by-cookie");
+}
+
+#[test]
+fn the_commands_of_mesh_bookinfo() {
+    run("mesh-bookinfo");
+}
+
+#[test]
+fn the_commands_of_mesh_bookinfo_gateway_api() {
+    run("mesh-bookinfo-gateway-api");
 }
 
 #[test]
