@@ -218,7 +218,10 @@ fn run(example: &str) {
             if Instant::now() > end {
                 let log = fs::read_to_string(shell.root.path().join("log")).unwrap_or_default();
                 let last: Vec<&str> = log.lines().rev().take(10).collect();
-                panic!("{path}\n$ {}\nprinted {printed:#?}\nlast lines of the log first: {last:#?}", shown.command);
+                panic!(
+                    "{path}\n$ {}\nprinted {printed:#?}\nlast lines of the log first: {last:#?}",
+                    shown.command
+                );
             }
             thread::sleep(Duration::from_millis(50));
         }
