@@ -62,7 +62,7 @@ pub fn virtual_hosts<'a>(
         .into_iter()
         .map(|(host, rules)| {
             let domains = domains(group, host, resources);
-            (host, virtual_host(host, domains, &rules, port, managed.get(host)))
+            (host, virtual_host(host, &domains, &rules, port, managed.get(host)))
         })
         .collect()
 }
@@ -81,7 +81,7 @@ fn domains(group: &ProxyGroup, host: &VirtualHost, resources: &Resources) -> Vec
 
 fn virtual_host(
     host: &VirtualHost,
-    domains: Vec<String>,
+    domains: &[String],
     rules: &[&Served],
     port: Port,
     filters: Option<&VirtualHostFilters>,
