@@ -196,10 +196,9 @@ func TestGatewaySendsThroughTheWaypoint(t *testing.T) {
 	s.Mooring.Deploy(t)
 	clients := expectSessions(t, "/", gateway.Client) // without the label, also on pods that accept tunnels
 	waypoint := s.Waypoint(t, "wp")
-	for _, version := range []string{"v1", "v2"} {
-		s.PatchJSON(t, "v1", "Service", "reviews-"+version,
-			`[{"op":"add","path":"/metadata/labels/istio.io~1ingress-use-waypoint","value":"true"}]`)
-		gateway.Envoy.AwaitEndpoints(t, "outbound|9080||reviews-"+version+"."+s.Namespace+".svc.cluster.local", waypoint.IP)
+	for _, service := range []string{"reviews", "reviews-v1", "reviews-v2"} {
+		s.Patch(t, "v1", "Service", service, `{"metadata":{"labels":{"istio.io/ingress-use-waypoint":"true"}}}`)
+		gateway.Envoy.AwaitEndpoints(t, "outbound|9080||"+service+"."+s.Namespace+".svc.cluster.local", waypoint.IP)
 	}
 	requests, otherPod, otherBackend, tokens := 0, 0, 0, 0
 	for client, pod := range clients {
@@ -220,6 +219,13 @@ func TestGatewaySendsThroughTheWaypoint(t *testing.T) {
 	if otherBackend > 0 || otherPod == 0 || tokens != len(clients) {
 		t.Errorf("%d to another backend, %d to another pod, %d tokens", otherBackend, otherPod, tokens)
 	}
+
+	// Sessions of the waypoint keep their pods.
+	if err := s.TryApplyFile(t, "hosts/route.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	s.Mooring.DeployFile(t, "objects/hosts.yaml", s.Mooring.ModuleURL(t))
+	expectSessions(t, "/through", gateway.Client)
 }
 
 // Istiod merges the ConfigMap of infrastructure.parametersRef into the Deployment of a waypoint. The container keeps Istio's own variables and

@@ -68,6 +68,10 @@ func (m *Manager) endpointsKnown(p *proxy.Proxy) error {
 		if service.Spec.ClusterIP == corev1.ClusterIPNone && p.Role == proxy.Sidecar {
 			continue
 		}
+		// The hosts that a gateway has for such a Service are waypoints.
+		if p.Role == proxy.Gateway && service.Labels[ingressUseWaypoint] == "true" {
+			continue
+		}
 		if p.Role == proxy.Waypoint && !p.Services[service.Namespace+"/"+service.Name] {
 			continue
 		}

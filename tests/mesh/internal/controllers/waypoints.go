@@ -12,8 +12,9 @@ import (
 	"mooring.dev/tests/mesh/internal/waypoint"
 )
 
-// The labels of a Service, or of its namespace, that name its waypoint.
+// The labels of a Service, or of its namespace, that name its waypoint, and let gateways use it.
 const (
+	ingressUseWaypoint   = "istio.io/ingress-use-waypoint"
 	useWaypoint          = "istio.io/use-waypoint"
 	useWaypointNamespace = "istio.io/use-waypoint-namespace"
 )
