@@ -5,9 +5,13 @@ package scenarios
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
+	"mooring.dev/tests/mesh/internal/cluster"
 	"mooring.dev/tests/mesh/internal/envoy"
 	"mooring.dev/tests/mesh/internal/scenario"
 	"mooring.dev/tests/mesh/internal/traffic"
@@ -228,6 +232,47 @@ func TestAllPodsOfANamespaceAreCallers(t *testing.T) {
 	expectNothingAtOtherDoors(t, s)
 	for _, deployment := range []string{"productpage", "batch"} {
 		expectSessions(t, "/", clientsOf(t, s, deployment))
+	}
+}
+
+// The root namespace stands for all pods of the mesh. On a control plane that no other scenario uses at the same time.
+func TestAllPodsOfTheMeshAreCallers(t *testing.T) {
+	t.Parallel()
+	s := startCallers(t, "http-route", scenario.WithManifests("sidecars/all"), withDoors(),
+		scenario.WithGatewayAPI(cluster.GatewayAPI12), scenario.WithExclusiveControlPlane())
+	s.Mooring.Deploy(t, "--callers", cluster.RootNamespace)
+	expectNothingAtOtherDoors(t, s)
+	for _, deployment := range []string{"productpage", "batch", "shop"} {
+		expectSessions(t, "/", clientsOf(t, s, deployment))
+	}
+	s.Mooring.Undeploy(t)
+	expectNoSessions(t, "without Mooring", "/", clientsOf(t, s, "shop"))
+}
+
+// The keys come into the container of the sidecar as docs/mesh.md describes it, by the templates of Istio's own chart.
+func TestInjectedSidecarGetsItsKeys(t *testing.T) {
+	t.Parallel()
+	s := startCallers(t, "keys", scenario.WithAmbientMesh())
+	pod := s.Inject(t, "keyed")
+	var found []corev1.Container
+	for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		if container.Name == "istio-proxy" {
+			found = append(found, container)
+		}
+	}
+	if len(found) != 1 || found[0].Image == "auto" || !slices.Contains(found[0].Args, "sidecar") {
+		t.Fatalf("the containers named istio-proxy are %v", found)
+	}
+	variables := map[string]*corev1.EnvVarSource{}
+	for _, variable := range found[0].Env {
+		variables[variable.Name] = variable.ValueFrom
+	}
+	source := variables["MOORING_KEYS"]
+	if source == nil || source.SecretKeyRef == nil || source.SecretKeyRef.Name != "mooring-keys" {
+		t.Errorf("MOORING_KEYS is from %v", source)
+	}
+	if _, ok := variables["PROXY_CONFIG"]; !ok {
+		t.Errorf("the container lacks what the injector adds: %v", found[0].Env)
 	}
 }
 

@@ -9,7 +9,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"mooring.dev/tests/mesh/internal/cluster"
@@ -172,6 +174,26 @@ func (s *Scenario) Analyze(t testing.TB, files ...string) []istio.Finding {
 		t.Fatal(err)
 	}
 	return findings
+}
+
+// Inject returns the first pod of a Deployment as Istio's injector makes it from the Deployment's template. The scenario must be in the
+// ambient mesh, whose istiod has the injector's templates.
+func (s *Scenario) Inject(t testing.TB, deployment string) *corev1.Pod {
+	t.Helper()
+	d := s.manager.Deployment(deployment)
+	if d == nil {
+		t.Fatalf("no Deployment %s", deployment)
+	}
+	pod := &corev1.Pod{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: *d.Spec.Template.ObjectMeta.DeepCopy(), Spec: *d.Spec.Template.Spec.DeepCopy(),
+	}
+	pod.Name, pod.Namespace = deployment+"-0", d.Namespace
+	injected, err := istio.Inject("http://"+s.Cluster.IP+":8080/inject", pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return injected
 }
 
 // path returns the path of a file named from the scenario's folder, or from a folder of its examples.
