@@ -235,6 +235,33 @@ func TestAllPodsOfANamespaceAreCallers(t *testing.T) {
 	}
 }
 
+// Mooring is installed and removed in the right order, twice, while callers send requests.
+func TestMooringIsInstalledAndRemovedForCallers(t *testing.T) {
+	t.Parallel()
+	for _, routes := range []string{"http-route", "virtual-service"} {
+		t.Run(routes, func(t *testing.T) {
+			t.Parallel()
+			s := startCallers(t, routes)
+			load := traffic.StartLoad(t, 30, "/beta", clientsOf(t, s, "productpage"))
+			load.AwaitAllClients(t)
+			for range 2 {
+				s.Mooring.Deploy(t, "--callers", s.Namespace+"/app=productpage")
+				load.AwaitAllClients(t)
+				before := load.Totals()
+				load.AwaitAllClients(t)
+				expectNothingLost(t, "with Mooring", load.Totals().Since(before))
+				s.Mooring.Undeploy(t)
+				load.AwaitAllClients(t)
+			}
+			total := load.Stop()
+			t.Logf("twice applied and removed: %s", total)
+			if total.Failed > 0 || total.Cookies == 0 {
+				t.Errorf("%d failed %v, %d cookies", total.Failed, total.Failures, total.Cookies)
+			}
+		})
+	}
+}
+
 // The root namespace stands for all pods of the mesh. On a control plane that no other scenario uses at the same time.
 func TestAllPodsOfTheMeshAreCallers(t *testing.T) {
 	t.Parallel()
