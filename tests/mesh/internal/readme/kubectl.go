@@ -88,11 +88,9 @@ func (m *Terminal) mooring(arguments []string) (string, error) {
 	if i := slices.Index(arguments, "--wasm-sha256"); i >= 0 {
 		arguments = slices.Delete(arguments, i, i+2)
 	}
-	i := slices.Index(arguments, "--wasm")
-	if i < 0 {
-		return "", errors.New("no --wasm")
+	if i := slices.Index(arguments, "--wasm"); i >= 0 {
+		arguments[i+1] = m.s.Mooring.ModuleURL(m.t)
 	}
-	arguments[i+1] = m.s.Mooring.ModuleURL(m.t)
 	stdout, stderr, code := m.s.Mooring.Try(m.t, arguments...)
 	m.t.Logf("mooring %s: exit code %d\n%s", strings.Join(arguments, " "), code, stderr)
 	if code != 0 {
@@ -105,15 +103,10 @@ func (m *Terminal) mooring(arguments []string) (string, error) {
 func (m *Terminal) apply(files []string, input string) error {
 	var items []any
 	for _, file := range files {
-		if file == "-" && strings.TrimSpace(input) == "" {
-			return errors.New("nothing to apply")
-		}
 		if file == "-" {
-			generated := filepath.Join(m.dir, "generated.yaml")
-			if err := os.WriteFile(generated, []byte(input), 0o644); err != nil {
+			if err := m.applyInput(input); err != nil {
 				return err
 			}
-			m.s.Mooring.DeployFile(m.t, generated, "")
 			continue
 		}
 		objects, err := m.read(file)
@@ -135,6 +128,23 @@ func (m *Terminal) apply(files []string, input string) error {
 		return err
 	}
 	m.s.Apply(m.t, string(list))
+	return nil
+}
+
+// applyInput applies what mooring has printed: generated objects, or the Secret of `mooring keygen`.
+func (m *Terminal) applyInput(input string) error {
+	if strings.TrimSpace(input) == "" {
+		return errors.New("nothing to apply")
+	}
+	if !strings.Contains(input, "kind: WasmPlugin") {
+		m.s.Apply(m.t, input)
+		return nil
+	}
+	generated := filepath.Join(m.dir, "generated.yaml")
+	if err := os.WriteFile(generated, []byte(input), 0o644); err != nil {
+		return err
+	}
+	m.s.Mooring.DeployFile(m.t, generated, "")
 	return nil
 }
 
