@@ -140,7 +140,11 @@ fn on_rules(policy: &Policy, service: &Id, index: &Index) -> Vec<(String, Condit
 fn rule_status(rule: &Rule, index: &Index) -> Option<RuleStatus> {
     let session = rule.session.clone().map(Ok).or(rule.refused.session.clone())?;
     let none = OnProxies::default();
-    let OnProxies { gateways, callers } = index.proxies.get(rule.id.as_str()).unwrap_or(&none);
+    let OnProxies {
+        gateways,
+        callers,
+        waypoints,
+    } = index.proxies.get(rule.id.as_str()).unwrap_or(&none);
     let condition = if rule.is_refused() {
         Condition::Invalid
     } else {
@@ -154,6 +158,10 @@ fn rule_status(rule: &Rule, index: &Index) -> Option<RuleStatus> {
         location: rule.location_of(rule.spec),
         gateways: gateways.iter().map(|gateway| (*gateway).clone()).collect(),
         callers: callers.iter().map(|pods| (*pods).clone()).collect(),
+        waypoints: waypoints
+            .iter()
+            .map(|(waypoint, service)| ((*waypoint).clone(), (*service).clone()))
+            .collect(),
         canary: (rule.canary.as_ref().or(rule.refused.canary.as_ref())).map(|canary| canary.policy.clone()),
         session,
         session_routes: rule.session_route_count(),

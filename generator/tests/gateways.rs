@@ -122,7 +122,7 @@ fn what_istio_serves_otherwise_is_not_supported() {
         (
             "istio-waypoint",
             "istio.io/mesh-controller",
-            "waypoints are not supported",
+            "a waypoint, which serves only routes with a Service as their parent",
         ),
         (
             "istio-east-west",

@@ -8,7 +8,8 @@
 //! - `stateful_session` reads the host from a header and returns the selected host in the response. Strict sessions have a second
 //!   instance.
 //!
-//! All of them are disabled until a virtual host enables them.
+//! All of them are disabled until a virtual host enables them, except in the filter chains of waypoints, whose virtual hosts istiod
+//! does not patch.
 
 use mooring_policy::internal_headers::{
     BACKEND_HEADER, COOKIE_FILTER_STATE, FILTER_STATE_MARKER, HEADER_PREFIX, HOST_FILTER_STATE, HOST_HEADER,
@@ -23,6 +24,9 @@ pub const OLDEST_ENVOY: &str = "1.36";
 
 /// The name of the header sanitizer.
 const SANITIZER: &str = "mooring.header_sanitizer";
+
+/// The name of the filter that removes internal headers from requests of waypoints.
+const HEADER_REMOVAL: &str = "mooring.header_removal";
 
 /// The name of the filter that sets headers from filter state.
 const FILTER_STATE_HEADERS: &str = "mooring.filter_state_headers";
@@ -49,11 +53,14 @@ const STRICT_STATEFUL_SESSION: StatefulSession = StatefulSession {
 };
 
 /// The headers between the module and Envoy's filters.
-const INTERNAL_HEADERS: [&str; 3] = [BACKEND_HEADER, HOST_HEADER, STRICT_HOST_HEADER];
+pub const INTERNAL_HEADERS: [&str; 3] = [BACKEND_HEADER, HOST_HEADER, STRICT_HOST_HEADER];
 
 /// The type of the header sanitizer and of the filter-state headers filter, and its configuration for a virtual host.
 const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
 const HEADER_MUTATION_PER_ROUTE: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute";
+
+/// The type of a stateful session filter.
+const STATEFUL_SESSION_FILTER: &str = "envoy.extensions.filters.http.stateful_session.v3.StatefulSession";
 
 /// The type that enables or disables a filter for a route.
 const FILTER_CONFIG: &str = "envoy.config.route.v3.FilterConfig";
@@ -82,6 +89,43 @@ pub fn sanitizer_of_responses() -> Value {
         "disabled": true,
         "typed_config": { "@type": type_url(HEADER_MUTATION) },
     })
+}
+
+/// The sanitizer of responses in a filter chain that it is enabled for.
+pub fn enabled_sanitizer_of_responses() -> Value {
+    json!({
+        "name": SANITIZER,
+        "typed_config": { "@type": type_url(HEADER_MUTATION), "mutations": { "response_mutations": removals() } },
+    })
+}
+
+/// The HTTP filters between the module and the router in a filter chain that they are enabled for. The last one removes the
+/// internal headers from the request.
+pub fn enabled_before_router(filters: VirtualHostFilters) -> Vec<Value> {
+    let sessions = [
+        (filters.stateful_session, STATEFUL_SESSION),
+        (filters.strict_stateful_session, STRICT_STATEFUL_SESSION),
+    ];
+    let sessions = sessions.into_iter().filter(|(wanted, _)| *wanted);
+    let mut enabled: Vec<Value> = sessions
+        .map(|(_, filter)| {
+            let kind = json!({ "@type": type_url(STATEFUL_SESSION_FILTER) });
+            json!({ "name": filter.name, "typed_config": merged(kind, session_state(&filter)) })
+        })
+        .collect();
+    enabled.push(json!({
+        "name": HEADER_REMOVAL,
+        "typed_config": { "@type": type_url(HEADER_MUTATION), "mutations": { "request_mutations": removals() } },
+    }));
+    enabled
+}
+
+/// The fields of two objects.
+fn merged(mut one: Value, other: Value) -> Value {
+    if let (Some(fields), Value::Object(others)) = (one.as_object_mut(), other) {
+        fields.extend(others);
+    }
+    one
 }
 
 /// The sanitizer's configuration for a virtual host. If the filter-state headers filter is enabled there, a request header tells
@@ -144,7 +188,7 @@ fn stateful_session(filter: &StatefulSession) -> Value {
     json!({
         "name": filter.name,
         "disabled": true,
-        "typed_config": { "@type": type_url("envoy.extensions.filters.http.stateful_session.v3.StatefulSession") },
+        "typed_config": { "@type": type_url(STATEFUL_SESSION_FILTER) },
     })
 }
 
@@ -152,16 +196,21 @@ fn stateful_session(filter: &StatefulSession) -> Value {
 fn stateful_session_of_host(filter: &StatefulSession) -> Value {
     json!({
         "@type": type_url("envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute"),
-        "stateful_session": {
-            "session_state": {
-                "name": "envoy.http.stateful_session.header",
-                "typed_config": {
-                    "@type": type_url("envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState"),
-                    "name": filter.header,
-                },
+        "stateful_session": session_state(filter),
+    })
+}
+
+/// The fields of a stateful session filter.
+fn session_state(filter: &StatefulSession) -> Value {
+    json!({
+        "session_state": {
+            "name": "envoy.http.stateful_session.header",
+            "typed_config": {
+                "@type": type_url("envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState"),
+                "name": filter.header,
             },
-            "strict": filter.strict.then_some(true),
         },
+        "strict": filter.strict.then_some(true),
     })
 }
 

@@ -25,12 +25,13 @@ mod raw_routes;
 mod session_routes;
 mod version;
 mod wasm_plugin;
+mod waypoint_filters;
 
 pub use options::Options;
 pub use version::{InvalidVersion, IstioVersion, References};
 
-/// The objects for all proxies with sessions: for each group a `WasmPlugin` and at least one `EnvoyFilter`. Several
-/// `EnvoyFilter`s are generated if one would be too large. The session routes are between them.
+/// The objects for all proxies with sessions: for each group a `WasmPlugin` and `EnvoyFilter`s. Several are generated
+/// if one would be too large, and none for a waypoint whose sessions are not bound to pods. The session routes are between them.
 pub fn emit(
     ir: &mut Ir,
     resources: &Resources,
@@ -56,7 +57,10 @@ pub fn emit(
     let mut names = BTreeMap::new();
     let mut plugins = Vec::new();
     for group in managed {
-        let filters = envoy_filters::split(group, &routes, options);
+        let filters: Vec<Object> = match group.waypoint() {
+            Some(waypoint) => waypoint_filters::object(group, waypoint).into_iter().collect(),
+            None => envoy_filters::split(group, &routes, options),
+        };
         let plugin = wasm_plugin::object(group, options);
         wasm_plugin::check_size(group, &plugin, report);
         let key = |object: &Object| (object.kind, object.namespace.clone(), object.name.clone());

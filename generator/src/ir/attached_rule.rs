@@ -16,10 +16,9 @@ pub struct AttachedRule<'a> {
 }
 
 impl AttachedRule<'_> {
-    /// The filter configuration of the rule, one entry for each of its Envoy routes. `position` is the position of its
-    /// canary in the configuration; it is ignored if the rule has no canary.
-    pub fn configs(&self, position: usize) -> impl Iterator<Item = config::RuleConfig> {
-        let hosts: Vec<String> = self.virtual_hosts.iter().map(VirtualHost::name).collect();
+    /// The filter configuration of the rule in these Envoy virtual hosts, one entry for each of its Envoy routes. `position`
+    /// is the position of its canary in the configuration; it is ignored if the rule has no canary.
+    pub fn configs(&self, hosts: Vec<String>, position: usize) -> impl Iterator<Item = config::RuleConfig> {
         let names = self.rule.envoy_names();
         names.map(move |name| self.rule.config(name, hosts.clone(), position))
     }

@@ -15,6 +15,7 @@ mod rule;
 pub mod service_host;
 mod virtual_host;
 mod virtual_host_filters;
+mod waypoint;
 mod workload;
 
 pub use attached_rule::AttachedRule;
@@ -25,6 +26,7 @@ pub use proxy_group::{Gateway, ProxyGroup, Role};
 pub use rule::{Refused, Rule, sections};
 pub use virtual_host::VirtualHost;
 pub use virtual_host_filters::VirtualHostFilters;
+pub use waypoint::Waypoint;
 pub use workload::{GATEWAY_LABEL, Workload, workload_name};
 
 /// The complete input of the targets.

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use mooring_policy::config::{self, Config, Transport};
 
 use super::{
-    attached_rule::AttachedRule, virtual_host::VirtualHost, virtual_host_filters::VirtualHostFilters,
+    attached_rule::AttachedRule,
+    virtual_host::VirtualHost,
+    virtual_host_filters::VirtualHostFilters,
+    waypoint::{self, Waypoint},
     workload::Workload,
 };
 use crate::{
@@ -43,6 +46,8 @@ pub enum Role<'a> {
     Gateway(Gateway<'a>),
     /// The sidecars of pods that call Services.
     Sidecars(Workload),
+    /// A waypoint, for one of its Services.
+    Waypoint(Waypoint<'a>),
 }
 
 /// A gateway: one set of pods, and the Gateway objects that configure them.
@@ -107,7 +112,34 @@ impl ProxyGroup<'_> {
     pub fn gateway(&self) -> Option<&Gateway<'_>> {
         match &self.role {
             Role::Gateway(gateway) => Some(gateway),
-            Role::Sidecars(_) => None,
+            Role::Sidecars(_) | Role::Waypoint(_) => None,
+        }
+    }
+
+    /// The waypoint, or `None` if the proxies have another role.
+    #[must_use]
+    pub fn waypoint(&self) -> Option<&Waypoint<'_>> {
+        match &self.role {
+            Role::Waypoint(waypoint) => Some(waypoint),
+            Role::Gateway(_) | Role::Sidecars(_) => None,
+        }
+    }
+
+    /// The callers, or `None` if the proxies have another role.
+    #[must_use]
+    pub fn callers(&self) -> Option<&Workload> {
+        match &self.role {
+            Role::Sidecars(pods) => Some(pods),
+            Role::Gateway(_) | Role::Waypoint(_) => None,
+        }
+    }
+
+    /// The name of an Envoy virtual host of the proxies.
+    #[must_use]
+    pub fn virtual_host_name(&self, host: &VirtualHost) -> String {
+        match &self.role {
+            Role::Waypoint(_) => waypoint::virtual_host_name(host),
+            Role::Gateway(_) | Role::Sidecars(_) => host.name(),
         }
     }
 
@@ -127,6 +159,7 @@ impl ProxyGroup<'_> {
                 Id::new(&pods.namespace, &format!("{NAME_PREFIX}{CALLERS}"))
             }
             Role::Sidecars(pods) => Id::new(&pods.namespace, &format!("{NAME_PREFIX}{CALLERS}-{}", pods.name())),
+            Role::Waypoint(waypoint) => waypoint.object_id(),
         }
     }
 
@@ -139,6 +172,7 @@ impl ProxyGroup<'_> {
                 pods.unwrap_or_else(|| Workload::for_gateway(&gateway.item.id))
             }
             Role::Sidecars(pods) => pods.clone(),
+            Role::Waypoint(waypoint) => Workload::for_gateway(&waypoint.item.id),
         }
     }
 
@@ -148,6 +182,7 @@ impl ProxyGroup<'_> {
         match &self.role {
             Role::Gateway(gateway) => gateway.workload.as_ref(),
             Role::Sidecars(pods) => Some(pods),
+            Role::Waypoint(_) => None,
         }
     }
 
@@ -160,6 +195,7 @@ impl ProxyGroup<'_> {
                 workload.map_or(&gateway.item.id.namespace, |workload| &workload.namespace)
             }
             Role::Sidecars(pods) => &pods.namespace,
+            Role::Waypoint(waypoint) => &waypoint.item.id.namespace,
         }
     }
 
@@ -169,6 +205,7 @@ impl ProxyGroup<'_> {
         match &self.role {
             Role::Gateway(gateway) => gateway.item.name(Kind::Gateway),
             Role::Sidecars(pods) => format!("callers/{pods}"),
+            Role::Waypoint(Waypoint { item, service, .. }) => format!("waypoint/{} of Service/{}", item.id, service.id),
         }
     }
 
@@ -178,6 +215,9 @@ impl ProxyGroup<'_> {
         match &self.role {
             Role::Gateway(gateway) => format!("Gateway {}", gateway.item.id),
             Role::Sidecars(pods) => format!("the callers {pods}"),
+            Role::Waypoint(Waypoint { item, service, .. }) => {
+                format!("the waypoint {} of the Service {}", item.id, service.id)
+            }
         }
     }
 
@@ -187,6 +227,7 @@ impl ProxyGroup<'_> {
         match &self.role {
             Role::Gateway(gateway) => format!("{}.{}", gateway.item.id.namespace, gateway.item.id.name),
             Role::Sidecars(pods) => format!("{}.{CALLERS}", pods.namespace),
+            Role::Waypoint(waypoint) => format!("{}.{}", waypoint.item.id.namespace, waypoint.item.id.name),
         }
     }
 
@@ -203,7 +244,11 @@ impl ProxyGroup<'_> {
     /// The location of the object that configures the proxies, if an object does.
     #[must_use]
     pub fn location(&self) -> Option<SourceLocation> {
-        self.gateway().map(|gateway| gateway.item.location())
+        match &self.role {
+            Role::Gateway(gateway) => Some(gateway.item.location()),
+            Role::Waypoint(waypoint) => Some(waypoint.item.location()),
+            Role::Sidecars(_) => None,
+        }
     }
 
     /// Whether any rule on the proxies is managed.
@@ -246,12 +291,16 @@ impl ProxyGroup<'_> {
         let canaries = self.canaries();
         let positions: BTreeMap<&Id, usize> = canaries.keys().copied().zip(0..).collect();
         let position = |attached: &AttachedRule| positions.get(&attached.rule.canary.as_ref()?.policy).copied();
-        let rules = self
-            .managed_rules()
-            .flat_map(|attached| attached.configs(position(attached).unwrap_or_default()));
+        let rules = self.managed_rules().flat_map(|attached| {
+            let hosts = attached.virtual_hosts.iter().map(|host| self.virtual_host_name(host));
+            attached.configs(hosts.collect(), position(attached).unwrap_or_default())
+        });
+        // An EnvoyFilter with the header sanitizer may be missing on a waypoint, or not needed.
+        let session_routes = self.managed_rules().filter(|_| self.waypoint().is_some());
+        let session_routes = session_routes.flat_map(|attached| attached.rule.session_route_names());
         Config {
             version: config::VERSION,
-            session_routes: Vec::new(),
+            session_routes: session_routes.collect(),
             canaries: canaries.values().map(|compiled| compiled.config.clone()).collect(),
             rules: rules.collect(),
         }

@@ -215,6 +215,18 @@ impl Rule<'_> {
         }
     }
 
+    /// The names of the Envoy routes that istiod makes of its session routes. Empty for a `VirtualService`.
+    pub fn session_route_names(&self) -> impl Iterator<Item = String> {
+        let is_route = self.has_session_routes() && self.route.spec.kind != Kind::VirtualService;
+        let count = if is_route { self.backends.len() } else { 0 };
+        let size = self.session_routes_per_object();
+        (0..count).map(move |position| {
+            let number = position.checked_div(size).unwrap_or_default().saturating_add(1);
+            let object = Id::new(&self.route.id.namespace, &self.session_routes(number));
+            names::route_name(&object, None, position.checked_rem(size).unwrap_or_default())
+        })
+    }
+
     /// Whether the position of the rule identifies it, because it has no name and the route has other rules. This never
     /// applies to a `VirtualService`, whose rules need names to keep sessions.
     #[must_use]

@@ -133,7 +133,7 @@ pub fn enforce(group: &mut ProxyGroup, report: &mut Report) {
     let sized: Vec<(usize, String, usize)> = managed
         .map(|(position, attached)| {
             let route = &attached.rule.route;
-            let mut size = size(attached);
+            let mut size = size(attached, group);
             // The configuration contains each canary once. Its size counts for the first rule of each route that has
             // it.
             if let Some(canary) = &attached.rule.canary
@@ -171,10 +171,18 @@ pub fn enforce(group: &mut ProxyGroup, report: &mut Report) {
     }
 }
 
-/// The size of a rule in the configuration.
-fn size(attached: &AttachedRule) -> usize {
-    let configs = attached.configs(LARGE_POSITION);
-    configs.fold(0, |sum, config| sum.saturating_add(length(&config)))
+/// The size of a rule in the configuration, with the names of its session routes on a waypoint.
+fn size(attached: &AttachedRule, group: &ProxyGroup) -> usize {
+    let hosts = attached.virtual_hosts.iter().map(|host| group.virtual_host_name(host));
+    let configs = attached.configs(hosts.collect(), LARGE_POSITION);
+    let names = attached
+        .rule
+        .session_route_names()
+        .filter(|_| group.waypoint().is_some());
+    let sizes = configs
+        .map(|config| length(&config))
+        .chain(names.map(|name| length(&name)));
+    sizes.fold(0, usize::saturating_add)
 }
 
 /// The length of one element of the configuration as JSON, with the comma after it.

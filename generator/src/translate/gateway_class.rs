@@ -12,11 +12,14 @@ use crate::{
 /// The controller of Istio's gateways.
 const CONTROLLER: &str = "istio.io/gateway-controller";
 
+/// The controller of Istio's waypoints.
+const WAYPOINT_CONTROLLER: &str = "istio.io/mesh-controller";
+
 /// The `GatewayClass`es that istiod creates, and their controllers.
 const BUILT_IN: [(&str, &str); 6] = [
     ("istio", CONTROLLER),
     ("istio-remote", "istio.io/unmanaged-gateway"),
-    ("istio-waypoint", "istio.io/mesh-controller"),
+    ("istio-waypoint", WAYPOINT_CONTROLLER),
     ("istio-east-west", "istio.io/eastwest-controller"),
     ("istio-agentgateway", "istio.io/agentgateway-controller"),
     (
@@ -25,11 +28,11 @@ const BUILT_IN: [(&str, &str); 6] = [
     ),
 ];
 
-/// The controllers of Istio that are not supported, and why.
+/// The controllers of Istio that serve no routes with a Gateway as their parent, or that are not supported, and why.
 const NOT_SUPPORTED: [(&str, &str); 5] = [
     (
-        "istio.io/mesh-controller",
-        "a waypoint, and waypoints are not supported",
+        WAYPOINT_CONTROLLER,
+        "a waypoint, which serves only routes with a Service as their parent",
     ),
     (
         "istio.io/eastwest-controller",
@@ -49,6 +52,21 @@ const NOT_SUPPORTED: [(&str, &str); 5] = [
     ),
 ];
 
+/// Whether a Gateway is a waypoint of Istio.
+pub fn is_waypoint(item: &Item<GatewaySpec>, resources: &Resources) -> bool {
+    let class = item.spec.gateway_class_name.as_ref();
+    class.is_some_and(|class| controller(class, resources) == Some(WAYPOINT_CONTROLLER))
+}
+
+/// The controller of a class. `None` if it is unknown.
+fn controller<'a>(class: &Field<String>, resources: &'a Resources) -> Option<&'a str> {
+    let built_in = || BUILT_IN.iter().find(|(name, _)| *name == class.value);
+    match resources.gateway_classes.get(&Id::new("", &class.value)) {
+        Some(object) => Some(object.spec.controller_name.value.as_str()),
+        None => built_in().map(|(_, controller)| *controller),
+    }
+}
+
 /// A warning if the class of a Gateway is not supported.
 pub fn refusal(item: &Item<GatewaySpec>, resources: &Resources) -> Option<Diagnostic> {
     let Some(class) = &item.spec.gateway_class_name else {
@@ -56,11 +74,7 @@ pub fn refusal(item: &Item<GatewaySpec>, resources: &Resources) -> Option<Diagno
         return None;
     };
     let object = resources.gateway_classes.get(&Id::new("", &class.value));
-    let built_in = || BUILT_IN.iter().find(|(name, _)| *name == class.value);
-    let controller = match object {
-        Some(object) => Some(object.spec.controller_name.value.as_str()),
-        None => built_in().map(|(_, controller)| *controller),
-    };
+    let controller = controller(class, resources);
     let refusal = |code: Code, reason: String| {
         let message = format!("no sessions are kept on Gateway {}: {reason}", item.id);
         let warning = Diagnostic::warning(code, message).at(item.location_of(class));

@@ -36,6 +36,7 @@ mod route_findings;
 mod rules;
 mod services;
 mod session_matches;
+mod waypoints;
 mod workloads;
 
 pub use checks::partial_input::check_earlier;
@@ -46,6 +47,7 @@ use binding::GroupKey;
 use canaries::Canaries;
 use checks::{
     callers, consistent_hash, exports, filter_config, name_conflicts, partial_input, rule_names, session_routes,
+    waypoints_used,
 };
 use proxies::Proxies;
 use route_findings::RouteFindings;
@@ -137,7 +139,7 @@ impl<'a> Routes<'a> {
             self.dependencies
                 .extend(route_findings::dependencies(route, rules, resources));
         }
-        let by_host = || bindings.keys().any(|key| matches!(key, GroupKey::Callers(_)));
+        let by_host = || bindings.keys().any(|key| !matches!(key, GroupKey::Gateway(..)));
         self.need_domain |= uses_mooring && (is_virtual_service || by_host());
         route_findings::report_delegates(route, uses_mooring, resources, report);
         for (mut rule, reach) in rules {
@@ -174,6 +176,7 @@ fn check_group(group: &mut ProxyGroup, resources: &Resources, report: &mut Repor
     filter_config::check(group, report);
     partial_input::check(group, resources, report);
     callers::warn(group, resources, report);
+    waypoints_used::warn(group, resources, report);
 }
 
 /// Reports warnings and notes on the rules of all proxies.

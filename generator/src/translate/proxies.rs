@@ -8,15 +8,16 @@ use std::{
 
 use super::{
     binding::{Bindings, GroupKey, gateway_api, listener_sets, match_attachment::MatchAttachment},
-    gateway_class,
+    gateway_class, waypoints,
     workloads::Pods,
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    dns::ClusterDomain,
     id::Id,
-    ir::{AttachedRule, Gateway, ProxyGroup, Role, Rule, VirtualHost, Workload},
+    ir::{AttachedRule, Gateway, ProxyGroup, Role, Rule, VirtualHost, Waypoint, Workload},
     kind::Kind,
-    model::gateway::GatewaySpec,
+    model::{gateway::GatewaySpec, service::ServiceSpec},
     omissions::Omitted,
     resources::{Found, Instead, Item, Resources},
 };
@@ -79,6 +80,13 @@ impl<'a> Proxies<'a> {
         for callers in &resources.mesh.callers {
             proxies.insert_callers(Workload::from(callers));
         }
+        for service in resources.services.iter() {
+            if let Some(Ok(item)) = waypoints::of_service(service, resources)
+                && is_chosen(item)
+            {
+                proxies.insert_waypoint(item, service, &resources.domain);
+            }
+        }
         proxies
     }
 
@@ -87,6 +95,23 @@ impl<'a> Proxies<'a> {
         self.positions.entry(key).or_default().insert(self.all.len());
         self.all.push(ProxyGroup {
             role: Role::Sidecars(pods),
+            rules: Vec::new(),
+        });
+    }
+
+    fn insert_waypoint(
+        &mut self,
+        item: &'a Item<GatewaySpec>,
+        service: &'a Item<ServiceSpec>,
+        domain: &'a ClusterDomain,
+    ) {
+        let key = GroupKey::Waypoint {
+            gateway: item.id.clone(),
+            service: service.id.clone(),
+        };
+        self.positions.entry(key).or_default().insert(self.all.len());
+        self.all.push(ProxyGroup {
+            role: Role::Waypoint(Waypoint { item, service, domain }),
             rules: Vec::new(),
         });
     }
@@ -104,7 +129,7 @@ impl<'a> Proxies<'a> {
             .insert(position);
         match self.all.get_mut(position).map(|group| &mut group.role) {
             Some(Role::Gateway(gateway)) => gateway.others.push(item),
-            Some(Role::Sidecars(_)) | None => self.all.push(ProxyGroup {
+            Some(Role::Sidecars(_) | Role::Waypoint(_)) | None => self.all.push(ProxyGroup {
                 role: Role::Gateway(Gateway {
                     item,
                     others: Vec::new(),
@@ -165,6 +190,10 @@ impl<'a> Proxies<'a> {
             let key = GroupKey::Gateway(kind, item.id.clone());
             let served = self.chosen.is_empty() || self.positions.contains_key(&key);
             let is_needed = served && needed.contains(&(kind, item.id.clone()));
+            let mut waypoints = self.all.iter().filter_map(ProxyGroup::waypoint);
+            if !is_needed && waypoints.any(|waypoint| waypoint.item.id == item.id) {
+                continue;
+            }
             if is_needed || self.chosen.contains(&item.id) {
                 if found.has_errors() {
                     found.omit(Omitted::Gateway, item.name(kind));

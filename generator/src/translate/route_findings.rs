@@ -36,9 +36,11 @@ impl RouteFindings {
             let mut bindings = istio::bind(route, resources, proxies, &mut self.parents);
             let mut doubts = Report::default();
             mesh::bind_virtual_service(route, resources, &mut bindings, &mut doubts);
-            if bindings.is_empty() {
+            let refused = mesh::refused_by_waypoints(route, resources);
+            if bindings.is_empty() && !refused.has_errors() {
                 self.mesh = doubts;
             }
+            self.parents.extend(refused);
             return bindings;
         }
         gateway_api::check_route(route, &mut self.whole);

@@ -15,6 +15,8 @@ pub struct OnProxies<'a> {
     pub gateways: Vec<&'a Id>,
     /// The callers.
     pub callers: Vec<&'a Workload>,
+    /// The waypoints, each with its Service.
+    pub waypoints: Vec<(&'a Id, &'a Id)>,
 }
 
 /// Finds rules and proxies in the intermediate representation.
@@ -59,6 +61,7 @@ impl<'a> Index<'a> {
                     Role::Gateway(gateway) if on.gateways.contains(&&gateway.item.id) => {}
                     Role::Gateway(gateway) => on.gateways.push(&gateway.item.id),
                     Role::Sidecars(pods) => on.callers.push(pods),
+                    Role::Waypoint(waypoint) => on.waypoints.push((&waypoint.item.id, &waypoint.service.id)),
                 }
             }
         }

@@ -6,6 +6,7 @@ use serde_json::{Value, json as value};
 use super::status::{Condition, PolicyStatus, RuleStatus, Validation};
 use crate::{
     diagnostic::{Diagnostic, Report, Severity},
+    id::Id,
     location::SourceLocation,
     source::Sources,
 };
@@ -98,6 +99,10 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
         .map(|gateway| value!({ "namespace": gateway.namespace, "name": gateway.name }));
     let callers = status.callers.iter();
     let callers = callers.map(|pods| value!({ "namespace": pods.namespace, "labels": pods.labels }));
+    let named = |id: &Id| value!({ "namespace": id.namespace, "name": id.name });
+    let waypoints = status.waypoints.iter();
+    let waypoints =
+        waypoints.map(|(waypoint, service)| value!({ "waypoint": named(waypoint), "service": named(service) }));
     let session = status.session.as_ref().ok();
     let policy = session.and_then(|session| session.policy.as_ref());
     let policy = policy.map(|(kind, id)| {
@@ -115,6 +120,7 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
         "location": location(status.location, sources),
         "gateways": gateways.collect::<Vec<Value>>(),
         "callers": callers.collect::<Vec<Value>>(),
+        "waypoints": waypoints.collect::<Vec<Value>>(),
         "policy": policy,
         "canaryPolicy": canary,
         "condition": status.own.as_ref().map_or("Accepted", Condition::reason),

@@ -87,7 +87,7 @@ impl RuleStatus {
     /// Whether any proxy keeps its sessions.
     #[must_use]
     pub fn is_served(&self) -> bool {
-        !(self.gateways.is_empty() && self.callers.is_empty())
+        !(self.gateways.is_empty() && self.callers.is_empty() && self.waypoints.is_empty())
     }
 }
 
@@ -104,6 +104,8 @@ pub struct RuleStatus {
     pub gateways: Vec<Id>,
     /// The callers whose sidecars keep its sessions.
     pub callers: Vec<Workload>,
+    /// The waypoints that keep its sessions, each with the Service that it serves.
+    pub waypoints: Vec<(Id, Id)>,
     /// Its canary policy.
     pub canary: Option<Id>,
     /// Its session. An error if its own `sessionPersistence` is invalid.

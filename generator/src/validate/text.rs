@@ -88,7 +88,13 @@ fn session_rows(rule: &RuleStatus) -> Vec<Vec<String>> {
     }
     let gateways = rule.gateways.iter().map(ToString::to_string);
     let callers = rule.callers.iter().map(|pods| format!("callers/{pods}"));
-    gateways.chain(callers).map(|proxies| on(&proxies)).collect()
+    let waypoints = rule.waypoints.iter();
+    let waypoints = waypoints.map(|(waypoint, service)| format!("waypoint/{waypoint} of Service/{service}"));
+    gateways
+        .chain(callers)
+        .chain(waypoints)
+        .map(|proxies| on(&proxies))
+        .collect()
 }
 
 fn summary(validation: &Validation, report: &Report) -> String {

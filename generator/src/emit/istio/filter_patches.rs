@@ -10,10 +10,11 @@ use crate::{
 };
 
 /// The priority of the patches. It is not 0, because istioctl warns of relative patches without a priority (IST0151).
-const PRIORITY: u32 = 100;
+pub const PRIORITY: u32 = 100;
 
 /// The configuration type of the HTTP connection manager.
-const CONNECTION_MANAGER: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+pub const CONNECTION_MANAGER: &str =
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 /// The name of the module's HTTP filter on the proxies.
 pub fn filter_name(group: &ProxyGroup, version: IstioVersion) -> String {
@@ -29,6 +30,7 @@ pub fn context(group: &ProxyGroup) -> &'static str {
     match group.role {
         Role::Gateway(_) => GATEWAY,
         Role::Sidecars(_) => "SIDECAR_OUTBOUND",
+        Role::Waypoint(_) => "SIDECAR_INBOUND",
     }
 }
 
@@ -55,9 +57,10 @@ pub fn filter_patches(group: &ProxyGroup, module: &str) -> Vec<Value> {
     });
     let router = Some("envoy.filters.http.router");
     let mut patches = vec![
-        filter_patch(context, "NETWORK_FILTER", "MERGE", None, &sanitizer),
+        filter_patch(context, None, "NETWORK_FILTER", "MERGE", None, &sanitizer),
         filter_patch(
             context,
+            None,
             "HTTP_FILTER",
             "INSERT_FIRST",
             None,
@@ -66,13 +69,13 @@ pub fn filter_patches(group: &ProxyGroup, module: &str) -> Vec<Value> {
         disabled(context, module),
     ];
     // istiod counts gateways as clients, so the WasmPlugin of callers also applies to selected gateway pods.
-    patches.extend(group.gateway().is_none().then(|| disabled(GATEWAY, module)));
+    patches.extend(group.callers().is_some().then(|| disabled(GATEWAY, module)));
     // Each is inserted directly before the router, so the order stays.
     let filters = http_filters::before_router();
     patches.extend(
         filters
             .iter()
-            .map(|filter| filter_patch(context, "HTTP_FILTER", "INSERT_BEFORE", router, filter)),
+            .map(|filter| filter_patch(context, None, "HTTP_FILTER", "INSERT_BEFORE", router, filter)),
     );
     patches
 }
@@ -101,14 +104,22 @@ pub fn envoy_filter(group: &ProxyGroup, patches: Vec<Value>) -> Value {
     with(spec, "configPatches", patches)
 }
 
-fn filter_patch(context: &str, apply_to: &str, operation: &str, before: Option<&str>, value: &Value) -> Value {
+/// A patch on the filters of a filter chain, or of all filter chains.
+pub fn filter_patch(
+    context: &str,
+    chain: Option<&str>,
+    apply_to: &str,
+    operation: &str,
+    before: Option<&str>,
+    value: &Value,
+) -> Value {
     let filter = json!({
         "name": "envoy.filters.network.http_connection_manager",
         "subFilter": before.map(|name| json!({ "name": name })),
     });
     json!({
         "applyTo": apply_to,
-        "match": { "context": context, "listener": { "filterChain": { "filter": filter } } },
+        "match": { "context": context, "listener": { "filterChain": { "filter": filter, "name": chain } } },
         "patch": { "operation": operation, "value": value },
     })
 }

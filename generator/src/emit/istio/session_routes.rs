@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{object::annotations, version::IstioVersion};
 use crate::{
     document::RawObjects,
-    emit::{generated::Output, json::with, provenance},
+    emit::{generated::Output, http_filters::INTERNAL_HEADERS, json::with, provenance},
     id::Id,
     ir::{ProxyGroup, Role, Rule},
     kind::{GATEWAY_API, GATEWAY_API_X, Kind, mesh_parent},
@@ -28,6 +28,7 @@ const REVISION_LABEL: &str = "istio.io/rev";
 pub fn objects(groups: &[&ProxyGroup], raw: &RawObjects, version: IstioVersion) -> Vec<Output> {
     let mut parents: BTreeMap<&str, BTreeSet<Parent>> = BTreeMap::new();
     let mut rules: Vec<&Rule> = Vec::new();
+    let mut on_waypoints: BTreeSet<&str> = BTreeSet::new();
     for group in groups {
         let attached = group.managed_rules().map(|attached| attached.rule.as_ref());
         for rule in attached.filter(|rule| rule.has_session_routes() && rule.route.spec.kind != Kind::VirtualService) {
@@ -41,6 +42,10 @@ pub fn objects(groups: &[&ProxyGroup], raw: &RawObjects, version: IstioVersion) 
                     ids.extend(gateway.sets.iter().map(|(set, _)| Parent::ListenerSet(set.id.clone())));
                 }
                 Role::Sidecars(_) => ids.extend([Parent::Mesh]),
+                Role::Waypoint(_) => {
+                    ids.extend([Parent::Mesh]);
+                    on_waypoints.insert(rule.id.as_str());
+                }
             }
         }
     }
@@ -49,12 +54,21 @@ pub fn objects(groups: &[&ProxyGroup], raw: &RawObjects, version: IstioVersion) 
     let object = |rule: &Rule| raw.find(&rule.route.spec.kind.to_string(), rule.route);
     rules
         .into_iter()
-        .flat_map(|rule| of_rule(rule, &object(rule), of(rule), version))
+        .flat_map(|rule| {
+            let on_waypoint = on_waypoints.contains(rule.id.as_str());
+            of_rule(rule, &object(rule), (of(rule), on_waypoint), version)
+        })
         .collect()
 }
 
-/// The objects for one rule of a route: one, or several if the API limits require that.
-fn of_rule(rule: &Rule, route: &Value, parents: &BTreeSet<Parent>, version: IstioVersion) -> Vec<Output> {
+/// The objects for one rule of a route: one, or several if the API limits require that. On a waypoint, the routes remove the
+/// internal headers, because nothing else may do so.
+fn of_rule(
+    rule: &Rule,
+    route: &Value,
+    (parents, on_waypoint): (&BTreeSet<Parent>, bool),
+    version: IstioVersion,
+) -> Vec<Output> {
     let user = route
         .pointer(&format!("/spec/rules/{}", rule.index))
         .unwrap_or(&Value::Null);
@@ -62,6 +76,13 @@ fn of_rule(rule: &Rule, route: &Value, parents: &BTreeSet<Parent>, version: Isti
         .backends
         .iter()
         .map(|backend| session_route(user, backend.reference, &session_key(&rule.id, &backend.key())))
+        .map(|route| {
+            if on_waypoint {
+                without_internal_headers(route)
+            } else {
+                route
+            }
+        })
         .collect();
     (1_usize..)
         .zip(rules.chunks(rule.session_routes_per_object()))
@@ -160,6 +181,35 @@ fn session_route(user: &Value, reference: usize, key: &str) -> Value {
     }
     let matches: Vec<Value> = matches.into_iter().map(|one| with_key(one, key)).collect();
     fields.insert("matches".to_owned(), matches.into());
+    rule
+}
+
+/// The maximum number of headers that a filter removes (Gateway API: `HTTPHeaderFilter.remove`).
+const MAX_REMOVED: usize = 16;
+
+/// The type of the filter that changes request headers, and its field.
+const HEADER_MODIFIER: (&str, &str) = ("RequestHeaderModifier", "requestHeaderModifier");
+
+/// The route with a filter that removes the internal headers. A rule has one such filter at most, so that of the user gets
+/// the names. If the API allows it no more names, the backend gets the header with its own key.
+fn without_internal_headers(mut rule: Value) -> Value {
+    let Some(fields) = rule.as_object_mut() else {
+        return rule;
+    };
+    let (kind, field) = HEADER_MODIFIER;
+    let mut filters = taken(fields, "filters");
+    let is_modifier = |filter: &Value| filter.get("type").and_then(Value::as_str) == Some(kind);
+    if !filters.iter().any(is_modifier) {
+        filters.push(json!({ "type": kind, field: {} }));
+    }
+    let modifier = filters.iter_mut().find(|filter| is_modifier(filter));
+    if let Some(fields) = modifier.and_then(|filter| filter.get_mut(field)?.as_object_mut()) {
+        let mut removed = taken(fields, "remove");
+        let room = MAX_REMOVED.saturating_sub(removed.len());
+        removed.extend(INTERNAL_HEADERS.into_iter().take(room).map(Value::from));
+        fields.insert("remove".to_owned(), removed.into());
+    }
+    fields.insert("filters".to_owned(), filters.into());
     rule
 }
 

@@ -7,7 +7,7 @@ use super::{object::Object, options::Options};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     emit::FailStrategy,
-    ir::ProxyGroup,
+    ir::{Gateway, ProxyGroup, Role},
     kind::GATEWAY_API,
     object_size::{MAX_APPLIED, MAX_STORED, json_len, mebibytes},
 };
@@ -22,8 +22,7 @@ pub fn object<'g>(group: &'g ProxyGroup, options: &Options) -> Object<'g> {
 fn spec(group: &ProxyGroup, options: &Options) -> Value {
     let selected = group.selected_pods().filter(|pods| !pods.labels.is_empty());
     let selector = selected.map(|pods| json!({ "matchLabels": pods.labels }));
-    let target = group.gateway().filter(|gateway| gateway.workload.is_none());
-    let of_callers = group.gateway().is_none();
+    let of_callers = group.callers().is_some();
     json!({
         "failStrategy": match options.fail_strategy {
             FailStrategy::Open => "FAIL_OPEN",
@@ -35,13 +34,25 @@ fn spec(group: &ProxyGroup, options: &Options) -> Value {
         "pluginConfig": group.config(),
         "pluginName": "mooring",
         "selector": selector,
-        "targetRefs": target.map(|gateway| {
-            json!([{ "group": GATEWAY_API, "kind": "Gateway", "name": gateway.item.id.name }])
-        }),
+        "targetRefs": target(group),
         "sha256": options.sha256,
         "url": options.url,
         "vmConfig": { "env": [{ "name": ENVIRONMENT_VARIABLE, "valueFrom": "HOST" }] },
     })
+}
+
+/// The object to which the plugin is attached: a Gateway, or the Service of a waypoint.
+fn target(group: &ProxyGroup) -> Option<Value> {
+    let reference = match &group.role {
+        Role::Gateway(Gateway {
+            item, workload: None, ..
+        }) => {
+            json!({ "group": GATEWAY_API, "kind": "Gateway", "name": item.id.name })
+        }
+        Role::Waypoint(waypoint) => json!({ "group": "", "kind": "Service", "name": waypoint.service.id.name }),
+        Role::Gateway(_) | Role::Sidecars(_) => return None,
+    };
+    Some(json!([reference]))
 }
 
 /// Reports a `WasmPlugin` that is too large. It cannot be split, because a proxy has one filter with one configuration.

@@ -133,7 +133,7 @@ fn is_on(
         let is_named = named.any(|name| match (key, istio_gateway(&name.value, &written.id.namespace)) {
             (GroupKey::Gateway(_, gateway), Some(named)) => *gateway == named,
             (GroupKey::Callers(_), named) => named.is_none(),
-            (GroupKey::Gateway(..), None) => false,
+            (GroupKey::Gateway(..), None) | (GroupKey::Waypoint { .. }, _) => false,
         });
         return Some(is_named);
     }

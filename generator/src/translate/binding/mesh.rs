@@ -1,5 +1,5 @@
-//! Binds routes of the mesh to the sidecars of callers: routes of Gateway API whose parent is a Service or a
-//! `ServiceEntry`, and `VirtualService`s of the gateway `mesh`.
+//! Binds routes of the mesh to the sidecars of callers and to waypoints: routes of Gateway API whose parent is a Service or
+//! a `ServiceEntry`, and `VirtualService`s of the gateway `mesh`, which waypoints refuse.
 //!
 //! A sidecar has one virtual host for each HTTP port of each host that it can call (istiod:
 //! `BuildSidecarOutboundVirtualHosts`).
@@ -15,8 +15,9 @@ use crate::{
     ir::{VirtualHost, Workload, service_host},
     kind::{Kind, mesh_parent},
     location::SourceLocation,
-    model::{route::RouteSpec, service::ServiceSpec, virtual_service::MESH},
+    model::{gateway::GatewaySpec, route::RouteSpec, service::ServiceSpec, virtual_service::MESH},
     resources::{Found, Item, Resources},
+    translate::waypoints::{self, Unserved},
     visibility,
 };
 
@@ -85,7 +86,13 @@ pub fn bind_parent(
     let is_producer = route.id.namespace == parent.id.namespace;
     let reached = callers(resources).filter(|pods| is_producer || pods.is_in(&route.id.namespace));
     let reached: Vec<Workload> = reached.collect();
-    if reached.is_empty() {
+    let mut has_waypoint = false;
+    for service in services {
+        let found = waypoints::of_service(service, resources);
+        has_waypoint |= found.is_some();
+        bind_waypoint(route, service, found, location, (&hosts, bindings), (errors, doubts));
+    }
+    if reached.is_empty() && !has_waypoint {
         doubts.add(
             no_callers(route, &title, is_producer, resources)
                 .at(location)
@@ -98,6 +105,71 @@ pub fn bind_parent(
             .or_default()
             .extend(hosts.clone());
     }
+}
+
+/// Binds a route to the waypoint of a Service, if the waypoint applies the route.
+fn bind_waypoint(
+    route: &Item<RouteSpec>,
+    service: &Item<ServiceSpec>,
+    found: Option<Result<&Item<GatewaySpec>, Unserved>>,
+    location: SourceLocation,
+    (hosts, bindings): (&BTreeSet<VirtualHost>, &mut Bindings),
+    (errors, doubts): (&mut Report, &mut Report),
+) {
+    let waypoint = match found {
+        None => return,
+        Some(Err(Unserved::Unread(id))) => return errors.miss(Kind::Gateway, &id),
+        Some(Err(Unserved::Refused(error))) => return errors.add(error.with(location, "the parent of the route")),
+        Some(Ok(waypoint)) => waypoint,
+    };
+    if !waypoints::applies_routes_of(&route.id.namespace, service, waypoint) {
+        let message = format!(
+            "the waypoint {} keeps no sessions for {}: it applies only routes in its own namespace and in the namespace \
+             of the Service {}",
+            waypoint.id,
+            route.title(),
+            service.id
+        );
+        doubts.add(Diagnostic::warning(Code::NoEffect, message).at(location));
+        return;
+    }
+    let key = GroupKey::Waypoint {
+        gateway: waypoint.id.clone(),
+        service: service.id.clone(),
+    };
+    bindings.entry(key).or_default().extend(hosts.iter().cloned());
+}
+
+/// Reports the waypoints that apply a `VirtualService`. istiod gives patches no access to the routes of waypoints, and adds
+/// the routes of a second `VirtualService` after those of the first, so session routes are not possible.
+pub fn refused_by_waypoints(route: &Item<RouteSpec>, resources: &Resources) -> Report {
+    let mut errors = Report::default();
+    if !is_for_mesh(&route.spec) {
+        return errors;
+    }
+    let names = route.spec.hostnames.iter();
+    for name in names.filter(|name| dns::is_istio_host(&name.value)) {
+        let full = resources.domain.full_name(&name.value, &route.id.namespace);
+        for service in matching(&full, resources) {
+            let Some(Ok(waypoint)) = waypoints::of_service(service, resources) else {
+                continue;
+            };
+            if !waypoints::applies_routes_of(&route.id.namespace, service, waypoint) {
+                continue;
+            }
+            let message = format!(
+                "no sessions are kept for {} on the waypoint {} of the Service {}: session routes cannot precede the \
+                 routes of a VirtualService there",
+                route.title(),
+                waypoint.id,
+                service.id
+            );
+            let error = Diagnostic::error(Code::Unsupported, message).at(route.location_of(name));
+            let error = error.with(waypoint.location(), "the waypoint");
+            errors.add(error.help("use an HTTPRoute with the Service as its parent instead"));
+        }
+    }
+    errors
 }
 
 fn no_callers(route: &Item<RouteSpec>, title: &str, is_producer: bool, resources: &Resources) -> Diagnostic {

@@ -26,6 +26,13 @@ pub enum GroupKey {
     Gateway(Kind, Id),
     /// The sidecars of callers.
     Callers(Workload),
+    /// A waypoint, for one of its Services.
+    Waypoint {
+        /// The Gateway object.
+        gateway: Id,
+        /// The Service.
+        service: Id,
+    },
 }
 
 /// A Gateway as `NAMESPACE/NAME`, which is part of the names of generated objects.
@@ -34,6 +41,7 @@ impl fmt::Display for GroupKey {
         match self {
             Self::Gateway(_, id) => id.fmt(f),
             Self::Callers(pods) => write!(f, "callers/{pods}"),
+            Self::Waypoint { gateway, service } => write!(f, "waypoint/{gateway}/{service}"),
         }
     }
 }

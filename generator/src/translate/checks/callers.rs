@@ -53,7 +53,7 @@ fn selects_nothing(selected: &Workload, resources: &Resources) -> bool {
 /// Refuses rules of `VirtualService`s that Istio ignores in the sidecars of callers, because a route of Gateway API has
 /// the same host as its parent.
 pub fn refuse_replaced(group: &mut ProxyGroup, report: &mut Report) {
-    if group.gateway().is_some() {
+    if group.callers().is_none() {
         return;
     }
     let on = group.name();

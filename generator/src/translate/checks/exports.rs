@@ -2,14 +2,14 @@
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    ir::ProxyGroup,
+    ir::{ProxyGroup, Workload},
     visibility,
 };
 
 /// Warns of backends that are not visible to the pods of a gateway (`exportTo`).
 pub fn warn(group: &ProxyGroup, report: &mut Report) {
     let namespace = group.namespace();
-    if group.pods().is_in_any_namespace() && group.gateway().is_none() {
+    if group.callers().is_some_and(Workload::is_in_any_namespace) {
         return;
     }
     for attached in group.managed_rules() {

@@ -10,3 +10,4 @@ pub mod name_conflicts;
 pub mod partial_input;
 pub mod rule_names;
 pub mod session_routes;
+pub mod waypoints_used;
