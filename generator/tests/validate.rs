@@ -192,6 +192,7 @@ fn the_json_of_a_sound_shop() {
                 "location": { "file": "<stdin>", "line": 20, "column": 5 },
                 "gateways": [{ "namespace": "default", "name": "front" }],
                 "callers": [],
+                "waypoints": [],
                 "policy": { "kind": "BackendLBPolicy", "namespace": "default", "name": "sticky" },
                 "canaryPolicy": null,
                 "condition": "Accepted",
