@@ -42,34 +42,3 @@ func expectAgent(t *testing.T, caller scenario.Caller) {
 		t.Errorf("Envoy does not know the agent's socket %s", agentSocket)
 	}
 }
-
-// expectSessions starts 40 clients. Each must stay on the pod that its first request reaches, and two versions must take part.
-func expectSessions(t *testing.T, path string, newClient func(testing.TB) *traffic.Client) map[*traffic.Client]string {
-	t.Helper()
-	clients, pods, versions := map[*traffic.Client]string{}, map[string]int{}, map[string]bool{}
-	for range 40 {
-		client := newClient(t)
-		first := client.Get(t, path)
-		if first.Status != 200 || len(first.SetCookie) != 1 {
-			t.Fatalf("status %d, Set-Cookie %q", first.Status, first.SetCookie)
-		}
-		expectNoInternalHeaders(t, first)
-		clients[client] = first.Pod
-		pods[first.Pod]++
-		versions[first.Version] = true
-	}
-	if len(versions) != 2 {
-		t.Errorf("40 clients reached only %v", versions)
-	}
-	expectStayed(t, path, clients)
-	t.Logf("40 clients: %v", pods)
-	return clients
-}
-
-// expectStayed sends nine requests of each client, all of which must reach the pod of its session.
-func expectStayed(t *testing.T, path string, clients map[*traffic.Client]string) {
-	t.Helper()
-	for client, pod := range clients {
-		expectOnPod(t, client, path, pod, 9)
-	}
-}
