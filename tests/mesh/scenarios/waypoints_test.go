@@ -4,6 +4,7 @@ package scenarios
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -43,7 +44,8 @@ func TestWaypointKeepsSessionsOnTheirBackend(t *testing.T) {
 	s := startWaypoint(t, "backends")
 	newClient := ambientClients(t, s, "reviews")
 	expectShares(t, "without Mooring", versionsOf(t, newClient(t), 200, "/"), map[string]int{"v1": 50, "v2": 50})
-	s.Mooring.DeployFile(t, "objects/backends.yaml", s.Mooring.ModuleURL(t))
+	s.Mooring.Deploy(t)
+	expectNoEnvoyFilter(t, s)
 	versions := map[*traffic.Client]string{}
 	for range 40 {
 		client := newClient(t)
@@ -53,15 +55,66 @@ func TestWaypointKeepsSessionsOnTheirBackend(t *testing.T) {
 	}
 	expectVersions(t, "40 clients", versions)
 	expectOwnHeadersHaveNoEffect(t, s, newClient, map[string]int{"v1": 50, "v2": 50})
-	expectNoSessions(t, "another Service", "/", ambientClients(t, s, "ratings"))
+	expectOtherServicesUntouched(t, s)
 
+	shiftToV3(t, s)
+	awaitOnly(t, newClient, "/", "v3")
+	expectVersions(t, "after the change of weights", versions)
+	expectNothingLeaks(t, s, newClient)
+}
+
+// shiftToV3 sends new sessions to a backend that had no weight, and no new session to the others.
+func shiftToV3(t *testing.T, s *scenario.Scenario) {
+	t.Helper()
 	s.PatchJSON(t, gatewayGroup, "HTTPRoute", "reviews", `[
 		{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":0},
 		{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":0},
 		{"op":"replace","path":"/spec/rules/0/backendRefs/2/weight","value":100}]`)
-	awaitOnly(t, newClient, "/", "v3")
-	expectVersions(t, "after the change of weights", versions)
-	expectNothingLeaks(t, s, newClient)
+}
+
+// expectOtherServicesUntouched fails if a chain of the waypoint for another Service has anything of Mooring.
+func expectOtherServicesUntouched(t *testing.T, s *scenario.Scenario) {
+	t.Helper()
+	expectNoSessions(t, "another Service", "/", ambientClients(t, s, "ratings"))
+	var dump struct {
+		Configs []struct {
+			Active struct {
+				Listener struct {
+					Chains []json.RawMessage `json:"filter_chains"`
+				} `json:"listener"`
+			} `json:"active_state"`
+		} `json:"configs"`
+	}
+	if err := s.Waypoint(t, "wp").Envoy.Dump("dynamic_listeners", &dump); err != nil {
+		t.Fatal(err)
+	}
+	with, without := 0, 0
+	for _, config := range dump.Configs {
+		for _, chain := range config.Active.Listener.Chains {
+			text := string(chain)
+			switch of := strings.Contains(text, "inbound-vip|9080|http|reviews."+s.Namespace+"."); {
+			case of && strings.Contains(text, "mooring"):
+				with++
+			case strings.Contains(text, "mooring"):
+				t.Errorf("a chain of another Service: %s", text)
+			default:
+				without++
+			}
+		}
+	}
+	if with != 1 {
+		t.Errorf("%d chains have the module", with)
+	}
+	t.Logf("%d chain with the module, %d without", with, without)
+}
+
+func expectNoEnvoyFilter(t *testing.T, s *scenario.Scenario) {
+	t.Helper()
+	for _, generated := range s.Mooring.Generated() {
+		if generated.GetKind() == "EnvoyFilter" {
+			t.Errorf("%s is generated", kube.Describe(generated))
+		}
+	}
 }
 
 // expectVersions sends nine requests of each client, all of which must reach the version of its session.
@@ -88,15 +141,17 @@ func TestWaypointKeepsSessionsOnTheirPod(t *testing.T) {
 	t.Parallel()
 	s := startWaypoint(t, "hosts")
 	newClient := ambientClients(t, s, "reviews")
-	s.Mooring.DeployFile(t, "objects/hosts.yaml", s.Mooring.ModuleURL(t))
+	s.Mooring.Deploy(t)
 	clients := expectSessions(t, "/", newClient)
 	expectOwnHeadersHaveNoEffect(t, s, newClient, map[string]int{"v1": 50, "v2": 50})
-	expectNoSessions(t, "another Service", "/", ambientClients(t, s, "ratings"))
+	expectOtherServicesUntouched(t, s)
 
-	s.PatchJSON(t, gatewayGroup, "HTTPRoute", "reviews", `[
-		{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":0},
-		{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":0},
-		{"op":"replace","path":"/spec/rules/0/backendRefs/2/weight","value":100}]`)
+	s.Mooring.DeployOnly(t, "HTTPRoute", "WasmPlugin")
+	expectOwnHeadersHaveNoEffect(t, s, newClient, map[string]int{"v1": 50, "v2": 50})
+	s.Mooring.Deploy(t)
+	expectStayed(t, "/", clients)
+
+	shiftToV3(t, s)
 	awaitOnly(t, newClient, "/", "v3")
 	expectStayed(t, "/", clients)
 	for _, pod := range []string{"reviews-v1-1", "reviews-v2-1"} {
@@ -224,7 +279,7 @@ func TestGatewaySendsThroughTheWaypoint(t *testing.T) {
 	if err := s.TryApplyFile(t, "hosts/route.yaml"); err != nil {
 		t.Fatal(err)
 	}
-	s.Mooring.DeployFile(t, "objects/hosts.yaml", s.Mooring.ModuleURL(t))
+	s.Mooring.Deploy(t)
 	expectSessions(t, "/through", gateway.Client)
 }
 
@@ -262,4 +317,39 @@ func TestDeployedWaypointGetsItsKeys(t *testing.T) {
 			t.Errorf("%s is missing among %v", name, containers[0].Env)
 		}
 	}
+}
+
+// Without the plugin, session routes let a client select a backend of its rule on a waypoint, which has no header sanitizer.
+func TestWaypointWithSessionRoutesOnly(t *testing.T) {
+	t.Parallel()
+	s := startWaypoint(t, "backends")
+	s.Mooring.DeployOnly(t, "HTTPRoute")
+	key := traffic.WithHeader("x-mooring-backend", "HTTPRoute/"+s.Namespace+"/reviews/reviews/reviews-v3."+s.Namespace+":9080")
+	newClient := ambientClients(t, s, "reviews")
+	expectShares(t, "a client's own key", versionsOf(t, newClient(t), 100, "/", key), map[string]int{"v3": 1})
+	expectShares(t, "other clients", versionsOf(t, newClient(t), 200, "/"), map[string]int{"v1": 50, "v2": 50})
+}
+
+// Istio gives EnvoyFilters no access to a VirtualService's routes on a waypoint, so its sessions are refused.
+func TestVirtualServiceOfAWaypointIsRefused(t *testing.T) {
+	t.Parallel()
+	s := startWaypoint(t, "virtual-service")
+	messages := s.Mooring.DeployWithExitCode(t, leftOut)
+	if !strings.Contains(messages, "waypoint "+s.Namespace+"/wp") {
+		t.Errorf("the waypoint is not named: %s", messages)
+	}
+	expectNoSessions(t, "a refused VirtualService", "/", ambientClients(t, s, "reviews"))
+}
+
+// The waypoint is in another namespace than the Service.
+func TestWaypointOfAnotherNamespace(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "waypoints-shared", scenario.WithAmbientMesh(), scenario.WithGatewayEnv(keys), scenario.WithManifests("waypoints/hosts"))
+	newClient := ambientClients(t, s, "reviews")
+	s.Mooring.Deploy(t)
+	clients := expectSessions(t, "/", newClient)
+	expectOwnHeadersHaveNoEffect(t, s, newClient, map[string]int{"v1": 50, "v2": 50})
+	shiftToV3(t, s)
+	awaitOnly(t, newClient, "/", "v3")
+	expectStayed(t, "/", clients)
 }

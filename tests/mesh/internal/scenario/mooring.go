@@ -51,6 +51,9 @@ func (m *Mooring) ModuleURL(t testing.TB) string {
 	return url
 }
 
+// Generated returns what the command has generated, as last applied.
+func (m *Mooring) Generated() []*kube.Object { return m.generated }
+
 // Manifests writes what the user has applied, as the API server has it now, and returns the file: a List in JSON, like the output of
 // `kubectl get --output json`, without what Mooring has generated. With namespaces, it holds only the objects in these.
 func (m *Mooring) Manifests(t testing.TB, namespaces ...string) string {
@@ -119,14 +122,14 @@ func (m *Mooring) DeployWithExitCode(t testing.TB, code int, args ...string) str
 }
 
 // DeployFile is Deploy with a file of generated objects, named from the scenario's folder. It replaces $MODULE in the file by the URL of
-// the module, and $NAMESPACE by the scenario's namespace.
+// the module.
 func (m *Mooring) DeployFile(t testing.TB, file, module string) {
 	t.Helper()
 	text, err := os.ReadFile(m.s.path(file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.deploy(t, strings.NewReplacer("$MODULE", module, "$NAMESPACE", m.s.Namespace).Replace(string(text)))
+	m.deploy(t, strings.ReplaceAll(string(text), "$MODULE", module))
 }
 
 // DeployOnly is Deploy with the generated objects of these kinds only.
