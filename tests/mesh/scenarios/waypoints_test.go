@@ -353,3 +353,18 @@ func TestWaypointOfAnotherNamespace(t *testing.T) {
 	awaitOnly(t, newClient, "/", "v3")
 	expectStayed(t, "/", clients)
 }
+
+// A backend loses all its pods, whose tunnels end with them. Its sessions move once, to the backend that the weights name.
+func TestWaypointSessionsFailOver(t *testing.T) {
+	t.Parallel()
+	s := startWaypoint(t, "hosts")
+	s.Mooring.Deploy(t)
+	newClient := ambientClients(t, s, "reviews")
+	load := traffic.StartLoad(t, loadSize, "/", newClient)
+	load.AwaitAllClients(t)
+	shift(t, s, "reviews", 100, 0)
+	awaitOnly(t, newClient, "/", "v1")
+	load.AwaitAllClients(t)
+	expectFailover(t, load, "the pods of v2 are removed", "v2", "v1", func() { s.Pods.RetireAll(t, "reviews-v2") })
+	t.Log(load.Stop())
+}
