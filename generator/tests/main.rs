@@ -56,6 +56,8 @@ mod istiod;
 mod policies;
 /// The note about rules without a name.
 mod unnamed_rules;
+/// Routes whose parent is a Service with a waypoint.
+mod waypoints;
 /// `whenWeightZero`: the backends whose sessions the filter releases.
 mod when_weight_zero;
 
