@@ -51,6 +51,15 @@ func TestWalkThroughBookinfoGatewayAPIFromProductpage(t *testing.T) {
 	walkBookinfoGatewayAPI(t, s, s.From(t, scenario.FromSidecar("productpage")), "--callers", "istio-demo/app=productpage")
 }
 
+// The same through a waypoint: productpage has no sidecar.
+func TestWalkThroughBookinfoGatewayAPIThroughAWaypoint(t *testing.T) {
+	t.Parallel()
+	s := rig.Start(t, "mesh-bookinfo-waypoint", scenario.WithAmbientMesh(), scenario.WithNamespace("istio-demo"),
+		scenario.WithManifests("bookinfo"), scenario.WithGatewayEnv(keys),
+		scenario.WithExample("bookinfo-gateway-api/app.yaml", "mesh-bookinfo-gateway-api"))
+	walkBookinfoGatewayAPI(t, s, s.From(t, scenario.FromWaypoint("productpage")))
+}
+
 // walkBookinfoGatewayAPI follows the walk-through: vijay on v2 and all others on v1, then 50/50 over v1 and v3, then all on v3.
 func walkBookinfoGatewayAPI(t *testing.T, s *scenario.Scenario, from scenario.Caller, args ...string) {
 	t.Helper()

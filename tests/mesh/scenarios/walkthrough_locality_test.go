@@ -164,7 +164,7 @@ func TestWalkThroughLocalityDistributionFromTheSleepPod(t *testing.T) {
 }
 
 // expectEjection has one request fail, which ejects a pod of zone3 for a minute. A zone with half of its pods counts 1.4 times one half:
-// its weight is 56 and no longer 80.
+// its weight is 56 and no longer 80. Then it ejects both pods.
 func (d *distribution) expectEjection(settled population) {
 	d.t.Helper()
 	pod := d.s.Pod(d.t, "helloworld-zone3-1")
@@ -175,6 +175,13 @@ func (d *distribution) expectEjection(settled population) {
 	}
 	d.expect("a pod of zone3 is ejected, although it serves again", ofZones(10, 10, 56))
 	settled.expectMovedOnce(d.t, "a pod of zone3 is ejected", "/hello", 5, toPod, pod.Name)
+
+	other := d.s.Pod(d.t, "helloworld-zone3-0")
+	pod.Crash()
+	other.Crash()
+	d.from.Proxy().AwaitEjected(d.t, sleepCluster, func() { d.fresh.ForgetCookies(); d.fresh.Get(d.t, "/hello") }, pod.IP, other.IP)
+	d.expect("both pods of zone3 are ejected", ofZones(10, 10, 0))
+	settled.expectMovedOnce(d.t, "both pods of zone3 are ejected", "/hello", 5, toPod, pod.Name, other.Name)
 }
 
 // expectImported replaces the pods of zone3 by a pod of another cluster, whose locality is us/west/zone3.
