@@ -111,10 +111,12 @@ func (s *Scenario) applyRaw(obj *kube.Object) (*kube.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Namespaces stay, because deleting one takes a controller.
-	same := func(o *kube.Object) bool { return o.GetUID() == result.GetUID() }
-	if result.GetKind() != "Namespace" && !slices.ContainsFunc(s.applied, same) {
-		s.applied = append(s.applied, result)
+	list := &s.applied
+	if result.GetKind() == "Namespace" {
+		list = &s.namespaces
+	}
+	if !slices.ContainsFunc(*list, func(o *kube.Object) bool { return o.GetUID() == result.GetUID() }) {
+		*list = append(*list, result)
 	}
 	return result, nil
 }

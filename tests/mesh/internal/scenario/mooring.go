@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -59,13 +60,14 @@ func (m *Mooring) Generated() []*kube.Object { return m.generated }
 func (m *Mooring) Manifests(t testing.TB, namespaces ...string) string {
 	t.Helper()
 	var items []any
-	for _, obj := range m.s.applied {
+	for _, obj := range slices.Concat(m.s.namespaces, m.s.applied) {
 		group := obj.GroupVersionKind().Group
 		policy := strings.HasPrefix(group, "gateway.networking.") || group == "networking.istio.io" || group == "mooring.dev"
-		if obj.GetLabels()[sidecar.PodLabel] != "" || obj.GetKind() != "Service" && !policy || obj.GetLabels()["app.kubernetes.io/managed-by"] == "mooring" {
+		read := policy || obj.GetKind() == "Service" || obj.GetKind() == "Namespace"
+		if !read || obj.GetLabels()[sidecar.PodLabel] != "" || obj.GetLabels()["app.kubernetes.io/managed-by"] == "mooring" {
 			continue
 		}
-		if len(namespaces) > 0 && !slices.Contains(namespaces, obj.GetNamespace()) {
+		if len(namespaces) > 0 && !slices.Contains(namespaces, cmp.Or(obj.GetNamespace(), obj.GetName())) {
 			continue
 		}
 		now, err := m.s.Cluster.Kube.Get(obj.GroupVersionKind(), obj.GetNamespace(), obj.GetName())

@@ -47,7 +47,9 @@ type Scenario struct {
 	options *options
 	dir     string         // logs and files of this scenario
 	applied []*kube.Object // in order, each once
-	manager *controllers.Manager
+	// namespaces are those of the YAML. They stay, because deleting one takes a controller.
+	namespaces []*kube.Object
+	manager    *controllers.Manager
 }
 
 // Start applies the YAML of testdata/<name>, as `kubectl apply --namespace <name>` would, and waits until its proxies serve. Everything

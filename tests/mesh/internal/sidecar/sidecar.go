@@ -20,7 +20,7 @@ import (
 // InjectLabel is the label of pods that get a sidecar, if it is "true".
 const InjectLabel = "sidecar.istio.io/inject"
 
-// PodLabel is the label that the rig adds to such pods and to their Sidecar resources. Its value is the name of the pod.
+// PodLabel is the label that the rig adds to such pods, and to the resources that it writes for single pods. Its value is the name of the pod.
 const PodLabel = "mesh.mooring.dev/pod"
 
 // A Sidecar is the proxy of a pod that calls services. Its ListenIP plays the loopback device of the pod, and its Ports are those of all

@@ -6,6 +6,7 @@ import (
 	"mooring.dev/tests/mesh/internal/hbone"
 	"mooring.dev/tests/mesh/internal/kube"
 	"mooring.dev/tests/mesh/internal/proxy"
+	"mooring.dev/tests/mesh/internal/sidecar"
 )
 
 // Class is the GatewayClass of waypoints.
@@ -31,6 +32,7 @@ func New(p proxy.Proxy) *Waypoint {
 // namespace.
 func (w *Waypoint) Binding() *kube.Object {
 	filter := kube.Ref("networking.istio.io/v1alpha3", "EnvoyFilter", w.Namespace, "rig-"+w.Name)
+	filter.SetLabels(map[string]string{sidecar.PodLabel: w.Name})
 	filter.Object["spec"] = map[string]any{
 		"targetRefs": []any{map[string]any{
 			"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": w.Labels[gateway.NameLabel],
