@@ -20,9 +20,12 @@ import (
 // gatewayTemplate is the pod annotation of a Deployment whose pods Istio turns into gateways.
 const gatewayTemplate, gatewayTemplateValue = "inject.istio.io/templates", "gateway"
 
-// Adapt changes an object before it is applied: a Gateway gets an address, because the rig deploys it and not Istio, and a Service that
-// selects gateways gets other targetPorts, because each gateway listens on its own ports.
+// Adapt changes an object before it is applied: a Gateway gets an address, because the rig deploys it and not Istio; a Service that
+// selects gateways gets other targetPorts, because each gateway listens on its own ports; and a Sidecar loses its listeners.
 func (m *Manager) Adapt(obj *kube.Object) error {
+	if obj.GetKind() == "Sidecar" {
+		return m.adaptSidecar(obj)
+	}
 	if obj.GetKind() == "Gateway" && strings.HasPrefix(obj.GetAPIVersion(), "gateway.networking.k8s.io/") {
 		if _, found, _ := unstructured.NestedSlice(obj.Object, "spec", "addresses"); found {
 			return nil

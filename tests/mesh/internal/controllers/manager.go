@@ -48,6 +48,7 @@ type Manager struct {
 	services    map[string]*corev1.Service
 	entries     map[string]*kube.Object // ServiceEntries
 	sidecars    map[string]*kube.Object // Sidecar resources of the user, by namespace
+	ingress     map[string][]any        // their ingress listeners, by namespace
 	nodes       []*corev1.Node
 	namespaces  map[string]map[string]string // the labels of Namespaces
 	slices      map[string]map[string]bool   // the names of the EndpointSlices of each Service
@@ -62,6 +63,7 @@ func NewManager(env *testenv.Env, c *cluster.Cluster, o Options) *Manager {
 		services:    map[string]*corev1.Service{},
 		entries:     map[string]*kube.Object{},
 		sidecars:    map[string]*kube.Object{},
+		ingress:     map[string][]any{},
 		namespaces:  map[string]map[string]string{},
 		slices:      map[string]map[string]bool{},
 		written:     map[string]*kube.Object{},
@@ -90,7 +92,10 @@ func (m *Manager) Record(obj *kube.Object) error {
 		m.entries[kube.Key(obj)] = obj
 		return nil
 	case schema.GroupKind{Group: "networking.istio.io", Kind: "Sidecar"}:
-		return m.recordSidecar(obj)
+		if obj.GetLabels()[sidecar.PodLabel] == "" {
+			m.sidecars[obj.GetNamespace()] = obj
+		}
+		return nil
 	default:
 		return nil
 	}
@@ -128,6 +133,7 @@ func (m *Manager) Forget(obj *kube.Object) {
 		delete(m.entries, kube.Key(obj))
 	case "Sidecar":
 		delete(m.sidecars, obj.GetNamespace())
+		delete(m.ingress, obj.GetNamespace())
 	}
 }
 

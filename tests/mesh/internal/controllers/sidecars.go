@@ -109,20 +109,19 @@ func (m *Manager) mesh(namespace string) sidecar.Mesh {
 	mesh := sidecar.Mesh{Namespaces: slices.Collect(maps.Keys(namespaces)), Ports: ports}
 	if user := m.sidecars[namespace]; user != nil {
 		mesh.Policy, _, _ = unstructured.NestedMap(user.Object, "spec", "outboundTrafficPolicy")
-		mesh.Ingress, _, _ = unstructured.NestedSlice(user.Object, "spec", "ingress")
+		mesh.Ingress = m.ingress[namespace]
 	}
 	return mesh
 }
 
-// recordSidecar keeps a Sidecar resource of the user, which must be for a whole namespace. The rig writes one for each pod, and takes over
-// outboundTrafficPolicy and ingress.
-func (m *Manager) recordSidecar(obj *kube.Object) error {
-	if obj.GetLabels()[sidecar.PodLabel] != "" {
-		return nil
-	}
+// adaptSidecar changes a Sidecar resource of the user, which must be for a whole namespace, into one without listeners: until istiod knows
+// the resource that the rig writes for a pod, which takes over outboundTrafficPolicy and ingress, the sidecars of all pods would listen on
+// the same addresses.
+func (m *Manager) adaptSidecar(obj *kube.Object) error {
 	if _, found, _ := unstructured.NestedMap(obj.Object, "spec", "workloadSelector"); found {
 		return errors.New("the rig knows Sidecar resources without a workloadSelector only")
 	}
-	m.sidecars[obj.GetNamespace()] = obj
-	return nil
+	m.ingress[obj.GetNamespace()], _, _ = unstructured.NestedSlice(obj.Object, "spec", "ingress")
+	unstructured.RemoveNestedField(obj.Object, "spec", "ingress")
+	return unstructured.SetNestedSlice(obj.Object, []any{map[string]any{"hosts": []any{"~/*"}}}, "spec", "egress")
 }
