@@ -35,6 +35,14 @@ func TestSessionsThroughIstiosAgentInASidecar(t *testing.T) {
 	expectSessions(t, "/", func(t testing.TB) *traffic.Client { return caller.ClientForHost(t, "reviews:9080") })
 }
 
+func TestSessionsThroughIstiosAgentInAWaypoint(t *testing.T) {
+	t.Parallel()
+	s := startWaypoint(t, "hosts", scenario.WithIstioAgent())
+	s.Mooring.Deploy(t)
+	expectAgent(t, s.From(t, scenario.FromWaypoint("productpage")))
+	expectSessions(t, "/", ambientClients(t, s, "reviews"))
+}
+
 // expectAgent fails unless Envoy gets its configuration from the agent.
 func expectAgent(t *testing.T, caller scenario.Caller) {
 	t.Helper()

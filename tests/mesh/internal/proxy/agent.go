@@ -22,7 +22,15 @@ const bootstrapTemplate = "tools/packaging/common/envoy_bootstrap.json"
 // relative paths.
 func (p *Proxy) startAgent(env *testenv.Env, c *cluster.Cluster, o Options) error {
 	dir := filepath.Join(o.Dir, p.processName())
-	files := map[string]string{"etc/istio/pod/labels": downwardAPI(p.Labels), "envoy": fmt.Sprintf(envoyScript, env.Envoy)}
+	template, err := os.ReadFile(filepath.Join(env.CRDs("istio"), bootstrapTemplate))
+	if err != nil {
+		return err
+	}
+	files := map[string]string{
+		"etc/istio/pod/labels": downwardAPI(p.Labels), "envoy": fmt.Sprintf(envoyScript, env.Envoy),
+		// In waypoints, the agent enables what only Istio's own Envoy has.
+		"bootstrap.json": strings.ReplaceAll(string(template), "if .metadata_discovery", "if false"),
+	}
 	identity, err := c.Authority.Issue(p.Namespace, p.Owner)
 	if err != nil {
 		return err
@@ -44,7 +52,7 @@ func (p *Proxy) startAgent(env *testenv.Env, c *cluster.Cluster, o Options) erro
 	config, err := json.Marshal(m{
 		"discoveryAddress": fmt.Sprintf("%s:%d", c.IP, cluster.XDSPort), "controlPlaneAuthPolicy": "NONE",
 		"binaryPath":                 filepath.Join(dir, "envoy"),
-		"proxyBootstrapTemplatePath": filepath.Join(env.CRDs("istio"), bootstrapTemplate),
+		"proxyBootstrapTemplatePath": filepath.Join(dir, "bootstrap.json"),
 		"proxyAdminPort":             admin, "statusPort": env.NextPort(), "concurrency": o.Workers,
 		"drainDuration": "1s", "terminationDrainDuration": "0.1s",
 		"proxyStatsMatcher": m{"inclusionRegexps": []string{".*"}},
