@@ -532,6 +532,27 @@ fn a_waypoint_can_be_selected_by_gateway() {
 }
 
 #[test]
+fn a_rule_with_the_name_of_a_session_route_is_left_out() {
+    let made = Generated::istio(MESH);
+    let name = ids(&made.objects("HTTPRoute")).pop().unwrap().replace('/', ".");
+    let rule = format!(
+        "  - name: {name}.1\n    matches: [{{path: {{value: /other}}}}]\n    sessionPersistence: {{sessionName: other}}\n    \
+         backendRefs: [{{name: reviews-v1, port: 9080}}]\n"
+    );
+    let (status, said) = findings(&(MESH.to_owned() + &rule));
+    assert_eq!(status, Some(3));
+    assert!(
+        said.contains(&format!(
+            "error[Duplicate]: the rule HTTPRoute/bookinfo/reviews/{name}.1 has the name `{name}.1` of a session route of \
+             HTTPRoute/bookinfo/reviews/main, and Envoy cannot tell them apart"
+        )),
+        "{said}"
+    );
+    let other = MESH.to_owned() + &rule.replace(&format!("{name}.1"), &format!("{name}.2"));
+    assert_eq!(findings(&other).0, Some(0));
+}
+
+#[test]
 fn validate_names_the_waypoint() {
     let run = mooring().args(["validate", "-f", "-"]).stdin(MESH).assert();
     let text = String::from_utf8_lossy(&run.get_output().stdout).into_owned();

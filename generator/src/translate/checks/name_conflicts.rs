@@ -24,7 +24,7 @@ pub fn resolve(group: &mut ProxyGroup, report: &mut Report) {
             by_name.entry(name).or_default().push((position, attached));
         }
     }
-    let mut victims = BTreeSet::new();
+    let mut victims = namesakes_of_session_routes(group, report);
     for (name, namesakes) in by_name.into_iter().filter(|(_, rules)| rules.len() > 1) {
         victims.extend(report_collisions(&name, namesakes, report));
     }
@@ -35,6 +35,41 @@ pub fn resolve(group: &mut ProxyGroup, report: &mut Report) {
             attached.refuse();
         }
     }
+}
+
+/// Reports the rules on a waypoint that have the name of a session route, and returns their positions. The filter takes
+/// their requests for those of clients that selected the session route themselves.
+fn namesakes_of_session_routes(group: &ProxyGroup, report: &mut Report) -> BTreeSet<usize> {
+    let mut victims = BTreeSet::new();
+    if group.waypoint().is_none() {
+        return victims;
+    }
+    let owners = group.managed_rules();
+    let owners = owners.flat_map(|attached| attached.rule.session_route_names().map(move |name| (name, attached)));
+    let owners: BTreeMap<String, &AttachedRule> = owners.collect();
+    let managed = group
+        .rules
+        .iter()
+        .enumerate()
+        .filter(|(_, attached)| attached.rule.is_managed());
+    for (position, attached) in managed {
+        let mut names = attached.rule.envoy_names();
+        let Some((name, owner)) = names.find_map(|name| owners.get_key_value(&name)) else {
+            continue;
+        };
+        let message = format!(
+            "the rule {} has the name `{name}` of a session route of {}, and Envoy cannot tell them apart",
+            attached.rule.id, owner.rule.id
+        );
+        let error = Diagnostic::error(Code::Duplicate, message).at(location(attached));
+        report.add(
+            error
+                .with(location(owner), "the other one")
+                .help("give the rule another name"),
+        );
+        victims.insert(position);
+    }
+    victims
 }
 
 /// Reports each rule that has the name of a managed rule in the same virtual host. Returns the positions of the rules
