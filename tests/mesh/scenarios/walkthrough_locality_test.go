@@ -202,7 +202,7 @@ func (d *distribution) expectImported() {
 	d.expect("to us/west/zone3, as the imported pod", map[string]int{"zone1": 10, "zone2": 10, "imported": 80})
 }
 
-// connectionsOf counts the versions that n new callers reach, each over a connection of its own.
+// connectionsOf counts the versions that n new callers reach, each over a new connection.
 func connectionsOf(t *testing.T, newClient func(testing.TB) *traffic.Client, n int) map[string]int {
 	t.Helper()
 	return traffic.Tally(n, func() string {

@@ -1,5 +1,5 @@
-//! The commands in the READMEs of `examples/`, section "On this machine", run by a shell in a network of its own, and compared with what
-//! the README shows. `tests/mesh/internal/readme` does the same with the commands for Istio.
+//! The commands in the READMEs of `examples/`, section "On this machine", run by a shell in a separate network namespace, and compared with
+//! what the README shows. `tests/mesh/internal/readme` does the same with the commands for Istio.
 
 use std::{
     collections::BTreeMap,
@@ -13,10 +13,10 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use mooring_tests::settings;
+use mooring_tests::{settings, wait::Stopwatch};
 use tempfile::TempDir;
 
 use crate::shop::within_five_sigma;
@@ -88,7 +88,7 @@ fn matches(shown: &str, printed: &str) -> bool {
 }
 
 impl Shown {
-    /// Counts are shares of a random choice, and may be off by five standard deviations.
+    /// Counts are shares of random routing, and may be off by five standard deviations.
     fn agrees(&self, printed: &[String]) -> bool {
         let Some(shown) = counts(&self.output) else {
             return self.output.is_empty() || matches(&self.output.join("\n"), &printed.join("\n"));
@@ -120,12 +120,13 @@ struct Shell {
 }
 
 impl Shell {
-    fn start() -> Self {
+    fn start(readme: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         link(&settings::workspace().join("examples"), &root.path().join("examples"));
         link(&settings::mooring(), &root.path().join("target/release/mooring"));
         link(&settings::wasm(), &root.path().join("target/mooring.wasm"));
-        envoy(&root.path().join(".tools/envoys/1.40.0/envoy/_bin/envoy"));
+        let program = readme.split_whitespace().find(|word| word.starts_with(".tools/"));
+        envoy(&root.path().join(program.unwrap()));
         let mut command = Command::new("unshare");
         command.args(["--net", "--map-root-user", "sh", "-c"]);
         let mut child = command
@@ -206,16 +207,16 @@ fn envoy(at: &Path) {
 fn run(example: &str) {
     let path = format!("examples/{example}/README.md");
     let readme = fs::read_to_string(settings::workspace().join(&path)).unwrap();
-    let mut shell = Shell::start();
+    let mut shell = Shell::start(&readme);
     for shown in commands(&readme) {
-        let end = Instant::now() + PATIENCE;
+        let waited = Stopwatch::start();
         loop {
             let printed = shell.run(&shown.command);
             if let Some(printed) = printed.as_ref().filter(|printed| shown.agrees(printed)) {
                 println!("$ {}\n{}", shown.command, printed.join("\n"));
                 break;
             }
-            if Instant::now() > end {
+            if waited.elapsed() > PATIENCE {
                 let log = fs::read_to_string(shell.root.path().join("log")).unwrap_or_default();
                 let last: Vec<&str> = log.lines().rev().take(10).collect();
                 panic!(

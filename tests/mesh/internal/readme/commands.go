@@ -54,7 +54,7 @@ func Commands(file, except string) ([]Command, error) {
 var counted = regexp.MustCompile(`^ +(\d+) (.*)$`)
 
 // Compare returns an error unless the lines that a command printed are those that the README shows. "…" stands for any text. The lines of
-// `uniq -c` are shares of a random choice: each may be off by five standard deviations.
+// `uniq -c` are shares of random routing: each may be off by five standard deviations.
 func (c Command) Compare(printed []string) error {
 	if len(c.Output) == 0 {
 		return nil

@@ -22,7 +22,7 @@ type Terminal struct {
 	t     *testing.T
 	s     *scenario.Scenario
 	root  string // of the repository
-	dir   string // for files of its own
+	dir   string // for its files
 	calls chan call
 	shell io.Writer
 	lines chan string
