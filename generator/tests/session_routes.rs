@@ -671,6 +671,9 @@ fn a_plain_route_of_a_virtual_service_has_what_istiod_writes() {
                     "retry_policy": default_retries(),
                 },
                 "decorator": { "operation": "reviews.bookinfo.svc.cluster.local:9080/*" },
+                "metadata": { "filter_metadata": { "istio": {
+                    "config": "/apis/networking.istio.io/v1/namespaces/bookinfo/virtual-service/reviews",
+                } } },
             })
         );
     }
@@ -746,29 +749,29 @@ fn requests_of_sessions_are_mirrored_too() {
         let values = values(&format!("{input}{}", services(ports)));
         values[0]["route"].get("request_mirror_policies").cloned()
     };
-    let policy = |cluster: &str, millionths: u32| {
+    let share = |cluster: &str, share: Value| {
         json!({
             "cluster": cluster,
             "disable_shadow_host_suffix_append": true,
-            "runtime_fraction": { "default_value": { "numerator": millionths, "denominator": "MILLION" } },
+            "runtime_fraction": { "default_value": share },
             "trace_sampled": false,
         })
     };
+    let policy =
+        |cluster: &str, millionths: u32| share(cluster, json!({ "numerator": millionths, "denominator": "MILLION" }));
+    let whole = |cluster: &str, percent: u32| share(cluster, json!({ "numerator": percent }));
     let (one, two) = (
         "{name: http, port: 8000}",
         "{name: http, port: 8000}, {name: more, port: 8001}",
     );
     let cluster = |port: u16, subset: &str| format!("outbound|{port}|{subset}|sniffer.bookinfo.svc.cluster.local");
     let mirror = "    mirror: {host: sniffer}\n";
-    assert_eq!(
-        mirrors(mirror, one),
-        Some(json!([policy(&cluster(8000, ""), 1_000_000)]))
-    );
+    assert_eq!(mirrors(mirror, one), Some(json!([whole(&cluster(8000, ""), 100)])));
     // The port of the listener, as nothing says which.
-    assert_eq!(mirrors(mirror, two), Some(json!([policy(&cluster(80, ""), 1_000_000)])));
+    assert_eq!(mirrors(mirror, two), Some(json!([whole(&cluster(80, ""), 100)])));
     assert_eq!(
         mirrors("    mirror: {host: sniffer, subset: x, port: {number: 8001}}\n", two),
-        Some(json!([policy(&cluster(8001, "x"), 1_000_000)]))
+        Some(json!([whole(&cluster(8001, "x"), 100)]))
     );
     let percentage = format!("{mirror}    mirrorPercentage: {{value: 12.5}}\n");
     assert_eq!(
@@ -776,10 +779,7 @@ fn requests_of_sessions_are_mirrored_too() {
         Some(json!([policy(&cluster(8000, ""), 125_000)]))
     );
     let percent = format!("{mirror}    mirrorPercent: 50\n");
-    assert_eq!(
-        mirrors(&percent, one),
-        Some(json!([policy(&cluster(8000, ""), 500_000)]))
-    );
+    assert_eq!(mirrors(&percent, one), Some(json!([whole(&cluster(8000, ""), 50)])));
     assert_eq!(
         mirrors(&format!("{mirror}    mirrorPercentage: {{value: 0}}\n"), one),
         None
@@ -790,7 +790,7 @@ fn requests_of_sessions_are_mirrored_too() {
         mirrors(several, one),
         Some(json!([
             policy(&cluster(8000, ""), 1_000),
-            policy(&cluster(8000, ""), 1_000_000)
+            whole(&cluster(8000, ""), 100)
         ]))
     );
 }
@@ -818,8 +818,13 @@ fn headers_of_the_route_come_before_those_of_the_destination() {
          [m]}}}",
     );
     let values = values(&input);
-    let option = |name: &str, value: &str, action: &str| json!({ "header": { "key": name, "value": value }, "append_action": action });
-    let (set, add) = ("OVERWRITE_IF_EXISTS_OR_ADD", "APPEND_IF_EXISTS_OR_ADD");
+    let option = |name: &str, value: &str, action: Option<&str>| {
+        let mut option = json!({ "header": { "key": name, "value": value } });
+        let fields = option.as_object_mut().unwrap();
+        fields.extend(action.map(|action| ("append_action".to_owned(), action.into())));
+        option
+    };
+    let (set, add) = (Some("OVERWRITE_IF_EXISTS_OR_ADD"), None);
     let first = &values[0];
     assert_eq!(
         first["request_headers_to_add"],
@@ -965,17 +970,17 @@ fn faults_are_injected_into_sessions_too() {
         fault("{abort: {httpStatus: 503, percentage: {value: 1}}, delay: {fixedDelay: 5s, percent: 10}}"),
         of(json!({
             "abort": { "http_status": 503, "percentage": percent(10_000) },
-            "delay": { "fixed_delay": "5s", "percentage": percent(100_000) },
+            "delay": { "fixed_delay": "5s", "percentage": { "numerator": 10 } },
         }))
     );
     assert_eq!(
         fault("{abort: {grpcStatus: UNAVAILABLE, percentage: {value: 0.01}}, delay: {exponentialDelay: 1s}}"),
         of(json!({ "abort": { "grpc_status": 14, "percentage": percent(100) } }))
     );
-    // Without a percentage there is none, and `percent` is a field of delays.
+    // Without a percentage an abort has none, and a delay has a whole one of zero. `percent` is a field of delays.
     assert_eq!(
         fault("{abort: {httpStatus: 500, percent: 100}, delay: {fixedDelay: 1s}}"),
-        of(json!({ "abort": { "http_status": 500 }, "delay": { "fixed_delay": "1s" } }))
+        of(json!({ "abort": { "http_status": 500 }, "delay": { "fixed_delay": "1s", "percentage": {} } }))
     );
 }
 
@@ -1003,7 +1008,7 @@ fn cors_holds_for_sessions_too() {
             "expose_headers": "x-c",
             "max_age": "86400",
             "allow_credentials": true,
-            "filter_enabled": { "default_value": { "numerator": 1_000_000, "denominator": "MILLION" } },
+            "filter_enabled": { "default_value": { "numerator": 100 } },
             "forward_not_matching_preflights": false,
         })
     );

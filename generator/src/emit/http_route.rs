@@ -48,7 +48,8 @@ pub fn written(rule: &Rule, resources: &Resources, raw: &RawObjects) -> Value {
 pub fn forward(user: &Value, destination: &Value, mirrors: Vec<Value>, hashed: bool) -> Value {
     let levels = [user.get("headers"), destination.get("headers")];
     let rewrite = user.get("rewrite");
-    let authority = rewrite.and_then(|rewrite| text(rewrite, "authority"));
+    let filled = |field: &str| text(rewrite?, field).filter(|text| !text.is_empty());
+    let authority = filled("authority");
     let authority = authority.or_else(|| {
         levels
             .iter()
@@ -56,7 +57,7 @@ pub fn forward(user: &Value, destination: &Value, mirrors: Vec<Value>, hashed: b
             .find_map(|headers| headers::authority_of(headers))
     });
     let regex = rewrite.and_then(|rewrite| rewrite.get("uriRegexRewrite"));
-    let prefix = rewrite.and_then(|rewrite| text(rewrite, "uri"));
+    let prefix = filled("uri");
     let timeout = user.get("timeout").map_or_else(|| json!("0s"), durations::canonical);
     let action = json!({
         "host_rewrite_literal": authority,
@@ -85,26 +86,34 @@ pub fn answer(user: &Value, field: &str, answer: Value) -> Value {
 /// The mirror policies. `cluster` returns the cluster of a destination; a destination without a cluster gets no mirror.
 pub fn mirrors(user: &Value, mut cluster: impl FnMut(&Value) -> Option<String>) -> Vec<Value> {
     let single = user.get("mirror").map(|mirror| {
-        let percent = user
-            .pointer("/mirrorPercentage/value")
-            .or_else(|| user.get("mirrorPercent"))
-            .or_else(|| user.get("mirror_percent"));
-        (mirror, percent)
+        let whole = user.get("mirrorPercent").or_else(|| user.get("mirror_percent"));
+        let whole = whole.and_then(Value::as_u64).unwrap_or(100);
+        (mirror, mirrored(user.get("mirrorPercentage"), whole))
     });
     let several = user.get("mirrors").and_then(Value::as_array).into_iter().flatten();
-    let several = several.filter_map(|policy| Some((policy.get("destination")?, policy.pointer("/percentage/value"))));
+    let several =
+        several.filter_map(|policy| Some((policy.get("destination")?, mirrored(policy.get("percentage"), 100))));
     let policies = single.into_iter().chain(several);
-    let policies = policies.filter_map(|(destination, percent)| {
+    let policies = policies.filter_map(|(destination, share)| {
         let cluster = cluster(destination);
-        let percent = percent
-            .map_or(Some(100.0), Value::as_f64)
-            .filter(|percent| *percent > 0.0)?;
         Some(json!({
             "cluster": cluster?,
             "disable_shadow_host_suffix_append": true,
-            "runtime_fraction": { "default_value": percentage::fraction(percent) },
+            "runtime_fraction": { "default_value": share? },
             "trace_sampled": false,
         }))
     });
     policies.collect()
+}
+
+/// The share of the requests that are mirrored, or `None` if it is zero. `whole` is the percentage that counts if
+/// `percentage` is missing (istiod: `MirrorPercent`, `MirrorPercentByPolicy`).
+fn mirrored(percentage: Option<&Value>, whole: u64) -> Option<Value> {
+    match percentage.filter(|percentage| !percentage.is_null()) {
+        Some(percentage) => {
+            let value = percentage.get("value").and_then(Value::as_f64);
+            value.filter(|value| *value > 0.0).map(percentage::fraction)
+        }
+        None => Some(whole).filter(|whole| *whole > 0).map(percentage::whole),
+    }
 }

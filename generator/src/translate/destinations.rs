@@ -2,7 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{backends, binding::Bindings, external_names, hosts, proxies::Proxies};
+use super::{
+    backends,
+    binding::{Bindings, GroupKey},
+    external_names, hosts,
+    proxies::Proxies,
+};
 use crate::{
     api::{
         canary::Destination,
@@ -13,7 +18,7 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic, Report},
     id::Id,
-    ir::{Backend, ProxyGroup, VirtualHost, Workload, destination_rules, service_host},
+    ir::{Backend, ProxyGroup, Role, VirtualHost, Workload, destination_rules, service_host},
     kind::Kind,
     mesh::ROOT_NAMESPACE,
     model::route::{self, RouteSpec},
@@ -24,8 +29,10 @@ use crate::{
 
 /// The ports and pods from which a route sends requests to its destinations.
 pub struct Callers {
-    /// The ports of the listeners.
+    /// The ports of the listeners of gateways.
     ports: BTreeSet<u16>,
+    /// The ports of the listeners of sidecars.
+    mesh_ports: BTreeSet<u16>,
     /// The pods of the proxies. If the route applies on no proxy, pods in the namespace of the route.
     pods: Vec<Workload>,
 }
@@ -41,8 +48,15 @@ impl Callers {
                 labels: BTreeMap::new(),
             });
         }
+        let ports = |of_mesh: bool| {
+            let of_these = bindings
+                .iter()
+                .filter(|(key, _)| matches!(key, GroupKey::Callers(_)) == of_mesh);
+            of_these.flat_map(|(_, hosts)| hosts).map(|host| host.port).collect()
+        };
         Self {
-            ports: bindings.values().flatten().map(|host| host.port).collect(),
+            ports: ports(false),
+            mesh_ports: ports(true),
             pods,
         }
     }
@@ -50,8 +64,14 @@ impl Callers {
     /// The callers of a rule in these virtual hosts of proxies.
     #[must_use]
     pub fn on(group: &ProxyGroup, virtual_hosts: &BTreeSet<VirtualHost>) -> Self {
+        let ports = virtual_hosts.iter().map(|host| host.port).collect();
+        let (ports, mesh_ports) = match group.role {
+            Role::Sidecars(_) => (BTreeSet::new(), ports),
+            Role::Gateway(_) | Role::Waypoint(_) => (ports, BTreeSet::new()),
+        };
         Self {
-            ports: virtual_hosts.iter().map(|host| host.port).collect(),
+            ports,
+            mesh_ports,
             pods: group.selected_pods().into_iter().cloned().collect(),
         }
     }
@@ -99,7 +119,7 @@ pub fn resolve_one<'a>(
 ) -> Option<Backend<'a>> {
     let service = hosts::find(route, &destination.host, resources, report)?;
     let concrete = external_names::concrete(service, &|| route.location_of(&destination.host), resources, report)?;
-    let port = find_port(route, destination, service, concrete, &callers.ports, report);
+    let port = find_port(route, destination, (service, concrete), callers, report);
     let subset = subset_of(route, destination, service, callers, resources, report);
     let (Some(port), Ok(subset)) = (port, subset) else {
         return None;
@@ -115,31 +135,44 @@ pub fn resolve_one<'a>(
     })
 }
 
-/// The port of a destination: the port that it names, the only port of the Service, or the port of the listener
-/// (istiod: `GetDestinationCluster`).
+/// The port of a destination: the port that it names, or else, for a gateway, the only port of the Service or the port of the
+/// listener, and for a sidecar always the port of the listener (istiod: `GetDestinationCluster`, which knows only the port of the
+/// listener of each Service in a sidecar).
 fn find_port<'a>(
     route: &Item<RouteSpec>,
     raw: &Destination,
-    service: &'a Item<ServiceSpec>,
-    concrete: &'a Item<ServiceSpec>,
-    listeners: &BTreeSet<u16>,
+    (service, concrete): (&'a Item<ServiceSpec>, &'a Item<ServiceSpec>),
+    callers: &Callers,
     report: &mut Report,
 ) -> Option<&'a ServicePort> {
     if let Some(wanted) = &raw.port {
         return backends::port(route, &wanted.value.number, concrete, report);
     }
-    let mut listeners = listeners.iter();
-    let number = match (service.spec.ports.as_slice(), listeners.next(), listeners.next()) {
-        ([only], ..) => Some(only.port.value.get()),
-        (_, Some(listener), None) => Some(*listener),
+    let only = match service.spec.ports.as_slice() {
+        [only] if callers.mesh_ports.is_empty() || !callers.ports.is_empty() => Some(only.port.value.get()),
         _ => None,
     };
-    let mut ports = concrete.spec.ports.iter();
-    if let Some(port) = ports.find(|port| Some(port.port.value.get()) == number) {
-        return Some(port);
+    let mut numbers = match only {
+        Some(only) => BTreeSet::from([only]),
+        None => callers.ports.clone(),
+    };
+    numbers.extend(&callers.mesh_ports);
+    let mut numbers = numbers.into_iter();
+    if let (Some(number), None) = (numbers.next(), numbers.next()) {
+        let mut ports = concrete.spec.ports.iter();
+        if let Some(port) = ports.find(|port| port.port.value.get() == number) {
+            return Some(port);
+        }
     }
-    let problem = "does not have exactly one port, so the destination must name one";
-    report.add(backends::no_port(concrete, problem).at(route.location_of(&raw.host)));
+    let called: Vec<String> = callers.mesh_ports.iter().map(u16::to_string).collect();
+    let problem = match (service.spec.ports.as_slice(), called.as_slice()) {
+        ([_], [_, ..]) => format!(
+            "is called on port {}, where sidecars send requests for a destination without a port, so the destination must name one",
+            called.join(" and ")
+        ),
+        _ => "does not have exactly one port, so the destination must name one".to_owned(),
+    };
+    report.add(backends::no_port(concrete, &problem).at(route.location_of(&raw.host)));
     None
 }
 

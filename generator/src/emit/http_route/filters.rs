@@ -6,7 +6,7 @@ use super::{
     super::{http_filters::type_url, json::text},
     durations,
     grpc_status::grpc_status,
-    percentage::fraction,
+    percentage::{fraction, whole},
 };
 
 /// The per-route configuration of the filters for faults and for CORS.
@@ -22,9 +22,12 @@ pub fn filters(user: &Value) -> Option<Value> {
 }
 
 fn to_fault(fault: &Value) -> Value {
-    let percentage = |of: &Value| of.pointer("/percentage/value").and_then(Value::as_f64);
-    // Only a delay has the deprecated field.
-    let whole = |delay: &Value| delay.get("percent").and_then(Value::as_f64);
+    let percentage = |of: &Value| {
+        let percentage = of.get("percentage").filter(|percentage| !percentage.is_null())?;
+        Some(fraction(percentage.get("value").and_then(Value::as_f64).unwrap_or(0.0)))
+    };
+    // Only a delay has the deprecated field, and a default.
+    let deprecated = |delay: &Value| whole(delay.get("percent").and_then(Value::as_u64).unwrap_or(0));
     let delay = fault.get("delay").filter(|delay| delay.get("fixedDelay").is_some());
     let abort = fault
         .get("abort")
@@ -34,11 +37,11 @@ fn to_fault(fault: &Value) -> Value {
         "abort": abort.map(|abort| json!({
             "grpc_status": text(abort, "grpcStatus").and_then(grpc_status),
             "http_status": abort.get("httpStatus"),
-            "percentage": percentage(abort).map(fraction),
+            "percentage": percentage(abort),
         })),
         "delay": delay.map(|delay| json!({
             "fixed_delay": delay.get("fixedDelay").map(durations::canonical),
-            "percentage": percentage(delay).or_else(|| whole(delay)).map(fraction),
+            "percentage": percentage(delay).unwrap_or_else(|| deprecated(delay)),
         })),
     })
 }
@@ -59,20 +62,15 @@ fn to_cors(policy: &Value) -> Value {
             .map(|name| json!({ "exact": name }))
             .collect(),
     };
-    let forwards = match text(policy, "unmatchedPreflights") {
-        Some("IGNORE") => json!(false),
-        Some("FORWARD") => json!(true),
-        _ => Value::Null,
-    };
     json!({
         "@type": type_url("envoy.extensions.filters.http.cors.v3.CorsPolicy"),
         "allow_credentials": policy.get("allowCredentials"),
         "allow_headers": list("allowHeaders"),
         "allow_methods": list("allowMethods"),
-        "allow_origin_string_match": origins,
+        "allow_origin_string_match": Some(origins).filter(|origins| !origins.is_empty()),
         "expose_headers": list("exposeHeaders"),
-        "filter_enabled": { "default_value": fraction(100.0) },
-        "forward_not_matching_preflights": forwards,
+        "filter_enabled": { "default_value": whole(100) },
+        "forward_not_matching_preflights": text(policy, "unmatchedPreflights") != Some("IGNORE"),
         "max_age": text(policy, "maxAge").and_then(durations::whole_seconds),
     })
 }

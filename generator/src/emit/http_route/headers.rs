@@ -1,5 +1,7 @@
 //! The headers that a route sets, adds and removes (istiod: `TranslateHeadersOperations`).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::super::json::with;
@@ -21,21 +23,22 @@ pub fn changed(object: Value, levels: &Levels) -> Value {
     object
 }
 
-/// The headers that are set or added. Those of the route precede those of the destination.
+/// The headers that are set or added, by name. Those of the route precede those of the destination.
 fn headers_to_add(levels: &Levels, direction: &str) -> Option<Vec<Value>> {
-    let operations = [
-        ("set", "OVERWRITE_IF_EXISTS_OR_ADD"),
-        ("add", "APPEND_IF_EXISTS_OR_ADD"),
-    ];
+    // To add a header is Envoy's default.
+    let operations = [("set", Some("OVERWRITE_IF_EXISTS_OR_ADD")), ("add", None)];
     let mut options = Vec::new();
     for level in levels.iter().flatten() {
         for (operation, action) in operations {
             let headers = level
                 .pointer(&format!("/{direction}/{operation}"))
                 .and_then(Value::as_object);
-            for (name, value) in headers.into_iter().flatten().filter(|(name, _)| !is_internal(name)) {
-                options.push(json!({ "append_action": action, "header": { "key": name, "value": value } }));
-            }
+            let headers = headers.into_iter().flatten().filter(|(name, _)| !is_internal(name));
+            let sorted: BTreeMap<_, _> = headers.collect();
+            options.extend(sorted.into_iter().map(|(name, value)| {
+                let value = Some(value).filter(|value| *value != "");
+                json!({ "append_action": action, "header": { "key": name, "value": value } })
+            }));
         }
     }
     Some(options).filter(|options| !options.is_empty())
@@ -62,6 +65,7 @@ pub fn authority_of(headers: &Value) -> Option<&str> {
     let operations = ["/request/set", "/request/add"].into_iter();
     let headers = operations.filter_map(|operation| headers.pointer(operation)?.as_object());
     let named = |name: &str| name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case(":authority");
-    let mut values = headers.flatten().filter(|(name, _)| named(name));
-    values.next().and_then(|(_, value)| value.as_str())
+    let values = headers.flatten().filter(|(name, _)| named(name));
+    let mut values = values.filter_map(|(_, value)| value.as_str());
+    values.find(|value| !value.is_empty())
 }

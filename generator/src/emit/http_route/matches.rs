@@ -2,8 +2,8 @@
 //! session key.
 //!
 //! The key is usually enough for an inserted route, because only requests that matched the user's route have one. A
-//! rewrite may replace the matched part of the path, and so the inserted routes must distinguish the matches of the
-//! user's route in that case. The port, the gateway and the source of a request do not change. Token claims are left to
+//! rewrite may replace the matched part of the path, and matches may have different prefixes of statistics, and so the
+//! inserted routes must distinguish the matches of the user's route in these cases. The port, the gateway and the source of a request do not change. Token claims are left to
 //! the user's route.
 
 use serde_json::{Map, Value, json};
@@ -13,24 +13,71 @@ use super::super::json::text;
 /// The Envoy match for a match of a route.
 pub type Match = Map<String, Value>;
 
-/// The matches of the session routes to one backend, without the key.
-pub fn of_session(user: &Value) -> Vec<Match> {
-    let rewrites = user.pointer("/rewrite/uri").is_some();
-    let matches = user.get("match").and_then(Value::as_array).filter(|_| rewrites);
-    let matches = || matches.into_iter().flatten();
-    let mut paths = distinct(matches().map(path));
-    if paths.len() > 1 {
-        return distinct(matches().map(whole));
-    }
-    if paths.is_empty() {
-        paths.push(path(&Value::Null));
-    }
-    paths
+/// What a session route has of the matches of the user's route.
+pub struct SessionMatch {
+    /// The conditions, without the key.
+    pub conditions: Match,
+    /// The path in the name of spans.
+    pub operation: String,
+    /// The prefix of the route's statistics.
+    pub stat_prefix: Option<String>,
 }
 
-fn distinct(matches: impl Iterator<Item = Match>) -> Vec<Match> {
+/// The matches of the session routes to one backend. There is one, unless the matches of the user's route differ in the path that a
+/// rewrite replaces or in the prefix of statistics.
+pub fn of_session(user: &Value) -> Vec<SessionMatch> {
+    let none = Value::Null;
+    let listed = user.get("match").and_then(Value::as_array);
+    let mut listed: Vec<&Value> = listed.into_iter().flatten().collect();
+    if listed.is_empty() {
+        listed.push(&none);
+    }
+    let rewrites = text(user.get("rewrite").unwrap_or(&none), "uri").is_some_and(|uri| !uri.is_empty());
+    let paths = distinct(listed.iter().map(|one| path(one)));
+    let prefixes = distinct(listed.iter().map(|one| stat_prefix(one)));
+    if prefixes.len() > 1 || (rewrites && paths.len() > 1) {
+        let all = listed.iter().map(|one| (whole(one), stat_prefix(one)));
+        let all = distinct(all).into_iter();
+        return all
+            .map(|(conditions, stat_prefix)| SessionMatch {
+                operation: operation(&conditions),
+                conditions,
+                stat_prefix,
+            })
+            .collect();
+    }
+    let any = || path(&none);
+    let first = paths.into_iter().next().unwrap_or_else(any);
+    let same_path = distinct(listed.iter().map(|one| operation(&path(one)))).len() == 1;
+    vec![SessionMatch {
+        operation: operation(&if same_path { first.clone() } else { any() }),
+        conditions: if rewrites { first } else { any() },
+        stat_prefix: prefixes.into_iter().next().flatten(),
+    }]
+}
+
+fn stat_prefix(one: &Value) -> Option<String> {
+    text(one, "statPrefix")
+        .filter(|prefix| !prefix.is_empty())
+        .map(str::to_owned)
+}
+
+/// The path in the name of spans (istiod: `GetRouteOperation`).
+fn operation(conditions: &Match) -> String {
+    let field = |name: &str| conditions.get(name);
+    let exact = field("path").and_then(Value::as_str).map(str::to_owned);
+    let prefix = || {
+        field("prefix")
+            .and_then(Value::as_str)
+            .map(|prefix| format!("{prefix}*"))
+    };
+    let regex = || text(field("safe_regex")?, "regex").map(str::to_owned);
+    exact.or_else(prefix).or_else(regex).unwrap_or_else(|| "/*".to_owned())
+}
+
+fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut distinct = Vec::new();
-    for one in matches {
+    for one in items {
         if !distinct.contains(&one) {
             distinct.push(one);
         }
@@ -69,10 +116,10 @@ pub fn whole(one: &Value) -> Match {
     let without = without.map(|(name, matcher)| inverted(string_match(name, matcher)));
     let query = named("queryParams").map(|(name, matcher)| string_match(name, matcher));
     let mut whole = path(one);
-    for (field, values) in [
-        ("headers", with.chain(without).chain(pseudo).collect::<Vec<Value>>()),
-        ("query_parameters", query.collect()),
-    ] {
+    let mut headers: Vec<Value> = with.chain(without).collect();
+    headers.sort_by(|a, b| text(a, "name").cmp(&text(b, "name")));
+    headers.extend(pseudo);
+    for (field, values) in [("headers", headers), ("query_parameters", query.collect())] {
         if !values.is_empty() {
             whole.insert(field.to_owned(), values.into());
         }

@@ -20,6 +20,7 @@ pub fn retry_policy(retries: Option<&Value>, hashed: bool) -> Option<Value> {
     };
     let (retry_on, codes) = field("retryOn")
         .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
         .map_or((RETRY_ON.to_owned(), Vec::new()), retry_on);
     let avoids = field("retryIgnorePreviousHosts")
         .and_then(Value::as_bool)
@@ -48,14 +49,28 @@ pub fn retry_policy(retries: Option<&Value>, hashed: bool) -> Option<Value> {
     }))
 }
 
-/// `retryOn`. Istio reads numbers in it as status codes.
+/// `retryOn`. Istio reads a number in it as a status code if it is one (istiod: `parseRetryOn`).
 fn retry_on(text: &str) -> (String, Vec<u16>) {
-    let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty());
-    let codes: Vec<u16> = words().filter_map(|word| word.parse().ok()).collect();
-    let mut conditions: Vec<&str> = words().filter(|word| word.parse::<u16>().is_err()).collect();
-    let by_code = "retriable-status-codes";
-    if !codes.is_empty() && !conditions.contains(&by_code) {
-        conditions.push(by_code);
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let mut codes = Vec::new();
+    let mut conditions = Vec::new();
+    for word in words {
+        match word.parse().ok().filter(|code| is_status(*code)) {
+            Some(code) => codes.push(code),
+            None => conditions.push(word),
+        }
     }
-    (conditions.join(","), codes)
+    let conditions = conditions.join(",");
+    let by_code = "retriable-status-codes";
+    if codes.is_empty() || conditions.contains(by_code) {
+        return (conditions, codes);
+    }
+    // Without another condition, the list starts with a comma, as in istiod. Envoy ignores it.
+    (format!("{conditions},{by_code}"), codes)
+}
+
+/// Whether a status code has a name (Go: `http.StatusText`).
+fn is_status(code: u16) -> bool {
+    matches!(code,
+        100..=103 | 200..=208 | 226 | 300..=305 | 307 | 308 | 400..=418 | 421..=426 | 428 | 429 | 431 | 451 | 500..=508 | 510 | 511)
 }

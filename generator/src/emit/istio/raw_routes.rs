@@ -17,8 +17,9 @@ use super::{
 };
 use crate::{
     document::RawObjects,
-    ir::{Backend, ProxyGroup, Rule, VirtualHost, Workload, destination_rules, service_host},
-    resources::Resources,
+    ir::{Backend, ProxyGroup, Role, Rule, VirtualHost, Workload, destination_rules, service_host},
+    model::service::ServiceSpec,
+    resources::{Item, Resources},
 };
 
 /// The port and the proxies for which a route is written.
@@ -28,6 +29,8 @@ struct ProxyPort<'p> {
     port: u16,
     /// The pods of the proxies.
     pods: &'p Workload,
+    /// Whether the proxies are sidecars. For each port, istiod then knows only the Services that have it.
+    is_sidecar: bool,
 }
 
 /// Writes the session routes of `VirtualService`s.
@@ -47,8 +50,11 @@ impl<'a, 's> Routes<'a, 's> {
         let proxy = ProxyPort {
             port: host.port,
             pods: &group.pods(),
+            is_sidecar: matches!(group.role, Role::Sidecars(_)),
         };
-        let user = &http_route::written(rule, self.resources, self.raw);
+        let user = &mut http_route::written(rule, self.resources, self.raw);
+        keep_matches(user, rule);
+        let user = &*user;
         let before = json!({ "vhost": { "name": host.name(), "route": { "name": rule.first_envoy_name() } } });
         let routes = rule
             .backends
@@ -59,10 +65,10 @@ impl<'a, 's> Routes<'a, 's> {
             .collect()
     }
 
-    /// The routes to one backend: one, or one for each match if the path is rewritten.
+    /// The routes to one backend: one, or one for each match that must be distinguished.
     fn routes(&self, rule: &Rule, backend: &Backend, user: &Value, proxy: ProxyPort) -> Vec<Value> {
         let key = session_key(&rule.id, &backend.key());
-        let mut route = self.route(rule, backend, user, proxy);
+        let route = self.route(rule, backend, user, proxy);
         let header = json!({ "name": BACKEND_HEADER, "string_match": { "exact": key } });
         let with_key = |mut one: matches::Match| {
             let headers = one.entry("headers").or_insert_with(|| json!([]));
@@ -72,14 +78,23 @@ impl<'a, 's> Routes<'a, 's> {
                 .for_each(|headers| headers.push(header.clone()));
             one
         };
-        matches::of_session(user)
-            .into_iter()
+        let matches = matches::of_session(user).into_iter();
+        matches
             .map(|one| {
-                if let Some(route) = route.as_object_mut() {
-                    route.insert("name".to_owned(), key.as_str().into());
-                    route.insert("match".to_owned(), with_key(one).into());
+                let operation = format!(
+                    "{}:{}{}",
+                    backend.cluster_host(),
+                    backend.port.port.value,
+                    one.operation
+                );
+                let mut route = route.clone();
+                if let Some(fields) = route.as_object_mut() {
+                    fields.insert("name".to_owned(), key.as_str().into());
+                    fields.insert("match".to_owned(), with_key(one.conditions).into());
+                    fields.insert("decorator".to_owned(), json!({ "operation": operation }));
+                    fields.extend(one.stat_prefix.map(|prefix| ("stat_prefix".to_owned(), prefix.into())));
                 }
-                route.clone()
+                route
             })
             .collect()
     }
@@ -90,20 +105,30 @@ impl<'a, 's> Routes<'a, 's> {
             .pointer(&format!("/route/{}", backend.reference))
             .unwrap_or(&Value::Null);
         let port = destination.pointer("/destination/port/number").and_then(Value::as_u64);
-        let hash = self.hash_policy(backend, port, proxy.pods);
-        let mirrors = http_route::mirrors(user, |destination| self.cluster(rule, destination, proxy.port));
+        let hash = self.consistent_hash(backend, port, proxy.pods);
+        let mirrors = http_route::mirrors(user, |destination| self.cluster(rule, destination, proxy));
         let mut route = http_route::forward(user, destination, mirrors, hash.is_some());
         if let Some(action) = route.get_mut("route").and_then(Value::as_object_mut) {
             action.insert("cluster".to_owned(), backend.cluster().into());
-            action.extend(hash.map(|policy| ("hash_policy".to_owned(), json!([policy]))));
+            let policy = hash.as_ref().and_then(to_hash_policy);
+            action.extend(policy.map(|policy| ("hash_policy".to_owned(), json!([policy]))));
         }
-        let operation = format!("{}:{}/*", backend.host(), backend.port.port.value);
-        with(route, "decorator", json!({ "operation": operation }))
+        // `istioctl proxy-config routes` shows the VirtualService by it.
+        let id = &rule.route.id;
+        let config = format!(
+            "/apis/networking.istio.io/v1/namespaces/{}/virtual-service/{}",
+            id.namespace, id.name
+        );
+        with(
+            route,
+            "metadata",
+            json!({ "filter_metadata": { "istio": { "config": config } } }),
+        )
     }
 
     /// The cluster of a destination, or `None` if the destination has no host. Without a port, it is the port of the
     /// Service, or else that of the listener (istiod: `GetDestinationCluster`).
-    fn cluster(&self, rule: &Rule, destination: &Value, listener: u16) -> Option<String> {
+    fn cluster(&self, rule: &Rule, destination: &Value, proxy: ProxyPort) -> Option<String> {
         let host = self
             .resources
             .domain
@@ -113,55 +138,74 @@ impl<'a, 's> Routes<'a, 's> {
         // A full host name does not depend on the namespace.
         let internal = || self.resources.services.get(&self.resources.domain.service(&host, "")?);
         let service = self.resources.external_service(&host).or_else(internal);
+        let has_port = |service: &&Item<ServiceSpec>| {
+            service
+                .spec
+                .ports
+                .iter()
+                .any(|port| port.port.value.get() == proxy.port)
+        };
+        let service = service.filter(|service| !proxy.is_sidecar || has_port(service));
         let only = match service.map(|service| service.spec.ports.as_slice()) {
             Some([only]) => Some(only.port.value.get().into()),
             _ => None,
         };
-        let port = named.or(only).unwrap_or(listener.into());
+        let only = only.filter(|_| !proxy.is_sidecar);
+        let port = named.or(only).unwrap_or(proxy.port.into());
         let host = service.map_or(host, |service| {
             service_host::cluster_host(service, &self.resources.domain)
         });
         Some(format!("outbound|{port}|{subset}|{host}"))
     }
 
-    /// The consistent hashing policies of the `DestinationRule`s of a backend. Policies of its subset are first, and
-    /// policies of its port precede others. As in istiod, only a port that the destination names counts.
-    fn hash_policy(&self, backend: &Backend, port: Option<u64>, pods: &Workload) -> Option<Value> {
-        let host = backend.host();
-        let rules = destination_rules(&host, &backend.service.id.namespace, pods, self.resources);
-        rules.into_iter().find_map(|item| {
-            let rule = self.raw.find("DestinationRule", item);
-            let subsets = rule
-                .pointer("/spec/subsets")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten();
-            let named = |subset: &&Value| {
-                backend
-                    .subset
-                    .is_some_and(|name| text(subset, "name") == Some(&name.name.value))
-            };
-            let policies = subsets.filter(named).chain(rule.get("spec"));
-            let policies = policies.filter_map(|level| level.get("trafficPolicy"));
-            policies
-                .flat_map(|policy| consistent_hashes(policy, port))
-                .find_map(|hash| to_hash_policy(&hash))
+    /// The `consistentHash` that applies to a backend: that of its subset or else of its host, and at each of these levels that of the
+    /// port first. As in istiod, only a port that the destination names counts (istiod: `HashForHTTPDestination`).
+    fn consistent_hash(&self, backend: &Backend, port: Option<u64>, pods: &Workload) -> Option<Value> {
+        let rules = destination_rules(&backend.host(), &backend.service.id.namespace, pods, self.resources);
+        let rules: Vec<_> = rules
+            .into_iter()
+            .map(|item| self.raw.find("DestinationRule", item))
+            .collect();
+        // istiod merges the rules: the first policy counts, and the first subset of a name.
+        let policy = |object: &'_ Value| object.get("trafficPolicy").filter(|policy| !policy.is_null()).cloned();
+        let of_host = rules.iter().find_map(|rule| policy(rule.get("spec")?));
+        let subsets = rules
+            .iter()
+            .filter_map(|rule| rule.pointer("/spec/subsets")?.as_array());
+        let mut subsets = subsets.flatten();
+        let subset = backend.subset.and_then(|name| {
+            let named = |subset: &&Value| text(subset, "name") == Some(&name.name.value);
+            subsets.find(named)
+        });
+        let of_subset = subset.and_then(policy);
+        let mut levels = of_subset.iter().chain(&of_host);
+        levels.find_map(|policy| {
+            let of_port = port.and_then(|port| of_port(policy, port));
+            of_port.into_iter().chain([policy]).find_map(|level| {
+                let hash = level.pointer("/loadBalancer/consistentHash");
+                hash.filter(|hash| !hash.is_null()).cloned()
+            })
         })
     }
 }
 
-/// The consistent hashing policies of a traffic policy, that of the port first.
-fn consistent_hashes(policy: &Value, port: Option<u64>) -> Vec<Value> {
-    let of_ports = policy
-        .get("portLevelSettings")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let of_port = of_ports.filter(|one| port.is_some() && one.pointer("/port/number").and_then(Value::as_u64) == port);
-    let policies = of_port.chain([policy]);
-    policies
-        .filter_map(|policy| policy.pointer("/loadBalancer/consistentHash").cloned())
-        .collect()
+/// The settings of a traffic policy for a port.
+fn of_port(policy: &Value, port: u64) -> Option<&Value> {
+    let settings = policy.get("portLevelSettings")?.as_array()?;
+    let mut settings = settings.iter();
+    settings.find(|one| one.pointer("/port/number").and_then(Value::as_u64) == Some(port))
+}
+
+/// Removes the matches that do not apply to the virtual host of the rule.
+fn keep_matches(user: &mut Value, rule: &Rule) {
+    let Some(matches) = user.get_mut("match").and_then(Value::as_array_mut) else {
+        return;
+    };
+    let mut all = rule.spec.value.matches.iter();
+    matches.retain(|_| {
+        all.next()
+            .is_none_or(|one| rule.matches.iter().any(|kept| std::ptr::eq(*kept, one)))
+    });
 }
 
 fn to_hash_policy(hash: &Value) -> Option<Value> {
@@ -170,6 +214,11 @@ fn to_hash_policy(hash: &Value) -> Option<Value> {
     }
     if let Some(cookie) = hash.get("httpCookie") {
         let fields = ["attributes", "name", "path"].into_iter();
+        let fields = fields.filter(|field| {
+            cookie
+                .get(field)
+                .is_some_and(|value| *value != "" && *value != json!([]))
+        });
         let fields = fields.filter_map(|field| Some((field.to_owned(), cookie.get(field)?.clone())));
         let mut fields: Map<_, _> = fields.collect();
         fields.extend(
@@ -183,5 +232,6 @@ fn to_hash_policy(hash: &Value) -> Option<Value> {
         return Some(json!({ "query_parameter": { "name": name } }));
     }
     let by_source = hash.get("useSourceIp").and_then(Value::as_bool)?;
-    Some(json!({ "connection_properties": { "source_ip": by_source } }))
+    // False is Envoy's default.
+    Some(json!({ "connection_properties": { "source_ip": by_source.then_some(true) } }))
 }
