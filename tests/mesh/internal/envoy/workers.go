@@ -38,6 +38,14 @@ func (e *Envoy) reachWorkers(addresses []string) error {
 	if err != nil {
 		return err
 	}
+	// They stay open until the end: a listener that balances connections exactly, as a waypoint's does, gives none to a worker that has more
+	// of them than another.
+	var conns []net.Conn
+	defer func() {
+		for _, conn := range conns {
+			conn.Close()
+		}
+	}()
 	return wait.Until("each worker of "+e.Name+" accepts a connection", func() error {
 		if err := e.Process.Exited(); err != nil {
 			return wait.Permanent(err)
@@ -50,7 +58,7 @@ func (e *Envoy) reachWorkers(addresses []string) error {
 					break // the listener has been removed since
 				}
 				open = true
-				defer conn.Close()
+				conns = append(conns, conn)
 			}
 		}
 		if !open {
