@@ -5,6 +5,7 @@ package scenarios
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -105,7 +106,7 @@ func expectHashBesideSessions(t *testing.T, s *scenario.Scenario, from scenario.
 	s.Mooring.Deploy(t, "--callers", mywebCallers)
 	newClient := callers(t, from, mywebHost, mywebHeader)
 	const users, requests = 20, 20
-	reached := map[string]bool{}
+	reached, differ := map[string]bool{}, 0
 	for i := range users {
 		user := traffic.WithHeader("User", fmt.Sprintf("tomas%d", i))
 		pods := map[string]map[string]int{}
@@ -122,13 +123,20 @@ func expectHashBesideSessions(t *testing.T, s *scenario.Scenario, from scenario.
 				reached[reply.Pod] = true
 			}
 		}
-		for on, pods := range pods {
-			if len(pods) > 1 {
-				t.Errorf("user %d, %s: pods %v", i, on, pods)
+		for on, reached := range pods {
+			if len(reached) > 1 {
+				t.Errorf("user %d, %s: pods %v", i, on, reached)
+			}
+		}
+		// Istio hashes once for each weighted destination, and a session route has a single one.
+		for _, version := range []string{"v1", "v2"} {
+			if !maps.Equal(pods["new sessions of "+version], pods["live sessions of "+version]) {
+				differ++
 			}
 		}
 	}
-	t.Logf("hash by User: %d users, %d requests, each user on one pod of each version; %d pods in all", users, 2*users*requests, len(reached))
+	t.Logf("hash by User: %d users, %d requests, new and live sessions of each on one pod of each version, in %d of %d cases not on the same; "+
+		"%d pods in all", users, 2*users*requests, differ, 2*users, len(reached))
 	if len(reached) < 4 {
 		t.Errorf("%d users reached only %v", users, reached)
 	}
