@@ -1,13 +1,12 @@
 //! The instructions of each gateway, as they were counted.
 
-use crate::variant::Variant;
+use crate::variant::Setup;
 
-/// The instructions of one gateway.
+/// The instructions of one Envoy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counted {
-    pub(crate) variant: Variant,
-    /// How many rules the virtual host has; live and new sessions are on the last.
-    pub(crate) routes: usize,
+    /// Live and new sessions are on the last rule.
+    pub(crate) setup: Setup,
     pub(crate) live: Count,
     pub(crate) new: Count,
     pub(crate) unmatched: Count,
@@ -38,7 +37,12 @@ pub(crate) fn table(counted: &[Counted]) -> String {
             one.elsewhere.all,
         ];
         let cells = counts.map(|count| format!("{:.1}", count as f64 / 1000.0));
-        text += &format!("| {} | {} | {} |\n", one.variant.title(), one.routes, cells.join(" | "));
+        text += &format!(
+            "| {} | {} | {} |\n",
+            one.setup.title(),
+            one.setup.routes,
+            cells.join(" | ")
+        );
     }
     text
 }

@@ -6,13 +6,13 @@ use mooring_tests::{Bootstrap, Envoy, Site, Stats};
 use crate::{
     load::{self, Load},
     machine::Processors,
-    user::{HOSTNAME, Request},
-    variant::{ELSEWHERE, PLAIN, Variant, path},
+    user::Request,
+    variant::{PLAIN, Setup, path},
 };
 
 /// See the module.
 pub(crate) struct Gateway {
-    pub(crate) variant: Variant,
+    pub(crate) setup: Setup,
     envoy: Envoy,
 }
 
@@ -30,12 +30,15 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The request of this kind, where the virtual host has so many rules: the last of them is asked for.
-    pub(crate) fn request(self, routes: usize) -> Request {
+    /// The request of this kind: the last rule is asked for.
+    pub(crate) fn request(self, setup: Setup) -> Request {
         Request {
-            host: if self == Self::Elsewhere { ELSEWHERE } else { HOSTNAME },
+            host: match self {
+                Self::Live | Self::New | Self::Unmatched => setup.host(),
+                Self::Elsewhere => setup.elsewhere().to_owned(),
+            },
             path: match self {
-                Self::Live | Self::New => path(routes),
+                Self::Live | Self::New => path(setup.routes),
                 Self::Unmatched | Self::Elsewhere => PLAIN.to_owned(),
             },
         }
@@ -55,7 +58,7 @@ impl Kind {
 impl Gateway {
     /// Starts an Envoy on its processors, on a configuration that listens there.
     pub(crate) async fn start(
-        variant: Variant,
+        setup: Setup,
         workers: u32,
         site: Site,
         bootstrap: Bootstrap,
@@ -64,29 +67,39 @@ impl Gateway {
         processors.to_envoy(workers)?;
         let envoy = Envoy::builder().concurrency(workers).start_on(site, bootstrap).await;
         processors.to_load()?;
-        Ok(Self { variant, envoy })
+        Ok(Self { setup, envoy })
     }
 
     /// Runs the load once, checks that this gateway did with every request what it is there for, and gives the processor time
     /// of the whole Envoy process for one request, in microseconds.
     pub(crate) async fn run(&self, load: &Load, kind: Kind) -> Result<f64> {
         let load = &Load {
-            keep: kind == Kind::Live && self.variant.keeps_sessions(),
+            keep: kind == Kind::Live && self.setup.variant.keeps_sessions(),
             ..load.clone()
         };
         let users = load::users(self.envoy.address(), load).await?;
         let before = self.envoy.stats().await;
         let used_before = self.envoy.cpu_time();
-        let requests = load::run(users, load).await.context(self.variant.title())?;
+        let requests = load::run(users, load).await.context(self.setup.title())?;
         let used = self.envoy.cpu_time().saturating_sub(used_before);
         let after = self.envoy.stats().await;
-        check(self.variant, kind, [&before, &after], requests)?;
+        check(self.setup, kind, [&before, &after], requests)?;
         Ok(used.as_secs_f64() * 1e6 / requests as f64)
     }
 
     /// Its resident memory, in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.envoy.resident()
+    }
+
+    /// The same without the pages of files, in bytes.
+    pub(crate) fn private_bytes(&self) -> u64 {
+        self.envoy.private()
+    }
+
+    /// What is allocated, in bytes: without what the allocator keeps for later, and the code that V8 compiled.
+    pub(crate) async fn allocated_bytes(&self) -> u64 {
+        self.envoy.stats().await.get("server.memory_allocated")
     }
 
     /// The version of its Envoy.
@@ -96,9 +109,9 @@ impl Gateway {
 }
 
 /// Checks that Mooring did with each of so many requests what it is there for, by its counters before and after.
-pub(crate) fn check(variant: Variant, kind: Kind, stats: [&Stats; 2], requests: u64) -> Result<()> {
-    if variant.is_mooring() {
-        let title = variant.title();
+pub(crate) fn check(setup: Setup, kind: Kind, stats: [&Stats; 2], requests: u64) -> Result<()> {
+    if setup.variant.is_mooring() {
+        let title = setup.title();
         let [before, after] = stats;
         let (counter, each) = kind.counter();
         let moved = after.mooring(counter) - before.mooring(counter);

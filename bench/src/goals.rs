@@ -2,7 +2,7 @@
 
 use crate::{
     counts::{Count, Counted},
-    variant::Variant,
+    variant::{Proxy, Setup, Variant},
 };
 
 use Variant::{Empty, Filters, Mooring, MooringSplit, Native, NoFilter};
@@ -12,11 +12,15 @@ const MODULE: f64 = 300_000.0;
 
 /// Each goal beside its figure, as Markdown. `module` is the size of the module, and its size after gzip, in bytes.
 pub(crate) fn table(counted: &[Counted], module: (u64, u64)) -> String {
-    let of = |variant: Variant, figure: fn(&Counted) -> Count| {
-        let one = counted.iter().find(|one| one.variant == variant && one.routes == 1);
+    let of_proxy = |proxy: Proxy, variant: Variant, figure: fn(&Counted) -> Count| {
+        let wanted = |setup: Setup| setup.proxy == proxy && setup.variant == variant && setup.routes == 1;
+        let one = counted.iter().find(|one| wanted(one.setup));
         one.map_or(f64::NAN, |one| figure(one).all as f64)
     };
+    let of = |variant, figure| of_proxy(Proxy::Gateway, variant, figure);
     let ratio = |one, other, figure| of(one, figure) / of(other, figure);
+    let in_sidecar =
+        |variant, figure| of_proxy(Proxy::Sidecar, variant, figure) / of_proxy(Proxy::Sidecar, NoFilter, figure);
     let mut text = "| figure | goal: at most | counted | |\n|---|---|---|---|\n".to_owned();
     for (what, goal, found) in [
         (
@@ -43,6 +47,16 @@ pub(crate) fn table(counted: &[Counted], module: (u64, u64)) -> String {
             "the same in a virtual host without rules",
             Some(1.02),
             ratio(Mooring, NoFilter, |one| one.elsewhere),
+        ),
+        (
+            "a live session in a sidecar, against one without Mooring",
+            None,
+            in_sidecar(Mooring, |one| one.live),
+        ),
+        (
+            "a new session in a sidecar, against one without Mooring",
+            None,
+            in_sidecar(Mooring, |one| one.new),
         ),
         (
             "what the module adds to a live session, in units of what an empty module adds",

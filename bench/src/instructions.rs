@@ -25,6 +25,9 @@ const REQUESTS: u64 = 100;
 /// in more of them.
 const TIMES: usize = 5;
 
+/// What is counted with the Envoy of a sidecar.
+const SIDECARS: [Variant; 3] = [NoFilter, Mooring, MooringSplit];
+
 /// The gateways that are counted with many rules, all in one virtual host.
 const LARGE: [(Variant, usize); 4] = [
     (NoFilter, 100),
@@ -42,14 +45,15 @@ const HIGHEST_OF_ENVOY: u64 = u32::MAX as u64;
 pub(crate) async fn measure(pods: &[Ipv4Addr], quick: bool) -> Result<Found> {
     let mut counted = Vec::new();
     let mut envoy = None;
-    let large = LARGE.into_iter().filter(|_| !quick);
-    for (variant, routes) in Variant::ALL.map(|variant| (variant, 1)).into_iter().chain(large) {
-        eprintln!("  {}, rules: {routes}", variant.title());
-        let setup = Setup { variant, routes };
-        let gateway = Counting::start(&setup, pods).await.context(variant.title())?;
+    let large = LARGE.map(|(variant, routes)| Setup::gateway(variant, routes));
+    let gateways = Variant::ALL.map(|variant| Setup::gateway(variant, 1));
+    let sidecars = SIDECARS.map(|variant| Setup::sidecar(variant, 1));
+    let small = gateways.into_iter().chain(sidecars);
+    for setup in small.chain(large.into_iter().filter(|_| !quick)) {
+        eprintln!("  {}, rules: {}", setup.title(), setup.routes);
+        let gateway = Counting::start(setup, pods).await.context(setup.title())?;
         counted.push(Counted {
-            variant,
-            routes,
+            setup,
             live: gateway.count(Kind::Live).await?,
             new: gateway.count(Kind::New).await?,
             unmatched: gateway.count(Kind::Unmatched).await?,
@@ -64,14 +68,13 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], quick: bool) -> Result<Found> {
 
 /// An Envoy in valgrind.
 struct Counting {
-    variant: Variant,
-    routes: usize,
+    setup: Setup,
     envoy: Envoy,
     dumps: tempfile::TempDir,
 }
 
 impl Counting {
-    async fn start(setup: &Setup, pods: &[Ipv4Addr]) -> Result<Self> {
+    async fn start(setup: Setup, pods: &[Ipv4Addr]) -> Result<Self> {
         let found = Command::new("valgrind").arg("--version").output();
         found.context("valgrind is not installed")?;
         let dumps = tempfile::tempdir()?;
@@ -83,19 +86,14 @@ impl Counting {
         let site = Site::fresh();
         let envoy = Envoy::builder().under(&[callgrind.as_slice(), &plain].concat());
         let envoy = envoy.start_on(site, setup.bootstrap(site, pods)?).await;
-        let counting = Self {
-            variant: setup.variant,
-            routes: setup.routes,
-            envoy,
-            dumps,
-        };
+        let counting = Self { setup, envoy, dumps };
         counting.tell(&["instrumentation", "on"])?;
         Ok(counting)
     }
 
     async fn count(&self, kind: Kind) -> Result<Count> {
-        let keeps = kind == Kind::Live && self.variant.keeps_sessions();
-        let user = User::start(self.envoy.address(), &kind.request(self.routes), keeps).await?;
+        let keeps = kind == Kind::Live && self.setup.variant.keeps_sessions();
+        let user = User::start(self.envoy.address(), &kind.request(self.setup), keeps).await?;
         for _ in 0..WARM_UP {
             user.send().await?;
         }
@@ -108,7 +106,7 @@ impl Counting {
             }
             self.tell(&["dump"])?;
             let after = self.envoy.stats().await;
-            gateway::check(self.variant, kind, [&before, &after], REQUESTS)?;
+            gateway::check(self.setup, kind, [&before, &after], REQUESTS)?;
             let dumped = self.dumped()?;
             counts.push(Count {
                 all: dumped.all / REQUESTS,

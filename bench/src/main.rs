@@ -5,7 +5,7 @@
 //!
 //! - `variant`: the configurations that are compared. `gateway`: one Envoy under measurement.
 //! - `user`, `load`, `upstream`: who sends requests, how many, and who answers.
-//! - `instructions`, `times`, `memory`, `generator`: the parts, each with a section in `docs/performance.md`.
+//! - `instructions`, `times`, `memory`, `sidecars`, `generator`: the parts, each with a section in `docs/performance.md`.
 //! - `counts`, `goals`: instructions as counted, and what a session may cost.
 //! - `statistics`, `machine`, `document`: quartiles, the machine, and the page.
 
@@ -29,6 +29,7 @@ mod load;
 mod machine;
 mod memory;
 mod options;
+mod sidecars;
 mod statistics;
 mod times;
 mod upstream;
@@ -59,6 +60,7 @@ async fn main() -> Result<()> {
             Part::Instructions => instructions::measure(&pods, options.quick).await?,
             Part::Times => times::measure(&pods, &processors, options.effort()).await?,
             Part::Memory => memory::measure(&pods, &processors, options.starts()).await?,
+            Part::Sidecars => sidecars::measure(&pods, &processors, options.starts()).await?,
             Part::Generator => generator::measure(&processors)?,
         };
         let machine = machine::described(&processors, &load, found.envoy.as_deref());

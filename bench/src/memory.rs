@@ -14,7 +14,7 @@ use crate::{
     variant::{Setup, Variant},
 };
 
-const MIB: f64 = 1024.0 * 1024.0;
+pub(crate) const MIB: f64 = 1024.0 * 1024.0;
 /// How many rules there are.
 const SIZES: [usize; 2] = [1, 1_000];
 /// The numbers of workers whose difference shows what one worker takes.
@@ -26,7 +26,7 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, times: u
     let mut envoy = None;
     for routes in SIZES {
         eprintln!("  {routes} rules");
-        let setup = |variant| Setup { variant, routes };
+        let setup = |variant| Setup::gateway(variant, routes);
         let (empty, mooring) = (setup(Variant::Empty), setup(Variant::Mooring));
         // Generated once; each Envoy is gone when the next one starts.
         let site = Site::fresh();
@@ -36,8 +36,8 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, times: u
             accepted.extend(accept(site, &generated, processors).await?);
         }
         let (low, middle, high) = quartiles(accepted);
-        let empty = memory(&empty, site, &generated, processors, times, &mut envoy).await?;
-        let with = memory(&mooring, site, &generated, processors, times, &mut envoy).await?;
+        let empty = memory(empty, site, &generated, processors, times, &mut envoy).await?;
+        let with = memory(mooring, site, &generated, processors, times, &mut envoy).await?;
         text += &format!(
             "- Rules: {routes}. Plugin configuration {:.0} KB, accepted in {middle:.1} ms ({low:.1} to {high:.1}). Resident {:.1} MiB, \
              with an empty module {:.1}; for each further worker {:.2} MiB, with an empty module {:.2}.\n",
@@ -53,7 +53,7 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, times: u
 
 /// Resident memory with one worker, and what each further worker adds.
 async fn memory(
-    setup: &Setup,
+    setup: Setup,
     site: Site,
     generated: &Bootstrap,
     processors: &Processors,
@@ -67,10 +67,10 @@ async fn memory(
         let mut resident = [0.0; 2];
         for (resident, workers) in resident.iter_mut().zip([few, many]) {
             let bootstrap = setup.shape(generated.clone())?;
-            let gateway = Gateway::start(setup.variant, workers, site, bootstrap, processors).await?;
+            let gateway = Gateway::start(setup, workers, site, bootstrap, processors).await?;
             // After some requests, so that each worker has what it needs for them.
             let load = Load {
-                request: Kind::Live.request(setup.routes),
+                request: Kind::Live.request(setup),
                 keep: false,
                 duration: Duration::from_millis(300),
             };

@@ -38,6 +38,8 @@ pub(crate) enum Part {
     Times,
     /// Configurations of 1 and 1,000 rules: memory, and time until the module has accepted them
     Memory,
+    /// Memory that the module takes in a sidecar, with 1 to 100 rules
+    Sidecars,
     /// 10 to 10,000 routes through the generator
     Generator,
 }
@@ -57,6 +59,7 @@ impl Part {
             Self::Instructions => "instructions",
             Self::Times => "times",
             Self::Memory => "memory",
+            Self::Sidecars => "sidecars",
         }
     }
 }

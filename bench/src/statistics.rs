@@ -5,6 +5,15 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     quartiles(values).1
 }
 
+/// The least and the greatest value.
+pub(crate) fn extremes(values: &[f64]) -> (f64, f64) {
+    values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, greatest), &value| {
+            (least.min(value), greatest.max(value))
+        })
+}
+
 /// The values at a quarter, the half and three quarters of the way.
 pub(crate) fn quartiles(values: impl IntoIterator<Item = f64>) -> (f64, f64, f64) {
     let mut sorted: Vec<f64> = values.into_iter().collect();

@@ -40,8 +40,8 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, effort: 
     let mut gateways = Vec::new();
     for variant in GATEWAYS {
         let site = Site::fresh();
-        let bootstrap = Setup { variant, routes: 1 }.bootstrap(site, pods)?;
-        gateways.push(Gateway::start(variant, 1, site, bootstrap, processors).await?);
+        let setup = Setup::gateway(variant, 1);
+        gateways.push(Gateway::start(setup, 1, site, setup.bootstrap(site, pods)?, processors).await?);
     }
     let envoy = gateways.first().context("a gateway")?.version().await;
     let mut all = Vec::new();
@@ -57,12 +57,12 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], processors: &Processors, effort: 
 
 async fn rounds(gateways: &[Gateway], kind: Kind, effort: Effort) -> Result<Vec<Series>> {
     let load = Load {
-        request: kind.request(1),
+        request: kind.request(Setup::gateway(Mooring, 1)),
         keep: false,
         duration: effort.run,
     };
     let empty = |gateway: &Gateway| Series {
-        variant: gateway.variant,
+        variant: gateway.setup.variant,
         kind,
         rounds: Vec::new(),
     };

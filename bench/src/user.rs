@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use anyhow::{Result, ensure};
 use mooring_tests::{Client, Reply};
 
-/// The host name that users ask for.
-pub(crate) const HOSTNAME: &str = mooring_tests::HOSTNAME;
+/// The header that carries the sessions of callers in the mesh.
+pub(crate) const SESSION_HEADER: &str = "x-cart";
 /// The application's own cookies.
 const COOKIES: &str = "theme=dark; lang=en";
 
 /// What a user asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    pub(crate) host: &'static str,
+    pub(crate) host: String,
     pub(crate) path: String,
 }
 
@@ -22,6 +22,8 @@ pub(crate) struct User {
     client: Client,
     request: Request,
     cookies: String,
+    /// The session, if a header carries it.
+    header: Option<Vec<u8>>,
     /// The body of the first answer, if all others must equal it.
     pod: Option<Vec<u8>>,
 }
@@ -34,11 +36,15 @@ impl User {
             client: Client::http1(address),
             request: request.clone(),
             cookies: COOKIES.to_owned(),
+            header: None,
             pod: None,
         };
         let first = user.exchange().await?;
-        if let Some(cookie) = first.set_cookies().first().filter(|_| keep) {
-            user.cookies = format!("{COOKIES}; {}", cookie.stripped());
+        if keep {
+            user.header = first.header(SESSION_HEADER).map(<[u8]>::to_vec);
+            if let Some(cookie) = first.set_cookies().first() {
+                user.cookies = format!("{COOKIES}; {}", cookie.stripped());
+            }
             user.pod = Some(first.body().to_vec());
         }
         Ok(user)
@@ -54,12 +60,16 @@ impl User {
     }
 
     async fn exchange(&self) -> Result<Reply> {
-        let request = self.client.request(&self.request.path).host(self.request.host);
+        let request = self.client.request(&self.request.path).host(&self.request.host);
         let request = request
             .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0)")
             .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
             .header("accept-encoding", "gzip, deflate, br, zstd")
             .cookie(&self.cookies);
+        let request = match &self.header {
+            Some(session) => request.header(SESSION_HEADER, session),
+            None => request,
+        };
         let reply = request.attempt().await?;
         ensure!(reply.status() == 200, "not a 200: {reply:?}");
         Ok(reply)

@@ -4,9 +4,11 @@ use std::{net::Ipv4Addr, path::PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use mooring_tests::{
-    Bootstrap, Canary, Dialect, Manifests, Persistence, Policy, Route, Rule, Service, Site, Source, settings,
+    Bootstrap, Canary, Dialect, HOSTNAME, Manifests, Persistence, Policy, Route, Rule, Service, Site, Source, settings,
 };
 use serde_json::{Map, Value, json};
+
+use crate::user::SESSION_HEADER;
 
 /// The module that does nothing.
 const EMPTY_MODULE: &str = "mooring-bench-empty.wasm";
@@ -15,7 +17,9 @@ const SESSION: &str = "cart";
 /// The path of the routes without a rule.
 pub(crate) const PLAIN: &str = "/plain";
 /// The host name under which there is such a route and no other.
-pub(crate) const ELSEWHERE: &str = "elsewhere.example.com";
+const ELSEWHERE: &str = "elsewhere.example.com";
+/// The Service with such a route and no other.
+const ELSEWHERE_SERVICE: &str = "elsewhere";
 
 /// What stands in the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,27 +76,78 @@ impl Variant {
     }
 }
 
+/// Whose Envoy it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proxy {
+    /// A gateway: cookies carry the sessions, and all routes are in one virtual host.
+    Gateway,
+    /// The sidecar of a caller: a header carries the sessions, and each route has a Service, and so a virtual host, to itself.
+    Sidecar,
+}
+
 /// What a configuration is made for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup {
+    pub(crate) proxy: Proxy,
     pub(crate) variant: Variant,
-    /// How many routes with a session one virtual host has. Requests go to the last.
+    /// How many routes with a session there are. Requests go to the last.
     pub(crate) routes: usize,
 }
 
 impl Setup {
+    /// One of a gateway.
+    pub(crate) fn gateway(variant: Variant, routes: usize) -> Self {
+        let proxy = Proxy::Gateway;
+        Self { proxy, variant, routes }
+    }
+
+    /// One of a sidecar.
+    pub(crate) fn sidecar(variant: Variant, routes: usize) -> Self {
+        let proxy = Proxy::Sidecar;
+        Self { proxy, variant, routes }
+    }
+
+    /// As a table names it.
+    pub(crate) fn title(self) -> String {
+        match self.proxy {
+            Proxy::Gateway => self.variant.title().to_owned(),
+            Proxy::Sidecar if self.variant == Variant::NoFilter => "sidecar, without Mooring".to_owned(),
+            Proxy::Sidecar => format!("sidecar, {}", self.variant.title()),
+        }
+    }
+
+    /// The host name with the routes that are asked for.
+    pub(crate) fn host(self) -> String {
+        match self.proxy {
+            Proxy::Gateway => HOSTNAME.to_owned(),
+            Proxy::Sidecar => numbered(self.routes),
+        }
+    }
+
+    /// The host name that has a route without a rule and no other.
+    pub(crate) fn elsewhere(self) -> &'static str {
+        match self.proxy {
+            Proxy::Gateway => ELSEWHERE,
+            Proxy::Sidecar => ELSEWHERE_SERVICE,
+        }
+    }
+
     /// The configuration.
-    pub(crate) fn bootstrap(&self, site: Site, pods: &[Ipv4Addr]) -> Result<Bootstrap> {
+    pub(crate) fn bootstrap(self, site: Site, pods: &[Ipv4Addr]) -> Result<Bootstrap> {
         self.shape(self.generate(site, pods))
     }
 
     /// What `mooring generate` emits. It is the same for all variants but the split.
-    pub(crate) fn generate(&self, site: Site, pods: &[Ipv4Addr]) -> Bootstrap {
-        manifests(self.variant, self.routes, pods).generate(site).bootstrap()
+    pub(crate) fn generate(self, site: Site, pods: &[Ipv4Addr]) -> Bootstrap {
+        let manifests = match self.proxy {
+            Proxy::Gateway => gateway(self.variant, self.routes, pods),
+            Proxy::Sidecar => sidecar(self.variant, self.routes, pods),
+        };
+        manifests.generate(site).bootstrap()
     }
 
     /// Makes the variant out of what was generated.
-    pub(crate) fn shape(&self, mut bootstrap: Bootstrap) -> Result<Bootstrap> {
+    pub(crate) fn shape(self, mut bootstrap: Bootstrap) -> Result<Bootstrap> {
         let manager = manager(&mut bootstrap)?;
         match self.variant {
             Variant::Mooring | Variant::MooringSplit | Variant::MooringCanary => {}
@@ -110,6 +165,9 @@ impl Setup {
                 bare(manager, vec![empty])?;
             }
         }
+        if self.proxy == Proxy::Sidecar {
+            like_istiod(manager)?;
+        }
         Ok(bootstrap)
     }
 }
@@ -117,10 +175,43 @@ impl Setup {
 /// The path that only the last of so many routes matches. All routes have paths of one length, and routes of one length
 /// are in the order of their names.
 pub(crate) fn path(routes: usize) -> String {
-    format!("/r{routes:05}")
+    format!("/{}", numbered(routes))
 }
 
-fn manifests(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
+/// The name of a route, and of the Service that it belongs to in the mesh.
+fn numbered(number: usize) -> String {
+    format!("r{number:05}")
+}
+
+fn sidecar(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
+    let session = Persistence::header(SESSION_HEADER).absolute("1h").idle("10m");
+    let service = |name: &str| Service::at(name, pods.iter().copied());
+    let policy = |name: &str| Policy::on(name, session.clone());
+    let plain = || Rule::to("plain").below(PLAIN);
+    let elsewhere = Route::new(ELSEWHERE_SERVICE).of_service(ELSEWHERE_SERVICE);
+    let mut all = Manifests::sidecar()
+        .service(&service("plain"))
+        .service(&service(ELSEWHERE_SERVICE))
+        .route(&elsewhere.rule(plain()))
+        .service(&service("canary"))
+        .policy(&policy("canary"));
+    for number in 1..=routes {
+        let name = numbered(number);
+        let rule = match variant {
+            Variant::MooringSplit => Rule::split(&[(&name, 90), ("canary", 10)]),
+            _ => Rule::to(&name),
+        };
+        all = all.service(&service(&name)).policy(&policy(&name)).route(
+            &Route::new(&name)
+                .of_service(&name)
+                .rule(rule.below(&path(number)))
+                .rule(plain()),
+        );
+    }
+    all
+}
+
+fn gateway(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
     let session = Persistence::cookie(SESSION).absolute("1h").idle("10m");
     let backends: &[(&str, u32)] = match variant {
         Variant::MooringSplit | Variant::MooringCanary => &[("store", 90), ("store-canary", 10)],
@@ -141,7 +232,7 @@ fn manifests(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
     }
     for number in 1..=routes {
         let rule = Rule::split(backends).below(&path(number));
-        let name = format!("r{number:05}");
+        let name = numbered(number);
         all = all.route(&Route::new(&name).rule(rule));
         if variant == Variant::MooringCanary {
             all = all.canary(&canary(&name));
@@ -193,6 +284,33 @@ fn bare(manager: &mut Map<String, Value>, before_router: Vec<Value>) -> Result<(
         host.remove("typed_per_filter_config");
         host.remove("request_headers_to_remove");
     }
+    Ok(())
+}
+
+/// Adds what istiod configures in the outbound listeners of sidecars and a stock Envoy supports. Istio's own telemetry is in
+/// Istio's build only.
+fn like_istiod(manager: &mut Map<String, Value>) -> Result<()> {
+    const TYPES: &str = "type.googleapis.com/envoy.extensions.filters.http";
+    let percent = |value: u32| json!({"value": value});
+    manager.insert("use_remote_address".to_owned(), json!(false));
+    manager.insert(
+        "tracing".to_owned(),
+        json!({"client_sampling": percent(100), "random_sampling": percent(1), "overall_sampling": percent(100)}),
+    );
+    let filters = filters(manager)?;
+    let behind_module = filters.iter().position(is_wasm).map_or(0, |module| module + 1);
+    filters.splice(
+        behind_module..behind_module,
+        [
+            (
+                "grpc_stats",
+                json!({"@type": format!("{TYPES}.grpc_stats.v3.FilterConfig"), "emit_filter_state": true}),
+            ),
+            ("fault", json!({"@type": format!("{TYPES}.fault.v3.HTTPFault")})),
+            ("cors", json!({"@type": format!("{TYPES}.cors.v3.Cors")})),
+        ]
+        .map(|(name, config)| json!({"name": format!("envoy.filters.http.{name}"), "typed_config": config})),
+    );
     Ok(())
 }
 

@@ -329,6 +329,11 @@ impl Envoy {
         process::resident(self.pid())
     }
 
+    /// The same without the pages of files, such as its program.
+    pub fn private(&self) -> u64 {
+        process::private(self.pid())
+    }
+
     /// Everything it has logged.
     pub fn log(&self) -> String {
         let bytes = std::fs::read(log_path(self.directory.path())).unwrap_or_default();

@@ -15,8 +15,17 @@ pub(crate) fn find(names: &[&str], root: u32) -> Option<u32> {
 
 /// The memory that a process holds at the moment (resident set size), in bytes.
 pub(crate) fn resident(pid: u32) -> u64 {
+    memory(pid, "VmRSS:")
+}
+
+/// The same without the pages of files, such as its program, which all processes of that program share.
+pub(crate) fn private(pid: u32) -> u64 {
+    memory(pid, "RssAnon:")
+}
+
+fn memory(pid: u32, kind: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(kind));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kib.expect("a number of kB") * 1024
 }

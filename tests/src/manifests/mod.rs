@@ -28,6 +28,7 @@ use crate::{address, bootstrap::Bootstrap, scratch, settings};
 pub struct Manifests {
     documents: Vec<String>,
     ports: Vec<u16>,
+    sidecar: bool,
 }
 
 /// Where a generated configuration listens.
@@ -78,11 +79,21 @@ impl Manifests {
         Self::of(&yaml(&gateway))
     }
 
+    /// No Gateway: Envoy is the sidecar of a pod of the scenario's namespace.
+    pub fn sidecar() -> Self {
+        Self {
+            documents: Vec::new(),
+            ports: vec![80],
+            sidecar: true,
+        }
+    }
+
     /// These documents and no others.
     pub fn of(documents: &str) -> Self {
         Self {
             documents: vec![documents.to_owned()],
             ports: vec![80],
+            sidecar: false,
         }
     }
 
@@ -133,6 +144,12 @@ impl Manifests {
             .arg("--wasm")
             .arg(settings::wasm())
             .args(["--admin", &site.admin.to_string()])
+            .args(
+                self.sidecar
+                    .then_some(["--as-sidecar", NAMESPACE])
+                    .into_iter()
+                    .flatten(),
+            )
             .args(
                 self.ports
                     .iter()

@@ -7,10 +7,11 @@ use super::{
     persistence::Persistence,
 };
 
-/// An `HTTPRoute` on the Gateway.
+/// An `HTTPRoute` on the Gateway, or of the mesh.
 #[derive(Clone, Debug)]
 pub struct Route {
     name: String,
+    parent: Value,
     annotations: Vec<(String, String)>,
     hosts: Vec<String>,
     rules: Vec<Rule>,
@@ -29,10 +30,17 @@ impl Route {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            parent: json!({"name": "web"}),
             annotations: Vec::new(),
             hosts: Vec::new(),
             rules: Vec::new(),
         }
+    }
+
+    /// With a Service as its parent instead of the Gateway.
+    pub fn of_service(mut self, service: &str) -> Self {
+        self.parent = json!({"group": "", "kind": "Service", "name": service});
+        self
     }
 
     /// Only for this host name.
@@ -58,7 +66,7 @@ impl Route {
 
     pub(super) fn yaml(&self) -> String {
         let mut spec = Map::new();
-        spec.insert("parentRefs".to_owned(), json!([{"name": "web"}]));
+        spec.insert("parentRefs".to_owned(), json!([self.parent]));
         if !self.hosts.is_empty() {
             spec.insert("hostnames".to_owned(), json!(self.hosts));
         }
