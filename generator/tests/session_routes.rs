@@ -809,7 +809,7 @@ fn mirrored_requests_keep_their_host() {
 
 /// istiod: `TranslateHeadersOperations`, `processDestination`.
 #[test]
-fn headers_of_the_route_come_before_those_of_the_destination() {
+fn headers_of_the_route_are_applied_after_those_of_the_destination() {
     let headers = "    headers:\n      request: {set: {a: b, 'Host': route.example}, add: {c: '1'}, remove: [d, ':path']}\n      \
                    response: {set: {e: f}, add: {g: h}, remove: [i]}\n";
     let input = istio_api_with(EVERYONE, &format!("{EVERYONE}{headers}")).replace(
@@ -839,7 +839,7 @@ fn headers_of_the_route_come_before_those_of_the_destination() {
     let third = &values[2];
     assert_eq!(
         third["request_headers_to_add"],
-        json!([option("a", "b", set), option("c", "1", add), option("j", "k", set)])
+        json!([option("j", "k", set), option("a", "b", set), option("c", "1", add)])
     );
     assert_eq!(third["request_headers_to_remove"], json!(["d", "l"]));
     assert_eq!(third["response_headers_to_remove"], json!(["i", "m"]));
@@ -858,6 +858,23 @@ fn headers_of_the_route_come_before_those_of_the_destination() {
     let of = |value: &Value| value["route"].get("host_rewrite_literal").cloned();
     let values = self::values(&of_destination);
     assert_eq!((of(&values[0]), of(&values[2])), (None, Some(json!("v3.example"))));
+}
+
+/// Envoy applies the headers of a weighted destination first. What the route then sets or removes has no other value in the end.
+#[test]
+fn headers_of_the_destination_that_the_route_replaces_are_left_out() {
+    let headers = "    headers: {request: {set: {X-Set: r}, add: {x-add: r}, remove: [x-Removed]}}\n";
+    let input = istio_api_with(EVERYONE, &format!("{EVERYONE}{headers}")).replace(
+        "subset: v3}, weight: 10}",
+        "subset: v3}, weight: 10, headers: {request: {set: {x-set: d, x-removed: d, x-other: d}, add: {x-add: d, x-SET: d}}}}",
+    );
+    let third = &values(&input)[2];
+    let names = third["request_headers_to_add"].as_array().unwrap().iter();
+    let names: Vec<String> = names
+        .map(|option| format!("{}={}", option["header"]["key"], option["header"]["value"]).replace('"', ""))
+        .collect();
+    assert_eq!(names, ["x-other=d", "x-add=d", "X-Set=r", "x-add=r"]);
+    assert_eq!(third["request_headers_to_remove"], json!(["x-Removed"]));
 }
 
 /// istiod: `applyHTTPRouteDestination`, `TranslateRouteMatch`. What replaces a prefix must know the prefix.

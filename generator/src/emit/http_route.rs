@@ -71,10 +71,13 @@ pub fn forward(user: &Value, destination: &Value, mirrors: Vec<Value>, hashed: b
         "retry_policy": retries::retry_policy(user.get("retries"), hashed),
         "timeout": timeout,
     });
-    headers::changed(
-        json!({ "route": action, "typed_per_filter_config": filters::filters(user) }),
-        &levels,
-    )
+    let route = json!({ "route": action, "typed_per_filter_config": filters::filters(user) });
+    let destinations = user.get("route").and_then(Value::as_array);
+    if destinations.is_some_and(|destinations| destinations.len() > 1) {
+        headers::changed_as_weighted(route, &levels)
+    } else {
+        headers::changed(route, &levels)
+    }
 }
 
 /// A route that Envoy answers itself. `answer` is the value of the field that holds the answer.

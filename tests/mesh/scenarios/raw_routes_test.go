@@ -14,6 +14,7 @@ import (
 	"mooring.dev/tests/mesh/internal/envoy"
 	"mooring.dev/tests/mesh/internal/mooring"
 	"mooring.dev/tests/mesh/internal/scenario"
+	"mooring.dev/tests/mesh/internal/traffic"
 )
 
 // The session routes of a VirtualService are Envoy routes that Mooring writes. Each is compared, field by field, with the route that istiod
@@ -110,7 +111,7 @@ func (c *routeCase) compare(hosts routeHosts) (compared int, problems []string) 
 		if mooring.SessionKey(route) != "" {
 			pending = append(pending, route)
 		} else if rule := c.ruleOf(route.Name); len(pending) > 0 && rule != nil {
-			n, found := c.compareRule(rule, pending, hosts)
+			n, found := c.compareRule(rule, route, pending, hosts)
 			compared, problems, pending = compared+n, append(problems, found...), nil
 		}
 	}
@@ -130,13 +131,14 @@ func (c *routeCase) ruleOf(name string) *routeRule {
 }
 
 // compareRule compares the session routes that precede a rule with the references of each destination.
-func (c *routeCase) compareRule(rule *routeRule, sessions []envoy.Route, hosts routeHosts) (compared int, problems []string) {
+func (c *routeCase) compareRule(rule *routeRule, user envoy.Route, sessions []envoy.Route, hosts routeHosts) (compared int, problems []string) {
 	used := map[string]bool{}
 	for i := range rule.destinations {
 		var references []any
 		for _, route := range hosts.of(c, c.references[i]) {
 			if rule.has(route.Name) {
-				references = append(references, decoded(strings.ReplaceAll(string(route.Raw), c.referenceNames[i], c.name)))
+				reference := decoded(strings.ReplaceAll(string(route.Raw), c.referenceNames[i], c.name))
+				references = append(references, asWeighted(reference, decoded(string(user.Raw))))
 			}
 		}
 		if len(references) == 0 {
@@ -180,6 +182,34 @@ func compareRoutes(own, references []any) (compared int, problems []string) {
 		problems = append(problems, differences("", without(route, ignored), without(reference, ignored))...)
 	}
 	return compared, problems
+}
+
+// asWeighted changes the headers of a route with one destination, which has first the changes of the http route and then those of the
+// destination, so that their effect is that of the user's route with all destinations: there Envoy applies those of the destination first.
+// TestHeadersOfSessionsAreThoseOfNewRequests shows that effect.
+func asWeighted(reference, user any) any {
+	changed := reference.(map[string]any)
+	for _, direction := range []string{"request", "response"} {
+		add, remove := direction+"_headers_to_add", direction+"_headers_to_remove"
+		all, _ := changed[add].([]any)
+		own, _ := field(user, add).([]any)
+		removed, _ := field(user, remove).([]any)
+		replaced := func(option any) bool {
+			name := fmt.Sprint(field(option, "header", "key"))
+			sets := func(other any) bool {
+				return field(other, "append_action") != nil && strings.EqualFold(name, fmt.Sprint(field(other, "header", "key")))
+			}
+			return slices.ContainsFunc(own, sets) ||
+				slices.ContainsFunc(removed, func(other any) bool { return strings.EqualFold(name, fmt.Sprint(other)) })
+		}
+		ofDestination := slices.DeleteFunc(slices.Clone(all[len(own):]), replaced)
+		if ordered := append(ofDestination, own...); len(ordered) > 0 {
+			changed[add] = ordered
+		} else {
+			delete(changed, add)
+		}
+	}
+	return changed
 }
 
 // ignoredFields are the fields in which a session route differs from istiod's route, each with the reason.
@@ -288,4 +318,41 @@ func encoded(value any) string {
 func applyObjects(t *testing.T, s *scenario.Scenario, objects []map[string]any) {
 	t.Helper()
 	s.Apply(t, encoded(map[string]any{"apiVersion": "v1", "kind": "List", "items": objects}))
+}
+
+// A header that both the http route and the destination change has the same value in a request of a session as in the first request.
+// Envoy applies the changes of a weighted destination before those of the route, and those of a single destination after them, so this is
+// not what istiod writes for the single destination.
+func TestHeadersOfSessionsAreThoseOfNewRequests(t *testing.T) {
+	t.Parallel()
+	s, _, newClient := startVSplit(t)
+	destination := func(version string) string {
+		return fmt.Sprintf(`{"destination":{"host":"web","subset":%q},"weight":50,"headers":{
+			"request":{"set":{"x-set":"destination","x-route-adds":"destination","X-Route-Removes":"destination"},
+				"add":{"x-added":"destination","x-route-sets":"destination"},"remove":["x-destination-removes"]},
+			"response":{"set":{"x-set":"destination"},"add":{"x-added":"destination"}}}}`, version)
+	}
+	s.PatchJSON(t, istioGroup, "VirtualService", "web", fmt.Sprintf(`[{"op":"replace","path":"/spec/http/1","value":{
+		"name":"main","route":[%s,%s],"headers":{
+			"request":{"set":{"X-Set":"route","x-route-sets":"route","x-destination-removes":"route"},
+				"add":{"x-added":"route","x-route-adds":"route"},"remove":["x-route-removes"]},
+			"response":{"set":{"x-set":"route"},"add":{"x-added":"route"}}}}}]`, destination("v1"), destination("v2")))
+	s.Mooring.Deploy(t)
+	client := newClient(t)
+	of := func(reply traffic.Reply) map[string][]string {
+		found := map[string][]string{}
+		for _, name := range []string{"X-Set", "X-Added", "X-Route-Adds", "X-Route-Sets", "X-Route-Removes", "X-Destination-Removes"} {
+			found["request "+name], found["response "+name] = reply.Received.Headers.Values(name), reply.Header.Values(name)
+		}
+		return found
+	}
+	first := client.Get(t, "/")
+	sessionOf(t, first)
+	again := client.Get(t, "/")
+	if again.Pod != first.Pod || len(again.SetCookie) > 0 {
+		t.Fatalf("from pod %s to %s, Set-Cookie %q", first.Pod, again.Pod, again.SetCookie)
+	}
+	if want, have := of(first), of(again); !reflect.DeepEqual(have, want) {
+		t.Errorf("a request of a session has\n\t%v\nand the first one had\n\t%v", have, want)
+	}
 }
