@@ -860,6 +860,43 @@ fn headers_of_the_route_are_applied_after_those_of_the_destination() {
     assert_eq!((of(&values[0]), of(&values[2])), (None, Some(json!("v3.example"))));
 }
 
+/// Session routes would lack what a newer Istio has.
+#[test]
+fn a_field_that_istiod_would_translate_is_named_if_it_is_unknown() {
+    for (fields, unknown) in [
+        ("retries: {attempts: 2, newer: 1}", "newer"),
+        ("fault: {abort: {httpStatus: 500, newer: 1}}", "newer"),
+        ("headers: {request: {replace: {a: b}}}", "replace"),
+        ("mirrors: [{destination: {host: web}, newer: 1}]", "newer"),
+        ("rewrite: {newer: 1}", "newer"),
+        ("corsPolicy: {newer: 1}", "newer"),
+    ] {
+        let run = generate(&istio_api_with(EVERYONE, &format!("{EVERYONE}    {fields}\n"))).code(3);
+        let said = stderr(&run);
+        assert!(
+            said.contains(&format!("error[Invalid]: unknown field `{unknown}`; allowed here: ")),
+            "{said}"
+        );
+    }
+}
+
+/// A session is bound to a backend, and one route to it can have the headers of one destination only.
+#[test]
+fn destinations_of_one_backend_have_no_headers_of_their_own() {
+    let twice = |headers: &str| {
+        let other = format!(
+            "subset: v3}}, weight: 10{headers}}}\n    - {{destination: {{host: reviews, subset: v3}}, weight: 5}}"
+        );
+        istio_api_with("subset: v3}, weight: 10}", &other)
+    };
+    assert_eq!(values(&twice("")).len(), 3);
+    let run = generate(&twice(", headers: {request: {set: {a: b}}}")).code(3);
+    let said = stderr(&run);
+    let message =
+        "error[Unsupported]: these `headers` are of one of several destinations with the same host, subset and port";
+    assert!(said.contains(message), "{said}");
+}
+
 /// Envoy applies the headers of a weighted destination first. What the route then sets or removes has no other value in the end.
 #[test]
 fn headers_of_the_destination_that_the_route_replaces_are_left_out() {

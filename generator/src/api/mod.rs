@@ -22,6 +22,7 @@ pub mod filter;
 pub mod gateway;
 pub mod grant;
 pub mod grpc;
+mod http_route_fields;
 pub mod istio;
 pub mod object;
 pub mod policy;

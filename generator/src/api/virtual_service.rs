@@ -5,7 +5,10 @@
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::canary::Destination;
+use super::{
+    canary::Destination,
+    http_route_fields::{CorsPolicy, Fault, Headers, HttpRewrite, Mirror, MirrorPolicy, Retries, known},
+};
 use crate::api::field::{Any, Field, OptionalField, Pairs, list, nullable};
 
 /// `spec`.
@@ -45,16 +48,23 @@ pub struct HttpRoute {
     pub redirect: OptionalField<Any>,
     pub direct_response: OptionalField<Any>,
     pub delegate: OptionalField<Delegate>,
+    #[serde(default, deserialize_with = "known::<_, HttpRewrite>")]
     pub rewrite: OptionalField<Any>,
     pub timeout: OptionalField<Any>,
+    #[serde(default, deserialize_with = "known::<_, Retries>")]
     pub retries: OptionalField<Any>,
+    #[serde(default, deserialize_with = "known::<_, Fault>")]
     pub fault: OptionalField<Any>,
+    #[serde(default, deserialize_with = "known::<_, Mirror>")]
     pub mirror: OptionalField<Any>,
+    #[serde(default, deserialize_with = "known::<_, Vec<MirrorPolicy>>")]
     pub mirrors: OptionalField<Any>,
     #[serde(alias = "mirror_percent")]
     pub mirror_percent: OptionalField<Any>,
     pub mirror_percentage: OptionalField<Any>,
+    #[serde(default, deserialize_with = "known::<_, CorsPolicy>")]
     pub cors_policy: OptionalField<Any>,
+    #[serde(default, deserialize_with = "known::<_, Headers>")]
     pub headers: OptionalField<Any>,
 }
 
@@ -77,6 +87,7 @@ pub struct RouteDestination {
     /// `weight`. The default is 100 for a single destination, and 0 otherwise.
     pub weight: OptionalField<u32>,
     /// `headers`.
+    #[serde(default, deserialize_with = "known::<_, Headers>")]
     pub headers: OptionalField<Any>,
 }
 

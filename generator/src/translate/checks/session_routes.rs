@@ -23,12 +23,15 @@ const MANY: usize = 200;
 /// The instructions that Envoy 1.40 needs for a route that does not match, as measured.
 const INSTRUCTIONS: usize = 470;
 
-/// Reports a user's object that has the name of a session route object.
+/// Reports a user's object that has the name of a session route object, and destinations that one session route cannot stand for.
 pub fn check(rule: &Rule, resources: &Resources, report: &mut Report) {
     let kind = rule.route.spec.kind;
-    // The session routes of a VirtualService are patches, which do not share names with routes.
-    if !rule.has_session_routes() || kind == Kind::VirtualService {
+    if !rule.has_session_routes() {
         return;
+    }
+    // The session routes of a VirtualService are patches, which do not share names with routes.
+    if kind == Kind::VirtualService {
+        return check_destinations(rule, report);
     }
     let routes = resources.routes_of(kind);
     let ids = (1..=MAX_OBJECTS).map(|number| Id::new(&rule.route.id.namespace, &rule.session_routes(number)));
@@ -42,6 +45,31 @@ pub fn check(rule: &Rule, resources: &Resources, report: &mut Report) {
     let diagnostic = Diagnostic::error(Code::Duplicate, message).at(rule.location_of(rule.spec));
     let diagnostic = diagnostic.with(other.location(), "the other route");
     report.add(diagnostic.help("give that route a name that does not begin with `mooring-`"));
+}
+
+/// Reports destinations of one backend that have `headers`. A session is bound to a backend, so its requests could not have the headers of
+/// the destination that was selected first.
+fn check_destinations(rule: &Rule, report: &mut Report) {
+    let resolved = rule.spec.value.destinations.iter().zip(&rule.references);
+    let resolved: Vec<_> = resolved
+        .filter_map(|(destination, backend)| Some((destination, backend.as_ref()?.cluster())))
+        .collect();
+    for (position, (destination, cluster)) in resolved.iter().enumerate() {
+        let mut earlier = resolved.iter().take(position);
+        let Some((first, _)) = earlier.find(|(_, other)| other == cluster) else {
+            continue;
+        };
+        let headers = [destination, first]
+            .into_iter()
+            .find_map(|one| one.value.headers.as_ref());
+        if let Some(headers) = headers {
+            let message = "these `headers` are of one of several destinations with the same host, subset and port, which are one \
+                           backend: requests of its sessions would all have the headers of the first";
+            let diagnostic = Diagnostic::error(Code::Unsupported, message).at(rule.location_of(headers));
+            report.add(diagnostic.help("write the destination once, with the sum of the weights"));
+            return;
+        }
+    }
 }
 
 /// Warns of virtual hosts with too many session routes.
