@@ -278,6 +278,25 @@ fn a_virtual_service_of_the_mesh_has_inserted_routes_and_no_other_object() {
     );
 }
 
+/// istiod: `buildSidecarOutboundVirtualHosts` knows only the port of the listener of each Service.
+#[test]
+fn a_destination_without_a_port_leads_to_the_port_that_was_called() {
+    let other = "---\napiVersion: v1\nkind: Service\nmetadata: {name: other, namespace: bookinfo}\nspec: {ports: [{name: http, port: 80}]}\n";
+    let to_other = virtual_service("").replace("{host: reviews, subset: v2}, weight", "{host: other}, weight") + other;
+    let (status, said) = findings(&["bookinfo"], &to_other);
+    assert_eq!(status, Some(3));
+    let message = "error[BackendNotFound]: the Service bookinfo/other is called on port 9080, where sidecars send requests for a \
+                   destination without a port, so the destination must name one; it has 80";
+    assert!(said.contains(message), "{said}");
+    let named = to_other.replace("{host: other}", "{host: other, port: {number: 80}}");
+    assert_eq!(findings(&["bookinfo"], &named).0, Some(0));
+
+    let mirrored = virtual_service("").replace("    timeout: 3s\n", "    mirror: {host: other}\n") + other;
+    let made = Generated::istio_with(&["--callers", "bookinfo"], &mirrored);
+    let mirrors = &made.patches("HTTP_ROUTE")[0]["patch"]["value"]["route"]["request_mirror_policies"];
+    assert_eq!(mirrors[0]["cluster"], "outbound|9080||other.bookinfo.svc.cluster.local");
+}
+
 #[test]
 fn a_virtual_service_for_gateways_only_does_not_apply_to_callers() {
     let (_, said) = findings(&["bookinfo"], &virtual_service("gateways: [front]"));

@@ -3,6 +3,7 @@ package mooring
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -149,8 +150,14 @@ func includes(have, want any) bool {
 	}
 }
 
+// fractionOfSeconds is the end of a duration as Envoy writes it: with three, six or nine digits.
+var fractionOfSeconds = regexp.MustCompile(`^(\d+\.\d*[1-9])0*s$`)
+
 // plain returns a scalar as text. The same number can be an int64, a float64 or, if it has 64 bits, a string of Envoy.
 func plain(v any) string {
+	if text, ok := v.(string); ok {
+		return fractionOfSeconds.ReplaceAllString(text, "${1}s")
+	}
 	if number, ok := v.(float64); ok {
 		return strconv.FormatFloat(number, 'f', -1, 64)
 	}
