@@ -2,9 +2,9 @@
 //! session key.
 //!
 //! The key is usually enough for an inserted route, because only requests that matched the user's route have one. A
-//! rewrite may replace the matched part of the path, and matches may have different prefixes of statistics, and so the
-//! inserted routes must distinguish the matches of the user's route in these cases. The port, the gateway and the source of a request do not change. Token claims are left to
-//! the user's route.
+//! rewrite may replace the matched part of the path, and matches may have different prefixes of statistics. In these
+//! cases the inserted routes must distinguish the matches of the user's route. The port, the gateway and the source of
+//! a request do not change. Token claims are left to the user's route.
 
 use serde_json::{Map, Value, json};
 
