@@ -13,8 +13,7 @@ use crate::{
 pub const PRIORITY: u32 = 100;
 
 /// The configuration type of the HTTP connection manager.
-pub const CONNECTION_MANAGER: &str =
-    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const CONNECTION_MANAGER: &str = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 /// The name of the module's HTTP filter on the proxies.
 pub fn filter_name(group: &ProxyGroup, version: IstioVersion) -> String {
@@ -48,16 +47,9 @@ fn disabled(context: &str, module: &str) -> Value {
 /// The patches on the filters of the proxies. They are needed once.
 pub fn filter_patches(group: &ProxyGroup, module: &str) -> Vec<Value> {
     let context = context(group);
-    let sanitizer = http_filters::sanitizer_of_requests();
-    let sanitizer = json!({
-        "typed_config": {
-            "@type": http_filters::type_url(CONNECTION_MANAGER),
-            "early_header_mutation_extensions": [sanitizer],
-        },
-    });
     let router = Some("envoy.filters.http.router");
     let mut patches = vec![
-        filter_patch(context, None, "NETWORK_FILTER", "MERGE", None, &sanitizer),
+        sanitizer_patch(context, None),
         filter_patch(
             context,
             None,
@@ -78,6 +70,17 @@ pub fn filter_patches(group: &ProxyGroup, module: &str) -> Vec<Value> {
             .map(|filter| filter_patch(context, None, "HTTP_FILTER", "INSERT_BEFORE", router, filter)),
     );
     patches
+}
+
+/// The patch that adds the header sanitizer to the connection managers of a filter chain, or of all filter chains.
+pub fn sanitizer_patch(context: &str, chain: Option<&str>) -> Value {
+    let sanitizer = json!({
+        "typed_config": {
+            "@type": http_filters::type_url(CONNECTION_MANAGER),
+            "early_header_mutation_extensions": [http_filters::sanitizer_of_requests()],
+        },
+    });
+    filter_patch(context, chain, "NETWORK_FILTER", "MERGE", None, &sanitizer)
 }
 
 /// The patch on a virtual host with rules.

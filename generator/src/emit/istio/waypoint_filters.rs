@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    filter_patches::{CONNECTION_MANAGER, PRIORITY, filter_patch},
+    filter_patches::{PRIORITY, context, filter_patch, sanitizer_patch},
     object::Object,
 };
 use crate::{
@@ -18,15 +18,12 @@ use crate::{
     kind::GATEWAY_API,
 };
 
-/// The context of patches on a waypoint.
-const CONTEXT: &str = "SIDECAR_INBOUND";
-
 /// The `EnvoyFilter`. `None` if no session is bound to pods.
 pub fn object<'g>(group: &'g ProxyGroup, waypoint: &Waypoint) -> Option<Object<'g>> {
     let hosts = group.managed_virtual_hosts().into_iter();
     let patches: Vec<Value> = hosts
         .filter(|(_, filters)| filters.stateful_session)
-        .flat_map(|(host, filters)| patches(&waypoint.filter_chain(host.port), filters))
+        .flat_map(|(host, filters)| patches(context(group), &waypoint.filter_chain(host.port), filters))
         .collect();
     if patches.is_empty() {
         return None;
@@ -49,19 +46,13 @@ pub fn object<'g>(group: &'g ProxyGroup, waypoint: &Waypoint) -> Option<Object<'
 }
 
 /// The patches on the filter chain of a port.
-fn patches(chain: &str, filters: VirtualHostFilters) -> Vec<Value> {
-    let sanitizer = json!({
-        "typed_config": {
-            "@type": http_filters::type_url(CONNECTION_MANAGER),
-            "early_header_mutation_extensions": [http_filters::sanitizer_of_requests()],
-        },
-    });
+fn patches(context: &str, chain: &str, filters: VirtualHostFilters) -> Vec<Value> {
     let chain = Some(chain);
     let router = Some("envoy.filters.http.router");
     let mut patches = vec![
-        filter_patch(CONTEXT, chain, "NETWORK_FILTER", "MERGE", None, &sanitizer),
+        sanitizer_patch(context, chain),
         filter_patch(
-            CONTEXT,
+            context,
             chain,
             "HTTP_FILTER",
             "INSERT_FIRST",
@@ -74,7 +65,7 @@ fn patches(chain: &str, filters: VirtualHostFilters) -> Vec<Value> {
     patches.extend(
         before_router
             .iter()
-            .map(|filter| filter_patch(CONTEXT, chain, "HTTP_FILTER", "INSERT_BEFORE", router, filter)),
+            .map(|filter| filter_patch(context, chain, "HTTP_FILTER", "INSERT_BEFORE", router, filter)),
     );
     patches
 }
