@@ -344,30 +344,44 @@ fn warn_of_affinity(service: &Item<ServiceSpec>, report: &mut Report) {
     }
 }
 
-/// Notes the Services whose sessions end as soon as their pod terminates. Without the label, istiod sends no draining
-/// endpoints.
+/// Notes the backends whose sessions end as soon as their pod terminates. istiod sends draining endpoints only for a Service
+/// with a label, and only clusters of whole Services use them, not those of subsets.
 pub fn note_draining<'a>(rules: impl Iterator<Item = &'a Rule<'a>>, report: &mut Report) {
-    let services: BTreeMap<&Id, &Item<ServiceSpec>> = rules
+    let backends: Vec<&Backend> = rules
         .filter(|rule| rule.host_session_filter().is_some())
         .flat_map(|rule| &rule.backends)
         .filter(|backend| backend.service_id().is_some())
-        .map(|backend| (&backend.concrete.id, backend.concrete))
-        .filter(|(_, service)| service.metadata.labels.get(DRAINING_LABEL).is_none())
         .collect();
+    let services = |counts: fn(&Backend) -> bool| -> BTreeMap<&Id, &Item<ServiceSpec>> {
+        let counted = backends.iter().filter(|backend| counts(backend));
+        counted
+            .map(|backend| (&backend.concrete.id, backend.concrete))
+            .collect()
+    };
+    note_services(
+        services(|backend| backend.subset.is_none() && backend.concrete.metadata.labels.get(DRAINING_LABEL).is_none()),
+        "sessions leave a pod as soon as it terminates, since its Service does not let them stay until it is gone",
+        &format!("to let them stay, give the Service the label `{DRAINING_LABEL}: mooring`"),
+        report,
+    );
+    note_services(
+        services(|backend| backend.subset.is_some()),
+        "sessions leave a pod of a subset as soon as it terminates: Istio lets only those of whole Services stay",
+        "to let them stay, use a Service for each version instead of subsets",
+        report,
+    );
+}
+
+/// A note on several Services at once.
+fn note_services(services: BTreeMap<&Id, &Item<ServiceSpec>>, message: &str, help: &str, report: &mut Report) {
     let mut services = services.into_values();
     let Some(first) = services.next() else { return };
     let more = match services.len() {
         0..=MAX_SHOWN => String::new(),
         count => format!(" (this and {count} more Services)"),
     };
-    let message = format!(
-        "sessions leave a pod as soon as it terminates, since its Service does not let them stay until it is gone{more}"
-    );
-    let note = Diagnostic::note(Code::Draining, message)
-        .at(first.location())
-        .help(format!(
-            "to let them stay, give the Service the label `{DRAINING_LABEL}: mooring`"
-        ));
+    let note = Diagnostic::note(Code::Draining, format!("{message}{more}"));
+    let note = note.at(first.location()).help(help);
     let shown = services.take(MAX_SHOWN);
     report.add(shown.fold(note, |note, service| {
         note.with(service.location(), "another such Service")

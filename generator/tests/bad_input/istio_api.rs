@@ -42,6 +42,14 @@ error[Invalid]: VirtualService bookinfo/reviews, http route 1: the route needs a
    |
    = help: add a name that no other route on the gateway has, such as `- name: reviews`
 
+note[Draining]: sessions leave a pod of a subset as soon as it terminates: Istio lets only those of whole Services stay
+  --> <stdin>:46:18
+   |
+46 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
+   |                  ^^^^^^^
+   |
+   = help: to let them stay, use a Service for each version instead of subsets
+
 
 "#]],
     );
@@ -474,6 +482,14 @@ error[Duplicate]: two rules with the name `everyone.bee` are in the virtual host
    |           -------- the other one
    |
    = help: give one of them another name
+
+note[Draining]: sessions leave a pod of a subset as soon as it terminates: Istio lets only those of whole Services stay
+  --> <stdin>:47:18
+   |
+47 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
+   |                  ^^^^^^^
+   |
+   = help: to let them stay, use a Service for each version instead of subsets
 
 
 "#]],
