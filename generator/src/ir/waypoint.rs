@@ -1,9 +1,9 @@
 //! A waypoint and one of the Services that it serves.
 
+use super::{service_host, virtual_host::VirtualHost};
 use crate::{
     dns::ClusterDomain,
     id::Id,
-    ir::{VirtualHost, service_host},
     labels::NAME_PREFIX,
     model::{gateway::GatewaySpec, service::ServiceSpec},
     name_hash::name_hash,
