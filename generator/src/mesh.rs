@@ -103,7 +103,7 @@ const MAX_VALUES_LENGTH: usize = 150;
 pub struct CallerSelector {
     /// Their namespace. The root namespace stands for all namespaces.
     pub namespace: String,
-    /// Their labels. If there are none, all pods of the namespace.
+    /// Their labels. Without labels, all pods of the namespace are selected.
     pub labels: BTreeMap<String, String>,
 }
 

@@ -226,6 +226,15 @@ impl Resources {
         self.external_services.values()
     }
 
+    /// The namespaces and labels of all pods: those of the input, and those that its `Deployment`s,
+    /// `DaemonSet`s and `StatefulSet`s create.
+    pub fn pod_labels(&self) -> impl Iterator<Item = (&str, &Pairs)> {
+        let pods = self.pods.iter();
+        let pods = pods.map(|pod| (pod.id.namespace.as_str(), &pod.metadata.labels));
+        let templates = self.pod_templates.iter();
+        pods.chain(templates.map(|(namespace, labels)| (namespace.as_str(), labels)))
+    }
+
     /// The `DestinationRule`s for a host, each with the host that it names. The host is a full name; wildcards that
     /// cover it are included.
     pub fn destination_rules_for(&self, host: &str) -> impl Iterator<Item = (&str, &Item<DestinationRuleSpec>)> {

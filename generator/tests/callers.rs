@@ -1,7 +1,7 @@
 //! Sessions in the sidecars of callers: `--callers`, routes whose parent is a Service or a `ServiceEntry`, and
 //! `VirtualService`s of the gateway `mesh`.
 
-use crate::common::{Generated, generate_envoy, mooring, said, texts};
+use crate::common::{self, Generated, generate_envoy, ids, mooring, said, texts};
 use serde_json::json;
 
 /// `reviews` with two versions, and the parent of its route in place of `PARENT`.
@@ -86,24 +86,8 @@ fn virtual_service(fields: &str) -> String {
 
 /// What a run with these callers says, and its exit status.
 fn findings(callers: &[&str], input: &str) -> (Option<i32>, String) {
-    let callers = callers.iter().flat_map(|callers| ["--callers", callers]);
-    let run = mooring()
-        .args(["generate", "-f", "-", "--wasm", crate::common::WASM])
-        .args(callers);
-    let run = run.stdin(input).assert();
-    (run.get_output().status.code(), said(&run))
-}
-
-fn names(objects: &[&serde_json::Value]) -> Vec<String> {
-    let name = |object: &&serde_json::Value| {
-        let metadata = &object["metadata"];
-        format!(
-            "{}/{}",
-            metadata["namespace"].as_str().unwrap(),
-            metadata["name"].as_str().unwrap()
-        )
-    };
-    objects.iter().map(name).collect()
+    let flags: Vec<&str> = callers.iter().flat_map(|callers| ["--callers", callers]).collect();
+    common::findings(&flags, input)
 }
 
 #[test]
@@ -114,11 +98,11 @@ fn callers_get_objects_in_their_namespace_that_select_them() {
     );
     assert_eq!(made.findings, [""; 0]);
     assert_eq!(
-        names(&made.objects("EnvoyFilter")),
+        ids(&made.objects("EnvoyFilter")),
         ["bookinfo/mooring-callers-productpage-http"]
     );
     assert_eq!(
-        names(&made.objects("WasmPlugin")),
+        ids(&made.objects("WasmPlugin")),
         ["bookinfo/mooring-callers-productpage"]
     );
     let plugin = &made.first("WasmPlugin")["spec"];
@@ -148,7 +132,7 @@ fn a_namespace_without_labels_selects_all_its_pods() {
         ("istio-system", "istio-system/mooring-callers"),
     ] {
         let made = Generated::istio_with(&["--callers", callers], &route_in("bookinfo", PARENT));
-        assert_eq!(names(&made.objects("WasmPlugin")), [name]);
+        assert_eq!(ids(&made.objects("WasmPlugin")), [name]);
         assert_eq!(made.first("WasmPlugin")["spec"].get("selector"), None);
         assert_eq!(made.first("EnvoyFilter")["spec"].get("workloadSelector"), None);
     }
@@ -199,7 +183,7 @@ fn a_route_of_another_namespace_applies_to_callers_there() {
     let input = route_in("client", PARENT);
     let plugins = |callers: &[&str]| {
         let flags: Vec<&str> = callers.iter().flat_map(|callers| ["--callers", callers]).collect();
-        names(&Generated::istio_with(&flags, &input).objects("WasmPlugin"))
+        ids(&Generated::istio_with(&flags, &input).objects("WasmPlugin"))
     };
     assert_eq!(plugins(&["client"]), ["client/mooring-callers"]);
     assert_eq!(plugins(&["istio-system"]), ["istio-system/mooring-callers"]);
@@ -475,7 +459,7 @@ fn flags_of_sidecars_are_for_one_target() {
         message.contains("--callers can only be used with --target istio"),
         "{message}"
     );
-    let (status, message) = run(&["--wasm", crate::common::WASM, "--as-sidecar", "bookinfo"]);
+    let (status, message) = run(&["--wasm", common::WASM, "--as-sidecar", "bookinfo"]);
     assert_eq!(status, Some(2));
     assert!(
         message.contains("--as-sidecar can only be used with --target envoy"),

@@ -1,6 +1,6 @@
 //! Sessions on waypoints: routes whose parent is a Service that uses a waypoint.
 
-use crate::common::{Generated, mooring, said, texts};
+use crate::common::{self, Generated, ids, mooring, said, texts};
 use serde_json::{Value, json};
 
 /// A waypoint, `reviews` with two versions, and a route with a session. Tests change a line of it.
@@ -66,19 +66,9 @@ fn namespace(name: &str, labels: &str) -> String {
     format!("---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{{labels}}}}}\n")
 }
 
-/// The findings of a run, and its exit status.
+/// What a run says, and its exit status.
 fn findings(input: &str) -> (Option<i32>, String) {
-    let run = mooring().args(["generate", "-f", "-", "--wasm", crate::common::WASM]);
-    let run = run.stdin(input).assert();
-    (run.get_output().status.code(), said(&run))
-}
-
-fn ids(objects: &[&Value]) -> Vec<String> {
-    let text = |object: &Value, field: &str| object["metadata"][field].as_str().unwrap().to_owned();
-    let ids = objects
-        .iter()
-        .map(|object| format!("{}/{}", text(object, "namespace"), text(object, "name")));
-    ids.collect()
+    common::findings(&[], input)
 }
 
 #[test]
@@ -461,7 +451,7 @@ spec:
     );
     assert!(!said.contains("--callers"), "{said}");
     let run = mooring()
-        .args(["generate", "-f", "-", "-o", "json", "--wasm", crate::common::WASM])
+        .args(["generate", "-f", "-", "-o", "json", "--wasm", common::WASM])
         .stdin(&input)
         .assert();
     let made: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
@@ -578,7 +568,7 @@ fn validate_names_the_waypoint() {
 
 #[test]
 fn a_local_envoy_is_no_waypoint() {
-    let run = crate::common::generate_envoy(MESH);
+    let run = common::generate_envoy(MESH);
     let said = said(&run);
     assert!(
         said.contains("no sessions are kept on the parent Service bookinfo/reviews"),

@@ -1,5 +1,5 @@
 //! Groups the gateways of the input by their pods, selects those to generate for, and adds the callers that the command line
-//! names.
+//! names and the waypoints of the input.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,8 +36,8 @@ pub struct Proxies<'a> {
 }
 
 impl<'a> Proxies<'a> {
-    /// Finds the pods of all gateways and adds the callers. Errors are reported later, in [`Self::finish`], when it is known which gateways
-    /// are needed.
+    /// Finds the pods of all gateways, and adds the callers and the waypoints. Errors are reported later, in
+    /// [`Self::finish`], when it is known which gateways are needed.
     pub fn new(resources: &'a Resources) -> Self {
         let chosen = &resources.mesh.gateways;
         let mut proxies = Self {
@@ -91,12 +91,7 @@ impl<'a> Proxies<'a> {
     }
 
     fn insert_callers(&mut self, pods: Workload) {
-        let key = GroupKey::Callers(pods.clone());
-        self.positions.entry(key).or_default().insert(self.all.len());
-        self.all.push(ProxyGroup {
-            role: Role::Sidecars(pods),
-            rules: Vec::new(),
-        });
+        self.push(GroupKey::Callers(pods.clone()), Role::Sidecars(pods));
     }
 
     fn insert_waypoint(
@@ -109,36 +104,41 @@ impl<'a> Proxies<'a> {
             gateway: item.id.clone(),
             service: service.id.clone(),
         };
-        self.positions.entry(key).or_default().insert(self.all.len());
-        self.all.push(ProxyGroup {
-            role: Role::Waypoint(Waypoint { item, service, domain }),
-            rules: Vec::new(),
-        });
+        self.push(key, Role::Waypoint(Waypoint { item, service, domain }));
     }
 
     fn insert(&mut self, item: &'a Item<GatewaySpec>, workload: Option<Workload>) {
+        let key = GroupKey::Gateway(item.spec.kind(), item.id.clone());
         let shared = self
             .all
-            .iter()
-            .filter_map(ProxyGroup::gateway)
-            .position(|other| workload.is_some() && other.workload == workload);
-        let position = shared.unwrap_or(self.all.len());
-        self.positions
-            .entry(GroupKey::Gateway(item.spec.kind(), item.id.clone()))
-            .or_default()
-            .insert(position);
-        match self.all.get_mut(position).map(|group| &mut group.role) {
-            Some(Role::Gateway(gateway)) => gateway.others.push(item),
-            Some(Role::Sidecars(_) | Role::Waypoint(_)) | None => self.all.push(ProxyGroup {
-                role: Role::Gateway(Gateway {
-                    item,
-                    others: Vec::new(),
-                    workload,
-                    sets: Vec::new(),
-                }),
-                rules: Vec::new(),
-            }),
+            .iter_mut()
+            .enumerate()
+            .find_map(|(position, group)| match &mut group.role {
+                Role::Gateway(gateway) if workload.is_some() && gateway.workload == workload => {
+                    Some((position, gateway))
+                }
+                _ => None,
+            });
+        if let Some((position, gateway)) = shared {
+            gateway.others.push(item);
+            self.positions.entry(key).or_default().insert(position);
+            return;
         }
+        let gateway = Gateway {
+            item,
+            others: Vec::new(),
+            workload,
+            sets: Vec::new(),
+        };
+        self.push(key, Role::Gateway(gateway));
+    }
+
+    fn push(&mut self, key: GroupKey, role: Role<'a>) {
+        self.positions.entry(key).or_default().insert(self.all.len());
+        self.all.push(ProxyGroup {
+            role,
+            rules: Vec::new(),
+        });
     }
 
     /// Removes the bindings to gateways that this run does not generate for. `None` if the route is on no gateway that
@@ -185,13 +185,14 @@ impl<'a> Proxies<'a> {
     /// Reports the errors in gateways and returns the proxies with their rules. `needed` are the objects that sessions
     /// and canaries depend on. An error in another gateway is reported as harmless.
     pub fn finish(self, needed: &BTreeSet<(Kind, Id)>, report: &mut Report) -> Vec<ProxyGroup<'a>> {
+        let waypoints = self.all.iter().filter_map(ProxyGroup::waypoint);
+        let waypoints: BTreeSet<&Id> = waypoints.map(|waypoint| &waypoint.item.id).collect();
         for (item, mut found) in self.found {
             let kind = item.spec.kind();
             let key = GroupKey::Gateway(kind, item.id.clone());
             let served = self.chosen.is_empty() || self.positions.contains_key(&key);
             let is_needed = served && needed.contains(&(kind, item.id.clone()));
-            let mut waypoints = self.all.iter().filter_map(ProxyGroup::waypoint);
-            if !is_needed && waypoints.any(|waypoint| waypoint.item.id == item.id) {
+            if !is_needed && waypoints.contains(&item.id) {
                 continue;
             }
             if is_needed || self.chosen.contains(&item.id) {

@@ -181,6 +181,23 @@ pub fn said(run: &OutputAssert) -> String {
     said.unwrap_or(stderr)
 }
 
+/// The exit status of `mooring generate` with more flags, and what it said.
+#[must_use]
+pub fn findings(flags: &[&str], input: &str) -> (Option<i32>, String) {
+    let run = mooring().args(["generate", "-f", "-", "--wasm", WASM]).args(flags);
+    let run = run.stdin(input).assert();
+    (run.get_output().status.code(), said(&run))
+}
+
+/// The namespaces and names of objects.
+#[must_use]
+pub fn ids(objects: &[&serde_json::Value]) -> Vec<String> {
+    let text = |object: &serde_json::Value, field: &str| object["metadata"][field].as_str().unwrap().to_owned();
+    let ids = objects.iter();
+    ids.map(|object| format!("{}/{}", text(object, "namespace"), text(object, "name")))
+        .collect()
+}
+
 /// What came out of a run that succeeded: JSON, and the first lines of what was said.
 pub struct Generated {
     /// The objects: a List, or the bootstrap of Envoy.

@@ -99,11 +99,13 @@ pub fn bind_parent(
                 .help(HELP),
         );
     }
+    bind_callers(reached, &hosts, bindings);
+}
+
+fn bind_callers(reached: Vec<Workload>, hosts: &BTreeSet<VirtualHost>, bindings: &mut Bindings) {
     for pods in reached {
-        bindings
-            .entry(GroupKey::Callers(pods))
-            .or_default()
-            .extend(hosts.clone());
+        let bound = bindings.entry(GroupKey::Callers(pods)).or_default();
+        bound.extend(hosts.iter().cloned());
     }
 }
 
@@ -218,7 +220,6 @@ pub fn bind_virtual_service(
     if !is_for_mesh(&route.spec) {
         return;
     }
-    let hosts = virtual_hosts(route, resources);
     let exported = &route.spec.export_to;
     let is_seen = |pods: &Workload| {
         let by = if pods.is_in_any_namespace() {
@@ -228,15 +229,9 @@ pub fn bind_virtual_service(
         };
         visibility::is_seen(visibility::texts(exported), &route.id.namespace, by)
     };
-    let mut any = false;
-    for pods in callers(resources).filter(is_seen) {
-        any = true;
-        bindings
-            .entry(GroupKey::Callers(pods))
-            .or_default()
-            .extend(hosts.clone());
-    }
-    if any {
+    let reached: Vec<Workload> = callers(resources).filter(is_seen).collect();
+    if !reached.is_empty() {
+        bind_callers(reached, &virtual_hosts(route, resources), bindings);
         return;
     }
     let reason = if resources.mesh.callers.is_empty() {

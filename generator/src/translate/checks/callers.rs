@@ -36,12 +36,9 @@ pub fn warn(group: &ProxyGroup, resources: &Resources, report: &mut Report) {
 
 /// Whether the input has pods in the namespace, or all pods, and none has the labels.
 fn selects_nothing(selected: &Workload, resources: &Resources) -> bool {
-    let pods = resources.pods.iter();
-    let pods = pods.map(|pod| (&pod.id.namespace, &pod.metadata.labels));
-    let templates = resources.pod_templates.iter();
-    let templates = templates.map(|(namespace, labels)| (namespace, labels));
     let mut known = resources.coverage == Coverage::Everything;
-    for (_, labels) in pods.chain(templates).filter(|(namespace, _)| selected.is_in(namespace)) {
+    let pods = resources.pod_labels();
+    for (_, labels) in pods.filter(|(namespace, _)| selected.is_in(namespace)) {
         known = true;
         if labels.include(&selected.labels) {
             return false;
