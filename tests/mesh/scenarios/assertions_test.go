@@ -80,3 +80,51 @@ func expectNoFindings(t *testing.T, s *scenario.Scenario) {
 		}
 	}
 }
+
+// catalogSession is the metadata that holds the session of the catalog, a gRPC service with four pods.
+const catalogSession = "catalog-session"
+
+// expectGRPCSessions fails unless each of 40 calls to the catalog begins a session in its metadata, and nine more calls with it stay on
+// its pod.
+func expectGRPCSessions(t *testing.T, call func(metadata ...string) traffic.Reply) {
+	t.Helper()
+	sessions, pods := map[string]string{}, map[string]int{}
+	for range 40 {
+		first := call()
+		expectNoInternalHeaders(t, first)
+		sessions[first.Header.Get(catalogSession)] = first.Pod
+		pods[first.Pod]++
+	}
+	for token, pod := range sessions {
+		for range 9 {
+			if again := call(catalogSession, token); again.Pod != pod || again.Header.Get(catalogSession) != "" {
+				t.Fatalf("from %s to %s, new session %q", pod, again.Pod, again.Header.Get(catalogSession))
+			}
+		}
+	}
+	t.Logf("40 calls: %d sessions on %v", len(sessions), pods)
+	if len(sessions) != 40 || len(pods) != 4 {
+		t.Errorf("%d sessions of 40 calls, on %v", len(sessions), pods)
+	}
+}
+
+// installAndRemove deploys and undeploys Mooring this often under load, and stops the load. No request may fail, and with Mooring no
+// client may lose its session.
+func installAndRemove(t *testing.T, s *scenario.Scenario, load *traffic.Load, times int, flags ...string) traffic.Totals {
+	t.Helper()
+	for range times {
+		s.Mooring.Deploy(t, flags...)
+		load.AwaitAllClients(t)
+		before := load.Totals()
+		load.AwaitAllClients(t)
+		expectNothingLost(t, "with Mooring", load.Totals().Since(before))
+		s.Mooring.Undeploy(t)
+		load.AwaitAllClients(t)
+	}
+	total := load.Stop()
+	t.Logf("applied and removed %d times: %s", times, total)
+	if total.Failed > 0 {
+		t.Errorf("%d failed: %v", total.Failed, total.Failures)
+	}
+	return total
+}

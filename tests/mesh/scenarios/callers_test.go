@@ -130,25 +130,8 @@ func TestCallersKeepSessionsOfAGRPCRoute(t *testing.T) {
 		}
 		return reply
 	}
-	const session = "catalog-session"
-	sessions, pods := map[string]string{}, map[string]int{}
-	for range 40 {
-		first := call("productpage")
-		expectNoInternalHeaders(t, first)
-		sessions[first.Header.Get(session)] = first.Pod
-		pods[first.Pod]++
-	}
-	for token, pod := range sessions {
-		for range 9 {
-			if again := call("productpage", session, token); again.Pod != pod || again.Header.Get(session) != "" {
-				t.Fatalf("from %s to %s, new session %q", pod, again.Pod, again.Header.Get(session))
-			}
-		}
-	}
-	if len(sessions) != 40 || len(pods) != 4 {
-		t.Errorf("%d sessions of 40 calls, on %v", len(sessions), pods)
-	}
-	if reply := call("batch"); reply.Header.Get(session) != "" {
+	expectGRPCSessions(t, func(metadata ...string) traffic.Reply { return call("productpage", metadata...) })
+	if reply := call("batch"); reply.Header.Get(catalogSession) != "" {
 		t.Error("a caller that is not selected has a session")
 	}
 }
@@ -162,19 +145,9 @@ func TestMooringIsInstalledAndRemovedForCallers(t *testing.T) {
 			s := startCallers(t, routes)
 			load := traffic.StartLoad(t, 30, "/beta", clientsOf(t, s, "productpage"))
 			load.AwaitAllClients(t)
-			for range 2 {
-				s.Mooring.Deploy(t, "--callers", s.Namespace+"/app=productpage")
-				load.AwaitAllClients(t)
-				before := load.Totals()
-				load.AwaitAllClients(t)
-				expectNothingLost(t, "with Mooring", load.Totals().Since(before))
-				s.Mooring.Undeploy(t)
-				load.AwaitAllClients(t)
-			}
-			total := load.Stop()
-			t.Logf("twice applied and removed: %s", total)
-			if total.Failed > 0 || total.Cookies == 0 {
-				t.Errorf("%d failed %v, %d cookies", total.Failed, total.Failures, total.Cookies)
+			total := installAndRemove(t, s, load, 2, "--callers", s.Namespace+"/app=productpage")
+			if total.Cookies == 0 {
+				t.Error("no cookies")
 			}
 		})
 	}

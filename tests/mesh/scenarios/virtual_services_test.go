@@ -140,18 +140,5 @@ func TestMooringIsInstalledAndRemovedOnAVirtualService(t *testing.T) {
 	s, _, newClient := startVSplit(t)
 	load := traffic.StartLoad(t, 50, "/beta", newClient)
 	load.AwaitAllClients(t)
-	for range 3 {
-		s.Mooring.Deploy(t)
-		load.AwaitAllClients(t)
-		before := load.Totals()
-		load.AwaitAllClients(t)
-		expectNothingLost(t, "with Mooring", load.Totals().Since(before))
-		s.Mooring.Undeploy(t)
-		load.AwaitAllClients(t)
-	}
-	total := load.Stop()
-	t.Logf("three times applied and removed: %s", total)
-	if total.Failed > 0 {
-		t.Errorf("%d failed: %v", total.Failed, total.Failures)
-	}
+	installAndRemove(t, s, load, 3)
 }
