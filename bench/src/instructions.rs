@@ -51,7 +51,7 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], quick: bool) -> Result<Found> {
     let small = gateways.into_iter().chain(sidecars);
     for setup in small.chain(large.into_iter().filter(|_| !quick)) {
         eprintln!("  {}, rules: {}", setup.title(), setup.routes);
-        let gateway = Counting::start(setup, pods).await.context(setup.title())?;
+        let gateway = Counting::start(setup, pods).await?;
         counted.push(Counted {
             setup,
             live: gateway.count(Kind::Live).await?,
@@ -59,7 +59,7 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], quick: bool) -> Result<Found> {
             unmatched: gateway.count(Kind::Unmatched).await?,
             elsewhere: gateway.count(Kind::Elsewhere).await?,
         });
-        envoy = Some(gateway.envoy.version().await);
+        envoy = Some(gateway.version().await);
     }
     let module = machine::sizes(&settings::wasm())?;
     let text = format!("{}\n{}", goals::table(&counted, module), counts::table(&counted));
@@ -67,14 +67,15 @@ pub(crate) async fn measure(pods: &[Ipv4Addr], quick: bool) -> Result<Found> {
 }
 
 /// An Envoy in valgrind.
-struct Counting {
+pub(crate) struct Counting {
     setup: Setup,
     envoy: Envoy,
     dumps: tempfile::TempDir,
 }
 
 impl Counting {
-    async fn start(setup: Setup, pods: &[Ipv4Addr]) -> Result<Self> {
+    /// Starts one.
+    pub(crate) async fn start(setup: Setup, pods: &[Ipv4Addr]) -> Result<Self> {
         let found = Command::new("valgrind").arg("--version").output();
         found.context("valgrind is not installed")?;
         let dumps = tempfile::tempdir()?;
@@ -85,13 +86,21 @@ impl Counting {
         let plain = ["--compress-strings=no", "--compress-pos=no"];
         let site = Site::fresh();
         let envoy = Envoy::builder().under(&[callgrind.as_slice(), &plain].concat());
-        let envoy = envoy.start_on(site, setup.bootstrap(site, pods)?).await;
+        let envoy = envoy
+            .start_on(site, setup.bootstrap(site, pods).with_context(|| setup.title())?)
+            .await;
         let counting = Self { setup, envoy, dumps };
         counting.tell(&["instrumentation", "on"])?;
         Ok(counting)
     }
 
-    async fn count(&self, kind: Kind) -> Result<Count> {
+    /// Its version.
+    pub(crate) async fn version(&self) -> String {
+        self.envoy.version().await
+    }
+
+    /// The instructions of one request of this kind.
+    pub(crate) async fn count(&self, kind: Kind) -> Result<Count> {
         let keeps = kind == Kind::Live && self.setup.variant.keeps_sessions();
         let user = User::start(self.envoy.address(), &kind.request(self.setup), keeps).await?;
         for _ in 0..WARM_UP {

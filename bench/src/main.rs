@@ -5,7 +5,7 @@
 //!
 //! - `variant`: the configurations that are compared. `gateway`: one Envoy under measurement.
 //! - `user`, `load`, `upstream`: who sends requests, how many, and who answers.
-//! - `instructions`, `times`, `memory`, `sidecars`, `generator`: the parts, each with a section in `docs/performance.md`.
+//! - `instructions`, `access_log`, `times`, `memory`, `sidecars`, `generator`: the parts, each with a section in `docs/performance.md`.
 //! - `counts`, `goals`: instructions as counted, and what a session may cost.
 //! - `statistics`, `machine`, `document`: quartiles, the machine, and the page.
 
@@ -19,6 +19,7 @@
     reason = "this measures and prints; a figure that overflowed would be seen, and nothing else depends on it"
 )]
 
+mod access_log;
 mod counts;
 mod document;
 mod gateway;
@@ -58,6 +59,7 @@ async fn main() -> Result<()> {
         let load = machine::load();
         let found = match part {
             Part::Instructions => instructions::measure(&pods, options.quick).await?,
+            Part::AccessLog => access_log::measure(&pods).await?,
             Part::Times => times::measure(&pods, &processors, options.effort()).await?,
             Part::Memory => memory::measure(&pods, &processors, options.starts()).await?,
             Part::Sidecars => sidecars::measure(&pods, &processors, options.starts()).await?,

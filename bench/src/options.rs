@@ -34,6 +34,8 @@ pub(crate) struct Options {
 pub(crate) enum Part {
     /// Instructions a request takes, by valgrind, and the goals
     Instructions,
+    /// Instructions that --access-log adds
+    AccessLog,
     /// Processor time a request takes
     Times,
     /// Configurations of 1 and 1,000 rules: memory, and time until the module has accepted them
@@ -55,6 +57,7 @@ impl Part {
     /// As `--only` and the page name it.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::AccessLog => "access-log",
             Self::Generator => "generator",
             Self::Instructions => "instructions",
             Self::Times => "times",

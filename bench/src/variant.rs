@@ -38,10 +38,14 @@ pub(crate) enum Variant {
     MooringSplit,
     /// The same with canary rules that look at a header and two cookies, and do not match.
     MooringCanary,
+    /// Mooring with one backend and `--access-log`, where nothing reads what the module leaves.
+    MooringLog,
+    /// The same with two backends.
+    MooringSplitLog,
 }
 
 impl Variant {
-    /// All of them, in the order of the tables.
+    /// All but those with `--access-log`, in the order of the tables.
     pub(crate) const ALL: [Self; 7] = [
         Self::NoFilter,
         Self::Native,
@@ -62,12 +66,19 @@ impl Variant {
             Self::Mooring => "Mooring, one backend",
             Self::MooringSplit => "Mooring, two backends",
             Self::MooringCanary => "Mooring, canary rules",
+            Self::MooringLog => "Mooring, one backend, access log",
+            Self::MooringSplitLog => "Mooring, two backends, access log",
         }
     }
 
     /// Whether Mooring's module is in it.
     pub(crate) fn is_mooring(self) -> bool {
-        matches!(self, Self::Mooring | Self::MooringSplit | Self::MooringCanary)
+        matches!(self, Self::Mooring | Self::MooringSplit | Self::MooringCanary) || self.has_access_log()
+    }
+
+    /// Whether the module leaves its decisions for access logs.
+    fn has_access_log(self) -> bool {
+        matches!(self, Self::MooringLog | Self::MooringSplitLog)
     }
 
     /// Whether it keeps sessions.
@@ -137,11 +148,16 @@ impl Setup {
         self.shape(self.generate(site, pods))
     }
 
-    /// What `mooring generate` emits. It is the same for all variants but the split.
+    /// What `mooring generate` emits.
     pub(crate) fn generate(self, site: Site, pods: &[Ipv4Addr]) -> Bootstrap {
         let manifests = match self.proxy {
             Proxy::Gateway => gateway(self.variant, self.routes, pods),
             Proxy::Sidecar => sidecar(self.variant, self.routes, pods),
+        };
+        let manifests = if self.variant.has_access_log() {
+            manifests.access_log()
+        } else {
+            manifests
         };
         manifests.generate(site).bootstrap()
     }
@@ -151,6 +167,10 @@ impl Setup {
         let manager = manager(&mut bootstrap)?;
         match self.variant {
             Variant::Mooring | Variant::MooringSplit | Variant::MooringCanary => {}
+            // What Envoy's own log costs depends on its format.
+            Variant::MooringLog | Variant::MooringSplitLog => {
+                manager.remove("access_log").context("an access log")?;
+            }
             Variant::Filters => filters(manager)?.retain(|filter| !is_wasm(filter)),
             Variant::NoFilter => bare(manager, Vec::new())?,
             Variant::Native => bare(manager, vec![native()])?,
@@ -214,7 +234,9 @@ fn sidecar(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
 fn gateway(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
     let session = Persistence::cookie(SESSION).absolute("1h").idle("10m");
     let backends: &[(&str, u32)] = match variant {
-        Variant::MooringSplit | Variant::MooringCanary => &[("store", 90), ("store-canary", 10)],
+        Variant::MooringSplit | Variant::MooringCanary | Variant::MooringSplitLog => {
+            &[("store", 90), ("store-canary", 10)]
+        }
         _ => &[("store", 1)],
     };
     let service = |name: &str| Service::at(name, pods.iter().copied());

@@ -1,14 +1,13 @@
 //! The demonstration: a session, end to end, through a stock Envoy.
 //!
 //! `mooring-demo` prints the story and exits: with 0 if everything was as expected, else with 1.
-//! `mooring-demo --serve` leaves a gateway running for a browser.
+//! `mooring-demo --serve` serves a page on which a person tries it out.
 
 #![expect(
     clippy::expect_used,
     reason = "the demo uses the test harness, which panics when something is missing"
 )]
 
-mod page;
 mod serve;
 mod show;
 mod story;
@@ -18,23 +17,45 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::serve::Timeouts;
+
 /// A session, end to end, through a stock Envoy
 #[derive(Debug, Parser)]
 #[command(name = "mooring-demo")]
 struct Options {
-    /// Leave a gateway running for a browser
+    /// Serve a page to try it out in a browser, until Ctrl-C
     #[arg(long)]
     serve: bool,
+
+    /// The port of the page on 127.0.0.1; 0 is any free one
+    #[arg(long, default_value_t = 8080, requires = "serve")]
+    port: u16,
+
+    /// The idle timeout of the page's sessions
+    #[arg(long, default_value_t = 20, requires = "serve", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=3600))]
+    idle: u64,
+
+    /// The absolute timeout of the page's sessions
+    #[arg(long, default_value_t = 120, requires = "serve", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(2..=86400))]
+    absolute: u64,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // `mooring generate` blocks one thread while the others serve.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
     if options.serve {
-        runtime.block_on(until_stopped(serve::serve()))
+        runtime.block_on(until_stopped(serve::serve(
+            options.port,
+            Timeouts {
+                idle: options.idle,
+                absolute: options.absolute,
+            },
+        )))
     } else {
         runtime.block_on(until_stopped(story::tell()))
     }

@@ -43,7 +43,7 @@ impl std::fmt::Display for HostError {
 }
 
 /// Adds the name of the failed call to a status.
-fn in_call(call: &'static str) -> impl FnOnce(Status) -> HostError {
+pub(crate) fn in_call(call: &'static str) -> impl FnOnce(Status) -> HostError {
     move |status| HostError {
         call,
         status: Some(status),
@@ -75,6 +75,10 @@ impl Host for Envoy {
 
     fn virtual_host_name(&self) -> Result<Option<Vec<u8>>, HostError> {
         property(["xds", "virtual_host_name"])
+    }
+
+    fn route_object(&self) -> Result<Option<Vec<u8>>, HostError> {
+        property(["xds", "route_metadata", "filter_metadata", "istio", "config"])
     }
 
     fn cluster_name(&self) -> Result<Option<Vec<u8>>, HostError> {
@@ -137,6 +141,17 @@ fn apply(map: MapType, change: &Change) -> Result<(), HostError> {
         Change::Remove(name) => hostcalls::remove_map_value(map, name).map_err(in_call("removing a header")),
         Change::SetFilterState(name, value) => raw::set_property(name, value).map_err(in_call("setting a property")),
     }
+}
+
+/// Declares that a property is a text. Envoy takes an undeclared one for bytes, on which CEL has no functions, so that no filter of
+/// an access log could search it. A failure is ignored, because the property works without.
+pub(crate) fn declare_text(name: &str) {
+    // Envoy's `DeclarePropertyArguments`: the field `name`, and the type `String`.
+    let Ok(length) = u8::try_from(name.len()) else {
+        return;
+    };
+    let arguments = [&[0x0a, length], name.as_bytes(), &[0x18, 1]].concat();
+    let _ = hostcalls::call_foreign_function("declare_property", Some(&arguments));
 }
 
 /// The name of this plugin in Envoy's configuration.

@@ -1,24 +1,21 @@
 //! Counters and gauges. Envoy shows them as `wasmcustom.<name>` on its admin port and as `<name>` to Prometheus.
 //!
-//! Labels are part of a name: see `mooring_policy::metric`.
+//! Those with labels are in `by_rule`.
 
-use std::{
-    borrow::Cow,
-    cell::{Cell, OnceCell},
-};
+use std::cell::Cell;
 
 use mooring_policy::{
-    backend::Backend,
-    canary::RuleCanary,
-    decision::{Decision, IssueReason, Reason, Response, SessionOutcome},
+    decision::{Decision, Event, IssueReason, Response, SessionOutcome},
     gateway::RuleLookup,
-    metric,
-    rule::Rule,
     token::Rejection,
 };
 use proxy_wasm::{hostcalls, types::MetricType};
 
-/// A counter or gauge, which is defined in Envoy when it is first used.
+mod by_rule;
+
+pub(crate) use self::by_rule::{RuleMetrics, set_weights};
+
+/// A counter or gauge of every gateway.
 pub(crate) struct Metric {
     metric_type: MetricType,
     id: Cell<Option<u32>>,
@@ -32,20 +29,16 @@ impl Metric {
         }
     }
 
-    const fn counter() -> Self {
-        Self::new(MetricType::Counter)
-    }
-
-    fn id(&self, name: impl FnOnce() -> String) -> Option<u32> {
+    /// Defines it in Envoy, unless it is defined already.
+    fn define(&self, name: &str) {
         if self.id.get().is_none() {
-            self.id.set(hostcalls::define_metric(self.metric_type, &name()).ok());
+            self.id.set(hostcalls::define_metric(self.metric_type, name).ok());
         }
-        self.id.get()
     }
 
     /// Adds one. An error is ignored: it must not affect the request.
-    fn count(&self, name: impl FnOnce() -> String) {
-        if let Some(id) = self.id(name) {
+    fn count(&self) {
+        if let Some(id) = self.id.get() {
             let _ = hostcalls::increment_metric(id, 1);
         }
     }
@@ -63,7 +56,7 @@ macro_rules! metrics {
 
             /// Defines all of them in Envoy, so that they exist before the first request.
             fn define(&self) {
-                $(self.$field.id(|| $name.to_owned());)+
+                $(self.$field.define($name);)+
             }
         }
     };
@@ -79,6 +72,8 @@ metrics! {
     moved: Counter = "mooring_session_moved_total", "Sessions moved to another host or backend.";
     failed_over: Counter = "mooring_session_failed_over_total", "Sessions moved to another backend because theirs is unreachable.";
     released: Counter = "mooring_session_released_total", "Sessions moved to another backend because the weight of theirs is 0.";
+    followed: Counter = "mooring_session_followed_total", "Sessions moved to another backend because it has their version.";
+    version_removed: Counter = "mooring_session_version_removed_total", "Sessions moved to another backend because no backend has their version.";
     unreachable: Counter = "mooring_backend_unreachable_total", "Requests that failed because the backend of their session route is unreachable.";
     lost: Counter = "mooring_session_lost_total", "Strict sessions ended because their host is gone.";
     expired_idle: Counter = "mooring_session_expired_idle_total", "Requests of sessions that exceeded the idle timeout.";
@@ -123,72 +118,75 @@ pub(crate) fn set_gauges(sessions_off: bool, config_refused: bool, keys_rejected
 }
 
 /// Counts a request that passes because it has no rule.
-pub(crate) fn count_passed_through(lookup: &RuleLookup) {
+pub(crate) fn count_passed_through(lookup: &RuleLookup, by_rule: &RuleMetrics) {
     METRICS.with(|metrics| {
         if matches!(lookup, RuleLookup::SessionRoute) {
-            metrics.client_keys.count_defined();
+            metrics.client_keys.count();
             return;
         }
-        metrics.passed_through.count_defined();
-        metrics
-            .unknown_backend
-            .count_if(matches!(lookup, RuleLookup::OtherBackend));
+        metrics.passed_through.count();
     });
+    if let RuleLookup::OtherBackend(rule) = lookup {
+        count_event(Event::UnknownBackend);
+        by_rule.count_event(rule, Event::UnknownBackend);
+    }
 }
 
 /// Counts the decision about a request.
-pub(crate) fn count_decision(decision: &Decision) {
+pub(crate) fn count_decision(decision: &Decision, by_rule: &RuleMetrics) {
     METRICS.with(|metrics| {
         if let Some(counter) = metrics.of_outcome(decision.session_outcome()) {
-            counter.count_defined();
+            counter.count();
         }
-        metrics.over_budget.count_if(decision.over_budget());
     });
+    for event in decision.events() {
+        count_event(event);
+        by_rule.count_event(decision.rule(), event);
+    }
+    if let Some(backend) = decision.backend() {
+        by_rule.count_request(decision, backend);
+    }
 }
 
-/// Counts the decision about a response.
-pub(crate) fn count_response(response: &Response) {
-    METRICS.with(|metrics| {
-        metrics.missed_session_route.count_if(response.missed_session_route);
-        metrics.unknown_backend.count_if(response.unknown_backend);
-        metrics.unreachable.count_if(response.unreachable.is_some());
-        metrics.failed_over.count_if(response.failed_over);
-        metrics.released.count_if(response.released);
-        if let Some(reason) = response.issued {
-            metrics.of_issue(reason).count_defined();
-        }
-    });
+/// Counts the decision about the response to a request.
+pub(crate) fn count_response(decision: &Decision, response: &Response, by_rule: &RuleMetrics) {
+    if response.issued == Some(IssueReason::Refreshed) {
+        METRICS.with(|metrics| metrics.refreshed.count());
+    }
+    for event in response.events() {
+        count_event(event);
+        by_rule.count_event(decision.rule(), event);
+    }
+    if let Some(backend) = response.routed {
+        by_rule.count_request(decision, backend);
+    }
+}
+
+/// Counts an event in the counter without labels.
+fn count_event(event: Event) {
+    METRICS.with(|metrics| metrics.of_event(event).count());
 }
 
 /// Counts a request that passed without its session because of an error.
 pub(crate) fn count_error() {
-    METRICS.with(|metrics| metrics.error.count_defined());
-}
-
-impl Metric {
-    /// Adds one to a metric that is already defined.
-    fn count_defined(&self) {
-        self.count(String::new);
-    }
-
-    fn count_if(&self, condition: bool) {
-        if condition {
-            self.count_defined();
-        }
-    }
+    METRICS.with(|metrics| metrics.error.count());
 }
 
 impl Metrics {
     fn of_outcome(&self, outcome: SessionOutcome) -> Option<&Metric> {
         match outcome {
-            SessionOutcome::Stateless | SessionOutcome::New => None,
+            // Expired sessions are events.
+            SessionOutcome::Stateless
+            | SessionOutcome::New
+            | SessionOutcome::ExpiredIdle
+            | SessionOutcome::ExpiredAbsolute => None,
             SessionOutcome::Resumed
             | SessionOutcome::NeedsRefresh
             | SessionOutcome::BackendRemoved
             | SessionOutcome::BackendUnreachable
-            | SessionOutcome::Released => Some(&self.resumed),
-            SessionOutcome::ExpiredIdle => Some(&self.expired_idle),
-            SessionOutcome::ExpiredAbsolute => Some(&self.expired_absolute),
+            | SessionOutcome::Released
+            | SessionOutcome::Followed
+            | SessionOutcome::VersionRemoved => Some(&self.resumed),
             SessionOutcome::Rejected(rejection) => Some(match rejection {
                 Rejection::Malformed => &self.malformed,
                 Rejection::Version => &self.version,
@@ -200,95 +198,21 @@ impl Metrics {
         }
     }
 
-    fn of_issue(&self, reason: IssueReason) -> &Metric {
-        match reason {
-            IssueReason::New => &self.new,
-            IssueReason::Moved => &self.moved,
-            IssueReason::Refreshed => &self.refreshed,
-            IssueReason::Ended => &self.lost,
-        }
-    }
-}
-
-/// Counts the requests of each rule by backend and reason. A counter is defined in Envoy when it is first used: otherwise a
-/// gateway with a thousand rules would define thousands of unused counters.
-#[derive(Default)]
-pub(crate) struct BackendMetrics {
-    rules: Box<[OnceCell<Box<[ReasonMetrics]>>]>,
-}
-
-/// The counters of one backend.
-struct ReasonMetrics {
-    session: Metric,
-    split: Metric,
-    hash: Metric,
-    failover: Metric,
-    single: Metric,
-    /// By match rule.
-    canary: Box<[Metric]>,
-}
-
-impl ReasonMetrics {
-    fn new(rule: &Rule) -> Self {
-        let match_rules = rule.canary().map_or(0, RuleCanary::rule_count);
-        Self {
-            session: Metric::counter(),
-            split: Metric::counter(),
-            hash: Metric::counter(),
-            failover: Metric::counter(),
-            single: Metric::counter(),
-            canary: (0..match_rules).map(|_| Metric::counter()).collect(),
-        }
-    }
-
-    fn of_reason(&self, reason: Reason) -> Option<&Metric> {
-        match reason {
-            Reason::Session => Some(&self.session),
-            Reason::Split => Some(&self.split),
-            Reason::Hash => Some(&self.hash),
-            Reason::Failover => Some(&self.failover),
-            Reason::Single => Some(&self.single),
-            Reason::CanaryRule(position) => self.canary.get(position),
-        }
-    }
-}
-
-impl BackendMetrics {
-    /// Room for this many rules.
-    pub(crate) fn new(rules: usize) -> Self {
-        Self {
-            rules: (0..rules).map(|_| OnceCell::new()).collect(),
-        }
-    }
-
-    /// Counts a request to the backend at `position` of its rule.
-    pub(crate) fn count(&self, decision: &Decision, position: usize) {
-        let (rule, reason) = (decision.rule(), decision.reason());
-        let Some(backends) = self.rules.get(rule.position()) else {
-            return;
-        };
-        let backends = backends.get_or_init(|| rule.backends().iter().map(|_| ReasonMetrics::new(rule)).collect());
-        let counter = backends.get(position).and_then(|metrics| metrics.of_reason(reason));
-        if let Some(counter) = counter {
-            counter.count(|| {
-                let key = rule.backends().get(position).map_or("", Backend::key);
-                metric::backend_requests(rule.id(), key, &label(rule, reason))
-            });
-        }
-    }
-}
-
-/// The label for a reason.
-fn label(rule: &Rule, reason: Reason) -> Cow<'static, str> {
-    match reason {
-        Reason::Session => "session".into(),
-        Reason::Split => "split".into(),
-        Reason::Hash => "hash".into(),
-        Reason::Failover => "failover".into(),
-        Reason::Single => "single".into(),
-        Reason::CanaryRule(position) => {
-            let name = rule.canary().and_then(|canary| canary.rule_name(position));
-            Cow::from(["canary:", name.unwrap_or_default()].concat())
+    fn of_event(&self, event: Event) -> &Metric {
+        match event {
+            Event::New => &self.new,
+            Event::Moved => &self.moved,
+            Event::FailedOver => &self.failed_over,
+            Event::Released => &self.released,
+            Event::Followed => &self.followed,
+            Event::VersionRemoved => &self.version_removed,
+            Event::Lost => &self.lost,
+            Event::ExpiredIdle => &self.expired_idle,
+            Event::ExpiredAbsolute => &self.expired_absolute,
+            Event::BackendUnreachable => &self.unreachable,
+            Event::SessionRouteMissed => &self.missed_session_route,
+            Event::UnknownBackend => &self.unknown_backend,
+            Event::CanaryBudgetExceeded => &self.over_budget,
         }
     }
 }

@@ -6,7 +6,7 @@ use mooring_policy::{gateway::Gateway, host::Host as _};
 
 use crate::{
     host::{self, Envoy, HostError},
-    metrics::{self, BackendMetrics},
+    metrics::{self, RuleMetrics},
 };
 
 /// At most one line about failed requests is logged in this many seconds.
@@ -16,14 +16,14 @@ const LOG_INTERVAL: u64 = 10;
 #[derive(Default)]
 pub(crate) struct Plugin {
     pub(crate) gateway: Gateway,
-    pub(crate) backend_metrics: BackendMetrics,
+    pub(crate) rule_metrics: RuleMetrics,
     last_logged: Cell<u64>,
 }
 
 impl Plugin {
     pub(crate) fn new(gateway: Gateway) -> Self {
         Self {
-            backend_metrics: BackendMetrics::new(gateway.routes.len()),
+            rule_metrics: RuleMetrics::new(gateway.routes.len()),
             gateway,
             last_logged: Cell::default(),
         }

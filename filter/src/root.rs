@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use mooring_policy::{
     gateway::Gateway,
+    internal_headers::ACCESS_LOG_FILTER_STATE,
     keys::{InvalidKeys, KeyRing, ParsedRing},
     routes::RouteTable,
 };
@@ -83,8 +84,12 @@ fn load(json: &[u8]) -> Option<Plugin> {
         }
     };
     configured.set();
+    if routes.has_access_log() {
+        host::declare_text(ACCESS_LOG_FILTER_STATE);
+    }
     let (keys, rejected) = read_keys(&plugin);
     metrics::set_gauges(keys.is_none(), false, rejected);
+    metrics::set_weights(&plugin, &routes);
     Some(Plugin::new(Gateway {
         routes,
         keys,

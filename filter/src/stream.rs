@@ -59,10 +59,12 @@ impl Stream {
     }
 
     fn request(&mut self) -> Result<(), HostError> {
+        #[cfg(feature = "trap")]
+        crate::trap::fail_if_requested()?;
         let gateway = &self.plugin.gateway;
         let lookup = gateway.find_rule(&Envoy)?;
         let RuleLookup::Found(rule) = lookup else {
-            metrics::count_passed_through(&lookup);
+            metrics::count_passed_through(&lookup, &self.plugin.rule_metrics);
             if matches!(lookup, RuleLookup::SessionRoute) {
                 remove_internal_headers()?;
             }
@@ -72,10 +74,7 @@ impl Stream {
         let headers = parse(&pairs)?;
         let decision = decision::decide(rule, gateway, &headers, &Envoy)?;
         host::change_request(&decision.request_changes(&headers))?;
-        metrics::count_decision(&decision);
-        if let Some(backend) = decision.backend() {
-            self.plugin.backend_metrics.count(&decision, backend);
-        }
+        metrics::count_decision(&decision, &self.plugin.rule_metrics);
         self.decision = Some(decision).filter(Decision::awaits_response);
         Ok(())
     }
@@ -83,10 +82,7 @@ impl Stream {
     fn response(&self, decision: &Decision, count: usize) -> Result<(), HostError> {
         let response = decision.respond(&self.plugin.gateway, count, &Envoy)?;
         host::change_response(&response.changes)?;
-        metrics::count_response(&response);
-        if let Some(backend) = response.routed {
-            self.plugin.backend_metrics.count(decision, backend);
-        }
+        metrics::count_response(decision, &response, &self.plugin.rule_metrics);
         Ok(())
     }
 }

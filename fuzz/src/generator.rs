@@ -6,7 +6,7 @@ use std::{
 };
 
 use mooring_generator::{
-    diagnostic::{Diagnostic, Report},
+    diagnostic::{Diagnostic, Report, sarif::sarif},
     emit::{FailStrategy, Output, envoy, istio, target::Target},
     generate::{TargetOptions, generate},
     mesh::Mesh,
@@ -21,7 +21,7 @@ use mooring_policy::{
 };
 use serde_json::Value;
 
-use crate::reference;
+use crate::{reference, simulate};
 
 /// Checks a text as the input of the command.
 pub fn check(text: &[u8]) {
@@ -29,15 +29,10 @@ pub fn check(text: &[u8]) {
     let mut whole = Sources::default();
     whole.add("input.yaml", text.to_owned());
 
-    let validation = validate(&whole);
     let istio = run(&whole, &istio_newest());
     let envoy = run(&whole, &local_envoy());
-    for run in [&istio, &envoy] {
-        assert!(
-            validation["valid"] == true || run.report.has_errors(),
-            "validate says more than generate"
-        );
-    }
+    let validation = validate(&whole, Target::Istio, &istio);
+    validate(&whole, Target::Envoy, &envoy);
     if let Some(outputs) = &envoy.outputs {
         let [bootstrap] = outputs.as_slice() else {
             panic!("there is more than one bootstrap")
@@ -47,6 +42,7 @@ pub fn check(text: &[u8]) {
     if let Some(outputs) = &istio.outputs {
         check_istio(outputs, text);
         check_promises(&validation, outputs, &istio.report);
+        simulate::check(&whole);
         // The order of the documents, and in which files they are, means nothing, but that the first of one object holds.
         let duplicate = |found: &&Diagnostic| found.message().ends_with("is defined in two documents");
         if let Some(reversed) = reversed(text).filter(|_| !istio.report.sorted().iter().any(duplicate)) {
@@ -66,10 +62,13 @@ struct Run {
 fn istio_newest() -> TargetOptions {
     TargetOptions::Istio(istio::Options {
         url: "oci://registry.example/mooring:1".to_owned(),
-        sha256: None,
+        // A module without a checksum is a finding that only a generation can have.
+        sha256: Some("0".repeat(64)),
         fail_strategy: FailStrategy::Open,
         version: istio::IstioVersion::default(),
         prunes: false,
+        plugin: istio::Plugin::default(),
+        metadata: istio::Metadata::default(),
     })
 }
 
@@ -77,20 +76,26 @@ fn local_envoy() -> TargetOptions {
     TargetOptions::Envoy(envoy::Options {
         wasm: "mooring.wasm".to_owned(),
         fail_strategy: FailStrategy::Reload,
+        access_log: false,
+        weight_metric: false,
         admin: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9901),
         listen: BTreeMap::new(),
     })
 }
 
-/// What `mooring validate` tells.
-fn validate(sources: &Sources) -> Value {
+/// What `mooring validate` tells. It finds what the generation has found.
+fn validate(sources: &Sources, target: Target, run: &Run) -> Value {
     let mut report = Report::default();
-    let validation = validate::validate(sources, Target::Istio, &Mesh::default(), &mut report);
-    assert!(!validate::text(&validation, &report, sources).is_empty());
-    let json = validate::json(&validation, &report, sources);
+    let version = istio::IstioVersion::default();
+    let validation = validate::validate(sources, target, version, &Mesh::default(), &mut report);
+    assert_eq!(report.sorted(), run.report.sorted(), "validate and generate differ");
+    let validations = [validation];
+    assert!(!validate::text(&validations, &report, sources, true).is_empty());
+    let json = validate::json(&validations, &report, sources);
     let validation: Value = serde_json::from_str(&json).expect("it is JSON");
     assert_eq!(validation["valid"], !report.has_errors());
-    say(&report, sources);
+    let log: Value = serde_json::from_str(&sarif(&report, sources)).expect("it is JSON");
+    assert_eq!(log["version"], "2.1.0");
     validation
 }
 
@@ -355,14 +360,15 @@ impl<'a> Patches<'a> {
             ("HTTP_ROUTE", "INSERT_BEFORE") => {
                 let value = &patch["patch"]["value"];
                 let headers = value["match"]["headers"].as_array().map(Vec::as_slice);
-                let [header] = headers.unwrap_or_default() else {
-                    panic!("a session route with other headers than its key: {patch}")
+                let headers = headers.unwrap_or_default().iter();
+                let mut keys = headers.filter(|header| header["name"] == "x-mooring-backend");
+                let (Some(header), None) = (keys.next(), keys.next()) else {
+                    panic!("a session route without one key: {patch}")
                 };
-                assert_eq!(header["name"], "x-mooring-backend");
                 let text = |value: &'a Value| value.as_str().expect("it is a text");
                 self.routes.push(RawRoute {
                     host: text(&host["name"]),
-                    before: text(&host["route"]["name"]),
+                    before: name_before(&host["route"]),
                     key: text(&header["string_match"]["exact"]),
                     cluster: text(&value["route"]["cluster"]),
                 });
@@ -393,6 +399,14 @@ impl<'a> Patches<'a> {
         }
         keys
     }
+}
+
+/// The name of the route before which a patch inserts one. It is empty if that is any route that forwards requests.
+fn name_before(route: &Value) -> &str {
+    route["name"].as_str().unwrap_or_else(|| {
+        assert_eq!(route["action"], "ROUTE");
+        ""
+    })
 }
 
 /// Whether something names a cluster.

@@ -5,13 +5,19 @@
 //! - [`reference`]: the same decisions as those of `mooring-policy`, made in another way.
 //! - [`manifest`]: changes of Kubernetes objects that leave them Kubernetes objects.
 //! - [`generator`]: what holds for whatever the generator reads.
+//! - [`migrate`]: what holds for whatever `mooring migrate` reads.
+//! - [`resource_list`]: what holds for the input of `mooring fn`.
+//! - [`simulate`]: what holds for requests to the gateways of whatever the generator reads.
 
 use mooring_policy::keys::{Entry, KeyRing};
 
 pub mod generator;
 pub mod manifest;
+pub mod migrate;
 pub mod reference;
+pub mod resource_list;
 pub mod shape;
+pub mod simulate;
 
 /// A ring of keys with these ids, each of which has a secret of its own.
 #[must_use]

@@ -95,6 +95,12 @@ impl<'a> Arbitrary<'a> for Backends {
                 key: (*key).to_owned(),
                 weight,
                 released: u.ratio(1, 8)?,
+                version: if u.ratio(1, 4)? {
+                    Some(word(u, &["v1", "v2", "6c5f9b7d4"])?.to_owned())
+                } else {
+                    None
+                },
+                weight_zero: u.ratio(1, 8)?,
             })
         };
         keys.map(backend).collect::<Result<_>>().map(Self)

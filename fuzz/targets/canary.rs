@@ -227,7 +227,7 @@ fn backends(weights: &[u32]) -> Vec<config::BackendConfig> {
         .map(|(key, weight)| config::BackendConfig {
             key: key.to_owned(),
             weight: Some(*weight),
-            released: false,
+            ..config::BackendConfig::default()
         })
         .collect()
 }
@@ -249,6 +249,8 @@ fn accept(
     RouteTable::new(&config::Config {
         version: config::VERSION,
         session_routes: Vec::new(),
+        access_log: false,
+        weight_metric: false,
         canaries: vec![canary],
         rules: vec![rule],
     })

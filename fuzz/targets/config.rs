@@ -33,7 +33,12 @@ fuzz_target!(|json: &[u8]| {
         assert!(!raw.virtual_hosts.is_empty());
         let find = |virtual_host: Option<&[u8]>| {
             let name = || Ok::<_, Infallible>(virtual_host.map(<[u8]>::to_vec));
-            let Ok(rule) = table.find(raw.route.as_bytes(), name);
+            let this = table.rules().find(|rule| rule.position() == position);
+            let object = || {
+                let path = this.and_then(|rule| rule.object_path());
+                Ok(path.map(|path| path.as_bytes().to_vec()))
+            };
+            let Ok(rule) = table.find(raw.route.as_bytes(), name, object);
             rule
         };
         for host in &raw.virtual_hosts {

@@ -124,14 +124,15 @@ fn accept(session: config::SessionConfig) -> Option<RouteTable> {
         session: Some(session),
         backends: vec![config::BackendConfig {
             key: "a".to_owned(),
-            weight: None,
-            released: false,
+            ..config::BackendConfig::default()
         }],
         canary: None,
     };
     let config = config::Config {
         version: config::VERSION,
         session_routes: Vec::new(),
+        access_log: false,
+        weight_metric: false,
         canaries: Vec::new(),
         rules: vec![rule],
     };

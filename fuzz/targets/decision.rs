@@ -26,14 +26,18 @@ use self::{
 
 fuzz_target!(|input: Input| {
     let shape::Rule { rule: mut raw, canary } = input.rule;
-    // A property test of the policy covers released backends.
+    // Property tests of the policy cover released backends, and those with a version.
     for backend in &mut raw.backends {
         backend.released = false;
+        backend.version = None;
+        backend.weight_zero = false;
     }
     let session_routes = input.lacks_sanitizer.then(|| "session-route".to_owned());
     let config = config::Config {
         version: config::VERSION,
         session_routes: session_routes.into_iter().collect(),
+        access_log: false,
+        weight_metric: false,
         canaries: canary.iter().cloned().collect(),
         rules: vec![raw.clone()],
     };

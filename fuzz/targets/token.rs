@@ -10,7 +10,7 @@ use mooring_policy::token::{Binding, NONCE_LENGTH, Rejection, Token};
 /// The longest text that is opened.
 const LONGEST: usize = 1024;
 
-/// How many bytes of it are left for backend and host: three in four, without version, key, hint, nonce, times, flags, length
+/// How many bytes of it are left for backend, version and host: three in four, without version, key, hint, nonce, times, flags, length
 /// and tag.
 const MOST: usize = LONGEST / 4 * 3 - (4 + 24 + 18 + 16);
 
@@ -28,6 +28,7 @@ struct Sealed<'a> {
     seen: u64,
     secure: bool,
     backend: &'a [u8],
+    version: &'a [u8],
     host: &'a [u8],
     route: &'a str,
     name: &'a str,
@@ -57,11 +58,15 @@ fn check(sealed: &Sealed) {
         seen: sealed.seen,
         secure: sealed.secure,
         backend: sealed.backend.into(),
+        version: sealed.version.into(),
         host: sealed.host.into(),
     };
     let Ok(text) = token.seal(&ring(&[key]), &binding, sealed.nonce) else {
-        let bytes = sealed.backend.len() + sealed.host.len();
-        assert!(sealed.backend.len() > 255 || bytes > MOST, "not sealed: {token:?}");
+        // A version has its length before it.
+        let version = sealed.version.len() + usize::from(!sealed.version.is_empty());
+        let bytes = sealed.backend.len() + version + sealed.host.len();
+        let too_long = sealed.backend.len() > 255 || sealed.version.len() > 255;
+        assert!(too_long || bytes > MOST, "not sealed: {token:?}");
         return;
     };
     let text = text.as_bytes();

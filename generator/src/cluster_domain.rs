@@ -21,7 +21,7 @@ const ISTIOD: (&str, &str) = ("app", "istiod");
 const DOMAIN_ARGUMENT: &str = "--domain";
 
 /// The cluster domain of a mesh, with the reason to doubt it if there is one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Domain {
     /// The domain.
     pub name: ClusterDomain,
@@ -33,12 +33,20 @@ impl Domain {
     /// The domain of the flag; else of istiod, which names the Envoy clusters by it; else of the cluster's DNS; else the default.
     #[must_use]
     pub fn new(mesh: &Mesh, outcomes: &[Outcome]) -> Self {
+        Self::of(mesh, outcomes.iter().filter_map(Istiod::new))
+    }
+
+    /// The same for these istiods.
+    #[must_use]
+    pub fn of(mesh: &Mesh, istiods: impl Iterator<Item = Istiod>) -> Self {
         let sure = |name: ClusterDomain| Self { name, doubt: None };
         if let Some(domain) = &mesh.domain {
             return sure(domain.clone());
         }
         // Sorted, because the result must not depend on the order of the documents.
-        let of_istiod: BTreeMap<String, (ClusterDomain, SourceLocation)> = outcomes.iter().filter_map(istiod).collect();
+        let of_istiod: BTreeMap<String, (ClusterDomain, SourceLocation)> = istiods
+            .map(|istiod| (istiod.domain.to_string(), (istiod.domain, istiod.location)))
+            .collect();
         let mut of_istiod = of_istiod.into_values();
         let Some((first, location)) = of_istiod.next() else {
             return match &mesh.dns_domain {
@@ -70,8 +78,24 @@ fn assumed() -> Diagnostic {
     Diagnostic::note(Code::Accepted, message).help("name it with --cluster-domain")
 }
 
+/// An istiod of the input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Istiod {
+    domain: ClusterDomain,
+    location: SourceLocation,
+}
+
+impl Istiod {
+    /// The istiod, if the object is one.
+    #[must_use]
+    pub fn new(outcome: &Outcome) -> Option<Self> {
+        let (domain, location) = istiod(outcome)?;
+        Some(Self { domain, location })
+    }
+}
+
 /// The cluster domain of an istiod, with the position of the istiod.
-fn istiod(outcome: &Outcome) -> Option<(String, (ClusterDomain, SourceLocation))> {
+fn istiod(outcome: &Outcome) -> Option<(ClusterDomain, SourceLocation)> {
     let Outcome::Object(offset, parsed) = outcome else {
         return None;
     };
@@ -101,5 +125,5 @@ fn istiod(outcome: &Outcome) -> Option<(String, (ClusterDomain, SourceLocation))
         Some(text) => text.parse().ok()?,
         None => ClusterDomain::default(),
     };
-    Some((domain.to_string(), (domain, offset.location(name))))
+    Some((domain, offset.location(name)))
 }

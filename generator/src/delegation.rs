@@ -12,11 +12,13 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic},
     id::Id,
+    kind::Kind,
     model::{
         delegation::{MatchPair, merge_routes},
         route::{self, RouteSpec},
         virtual_service::istio_gateway,
     },
+    reads::{self, Read},
     resources::{
         item::Item,
         items::{Found, Items},
@@ -27,7 +29,7 @@ use crate::{
 /// What is known of delegates while the input is read, and what comes of it.
 #[derive(Debug, Default)]
 pub struct Delegations {
-    /// The http routes of the `VirtualService`s that delegate, or may be delegates, until they are merged.
+    /// The http routes of the `VirtualService`s that delegate, or may be delegates.
     written: BTreeMap<Id, Vec<Field<HttpRoute>>>,
     roots: BTreeMap<Id, Merged>,
     used: BTreeSet<Id>,
@@ -83,9 +85,27 @@ impl Delegations {
         self.written.insert(id.clone(), routes);
     }
 
+    /// Forgets a `VirtualService`, until the next merge.
+    pub(crate) fn forget(&mut self, id: &Id) {
+        self.written.remove(id);
+    }
+
+    /// The `VirtualService`s that delegate or may be delegates.
+    pub(crate) fn involved(&self) -> impl Iterator<Item = &Id> {
+        self.written.keys()
+    }
+
+    /// The `VirtualService`s that this one delegates to, whether they exist or not.
+    pub(crate) fn delegates_of(&self, root: &Id) -> impl Iterator<Item = Id> {
+        let written = self.written.get_key_value(root).into_iter();
+        written.flat_map(|(root, routes)| delegates(root, routes))
+    }
+
     /// Merges the roots with their delegates.
     pub fn merge(&mut self, virtual_services: &Items<RouteSpec>) {
         let written = std::mem::take(&mut self.written);
+        self.roots.clear();
+        self.used.clear();
         for (id, routes) in &written {
             let root = virtual_services.get(id).filter(|root| !root.spec.hostnames.is_empty());
             let Some(root) = root else { continue };
@@ -106,28 +126,50 @@ impl Delegations {
             self.used.extend(delegated.map(|delegated| delegated.delegate.clone()));
             self.roots.insert(id.clone(), merged);
         }
+        self.written = written;
     }
 
     /// What comes of a `VirtualService` that delegates.
     #[must_use]
     pub fn of_root(&self, id: &Id) -> Option<&Merged> {
+        reads::note(Read::Object(Kind::VirtualService, id));
         self.roots.get(id)
     }
 
     /// Whether another `VirtualService` has routes of this one.
     #[must_use]
     pub fn is_used(&self, id: &Id) -> bool {
+        reads::note(Read::Object(Kind::VirtualService, id));
         self.used.contains(id)
     }
 
     /// The merged routes of a delegate.
     pub fn of_delegate<'d>(&'d self, id: &'d Id) -> impl Iterator<Item = &'d Field<route::Rule>> {
+        reads::note(Read::Object(Kind::VirtualService, id));
         let routes = self.roots.values().flat_map(|merged| &merged.routes);
         let delegated = routes.filter_map(|route| route.delegated.as_ref());
         delegated
             .filter(move |delegated| delegated.delegate == *id)
             .map(|delegated| &delegated.rule)
     }
+}
+
+/// The `VirtualService`s that the routes of a root delegate to.
+fn delegates(root: &Id, routes: &[Field<HttpRoute>]) -> impl Iterator<Item = Id> {
+    let named = routes.iter().filter_map(|route| route.value.delegate.as_ref());
+    named.map(|delegate| delegate_id(root, &delegate.value))
+}
+
+/// The `VirtualService` that a root delegates to.
+fn delegate_id(root: &Id, delegate: &Delegate) -> Id {
+    let namespace = delegate
+        .namespace
+        .as_ref()
+        .filter(|namespace| !namespace.value.is_empty());
+    Id::new(
+        namespace.map_or(&root.namespace, |field| &field.value),
+        &delegate.name.value,
+    )
 }
 
 /// A route that delegates.
@@ -145,12 +187,8 @@ impl Source<'_> {
         virtual_services: &Items<RouteSpec>,
         merged: &mut Merged,
     ) {
-        let namespace = delegate
-            .namespace
-            .as_ref()
-            .filter(|namespace| !namespace.value.is_empty());
-        let namespace = namespace.map_or(&self.root.id.namespace, |field| &field.value);
-        let id = Id::new(namespace, &delegate.name.value);
+        let id = delegate_id(&self.root.id, delegate);
+        let namespace = id.namespace.as_str();
         let title = self.root.title();
         let location = self.root.location_of(&delegate.name);
         let omissions = |reason: String| {

@@ -179,7 +179,8 @@ impl Header {
     }
 }
 
-fn is_generated(text: &str) -> bool {
+/// Whether every object of a text is one that Mooring has generated.
+pub(crate) fn is_generated(text: &str) -> bool {
     let objects: Vec<Header> = serde_saphyr::from_multiple(text).unwrap_or_default();
     !objects.is_empty() && objects.iter().all(Header::is_generated)
 }

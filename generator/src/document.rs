@@ -14,13 +14,14 @@ use crate::{
         object::Metadata,
     },
     diagnostic::{Code, Diagnostic, Report, Severity},
-    kind::{Kind, Recognized},
-    location::DocumentOffset,
+    kind::{Kind, Reads, Recognized},
+    location::{DocumentOffset, FileId},
     omissions::Omitted,
     source::Sources,
     yaml,
 };
 
+mod applied;
 mod broken;
 mod earlier;
 mod fast_path;
@@ -41,6 +42,8 @@ use split::split;
 use text::{Document, is_blank};
 
 pub use parsed::Parsed;
+
+pub use applied::{Applied, AppliedFilter, AppliedPlugin, ENVOY_FILTER, UnreadableConfig};
 
 pub use raw::RawObjects;
 
@@ -67,8 +70,33 @@ pub enum Outcome {
     Unknown,
 }
 
+/// The documents of a text that have content.
+#[must_use]
+pub fn texts(text: &str) -> Vec<String> {
+    let documents = split(FileId(0), "", text).into_iter();
+    documents
+        .filter(Document::has_content)
+        .map(|document| document.text.into_owned())
+        .collect()
+}
+
 /// Parses every document of every source, and reports all errors.
 pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
+    read_kinds(sources, Reads::Routing, report)
+}
+
+/// Parses the documents of one file of the sources.
+pub fn read_file(sources: &Sources, file: FileId, report: &mut Report) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    let documents = split(file, sources.name(file), sources.text(file).unwrap_or_default());
+    for document in documents.into_iter().filter(Document::has_content) {
+        document.read(&mut outcomes, report);
+    }
+    outcomes
+}
+
+/// The same for a run that reads these kinds.
+pub fn read_kinds(sources: &Sources, reads: Reads, report: &mut Report) -> Vec<Outcome> {
     let mut all = Vec::new();
     let patches = Patches::new(sources);
     for (file, text) in sources.texts() {
@@ -78,7 +106,8 @@ pub fn read(sources: &Sources, report: &mut Report) -> Vec<Outcome> {
             report.input_summary_mut().skip_foreign("kustomize patch");
             continue;
         }
-        all.extend(split(file, name, text).into_iter().filter(Document::has_content));
+        let documents = split(file, name, text).into_iter().filter(Document::has_content);
+        all.extend(documents.map(|document| document.read_by(reads)));
         if all.len() == before {
             let message = format!("`{name}` is empty: it has no YAML document");
             // A user adds comments on purpose. A file without any may be the result of a failed write.
@@ -136,7 +165,7 @@ enum Items {
 
 impl Document<'_> {
     fn read(&self, outcomes: &mut Vec<Outcome>, report: &mut Report) {
-        if let Ok(object) = self.with(yaml::strict(), |deserializer| fast_path::read(deserializer)) {
+        if let Ok(object) = self.with(yaml::strict(), |deserializer| fast_path::read(deserializer, self.reads)) {
             return match object {
                 FastPath::Read(parsed) => self.found(parsed, outcomes, report),
                 FastPath::Unrelated(kind) => report.input_summary_mut().skip(&kind),
@@ -146,7 +175,7 @@ impl Document<'_> {
             Ok(header) => header,
             Err(error) => return self.no_object(&error, outcomes, report),
         };
-        match header.recognize(self.offset) {
+        match header.recognize(self.offset, self.reads) {
             Ok(Recognized::Unrelated) if header.is_of_kustomize() => {
                 self.skip(&Foreign::Kustomization(kustomize::changes(&self.values())), report);
             }
@@ -256,7 +285,7 @@ impl Document<'_> {
         let mut kinds = Vec::new();
         for (position, item) in items.iter().enumerate() {
             let header = &item.value;
-            let recognized = header.recognize(self.offset);
+            let recognized = header.recognize(self.offset, self.reads);
             kinds.push(match recognized {
                 Ok(Recognized::Known(kind)) => Some(kind),
                 _ => None,

@@ -1,11 +1,7 @@
 //! `mooring diff` and `mooring generate --check`: compares the output that would be generated with the files of a
 //! directory.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fmt, io, path::PathBuf};
 
 use similar::TextDiff;
 
@@ -29,11 +25,24 @@ pub enum DriftError {
     Output(#[from] OutputError),
 }
 
-/// The differences as a unified diff, from the current files to the output that would be generated; empty if there are
-/// none.
+/// The difference between a file and the output that would be generated.
+#[derive(Debug)]
+pub struct Difference {
+    /// The path of the file.
+    pub path: PathBuf,
+    there: Option<String>,
+    wanted: Option<String>,
+}
+
+/// The differences from the current files to the output that would be generated, by path.
 ///
 /// If the run would remove stale files (`prunes`), each stale generated file is a difference. Other files are ignored.
-pub fn diff(outputs: &[Output], format: Format, directory: &Directory, prunes: bool) -> Result<String, DriftError> {
+pub fn diff(
+    outputs: &[Output],
+    format: Format,
+    directory: &Directory,
+    prunes: bool,
+) -> Result<Vec<Difference>, DriftError> {
     let mut texts: BTreeMap<PathBuf, (Option<String>, Option<String>)> = BTreeMap::new();
     let stale = if prunes {
         directory.stale(outputs, format)
@@ -52,19 +61,55 @@ pub fn diff(outputs: &[Output], format: Format, directory: &Directory, prunes: b
         };
         texts.insert(path, (there, Some(output::text(output, format)?)));
     }
-    let differing = texts.iter().filter(|(_, (there, wanted))| there != wanted);
-    Ok(differing
-        .map(|(path, (there, wanted))| unified(path, there.as_deref(), wanted.as_deref()))
-        .collect())
+    let differing = texts.into_iter().filter(|(_, (there, wanted))| there != wanted);
+    let difference = |(path, (there, wanted))| Difference { path, there, wanted };
+    Ok(differing.map(difference).collect())
 }
 
-fn unified(path: &Path, there: Option<&str>, wanted: Option<&str>) -> String {
-    let path = path.display().to_string();
-    let name = |text: Option<&str>| if text.is_some() { path.as_str() } else { NO_FILE };
-    if [there, wanted].into_iter().flatten().any(output::holds_key) {
-        let (there, wanted) = (name(there), name(wanted));
-        return format!("--- {there}\n+++ {wanted}\n(not shown: it contains a private key)\n");
+impl Difference {
+    /// What a run would do with the file.
+    #[must_use]
+    pub fn summary(&self) -> &'static str {
+        match (&self.there, &self.wanted) {
+            (None, _) => "this generated file is missing",
+            (_, None) => "this generated file is stale: the input no longer needs it",
+            _ => "this generated file differs from what the input generates",
+        }
     }
-    let diff = TextDiff::from_lines(there.unwrap_or(""), wanted.unwrap_or(""));
-    diff.unified_diff().header(name(there), name(wanted)).to_string()
+
+    /// The first line of the current file that differs, counted from 1.
+    #[must_use]
+    pub fn first_line(&self) -> usize {
+        let (there, wanted) = (self.there.as_deref(), self.wanted.as_deref());
+        let pairs = there.unwrap_or("").lines().zip(wanted.unwrap_or("").lines());
+        pairs
+            .take_while(|(there, wanted)| there == wanted)
+            .count()
+            .saturating_add(1)
+    }
+}
+
+/// The difference as a unified diff.
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, there, wanted } = self;
+        let path = path.display().to_string();
+        let name = |text: &Option<String>| {
+            if text.is_some() {
+                path.clone()
+            } else {
+                NO_FILE.to_owned()
+            }
+        };
+        let (old, new) = (name(there), name(wanted));
+        if [there, wanted]
+            .into_iter()
+            .flatten()
+            .any(|text| output::holds_key(text))
+        {
+            return writeln!(f, "--- {old}\n+++ {new}\n(not shown: it contains a private key)");
+        }
+        let diff = TextDiff::from_lines(there.as_deref().unwrap_or(""), wanted.as_deref().unwrap_or(""));
+        write!(f, "{}", diff.unified_diff().header(&old, &new))
+    }
 }

@@ -4,6 +4,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     document::{self, RawObjects},
     emit::{Output, envoy, istio},
+    ir::Ir,
     mesh::Mesh,
     resources::Resources,
     source::Sources,
@@ -19,28 +20,73 @@ pub enum TargetOptions {
     Envoy(envoy::Options),
 }
 
+impl TargetOptions {
+    /// What is known about the mesh, for this target.
+    #[must_use]
+    pub fn mesh(&self, mesh: &Mesh) -> Mesh {
+        Mesh {
+            local: matches!(self, Self::Envoy(_)),
+            ..mesh.clone()
+        }
+    }
+}
+
 /// Generates the objects of a target. An error leaves out the part of the input that it concerns. If the report is fatal afterwards,
 /// the objects must not be used.
 pub fn generate(sources: &Sources, target: &TargetOptions, mesh: &Mesh, report: &mut Report) -> Vec<Output> {
-    let local = matches!(target, TargetOptions::Envoy(_));
-    let mesh = Mesh { local, ..mesh.clone() };
+    let mesh = target.mesh(mesh);
     let resources = Resources::new(document::read(sources, report), sources, mesh);
     let mut ir = translate::translate(&resources, report);
-    let raw = RawObjects::new(sources);
+    emit(&mut ir, &resources, sources, target, report)
+}
+
+/// Generates the objects for Istio.
+pub fn generate_for_istio(
+    sources: &Sources,
+    options: &istio::Options,
+    mesh: &Mesh,
+    report: &mut Report,
+) -> Vec<Output> {
+    let resources = Resources::new(document::read(sources, report), sources, mesh.clone());
+    let mut ir = translate::translate(&resources, report);
+    emit_for_istio(&mut ir, &resources, sources, options, report)
+}
+
+/// Generates the objects of a target from the intermediate representation, and removes from it what the target leaves out.
+pub fn emit(
+    ir: &mut Ir,
+    resources: &Resources,
+    sources: &Sources,
+    target: &TargetOptions,
+    report: &mut Report,
+) -> Vec<Output> {
     match target {
-        TargetOptions::Istio(options) => {
-            let outputs = istio::emit(&mut ir, &resources, &raw, options, report);
-            if !outputs.is_empty() {
-                warn_of_module(options, report);
-                if let Some(warning) = options.version.warning() {
-                    report.add(warning);
-                }
-            }
-            let prunes = options.prunes && report.allows_pruning();
-            translate::check_earlier(&ir, &resources, prunes, report);
-            outputs
-        }
-        TargetOptions::Envoy(options) => envoy::emit(&ir, &resources, &raw, options, report),
+        TargetOptions::Istio(options) => emit_for_istio(ir, resources, sources, options, report),
+        TargetOptions::Envoy(options) => envoy::emit(ir, resources, &RawObjects::new(sources), options, report),
+    }
+}
+
+fn emit_for_istio(
+    ir: &mut Ir,
+    resources: &Resources,
+    sources: &Sources,
+    options: &istio::Options,
+    report: &mut Report,
+) -> Vec<Output> {
+    let outputs = istio::emit(ir, resources, &RawObjects::new(sources), options, report);
+    if !outputs.is_empty() {
+        warn_of_options(options, report);
+    }
+    let prunes = options.prunes && report.allows_pruning();
+    translate::check_earlier(ir, resources, prunes, report);
+    outputs
+}
+
+/// Warns of the options of a run that writes objects.
+pub(crate) fn warn_of_options(options: &istio::Options, report: &mut Report) {
+    warn_of_module(options, report);
+    if let Some(warning) = options.version.warning() {
+        report.add(warning);
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// Namespace and name of an object. An object without a namespace, such as a `GatewayClass`, has an empty one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
     /// The namespace.
     pub namespace: String,

@@ -45,6 +45,14 @@ impl InputSummary {
         add(self.skipped.entry(what.to_owned()).or_default(), 1);
     }
 
+    /// Counts this many skipped objects of a kind no longer as skipped: the run reads them in another way.
+    pub fn unskip(&mut self, kind: &str, count: usize) {
+        if let Some(skipped) = self.skipped.get_mut(kind) {
+            *skipped = skipped.saturating_sub(count);
+        }
+        self.skipped.retain(|_, count| *count > 0);
+    }
+
     /// Counts an object or document that cannot be read.
     pub fn fail(&mut self) {
         add(&mut self.failed, 1);
@@ -197,6 +205,18 @@ mod tests {
         summary.skip(&"x".repeat(64));
         summary.skip("");
         assert_eq!(summary.to_string(), "read 0 objects, skipped 3 (3 other objects)");
+    }
+
+    #[test]
+    fn what_is_read_in_another_way_does_not_count_as_skipped() {
+        let mut summary = InputSummary::default();
+        for kind in ["A", "A", "B"] {
+            summary.skip(kind);
+        }
+        summary.unskip("A", 1);
+        summary.unskip("B", 1);
+        summary.unskip("C", 1);
+        assert_eq!(summary.to_string(), "read 0 objects, skipped 1 (1 A)");
     }
 
     #[test]

@@ -1,9 +1,18 @@
-//! New keys for a key ring, and the Kubernetes Secret that holds a ring.
+//! Key rings: new keys, the steps that replace a key, and the Kubernetes Secret that holds a ring.
 
-use mooring_policy::keys::{self, ENVIRONMENT_VARIABLE, Entry, InvalidKey, InvalidKeys, SECRET_LENGTH};
-use serde_json::json;
+use std::fmt::Write as _;
 
-use crate::{emit::Output, labels::MANAGED_BY};
+use mooring_policy::keys::{self, Entry, InvalidKey, InvalidKeys};
+
+mod entry;
+mod rotation;
+mod secret;
+
+pub use self::{
+    entry::{NoEntry, new_entry},
+    rotation::{Impossible, Step},
+    secret::{Existing, NoSecret, secret},
+};
 
 /// Whether the standard output was closed when the program started, so that any output would be lost.
 ///
@@ -32,28 +41,6 @@ pub fn output_is_lost() -> bool {
     false
 }
 
-/// Why no new entry can be made.
-#[derive(Debug, thiserror::Error)]
-pub enum NoEntry {
-    /// The text is not a valid ring.
-    #[error("{}", listed(.0))]
-    Ring(Vec<InvalidKeys>),
-    /// The id is taken: tokens name their key by its id.
-    #[error("the ring has a key with the ID {0:02x}; choose another one, or leave out --id")]
-    Taken(u8),
-    /// All ids are taken: an id is one byte.
-    #[error("the ring has a key for each of the 256 IDs; remove those that no session needs")]
-    Full,
-    /// The operating system provides no random bytes.
-    #[error("the operating system provides no random bytes: {0}")]
-    Random(#[from] getrandom::Error),
-}
-
-fn listed(invalid: &[InvalidKeys]) -> String {
-    let lines: Vec<String> = invalid.iter().map(InvalidKeys::to_string).collect();
-    lines.join("\n")
-}
-
 /// The entries of an existing ring. A ring with an invalid entry is an error: the entry would stay invalid in the new ring.
 pub fn parse(ring: &str) -> Result<Vec<Entry>, NoEntry> {
     let (entries, rejected) = keys::entries(ring);
@@ -68,41 +55,32 @@ pub fn parse(ring: &str) -> Result<Vec<Entry>, NoEntry> {
     Ok(entries)
 }
 
-/// A new entry with random bytes from the operating system. Without an `id`, a random one is chosen that no other entry has.
-pub fn new_entry(id: Option<u8>, others: &[Entry]) -> Result<Entry, NoEntry> {
-    let is_free = |id: &u8| others.iter().all(|other| other.id() != *id);
-    let id = match id {
-        Some(id) if !is_free(&id) => return Err(NoEntry::Taken(id)),
-        Some(id) => id,
-        None => {
-            let free: Vec<u8> = (0..=u8::MAX).filter(is_free).collect();
-            let mut random = [0; 4];
-            getrandom::fill(&mut random)?;
-            let draw = u32::from_le_bytes(random);
-            let position = usize::try_from(draw).unwrap_or_default().checked_rem(free.len());
-            *position.and_then(|position| free.get(position)).ok_or(NoEntry::Full)?
-        }
-    };
-    let mut secret = [0; SECRET_LENGTH];
-    getrandom::fill(&mut secret)?;
-    Ok(Entry::new(id, secret))
-}
-
-/// A Kubernetes Secret for the environment of a gateway.
+/// The keys of a ring for people, one a line, without their secrets; and whether the ring has an invalid key.
 #[must_use]
-pub fn secret(namespace: &str, name: &str, ring: &str) -> Output {
-    let manifest = json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "labels": { MANAGED_BY.0: MANAGED_BY.1 },
-            "name": name,
-            "namespace": namespace,
-        },
-        "stringData": { ENVIRONMENT_VARIABLE: ring },
-        "type": "Opaque",
-    });
-    Output::new(format!("secret-{namespace}-{name}"), manifest)
+pub fn describe(ring: &str) -> (String, bool) {
+    let (entries, rejected) = keys::entries(ring);
+    let has_invalid = !rejected.is_empty();
+    let (mut entries, mut rejected) = (entries.iter(), rejected.iter().peekable());
+    let mut text = String::new();
+    let mut encrypts = true;
+    for position in 1.. {
+        let line = if let Some(invalid) = rejected.next_if(|invalid| invalid.position() == position) {
+            format!("invalid: {invalid}")
+        } else if let Some(entry) = entries.next() {
+            let use_of_it = if encrypts {
+                "encrypts new tokens"
+            } else {
+                "decrypts tokens"
+            };
+            encrypts = false;
+            format!("ID {:02x}, {use_of_it}", entry.id())
+        } else {
+            break;
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "key {position}: {line}");
+    }
+    (text, has_invalid)
 }
 
 #[cfg(test)]
@@ -151,13 +129,18 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_carries_the_entry_where_gateways_look() {
-        let output = secret("istio-ingress", "mooring-keys", "a ring");
-        let text = output.value.pointer("/stringData/MOORING_KEYS");
-        assert_eq!(text, Some(&json!("a ring")));
+    fn a_ring_is_described_without_its_secrets() {
+        let good = |id| new_entry(Some(id), &[]).unwrap().reveal();
+        let (first, second) = (good(1), good(0xa7));
+        let (text, has_invalid) = describe(&format!("junk, {} {}\n{}", *first, *second, *first));
+        let expected = "key 1: invalid: key 1 of the ring is not `ID:SECRET` with an ID of two hexadecimal digits\n\
+            key 2: ID 01, encrypts new tokens\n\
+            key 3: ID a7, decrypts tokens\n\
+            key 4: invalid: key 4 of the ring has the ID 01 of an earlier one; IDs must differ\n";
+        assert_eq!((text.as_str(), has_invalid), (expected, true));
         assert_eq!(
-            output.value.pointer("/metadata/namespace"),
-            Some(&json!("istio-ingress"))
+            describe(&first),
+            ("key 1: ID 01, encrypts new tokens\n".to_owned(), false)
         );
     }
 }

@@ -23,6 +23,9 @@ pub const GATEWAY_API_X: &str = "gateway.networking.x-k8s.io";
 /// The API group of Istio's routing kinds.
 pub const NETWORKING_ISTIO: &str = "networking.istio.io";
 
+/// The API group of Ingress.
+pub const INGRESS_API: &str = "networking.k8s.io";
+
 /// The kind of a parent of a route of the mesh: a Service or a `ServiceEntry`. `None` for other kinds.
 #[must_use]
 pub fn mesh_parent(group: &str, kind: &str) -> Option<Kind> {
@@ -43,6 +46,27 @@ pub enum Scope {
     Namespaced,
     /// Its objects belong to the cluster.
     Cluster,
+}
+
+/// Which kinds a run reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reads {
+    /// Those of routing. Ingresses are skipped.
+    #[default]
+    Routing,
+    /// Those of routing, and Ingresses.
+    Ingresses,
+}
+
+impl Reads {
+    fn includes(self, kind: Kind) -> bool {
+        self == Self::Ingresses || !matches!(kind, Kind::Ingress | Kind::IngressClass)
+    }
+
+    /// The rows of the kinds that are read.
+    fn rows(self) -> impl Iterator<Item = Row> {
+        KINDS.into_iter().filter(move |(kind, ..)| self.includes(*kind))
+    }
 }
 
 /// The kinds that Mooring reads, one on each line: the variant of [`Kind`], the name, the group, the versions with the
@@ -72,6 +96,8 @@ macro_rules! for_each_kind {
             Deployment, "Deployment", "apps", ["v1"], Namespaced, service::PodController;
             DaemonSet, "DaemonSet", "apps", ["v1"], Namespaced, service::PodController;
             StatefulSet, "StatefulSet", "apps", ["v1"], Namespaced, service::PodController;
+            Ingress, "Ingress", INGRESS_API, ["v1"], Namespaced, Object<ingress::IngressSpec>;
+            IngressClass, "IngressClass", INGRESS_API, ["v1"], Cluster, Object<ingress::IngressClassSpec>;
         }
     };
 }
@@ -84,7 +110,7 @@ type Row = (Kind, &'static str, &'static str, &'static [&'static str]);
 macro_rules! kinds {
     ($($kind:ident, $name:literal, $group:expr, $versions:expr, $scope:ident, $type:ty;)*) => {
         /// A kind that Mooring reads.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Kind {
             $(#[doc = concat!("`", $name, "`.")] $kind,)*
         }
@@ -120,10 +146,10 @@ pub struct KnownKind {
 }
 
 impl KnownKind {
-    /// Every kind that Mooring reads.
-    pub fn all() -> impl Iterator<Item = Self> {
-        KINDS
-            .into_iter()
+    /// Every kind that a run reads.
+    pub fn all(reads: Reads) -> impl Iterator<Item = Self> {
+        reads
+            .rows()
             .map(|(_, name, group, versions)| Self { name, group, versions })
     }
 
@@ -223,14 +249,18 @@ fn group_name(group: &str) -> &str {
 }
 
 impl Recognized {
-    /// How Mooring handles an object with this `apiVersion` and `kind`.
-    pub fn new(api_version: &str, kind: &str) -> Result<Self, UnsupportedKind> {
+    /// How a run handles an object with this `apiVersion` and `kind`.
+    pub fn new(api_version: &str, kind: &str, reads: Reads) -> Result<Self, UnsupportedKind> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         if (group, kind) == ("", "List") {
             return Ok(Self::List);
         }
+        // The files of `mooring fn` and `mooring test` may be among the objects.
+        if [FUNCTION_CONFIG, TEST_FILE].contains(&(api_version, kind)) {
+            return Ok(Self::Unrelated);
+        }
         let item = kind.strip_suffix("List").unwrap_or(kind);
-        let named = || KINDS.into_iter().filter(|(_, name, ..)| *name == item);
+        let named = || reads.rows().filter(|(_, name, ..)| *name == item);
         let in_group = named().find(|(_, _, other, _)| *other == group);
         // Other APIs also have kinds named Gateway and Service. The names of the policies are unique.
         if let Some((known, name, _, versions)) = in_group
@@ -240,10 +270,12 @@ impl Recognized {
             return Ok(if is_read { Self::Known(known) } else { Self::Unrelated });
         }
         let meant = || {
-            named().find(|(known, _, other, _)| !known.only_helps() && (known.is_policy() || is_meant(group, other)))
+            named().find(|(known, _, other, _)| {
+                !known.only_helps() && (known.is_policy() || is_meant(group, other, reads))
+            })
         };
         let Some((known, name, known_group, versions)) = in_group.or_else(meant) else {
-            return mistyped(group, kind).map_or(Ok(Self::Unrelated), Err);
+            return mistyped(group, kind, reads).map_or(Ok(Self::Unrelated), Err);
         };
         if kind != name {
             return Err(UnsupportedKind::TypedList(name));
@@ -260,6 +292,12 @@ impl Recognized {
     }
 }
 
+/// The `apiVersion` and `kind` of the configuration of `mooring fn`, which is no object of a cluster.
+pub const FUNCTION_CONFIG: (&str, &str) = ("mooring.dev/v1alpha1", "MooringGenerate");
+
+/// The `apiVersion` and `kind` of a file of `mooring test`, which is no object of a cluster.
+pub const TEST_FILE: (&str, &str) = ("mooring.dev/v1alpha1", "PolicyTest");
+
 /// How many characters of a kind or group may be wrong for a suggestion.
 const MAX_TYPOS: usize = 2;
 
@@ -271,24 +309,24 @@ const SIMILAR: [&str; 2] = ["BackendTLSPolicy", "TCPRoute"];
 
 /// Whether an object of this group may be meant for the group `ours`: the group is another supported one, has the same
 /// owner, or has nearly the same name. Groups without a dot and below `k8s.io` belong to Kubernetes.
-fn is_meant(found: &str, ours: &str) -> bool {
+fn is_meant(found: &str, ours: &str, reads: Reads) -> bool {
     let of_kubernetes = |group: &str| !group.contains('.') || group.ends_with("k8s.io");
     let of_istio = |group: &str| group.ends_with("istio.io");
-    KINDS.iter().any(|(_, _, group, _)| found == *group)
+    reads.rows().any(|(_, _, group, _)| found == group)
         || (of_kubernetes(ours) && of_kubernetes(found))
         || (of_istio(ours) && of_istio(found))
         || (found.len() <= MAX_NAME && suggest::is_typo(found, ours, MAX_TYPOS))
 }
 
 /// The supported kind that is most similar to an unknown one. Mooring's own group has only one kind.
-fn mistyped(group: &str, kind: &str) -> Option<UnsupportedKind> {
+fn mistyped(group: &str, kind: &str, reads: Reads) -> Option<UnsupportedKind> {
     if kind.len() > MAX_NAME || SIMILAR.contains(&kind) {
         return None;
     }
     let is_close = |name: &str| suggest::is_typo(kind, name, MAX_TYPOS.min(name.len() / 3));
-    let mut rows = KINDS
-        .into_iter()
-        .filter(|(known, _, other, _)| !known.only_helps() && is_meant(group, other));
+    let mut rows = reads
+        .rows()
+        .filter(|(known, _, other, _)| !known.only_helps() && is_meant(group, other, reads));
     let (meant, _, group, _) = rows.find(|(_, name, other, _)| {
         let own = *other == MOORING && group == MOORING;
         own || is_close(name)
@@ -301,10 +339,10 @@ fn mistyped(group: &str, kind: &str) -> Option<UnsupportedKind> {
 }
 
 impl Kind {
-    /// Whether a supported kind, or a list of objects, has this name.
+    /// Whether a kind that a run reads, or a list of objects, has this name.
     #[must_use]
-    pub fn any_is_called(name: &str) -> bool {
-        name == "List" || KINDS.iter().any(|(_, other, ..)| *other == name)
+    pub fn any_is_called(name: &str, reads: Reads) -> bool {
+        name == "List" || reads.rows().any(|(_, other, ..)| other == name)
     }
 
     /// Whether it is a route kind.
@@ -325,7 +363,7 @@ impl Kind {
     pub fn only_helps(self) -> bool {
         matches!(
             self,
-            Self::GatewayClass | Self::Deployment | Self::DaemonSet | Self::StatefulSet
+            Self::GatewayClass | Self::Deployment | Self::DaemonSet | Self::StatefulSet | Self::IngressClass
         )
     }
 
@@ -355,7 +393,7 @@ mod tests {
 
     #[test]
     fn kinds_are_told_by_group_and_name() {
-        let read = |api_version, kind| Recognized::new(api_version, kind).ok();
+        let read = |api_version, kind| Recognized::new(api_version, kind, Reads::Routing).ok();
         let known = |kind| Some(Recognized::Known(kind));
         assert_eq!(read("v1", "Service"), known(Kind::Service));
         assert_eq!(
@@ -386,6 +424,8 @@ mod tests {
             ("gateway.networking.k8s.io/v1alpha2", "GatewayClass"),
             ("extensions/v1beta1", "Deployment"),
             ("apps/v1", "Deploymnt"),
+            ("mooring.dev/v1alpha1", "MooringGenerate"),
+            ("mooring.dev/v1alpha1", "PolicyTest"),
         ] {
             assert_eq!(
                 read(api_version, kind),
@@ -405,9 +445,27 @@ mod tests {
     }
 
     #[test]
+    fn ingresses_are_read_where_they_are_translated() {
+        let read = |api_version, kind| Recognized::new(api_version, kind, Reads::Ingresses);
+        assert_eq!(
+            read("networking.k8s.io/v1", "Ingress"),
+            Ok(Recognized::Known(Kind::Ingress))
+        );
+        assert_eq!(
+            read("networking.k8s.io/v1", "IngressClass"),
+            Ok(Recognized::Known(Kind::IngressClass))
+        );
+        assert_eq!(read("networking.k8s.io/v1", "NetworkPolicy"), Ok(Recognized::Unrelated));
+        for old in ["networking.k8s.io/v1beta1", "extensions/v1beta1"] {
+            let error = read(old, "Ingress").map_err(|error| error.to_string()).unwrap_err();
+            assert!(error.contains("`networking.k8s.io/v1`"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_typing_error_is_no_other_kind() {
         let meant = |api_version, kind| {
-            Recognized::new(api_version, kind)
+            Recognized::new(api_version, kind, Reads::Routing)
                 .err()
                 .and_then(|unsupported| unsupported.kind())
         };

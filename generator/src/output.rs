@@ -1,6 +1,7 @@
 //! Writes objects as YAML or JSON, to one text or to one file each. The output for the same objects is always the same.
 
 use std::{
+    collections::BTreeMap,
     fmt, fs,
     io::{self, Write as _},
     iter,
@@ -225,14 +226,44 @@ fn json_text(value: &Value) -> String {
 }
 
 /// Block style without folded lines, so that one line of a value is one line of a diff.
-fn yaml(separator: &str, output: &Output) -> Result<String, serde_saphyr::ser::Error> {
+/// The YAML of a value, without folded lines.
+pub fn yaml_of(value: &Value) -> Result<String, serde_saphyr::ser::Error> {
     let options = serde_saphyr::ser_options! {
         folded_wrap_chars: usize::MAX,
         min_fold_chars: usize::MAX,
     };
-    let mut text = format!("{separator}{}", output.comment);
-    serde_saphyr::to_fmt_writer_with_options(&mut text, &output.value, options)?;
+    let mut text = String::new();
+    serde_saphyr::to_fmt_writer_with_options(&mut text, value, options)?;
     Ok(text)
+}
+
+fn yaml(separator: &str, output: &Output) -> Result<String, serde_saphyr::ser::Error> {
+    let mut text = format!("{separator}{}", output.comment);
+    text.push_str(&yaml_of(&output.value)?);
+    if output.patch_comments.is_empty() {
+        return Ok(text);
+    }
+    Ok(with_patch_comments(&text, &output.patch_comments))
+}
+
+/// The YAML of an `EnvoyFilter` with comments before its patches. In block style, only the first line of an entry of
+/// `spec.configPatches` has its `-` in the third column.
+fn with_patch_comments(text: &str, comments: &BTreeMap<usize, String>) -> String {
+    let mut commented = String::with_capacity(text.len().saturating_mul(2));
+    let mut patches: Option<usize> = None;
+    for line in text.split_inclusive('\n') {
+        if let Some(position) = patches.as_mut().filter(|_| line.starts_with("  - ")) {
+            for comment in comments.get(position).into_iter().flat_map(|comment| comment.lines()) {
+                commented.extend(["  ", comment, "\n"]);
+            }
+            *position = position.saturating_add(1);
+        }
+        if line == "  configPatches:\n" {
+            patches = Some(0);
+        }
+        commented.push_str(line);
+    }
+    commented
 }
 
 #[cfg(test)]
@@ -244,8 +275,7 @@ mod tests {
         for stem in ["../x", "a/../../x", "/x", "a\\b", "..", ".x"] {
             let output = Output {
                 file_stem: stem.to_owned(),
-                value: Value::Null,
-                comment: String::new(),
+                ..Output::new(String::new(), Value::Null)
             };
             let directory = Directory::read(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
             let written = write(&[output], Format::Yaml, &directory, true);

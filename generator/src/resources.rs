@@ -10,6 +10,7 @@ use crate::{
         field::{Field, Pairs},
         gateway::GatewayClassSpec,
         grant::ReferenceGrantSpec,
+        ingress::{IngressClassSpec, IngressSpec},
         istio::DestinationRuleSpec,
         object::{Metadata, Object},
         policy::{BackendLbPolicySpec, XBackendTrafficPolicySpec},
@@ -28,6 +29,7 @@ use crate::{
     model::gateway::{GatewaySpec, ListenerSetSpec},
     model::route::{RouteSpec, Rule},
     model::service::{ServiceSpec, external_services},
+    reads::{self, Read},
     source::{Coverage, Sources},
 };
 
@@ -35,11 +37,15 @@ pub mod instead;
 pub mod item;
 pub mod items;
 mod unread;
+pub mod update;
 
 pub use instead::Instead;
 pub use item::{Item, wrong_name};
 pub use items::{Found, Items};
 pub use unread::Unread;
+
+/// The kinds whose objects create pods.
+const POD_CONTROLLERS: [Kind; 3] = [Kind::Deployment, Kind::DaemonSet, Kind::StatefulSet];
 
 /// A rule of a route as it is written.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +61,7 @@ pub struct WrittenRule<'i> {
 }
 
 /// All objects of the input.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Resources {
     /// The policies of Gateway API 1.1 and 1.2.
     pub backend_lb_policies: Items<BackendLbPolicySpec>,
@@ -103,8 +109,8 @@ pub struct Resources {
     pub pods: Items<Pod>,
     /// The classes of gateways. They are cluster-scoped, so their ids have an empty namespace.
     pub gateway_classes: Items<GatewayClassSpec>,
-    /// The pod templates of `Deployment`s, `DaemonSet`s and `StatefulSet`s: their namespaces and labels.
-    pub pod_templates: Vec<(String, Pairs)>,
+    /// The labels in the pod templates of `Deployment`s, `DaemonSet`s and `StatefulSet`s, by namespace and object.
+    pod_templates: BTreeMap<String, BTreeMap<(Kind, String), Vec<Pairs>>>,
     /// The namespaces. They are cluster-scoped, so their ids have an empty namespace.
     pub namespaces: Items<Namespace>,
     /// Sets of listeners that extend Gateways.
@@ -113,6 +119,47 @@ pub struct Resources {
     pub x_listener_sets: Items<ListenerSetSpec>,
     /// The permissions to refer to other namespaces.
     pub reference_grants: Items<ReferenceGrantSpec>,
+    /// The Ingresses, in a run that translates them.
+    pub ingresses: Items<IngressSpec>,
+    /// Their classes. They are cluster-scoped, so their ids have an empty namespace.
+    pub ingress_classes: Items<IngressClassSpec>,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self {
+            backend_lb_policies: Items::new(Kind::BackendLbPolicy),
+            x_backend_traffic_policies: Items::new(Kind::XBackendTrafficPolicy),
+            canary_policies: Items::new(Kind::CanaryPolicy),
+            gateways: Items::new(Kind::Gateway),
+            http_routes: Items::new(Kind::HttpRoute),
+            virtual_services: Items::new(Kind::VirtualService),
+            istio_gateways: Items::new(Kind::IstioGateway),
+            destination_rules: Items::new(Kind::DestinationRule),
+            external_services: BTreeMap::default(),
+            destinations: BTreeMap::default(),
+            delegations: Delegations::default(),
+            unread: Vec::default(),
+            mesh: Mesh::default(),
+            domain: ClusterDomain::default(),
+            doubt_of_domain: None,
+            coverage: Coverage::default(),
+            generated: BTreeMap::default(),
+            earlier: Vec::default(),
+            grpc_routes: Items::new(Kind::GrpcRoute),
+            services: Items::new(Kind::Service),
+            endpoint_slices: Items::new(Kind::EndpointSlice),
+            pods: Items::new(Kind::Pod),
+            gateway_classes: Items::new(Kind::GatewayClass),
+            pod_templates: BTreeMap::default(),
+            namespaces: Items::new(Kind::Namespace),
+            listener_sets: Items::new(Kind::ListenerSet),
+            x_listener_sets: Items::new(Kind::XListenerSet),
+            reference_grants: Items::new(Kind::ReferenceGrant),
+            ingresses: Items::new(Kind::Ingress),
+            ingress_classes: Items::new(Kind::IngressClass),
+        }
+    }
 }
 
 impl Resources {
@@ -218,32 +265,64 @@ impl Resources {
     /// The host of a `ServiceEntry`.
     #[must_use]
     pub fn external_service(&self, host: &str) -> Option<&Item<ServiceSpec>> {
+        reads::note(Read::External(host));
         self.external_services.get(host)
     }
 
     /// The hosts of all `ServiceEntry` objects.
     pub fn external_services(&self) -> impl Iterator<Item = &Item<ServiceSpec>> {
+        reads::note(Read::All(Kind::ServiceEntry));
         self.external_services.values()
     }
 
     /// The namespaces and labels of all pods: those of the input, and those that its `Deployment`s,
     /// `DaemonSet`s and `StatefulSet`s create.
     pub fn pod_labels(&self) -> impl Iterator<Item = (&str, &Pairs)> {
-        let pods = self.pods.iter();
+        for kind in POD_CONTROLLERS {
+            reads::note(Read::All(kind));
+        }
+        self.all_pod_labels(self.pods.iter())
+    }
+
+    /// The namespaces and labels of the pods among them that have these labels.
+    pub fn pods_with<'p>(&'p self, labels: &'p BTreeMap<String, String>) -> impl Iterator<Item = (&'p str, &'p Pairs)> {
+        reads::note_pods(labels);
+        let all = self.all_pod_labels(self.pods.unnoted());
+        all.filter(|(_, pod)| pod.include(labels))
+    }
+
+    fn all_pod_labels<'p>(
+        &'p self,
+        pods: impl Iterator<Item = &'p Item<Pod>>,
+    ) -> impl Iterator<Item = (&'p str, &'p Pairs)> {
         let pods = pods.map(|pod| (pod.id.namespace.as_str(), &pod.metadata.labels));
         let templates = self.pod_templates.iter();
-        pods.chain(templates.map(|(namespace, labels)| (namespace.as_str(), labels)))
+        let templates = templates.flat_map(|(namespace, of_namespace)| {
+            let all = of_namespace.values().flatten();
+            all.map(|labels| (namespace.as_str(), labels))
+        });
+        pods.chain(templates)
+    }
+
+    /// The labels of the pods that the `Deployment`s, `DaemonSet`s and `StatefulSet`s of a namespace create.
+    pub fn pod_templates_of(&self, namespace: &str) -> impl Iterator<Item = &Pairs> {
+        for kind in POD_CONTROLLERS {
+            reads::note(Read::Namespace(kind, namespace));
+        }
+        let of_namespace = self.pod_templates.get(namespace).into_iter();
+        of_namespace.flat_map(|templates| templates.values().flatten())
     }
 
     /// The `DestinationRule`s for a host, each with the host that it names. The host is a full name; wildcards that
     /// cover it are included.
     pub fn destination_rules_for(&self, host: &str) -> impl Iterator<Item = (&str, &Item<DestinationRuleSpec>)> {
+        reads::note_host(host);
         let covers = |wildcard: &str| wildcard.strip_prefix('*').is_some_and(|suffix| host.ends_with(suffix));
         let wildcards = self.destinations.range("*".to_owned().."+".to_owned());
         let wildcards = wildcards.filter(move |(wildcard, _)| *wildcard != host && covers(wildcard));
         let named = self.destinations.get_key_value(host).into_iter().chain(wildcards);
         named.flat_map(|(host, ids)| {
-            let rules = ids.iter().filter_map(|id| self.destination_rules.get(id));
+            let rules = ids.iter().filter_map(|id| self.destination_rules.unnoted_get(id));
             rules.map(|rule| (host.as_str(), rule))
         })
     }
@@ -252,6 +331,7 @@ impl Resources {
         fn item<S, T: From<S>>(offset: DocumentOffset, object: Object<S>) -> Item<T> {
             Item::new(offset, object.metadata, object.spec.into())
         }
+        let kind = parsed.kind();
         match parsed {
             Parsed::BackendLbPolicy(object) => self
                 .backend_lb_policies
@@ -308,9 +388,10 @@ impl Resources {
                 self.gateway_classes.insert(Kind::GatewayClass, item)
             }
             Parsed::Deployment(controller) | Parsed::DaemonSet(controller) | Parsed::StatefulSet(controller) => {
-                let namespace = controller.metadata.namespace();
-                let labels = controller.spec.template.metadata.labels;
-                self.pod_templates.push((namespace.to_owned(), labels));
+                let id = controller.metadata.id();
+                let of_namespace = self.pod_templates.entry(id.namespace).or_default();
+                let templates = of_namespace.entry((kind, id.name)).or_default();
+                templates.push(controller.spec.template.metadata.labels);
                 Ok(())
             }
             Parsed::EndpointSlice(slice) => {
@@ -320,6 +401,12 @@ impl Resources {
             Parsed::ListenerSet(object) => self.listener_sets.insert(Kind::ListenerSet, item(offset, object)),
             Parsed::XListenerSet(object) => self.x_listener_sets.insert(Kind::XListenerSet, item(offset, object)),
             Parsed::ReferenceGrant(object) => self.reference_grants.insert(Kind::ReferenceGrant, item(offset, object)),
+            Parsed::Ingress(object) => self.ingresses.insert(Kind::Ingress, item(offset, object)),
+            Parsed::IngressClass(object) => {
+                let mut item = item(offset, object);
+                item.id.namespace.clear();
+                self.ingress_classes.insert(Kind::IngressClass, item)
+            }
         }
     }
 

@@ -16,6 +16,7 @@ pub(crate) mod builder;
 pub(crate) mod domain;
 mod field_names;
 pub(crate) mod persistence;
+pub(crate) mod version_label;
 
 /// The name of a session before a rule gives it its default name, which begins with this.
 pub const DEFAULT_NAME: &str = "mooring";
@@ -27,6 +28,8 @@ pub struct Session {
     pub config: SessionConfig,
     /// The policy that sets it. It is `None` if the rule sets it itself.
     pub policy: Option<(Kind, Id)>,
+    /// The label whose value is the version of a backend, if an annotation names one.
+    pub version_label: Option<String>,
     /// Where it is written.
     pub locations: Locations,
 }
@@ -54,6 +57,7 @@ impl Session {
         Self {
             config,
             policy,
+            version_label: None,
             locations,
         }
     }

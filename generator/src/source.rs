@@ -17,7 +17,7 @@ use crate::{
 };
 
 mod ignore;
-mod walk;
+pub mod walk;
 
 pub use ignore::IgnoredGlob;
 
@@ -89,6 +89,15 @@ struct File {
 }
 
 impl Sources {
+    /// No files of an input that covers this much.
+    #[must_use]
+    pub fn covering(coverage: Coverage) -> Self {
+        Self {
+            files: Vec::new(),
+            coverage,
+        }
+    }
+
     /// Reads files, directories and `-`, the standard input, except for ignored paths. Directories are read
     /// recursively, in sorted order, and only regular files are read.
     ///
@@ -121,23 +130,26 @@ impl Sources {
         self.push(name, text, Role::Input);
     }
 
+    /// Replaces the text of a file, and its name.
+    pub fn replace(&mut self, id: FileId, name: &str, text: String) {
+        if let Some(file) = self.files.get_mut(id.0) {
+            *file = File::new(name, text, file.role);
+        }
+    }
+
+    /// The id of the next file that is added.
+    #[must_use]
+    pub fn next(&self) -> FileId {
+        FileId(self.files.len())
+    }
+
     /// Adds output of an earlier run. It is not input, but it shows what this run would replace.
     pub fn add_earlier(&mut self, name: &str, text: String, home: Home) {
         self.push(name, text, Role::Earlier(home));
     }
 
     fn push(&mut self, name: &str, text: String, role: Role) {
-        let text = if text.contains('\u{feff}') {
-            text.trim_start_matches('\u{feff}').replace("\n\u{feff}", "\n")
-        } else {
-            text
-        };
-        self.files.push(File {
-            name: name.to_owned(),
-            text,
-            role,
-            lines: OnceCell::new(),
-        });
+        self.files.push(File::new(name, text, role));
     }
 
     /// The id and text of every input file.
@@ -145,6 +157,13 @@ impl Sources {
         let files = self.files.iter().enumerate();
         let files = files.filter(|(_, file)| file.role == Role::Input);
         files.map(|(index, file)| (FileId(index), file.text.as_str()))
+    }
+
+    /// The text of an input file.
+    #[must_use]
+    pub fn text(&self, id: FileId) -> Option<&str> {
+        let file = self.files.get(id.0).filter(|file| file.role == Role::Input)?;
+        Some(&file.text)
     }
 
     /// The id, text and place of each output of an earlier run.
@@ -170,6 +189,20 @@ impl Sources {
 }
 
 impl File {
+    fn new(name: &str, text: String, role: Role) -> Self {
+        let text = if text.contains('\u{feff}') {
+            text.trim_start_matches('\u{feff}').replace("\n\u{feff}", "\n")
+        } else {
+            text
+        };
+        Self {
+            name: name.to_owned(),
+            text,
+            role,
+            lines: OnceCell::new(),
+        }
+    }
+
     fn lines(&self, lines: &RangeInclusive<usize>) -> &str {
         let starts = self.lines.get_or_init(|| {
             let ends = self.text.match_indices('\n').map(|(end, _)| end.saturating_add(1));
@@ -210,8 +243,8 @@ impl Reader<'_> {
             Ok(bytes) => self.bytes(&path.display().to_string(), bytes),
             Err(error) if named => self.fatal(&format!("`{}`", path.display()), &error),
             Err(error) => {
-                self.report.omit(Omitted::File, path.display().to_string());
                 self.unreadable(&format!("`{}`", path.display()), &error);
+                self.report.omit(Omitted::File, path.display().to_string());
             }
         }
     }
@@ -269,8 +302,8 @@ impl Reader<'_> {
     }
 
     fn no_text(&mut self, name: &str, message: &str) {
-        self.report.omit(Omitted::File, name);
         self.report.add(Diagnostic::error(Code::Syntax, message));
+        self.report.omit(Omitted::File, name);
     }
 
     fn fatal(&mut self, what: &str, error: &io::Error) {

@@ -1,15 +1,20 @@
 //! `mooring validate`: reports the status of each policy and each rule, in the terms of GEP-713.
 //!
-//! This module makes no decisions. It reads, attaches and translates policies as `mooring generate` does and reports
-//! the result. `text` and `json` are the output formats.
+//! This module makes no decisions. It reads, attaches and translates policies and generates objects as `mooring generate`
+//! does, and reports the result. `text` and `json` are the output formats.
 
 use crate::{
     attachment::Attachments,
     diagnostic::Report,
-    document::{self, Outcome, RawObjects},
-    emit::{envoy, target::Target},
+    document::{self, Outcome},
+    emit::{
+        FailStrategy, envoy,
+        istio::{self, IstioVersion},
+        target::Target,
+    },
+    generate::{self, TargetOptions},
     id::{DEFAULT_NAMESPACE, Id},
-    ir::Rule,
+    ir::{Ir, Rule},
     kind::Kind,
     mesh::Mesh,
     policies::{self, Policy},
@@ -19,35 +24,69 @@ use crate::{
 };
 
 mod canary;
-mod index;
+pub(crate) mod index;
 mod json;
-mod status;
+mod rule;
+pub(crate) mod status;
 mod text;
 
-use index::{Index, OnProxies};
+use index::Index;
 pub use json::json;
-pub use status::{Condition, PolicyStatus, RuleStatus, TargetStatus, Validation};
+pub use status::{
+    BackendStatus, CanaryRuleStatus, CanaryStatus, Cause, Condition, PolicyStatus, RuleStatus, TargetStatus, Validation,
+};
 pub use text::text;
 
-/// Determines the status of every policy, and reports what the target does not support.
-pub fn validate(sources: &Sources, target: Target, mesh: &Mesh, report: &mut Report) -> Validation {
-    let local = target == Target::Envoy;
-    let mesh = Mesh { local, ..mesh.clone() };
+/// Determines the status of every policy and rule for a target. Reports what `mooring generate` reports for it, except for
+/// findings about the module.
+pub fn validate(
+    sources: &Sources,
+    target: Target,
+    version: IstioVersion,
+    mesh: &Mesh,
+    report: &mut Report,
+) -> Validation {
+    let options = options(target, version, mesh);
     let outcomes = document::read(sources, report);
     let unread: Vec<PolicyStatus> = outcomes.iter().filter_map(unread).collect();
-    let resources = Resources::new(outcomes, sources, mesh);
+    let resources = Resources::new(outcomes, sources, options.mesh(mesh));
     let policies = policies::policies(&resources, report);
     let attachments = Attachments::new(&policies, &resources.services, report);
-    let ir = translate::translate_attached(&resources, &attachments, report);
-    match target {
-        Target::Istio => translate::check_earlier(&ir, &resources, false, report),
-        Target::Envoy => {
-            // Only the diagnostics are needed, not the configuration.
-            let raw = RawObjects::new(sources);
-            let _bootstrap = envoy::emit(&ir, &resources, &raw, &envoy::Options::default(), report);
-        }
+    let mut ir = translate::translate_attached(&resources, &attachments, report);
+    // Only the findings are needed, and what is left out because of them.
+    let _outputs = generate::emit(&mut ir, &resources, sources, &options, report);
+    let index = Index::new(&ir, &resources, report);
+    let subjects = Subjects {
+        policies: policies.iter().collect(),
+        canaries: resources.canary_policies.iter().map(|item| &item.id).collect(),
+        concerns: &|_| true,
+    };
+    let statuses = policy_statuses(&subjects, &resources, &attachments, &ir, &index);
+    Validation {
+        target,
+        policies: statuses.into_iter().chain(unread).collect(),
+        rules: ir.rules.iter().filter_map(|rule| rule::status(rule, &index)).collect(),
     }
-    let index = Index::new(&ir);
+}
+
+/// The policies whose state is determined.
+pub(crate) struct Subjects<'s> {
+    /// The policies for Services.
+    pub policies: Vec<&'s Policy>,
+    /// The policies for routes.
+    pub canaries: Vec<&'s Id>,
+    /// Which of the Services that are targets are meant.
+    pub concerns: &'s dyn Fn(&Id) -> bool,
+}
+
+/// The status of each policy that can be read: first the policies for Services, then those for routes.
+pub(crate) fn policy_statuses(
+    subjects: &Subjects,
+    resources: &Resources,
+    attachments: &Attachments,
+    ir: &Ir,
+    index: &Index,
+) -> Vec<PolicyStatus> {
     let status = |policy: &Policy| PolicyStatus {
         kind: policy.kind,
         id: policy.id.clone(),
@@ -55,17 +94,29 @@ pub fn validate(sources: &Sources, target: Target, mesh: &Mesh, report: &mut Rep
         targets: policy
             .targets
             .iter()
-            .map(|target| {
-                let service = Id::new(&policy.id.namespace, &target.value);
-                target_status(policy, service, &resources, &attachments, &index)
-            })
+            .map(|target| Id::new(&policy.id.namespace, &target.value))
+            .filter(|service| (subjects.concerns)(service))
+            .map(|service| target_status(policy, service, resources, attachments, index))
             .collect(),
     };
-    let of_services = policies.iter().map(status);
-    let of_routes = canary::statuses(&resources, &ir, &index);
-    Validation {
-        policies: of_services.chain(of_routes).chain(unread).collect(),
-        rules: ir.rules.iter().filter_map(|rule| rule_status(rule, &index)).collect(),
+    let of_services = subjects.policies.iter().copied().map(status);
+    let canaries = canary::statuses(&subjects.canaries, resources, ir, index);
+    of_services.chain(canaries).collect()
+}
+
+/// The options of a target, with a module about which there is nothing to report.
+fn options(target: Target, version: IstioVersion, mesh: &Mesh) -> TargetOptions {
+    match target {
+        Target::Istio => TargetOptions::Istio(istio::Options {
+            url: "oci://module".to_owned(),
+            sha256: Some("0".repeat(64)),
+            fail_strategy: FailStrategy::Open,
+            version,
+            prunes: mesh.gateways.is_empty(),
+            plugin: istio::Plugin::default(),
+            metadata: istio::Metadata::default(),
+        }),
+        Target::Envoy => TargetOptions::Envoy(envoy::Options::default()),
     }
 }
 
@@ -100,7 +151,7 @@ fn target_status(
     } else if let Found::Nothing(_) = resources.services.find(&service) {
         Condition::TargetNotFound
     } else if policy.session().is_none() {
-        Condition::NoEffect
+        Condition::NoEffect(Cause::NoSession)
     } else {
         match attachments.of(&service) {
             Some(accepted) if std::ptr::eq(accepted, policy) => {
@@ -127,44 +178,13 @@ fn on_rules(policy: &Policy, service: &Id, index: &Index) -> Vec<(String, Condit
         let refused = refused.map(|session| session.as_ref().map_or(&None, |session| &session.policy));
         let condition = match session.or(refused) {
             Some(None) => Condition::Overridden(None),
-            Some(Some((kind, id))) if (*kind, id) == (policy.kind, &policy.id) => Condition::Accepted,
+            Some(Some((kind, id))) if (*kind, id) == (policy.kind, &policy.id) => index.condition(rule),
             Some(Some((kind, id))) => Condition::Conflicted(Some(format!("{kind} {id}"))),
+            None if index.is_refused(rule) => Condition::Invalid,
             None => Condition::Conflicted(None),
         };
         (rule.id.clone(), condition)
     };
     let rules = index.by_service.get(service).into_iter().flatten();
     rules.map(status).collect()
-}
-
-fn rule_status(rule: &Rule, index: &Index) -> Option<RuleStatus> {
-    let session = rule.session.clone().map(Ok).or(rule.refused.session.clone())?;
-    let none = OnProxies::default();
-    let OnProxies {
-        gateways,
-        callers,
-        waypoints,
-    } = index.proxies.get(rule.id.as_str()).unwrap_or(&none);
-    let condition = if rule.is_refused() {
-        Condition::Invalid
-    } else {
-        Condition::Accepted
-    };
-    let from_policy = session.as_ref().is_ok_and(|session| session.policy.is_some());
-    let own = (!from_policy).then_some(condition);
-    Some(RuleStatus {
-        id: rule.id.clone(),
-        route: (rule.route.spec.kind, rule.route.id.clone()),
-        location: rule.location_of(rule.spec),
-        gateways: gateways.iter().map(|gateway| (*gateway).clone()).collect(),
-        callers: callers.iter().map(|pods| (*pods).clone()).collect(),
-        waypoints: waypoints
-            .iter()
-            .map(|(waypoint, service)| ((*waypoint).clone(), (*service).clone()))
-            .collect(),
-        canary: (rule.canary.as_ref().or(rule.refused.canary.as_ref())).map(|canary| canary.policy.clone()),
-        session,
-        session_routes: rule.session_route_count(),
-        own,
-    })
 }

@@ -58,6 +58,31 @@ pub fn diagnostic(error: &Error, offset: DocumentOffset) -> Diagnostic {
     }
 }
 
+/// The message for an error of the YAML parser, with its line and column.
+pub fn plain(error: &Error) -> String {
+    located(error, &message(error))
+}
+
+/// The same for a text with the only list `name`.
+pub fn plain_with_list(error: &Error, name: &str) -> String {
+    match error {
+        Error::Unexpected {
+            expected: "sequence start",
+            ..
+        } => located(error, &format!("`{name}` is not a list")),
+        _ => plain(error),
+    }
+}
+
+fn located(error: &Error, message: &str) -> String {
+    match error.location() {
+        Some(location) if location != Location::UNKNOWN => {
+            format!("line {}, column {}: {message}", location.line(), location.column())
+        }
+        _ => message.to_owned(),
+    }
+}
+
 /// The message for an error in a text that should be an object of any kind.
 pub fn no_object(error: &Error, offset: DocumentOffset) -> Diagnostic {
     let diagnostic = diagnostic(error, offset);

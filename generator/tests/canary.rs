@@ -3,6 +3,7 @@
 use crate::common::{
     Generated,
     canary::{CANARY, canary_with},
+    mooring,
 };
 use serde_json::{Value, json};
 
@@ -157,6 +158,36 @@ fn weights_reach_the_filter_where_it_places_clients_only() {
         .replace("weight: 90", "weight: 50")
         .replace("weight: 0", "weight: 40");
     assert_eq!(Generated::istio(&changed).value, Generated::istio(&neither).value);
+}
+
+#[test]
+fn with_the_metric_every_weight_reaches_the_filter_and_decides_nothing_else() {
+    let generate = |input: &str, flags: &[&str]| {
+        let run = mooring().args(["generate", "-f", "-", "-o", "json", "--wasm", "https://x"]);
+        let run = run.args(flags).stdin(input).assert().success();
+        let list: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+        let items = list["items"].as_array().unwrap().clone();
+        let is_plugin = |item: &Value| item["kind"] == "WasmPlugin";
+        let (plugins, others): (Vec<Value>, Vec<Value>) = items.into_iter().partition(is_plugin);
+        (plugins[0]["spec"]["pluginConfig"].clone(), others)
+    };
+    let split = "  split:\n    hashOn: {header: user}\n    seed: 2026-03\n";
+    let opt_in = "  - name: by-choice\n    optIn: {header: x-canary}\n    backendRef: {name: reviews-v3, port: 9080}\n";
+    let input = canary_with(split, "").replace(opt_in, "");
+    let (without, objects) = generate(&input, &[]);
+    let (mut with, same) = generate(&input, &["--weight-metric"]);
+    assert_eq!(without.get("weightMetric"), None);
+    assert_eq!(with["weightMetric"], true);
+    let backends = with["rules"][0]["backends"].as_array().unwrap();
+    let weights: Vec<&Value> = backends.iter().map(|backend| &backend["weight"]).collect();
+    assert_eq!(weights, [90, 0, 10]);
+    // Nothing else differs.
+    for backend in with["rules"][0]["backends"].as_array_mut().unwrap() {
+        backend.as_object_mut().unwrap().remove("weight");
+    }
+    with.as_object_mut().unwrap().remove("weightMetric");
+    assert_eq!(with, without);
+    assert_eq!(same, objects);
 }
 
 #[test]

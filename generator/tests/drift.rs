@@ -54,7 +54,7 @@ fn a_timeout_has_changed() {
         .stdout_eq(str![[r#"
 --- out/wasmplugin-default-mooring-front.yaml
 +++ out/wasmplugin-default-mooring-front.yaml
-@@ -29,7 +29,7 @@
+@@ -30,7 +30,7 @@
            privateCache: true
            sameSite: Lax
            secure: Auto

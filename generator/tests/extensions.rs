@@ -101,6 +101,8 @@ fn extensions_of(input: &Path, mut stdin: &[u8], version: &str) -> BTreeSet<Stri
         fail_strategy: FailStrategy::Reload,
         version: version.parse().unwrap(),
         prunes: false,
+        plugin: istio::Plugin::default(),
+        metadata: istio::Metadata::default(),
     });
     let mut report = Report::default();
     let sources = Sources::read(&[input.to_owned()], &[], &mut stdin, &mut report);

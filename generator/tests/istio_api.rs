@@ -181,7 +181,7 @@ fn a_match_with_a_name_is_a_route_of_its_own() {
 }
 
 #[test]
-fn a_policy_for_the_whole_virtual_service_holds_for_its_named_routes() {
+fn a_policy_for_the_whole_virtual_service_holds_for_all_its_routes() {
     let whole = istio_api_with(", sectionName: everyone}", "}")
         .replace("subset: v2}\n  sticky", "subset: v1}\n  sticky")
         .replace(STICKY, "  sticky: {}\n");
@@ -190,14 +190,8 @@ fn a_policy_for_the_whole_virtual_service_holds_for_its_named_routes() {
     assert_eq!(run.findings, [""; 0]);
     let unnamed = whole.replace("  - name: home\n    match:", "  - match:");
     let run = Generated::istio(&unnamed);
-    assert_eq!(managed_routes(&run), ["everyone", "everyone.bee"]);
-    assert_eq!(
-        run.findings,
-        [
-            "warning[NoEffect]: CanaryPolicy bookinfo/canary applies to the named http routes of VirtualService \
-             bookinfo/reviews, but this one has no name"
-        ]
-    );
+    assert_eq!(managed_routes(&run), ["", "everyone", "everyone.bee"]);
+    assert_eq!(run.findings, [""; 0]);
 }
 
 #[test]

@@ -21,6 +21,8 @@ mod common;
 mod bad_input;
 /// `--from-cluster`, against a stand-in for an API server.
 mod from_cluster;
+/// Plans that follow a cluster: the parts against whole runs.
+mod incremental;
 /// The files that are read, the forms in which they hold objects, and texts that hold none.
 mod input_files;
 /// An error removes the rule, route or policy that it concerns; everything else is generated as before.
@@ -55,11 +57,20 @@ mod istiod;
 /// Session policies: every source, annotations, attachment and conflicts.
 mod policies;
 /// The note about rules without a name.
+mod terminal;
+mod token;
 mod unnamed_rules;
+/// `versionLabel`: the versions that sessions follow.
+mod versions;
 /// Routes whose parent is a Service with a waypoint.
 mod waypoints;
 /// `whenWeightZero`: the backends whose sessions the filter releases.
 mod when_weight_zero;
+
+// From other proxies.
+
+/// `mooring migrate`: Ingresses of ingress-nginx and consistent hashing of Istio.
+mod migrate;
 
 // Writing output.
 
@@ -73,6 +84,8 @@ mod generated;
 mod istio_target;
 /// `--istio-version`: the output for each release, and what is refused for it.
 mod istio_versions;
+/// What a user sets in generated objects: how the module is fetched, its position, labels and annotations.
+mod object_options;
 /// The order of the generated objects.
 mod order;
 /// Annotations and comments that say where a generated object comes from.
@@ -82,6 +95,9 @@ mod scale;
 /// Session routes: what they copy from the user's rule, their names, and how objects are split.
 mod session_routes;
 
+/// The outputs that pages of `docs/` show.
+mod pages;
+
 // The commands.
 
 /// The last line of a run, which counts what was read.
@@ -90,7 +106,33 @@ mod closing_line;
 mod command_line;
 /// `mooring diff` and `mooring generate --check`.
 mod drift;
+/// `mooring explain`.
+mod explain;
+/// `--findings github`.
+mod findings;
+/// `mooring fn`, as kustomize and kpt run it.
+mod function;
+/// `mooring image`: OCI image layouts of the module and of the command.
+mod image;
+/// `mooring keygen`.
+mod keygen;
 /// `generate --output-dir` on a directory that holds files already.
 mod output_directory;
+/// `mooring test`: unit tests for policies.
+mod policy_test;
+/// The files of a release, as `deploy/pack` makes them.
+mod release;
+/// `mooring validate -o sarif`.
+mod sarif;
+/// `mooring completions` in real shells, and `mooring man`.
+mod shells;
+/// The library's simulation of requests: routes, sessions and canaries without Envoy.
+mod simulate;
+/// The library's states of policies for a status in a cluster.
+mod status;
 /// `mooring validate`: its findings, for people and for programs.
 mod validate;
+/// `mooring validate` finds what `mooring generate` finds.
+mod validate_and_generate;
+/// `mooring validate`: what it says about each rule, and for several targets.
+mod validate_rules;

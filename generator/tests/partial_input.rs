@@ -59,9 +59,9 @@ fn a_team_that_would_overwrite_another_one_is_told() {
     let out = Out::new("a_team_that_would_overwrite_another_one_is_told", &teams(&["a"]));
     let message = str![[r#"
 warning[PartialInput]: the WasmPlugin infra/mooring-front of an earlier run holds rules of HTTPRoute team-a/web, which is not in the input: they lose their sessions and canaries
-  --> out/wasmplugin-infra-mooring-front.yaml:20:11
+  --> out/wasmplugin-infra-mooring-front.yaml:21:11
    |
-20 |       id: HTTPRoute/team-a/web#0
+21 |       id: HTTPRoute/team-a/web#0
    |           ^^^^^^^^^^^^^^^^^^^^^^
    |
    = help: give one run the routes and policies of all teams on the Gateway; if a route was deleted, no action is needed

@@ -158,7 +158,7 @@ fn a_rule_whose_inserted_routes_cannot_be_stored_costs_only_itself() {
     let run = generate(&split(&matches.join(", "))).code(3);
     let stderr = said(&run);
     let message = "error[TooLarge]: the EnvoyFilter for the rule VirtualService/bookinfo/large/split on Gateway/bookinfo/front \
-                   would have 5.8 MiB, but Kubernetes stores objects of 1.5 MiB at most\n";
+                   would have 5.9 MiB, but Kubernetes stores objects of 1.5 MiB at most\n";
     assert!(stderr.contains(message), "{stderr}");
     assert!(stderr.contains(
         "left out because of errors: 1 rule (VirtualService/bookinfo/large/split on Gateway/bookinfo/front)\n"

@@ -3,18 +3,12 @@
 use crate::common::{
     SHOP, SHOP_IS_READ,
     canary::{CANARY, canary_with},
-    mooring, said, shop_with, without_policy,
+    mooring, said, shop_with,
+    validation::validate,
+    without_policy,
 };
 use serde_json::{Value, json};
-use snapbox::{IntoData as _, cmd::OutputAssert, str};
-
-fn validate(flags: &[&str], input: &str) -> OutputAssert {
-    mooring()
-        .args(["validate", "-f", "-"])
-        .args(flags)
-        .stdin(input)
-        .assert()
-}
+use snapbox::{IntoData as _, str};
 
 fn validated(input: &str) -> Value {
     let run = validate(&["-o", "json"], input);
@@ -57,8 +51,11 @@ fn a_sound_shop() {
 POLICY                          TARGET               CONDITION  RULES
 BackendLBPolicy default/sticky  Service default/web  Accepted   HTTPRoute/default/web#0
 
-RULE                     GATEWAY        SESSION      LASTS  IDLE
-HTTPRoute/default/web#0  default/front  cookie shop  1h     10m
+RULE                     GATEWAY        SESSION      LASTS  IDLE  BOUND TO
+HTTPRoute/default/web#0  default/front  cookie shop  1h     10m   pod
+
+RULE                     BACKEND         WEIGHT
+HTTPRoute/default/web#0  web.default:80  100%
 
 1 rule keeps sessions; 0 errors, 0 warnings, 0 notes
 
@@ -82,9 +79,18 @@ BackendLBPolicy default/sticky  Service default/web    Overridden      HTTPRoute
 BackendLBPolicy default/wrong   -                      Invalid         -
 sessionPersistence              HTTPRoute default/web  Accepted        HTTPRoute/default/web#0
 
-RULE                     GATEWAY        SESSION       LASTS      IDLE
-HTTPRoute/default/web#0  default/front  header x-api  unlimited  unlimited
-HTTPRoute/default/web#1  default/front  cookie shop   1h         10m
+RULE                     GATEWAY        SESSION       LASTS      IDLE       BOUND TO
+HTTPRoute/default/web#0  default/front  header x-api  unlimited  unlimited  pod
+HTTPRoute/default/web#1  default/front  cookie shop   1h         10m        pod
+
+RULE                     BACKEND         WEIGHT
+HTTPRoute/default/web#0  web.default:80  100%
+HTTPRoute/default/web#1  api.default:80  50%
+                         web.default:80  50%
+
+LEFT OUT                                                                    ERROR
+policy BackendLBPolicy/default/wrong                                        Invalid at <stdin>:100:24
+attachment of a policy BackendLBPolicy/default/lost on Service/default/wbe  TargetNotFound at <stdin>:92:49
 
 note[Unnamed]: 2 rules (this and 1 more) have no name and are identified by their positions: their sessions end when a rule is inserted before them
   --> <stdin>:20:5
@@ -137,9 +143,15 @@ error[Invalid]: unknown field `sesionName`; allowed here: absoluteTimeout, cooki
 
 #[test]
 fn no_policy_at_all() {
-    validate(&["--strict"], &without_policy(SHOP)).code(0).stdout_eq(
+    // Nothing to generate is a warning.
+    let input = without_policy(SHOP);
+    validate(&["--strict"], &input).code(1);
+    validate(&["--strict", "--allow", "NoEffect"], &input).code(0);
+    validate(&[], &input).code(0).stdout_eq(
         str![[r#"
-0 rules keep sessions; 0 errors, 0 warnings, 0 notes
+warning[NoEffect]: nothing to generate: no rule of a route on a Gateway of the input keeps sessions or has canaries
+
+0 rules keep sessions; 0 errors, 1 warning, 0 notes
 
 "#]]
         .raw(),
@@ -171,8 +183,11 @@ fn the_json_of_a_sound_shop() {
         json!({
             "version": 1,
             "valid": true,
+            "forTargets": ["istio"],
             "findings": [],
+            "leftOut": [],
             "policies": [{
+                "forTargets": ["istio"],
                 "kind": "BackendLBPolicy",
                 "namespace": "default",
                 "name": "sticky",
@@ -195,7 +210,10 @@ fn the_json_of_a_sound_shop() {
                 "waypoints": [],
                 "policy": { "kind": "BackendLBPolicy", "namespace": "default", "name": "sticky" },
                 "canaryPolicy": null,
+                "canary": null,
+                "backends": [{ "key": "web.default:80", "weight": 1, "percent": 100.0, "released": false, "version": null }],
                 "condition": "Accepted",
+                "forTargets": ["istio"],
                 "session": {
                     "name": "shop",
                     "type": "Cookie",
@@ -498,7 +516,7 @@ fn a_policy_without_a_session_has_no_effect() {
     let (before, _) = SHOP.split_once("  sessionPersistence:").unwrap();
     let run = validate(&[], before).code(0);
     let text = String::from_utf8(run.get_output().stdout.clone()).unwrap();
-    let row = "BackendLBPolicy default/sticky  Service default/web  NoEffect   -\n";
+    let row = "BackendLBPolicy default/sticky  Service default/web  NoEffect   (it has no sessionPersistence)\n";
     assert!(text.contains(row), "{text}");
     assert!(!text.contains("SESSION"), "{text}");
 }

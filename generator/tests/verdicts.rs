@@ -10,7 +10,7 @@ use std::{
 
 use mooring_generator::{
     diagnostic::{Diagnostic, Report, Severity},
-    emit::target::Target,
+    emit::{istio::IstioVersion, target::Target},
     mesh::Mesh,
     source::Sources,
     validate::validate,
@@ -57,7 +57,13 @@ fn judge(path: &Path, text: &str, expected: &str) -> Option<String> {
     let mut report = Report::default();
     let names = [verdicts().join("shop.yaml"), path.to_owned()];
     let sources = Sources::read(&names, &[], &mut io::empty(), &mut report);
-    validate(&sources, Target::Istio, &Mesh::default(), &mut report);
+    validate(
+        &sources,
+        Target::Istio,
+        IstioVersion::default(),
+        &Mesh::default(),
+        &mut report,
+    );
     let findings = report.sorted();
     let errors: Vec<&&Diagnostic> = findings
         .iter()

@@ -25,6 +25,13 @@ pub struct Config {
     /// get no session, and from requests of route rules. If this is empty, the filter trusts the sanitizer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub session_routes: Vec<String>,
+    /// Whether the filter leaves its decision about each request in the filter state, for access logs.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access_log: bool,
+    /// Whether the weights of the backends are gauges. They are those of the last generation: the filter cannot see the weights
+    /// of a route.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub weight_metric: bool,
     /// The route rules that the filter acts on. Requests on any other route pass unchanged.
     pub rules: Vec<RuleConfig>,
 }
@@ -33,7 +40,8 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuleConfig {
-    /// The name of the Envoy route or routes that istiod made of this rule.
+    /// The name of the Envoy route or routes that istiod made of this rule. It may be empty if the rule is an unnamed one of a
+    /// `VirtualService`.
     pub route: String,
     /// The names of the Envoy virtual hosts that contain the route. A route of the same name in another virtual host belongs
     /// to another rule.
@@ -158,20 +166,28 @@ pub enum Override {
 }
 
 /// One backend of a route rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackendConfig {
     /// The name of the backend in tokens, unique in the rule: `NAME.NAMESPACE:PORT` of a Service or `HOST:PORT` of a
     /// `ServiceEntry`, followed by `/SUBSET` for a subset.
     pub key: String,
     /// The weight with which the module itself selects this backend, relative to the other backends: by `hashOn`, or for
-    /// clients that opted out of another backend. All other clients follow the weights of the route.
+    /// clients that opted out of another backend. All other clients follow the weights of the route. It is also there for
+    /// [`Config::weight_metric`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
     /// Whether its live sessions are released: its weight in the route was 0 when this was written, and the rule has another
     /// backend. The module ignores this once it sees the route select the backend.
     #[serde(default, skip_serializing_if = "is_default")]
     pub released: bool,
+    /// The version of its pods when this was written. None: it has none, or the policy names no version label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whether its weight in the route was 0 when this was written. Only in rules whose policy names a version label. The module
+    /// ignores this once it sees the route select the backend.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub weight_zero: bool,
 }
 
 /// How the sessions of a rule are kept (GEP-1619).

@@ -3,6 +3,7 @@
 //! - Each token of a request is checked in this order: version, key, binding, seal, issue time, absolute timeout, idle timeout.
 //!   If several are valid, the newest counts.
 //! - A live session keeps its backend, regardless of the weights. Without a session, the weights of the route select the backend.
+//! - A session with a version follows its version to another backend. If no backend has it, the session is decided like none.
 //! - A match rule of a canary takes precedence over both as long as it matches. It leaves a live session unchanged.
 //! - The response shows which backend and host a request reached. If the session is bound to another one, the response sends a
 //!   token.
@@ -23,14 +24,18 @@ use crate::{
 };
 
 mod backends;
+mod event;
 mod pending_token;
+mod placement;
 mod reason;
 mod request;
 mod response;
 mod tokens;
+mod versions;
 
-use self::backends::Backends;
+use self::{backends::Backends, placement::Placement};
 pub use self::{
+    event::Event,
     pending_token::IssueReason,
     reason::{Reason, SessionOutcome},
     request::Decision,
@@ -46,28 +51,21 @@ pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, ho
         (Some(session), Some(keys)) => tokens::read(session, keys, headers, now),
         _ => (SessionOutcome::Stateless, None),
     };
-    let needs_refresh = session_outcome == SessionOutcome::NeedsRefresh;
+    let mut needs_refresh = session_outcome == SessionOutcome::NeedsRefresh;
     let backends = Backends { rule, gateway, now };
-    let mut bound = session.as_ref().and_then(|token| rule.backend(&token.backend));
-    if session.is_some() && bound.is_none() {
-        session_outcome = SessionOutcome::BackendRemoved;
-    } else if bound.is_some_and(|bound| backends.is_unreachable(bound)) {
-        bound = None;
-        session_outcome = SessionOutcome::BackendUnreachable;
-    }
-    let released = match bound {
-        Some(backend) if backends.is_released(backend, host)? => bound.take(),
-        _ => None,
+    let mut placement = match &session {
+        Some(token) => backends.place(token, host)?,
+        None => Placement::default(),
     };
     let mut budget = Budget::for_request();
-    let selected = select_backend(&backends, headers, bound, &mut budget, host)?;
-    if released.is_some() {
-        // If a match rule selects the released backend, the session stays there: the policy says so.
-        if matches!(selected, (backend, Reason::CanaryRule(_)) if backend == released) {
-            bound = released;
-        } else {
-            session_outcome = SessionOutcome::Released;
-        }
+    let selected = select_backend(&backends, headers, placement.bound, &mut budget, host)?;
+    let selected = backends.reconsider(&mut placement, selected, host)?;
+    let bound = placement.bound;
+    if let Some(lost) = placement.lost {
+        session_outcome = lost;
+    } else if backends.has_new_version(session.as_ref(), bound) {
+        session_outcome = SessionOutcome::NeedsRefresh;
+        needs_refresh = true;
     }
     let (backend, reason) = match selected {
         (Some(backend), _) if backends.is_unreachable(backend) => match bound.filter(|bound| *bound != backend) {
@@ -88,6 +86,8 @@ pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, ho
         session,
         budget,
         lacks_sanitizer: gateway.routes.lacks_sanitizer(),
+        decided_at: now,
+        access_log: gateway.routes.has_access_log(),
         https: headers.first(":scheme") == Some(b"https"),
         local_reply_headers: local_reply_headers(rule, backend, headers),
     })

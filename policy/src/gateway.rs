@@ -30,8 +30,8 @@ pub enum RuleLookup<'a> {
     Found(&'a Rc<Rule>),
     /// The route has no rule.
     NoRule,
-    /// The route has the same name as the route of a rule, but its cluster is not a backend of that rule.
-    OtherBackend,
+    /// The route has the same name as the route of this rule, but its cluster is not a backend of it.
+    OtherBackend(&'a Rule),
     /// The route is a session route, which the client selected with a header: the module has not set one yet.
     SessionRoute,
 }
@@ -39,21 +39,28 @@ pub enum RuleLookup<'a> {
 impl Gateway {
     /// The rule for the route that Envoy selected.
     pub fn find_rule<H: Host>(&self, host: &H) -> Result<RuleLookup<'_>, H::Error> {
-        let Some(route) = host.route_name()? else {
-            return Ok(RuleLookup::NoRule);
-        };
+        // A route of a VirtualService may have no name.
+        let route = host.route_name()?.unwrap_or_default();
         if self.routes.is_session_route(&route) {
             return Ok(RuleLookup::SessionRoute);
         }
-        let Some(rule) = self.routes.find(&route, || host.virtual_host_name())? else {
+        let found = self
+            .routes
+            .find(&route, || host.virtual_host_name(), || host.route_object());
+        let Some(rule) = found? else {
             return Ok(RuleLookup::NoRule);
         };
+        let of_virtual_service = rule.object_path().is_some();
         // Another rule may have taken the position of an unnamed rule. A session of the old rule must not be sent to a session
-        // route then, so the route has to lead to one of the old rule's backends.
-        if rule.is_unnamed() && rule.has_session_routes() {
+        // route then, so the route has to lead to one of the old rule's backends. In a VirtualService, the rule may be any other
+        // without a name, also one that redirects.
+        if rule.is_unnamed() && (rule.has_session_routes() || of_virtual_service) {
             let cluster = host.cluster_name()?;
+            if cluster.is_none() && of_virtual_service {
+                return Ok(RuleLookup::NoRule);
+            }
             if cluster.and_then(|cluster| rule.backend_of_cluster(&cluster)).is_none() {
-                return Ok(RuleLookup::OtherBackend);
+                return Ok(RuleLookup::OtherBackend(rule));
             }
         }
         Ok(RuleLookup::Found(rule))
@@ -96,5 +103,80 @@ mod tests {
         assert_eq!(find("shop.mooring-web.0"), "SessionRoute");
         assert_eq!(find("shop.mooring-web.1"), "NoRule");
         assert!(find("shop.web.0").starts_with("Found("), "{}", find("shop.web.0"));
+    }
+
+    /// What the module finds in the virtual host `shop:80` for a route without a name, made from the `VirtualService` of this name, that
+    /// leads to this cluster.
+    fn find_unnamed(gateway: &Gateway, virtual_service: &str, cluster: Option<&str>) -> String {
+        let path = format!("/apis/networking.istio.io/v1/namespaces/shop/virtual-service/{virtual_service}");
+        let host = MemoryHost {
+            virtual_host_name: Some(b"shop:80".into()),
+            route_object: Some(path.into_bytes()),
+            cluster_name: cluster.map(|cluster| cluster.as_bytes().into()),
+            ..MemoryHost::default()
+        };
+        match gateway.find_rule(&host).unwrap() {
+            RuleLookup::Found(rule) => rule.id().to_owned(),
+            other => format!("{other:?}").split('(').next().unwrap_or_default().to_owned(),
+        }
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_route_without_a_name_is_found_by_its_virtual_service_and_its_cluster() {
+        let rule = |name: &str, backends: &[&str]| {
+            let backends: Vec<_> = backends.iter().map(|key| json!({ "key": key })).collect();
+            json!({
+                "route": "",
+                "virtualHosts": ["shop:80"],
+                "id": format!("VirtualService/shop/{name}#0"),
+                "backends": backends,
+            })
+        };
+        let rules = [
+            rule("web", &["web.shop:80", "canary.shop:80"]),
+            rule("cart", &["web.shop:80"]),
+        ];
+        let config = json!({ "version": 3, "rules": rules });
+        let gateway = Gateway {
+            routes: RouteTable::parse(config.to_string().as_bytes()).unwrap(),
+            ..Gateway::default()
+        };
+        let find = |virtual_service, cluster| find_unnamed(&gateway, virtual_service, cluster);
+        let web = Some("outbound|80||web.shop.svc.cluster.local");
+        assert_eq!(find("web", web), "VirtualService/shop/web#0");
+        assert_eq!(find("cart", web), "VirtualService/shop/cart#0");
+        // A route of another VirtualService, also of one whose name ends alike.
+        assert_eq!(find("other", web), "NoRule");
+        assert_eq!(find("x-web", web), "NoRule");
+        // Another route of the same VirtualService: to other backends, or a redirect.
+        let other = Some("outbound|80||other.shop.svc.cluster.local");
+        assert_eq!(find("web", other), "OtherBackend");
+        assert_eq!(find("cart", other), "OtherBackend");
+        assert_eq!(find("web", None), "NoRule");
+    }
+
+    #[test]
+    #[wasm_bindgen_test]
+    fn a_request_without_a_route_finds_no_rule() {
+        let config = json!({ "version": 3, "rules": [{
+            "route": "",
+            "virtualHosts": ["shop:80"],
+            "id": "VirtualService/shop/web#0",
+            "backends": [{ "key": "web.shop:80" }],
+        }]});
+        let gateway = Gateway {
+            routes: RouteTable::parse(config.to_string().as_bytes()).unwrap(),
+            ..Gateway::default()
+        };
+        let host = MemoryHost {
+            virtual_host_name: Some(b"shop:80".into()),
+            ..MemoryHost::default()
+        };
+        assert!(matches!(gateway.find_rule(&host), Ok(RuleLookup::NoRule)));
+        assert!(matches!(
+            gateway.find_rule(&MemoryHost::default()),
+            Ok(RuleLookup::NoRule)
+        ));
     }
 }

@@ -16,11 +16,15 @@ pub trait Host {
     /// Bytes from a cryptographic random generator.
     fn random<const N: usize>(&self) -> Result<[u8; N], Self::Error>;
 
-    /// The name of the route that Envoy selected (`xds.route_name`).
+    /// The name of the route that Envoy selected (`xds.route_name`). None also if the route has no name.
     fn route_name(&self) -> Result<Option<Vec<u8>>, Self::Error>;
 
     /// The name of the virtual host of the route (`xds.virtual_host_name`).
     fn virtual_host_name(&self) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// The path of the object from which istiod made the route, such as
+    /// `/apis/networking.istio.io/v1/namespaces/shop/virtual-service/web` (`filter_metadata.istio.config` of `xds.route_metadata`).
+    fn route_object(&self) -> Result<Option<Vec<u8>>, Self::Error>;
 
     /// The name of the cluster of the route (`xds.cluster_name`).
     fn cluster_name(&self) -> Result<Option<Vec<u8>>, Self::Error>;

@@ -31,6 +31,9 @@ pub const STRICT_HOST_FILTER_STATE: &str = "mooring_host_strict";
 /// The property that replaces the `Cookie` header.
 pub const COOKIE_FILTER_STATE: &str = "mooring_cookie";
 
+/// The property with the [`crate::access_log`] text of a request; Envoy keeps it in the filter state as `wasm.mooring`.
+pub const ACCESS_LOG_FILTER_STATE: &str = "mooring";
+
 /// The value of [`BACKEND_HEADER`] for a backend of a rule. The id of the rule makes it unique on the gateway.
 #[must_use]
 pub fn session_key(rule: &str, backend: &str) -> String {

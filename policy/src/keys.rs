@@ -125,6 +125,20 @@ pub enum InvalidKey {
     },
 }
 
+impl InvalidKey {
+    /// The position of the entry, counted from 1.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        match self {
+            Self::Shape { position }
+            | Self::Encoding { position }
+            | Self::Length { position, .. }
+            | Self::Guessable { position }
+            | Self::Duplicate { position, .. } => *position,
+        }
+    }
+}
+
 /// Why a text is not a valid key ring.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeys {
@@ -231,6 +245,11 @@ impl KeyRing {
             others: keys.collect(),
         });
         ParsedRing { ring, rejected }
+    }
+
+    /// The ids of the keys, beginning with the one that seals.
+    pub fn ids(&self) -> impl Iterator<Item = u8> {
+        self.keys().map(|key| key.id)
     }
 
     /// The key that seals new tokens.

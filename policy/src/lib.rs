@@ -25,7 +25,8 @@
 //! - [`gateway`]: the state that all requests share. It tracks the [`reachability`] of backends, the [`observed_backends`] of
 //!   routes, and with a [`sampler`] which requests are inspected.
 //! - [`decision`]: decides about a request and its response.
-//! - [`metric`]: the names of counters with labels.
+//! - [`metric`]: the names of metrics with labels.
+//! - [`access_log`]: the text about a request for access logs.
 
 #![forbid(unsafe_code)]
 // An overflow in a test makes it fail.
@@ -33,6 +34,7 @@
 // Test helpers take JSON literals by value, which is easier to read.
 #![cfg_attr(test, allow(clippy::needless_pass_by_value))]
 
+pub mod access_log;
 pub mod backend;
 pub mod cache;
 pub mod canary;

@@ -13,6 +13,8 @@ pub struct MemoryHost {
     pub route_name: Option<Vec<u8>>,
     /// The name of the virtual host.
     pub virtual_host_name: Option<Vec<u8>>,
+    /// The path of the object of the route.
+    pub route_object: Option<Vec<u8>>,
     /// The name of the cluster.
     pub cluster_name: Option<Vec<u8>>,
     /// The details of the response code.
@@ -41,6 +43,10 @@ impl Host for MemoryHost {
 
     fn virtual_host_name(&self) -> Result<Option<Vec<u8>>, SealError> {
         Ok(self.virtual_host_name.clone())
+    }
+
+    fn route_object(&self) -> Result<Option<Vec<u8>>, SealError> {
+        Ok(self.route_object.clone())
     }
 
     fn cluster_name(&self) -> Result<Option<Vec<u8>>, SealError> {

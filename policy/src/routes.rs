@@ -15,6 +15,9 @@ pub struct RouteTable {
     entries: Vec<Entry>,
     /// The session routes at which clients may arrive by a header of theirs, sorted.
     session_routes: Box<[Box<[u8]>]>,
+    access_log: bool,
+    /// Whether the weights of the backends are gauges.
+    weight_metric: bool,
 }
 
 /// A rule and the virtual hosts that contain its route.
@@ -101,6 +104,8 @@ impl RouteTable {
         session_routes.sort_unstable();
         Ok(Self {
             session_routes: session_routes.into(),
+            access_log: config.access_log,
+            weight_metric: config.weight_metric,
             ..Self::with_canaries(&config.rules, &canaries(&config.canaries)?)?
         })
     }
@@ -109,7 +114,7 @@ impl RouteTable {
     pub fn with_canaries(rules: &[RuleConfig], canaries: &[Rc<Canary>]) -> Result<Self, InvalidConfig> {
         let mut table = Self {
             entries: Vec::with_capacity(rules.len()),
-            session_routes: Box::default(),
+            ..Self::default()
         };
         for (position, raw) in rules.iter().enumerate() {
             let rule = Rule::new(position, raw, canaries).map_err(|reason| InvalidConfig::Rule {
@@ -157,10 +162,22 @@ impl RouteTable {
         self.entries.iter().map(|entry| &entry.rule)
     }
 
+    /// Whether the weights of the backends are gauges.
+    #[must_use]
+    pub fn weight_metric(&self) -> bool {
+        self.weight_metric
+    }
+
     /// Whether a request may have internal headers of the client, because no header sanitizer may have run before the module.
     #[must_use]
     pub fn lacks_sanitizer(&self) -> bool {
         !self.session_routes.is_empty()
+    }
+
+    /// Whether the decision about each request is left in the filter state, for access logs.
+    #[must_use]
+    pub fn has_access_log(&self) -> bool {
+        self.access_log
     }
 
     /// Whether a request that arrives on this route, without a key of the module, carries a key of the client: it is a session
@@ -171,11 +188,13 @@ impl RouteTable {
     }
 
     /// The rule for a request on this route. `virtual_host` returns the name of the virtual host; it is only called if there is a
-    /// rule for a route of this name.
+    /// rule for a route of this name. `object` returns the path of the object from which istiod made the route; it is only called
+    /// if such a rule has no name in a `VirtualService`.
     pub fn find<E>(
         &self,
         route: &[u8],
         virtual_host: impl FnOnce() -> Result<Option<Vec<u8>>, E>,
+        object: impl FnOnce() -> Result<Option<Vec<u8>>, E>,
     ) -> Result<Option<&Rc<Rule>>, E> {
         let start = self.entries.partition_point(|entry| entry.route() < route);
         let entries = self.entries.get(start..).unwrap_or_default().iter();
@@ -186,8 +205,13 @@ impl RouteTable {
         let Some(virtual_host) = virtual_host()? else {
             return Ok(None);
         };
-        let mut entries = entries.filter(|entry| entry.virtual_hosts.iter().any(|host| **host == *virtual_host));
-        Ok(entries.next().map(|entry| &entry.rule))
+        let entries = entries.filter(|entry| entry.virtual_hosts.iter().any(|host| **host == *virtual_host));
+        let mut rules = entries.map(|entry| &entry.rule).peekable();
+        if rules.peek().is_none_or(|rule| rule.object_path().is_none()) {
+            return Ok(rules.next());
+        }
+        let object = object()?.unwrap_or_default();
+        Ok(rules.find(|rule| rule.object_path().is_none_or(|path| object.ends_with(path.as_bytes()))))
     }
 }
 
@@ -214,8 +238,13 @@ impl Entry {
         self.rule.route().as_bytes()
     }
 
+    /// Whether both claim the requests of a route, if their routes have the same name.
     fn overlaps(&self, other: &Self) -> bool {
-        self.virtual_hosts.iter().any(|host| other.virtual_hosts.contains(host))
+        let differ = match (self.rule.object_path(), other.rule.object_path()) {
+            (Some(one), Some(another)) => one != another,
+            _ => false,
+        };
+        !differ && self.virtual_hosts.iter().any(|host| other.virtual_hosts.contains(host))
     }
 }
 

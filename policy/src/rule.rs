@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::{
-    backend::{Backend, InvalidBackendKey},
+    backend::{Backend, InvalidBackend},
     canary::{Canary, InvalidRuleCanary, RuleCanary},
     config::RuleConfig,
     session::{InvalidSession, Session},
@@ -19,6 +19,7 @@ pub struct Rule {
     position: usize,
     id: Box<str>,
     route: Box<str>,
+    object_path: Option<Box<str>>,
     session: Option<Session>,
     backends: Box<[Backend]>,
     canary: Option<RuleCanary>,
@@ -27,7 +28,8 @@ pub struct Rule {
 /// Why a rule is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRule {
-    /// `route` or `id` is empty or has a control character.
+    /// `id` is empty, or `route` is and the rule is not an unnamed one of a `VirtualService`, or one of the two has a control
+    /// character.
     #[error("`{0}` must have at least one character and no control characters")]
     Identity(&'static str),
     /// It names no virtual host.
@@ -36,9 +38,9 @@ pub enum InvalidRule {
     /// It has no backends.
     #[error("a rule needs at least one backend")]
     NoBackends,
-    /// The key of a backend is invalid.
+    /// A backend is invalid.
     #[error(transparent)]
-    BackendKey(#[from] InvalidBackendKey),
+    Backend(#[from] InvalidBackend),
     /// Two backends have the same key.
     #[error("two backends have the key `{0}`")]
     DuplicateBackend(String),
@@ -53,8 +55,9 @@ pub enum InvalidRule {
 impl Rule {
     /// Checks the rule at this position of a configuration with these canaries.
     pub fn new(position: usize, raw: &RuleConfig, canaries: &[Rc<Canary>]) -> Result<Self, InvalidRule> {
-        for (field, value) in [("route", &raw.route), ("id", &raw.id)] {
-            if value.is_empty() || value.chars().any(char::is_control) {
+        let object_path = object_path(&raw.id);
+        for (field, value, may_be_empty) in [("route", &raw.route, object_path.is_some()), ("id", &raw.id, false)] {
+            if (value.is_empty() && !may_be_empty) || value.chars().any(char::is_control) {
                 return Err(InvalidRule::Identity(field));
             }
         }
@@ -79,6 +82,7 @@ impl Rule {
             position,
             id: raw.id.as_str().into(),
             route: raw.route.as_str().into(),
+            object_path: object_path.map(Into::into),
             canary: canary.transpose()?,
             session: session.transpose()?,
             backends: backends.into(),
@@ -97,10 +101,18 @@ impl Rule {
         &self.id
     }
 
-    /// The name of the Envoy route.
+    /// The name of the Envoy route. It is empty if the rule is an unnamed one of a `VirtualService`.
     #[must_use]
     pub fn route(&self) -> &str {
         &self.route
+    }
+
+    /// The end of the path by which the metadata of a route names the `VirtualService` of the rule
+    /// ([`route_object`](crate::host::Host::route_object)), if the rule has no name there. istiod gives such routes no name, so
+    /// that those of several `VirtualService`s differ in the metadata only.
+    #[must_use]
+    pub fn object_path(&self) -> Option<&str> {
+        self.object_path.as_deref()
     }
 
     /// How sessions are kept. None: the rule keeps no sessions.
@@ -133,7 +145,7 @@ impl Rule {
         self.backends.len() > 1
     }
 
-    /// Whether the rule is identified by its position in its route. Another rule may have that position by now.
+    /// Whether the rule has no name and is identified by its position in its route. Another rule may have that position by now.
     #[must_use]
     pub fn is_unnamed(&self) -> bool {
         self.id.contains('#')
@@ -162,4 +174,12 @@ impl Rule {
         // None of the others has a weight: the first of them, or if there are no others the only backend.
         others().next().map_or(0, |(position, _)| position)
     }
+}
+
+/// The end of the path of the `VirtualService` of an unnamed rule with this identity, `VirtualService/NAMESPACE/NAME#NUMBER`. None if
+/// it is another rule.
+fn object_path(id: &str) -> Option<String> {
+    let (virtual_service, _) = id.strip_prefix("VirtualService/")?.split_once('#')?;
+    let (namespace, name) = virtual_service.split_once('/')?;
+    Some(format!("/namespaces/{namespace}/virtual-service/{name}"))
 }

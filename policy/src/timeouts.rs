@@ -166,6 +166,7 @@ mod tests {
             seen,
             secure: false,
             backend: Box::default(),
+            version: Box::default(),
             host: Box::default(),
         }
     }

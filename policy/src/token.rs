@@ -6,7 +6,8 @@
 //! 1       1      id of the key that sealed it
 //! 2       2      binding hint, derived with that key: detects the token of another rule without opening it
 //! 4       24     nonce, random
-//! 28      n      sealed: issue time (8), last-seen time (8), flags (1), length of the backend key (1), backend key, host
+//! 28      n      sealed: issue time (8), last-seen time (8), flags (1), length of the backend key (1), backend key,
+//!                from format version 3 on: length of the version of the backend (1), version of the backend; then host
 //! 28+n    16     authentication tag
 //! ```
 //!
@@ -15,8 +16,11 @@
 //!
 //! The nonce is random and 24 bytes long, so any number of gateways can share a key without coordination.
 //!
-//! Version 1 differs only in its hint, which was derived without a key, so that anyone could verify a guess at the id of a rule.
-//! It is read, so that an upgrade loses no sessions, but no longer written.
+//! Format version 3 is written if the backend has a version, and format version 2 otherwise. So a gateway with an older module
+//! rejects only the sessions of policies that name a version label.
+//!
+//! Format version 1 differs from 2 only in its hint, which was derived without a key, so that anyone could verify a guess at the
+//! id of a rule. It is read, so that an upgrade loses no sessions, but no longer written.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chacha20poly1305::{AeadInOut as _, XNonce};
@@ -24,10 +28,16 @@ use siphasher::sip::SipHasher24;
 
 use crate::keys::{Key, KeyRing};
 
-/// The format version that is written.
+pub mod outline;
+
+/// The format version of tokens without the version of a backend.
 const VERSION: u8 = 2;
+/// The format version of tokens with the version of a backend.
+const VERSION_WITH_BACKEND_VERSION: u8 = 3;
 /// The previous format version, which is read as well.
 const OLD_VERSION: u8 = 1;
+/// The format versions that are read.
+const VERSIONS: [u8; 3] = [OLD_VERSION, VERSION, VERSION_WITH_BACKEND_VERSION];
 /// The length of version, key id and hint.
 const PREFIX_LENGTH: usize = 4;
 /// The length of the nonce, which must be random for each token.
@@ -55,6 +65,8 @@ pub struct Token {
     pub secure: bool,
     /// The key of the backend to which the session is bound.
     pub backend: Box<[u8]>,
+    /// The version of that backend when the token was sealed ([`crate::backend::Backend::version`]). Empty: unknown.
+    pub version: Box<[u8]>,
     /// The host to which the session is bound, as Envoy names it ([`crate::host::Host::upstream_address`]). Empty: any host of the backend.
     pub host: Box<[u8]>,
 }
@@ -108,8 +120,8 @@ impl Binding {
     }
 }
 
-/// A token cannot be sealed: the backend key is longer than 255 bytes, the token exceeds the maximum length, or the cipher
-/// failed.
+/// A token cannot be sealed: the backend key or the version is longer than 255 bytes, the token exceeds the maximum length, or
+/// the cipher failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a token could not be sealed")]
 pub struct SealError;
@@ -123,6 +135,7 @@ impl Token {
             seen: now,
             secure,
             backend: Box::default(),
+            version: Box::default(),
             host: Box::default(),
         }
     }
@@ -135,7 +148,12 @@ impl Token {
 
     /// Seals the token with the first key of the ring. `nonce` must be random and used once.
     pub fn seal(&self, keys: &KeyRing, binding: &Binding, nonce: [u8; NONCE_LENGTH]) -> Result<String, SealError> {
-        self.seal_as(VERSION, keys, binding, nonce)
+        let version = if self.version.is_empty() {
+            VERSION
+        } else {
+            VERSION_WITH_BACKEND_VERSION
+        };
+        self.seal_as(version, keys, binding, nonce)
     }
 
     fn seal_as(
@@ -147,6 +165,12 @@ impl Token {
     ) -> Result<String, SealError> {
         let key = keys.sealing();
         let backend_length = u8::try_from(self.backend.len()).map_err(|_| SealError)?;
+        let version_length = [u8::try_from(self.version.len()).map_err(|_| SealError)?];
+        let (version_length, backend_version) = if version == VERSION_WITH_BACKEND_VERSION {
+            (version_length.as_slice(), &*self.version)
+        } else {
+            (b"".as_slice(), b"".as_slice())
+        };
         let [first, second] = binding.hint(version, key);
         let prefix = [version, key.id, first, second];
         let mut sealed = [
@@ -154,6 +178,8 @@ impl Token {
             &self.seen.to_be_bytes(),
             &[if self.secure { FLAG_SECURE } else { 0 }, backend_length],
             &self.backend,
+            version_length,
+            backend_version,
             &self.host,
         ]
         .concat();
@@ -177,17 +203,24 @@ impl Token {
         Opener::new(keys, binding).screen(text)?.open()
     }
 
-    /// Parses the decrypted content.
-    fn read(plain: &[u8]) -> Option<Self> {
+    /// Parses the decrypted content of a token of this format version.
+    fn read(format: u8, plain: &[u8]) -> Option<Self> {
         let (issued, rest) = plain.split_first_chunk::<8>()?;
         let (seen, rest) = rest.split_first_chunk::<8>()?;
         let ([flags, backend_length], rest) = rest.split_first_chunk::<2>()?;
-        let (backend, host) = rest.split_at_checked(usize::from(*backend_length))?;
+        let (backend, rest) = rest.split_at_checked(usize::from(*backend_length))?;
+        let (version, host) = if format == VERSION_WITH_BACKEND_VERSION {
+            let (version_length, rest) = rest.split_first()?;
+            rest.split_at_checked(usize::from(*version_length))?
+        } else {
+            (b"".as_slice(), rest)
+        };
         Some(Self {
             issued: u64::from_be_bytes(*issued),
             seen: u64::from_be_bytes(*seen),
             secure: flags & FLAG_SECURE != 0,
             backend: backend.into(),
+            version: version.into(),
             host: host.into(),
         })
     }
@@ -225,7 +258,7 @@ impl<'a> Opener<'a> {
             return Err(Rejection::Malformed);
         }
         let [version, key_id, hint @ ..] = prefix(text).ok_or(Rejection::Malformed)?;
-        if ![VERSION, OLD_VERSION].contains(&version) {
+        if !VERSIONS.contains(&version) {
             return Err(Rejection::Version);
         }
         let (key, expected) = self.key(version, key_id).ok_or(Rejection::UnknownKey)?;
@@ -273,7 +306,8 @@ impl Sealed<'_, '_> {
                 (&*tag).into(),
             )
             .map_err(|_| Rejection::Tampered)?;
-        Token::read(sealed).ok_or(Rejection::Malformed)
+        let [version, ..] = *prefix;
+        Token::read(version, sealed).ok_or(Rejection::Malformed)
     }
 }
 

@@ -2,7 +2,11 @@
 
 use cookie::Cookie;
 
-use crate::{client::Client, reply::Reply, wait::Stopwatch};
+use crate::{
+    client::{Client, Failure, Request},
+    reply::Reply,
+    wait::Stopwatch,
+};
 
 /// A client that sends back the cookies it was given.
 ///
@@ -45,15 +49,16 @@ impl Browser {
 
     /// Sends a GET with all cookies, and keeps what comes back.
     pub async fn get(&mut self, target: &str) -> Reply {
-        let mut request = self.client.request(target);
-        if let Some(cookies) = self.cookie_header() {
-            request = request.cookie(cookies);
-        }
-        let reply = request.send().await;
-        for cookie in reply.set_cookies() {
-            self.keep(cookie);
-        }
+        let reply = self.request(target, &[]).send().await;
+        self.keep_all(&reply);
         reply
+    }
+
+    /// The same with more header lines, and says why when no answer came.
+    pub async fn attempt(&mut self, target: &str, lines: &[(&str, &str)]) -> Result<Reply, Failure> {
+        let reply = self.request(target, lines).attempt().await?;
+        self.keep_all(&reply);
+        Ok(reply)
     }
 
     /// The value of a cookie in the jar.
@@ -74,6 +79,23 @@ impl Browser {
     pub fn moves_to(mut self, client: Client) -> Self {
         self.client = client;
         self
+    }
+
+    fn request(&self, target: &str, lines: &[(&str, &str)]) -> Request<'_> {
+        let request = self.client.request(target);
+        let request = match self.cookie_header() {
+            Some(cookies) => request.cookie(cookies),
+            None => request,
+        };
+        lines
+            .iter()
+            .fold(request, |request, (name, value)| request.header(name, value))
+    }
+
+    fn keep_all(&mut self, reply: &Reply) {
+        for cookie in reply.set_cookies() {
+            self.keep(cookie);
+        }
     }
 
     fn keep(&mut self, cookie: Cookie<'static>) {

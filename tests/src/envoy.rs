@@ -26,7 +26,7 @@ use crate::{
 const TAIL_LINES: usize = 60;
 /// Runs a command until it ends or until its own standard input does; then it sends SIGTERM. So no Envoy outlives its
 /// test, not even one whose process was killed.
-const WATCHDOG: &str = r#"
+pub(crate) const WATCHDOG: &str = r#"
 exec 3<&0
 "$@" 3<&- </dev/null &
 envoy=$!

@@ -32,6 +32,7 @@ pub mod keys;
 mod manifests;
 mod pod;
 mod process;
+mod prometheus;
 pub mod raw_http;
 mod reply;
 mod scratch;
@@ -49,6 +50,7 @@ pub use manifests::{
     Source,
 };
 pub use pod::{Answer, Pod};
+pub use prometheus::{Alert, Prometheus, Sample};
 pub use reply::{Echo, Reply};
 pub use stats::Stats;
 pub use traffic::{Behavior, Clients, Seen, Tally, Traffic};

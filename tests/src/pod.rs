@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::{
     HeaderMap, Response, StatusCode,
     body::Incoming,
-    header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue},
+    header::{CONTENT_TYPE, HeaderName, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
@@ -76,12 +76,8 @@ pub struct Pod {
 struct State {
     healthy: bool,
     answer: Answer,
-    page: Option<Page>,
     echoes: Vec<Echo>,
 }
-
-/// Turns what the pod was sent into a page for a person.
-pub type Page = Arc<dyn Fn(&Echo) -> String + Send + Sync>;
 
 impl Pod {
     /// Starts a pod of version `v1`.
@@ -98,7 +94,6 @@ impl Pod {
             state: Arc::new(Mutex::new(State {
                 healthy: true,
                 answer: Answer::default(),
-                page: None,
                 echoes: Vec::new(),
             })),
             server: None,
@@ -146,11 +141,6 @@ impl Pod {
         self.state().answer = answer;
     }
 
-    /// Makes the pod answer a browser (`Accept: text/html`) with a page.
-    pub fn show(&self, page: Page) {
-        self.state().page = Some(page);
-    }
-
     /// What the pod was sent up to now, health checks aside.
     pub fn echoes(&self) -> Vec<Echo> {
         self.state().echoes.clone()
@@ -159,6 +149,11 @@ impl Pod {
     /// Forgets what it was sent.
     pub fn forget(&self) {
         self.state().echoes.clear();
+    }
+
+    /// How many requests the pod was sent since this was asked last, health checks aside. Forgets them.
+    pub fn count(&self) -> usize {
+        std::mem::take(&mut self.state().echoes).len()
     }
 
     /// Stops serving: open connections are cut, new ones refused. The address stays this pod's.
@@ -241,17 +236,10 @@ fn respond(
         return answer(status, HeaderMap::new(), "text/plain", String::new());
     }
     let echo = Echo::of(name, version, request);
-    let wants_page = request
-        .headers()
-        .get(ACCEPT)
-        .is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
-    let (kind, body) = match &state.page {
-        Some(page) if wants_page => ("text/html; charset=utf-8", page(&echo)),
-        _ => ("application/json", echo.to_json()),
-    };
+    let body = echo.to_json();
     state.echoes.push(echo);
     let Answer { status, headers } = state.answer.clone();
-    let mut response = answer(status, headers, kind, body);
+    let mut response = answer(status, headers, "application/json", body);
     response
         .headers_mut()
         .insert("x-pod", name.parse().expect("a pod name is a header value"));

@@ -29,6 +29,11 @@ pub fn trapping_wasm() -> PathBuf {
     file("MOORING_TRAP_WASM", "target/mooring-trap.wasm")
 }
 
+/// Prometheus: environment variable `PROMETHEUS`, else the one that `make prometheus` unpacks.
+pub fn prometheus() -> PathBuf {
+    file("PROMETHEUS", ".tools/prometheus/usr/bin/prometheus")
+}
+
 /// The root of the workspace.
 pub fn workspace() -> &'static Path {
     let member = Path::new(env!("CARGO_MANIFEST_DIR"));

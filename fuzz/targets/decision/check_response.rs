@@ -95,7 +95,8 @@ impl Client<'_> {
             decision.session_outcome() == SessionOutcome::BackendUnreachable && self.own_backend(old) != answered
         };
         let failed_over = response.issued == Some(IssueReason::Moved) && old.is_some_and(went_over);
-        assert_eq!(response.failed_over, failed_over, "{response:?}");
+        let left = response.left_backend == Some(SessionOutcome::BackendUnreachable);
+        assert_eq!(left, failed_over, "{response:?}");
         let Some(issue) = response.issued else {
             assert!(response.changes.is_empty());
             assert_ne!(decision.session_outcome(), SessionOutcome::NeedsRefresh);
@@ -171,7 +172,7 @@ impl Client<'_> {
         assert_eq!(response.missed_session_route, cause == Some(UnreachableCause::NoRoute));
         let ends = is_strict && asks_for_host && outage.cause() == Some(UnreachableCause::NoHost);
         assert_eq!(response.issued, ends.then_some(IssueReason::Ended));
-        assert!(response.changes.is_empty() != ends && !response.failed_over);
+        assert!(response.changes.is_empty() != ends && response.left_backend.is_none());
         if let (Some(asked), Some(_)) = (asked, cause) {
             let reach = self
                 .gateway

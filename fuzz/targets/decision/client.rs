@@ -120,6 +120,7 @@ impl Client<'_> {
                 issued,
                 seen,
                 backend,
+                version,
                 host,
                 secure,
                 with_second_key,
@@ -136,6 +137,7 @@ impl Client<'_> {
                     seen: self.now.saturating_add_signed((*seen).into()),
                     secure: *secure,
                     backend: backend.into(),
+                    version: version.text().into(),
                     host: host.text().into(),
                 };
                 self.seal(&token, self.raw, if *with_second_key { 2 } else { 1 })

@@ -106,6 +106,7 @@ pub(crate) enum Sent<'a> {
         issued: i16,
         seen: i16,
         backend: Backend<'a>,
+        version: Host<'a>,
         host: Host<'a>,
         secure: bool,
         with_second_key: bool,

@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::field::{Field, OptionalField, Port, Text, list};
+#[cfg(feature = "cluster")]
+use crate::api::policy_status::CanaryPolicyStatus;
 
 /// CanaryPolicy selects which clients of a route reach which of its backends, and whether they stay there.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -24,15 +26,19 @@ use crate::api::field::{Field, OptionalField, Port, Text, list};
         namespaced,
         doc = "CanaryPolicy selects which clients of a route reach which of its backends, and whether they stay there.",
         category = "gateway-api",
+        status = "CanaryPolicyStatus",
         printcolumn = r#"{"name": "Target", "type": "string", "jsonPath": ".spec.targetRef.name"}"#,
+        printcolumn = r#"{"name": "Accepted", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Accepted\")].status"}"#,
+        printcolumn = r#"{"name": "Programmed", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Programmed\")].status"}"#,
+        printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Programmed\")].reason"}"#,
         printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#
     )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "(has(self.rules) && size(self.rules) > 0) || has(self.split) || has(self.sticky) || \
-             has(self.whenWeightZero)",
-    "message": "at least one of rules, split, sticky and whenWeightZero must be specified",
+             has(self.whenWeightZero) || has(self.versionLabel)",
+    "message": "at least one of rules, split, sticky, whenWeightZero and versionLabel must be specified",
 }]))]
 pub struct CanaryPolicySpec {
     /// The route that the policy targets, in the namespace of the policy.
@@ -60,6 +66,17 @@ pub struct CanaryPolicySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<WhenWeightZero>")]
     pub when_weight_zero: OptionalField<WhenWeightZero>,
+    /// The name of the label whose value is the version of a backend, such as `rollouts-pod-template-hash` or
+    /// `app.kubernetes.io/version`. The value is that in the selector of the Service, in the labels of the subset, or in the pod
+    /// templates that the Service selects. Live sessions, including those of other policies, follow their version to another
+    /// backend, and leave a backend that has got another version. Default: sessions do not depend on versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "Option<String>",
+        length(min = 1, max = 317),
+        regex(pattern = "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+    )]
+    pub version_label: OptionalField<String>,
 }
 
 /// What happens to live sessions on a backend whose weight is 0, including those of other policies. `Keep`: they stay, and

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use crate::api::field::{Any, Field, OptionalField, Pairs, Port, list, nullable};
+use crate::api::field::{Any, Field, OptionalField, Pairs, Port, Text, list, nullable};
 
 /// `spec` of a `Gateway`.
 #[derive(Debug, Deserialize)]
@@ -82,7 +82,7 @@ pub struct DestinationRuleSpec {
 impl DestinationRuleSpec {
     /// The locations where the rule selects consistent hashing for a subset or for the whole host.
     #[must_use]
-    pub fn consistent_hash(&self, subset: Option<&str>) -> Option<&Field<Any>> {
+    pub fn consistent_hash(&self, subset: Option<&str>) -> Option<&Field<ConsistentHash>> {
         let subsets = self
             .subsets
             .iter()
@@ -91,6 +91,18 @@ impl DestinationRuleSpec {
         of_subset
             .chain(&self.traffic_policy)
             .find_map(TrafficPolicy::consistent_hash)
+    }
+
+    /// Every consistent hashing of the rule: that of the whole host, and those of its subsets, which they name.
+    pub fn consistent_hashes(&self) -> impl Iterator<Item = (Option<&Field<String>>, &Field<ConsistentHash>)> {
+        let of_host = self.traffic_policy.iter().map(|policy| (None, policy));
+        let of_subsets = self.subsets.iter().filter_map(|subset| {
+            let policy = subset.traffic_policy.as_ref()?;
+            Some((Some(&subset.name), policy))
+        });
+        of_host
+            .chain(of_subsets)
+            .filter_map(|(subset, policy)| Some((subset, policy.consistent_hash()?)))
     }
 }
 
@@ -104,7 +116,7 @@ pub struct TrafficPolicy {
 }
 
 impl TrafficPolicy {
-    fn consistent_hash(&self) -> Option<&Field<Any>> {
+    fn consistent_hash(&self) -> Option<&Field<ConsistentHash>> {
         let of_ports = self
             .port_level_settings
             .iter()
@@ -123,7 +135,35 @@ struct PortTrafficPolicy {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct LoadBalancer {
-    consistent_hash: OptionalField<Any>,
+    consistent_hash: OptionalField<ConsistentHash>,
+}
+
+/// `consistentHash`: what is hashed. One of the fields is set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsistentHash {
+    /// `httpCookie`.
+    pub http_cookie: OptionalField<HashedCookie>,
+    /// `httpHeaderName`.
+    pub http_header_name: OptionalField<Text>,
+    /// `httpQueryParameterName`.
+    pub http_query_parameter_name: OptionalField<Text>,
+    /// `useSourceIp`.
+    pub use_source_ip: OptionalField<Any>,
+}
+
+/// `httpCookie`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HashedCookie {
+    /// `name`.
+    pub name: OptionalField<Text>,
+    /// `path`.
+    pub path: OptionalField<Text>,
+    /// `ttl`. If it is absent, Envoy sets no cookie; `0s` stands for a session cookie.
+    pub ttl: OptionalField<Text>,
+    /// `attributes` of the cookie.
+    pub attributes: OptionalField<Any>,
 }
 
 /// A selector of pods.

@@ -13,8 +13,8 @@ use crate::{
     kind::{GATEWAY_API, Kind, NETWORKING_ISTIO, shown_group},
     location::{SourceLocation, Spanned},
     omissions::Omitted,
-    resources::{Item, Resources},
-    session::Session,
+    resources::Item,
+    session::{Session, version_label},
 };
 
 mod compile;
@@ -57,9 +57,8 @@ pub struct Settings {
     pub compiled: Rc<CompiledCanary>,
 }
 
-/// Every policy in the input whose target is of a known kind, in the order of ids. Everything that is invalid is reported.
-pub fn policies<'a>(resources: &'a Resources, report: &mut Report) -> Vec<Canary<'a>> {
-    let items = resources.canary_policies.iter();
+/// Those of the policies whose target is of a known kind. Everything that is invalid is reported.
+pub fn policies<'a>(items: impl Iterator<Item = &'a Item<CanaryPolicySpec>>, report: &mut Report) -> Vec<Canary<'a>> {
     items.filter_map(|item| parse(item, report)).collect()
 }
 
@@ -69,6 +68,7 @@ fn parse<'a>(item: &'a Item<CanaryPolicySpec>, report: &mut Report) -> Option<Ca
     let sticky = sticky::parse(item, &mut found);
     let target_kind = target_kind(item, &mut found);
     let compiled = compile::compile(item, target_kind, &mut found);
+    check_version_label(item, &mut found);
     let settings = found.result().and_then(|()| {
         Ok(Settings {
             sticky: sticky?,
@@ -93,6 +93,22 @@ fn parse<'a>(item: &'a Item<CanaryPolicySpec>, report: &mut Report) -> Option<Ca
         section: section.map(|name| item.spanned(name)),
         settings,
     })
+}
+
+/// Reports a `versionLabel` that cannot be the name of a label.
+fn check_version_label(item: &Item<CanaryPolicySpec>, report: &mut Report) {
+    if let Some(field) = &item.spec.version_label
+        && let Some(problem) = version_label::problem(&field.value)
+    {
+        report.add(Diagnostic::error(Code::Invalid, problem).at(item.location_of(field)));
+    }
+}
+
+/// The route that a policy targets. None: its target is of another kind.
+pub(crate) fn target(item: &Item<CanaryPolicySpec>) -> Option<(Kind, Id)> {
+    let kind = target_kind(item, &mut Report::default())?;
+    let name = &item.spec.target_ref.value.name.value;
+    Some((kind, Id::new(&item.id.namespace, name)))
 }
 
 fn target_kind(item: &Item<CanaryPolicySpec>, report: &mut Report) -> Option<Kind> {

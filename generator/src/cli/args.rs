@@ -5,27 +5,48 @@
     reason = "these comments are the help text, where backticks would stay visible"
 )]
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr as _};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::values;
+use super::{
+    explain::Explain,
+    generate::{Diff, Generate},
+    input::InputArgs,
+    test::Test,
+    token::Token,
+    validate::Validate,
+    values,
+};
 use crate::{
-    dns::ClusterDomain,
-    emit::{FailStrategy, istio::IstioVersion, target::Target},
     id::Id,
-    mesh::{self, CallerSelector, PodNamespace},
+    mesh,
+    migrate::{self, PolicyKind},
     output::format::Format,
-    source::IgnoredGlob,
 };
 
 /// Session persistence and sticky canary routing for stock Envoy, driven by Gateway API policies.
 #[derive(Debug, Parser)]
-#[command(name = "mooring", version, max_term_width = 100)]
+#[command(name = "mooring", version, max_term_width = 100, after_long_help = STATUSES)]
 pub struct Cli {
     /// The command to run.
     #[command(subcommand)]
     pub command: Command,
+
+    /// When the output has colour. By default on a terminal, unless NO_COLOR is set or TERM is dumb; CLICOLOR_FORCE means always
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// When the output has colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
 }
 
 /// The commands.
@@ -35,304 +56,258 @@ pub enum Command {
     Generate(Generate),
     /// Report the status of each policy and rule
     Validate(Validate),
+    /// Explain which route takes a request, what Mooring decides about it, and why
+    Explain(Explain),
     /// Compare a directory with the configuration that would be generated
     Diff(Diff),
+    /// Run the unit tests of policies, without an Envoy
+    Test(Test),
+    /// Generate inside kustomize or kpt, as a function that adds the generated objects
+    Fn(Function),
+    /// Translate Ingresses of ingress-nginx and consistent hashing of Istio into routes and policies
+    Migrate(Migrate),
     /// Print a new key for the key ring that seals session tokens
     Keygen(Keygen),
+    /// Show what is in a session token, or seal one for tests
+    #[command(after_long_help = TOKEN)]
+    Token(Token),
     /// Print the custom resource definition of CanaryPolicy
+    #[command(after_long_help = CRDS)]
     Crds,
+    /// Write the module as an OCI image layout, and print the digest for --wasm-sha256
+    Image(Image),
+    /// Print a script that completes commands and flags in a shell
+    #[command(after_long_help = COMPLETIONS)]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write a man page for each command
+    #[command(after_long_help = MAN)]
+    Man {
+        /// The directory for the pages, such as ~/.local/share/man/man1. It is created if it does not exist
+        #[arg(long, value_name = "DIR")]
+        output_dir: PathBuf,
+    },
 }
 
-/// `mooring generate`.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Input kinds: BackendLBPolicy, XBackendTrafficPolicy, CanaryPolicy, Gateway, GatewayClass, ListenerSet, HTTPRoute, GRPCRoute, Service, \
-EndpointSlice, Namespace, ReferenceGrant, Pod, Deployment, DaemonSet and StatefulSet, and of Istio VirtualService, DestinationRule, \
-ServiceEntry and Gateway. Other kinds, and objects that Mooring has generated, are skipped.
+const STATUSES: &str = "\
+Exit status of all commands:
+  0  success
+  1  failure: something is wrong or cannot be read; for a comparison, a difference
+  2  the flags are invalid; for a comparison, also any failure
+  3  done, except for what was left out
 
-For Istio the output is, in this order: the EnvoyFilters of the gateways, the session routes (an HTTPRoute or GRPCRoute beside each \
-rule with several backends that has sessions or canaries) and the WasmPlugins. Weights stay in the routes: after a change of weights, \
-generate again only for hashOn and optIn of a CanaryPolicy and for whenWeightZero: Release.
+The help of each command says what they mean there.";
 
-The input must contain all routes and policies of a Gateway, from all teams, because its EnvoyFilter and WasmPlugin hold the rules of \
-all of them. Two teams that generate for one Gateway from partial input overwrite each other's objects. mooring detects some cases and \
-warns (PartialInput): it compares the input with the directory of --output-dir or --check, with the status of Gateways, and with the \
-objects in a cluster.
-
---output-dir keeps files that are current, removes files of earlier runs that are no longer generated, and lists the files that it \
-created, changed and removed. It never removes a file with content that Mooring did not generate, and removes nothing while something \
-is left out.
-
-An error in the input leaves out the rule, route or policy that it concerns. Everything else is generated, and the omissions are listed.
-
+const CRDS: &str = "\
 Exit status:
-  0  everything was generated, even if that is nothing
-  1  nothing was written: something cannot be read or written, --strict found an error, or --fail-on-empty found nothing to generate
+  0  the definition was printed
+  1  it could not be written
   2  the flags are invalid
-  3  something was left out
-
-Exit status with --check:
-  0  the directory is current
-  1  the directory differs
-  2  the comparison failed, or the flags are invalid
-  3  the directory is current except for what was left out
-
-Examples:
-  mooring generate -f manifests/ --wasm https://registry.example.com/mooring.wasm > mooring.yaml
-  mooring generate -f manifests/ --target envoy --wasm target/mooring.wasm > envoy.yaml")]
-pub struct Generate {
-    /// The input, the target and its options.
-    #[command(flatten)]
-    pub generate: GenerateArgs,
-
-    /// Write one file per object into this directory, instead of all objects to the standard output
-    #[arg(long, value_name = "DIR")]
-    pub output_dir: Option<PathBuf>,
-
-    /// Write nothing: compare with this directory, written by --output-dir, and print the differences
-    #[arg(long, value_name = "DIR", conflicts_with = "output_dir")]
-    pub check: Option<PathBuf>,
-}
-
-/// `mooring diff`.
-#[derive(Debug, Args)]
-#[command(
-    after_long_help = "\
-The same as mooring generate --check DIR. A stale generated file counts as a difference, unless something is left out or --no-prune \
-is given. Other files are ignored.
-
-Exit status:
-  0  the directory is current
-  1  the directory differs
-  2  the comparison failed: something cannot be read, the flags are invalid, --strict found an error, or --fail-on-empty found nothing to generate
-  3  the directory is current except for what was left out
 
 Example:
-  mooring diff deploy/mooring -f manifests/ --wasm https://registry.example.com/mooring.wasm",
-    override_usage = "mooring diff <DIR> --wasm <URL|PATH> <--file <FILE|DIR|->...|--from-cluster> [OPTIONS]"
-)]
-pub struct Diff {
-    /// The directory that mooring generate --output-dir has written
-    #[arg(value_name = "DIR")]
-    pub directory: PathBuf,
+  mooring crds | kubectl apply --server-side -f -";
 
-    /// The input, the target and its options.
-    #[command(flatten)]
-    pub generate: GenerateArgs,
-}
-
-/// `mooring validate`.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-The conditions are those of GEP-713: Accepted, Conflicted, Overridden, Invalid and TargetNotFound. A policy without sessionPersistence has \
-the condition NoEffect.
-
+const MAN: &str = "\
 Exit status:
-  0  no errors
-  1  there is an error, or with --strict a warning
+  0  the pages were written
+  1  the directory cannot be created or written
+  2  the flags are invalid
+
+Example:
+  mooring man --output-dir ~/.local/share/man/man1";
+
+const TOKEN: &str = "\
+The help of each command has examples, and its exit statuses.";
+
+const COMPLETIONS: &str = "\
+Exit status:
+  0  the script was printed
+  1  it could not be written
   2  the flags are invalid
 
 Examples:
-  mooring validate -f manifests/
-  mooring validate -f manifests/ --target envoy
-  mooring validate -f manifests/ -o json | jq '.findings[].code'
-  mooring validate --from-cluster --context staging --namespace shop")]
-pub struct Validate {
+  mooring completions bash > ~/.local/share/bash-completion/completions/mooring
+  mooring completions zsh > ~/.zfunc/_mooring
+  mooring completions fish > ~/.config/fish/completions/mooring.fish";
+
+/// `mooring migrate`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Reads Ingresses (networking.k8s.io/v1) with the annotations of ingress-nginx and prints HTTPRoutes with sessionPersistence and \
+CanaryPolicies that do the same. If an HTTPRoute of the input has the host and path of an Ingress, as after ingress2gateway, the route \
+stays as it is: its sessions become a policy for each Service, and its canary a CanaryPolicy.
+
+Reads DestinationRules whose consistentHash has an httpCookie and prints a session policy for the Service. The DestinationRule stays.
+
+Each annotation without an equivalent is a finding with its line. TLS is not translated: the listeners of the Gateway have the \
+certificates. Add Services to the input, for ports with names. With --from-cluster, mooring needs list on the kinds that mooring \
+generate --help names, on ingresses and on ingressclasses, and writes nothing to the cluster.
+
+Exit status:
+  0  everything was translated
+  1  nothing was written: something cannot be read or written, or --gateway is missing
+  2  the flags are invalid
+  3  something was not translated, or not exactly: there is an error or a warning
+
+Examples:
+  mooring migrate -f ingresses/ --gateway istio-ingress/front > routes.yaml
+  kubectl get ingresses,services,httproutes -A -o yaml | mooring migrate -f - --gateway istio-ingress/front
+  mooring migrate -f destinationrules/ > sessions.yaml")]
+pub struct Migrate {
     /// The input.
     #[command(flatten)]
     pub input: InputArgs,
 
-    /// Facts about gateways and their cluster that are not in the input.
-    #[command(flatten)]
-    pub mesh: MeshArgs,
-
-    /// The target to validate for: what it does not support is reported too
-    #[arg(long, value_enum, default_value_t = Target::Istio)]
-    pub target: Target,
-
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
-    pub output: ReportFormat,
-
-    /// Exit with status 1 for warnings too
-    #[arg(long)]
-    pub strict: bool,
-}
-
-/// The input, and how much is reported about it.
-#[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("source").required(true)))]
-pub struct InputArgs {
-    /// Files, directories, or - for the standard input. In directories the .yaml, .yml and .json files are read, recursively, except
-    /// below directories whose name begins with a dot
-    #[arg(short, long = "file", value_name = "FILE|DIR|-", group = "source", num_args = 1..)]
-    pub files: Vec<PathBuf>,
-
-    /// Ignore files and directories that match this glob, such as 'values*.yaml' or 'charts/*/templates'; may be repeated. A glob with
-    /// a / is matched against the path below the directory of -f, one without against the name
-    #[arg(long, value_name = "GLOB", value_parser = IgnoredGlob::from_str, conflicts_with = "from_cluster")]
-    pub ignore: Vec<IgnoredGlob>,
-
-    /// Read objects from the API server instead of files
-    #[arg(long, group = "source")]
-    pub from_cluster: bool,
-
-    /// The kubeconfig for --from-cluster. Default: the files in KUBECONFIG, else ~/.kube/config, else the service account of the
-    /// pod
-    #[arg(long, value_name = "FILE", requires = "from_cluster", conflicts_with = "files")]
-    pub kubeconfig: Option<PathBuf>,
-
-    /// The context for --from-cluster. Default: the current context
-    #[arg(long, value_name = "NAME", requires = "from_cluster", conflicts_with = "files")]
-    pub context: Option<String>,
-
-    /// A namespace to read with --from-cluster; may be repeated. Default: all namespaces
-    #[arg(
-        short,
-        long = "namespace",
-        value_name = "NAMESPACE",
-        requires = "from_cluster",
-        conflicts_with = "files"
-    )]
-    pub namespaces: Vec<String>,
-
-    /// Print warnings and errors only: no notes, no summary of the input, and no list of written files
-    #[arg(short, long)]
-    pub quiet: bool,
-}
-
-/// Facts about gateways and their cluster that are not in the input.
-#[derive(Debug, Args)]
-pub struct MeshArgs {
-    /// A Gateway to generate for; may be repeated. Gateways with the same pods are generated together. Files of other Gateways are
-    /// kept. Default: all Gateways
+    /// The Gateway to which the HTTPRoutes attach. It is required unless the input has HTTPRoutes for all paths of the Ingresses
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = mesh::gateway_id)]
-    pub gateway: Vec<Id>,
+    pub gateway: Option<Id>,
 
-    /// A GatewayClass to treat as Istio's, although it is not in the input or has a controllerName other than
-    /// istio.io/gateway-controller; may be repeated (only with --target istio)
+    /// An IngressClass that belongs to ingress-nginx; may be repeated. Default: nginx, and the IngressClasses of the input with the
+    /// controller k8s.io/ingress-nginx. Ingresses without a class always count
     #[arg(long, value_name = "NAME", value_parser = values::class_name)]
-    pub gateway_class: Vec<String>,
+    pub ingress_class: Vec<String>,
 
-    /// The namespace of the pods of a networking.istio.io Gateway, such as istio-system, or of all such Gateways that are not named;
-    /// may be repeated (only with --target istio). Default: the namespaces of the pods and Deployments in the input that match the
-    /// selector of the Gateway, else the namespace of the Gateway
-    #[arg(long, value_name = "[NAMESPACE/NAME=]NAMESPACE")]
-    pub gateway_namespace: Vec<PodNamespace>,
+    /// The prefix of the annotations: that of the flag of the same name of ingress-nginx
+    #[arg(long, value_name = "PREFIX", default_value = migrate::DEFAULT_PREFIX)]
+    pub annotations_prefix: String,
 
-    /// The pods whose sidecars keep sessions for routes of the mesh: HTTPRoutes and GRPCRoutes with a Service or ServiceEntry as their
-    /// parent, and VirtualServices of the gateway mesh; may be repeated. Istio's root namespace, istio-system, stands for the pods of
-    /// all namespaces. Each of these sidecars loads the module. Default: none
-    #[arg(long, value_name = "NAMESPACE[/LABEL=VALUE,...]")]
-    pub callers: Vec<CallerSelector>,
+    /// What the names of the session cookies get at their end, such as -mooring. A new name keeps the cookies of ingress-nginx valid,
+    /// for a time in which both gateways serve. Default: the cookies keep their names
+    #[arg(long, value_name = "SUFFIX", value_parser = values::cookie_suffix, allow_hyphen_values = true)]
+    pub cookie_suffix: Option<String>,
 
-    /// Generate the local Envoy as the sidecar of these pods: it serves routes of the mesh instead of Gateways (only with --target
-    /// envoy). A client reaches a Service on its own port
-    #[arg(long, value_name = "NAMESPACE[/LABEL=VALUE,...]", conflicts_with_all = ["gateway", "callers"])]
-    pub as_sidecar: Option<CallerSelector>,
-
-    /// The domain of the cluster, as in web.shop.svc.DOMAIN. Default: the --domain of istiod in the input, with --from-cluster also
-    /// the zone of CoreDNS, else cluster.local
-    #[arg(long, value_name = "DOMAIN")]
-    pub cluster_domain: Option<ClusterDomain>,
-}
-
-/// The arguments that `generate` and `diff` share.
-#[derive(Debug, Args)]
-pub struct GenerateArgs {
-    /// The input.
-    #[command(flatten)]
-    pub input: InputArgs,
-
-    /// The target: EnvoyFilters, session routes and WasmPlugins for Istio gateways, or the bootstrap of one local Envoy
-    #[arg(long, value_enum, default_value_t = Target::Istio)]
-    pub target: Target,
+    /// The kind of the session policies for Services
+    #[arg(long, value_enum, default_value_t = PolicyKind::XBackendTrafficPolicy)]
+    pub policy_kind: PolicyKind,
 
     /// Output format
     #[arg(short, long, value_enum, default_value_t = Format::Yaml)]
     pub output: Format,
-
-    /// The location of the Wasm module: for Istio a URL (oci://, https://, http:// or file://), for Envoy a path such as
-    /// target/mooring.wasm
-    #[arg(long, value_name = "URL|PATH")]
-    pub wasm: String,
-
-    /// The SHA-256 of the module (https://) or of its image manifest (oci://), which Istio verifies. Default: the digest in the URL,
-    /// if it ends in @sha256:HEX
-    #[arg(long, value_name = "HEX", value_parser = values::sha256)]
-    pub wasm_sha256: Option<String>,
-
-    /// The version of Istio, such as 1.30 or v1.30.2: 1.28 or later, tested up to 1.31, which is the default (only with --target
-    /// istio)
-    #[arg(long, value_name = "VERSION")]
-    pub istio_version: Option<IstioVersion>,
-
-    /// What happens to requests when the module cannot run. Default: open for Istio (requests pass without sessions), reload for
-    /// Envoy
-    #[arg(long, value_enum)]
-    pub fail_strategy: Option<FailStrategy>,
-
-    /// Facts about gateways and their cluster that are not in the input.
-    #[command(flatten)]
-    pub mesh: MeshArgs,
-
-    /// Write nothing if the input has an error, instead of leaving out what it concerns
-    #[arg(long)]
-    pub strict: bool,
-
-    /// Fail if nothing is generated, and neither write nor remove files
-    #[arg(long)]
-    pub fail_on_empty: bool,
-
-    /// Keep stale generated files, for several runs that write into one directory. Implied by --gateway. Default: --output-dir removes
-    /// them, --check and diff count them as differences
-    #[arg(long)]
-    pub no_prune: bool,
-
-    /// The address of Envoy's admin interface (only with --target envoy). Default: 127.0.0.1:9901
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub admin: Option<SocketAddr>,
-
-    /// The address on which Envoy listens for a port of a Gateway (only with --target envoy); may be repeated. Default: the same port
-    /// on 127.0.0.1; ports below 1024, which only root may use, plus 10000: 80 becomes 10080
-    #[arg(long, value_name = "PORT=ADDR:PORT", value_parser = values::listen)]
-    pub listen: Vec<(u16, SocketAddr)>,
 }
 
-impl GenerateArgs {
-    /// Whether stale generated files are removed. The output for a local Envoy is one file, and with `--gateway` other files may belong
-    /// to other Gateways: neither removes any.
-    #[must_use]
-    pub fn prunes(&self) -> bool {
-        self.target == Target::Istio && !self.no_prune && self.mesh.gateway.is_empty()
-    }
+/// `mooring fn`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+The function reads a ResourceList (config.kubernetes.io/v1, v1beta1 or v1alpha1) or a List from the standard input and writes it to the \
+standard output, with the objects that mooring generate would generate from its items. Items of others stay as they are. Items that \
+Mooring has generated before are replaced, and removed if they are stale. Findings are printed on standard error and become the \
+results of a ResourceList.
+
+Its functionConfig is an object of the kind MooringGenerate of mooring.dev/v1alpha1. The fields of its spec are the flags of mooring \
+generate: wasm (required), wasmSha256, istioVersion, failStrategy, gateways, gatewayClasses, gatewayNamespaces, callers, \
+clusterDomain, imagePullSecret, imagePullPolicy, pluginPhase, pluginPriority, labels and annotations (mappings), allow, accessLog, weightMetric and failOnEmpty (true or false). Unless strict is false, an error in an object makes the function fail.
+
+kustomize runs it as a transformer. A generator receives no objects.
+
+With --config, the input may also be a stream of documents, such as the output of helm template or kustomize build. Then the output is \
+a stream too.
+
+Exit status:
+  0  the objects were added
+  1  the function failed, and the items are unchanged
+  2  the flags are invalid")]
+pub struct Function {
+    /// A file with the functionConfig, for input without one: a List or a stream of documents
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// `mooring keygen`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 A key ring is a list of keys, separated by commas or white space, in the environment variable MOORING_KEYS of every gateway. The first \
-key seals new tokens; every key opens tokens. To replace a key, append a new one on all gateways (--ring prints the whole ring), then \
-move it to the front, and remove the old one when the last session that it sealed has expired.")]
+key encrypts new tokens; every key decrypts tokens.
+
+To replace a key without losing a session, change the ring in three steps (--ring with --id, --promote and --remove), each of them on all \
+gateways before the next. A step that has been done already changes nothing. If the input of --ring is a Secret in JSON, the output is that \
+Secret with the changed ring, for `kubectl replace`:
+
+  kubectl get secret mooring-keys -n NAMESPACE -o json | mooring keygen --ring - --id 02 | kubectl replace -f -
+
+Exit status:
+  0  success
+  1  nothing was printed, or --check found an invalid key
+  2  the flags are invalid")]
 pub struct Keygen {
-    /// The id of the key in the ring: two hexadecimal digits. Default: a random id that the ring does not use
+    /// The id of the new key: two hexadecimal digits. A --ring that has a key with this id is printed unchanged. Default: a random id
+    /// that the ring does not use
     #[arg(long, value_name = "HEX", value_parser = values::key_id)]
     pub id: Option<u8>,
 
-    /// A file with an existing ring, or - for the standard input. The output is that ring with the new key at its end
+    /// A file with an existing ring, or - for the standard input: the ring alone, or its Secret as `kubectl get --output json` prints it.
+    /// The output is that ring with the new key at its end, unless another flag changes or checks it
     #[arg(long, value_name = "FILE")]
     pub ring: Option<PathBuf>,
+
+    /// Make no key, and move the key with this id to the front of the ring: it encrypts new tokens then
+    #[arg(long, value_name = "HEX", value_parser = values::key_id, requires = "ring", conflicts_with = "id")]
+    pub promote: Option<u8>,
+
+    /// Make no key, and remove the key with this id from the ring. The first key is not removed
+    #[arg(long, value_name = "HEX", value_parser = values::key_id, requires = "ring", conflicts_with_all = ["id", "promote"])]
+    pub remove: Option<u8>,
+
+    /// Make no key, and print the ring as it is: with --secret, for another namespace or cluster
+    #[arg(long, requires = "ring", conflicts_with_all = ["id", "promote", "remove"])]
+    pub copy: bool,
+
+    /// Make no key, and print the ids of the ring and what is wrong with it, without the secrets
+    #[arg(long, requires = "ring", conflicts_with_all = ["id", "promote", "remove", "copy", "secret"])]
+    pub check: bool,
 
     /// Print a Kubernetes Secret that holds the output under the key MOORING_KEYS
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = values::secret_name)]
     pub secret: Option<(String, String)>,
 }
 
-/// The format of a validation.
+/// `mooring image`.
+#[derive(Debug, Args)]
+#[command(
+    group(clap::ArgGroup::new("contents").required(true)),
+    after_long_help = "\
+The image of a module has one layer with one file, plugin.wasm, as Istio expects it. The standard output is the digest of its manifest: \
+after a push, the registry shows the same one. The layout contains no index of several images, because Istio verifies the digest of a \
+manifest. The same module gives the same digest on every machine.
+
+Exit status:
+  0  the layout was written, or DIR holds exactly this layout already
+  1  nothing was written: a file cannot be read or is not what the image needs, or DIR is not empty
+  2  the flags are invalid
+
+Examples:
+  mooring image --wasm mooring.wasm --output-dir mooring-image
+  crane push mooring-image registry.example.com/mooring:0.1.0
+  mooring image --command amd64/mooring --command arm64/mooring --output-dir command-image"
+)]
+pub struct Image {
+    /// The module
+    #[arg(long, value_name = "FILE", group = "contents")]
+    pub wasm: Option<PathBuf>,
+
+    /// Instead of the module: the mooring command, statically linked for Linux, as the entrypoint of an image without other files. For
+    /// an image for several architectures, repeat the flag with a file for each
+    #[arg(long, value_name = "FILE", group = "contents", conflicts_with = "wasm")]
+    pub command: Vec<PathBuf>,
+
+    /// Instead of the command: the controller, with everything else as for --command
+    #[arg(long, value_name = "FILE", group = "contents", conflicts_with_all = ["wasm", "command"])]
+    pub controller: Vec<PathBuf>,
+
+    /// The directory for the layout. It is created if it does not exist, and must be empty
+    #[arg(long, value_name = "DIR")]
+    pub output_dir: PathBuf,
+}
+
+/// A shell with completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
-    /// Tables and findings, for people
-    Text,
-    /// One JSON object, for programs
-    Json,
+pub enum Shell {
+    /// Bash, with the package bash-completion
+    Bash,
+    /// Zsh, from a directory in fpath
+    Zsh,
+    /// fish
+    Fish,
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    args::{GenerateArgs, MeshArgs},
-    values,
-};
+use super::{generate::GenerateArgs, input::MeshArgs, module::ModuleArgs, plugin::ObjectArgs, values};
 use crate::{
-    emit::{FailStrategy, envoy, istio, target::Target},
+    emit::{
+        FailStrategy, envoy,
+        istio::{self, Annotation, Label, Metadata, Phase, Plugin, PullPolicy},
+        target::Target,
+    },
     generate::TargetOptions,
     mesh::Mesh,
 };
@@ -48,6 +49,27 @@ pub enum InvalidFlags {
     /// Two selectors of callers select the same pods, which would run the module twice.
     #[error("--callers {0} and --callers {1} select the same pods: keep one of them")]
     SameCallers(String, String),
+    /// Credentials without an image.
+    #[error("--image-pull-secret can only be used with oci://: Istio does not use it for other URLs")]
+    SecretWithoutImage,
+    /// A file is not fetched.
+    #[error("--image-pull-policy cannot be used with file://: Envoy reads the file itself")]
+    PolicyOfFile,
+    /// What has a checksum is not fetched again.
+    #[error(
+        "--image-pull-policy Always has no effect with a checksum: Istio never fetches a module again whose checksum it has. Omit \
+         one of them"
+    )]
+    AlwaysWithChecksum,
+    /// The phase breaks sessions.
+    #[error(
+        "--plugin-phase AUTHN breaks sessions: the module would look up its session before authentication, and a route can depend \
+         on the claims of a token that authentication reads. Use AUTHZ, STATS or the default"
+    )]
+    BeforeAuthentication,
+    /// A key is given twice.
+    #[error("{0} has the key {1} twice")]
+    Twice(&'static str, String),
     /// A port is mapped twice.
     #[error("--listen maps the port {0} twice")]
     ListenTwice(u16),
@@ -72,22 +94,40 @@ fn istio_options(flags: &GenerateArgs) -> Result<istio::Options, InvalidFlags> {
             ("--listen", !flags.listen.is_empty()),
         ],
     )?;
-    check_callers(&flags.mesh)?;
-    let schemes = ["oci://", "https://", "http://", "file://"];
-    if !schemes.iter().any(|scheme| flags.wasm.starts_with(scheme)) {
-        return Err(InvalidFlags::NotAUrl);
-    }
-    if has_user_info(&flags.wasm) {
-        return Err(InvalidFlags::UserInfo);
-    }
-    let sha256 = checksum(&flags.wasm, flags.wasm_sha256.as_deref())?;
     Ok(istio::Options {
-        url: flags.wasm.clone(),
-        sha256,
-        fail_strategy: flags.fail_strategy.unwrap_or(FailStrategy::Open),
-        version: flags.istio_version.unwrap_or_default(),
         prunes: flags.prunes(),
+        ..istio::Options::try_from(&flags.module)?
     })
+}
+
+impl TryFrom<&ModuleArgs> for istio::Options {
+    type Error = InvalidFlags;
+
+    fn try_from(flags: &ModuleArgs) -> Result<Self, InvalidFlags> {
+        check_callers(&flags.mesh)?;
+        let schemes = ["oci://", "https://", "http://", "file://"];
+        if !schemes.iter().any(|scheme| flags.wasm.starts_with(scheme)) {
+            return Err(InvalidFlags::NotAUrl);
+        }
+        if has_user_info(&flags.wasm) {
+            return Err(InvalidFlags::UserInfo);
+        }
+        let sha256 = checksum(&flags.wasm, flags.wasm_sha256.as_deref())?;
+        let plugin = Plugin {
+            access_log: flags.access_log,
+            weight_metric: flags.weight_metric,
+            ..flags.objects.plugin(&flags.wasm, sha256.is_some())?
+        };
+        Ok(Self {
+            url: flags.wasm.clone(),
+            sha256,
+            fail_strategy: flags.fail_strategy.unwrap_or(FailStrategy::Open),
+            version: flags.istio_version.unwrap_or_default(),
+            prunes: true,
+            plugin,
+            metadata: flags.objects.metadata()?,
+        })
+    }
 }
 
 /// Whether a URL has user information (RFC 3986, section 3.2.1). The `@` before a digest does not count.
@@ -155,7 +195,10 @@ pub fn check_local(flags: &MeshArgs) -> Result<(), InvalidFlags> {
 }
 
 /// Refuses flags that only one target has, if another one is generated.
-fn of_target<const N: usize>(target: &'static str, flags: [(&'static str, bool); N]) -> Result<(), InvalidFlags> {
+pub(super) fn of_target<const N: usize>(
+    target: &'static str,
+    flags: [(&'static str, bool); N],
+) -> Result<(), InvalidFlags> {
     match flags.into_iter().find(|(_, given)| *given) {
         Some((flag, _)) => Err(InvalidFlags::OtherTarget { flag, target }),
         None => Ok(()),
@@ -166,12 +209,13 @@ fn envoy_options(flags: &GenerateArgs) -> Result<envoy::Options, InvalidFlags> {
     of_target(
         "istio",
         [
-            ("--wasm-sha256", flags.wasm_sha256.is_some()),
-            ("--istio-version", flags.istio_version.is_some()),
+            ("--wasm-sha256", flags.module.wasm_sha256.is_some()),
+            ("--istio-version", flags.module.istio_version.is_some()),
         ],
     )?;
-    check_local(&flags.mesh)?;
-    let path = flags.wasm.strip_prefix("file://").unwrap_or(&flags.wasm);
+    of_target("istio", flags.module.objects.given())?;
+    check_local(&flags.module.mesh)?;
+    let path = flags.module.wasm.strip_prefix("file://").unwrap_or(&flags.module.wasm);
     if path.is_empty() || path.contains("://") {
         return Err(InvalidFlags::NotAPath);
     }
@@ -184,7 +228,9 @@ fn envoy_options(flags: &GenerateArgs) -> Result<envoy::Options, InvalidFlags> {
     let defaults = envoy::Options::default();
     Ok(envoy::Options {
         wasm: path.to_owned(),
-        fail_strategy: flags.fail_strategy.unwrap_or(defaults.fail_strategy),
+        fail_strategy: flags.module.fail_strategy.unwrap_or(defaults.fail_strategy),
+        access_log: flags.module.access_log,
+        weight_metric: flags.module.weight_metric,
         admin: flags.admin.unwrap_or(defaults.admin),
         listen,
     })
@@ -200,5 +246,46 @@ impl From<&MeshArgs> for Mesh {
             domain: args.cluster_domain.clone(),
             ..Self::default()
         }
+    }
+}
+
+impl ObjectArgs {
+    /// The options of the `WasmPlugin`s that fetch a module from this URL.
+    fn plugin(&self, url: &str, has_checksum: bool) -> Result<Plugin, InvalidFlags> {
+        if self.image_pull_secret.is_some() && !url.starts_with("oci://") {
+            return Err(InvalidFlags::SecretWithoutImage);
+        }
+        if self.image_pull_policy.is_some() && url.starts_with("file://") {
+            return Err(InvalidFlags::PolicyOfFile);
+        }
+        if self.image_pull_policy == Some(PullPolicy::Always) && has_checksum {
+            return Err(InvalidFlags::AlwaysWithChecksum);
+        }
+        if self.plugin_phase == Some(Phase::Authn) {
+            return Err(InvalidFlags::BeforeAuthentication);
+        }
+        Ok(Plugin {
+            pull_secret: self.image_pull_secret.clone(),
+            pull_policy: self.image_pull_policy,
+            phase: self.plugin_phase,
+            priority: self.plugin_priority,
+            ..Plugin::default()
+        })
+    }
+
+    /// The metadata of all objects.
+    fn metadata(&self) -> Result<Metadata, InvalidFlags> {
+        let mut metadata = Metadata::default();
+        for Label { key, value } in &self.labels {
+            if metadata.labels.insert(key.clone(), value.clone()).is_some() {
+                return Err(InvalidFlags::Twice("--label", key.clone()));
+            }
+        }
+        for Annotation { key, value } in &self.annotations {
+            if metadata.annotations.insert(key.clone(), value.clone()).is_some() {
+                return Err(InvalidFlags::Twice("--annotation", key.clone()));
+            }
+        }
+        Ok(metadata)
     }
 }

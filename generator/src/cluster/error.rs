@@ -32,7 +32,7 @@ pub enum ClusterError {
     Forbidden {
         /// The resource, as roles name it.
         resource: String,
-        /// The namespace, or [`ALL_NAMESPACES`].
+        /// The namespace, or `all namespaces`.
         scope: String,
         /// The message of the server.
         reason: String,

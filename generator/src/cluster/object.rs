@@ -5,13 +5,24 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    document::WASM_PLUGIN,
+    document::{ENVOY_FILTER, WASM_PLUGIN},
     kind::KnownKind,
     source::{Home, Sources},
 };
 
 /// Adds an object as a text of its own, without the fields that are never read.
-pub fn add(kind: &KnownKind, api_version: &str, mut object: Map<String, Value>, sources: &mut Sources) {
+pub fn add(kind: &KnownKind, api_version: &str, object: Map<String, Value>, sources: &mut Sources) {
+    let (name, text) = to_text(kind, api_version, object);
+    if [WASM_PLUGIN, ENVOY_FILTER].contains(&kind.name) {
+        sources.add_earlier(&name, text, Home::Cluster);
+    } else {
+        sources.add(&name, text);
+    }
+}
+
+/// The name and the text of an object, without the fields that are never read.
+#[must_use]
+pub fn to_text(kind: &KnownKind, api_version: &str, mut object: Map<String, Value>) -> (String, String) {
     // In a list of a built-in kind the items have neither field.
     object.insert("apiVersion".to_owned(), api_version.into());
     object.insert("kind".to_owned(), kind.name.into());
@@ -34,12 +45,7 @@ pub fn add(kind: &KnownKind, api_version: &str, mut object: Map<String, Value>, 
         names.extend(["namespace", "name"].into_iter().filter_map(name));
     }
     let name = format!("cluster: {} {}", kind.name, names.join("/"));
-    let text = format!("{:#}\n", Value::Object(object));
-    if kind.name == WASM_PLUGIN {
-        sources.add_earlier(&name, text, Home::Cluster);
-    } else {
-        sources.add(&name, text);
-    }
+    (name, format!("{:#}\n", Value::Object(object)))
 }
 
 /// The part of a Gateway's status that counts its routes.

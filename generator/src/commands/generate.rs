@@ -1,12 +1,24 @@
 //! `mooring generate`: writes the objects of a target to the standard output or into a directory.
 
 use std::{
+    fs,
     io::{self, Write as _},
+    path::Path,
     process::ExitCode,
 };
 
-use super::{diff, generation::Generation, input::refuse, stdout::print_all};
-use crate::{cli::args::Generate, directory::Directory, output};
+use super::{
+    diff,
+    generation::{Generated, Generation},
+    input::{cluster, refuse},
+    stdout::print_all,
+};
+use crate::{
+    cli::generate::Generate,
+    cluster::deletion_list,
+    directory::Directory,
+    output::{self, OutputError},
+};
 
 const NAME: &str = "generate";
 
@@ -39,5 +51,25 @@ pub fn run(command: &Generate) -> anyhow::Result<ExitCode> {
         }
         None => print_all(&output::chunks(&generated.outputs, args.output)?)?,
     }
+    if let Some(file) = &command.stale {
+        write_stale(command, &generated, file)?;
+    }
+    if command.accept_omissions {
+        return Ok(ExitCode::SUCCESS);
+    }
     Ok(generated.exit_code())
+}
+
+/// Writes the list of objects to delete. What is left out may have objects that are in use, so nothing is deleted then.
+fn write_stale(command: &Generate, generated: &Generated, file: &Path) -> anyhow::Result<()> {
+    let earlier = if generated.prunes {
+        cluster(&command.generate.input).generated()?
+    } else {
+        Vec::new()
+    };
+    fs::write(file, deletion_list(&earlier, &generated.outputs)).map_err(|cause| OutputError::File {
+        path: file.to_owned(),
+        cause,
+    })?;
+    Ok(())
 }

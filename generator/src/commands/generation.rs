@@ -8,10 +8,10 @@ use std::{
 
 use super::{
     exit,
-    input::{print_input_summary, read, refuse},
+    input::{print_findings, print_input_summary, print_omissions, read, refuse},
 };
 use crate::{
-    cli::args::GenerateArgs,
+    cli::generate::GenerateArgs,
     diagnostic::{Report, Severity},
     directory::{Directory, Listed},
     emit::Output,
@@ -43,7 +43,7 @@ impl<'a> Generation<'a> {
     pub fn read(args: &'a GenerateArgs, command: &str) -> anyhow::Result<Self> {
         let target = TargetOptions::try_from(args).unwrap_or_else(|invalid| refuse(command, invalid));
         let mut report = Report::default();
-        let (sources, mesh) = read(&args.input, &args.mesh, &mut report)?;
+        let (sources, mesh) = read(&args.input, &args.module.mesh, &mut report)?;
         Ok(Self {
             args,
             target,
@@ -69,18 +69,16 @@ impl<'a> Generation<'a> {
         if args.strict {
             report.forbid_skipping(Severity::Warning);
         }
+        report.allow(&args.input.allow);
         if args.input.quiet {
             report.forget_notes();
         }
         let mut stderr = io::stderr().lock();
-        for diagnostic in report.sorted() {
-            // The exit status is right even if stderr is closed.
-            let _ = writeln!(stderr, "{}\n", diagnostic.render(&sources));
-        }
+        print_findings(args.input.findings, &report, &sources, &mut stderr);
         let is_complete = report.is_complete();
         let refused = report.is_fatal() || (args.strict && !is_complete);
-        if !refused && !report.omissions().is_empty() {
-            let _ = writeln!(stderr, "left out because of errors: {}", report.omissions());
+        if !refused {
+            print_omissions(&report, &mut stderr);
         }
         print_input_summary(&args.input, &report, &mut stderr);
         let empty = args.fail_on_empty && outputs.is_empty();

@@ -11,6 +11,16 @@ impl Diagnostic {
     /// The finding over several lines, with the lines of the input that it is about.
     #[must_use]
     pub fn render(&self, sources: &Sources) -> String {
+        self.render_by(&Renderer::plain(), sources)
+    }
+
+    /// The same with the colours of a terminal.
+    #[must_use]
+    pub fn render_in_color(&self, sources: &Sources) -> String {
+        self.render_by(&Renderer::styled(), sources)
+    }
+
+    fn render_by(&self, renderer: &Renderer, sources: &Sources) -> String {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -18,12 +28,15 @@ impl Diagnostic {
         };
         let mut group = level
             .primary_title(self.message.as_str())
-            .id(format!("{:?}", self.code))
+            .id(self.code.name())
             .elements(self.snippets(sources));
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
-        Renderer::plain().render(&[group])
+        if let Some(target) = self.target {
+            group = group.element(Level::NOTE.message(format!("only with --target {}", target.name())));
+        }
+        renderer.render(&[group])
     }
 
     /// The lines around the positions, the main position first. Positions in one file share a snippet, unless they are far apart.

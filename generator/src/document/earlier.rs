@@ -33,8 +33,8 @@ impl Earlier {
     /// Every `WasmPlugin` in the texts that are not input. A text that cannot be read contributes none.
     #[must_use]
     pub fn read(sources: &Sources) -> Vec<Self> {
-        let texts = sources.earlier().filter(|(_, text, _)| text.contains(WASM_PLUGIN));
         let mut found = Vec::new();
+        let texts = sources.earlier().filter(|(_, text, _)| text.contains(WASM_PLUGIN));
         for (file, text, home) in texts {
             for document in split(file, sources.name(file), text) {
                 let object: Object = document.parse(yaml::lenient()).unwrap_or_default();

@@ -6,7 +6,10 @@
 use serde::de::{self, Error as _, value::MapAccessDeserializer};
 
 use super::parsed::Parsed;
-use crate::{api::field::Any, kind::Recognized};
+use crate::{
+    api::field::Any,
+    kind::{Reads, Recognized},
+};
 
 /// The content of a document.
 pub enum FastPath {
@@ -17,11 +20,11 @@ pub enum FastPath {
 }
 
 /// Parses an object. An error only means that the slow path must parse it.
-pub fn read<'de, D: de::Deserializer<'de>>(deserializer: D) -> Result<FastPath, D::Error> {
-    deserializer.deserialize_map(Visitor)
+pub fn read<'de, D: de::Deserializer<'de>>(deserializer: D, reads: Reads) -> Result<FastPath, D::Error> {
+    deserializer.deserialize_map(Visitor(reads))
 }
 
-struct Visitor;
+struct Visitor(Reads);
 
 impl<'de> de::Visitor<'de> for Visitor {
     type Value = FastPath;
@@ -37,7 +40,7 @@ impl<'de> de::Visitor<'de> for Visitor {
             ("kind", "apiVersion") => (second.1, first.1),
             _ => return Err(A::Error::custom("apiVersion and kind do not come first")),
         };
-        match Recognized::new(&api_version, &kind) {
+        match Recognized::new(&api_version, &kind, self.0) {
             Ok(Recognized::Known(kind)) => Parsed::deserialize(kind, MapAccessDeserializer::new(map))
                 .map(|parsed| FastPath::Read(Box::new(parsed))),
             // Findings about these kinds need the whole document.

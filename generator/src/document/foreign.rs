@@ -199,7 +199,7 @@ impl Document<'_> {
             return true;
         };
         let mut kinds = field.captures_iter(&self.text).filter_map(|found| found.get(1));
-        kinds.any(|kind| kind.as_str() == "{{" || Kind::any_is_called(kind.as_str()))
+        kinds.any(|kind| kind.as_str() == "{{" || Kind::any_is_called(kind.as_str(), self.reads))
     }
 
     /// The first line that is neither empty nor a comment.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::{
     api::field::{Any, Field, OptionalField},
     diagnostic::{Code, Diagnostic},
-    kind::{Kind, Recognized, UnsupportedKind},
+    kind::{Kind, Reads, Recognized, UnsupportedKind},
     location::{DocumentOffset, SourceLocation},
 };
 
@@ -52,8 +52,8 @@ impl Header {
         api_version.starts_with("kustomize.config.k8s.io/") && matches!(self.kind(), "Kustomization" | "Component")
     }
 
-    /// How Mooring handles the object.
-    pub fn recognize(&self, offset: DocumentOffset) -> Result<Recognized, Box<UnreadHeader>> {
+    /// How a run handles the object.
+    pub fn recognize(&self, offset: DocumentOffset, reads: Reads) -> Result<Recognized, Box<UnreadHeader>> {
         let missing = |field: &str, location: Option<SourceLocation>| {
             let message = format!("this is not a Kubernetes object: it has no `{field}`");
             let diagnostic = Diagnostic::error(Code::Syntax, message);
@@ -73,7 +73,7 @@ impl Header {
         let Some(api_version) = &self.api_version else {
             return Err(missing("apiVersion", Some(offset.location(kind))));
         };
-        Recognized::new(&api_version.value, &kind.value).map_err(|invalid| {
+        Recognized::new(&api_version.value, &kind.value, reads).map_err(|invalid| {
             let (code, field, meant) = match &invalid {
                 UnsupportedKind::Name { meant, .. } => (Code::Invalid, kind, Some(meant.to_string())),
                 UnsupportedKind::Group { .. } => (Code::Invalid, api_version, None),

@@ -4,7 +4,7 @@ use serde::{Deserialize, de};
 
 use crate::{
     api::{
-        canary, gateway, grant, grpc, istio,
+        canary, gateway, grant, grpc, ingress, istio,
         object::{Metadata, Object},
         policy, route, service, virtual_service,
     },
@@ -29,7 +29,7 @@ macro_rules! parsed {
             }
 
             /// Its `metadata`.
-            pub(super) fn metadata(&self) -> &Metadata {
+            pub(crate) fn metadata(&self) -> &Metadata {
                 match self {
                     $(Self::$kind(object) => &object.metadata,)*
                 }

@@ -3,27 +3,23 @@
 //! The types of `crate::api` have only the fields that Mooring reads. A copy needs all fields, so the text is parsed a
 //! second time. The first time has already reported the errors.
 
-use std::{
-    cell::{OnceCell, RefCell},
-    collections::BTreeMap,
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use serde_json::Value;
 
 use super::{split::split, text::Document};
 use crate::{
     id::{DEFAULT_NAMESPACE, Id},
-    location::DocumentOffset,
+    location::{DocumentOffset, FileId},
     resources::item::Item,
     source::Sources,
     yaml,
 };
 
-/// The documents of all sources. Each document is parsed when one of its objects is first requested.
+/// The documents of all sources. A file is split, and a document parsed, when one of its objects is first requested.
 pub struct RawObjects<'a> {
     sources: &'a Sources,
-    documents: OnceCell<BTreeMap<DocumentOffset, Document<'a>>>,
+    documents: RefCell<BTreeMap<FileId, BTreeMap<DocumentOffset, Document<'a>>>>,
     read: RefCell<BTreeMap<DocumentOffset, Rc<Objects>>>,
 }
 
@@ -36,7 +32,7 @@ impl<'a> RawObjects<'a> {
     pub fn new(sources: &'a Sources) -> Self {
         Self {
             sources,
-            documents: OnceCell::new(),
+            documents: RefCell::default(),
             read: RefCell::default(),
         }
     }
@@ -53,7 +49,8 @@ impl<'a> RawObjects<'a> {
     #[must_use]
     pub fn secret(&self, id: &Id) -> Option<Rc<Value>> {
         let kind = "Secret";
-        let documents = self.documents().values();
+        let texts = self.sources.texts().filter(|(_, text)| text.contains(kind));
+        let documents = texts.flat_map(|(file, text)| split(file, self.sources.name(file), text));
         let origins = documents
             .filter(|document| document.text.contains(kind))
             .map(|document| document.offset);
@@ -64,20 +61,19 @@ impl<'a> RawObjects<'a> {
             .find_map(|offset| self.objects(offset).get(&key).map(Rc::clone))
     }
 
-    fn documents(&self) -> &BTreeMap<DocumentOffset, Document<'a>> {
-        self.documents.get_or_init(|| {
-            let texts = self.sources.texts();
-            let documents = texts.flat_map(|(file, text)| split(file, self.sources.name(file), text));
-            documents.map(|document| (document.offset, document)).collect()
-        })
-    }
-
     fn objects(&self, offset: DocumentOffset) -> Rc<Objects> {
         if let Some(objects) = self.read.borrow().get(&offset) {
             return Rc::clone(objects);
         }
-        let document = self.documents().get(&offset);
-        let value = document.and_then(|document| document.parse(yaml::lenient()).ok());
+        let mut documents = self.documents.borrow_mut();
+        let documents = documents.entry(offset.file).or_insert_with(|| {
+            let text = self.sources.text(offset.file).unwrap_or_default();
+            let documents = split(offset.file, self.sources.name(offset.file), text).into_iter();
+            documents.map(|document| (document.offset, document)).collect()
+        });
+        let value = documents
+            .get(&offset)
+            .and_then(|document| document.parse(yaml::lenient()).ok());
         let objects = Rc::new(by_id(value.unwrap_or_default()));
         self.read.borrow_mut().insert(offset, Rc::clone(&objects));
         objects

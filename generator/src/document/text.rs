@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_saphyr::Options;
 
-use crate::{location::DocumentOffset, yaml};
+use crate::{kind::Reads, location::DocumentOffset, yaml};
 
 /// The text of one document.
 pub struct Document<'a> {
@@ -16,6 +16,8 @@ pub struct Document<'a> {
     pub file: &'a str,
     /// The text. Tabs are replaced where YAML forbids them.
     pub text: Cow<'a, str>,
+    /// Which kinds the run reads.
+    pub reads: Reads,
 }
 
 impl<'a> Document<'a> {
@@ -25,7 +27,13 @@ impl<'a> Document<'a> {
             offset,
             file,
             text: yaml::untabbed(text),
+            reads: Reads::default(),
         }
+    }
+
+    /// The same document in a run that reads these kinds.
+    pub fn read_by(self, reads: Reads) -> Self {
+        Self { reads, ..self }
     }
 
     /// Whether it has a line that is neither empty nor a comment.

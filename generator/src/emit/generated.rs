@@ -1,8 +1,10 @@
 //! A generated object, as a document or a file.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::json::prune;
+use super::{json::prune, provenance};
 use crate::name_hash::name_hash;
 
 /// A generated object. It becomes one document or one file.
@@ -14,6 +16,8 @@ pub struct Output {
     pub value: Value,
     /// The comment before the YAML document: lines that begin with `#`, or nothing.
     pub comment: String,
+    /// The comments before patches of an `EnvoyFilter`, by the position of the patch: lines that begin with `#`.
+    pub patch_comments: BTreeMap<usize, String>,
 }
 
 impl Output {
@@ -27,6 +31,7 @@ impl Output {
             file_stem: shortened_stem(file_stem),
             value,
             comment: String::new(),
+            patch_comments: BTreeMap::new(),
         }
     }
 
@@ -34,6 +39,13 @@ impl Output {
     #[must_use]
     pub fn with_comment(self, comment: String) -> Self {
         Self { comment, ..self }
+    }
+
+    /// The same object with the command in its comment.
+    #[must_use]
+    pub fn with_command(self, command: &dyn std::fmt::Display) -> Self {
+        let comment = provenance::with_command(&self.comment, command);
+        self.with_comment(comment)
     }
 }
 

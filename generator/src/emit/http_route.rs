@@ -23,7 +23,7 @@ pub mod headers;
 pub mod matches;
 mod percentage;
 pub mod redirect;
-mod regex;
+pub mod regex;
 pub mod retries;
 pub mod values;
 
@@ -41,6 +41,11 @@ pub fn written(rule: &Rule, resources: &Resources, raw: &RawObjects) -> Value {
     let pairs = delegated.map_or(&[][..], |delegated| &delegated.matches);
     let namespace = &rule.route.id.namespace;
     delegates::merged(&root, own, pairs, |host| resources.domain.full_name(host, namespace))
+}
+
+/// The metadata of a route: the `VirtualService` from which it is made (istiod: `BuildConfigInfoMetadata`).
+pub fn metadata(rule: &Rule) -> Value {
+    json!({ "filter_metadata": { "istio": { "config": rule.object_path() } } })
 }
 
 /// The Envoy route to one destination, or to several if `destination` is null. It has no name, no match and no

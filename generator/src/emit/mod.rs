@@ -1,6 +1,7 @@
 //! The targets. Each translates the intermediate representation into the objects of its own API. A new target is a new
 //! module here.
 
+mod command;
 pub mod envoy;
 mod fail_strategy;
 mod generated;
@@ -13,3 +14,5 @@ pub mod target;
 
 pub use fail_strategy::FailStrategy;
 pub use generated::Output;
+pub use http_route::regex::Regex;
+pub use provenance::{VERSION, VERSION_ANNOTATION, on_one_line};

@@ -27,8 +27,28 @@ pub fn comment<'r>(target: &dyn Display, rules: impl IntoIterator<Item = &'r str
     text
 }
 
+/// The comment with the command after its first line.
+pub fn with_command(comment: &str, command: &dyn Display) -> String {
+    let (first, rest) = comment.split_once('\n').unwrap_or((comment, ""));
+    format!("{first}\n# Command: {}\n{rest}", on_one_line(&command.to_string()))
+}
+
+/// How many rules the comment before a patch names. The comment of the object names all.
+const MAX_NAMED: usize = 4;
+
+/// The comment before the patches for a virtual host or rule.
+pub fn patch_comment<'r>(what: &str, rules: impl ExactSizeIterator<Item = &'r str>) -> String {
+    let more = match rules.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let named: Vec<&str> = rules.take(MAX_NAMED).collect();
+    format!("# {}{more}\n", on_one_line(&format!("{what}{}", named.join(", "))))
+}
+
 /// A text without line breaks and other characters that do not print. Unicode and YAML have more of them than ASCII.
-fn on_one_line(text: &str) -> String {
+#[must_use]
+pub fn on_one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -59,6 +79,16 @@ mod tests {
             );
             assert_eq!(text.lines().count(), 3, "{text:?}");
         }
+    }
+
+    #[test]
+    fn neither_a_command_nor_a_patch_ends_its_comment() {
+        let text = with_command(&comment(&"x", ["a"]), &"mooring --wasm 'a\nb: c'");
+        assert_eq!(text.lines().nth(1), Some("# Command: mooring --wasm 'a\\nb: c'"));
+        assert_eq!(
+            patch_comment("Rules: ", ["a\nb", "c", "d", "e", "f"].into_iter()),
+            "# Rules: a\\nb, c, d, e and 1 more\n"
+        );
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Backend<'a> {
     pub subset: Option<&'a Subset>,
     /// Its share of new sessions.
     pub weight: u32,
+    /// Its version: the value of the label that the policy of the rule names.
+    pub version: Option<String>,
     /// The position of the reference in the rule. If several references are merged, the first.
     pub reference: usize,
     /// The cluster domain, which completes the host name of the Service.
@@ -82,13 +84,16 @@ impl Backend<'_> {
     }
 
     /// The filter configuration of the backend. Envoy applies the weights of the route, so the filter gets a weight
-    /// only if it selects the backend itself, by hash. `releases` says whether sessions leave a backend of weight 0.
+    /// only if it selects the backend itself, by hash. `releases` says whether sessions leave a backend of weight 0, and
+    /// `has_versions` whether they follow versions.
     #[must_use]
-    pub fn config(&self, selects_by_hash: bool, releases: bool) -> config::BackendConfig {
+    pub fn config(&self, selects_by_hash: bool, releases: bool, has_versions: bool) -> config::BackendConfig {
         config::BackendConfig {
             key: self.key(),
             weight: selects_by_hash.then_some(self.weight),
             released: releases && self.weight == 0,
+            version: self.version.clone().filter(|_| has_versions),
+            weight_zero: has_versions && self.weight == 0,
         }
     }
 }

@@ -285,15 +285,28 @@ impl ProxyGroup<'_> {
             .filter_map(|attached| Some((attached, attached.rule.session.as_ref()?)))
     }
 
-    /// The configuration of the Wasm module for these proxies.
+    /// The configuration of the Wasm module for these proxies, without what flags add.
     #[must_use]
     pub fn config(&self) -> Config {
+        self.config_with(false)
+    }
+
+    /// The same. With `weight_metric` it has all weights, and they are gauges of the module. Otherwise it has only those that the
+    /// module needs, so that other changes of weights do not change it.
+    #[must_use]
+    pub fn config_with(&self, weight_metric: bool) -> Config {
         let canaries = self.canaries();
         let positions: BTreeMap<&Id, usize> = canaries.keys().copied().zip(0..).collect();
         let position = |attached: &AttachedRule| positions.get(&attached.rule.canary.as_ref()?.policy).copied();
         let rules = self.managed_rules().flat_map(|attached| {
             let hosts = attached.virtual_hosts.iter().map(|host| self.virtual_host_name(host));
-            attached.configs(hosts.collect(), position(attached).unwrap_or_default())
+            let configs = attached.configs(hosts.collect(), position(attached).unwrap_or_default());
+            configs.map(move |mut rule| {
+                for (config, backend) in rule.backends.iter_mut().zip(&attached.rule.backends) {
+                    config.weight = config.weight.or(weight_metric.then_some(backend.weight));
+                }
+                rule
+            })
         });
         // An EnvoyFilter with the header sanitizer may be missing on a waypoint, or not needed.
         let session_routes = self.managed_rules().filter(|_| self.waypoint().is_some());
@@ -301,6 +314,8 @@ impl ProxyGroup<'_> {
         Config {
             version: config::VERSION,
             session_routes: session_routes.collect(),
+            access_log: false,
+            weight_metric,
             canaries: canaries.values().map(|compiled| compiled.config.clone()).collect(),
             rules: rules.collect(),
         }

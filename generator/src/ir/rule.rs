@@ -51,6 +51,8 @@ pub struct Rule<'a> {
     pub session: Option<Session>,
     /// The canary policy that applies to the rule, if any.
     pub canary: Option<AttachedCanary>,
+    /// The label whose value is the version of a backend, if a policy names one.
+    pub version_label: Option<String>,
     /// The session and canary that the rule lost because of errors.
     pub refused: Refused,
     /// Whether Envoy accepts its matches.
@@ -118,13 +120,29 @@ impl Rule<'_> {
         }
     }
 
-    /// The names of its Envoy routes. There are several if matches of a `VirtualService` have names.
+    /// The names of its Envoy routes. There are several if matches of a `VirtualService` have names. The name is empty if neither the
+    /// http route nor the match has one.
     pub fn envoy_names(&self) -> impl Iterator<Item = String> {
         let names: BTreeSet<String> = match self.matches.as_slice() {
             [] => BTreeSet::from([self.name.clone()]),
             matches => matches.iter().map(|one| self.envoy_name(&one.value)).collect(),
         };
-        names.into_iter().filter(|name| !name.is_empty())
+        names.into_iter()
+    }
+
+    /// Whether the rule is an http route of a `VirtualService` that has no name.
+    #[must_use]
+    pub fn is_unnamed_http_route(&self) -> bool {
+        self.route.spec.kind == Kind::VirtualService && self.spec.value.name.is_none()
+    }
+
+    /// The path of the object from which istiod makes the Envoy routes of the rule, as it is in their metadata. `None` for a route of
+    /// Gateway API.
+    #[must_use]
+    pub fn object_path(&self) -> Option<String> {
+        let Id { namespace, name } = &self.route.id;
+        let path = || format!("/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{name}");
+        (self.route.spec.kind == Kind::VirtualService).then(path)
     }
 
     /// The name of the first of these routes.
@@ -156,6 +174,9 @@ impl Rule<'_> {
         let policy = Some((Kind::CanaryPolicy, canary.policy.clone()));
         if self.session.as_ref().is_none_or(|session| session.policy == policy) {
             return self.refuse();
+        }
+        if canary.version_label.is_some() {
+            self.version_label = None;
         }
         self.refused.canary = self.canary.take();
     }
@@ -228,7 +249,7 @@ impl Rule<'_> {
     }
 
     /// Whether the position of the rule identifies it, because it has no name and the route has other rules. This never
-    /// applies to a `VirtualService`, whose rules need names to keep sessions.
+    /// applies to a `VirtualService`: it is the only one without a name there that keeps sessions.
     #[must_use]
     pub fn is_known_by_position(&self) -> bool {
         let named = self.spec.value.name.is_some() || self.route.spec.kind == Kind::VirtualService;
@@ -266,8 +287,8 @@ impl Rule<'_> {
         } else {
             0
         };
-        // A session route of a VirtualService matches on the key alone, so each backend needs one route.
-        let by_key = self.route.spec.kind == Kind::VirtualService;
+        // A session route of a named http route matches on the key alone, so each backend needs one route.
+        let by_key = self.route.spec.kind == Kind::VirtualService && self.spec.value.name.is_some();
         backends.saturating_mul(if by_key { 1 } else { self.route_count() })
     }
 
@@ -289,11 +310,17 @@ impl Rule<'_> {
             let mut rules = compiled.config.rules.iter().zip(backends);
             compiled.config.hash_on.is_some() || rules.any(|(rule, backend)| rule.opt_in.is_some() && backend.is_some())
         });
-        let releases = self.releases();
+        let (releases, has_versions) = (self.releases(), self.has_versions());
         let backends = self.backends.iter();
         backends
-            .map(|backend| backend.config(selects_by_hash, releases))
+            .map(|backend| backend.config(selects_by_hash, releases, has_versions))
             .collect()
+    }
+
+    /// Whether sessions follow the version of their backend.
+    #[must_use]
+    pub fn has_versions(&self) -> bool {
+        self.session.is_some() && self.version_label.is_some()
     }
 
     /// Whether sessions leave a backend of weight 0. If all weights are 0, sessions stay, because no other backend

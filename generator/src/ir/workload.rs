@@ -13,7 +13,7 @@ use crate::{
 pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// Pods selected by their labels. Gateways with the same selector share their pods.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Workload {
     /// Their namespace.
     pub namespace: String,

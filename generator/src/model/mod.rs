@@ -11,6 +11,7 @@ pub mod delegation;
 pub mod gateway;
 mod grpc_route;
 mod http_route;
+pub mod path;
 pub mod route;
 pub mod service;
 pub mod virtual_service;

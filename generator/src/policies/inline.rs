@@ -23,8 +23,10 @@ pub fn inline(route: &Item<RouteSpec>, report: &mut Report) -> Vec<Option<Result
         .map(|raw| raw.map(|raw| persistence::parse(raw, None, &annotations, route.offset, report)))
         .collect();
     // Otherwise the rules are left out.
-    if annotations.valid.is_err() && sessions.iter().all(Option::is_none) {
-        report.omit(Omitted::Annotations, route.name(route.spec.kind));
+    if let Err(error) = annotations.valid
+        && sessions.iter().all(Option::is_none)
+    {
+        report.omit_because(error, Omitted::Annotations, route.name(route.spec.kind));
     }
     sessions
 }

@@ -8,4 +8,4 @@ mod policy;
 mod target;
 
 pub use inline::inline;
-pub use policy::{Policy, policies};
+pub use policy::{Policy, policies, policy};

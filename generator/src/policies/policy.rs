@@ -76,31 +76,32 @@ impl Candidate for Policy {
 /// Every policy in the input, in the order of kinds and ids. Everything that is invalid is reported.
 pub fn policies(resources: &Resources, report: &mut Report) -> Vec<Policy> {
     annotations::warn_elsewhere(resources, report);
-    let mut policies = Vec::new();
-    for item in resources.backend_lb_policies.iter() {
-        let spec = &item.spec;
-        let persistence = spec.session_persistence.as_ref();
-        policies.push(parse(
-            Kind::BackendLbPolicy,
-            item,
-            &spec.target_refs,
-            persistence,
-            report,
-        ));
+    let of_kind = |kind: Kind, ids: Vec<&Id>, report: &mut Report| {
+        let policies = ids.into_iter().filter_map(|id| policy(kind, id, resources, report));
+        policies.collect::<Vec<_>>()
+    };
+    let ids = resources.backend_lb_policies.iter().map(|item| &item.id).collect();
+    let mut policies = of_kind(Kind::BackendLbPolicy, ids, report);
+    let ids = resources
+        .x_backend_traffic_policies
+        .iter()
+        .map(|item| &item.id)
+        .collect();
+    policies.extend(of_kind(Kind::XBackendTrafficPolicy, ids, report));
+    policies
+}
+
+/// One policy. None: it is not in the input.
+pub fn policy(kind: Kind, id: &Id, resources: &Resources, report: &mut Report) -> Option<Policy> {
+    if kind == Kind::BackendLbPolicy {
+        let item = resources.backend_lb_policies.get(id)?;
+        let persistence = item.spec.session_persistence.as_ref();
+        return Some(parse(kind, item, &item.spec.target_refs, persistence, report));
     }
     // `retryConstraint` is left to Istio.
-    for item in resources.x_backend_traffic_policies.iter() {
-        let spec = &item.spec;
-        let persistence = spec.session_persistence.as_ref();
-        policies.push(parse(
-            Kind::XBackendTrafficPolicy,
-            item,
-            &spec.target_refs,
-            persistence,
-            report,
-        ));
-    }
-    policies
+    let item = resources.x_backend_traffic_policies.get(id)?;
+    let persistence = item.spec.session_persistence.as_ref();
+    Some(parse(kind, item, &item.spec.target_refs, persistence, report))
 }
 
 fn parse<S>(

@@ -35,8 +35,9 @@ impl<T> Item<T> {
 
     /// The finding about an invalid name. Names become parts of generated names and file names, so they must be valid.
     pub(super) fn wrong_name(&self) -> Option<Diagnostic> {
-        let mut names = std::iter::once(&self.metadata.name).chain(&self.metadata.namespace);
-        names.find_map(|field| wrong_name(field, self.offset))
+        let of_namespace = self.metadata.namespace.as_ref();
+        wrong_name(&self.metadata.name, self.offset)
+            .or_else(|| of_namespace.and_then(|field| wrong_namespace(field, self.offset)))
     }
 
     /// Its kind, namespace and name, as the list of omissions shows them.
@@ -73,6 +74,19 @@ impl Item<RouteSpec> {
     pub fn title(&self) -> String {
         format!("{} {}", self.spec.kind, self.id)
     }
+}
+
+/// The finding about a text that is not a valid name of a namespace.
+fn wrong_namespace(field: &Field<String>, offset: DocumentOffset) -> Option<Diagnostic> {
+    let text = field.value.as_str();
+    let message = || {
+        format!(
+            "`{text}` is not the name of a namespace: it has at most {} lower-case letters, digits and `-`, and a letter or \
+             digit at both ends",
+            dns::MAX_LABEL_LENGTH
+        )
+    };
+    (!dns::is_label(text)).then(|| Diagnostic::error(Code::Invalid, message()).at(offset.location(field)))
 }
 
 /// The finding about a text that is not a valid name of an object.

@@ -7,6 +7,7 @@ use crate::{
     diagnostic::{Code, Diagnostic},
     id::Id,
     kind::Kind,
+    reads::{self, Read},
     suggest,
 };
 
@@ -24,6 +25,7 @@ pub enum Found<'a, T> {
 /// The objects of one kind.
 #[derive(Debug)]
 pub struct Items<T> {
+    kind: Kind,
     /// Boxed, because a map reserves memory for more entries than it has.
     by_id: BTreeMap<Id, Box<Item<T>>>,
     /// The objects that could not be read.
@@ -32,24 +34,41 @@ pub struct Items<T> {
     any_unidentified: bool,
 }
 
-impl<T> Default for Items<T> {
-    fn default() -> Self {
+impl<T> Items<T> {
+    /// No objects of this kind.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
         Self {
+            kind,
             by_id: BTreeMap::new(),
             broken: Vec::new(),
             any_unidentified: false,
         }
     }
-}
 
-impl<T> Items<T> {
     /// All objects, sorted by id.
     pub fn iter(&self) -> impl Iterator<Item = &Item<T>> {
+        reads::note(Read::All(self.kind));
         self.by_id.values().map(Box::as_ref)
+    }
+
+    /// The same for a caller that notes itself what it reads.
+    pub(super) fn unnoted(&self) -> impl Iterator<Item = &Item<T>> {
+        self.by_id.values().map(Box::as_ref)
+    }
+
+    /// An object, for a caller that notes itself what it reads.
+    pub(super) fn unnoted_get(&self, id: &Id) -> Option<&Item<T>> {
+        self.by_id.get(id).map(Box::as_ref)
     }
 
     /// The objects of a namespace, sorted by name.
     pub fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = &Item<T>> {
+        reads::note(Read::Namespace(self.kind, namespace));
+        self.in_namespace(namespace)
+    }
+
+    fn in_namespace(&self, namespace: &str) -> impl Iterator<Item = &Item<T>> {
         let items = self.by_id.range(Id::new(namespace, "")..);
         items.map_while(move |(id, item)| (id.namespace == namespace).then_some(&**item))
     }
@@ -62,12 +81,13 @@ impl<T> Items<T> {
         };
         // The text that sorts directly after a namespace ends with a zero.
         let namespaces = std::iter::successors(first_of(""), move |last| first_of(&format!("{last}\0")));
-        namespaces.filter_map(move |namespace| self.get(&Id::new(namespace, name)))
+        namespaces.filter_map(move |namespace| self.by_id.get(&Id::new(namespace, name)).map(Box::as_ref))
     }
 
     /// The object, if it exists.
     #[must_use]
     pub fn get(&self, id: &Id) -> Option<&Item<T>> {
+        reads::note(Read::Object(self.kind, id));
         self.by_id.get(id).map(Box::as_ref)
     }
 
@@ -80,7 +100,9 @@ impl<T> Items<T> {
         if self.any_unidentified || self.broken.contains(id) {
             return Found::Unknown;
         }
-        let names = self.of_namespace(&id.namespace).map(|other| other.id.name.as_str());
+        reads::note(Read::Names(self.kind, &id.namespace));
+        reads::note(Read::Called(self.kind, &id.name));
+        let names = self.in_namespace(&id.namespace).map(|other| other.id.name.as_str());
         let similar = suggest::find(&id.name, names);
         Found::Nothing(Instead::new(similar, self.called(&id.name)))
     }
@@ -96,7 +118,14 @@ impl<T> Items<T> {
     /// Whether objects of this kind could not be read.
     #[must_use]
     pub fn any_unread(&self) -> bool {
+        reads::note(Read::Unread(self.kind));
         self.any_unidentified || !self.broken.is_empty()
+    }
+
+    /// Forgets an object, and that it could not be read.
+    pub(super) fn remove(&mut self, id: &Id) -> Option<Box<Item<T>>> {
+        self.broken.retain(|broken| broken != id);
+        self.by_id.remove(id)
     }
 
     /// Adds an object, unless its name is invalid or already taken.

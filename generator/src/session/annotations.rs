@@ -5,9 +5,12 @@ use mooring_policy::{
     duration::{Duration, InvalidDuration},
 };
 
-use super::Session;
+use super::{Session, version_label};
 use crate::{
-    api::field::{Field, Pairs},
+    api::{
+        field::{Field, Pairs},
+        object::Metadata,
+    },
     diagnostic::{Code, Diagnostic, Report, Reported},
     kind::Kind,
     location::{DocumentOffset, SourceLocation},
@@ -31,10 +34,10 @@ struct Annotation {
 }
 
 /// Sets a field to a parsed value.
-type Apply = Box<dyn Fn(&mut SessionConfig)>;
+type Apply = Box<dyn Fn(&mut Session)>;
 
 /// Every annotation.
-static ANNOTATIONS: [Annotation; 11] = [
+static ANNOTATIONS: [Annotation; 12] = [
     Annotation {
         name: "cookie-domain",
         field: "domain",
@@ -109,6 +112,18 @@ static ANNOTATIONS: [Annotation; 11] = [
         field: "strict",
         of_cookie: false,
         parse: |name, text| one_of(name, text, BOOLEAN, |session, value| session.strict = value),
+    },
+    Annotation {
+        name: "version-label",
+        field: "versionLabel",
+        of_cookie: false,
+        parse: |_, text| {
+            let label = text.to_owned();
+            match version_label::problem(text) {
+                Some(problem) => Err(problem),
+                None => Ok(Box::new(move |session| session.version_label = Some(label.clone()))),
+            }
+        },
     },
 ];
 
@@ -188,20 +203,19 @@ impl Annotations {
 
     /// Applies them to a session of the object.
     pub fn apply(&self, session: &mut Session, report: &mut Report) {
-        let Session { config, locations, .. } = session;
         for setting in &self.settings {
             let Annotation { field, of_cookie, .. } = setting.annotation;
-            if *of_cookie && config.transport != Transport::Cookie {
+            if *of_cookie && session.config.transport != Transport::Cookie {
                 continue;
             }
-            if let Some(location) = locations.get(field) {
+            if let Some(location) = session.locations.get(field) {
                 let message = format!("{field} is set twice: by the annotation and by the field");
                 let error = Diagnostic::error(Code::Duplicate, message).at(setting.location);
                 report.add(error.with(location, "the field"));
                 continue;
             }
-            (setting.apply)(config);
-            locations.set(field, setting.location);
+            (setting.apply)(session);
+            session.locations.set(field, setting.location);
         }
     }
 }
@@ -210,14 +224,8 @@ impl Annotations {
 pub fn warn_elsewhere(resources: &Resources, report: &mut Report) {
     fn warn<T>(kind: Kind, items: &Items<T>, report: &mut Report) {
         for item in items.iter() {
-            let mut names = item.metadata.annotations.iter().map(|(name, _)| name);
-            if let Some(name) = names.find(|name| name.value.starts_with(PREFIX)) {
-                let message = format!("`{}` has no effect on a {kind}", name.value);
-                report.add(
-                    Diagnostic::warning(Code::NoEffect, message)
-                        .at(item.location_of(name))
-                        .help("put it on the policy, or on the route whose rule has a sessionPersistence"),
-                );
+            if let Some(warning) = elsewhere(kind, &item.metadata, item.offset) {
+                report.add(warning);
             }
         }
     }
@@ -229,6 +237,24 @@ pub fn warn_elsewhere(resources: &Resources, report: &mut Report) {
     warn(Kind::ReferenceGrant, &resources.reference_grants, report);
 }
 
+/// The warning about annotations on an object of a kind on which they have no effect.
+pub fn elsewhere(kind: Kind, metadata: &Metadata, offset: DocumentOffset) -> Option<Diagnostic> {
+    let warned = matches!(
+        kind,
+        Kind::Gateway
+            | Kind::ListenerSet
+            | Kind::XListenerSet
+            | Kind::Service
+            | Kind::EndpointSlice
+            | Kind::ReferenceGrant
+    );
+    let mut names = metadata.annotations.iter().map(|(name, _)| name);
+    let name = names.find(|name| warned && name.value.starts_with(PREFIX))?;
+    let message = format!("`{}` has no effect on a {kind}", name.value);
+    let warning = Diagnostic::warning(Code::NoEffect, message).at(offset.location(name));
+    Some(warning.help("put it on the policy, or on the route whose rule has a sessionPersistence"))
+}
+
 /// The full name of an annotation as the object has it, with its location.
 pub fn find<'a>(annotations: &'a Pairs, name: &str) -> Option<&'a Field<String>> {
     let mut names = annotations.iter().map(|(name, _)| name);
@@ -236,7 +262,7 @@ pub fn find<'a>(annotations: &'a Pairs, name: &str) -> Option<&'a Field<String>>
 }
 
 fn apply<T: Clone + 'static>(set: fn(&mut SessionConfig, T), value: T) -> Apply {
-    Box::new(move |session| set(session, value.clone()))
+    Box::new(move |session| set(&mut session.config, value.clone()))
 }
 
 fn duration(text: &str, set: fn(&mut SessionConfig, Duration)) -> Result<Apply, String> {

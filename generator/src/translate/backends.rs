@@ -129,6 +129,7 @@ pub fn resolve_one<'a>(
         subset: None,
         port,
         weight,
+        version: None,
         reference: position,
         domain: &resources.domain,
     })
@@ -344,28 +345,40 @@ fn warn_of_affinity(service: &Item<ServiceSpec>, report: &mut Report) {
     }
 }
 
-/// Notes the backends whose sessions end as soon as their pod terminates. istiod sends draining endpoints only for a Service
-/// with a label, and only clusters of whole Services use them, not those of subsets.
-pub fn note_draining<'a>(rules: impl Iterator<Item = &'a Rule<'a>>, report: &mut Report) {
+/// Services, each with its place.
+type Places = BTreeMap<Id, SourceLocation>;
+
+/// The Services whose sessions end as soon as their pod terminates: those without a label, and those that are used by subset. istiod
+/// sends draining endpoints only for a Service with the label, and only clusters of whole Services use them, not those of subsets.
+pub fn without_draining(rules: &[&Rule]) -> (Places, Places) {
     let backends: Vec<&Backend> = rules
+        .iter()
         .filter(|rule| rule.host_session_filter().is_some())
         .flat_map(|rule| &rule.backends)
         .filter(|backend| backend.service_id().is_some())
         .collect();
-    let services = |counts: fn(&Backend) -> bool| -> BTreeMap<&Id, &Item<ServiceSpec>> {
+    let services = |counts: fn(&Backend) -> bool| -> Places {
         let counted = backends.iter().filter(|backend| counts(backend));
         counted
-            .map(|backend| (&backend.concrete.id, backend.concrete))
+            .map(|backend| (backend.concrete.id.clone(), backend.concrete.location()))
             .collect()
     };
-    note_services(
+    (
         services(|backend| backend.subset.is_none() && backend.concrete.metadata.labels.get(DRAINING_LABEL).is_none()),
+        services(|backend| backend.subset.is_some()),
+    )
+}
+
+/// Notes these Services.
+pub fn note_draining(unlabelled: &Places, of_subsets: &Places, report: &mut Report) {
+    note_services(
+        unlabelled,
         "sessions leave a pod as soon as it terminates, since its Service does not let them stay until it is gone",
         &format!("to let them stay, give the Service the label `{DRAINING_LABEL}: mooring`"),
         report,
     );
     note_services(
-        services(|backend| backend.subset.is_some()),
+        of_subsets,
         "sessions leave a pod of a subset as soon as it terminates: Istio lets only those of whole Services stay",
         "to let them stay, use a Service for each version instead of subsets",
         report,
@@ -373,17 +386,15 @@ pub fn note_draining<'a>(rules: impl Iterator<Item = &'a Rule<'a>>, report: &mut
 }
 
 /// A note on several Services at once.
-fn note_services(services: BTreeMap<&Id, &Item<ServiceSpec>>, message: &str, help: &str, report: &mut Report) {
-    let mut services = services.into_values();
+fn note_services(services: &Places, message: &str, help: &str, report: &mut Report) {
+    let mut services = services.values();
     let Some(first) = services.next() else { return };
     let more = match services.len() {
         0..=MAX_SHOWN => String::new(),
         count => format!(" (this and {count} more Services)"),
     };
     let note = Diagnostic::note(Code::Draining, format!("{message}{more}"));
-    let note = note.at(first.location()).help(help);
+    let note = note.at(*first).help(help);
     let shown = services.take(MAX_SHOWN);
-    report.add(shown.fold(note, |note, service| {
-        note.with(service.location(), "another such Service")
-    }));
+    report.add(shown.fold(note, |note, service| note.with(*service, "another such Service")));
 }

@@ -161,11 +161,13 @@ pub fn enforce(group: &mut ProxyGroup, report: &mut Report) {
         if let Some(first) = positions.first().and_then(|first| attached(*first)) {
             report.add(too_large(group, first, &cut));
         }
+        for rule in positions.iter().filter_map(|position| Some(&attached(*position)?.rule)) {
+            report.omit(Omitted::Rule, format!("{} on {on}", rule.id));
+        }
         victims.extend(positions);
     }
     for victim in victims {
         if let Some(attached) = group.rules.get_mut(victim) {
-            report.omit(Omitted::Rule, format!("{} on {on}", attached.rule.id));
             attached.refuse();
         }
     }

@@ -5,7 +5,7 @@ use std::{
     rc::Rc,
 };
 
-use super::{binding::istio, canary_backends};
+use super::canary_backends;
 use crate::{
     api::{
         canary::{CanaryRule, WhenWeightZero},
@@ -18,9 +18,9 @@ use crate::{
     ir::{AttachedCanary, Backend, Routing, TargetedCanary},
     kind::Kind,
     location::SourceLocation,
-    model::route::{self, RouteSpec},
+    model::route,
     omissions::Omitted,
-    resources::{Found, Instead, Item, Resources},
+    resources::{Found, Instead, Resources},
     session::Session,
 };
 
@@ -62,8 +62,14 @@ pub struct RouteBackends<'b, 'a> {
 impl<'a> Canaries<'a> {
     /// Reads the policies. Reports targets that are not in the input.
     pub fn new(resources: &'a Resources, report: &mut Report) -> Self {
+        Self::of(resources.canary_policies.iter().map(|item| &item.id), resources, report)
+    }
+
+    /// The same for these policies.
+    pub fn of<'i>(ids: impl IntoIterator<Item = &'i Id>, resources: &'a Resources, report: &mut Report) -> Self {
         let mut by_route: BTreeMap<_, Vec<TargetedCanary>> = BTreeMap::new();
-        for policy in canary::policies(resources, report) {
+        let items = ids.into_iter().filter_map(|id| resources.canary_policies.get(id));
+        for policy in canary::policies(items, report) {
             let found = check_target(&policy, resources, report);
             if !found {
                 report.omit(Omitted::Policy, policy.item.name(Kind::CanaryPolicy));
@@ -109,8 +115,16 @@ impl<'a> Canaries<'a> {
         }
         let routing = routing(policy, settings, target, backends, report);
         let keeps_sessions = session.is_some() || settings.sticky.is_some();
-        let when_weight_zero = when_weight_zero(policy, target, keeps_sessions, report);
-        let about_sessions = settings.sticky.is_some() || when_weight_zero.is_some();
+        let spec = &policy.item.spec;
+        let mut of_sessions = OfSessions {
+            policy,
+            target,
+            keeps_sessions,
+            report,
+        };
+        let when_weight_zero = of_sessions.field("whenWeightZero", spec.when_weight_zero.as_ref());
+        let version_label = of_sessions.field("versionLabel", spec.version_label.as_ref());
+        let about_sessions = settings.sticky.is_some() || when_weight_zero.is_some() || version_label.is_some();
         if matches!(routing, Ok(None)) && !about_sessions && policy.section.is_none() {
             return None;
         }
@@ -119,15 +133,14 @@ impl<'a> Canaries<'a> {
             of_section: policy.section.is_some(),
             target: policy.target.value.clone(),
             sticky: settings.sticky.clone().filter(|_| session.is_none()),
-            releases: when_weight_zero == Some(WhenWeightZero::Release),
+            releases: when_weight_zero.is_some_and(|field| field.value == WhenWeightZero::Release),
+            version_label: version_label.map(|field| policy.item.spanned(field)),
             routing,
         })
     }
 
     /// The policy that is accepted for a rule. Reports the policies that lose against it.
     fn accepted(&self, target: Target, report: &mut Report) -> Option<&Canary<'a>> {
-        // The Envoy routes of a VirtualService can only be identified by name.
-        let reached = target.kind != Kind::VirtualService || target.named;
         let mut accepted: Option<&Canary> = None;
         for (object, section) in target.sections {
             let Some(on_object) = self.by_route.get(&(target.kind, (*object).clone())) else {
@@ -144,7 +157,7 @@ impl<'a> Canaries<'a> {
                 let wanted = policy.section.as_ref();
                 wanted.is_some_and(|wanted| Some(wanted.value.as_str()) == *section)
             });
-            let whole = valid().filter(|policy| policy.section.is_none() && reached);
+            let whole = valid().filter(|policy| policy.section.is_none());
             let of_section = conflict::resolve(of_section.collect(), &format!("targets {} too", target.title), report);
             let whole = conflict::resolve(
                 whole.collect(),
@@ -195,9 +208,6 @@ fn check_target(policy: &Canary, resources: &Resources, report: &mut Report) -> 
     };
     let name = |rule: &'_ route::Rule| Some(rule.name.as_ref()?.value.clone());
     let names: Vec<String> = route.spec.rules.iter().filter_map(|rule| name(&rule.value)).collect();
-    if policy.section.is_none() && policy.target_kind == Kind::VirtualService {
-        return check_unnamed(policy, route, resources, report);
-    }
     let Some(section) = policy
         .section
         .as_ref()
@@ -219,48 +229,6 @@ fn check_target(policy: &Canary, resources: &Resources, report: &mut Report) -> 
     let diagnostic = Diagnostic::error(Code::TargetNotFound, message).at(section.location);
     report.add(diagnostic.help_similar(crate::suggest::find(&section.value, names)));
     false
-}
-
-/// Reports the http routes without a name of a `VirtualService` that is targeted as a whole. Returns whether the policy
-/// can apply to any of its routes.
-fn check_unnamed(policy: &Canary, route: &Item<RouteSpec>, resources: &Resources, report: &mut Report) -> bool {
-    // The name of a route in a delegate begins with the name of the route that delegates to it.
-    let all: Vec<&Field<route::Rule>> = if resources.delegations.is_used(&route.id) {
-        resources.delegations.of_delegate(&route.id).collect()
-    } else {
-        let own = resources
-            .rules_of(route)
-            .into_iter()
-            .filter(|rule| rule.delegated.is_none());
-        own.map(|rule| rule.rule).collect()
-    };
-    let is_served = |rule: &route::Rule| !istio::is_of_mesh(rule) || !resources.mesh.callers.is_empty();
-    let meant = |rule: &route::Rule| is_served(rule) && !rule.destinations.is_empty();
-    let rules = || all.iter().filter(|rule| meant(&rule.value));
-    let unnamed = || rules().filter(|rule| rule.value.name.is_none());
-    let Some(first) = unnamed().next() else { return true };
-    let delegates = resources.rules_of(route).iter().any(|rule| rule.delegated.is_some());
-    let all = unnamed().count() == rules().count() && !delegates;
-    let diagnostic = if all {
-        let message = format!(
-            "{} targets {}, but none of its http routes has a name: the filter identifies Envoy routes by name",
-            policy.title(),
-            route.title()
-        );
-        Diagnostic::error(Code::TargetNotFound, message)
-    } else {
-        let message = format!(
-            "{} applies to the named http routes of {}, but this one has no name",
-            policy.title(),
-            route.title()
-        );
-        Diagnostic::warning(Code::NoEffect, message)
-    };
-    let diagnostic = diagnostic
-        .at(route.location_of(first))
-        .with(policy.target.location, "the policy");
-    report.add(diagnostic.help("add a name that no other route on the gateway has, such as `- name: reviews`"));
-    !all
 }
 
 fn missing(policy: &Canary, instead: &Instead, report: &mut Report) {
@@ -287,29 +255,36 @@ fn passed_over(policy: &Canary, target: Target, reason: &str) -> Diagnostic {
     note.with(policy.target.location, "the policy").help(SECTION_HELP)
 }
 
-/// The `whenWeightZero` of a policy for a rule. If the rule keeps no sessions, reports that the field has no effect.
-fn when_weight_zero(
-    policy: &Canary,
-    target: Target,
+/// The fields of a policy that concern the sessions of a rule, whichever policy keeps them.
+struct OfSessions<'p, 'a> {
+    policy: &'p Canary<'a>,
+    target: Target<'p>,
     keeps_sessions: bool,
-    report: &mut Report,
-) -> Option<WhenWeightZero> {
-    let field = policy.item.spec.when_weight_zero.as_ref()?;
-    if keeps_sessions {
-        return Some(field.value);
+    report: &'p mut Report,
+}
+
+impl OfSessions<'_, '_> {
+    /// The field of this name. If the rule keeps no sessions, reports that the field has no effect.
+    fn field<'f, T>(&mut self, name: &str, field: Option<&'f Field<T>>) -> Option<&'f Field<T>> {
+        let Self { policy, target, .. } = self;
+        let field = field?;
+        if self.keeps_sessions {
+            return Some(field);
+        }
+        if policy.section.is_none() {
+            let reason = format!("keeps no sessions, with {name}");
+            self.report.add(passed_over(policy, *target, &reason));
+        } else {
+            let message = format!(
+                "{name} of {} has no effect on {}, which keeps no sessions",
+                policy.title(),
+                target.title
+            );
+            let warning = Diagnostic::warning(Code::NoEffect, message).at(policy.item.location_of(field));
+            self.report.add(warning.with(target.location, "the rule"));
+        }
+        None
     }
-    if policy.section.is_none() {
-        report.add(passed_over(policy, target, "keeps no sessions, with whenWeightZero"));
-    } else {
-        let message = format!(
-            "whenWeightZero of {} has no effect on {}, which keeps no sessions",
-            policy.title(),
-            target.title
-        );
-        let warning = Diagnostic::warning(Code::NoEffect, message).at(policy.item.location_of(field));
-        report.add(warning.with(target.location, "the rule"));
-    }
-    None
 }
 
 /// The canary of a rule. If the policy targets the whole route, a route rule may lack a backend of the policy, but a

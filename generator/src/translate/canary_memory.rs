@@ -39,17 +39,17 @@ pub fn enforce(group: &mut ProxyGroup, report: &mut Report) {
         .map(|(id, compiled)| (*id, compiled.checked.memory()))
         .collect();
     let mut victims: BTreeSet<Id> = BTreeSet::new();
+    let on = group.name();
     for cut in cuts(&sizes, MAX_MEMORY_OF_GATEWAY) {
         if let Some(first) = cut.policies.first()
             && let Some(compiled) = canaries.get(first)
         {
             report.add(too_large(group, compiled, first, &cut));
         }
+        for victim in &cut.policies {
+            report.omit(Omitted::Attachment, format!("{}/{victim} on {on}", Kind::CanaryPolicy));
+        }
         victims.extend(cut.policies.into_iter().cloned());
-    }
-    let on = group.name();
-    for victim in &victims {
-        report.omit(Omitted::Attachment, format!("{}/{victim} on {on}", Kind::CanaryPolicy));
     }
     for attached in &mut group.rules {
         let policy = attached.rule.canary.as_ref().map(|canary| &canary.policy);

@@ -130,6 +130,7 @@ pub fn resolve_one<'a>(
         port,
         subset,
         weight: 1,
+        version: None,
         reference: 0,
         domain: &resources.domain,
     })

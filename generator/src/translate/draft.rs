@@ -7,7 +7,7 @@ use mooring_policy::{backend::Backend, rule::InvalidRule, session::Session};
 
 use super::{
     backends,
-    binding::{istio, match_scopes::Reach},
+    binding::match_scopes::Reach,
     checks::{rule_names, session_routes},
     session_matches,
 };
@@ -33,20 +33,12 @@ pub struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// Checks whether the rule can keep sessions and have canaries.
-    pub fn check(&mut self, on_gateway: bool, resources: &Resources) {
-        let Self { rule, reach, found, .. } = self;
+    pub fn check(&mut self, resources: &Resources) {
+        let Self { rule, found, .. } = self;
         backends::check_for_sessions(rule, found);
         session_routes::check(rule, resources, found);
         if rule.is_managed() {
             session_matches::check(rule, found);
-        }
-        if on_gateway && !reach.as_ref().is_some_and(Reach::is_nowhere) {
-            istio::check_name(rule, found);
-        }
-        if rule.is_managed()
-            && let Some(doubt) = reach.as_ref().and_then(|reach| reach.doubt(rule))
-        {
-            found.add(doubt);
         }
     }
 
@@ -66,16 +58,22 @@ impl<'a> Draft<'a> {
             self.found.add(Diagnostic::error(Code::Invalid, message).at(location));
         }
         if self.found.forbids() || self.rule.is_refused() {
-            self.found.omit(Omitted::Rule, &self.rule.id);
+            // An invalid session of the rule itself has been reported for the route.
+            match self.rule.refused.session {
+                Some(Err(error)) if !self.found.has_errors() => {
+                    self.found.omit_because(error, Omitted::Rule, &self.rule.id);
+                }
+                _ => self.found.omit(Omitted::Rule, &self.rule.id),
+            }
             self.rule.refuse();
         }
         report.extend(self.found);
         (self.rule, self.reach)
     }
 
-    /// Whether Envoy could confuse the rule with another rule of its route that has the same name. Rules of a
+    /// Whether Envoy could confuse the rule with another rule of its route that has the same name or, as it, has none. Rules of a
     /// `VirtualService` on different proxies do not conflict.
-    fn meets(&self, other: &Self) -> bool {
+    pub fn meets(&self, other: &Self) -> bool {
         match (&self.reach, &other.reach) {
             (None, None) => true,
             (Some(one), None) | (None, Some(one)) => !one.is_nowhere(),

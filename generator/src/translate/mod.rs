@@ -12,7 +12,7 @@ use crate::{
     ir::{Ir, ProxyGroup, Rule},
     kind::Kind,
     model::route::RouteSpec,
-    policies,
+    policies::{self, Policy},
     resources::{Found, Item, Resources},
 };
 
@@ -31,24 +31,34 @@ mod external_names;
 mod gateway_class;
 mod hosts;
 mod mirrors;
+mod notes;
 mod proxies;
 mod route_findings;
 mod rules;
+mod scope;
 mod services;
 mod session_matches;
+mod unnamed_http_routes;
+mod versions;
 mod waypoints;
 mod workloads;
 
-pub use checks::partial_input::check_earlier;
+pub(crate) use backends::all_named;
+pub(crate) use binding::gateway_api::gateway as parent_gateway;
+pub(crate) use binding::named::Named;
+pub use checks::partial_input::{check_earlier, check_replaced};
 pub use destinations::Callers;
+pub(crate) use gateway_class::is_waypoint;
 pub use mirrors::mirrors;
+pub use notes::Notes;
+pub(crate) use proxies::{check_named, pods_of};
+pub(crate) use route_findings::report_unread;
+pub use scope::Scope;
+pub(crate) use waypoints::USE_WAYPOINT;
 
 use binding::GroupKey;
 use canaries::Canaries;
-use checks::{
-    callers, consistent_hash, exports, filter_config, name_conflicts, partial_input, rule_names, session_routes,
-    waypoints_used,
-};
+use checks::{callers, exports, filter_config, name_conflicts, partial_input, session_routes, waypoints_used};
 use proxies::Proxies;
 use route_findings::RouteFindings;
 use rules::Input;
@@ -63,27 +73,73 @@ pub fn translate<'a>(resources: &'a Resources, report: &mut Report) -> Ir<'a> {
 /// Translates the resources with policies that have already been read and attached.
 pub fn translate_attached<'a>(resources: &'a Resources, attachments: &Attachments, report: &mut Report) -> Ir<'a> {
     let canaries = Canaries::new(resources, report);
-    let mut proxies = Proxies::new(resources);
-    proxies::check_named(resources, report);
-    let mut routes = Routes::default();
-    for route in resources.routes() {
-        routes.add(route, resources, attachments, &canaries, &mut proxies, report);
-    }
+    let proxies = Proxies::new(resources, None);
+    check_named(resources, report);
+    let routes: Vec<&Item<RouteSpec>> = resources.routes().collect();
+    let found = of_routes(&routes, resources, attachments, (canaries, proxies), report);
     // A route that could not be read may lead to the Service.
     if !resources.any_route_unread() {
-        report_unused(attachments, &routes.backends, resources, report);
+        report.extend(unused(
+            attachments,
+            |service| found.backends.contains(service),
+            resources,
+        ));
     }
-    let mut proxies = proxies.finish(&routes.dependencies, report);
-    report.extend(resources.doubt_of_domain(routes.need_domain));
+    found.notes.report(report);
+    report_unread(resources, attachments, &found.dependencies, report);
+    found.ir
+}
+
+/// The translation of some routes.
+#[derive(Debug)]
+pub struct Part<'a> {
+    /// The proxies and rules.
+    pub ir: Ir<'a>,
+    /// The Services that a route leads to.
+    pub backends: BTreeSet<Id>,
+    /// The objects that rules with sessions or canaries depend on.
+    pub dependencies: BTreeSet<(Kind, Id)>,
+    /// What is noted for all rules of a run together.
+    pub notes: Notes,
+}
+
+/// Translates a part of the resources, and reports what only concerns this part.
+pub fn part<'a>(resources: &'a Resources, attachments: &Attachments, scope: &Scope, report: &mut Report) -> Part<'a> {
+    let canaries = Canaries::of(&scope.canaries, resources, report);
+    let proxies = Proxies::new(resources, Some(scope));
+    let routes = scope.routes.iter();
+    let routes: Vec<_> = routes
+        .filter_map(|(kind, id)| resources.routes_of(*kind).get(id))
+        .collect();
+    of_routes(&routes, resources, attachments, (canaries, proxies), report)
+}
+
+fn of_routes<'a>(
+    routes: &[&'a Item<RouteSpec>],
+    resources: &'a Resources,
+    attachments: &Attachments,
+    (canaries, mut proxies): (Canaries<'a>, Proxies<'a>),
+    report: &mut Report,
+) -> Part<'a> {
+    let mut found = Routes::default();
+    for route in routes {
+        found.add(route, resources, attachments, &canaries, &mut proxies, report);
+    }
+    let mut proxies = proxies.finish(&found.dependencies, report);
+    report.extend(resources.doubt_of_domain(found.need_domain));
     for group in &mut proxies {
         check_group(group, resources, report);
     }
-    note_rules(&proxies, resources, report);
-    route_findings::report_unread(resources, attachments, &routes.dependencies, report);
-    Ir {
-        proxies,
-        rules: routes.rules,
-        canaries: canaries.into_policies(),
+    let notes = Notes::new(&proxies, resources, report);
+    Part {
+        ir: Ir {
+            proxies,
+            rules: found.rules,
+            canaries: canaries.into_policies(),
+        },
+        backends: found.backends,
+        dependencies: found.dependencies,
+        notes,
     }
 }
 
@@ -121,7 +177,7 @@ impl<'a> Routes<'a> {
         let Some(chosen) = proxies.retain_chosen(&mut bindings) else {
             let rules = route.spec.rules.iter();
             self.backends
-                .extend(rules.flat_map(|rule| backends::all_named(route, &rule.value, &resources.domain)));
+                .extend(rules.flat_map(|rule| all_named(route, &rule.value, &resources.domain)));
             return;
         };
         let input = Input {
@@ -144,7 +200,7 @@ impl<'a> Routes<'a> {
         route_findings::report_delegates(route, uses_mooring, resources, report);
         for (mut rule, reach) in rules {
             self.backends
-                .extend(backends::all_named(rule.written, &rule.spec.value, &resources.domain));
+                .extend(all_named(rule.written, &rule.spec.value, &resources.domain));
             if !attached {
                 rule.refuse();
             }
@@ -179,23 +235,19 @@ fn check_group(group: &mut ProxyGroup, resources: &Resources, report: &mut Repor
     waypoints_used::warn(group, resources, report);
 }
 
-/// Reports warnings and notes on the rules of all proxies.
-fn note_rules(groups: &[ProxyGroup], resources: &Resources, report: &mut Report) {
-    let attached = groups.iter().flat_map(|group| &group.rules);
-    let rules: Vec<&Rule> = attached.map(|attached| &*attached.rule).collect();
-    for rule in &rules {
-        cookie_paths::warn(rule, report);
+/// The findings about policies for Services that no route leads to.
+pub(crate) fn unused(attachments: &Attachments, is_routed: impl Fn(&Id) -> bool, resources: &Resources) -> Report {
+    let mut report = Report::default();
+    for (service, policy) in attachments.iter().filter(|(service, _)| !is_routed(service)) {
+        report.extend(without_route(service, policy, resources));
     }
-    backends::note_draining(rules.iter().copied(), report);
-    rule_names::note_unnamed(&rules, report);
-    consistent_hash::note(groups, resources, report);
+    report
 }
 
-/// Reports policies for Services that no route leads to.
-fn report_unused(attachments: &Attachments, routed: &BTreeSet<Id>, resources: &Resources, report: &mut Report) {
-    let unused = attachments.iter().filter(|(service, _)| !routed.contains(service));
-    let there = unused.filter(|(service, _)| matches!(resources.services.find(service), Found::Item(_)));
-    for (service, policy) in there {
+/// The finding about a policy for a Service that no route leads to. None, if there is no such Service.
+pub(crate) fn without_route(service: &Id, policy: &Policy, resources: &Resources) -> Report {
+    let mut report = Report::default();
+    if matches!(resources.services.find(service), Found::Item(_)) {
         let message = format!(
             "{} has no effect on the Service {service}: no route leads there",
             policy.title()
@@ -204,4 +256,5 @@ fn report_unused(attachments: &Attachments, routed: &BTreeSet<Id>, resources: &R
         let location = target.map_or(policy.location, |target| target.location);
         report.add(Diagnostic::warning(Code::NoEffect, message).at(location));
     }
+    report
 }

@@ -8,7 +8,9 @@ use std::{
 
 use super::{
     binding::{Bindings, GroupKey, gateway_api, listener_sets, match_attachment::MatchAttachment},
-    gateway_class, waypoints,
+    gateway_class,
+    scope::Scope,
+    waypoints,
     workloads::Pods,
 };
 use crate::{
@@ -37,8 +39,8 @@ pub struct Proxies<'a> {
 
 impl<'a> Proxies<'a> {
     /// Finds the pods of all gateways, and adds the callers and the waypoints. Errors are reported later, in
-    /// [`Self::finish`], when it is known which gateways are needed.
-    pub fn new(resources: &'a Resources) -> Self {
+    /// [`Self::finish`], when it is known which gateways are needed. With a scope, only what belongs to it is there.
+    pub fn new(resources: &'a Resources, scope: Option<&Scope>) -> Self {
         let chosen = &resources.mesh.gateways;
         let mut proxies = Self {
             all: Vec::new(),
@@ -48,11 +50,23 @@ impl<'a> Proxies<'a> {
         };
         // A local Envoy plays the gateways or one sidecar.
         let is_sidecar = resources.mesh.local && !resources.mesh.callers.is_empty();
-        let items = resources.gateways.iter().chain(resources.istio_gateways.iter());
-        let items = items.filter(|_| !is_sidecar);
+        let items: Vec<&Item<GatewaySpec>> = match scope {
+            _ if is_sidecar => Vec::new(),
+            None => resources
+                .gateways
+                .iter()
+                .chain(resources.istio_gateways.iter())
+                .collect(),
+            Some(scope) => scope
+                .gateways
+                .iter()
+                .filter_map(|(kind, id)| gateway(*kind, id, resources))
+                .collect(),
+        };
+        let with_mesh = scope.is_none_or(|scope| scope.mesh);
         let mut groups = Vec::new();
         for item in items {
-            let Pods { groups: pods, found } = pods(item, resources);
+            let Pods { groups: pods, found } = pods_of(item, resources);
             proxies.found.push((item, found));
             groups.extend(pods.into_iter().map(|pods| (item, pods)));
         }
@@ -76,6 +90,9 @@ impl<'a> Proxies<'a> {
             let sets = gateway.items().filter(|item| item.spec.allowed_listeners.is_some());
             let sets = sets.flat_map(|item| listener_sets::of_gateway(item, resources));
             gateway.sets = sets.map(|attached| (attached.set, attached.listeners)).collect();
+        }
+        if !with_mesh {
+            return proxies;
         }
         for callers in &resources.mesh.callers {
             proxies.insert_callers(Workload::from(callers));
@@ -224,8 +241,15 @@ fn attach<'a>(group: &mut ProxyGroup<'a>, rule: &Rc<Rule<'a>>, virtual_hosts: &B
     });
 }
 
+fn gateway<'a>(kind: Kind, id: &Id, resources: &'a Resources) -> Option<&'a Item<GatewaySpec>> {
+    match kind {
+        Kind::Gateway => resources.gateways.get(id),
+        _ => resources.istio_gateways.get(id),
+    }
+}
+
 /// The pods of a gateway. A gateway whose class is not supported has none.
-fn pods(item: &Item<GatewaySpec>, resources: &Resources) -> Pods {
+pub fn pods_of(item: &Item<GatewaySpec>, resources: &Resources) -> Pods {
     let refusal = gateway_class::refusal(item, resources).filter(|_| !resources.mesh.local);
     let Some(refusal) = refusal else {
         return Pods::find(item, resources);

@@ -51,9 +51,6 @@ impl RouteFindings {
     pub fn report(self, route: &Item<RouteSpec>, uses_mooring: bool, on_gateway: bool, report: &mut Report) -> bool {
         let sound = !self.whole.has_errors();
         let somewhere = on_gateway || !self.parents.has_errors();
-        if uses_mooring && !(sound && somewhere) {
-            report.omit(Omitted::Route, route.name(route.spec.kind));
-        }
         if uses_mooring {
             report.extend(self.whole);
             report.extend(self.mesh);
@@ -67,6 +64,9 @@ impl RouteFindings {
             report.extend(self.parents);
         } else {
             report.extend_harmless(self.parents);
+        }
+        if uses_mooring && !(sound && somewhere) {
+            report.omit(Omitted::Route, route.name(route.spec.kind));
         }
         sound
     }

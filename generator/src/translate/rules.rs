@@ -8,7 +8,7 @@ use super::{
     destinations::{self, Callers},
     draft::{self, Draft},
     proxies::{ChosenGateways, Proxies},
-    services,
+    services, unnamed_http_routes, versions,
 };
 use crate::{
     api::field::Field,
@@ -17,6 +17,7 @@ use crate::{
     diagnostic::{Report, Reported},
     ir::{AttachedCanary, Backend, Refused, Rule, names, sections},
     kind::Kind,
+    location::Spanned,
     model::route::{self, RouteSpec},
     omissions::Omitted,
     policies,
@@ -85,6 +86,7 @@ pub fn of_route<'a>(
         let routable = one.is_routable(&mut found);
         let policies = one.policies(inline.next().flatten(), backends, input, &mut found, report);
         let uses_mooring = policies.any;
+        let version_label = policies.version_label.clone();
         let refused = matches!(policies.session, Some(Err(_)));
         let reach = match route.spec.kind {
             Kind::VirtualService => Reach::new(&one.spec.value, one.item, bindings, input.proxies, input.resources),
@@ -96,21 +98,32 @@ pub fn of_route<'a>(
             found,
             uses_mooring,
         };
-        draft.check(!bindings.is_empty(), input.resources);
+        if let Some(label) = version_label {
+            versions::set(&mut draft.rule, &label, input.resources, &mut draft.found);
+        }
+        draft.check(input.resources);
         if refused {
             draft.rule.refuse();
         }
         drafts.push(draft);
     }
     draft::check_names(&mut drafts);
+    if !bindings.is_empty() {
+        unnamed_http_routes::check(&mut drafts);
+    }
     drafts.into_iter().map(|draft| draft.finish(report)).collect()
 }
 
 /// The rules of a route in their order, with those of its delegates.
 fn source_rules<'a>(route: &'a Item<RouteSpec>, resources: &'a Resources) -> Vec<SourceRule<'a>> {
-    let rules = resources.rules_of(route).into_iter().enumerate();
+    let rules = resources.rules_of(route);
+    let numbers = match route.spec.kind {
+        Kind::VirtualService => unnamed_http_routes::numbers(rules.iter().map(|rule| &rule.rule.value)),
+        _ => (0..rules.len()).collect(),
+    };
+    let rules = rules.into_iter().zip(numbers).enumerate();
     rules
-        .map(|(index, rule)| {
+        .map(|(index, (rule, number))| {
             let name = rule.rule.value.name.as_ref().map(|name| name.value.as_str());
             SourceRule {
                 route,
@@ -119,7 +132,7 @@ fn source_rules<'a>(route: &'a Item<RouteSpec>, resources: &'a Resources) -> Vec
                 index,
                 delegated: rule.delegated,
                 spec: rule.rule,
-                id: rule_id(route.spec.kind, &route.id, name, index),
+                id: rule_id(route.spec.kind, &route.id, name, number),
             }
         })
         .collect()
@@ -133,6 +146,8 @@ struct Policies {
     canary: Option<AttachedCanary>,
     /// The canary policy that applies to the rule but is invalid for it.
     refused_canary: Option<AttachedCanary>,
+    /// The label whose value is the version of a backend.
+    version_label: Option<Spanned<String>>,
     /// Whether any policy applies to the rule, or is meant to.
     any: bool,
 }
@@ -191,19 +206,25 @@ impl<'a> SourceRule<'a> {
         let canary = input.canaries.apply(target, own.as_ref(), backends, report);
         let any = meant || canary.is_some();
         // A rule keeps its own session if a canary policy is invalid for it.
-        let (canary, refused_canary) = match canary {
-            Some(canary) if canary.routing.is_err() => {
+        let error = canary
+            .as_ref()
+            .and_then(|canary| canary.routing.as_ref().err().copied());
+        let (canary, refused_canary) = match (canary, error) {
+            (Some(canary), Some(error)) => {
                 let name = format!("{}/{} on {}", Kind::CanaryPolicy, canary.policy, self.id);
-                report.omit(Omitted::Attachment, name);
+                report.omit_because(error, Omitted::Attachment, name);
                 (None, Some(canary))
             }
-            canary => (canary, None),
+            (canary, _) => (canary, None),
         };
         let sticky = canary.as_ref().and_then(|canary| canary.sticky.clone());
+        let session = own.or(sticky.map(Ok));
+        let version_label = versions::label(target, session.as_ref(), canary.as_ref(), found);
         Policies {
-            session: own.or(sticky.map(Ok)),
+            session,
             canary,
             refused_canary,
+            version_label,
             any,
         }
     }
@@ -238,6 +259,7 @@ impl<'a> SourceRule<'a> {
             session,
             id: self.id,
             canary: policies.canary,
+            version_label: policies.version_label.map(|label| label.value),
             refused: Refused {
                 whole: invalid.is_some(),
                 session: invalid,

@@ -130,21 +130,28 @@ fn without<'b>(
     without.map(|backend| backend.service.id.to_string()).collect()
 }
 
-/// Resets the fields that only the owner of a route may set: which cookie or header carries the token, and whether a
-/// request fails if its pod is gone.
+/// Resets the fields that only the owner of a route may set: which cookie or header carries the token, whether a request
+/// fails if its pod is gone, and whether sessions follow their version to another backend.
 fn leave_to_owner(session: &mut Session, policy: &Policy, route: &Item<RouteSpec>, report: &mut Report) {
     let CookieConfig { domain, path, .. } = CookieConfig::default();
-    let Session { config, locations, .. } = session;
+    let Session {
+        config,
+        locations,
+        version_label,
+        ..
+    } = session;
     let reset = [
         ("the session name", "name", locations.get("name").is_some()),
         ("the cookie's Domain", "domain", config.cookie.domain != domain),
         ("the cookie's Path", "path", config.cookie.path != path),
         ("strict", "strict", config.strict),
+        ("the version label", "versionLabel", version_label.is_some()),
     ];
     DEFAULT_NAME.clone_into(&mut config.name);
     config.cookie.domain = domain;
     config.cookie.path = path;
     config.strict = false;
+    *version_label = None;
     for (what, field, is_set) in reset {
         let location = locations.get_or_whole(field);
         locations.remove(field);

@@ -18,7 +18,7 @@ use regex_lite::RegexBuilder;
 
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
-    ir::{AttachedRule, ProxyGroup, Rule, VirtualHost},
+    ir::{AttachedRule, Backend, ProxyGroup, Rule, VirtualHost},
     kind::Kind,
     location::SourceLocation,
     model::route::{Match, ValueMatch, ValueMatchType},
@@ -39,6 +39,7 @@ pub fn check(rule: &Rule, report: &mut Report) {
     for one in &rule.matches {
         for header in &one.value.headers {
             check_header(rule, header, report);
+            warn_of_flagger(rule, header, report);
         }
         check_room(rule, &one.value, report);
     }
@@ -87,6 +88,27 @@ fn check_header(rule: &Rule, header: &ValueMatch, report: &mut Report) {
             error(message, location, way_out);
         }
         _ => {}
+    }
+}
+
+/// Warns of a rule of Flagger's own session affinity. It has the backends of the rule with the weights, and decides before that.
+fn warn_of_flagger(rule: &Rule, header: &ValueMatch, report: &mut Report) {
+    let service = |suffix: &str| {
+        let mut ids = rule.backends.iter().filter_map(Backend::service_id);
+        ids.any(|id| id.name.ends_with(suffix))
+    };
+    let is_flaggers = is_cookie(&header.name.value)
+        && header.kind == ValueMatchType::RegularExpression
+        && header.value.value.starts_with(".*")
+        && header.value.value.ends_with(".*")
+        && rule.session.is_some()
+        && service("-primary")
+        && service("-canary");
+    if is_flaggers {
+        let message = "this rule is of Flagger's session affinity: its cookie decides before the weights and apart from the \
+                       sessions of this rule, and a user can leave the version of their session";
+        let warning = Diagnostic::warning(Code::Accepted, message).at(rule.location_of(&header.value));
+        report.add(warning.help("remove `analysis.sessionAffinity` from the Canary"));
     }
 }
 
@@ -291,6 +313,41 @@ mod tests {
         let (ids, messages) = forwarding(annotated);
         assert_eq!(ids, ["HTTPRoute/default/session#0"]);
         assert_eq!(messages, [""; 0]);
+    }
+
+    /// The messages about Flagger for a rule with these backends and this match on a cookie.
+    fn of_flagger(backends: [&str; 2], session: &str, expression: &str) -> usize {
+        let [primary, canary] = backends;
+        let text = format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: gw}}\nspec:\n  gatewayClassName: istio\n  \
+             listeners: [{{name: http, port: 80, protocol: HTTP}}]\n---\napiVersion: v1\nkind: Service\nmetadata: {{name: \
+             {primary}}}\nspec: {{ports: [{{port: 80}}]}}\n---\napiVersion: v1\nkind: Service\nmetadata: {{name: {canary}}}\nspec: \
+             {{ports: [{{port: 80}}]}}\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: web}}\nspec:\n  \
+             parentRefs: [{{name: gw}}]\n  rules:\n  - matches: [{{headers: [{{name: Cookie, type: RegularExpression, value: \
+             \"{expression}\"}}]}}]\n    backendRefs: [{{name: {primary}, port: 80, weight: 0}}, {{name: {canary}, port: 80, weight: \
+             100}}]\n{session}"
+        );
+        let mut sources = Sources::default();
+        sources.add("input.yaml", text);
+        let mut report = Report::default();
+        let resources = Resources::new(document::read(&sources, &mut report), &sources, Mesh::default());
+        translate(&resources, &mut report);
+        assert_eq!(report.errors(), 0);
+        let findings = report.sorted();
+        findings
+            .iter()
+            .filter(|finding| finding.message().contains("Flagger"))
+            .count()
+    }
+
+    #[test]
+    fn the_session_affinity_of_flagger_is_told_of() {
+        let flaggers = ".*flagger-cookie.*LpsIaLdoNZ.*";
+        let session = "    sessionPersistence: {}\n";
+        assert_eq!(of_flagger(["web-primary", "web-canary"], session, flaggers), 1);
+        assert_eq!(of_flagger(["web-primary", "web-canary"], "", flaggers), 0);
+        assert_eq!(of_flagger(["web-v1", "web-v2"], session, flaggers), 0);
+        assert_eq!(of_flagger(["web-primary", "web-canary"], session, "canary=yes"), 0);
     }
 
     #[test]

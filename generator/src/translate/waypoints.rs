@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The label with the name of the waypoint.
-const USE_WAYPOINT: &str = "istio.io/use-waypoint";
+pub(crate) const USE_WAYPOINT: &str = "istio.io/use-waypoint";
 
 /// The value of the label for Services without a waypoint.
 const NO_WAYPOINT: &str = "none";

@@ -217,7 +217,7 @@ fn hosts(addresses: &[Field<Address>]) -> Option<Vec<&Field<String>>> {
 /// The namespaces of the pods with these labels. `None` if the input has no such pods. A Gateway of
 /// `networking.istio.io` selects pods in all namespaces (istiod: `PILOT_SCOPE_GATEWAY_TO_NAMESPACE` is off by default).
 fn namespaces(labels: &BTreeMap<String, String>, resources: &Resources) -> Option<BTreeSet<String>> {
-    let selected = resources.pod_labels().filter(|(_, pod)| pod.include(labels));
+    let selected = resources.pods_with(labels);
     let namespaces: BTreeSet<String> = selected.map(|(namespace, _)| namespace.to_owned()).collect();
     if namespaces.contains(ROOT_NAMESPACE) {
         // Objects in the root namespace apply to the other namespaces too.

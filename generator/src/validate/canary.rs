@@ -14,14 +14,14 @@ use crate::{
     resources::Resources,
 };
 
-/// The policies in the order of their ids.
-pub fn statuses(resources: &Resources, ir: &Ir, index: &Index) -> Vec<PolicyStatus> {
+/// The status of these policies.
+pub fn statuses(ids: &[&Id], resources: &Resources, ir: &Ir, index: &Index) -> Vec<PolicyStatus> {
     let mut targets: BTreeMap<&Id, TargetStatus> = ir
         .canaries
         .iter()
         .map(|targeted| (&targeted.policy.item.id, target_status(targeted, index)))
         .collect();
-    let policies = resources.canary_policies.iter();
+    let policies = ids.iter().filter_map(|id| resources.canary_policies.get(id));
     policies
         .map(|item| PolicyStatus {
             kind: Kind::CanaryPolicy,
@@ -57,7 +57,9 @@ fn target_status(targeted: &TargetedCanary, index: &Index) -> TargetStatus {
 fn on_rules(policy: &Canary, index: &Index) -> Vec<(String, Condition)> {
     let rules = index.by_route.get(&(policy.target_kind, &policy.target.value));
     let rules = rules.into_iter().flatten().filter(|rule| reaches(policy, rule));
-    rules.map(|rule| (rule.id.clone(), on_rule(policy, rule))).collect()
+    rules
+        .map(|rule| (rule.id.clone(), on_rule(policy, rule, index)))
+        .collect()
 }
 
 fn reaches(policy: &Canary, rule: &Rule) -> bool {
@@ -73,13 +75,13 @@ fn reaches(policy: &Canary, rule: &Rule) -> bool {
     }
 }
 
-fn on_rule(policy: &Canary, rule: &Rule) -> Condition {
+fn on_rule(policy: &Canary, rule: &Rule, index: &Index) -> Condition {
     let Some(canary) = rule.canary.as_ref().or(rule.refused.canary.as_ref()) else {
         return Condition::Conflicted(None);
     };
     if canary.policy == policy.item.id {
         return if canary.routing.is_ok() {
-            Condition::Accepted
+            index.canary_condition(rule)
         } else {
             Condition::Invalid
         };

@@ -1,11 +1,14 @@
 //! The validation as JSON, for programs. `docs/validation.md` documents the format. Fields may be added but are never
 //! removed.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json as value};
 
-use super::status::{Condition, PolicyStatus, RuleStatus, Validation};
+use super::status::{BackendStatus, CanaryStatus, Condition, PolicyStatus, RuleStatus, Validation};
 use crate::{
     diagnostic::{Diagnostic, Report, Severity},
+    emit::target::Target,
     id::Id,
     location::SourceLocation,
     source::Sources,
@@ -14,26 +17,67 @@ use crate::{
 /// The version of the format.
 const VERSION: u32 = 1;
 
-/// Renders the validation as JSON.
+/// Renders validations of one input as JSON. A policy or rule that has the same status for several targets is listed once.
 #[must_use]
-pub fn json(validation: &Validation, report: &Report, sources: &Sources) -> String {
-    let policies: Vec<Value> = validation
-        .policies
-        .iter()
-        .map(|status| policy(status, sources))
-        .collect();
-    let rules: Vec<Value> = validation.rules.iter().map(|status| rule(status, sources)).collect();
+pub fn json(validations: &[Validation], report: &Report, sources: &Sources) -> String {
+    let policies = validations.iter().map(|validation| {
+        let policies = validation.policies.iter().map(|status| policy(status, sources));
+        (validation.target, policies.collect())
+    });
+    let rules = validations.iter().map(|validation| {
+        let rules = validation.rules.iter().map(|status| rule(status, sources));
+        (validation.target, rules.collect())
+    });
+    let targets: Vec<Target> = validations.iter().map(|validation| validation.target).collect();
     let findings = report.sorted();
-    let findings: Vec<Value> = findings.iter().map(|found| finding(found, sources)).collect();
+    let findings: Vec<Value> = findings.iter().map(|found| finding(found, &targets, sources)).collect();
+    let left_out = report.omissions().iter().map(|(what, name, error)| {
+        let place = error.and_then(|error| error.location);
+        value!({
+            "type": what.name(),
+            "name": name,
+            "code": error.map(|error| error.code.name()),
+            "location": place.map(|place| location(place, sources)),
+        })
+    });
     let mut whole = value!({
         "version": VERSION,
         "valid": !report.has_errors(),
-        "policies": policies,
-        "rules": rules,
+        "forTargets": names(&targets),
+        "policies": merged(policies),
+        "rules": merged(rules),
+        "leftOut": left_out.collect::<Vec<Value>>(),
         "findings": findings,
     });
     whole.sort_all_objects();
     format!("{whole:#}\n")
+}
+
+/// The objects of each target, equal ones once, with the targets of each.
+fn merged(of_targets: impl Iterator<Item = (Target, Vec<Value>)>) -> Vec<Value> {
+    let mut merged: Vec<(Value, Vec<Target>)> = Vec::new();
+    let mut positions: HashMap<String, usize> = HashMap::new();
+    for (target, objects) in of_targets {
+        for object in objects {
+            let next = merged.len();
+            let position = *positions.entry(object.to_string()).or_insert(next);
+            match merged.get_mut(position) {
+                Some((_, targets)) => targets.push(target),
+                None => merged.push((object, vec![target])),
+            }
+        }
+    }
+    let with_targets = |(mut object, targets): (Value, Vec<Target>)| {
+        if let Some(fields) = object.as_object_mut() {
+            fields.insert("forTargets".to_owned(), names(&targets).into());
+        }
+        object
+    };
+    merged.into_iter().map(with_targets).collect()
+}
+
+fn names(targets: &[Target]) -> Vec<&'static str> {
+    targets.iter().map(|target| target.name()).collect()
 }
 
 fn policy(status: &PolicyStatus, sources: &Sources) -> Value {
@@ -103,7 +147,7 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
     let waypoints = status.waypoints.iter();
     let waypoints =
         waypoints.map(|(waypoint, service)| value!({ "waypoint": named(waypoint), "service": named(service) }));
-    let session = status.session.as_ref().ok();
+    let session = status.valid_session();
     let policy = session.and_then(|session| session.policy.as_ref());
     let policy = policy.map(|(kind, id)| {
         value!({
@@ -112,8 +156,9 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
             "name": id.name,
         })
     });
-    let canary = status.canary.as_ref();
-    let canary = canary.map(|id| value!({ "namespace": id.namespace, "name": id.name }));
+    let canary_policy = status.canary.as_ref().map(|canary| named(&canary.policy));
+    let canary = status.canary.as_ref().and_then(canary);
+    let backends = status.backends.iter().map(backend);
     value!({
         "id": status.id,
         "route": { "kind": kind.to_string(), "namespace": id.namespace, "name": id.name },
@@ -122,15 +167,47 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
         "callers": callers.collect::<Vec<Value>>(),
         "waypoints": waypoints.collect::<Vec<Value>>(),
         "policy": policy,
-        "canaryPolicy": canary,
-        "condition": status.own.as_ref().map_or("Accepted", Condition::reason),
+        "canaryPolicy": canary_policy,
+        "canary": canary,
+        "backends": backends.collect::<Vec<Value>>(),
+        "condition": status.condition.reason(),
         "session": session.map(|session| &session.config),
         "sessionRoutes": status.session_routes,
         "strict": session.is_some_and(|session| session.config.strict),
     })
 }
 
-fn finding(found: &Diagnostic, sources: &Sources) -> Value {
+fn backend(status: &BackendStatus) -> Value {
+    value!({
+        "key": status.key,
+        "weight": status.weight,
+        "percent": f64::from(status.share) / 10.0,
+        "released": status.released,
+        "version": status.version,
+    })
+}
+
+/// The canary of a rule, unless its policy only keeps sessions.
+fn canary(status: &CanaryStatus) -> Option<Value> {
+    let config = status.config.as_ref()?;
+    let rules = status.rules.iter();
+    let rules = rules.map(|rule| {
+        value!({
+            "name": rule.name,
+            "matches": rule.matches,
+            "optIn": rule.opt_in,
+            "backend": rule.backend,
+        })
+    });
+    Some(value!({
+        "rules": rules.collect::<Vec<Value>>(),
+        "override": config.override_session,
+        "hashOn": config.hash_on,
+        "seed": config.seed,
+    }))
+}
+
+fn finding(found: &Diagnostic, targets: &[Target], sources: &Sources) -> Value {
     let related = found.related().map(|(other, message)| {
         value!({
             "message": message,
@@ -143,11 +220,12 @@ fn finding(found: &Diagnostic, sources: &Sources) -> Value {
             Severity::Warning => "warning",
             Severity::Note => "note",
         },
-        "code": format!("{:?}", found.code()),
+        "code": found.code().name(),
         "message": found.message(),
         "location": found.location().map(|here| location(here, sources)),
         "related": related.collect::<Vec<Value>>(),
         "help": found.advice(),
+        "forTargets": found.target().map_or_else(|| names(targets), |target| names(&[target])),
     })
 }
 

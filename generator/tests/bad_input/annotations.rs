@@ -12,7 +12,7 @@ fn an_unknown_annotation() {
             "  name: sticky\n  annotations:\n    mooring.dev/idle-timeot: 1h\n",
         )),
         str![[r#"
-error[Invalid]: unknown annotation `mooring.dev/idle-timeot`; allowed: mooring.dev/cookie-domain, mooring.dev/cookie-http-only, mooring.dev/cookie-partitioned, mooring.dev/cookie-path, mooring.dev/cookie-same-site, mooring.dev/cookie-secure, mooring.dev/forward-token, mooring.dev/idle-timeout, mooring.dev/private-cache, mooring.dev/refresh-interval, mooring.dev/strict
+error[Invalid]: unknown annotation `mooring.dev/idle-timeot`; allowed: mooring.dev/cookie-domain, mooring.dev/cookie-http-only, mooring.dev/cookie-partitioned, mooring.dev/cookie-path, mooring.dev/cookie-same-site, mooring.dev/cookie-secure, mooring.dev/forward-token, mooring.dev/idle-timeout, mooring.dev/private-cache, mooring.dev/refresh-interval, mooring.dev/strict, mooring.dev/version-label
   --> <stdin>:53:5
    |
 53 |     mooring.dev/idle-timeot: 1h

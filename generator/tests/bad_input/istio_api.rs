@@ -27,28 +27,34 @@ fn with_namesake(input: &str) -> String {
 }
 
 #[test]
-fn a_route_without_a_name_that_a_session_policy_reaches() {
+fn two_routes_without_names_that_a_session_policy_reaches() {
     refused(
-        generate(&with_session_policy(&istio_api_with(
-            "  - name: everyone\n    match:",
-            "  - match:",
-        ))),
+        generate(
+            &with_session_policy(&istio_api_with("  - name: everyone\n    match:", "  - match:"))
+                .replace("  - name: home\n    match:", "  - match:"),
+        ),
         str![[r#"
-error[Invalid]: VirtualService bookinfo/reviews, http route 1: the route needs a name: the filter identifies Envoy routes by name
-  --> <stdin>:22:5
+error[Invalid]: VirtualService bookinfo/reviews, http route 0: neither it nor http route 1 has a name, so Envoy cannot tell them apart
+  --> <stdin>:17:5
    |
-22 |   - match:
+17 |   - match:
+   |     ^
+...
+21 |   - match:
+   |     - the other one
+   |
+   = help: give them names that no other route on the gateway has, such as `- name: reviews`
+
+error[Invalid]: VirtualService bookinfo/reviews, http route 1: neither it nor http route 0 has a name, so Envoy cannot tell them apart
+  --> <stdin>:21:5
+   |
+17 |   - match:
+   |     - the other one
+...
+21 |   - match:
    |     ^
    |
-   = help: add a name that no other route on the gateway has, such as `- name: reviews`
-
-note[Draining]: sessions leave a pod of a subset as soon as it terminates: Istio lets only those of whole Services stay
-  --> <stdin>:46:18
-   |
-46 | metadata: {name: reviews, namespace: bookinfo, labels: {istio.io/persistent-session: a}}
-   |                  ^^^^^^^
-   |
-   = help: to let them stay, use a Service for each version instead of subsets
+   = help: give them names that no other route on the gateway has, such as `- name: reviews`
 
 
 "#]],
@@ -64,7 +70,7 @@ fn a_virtual_service_without_any_name() {
                 .replace(", sectionName: everyone}", "}"),
         ),
         str![[r#"
-error[TargetNotFound]: CanaryPolicy bookinfo/canary targets VirtualService bookinfo/reviews, but none of its http routes has a name: the filter identifies Envoy routes by name
+note[NoEffect]: CanaryPolicy bookinfo/canary targets the whole VirtualService bookinfo/reviews but skips the rule VirtualService/bookinfo/reviews#0, which has no destination reviews.bookinfo.svc.cluster.local with the subset v2; it has `reviews.bookinfo:9080/v1`, with the canary rule `testers`
   --> <stdin>:17:5
    |
 17 |   - match:
@@ -73,7 +79,29 @@ error[TargetNotFound]: CanaryPolicy bookinfo/canary targets VirtualService booki
 77 |   targetRef: {group: networking.istio.io, kind: VirtualService, name: reviews}
    |                                                                       ------- the policy
    |
-   = help: add a name that no other route on the gateway has, such as `- name: reviews`
+   = help: to target one rule of the route, name it in the sectionName of targetRef
+
+error[Invalid]: VirtualService bookinfo/reviews, http route 0: neither it nor http route 1 has a name, so Envoy cannot tell them apart
+  --> <stdin>:17:5
+   |
+17 |   - match:
+   |     ^
+...
+21 |   - match:
+   |     - the other one
+   |
+   = help: give them names that no other route on the gateway has, such as `- name: reviews`
+
+error[Invalid]: VirtualService bookinfo/reviews, http route 1: neither it nor http route 0 has a name, so Envoy cannot tell them apart
+  --> <stdin>:21:5
+   |
+17 |   - match:
+   |     - the other one
+...
+21 |   - match:
+   |     ^
+   |
+   = help: give them names that no other route on the gateway has, such as `- name: reviews`
 
 
 "#]],

@@ -3,12 +3,14 @@
 pub mod canary;
 pub mod istio_api;
 pub mod teams;
+pub mod validation;
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use mooring_generator::emit::target::Target;
 use snapbox::{
     IntoData as _, assert_data_eq,
     cmd::{Command, OutputAssert, cargo_bin},
@@ -88,6 +90,29 @@ pub fn shop_with(old: &str, new: &str) -> String {
     SHOP.replacen(old, new, 1)
 }
 
+/// The shop, perhaps changed, with a second Service, to which a canary rule leads testers.
+#[must_use]
+pub fn with_testers(shop: &str) -> String {
+    format!(
+        "{shop}---
+apiVersion: v1
+kind: Service
+metadata: {{name: web2}}
+spec: {{ports: [{{name: http, port: 80}}]}}
+---
+apiVersion: mooring.dev/v1alpha1
+kind: CanaryPolicy
+metadata: {{name: testers}}
+spec:
+  targetRef: {{group: gateway.networking.k8s.io, kind: HTTPRoute, name: web}}
+  rules:
+  - name: testers
+    matches: [{{header: {{name: x-tester, value: 'yes'}}}}]
+    backendRef: {{name: web2}}
+"
+    )
+}
+
 /// The shop, perhaps changed, without its policy.
 #[must_use]
 pub fn without_policy(shop: &str) -> String {
@@ -124,20 +149,26 @@ pub fn mooring() -> Command {
 /// Where the module is: a URL of which nothing is to be said.
 pub const WASM: &str = "https://registry.example/mooring.wasm";
 
-/// `mooring generate` for Istio on a text.
+/// `mooring generate` for Istio on a text. `mooring validate` finds the same.
+#[track_caller]
 pub fn generate(input: &str) -> OutputAssert {
-    mooring()
+    let run = mooring()
         .args(["generate", "-f", "-", "--wasm", WASM])
         .stdin(input)
-        .assert()
+        .assert();
+    validation::assert_same(&run, Target::Istio, input);
+    run
 }
 
-/// `mooring generate` for a local Envoy on a text.
+/// `mooring generate` for a local Envoy on a text. `mooring validate` finds the same.
+#[track_caller]
 pub fn generate_envoy(input: &str) -> OutputAssert {
-    mooring()
+    let run = mooring()
         .args(["generate", "-f", "-", "--target", "envoy", "--wasm", "mooring.wasm"])
         .stdin(input)
-        .assert()
+        .assert();
+    validation::assert_same(&run, Target::Envoy, input);
+    run
 }
 
 /// What a run says before it lists what is left out.

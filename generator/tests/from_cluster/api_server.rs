@@ -5,9 +5,10 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -26,16 +27,26 @@ pub struct ApiServer {
 impl ApiServer {
     /// Starts one. The name is that of its kubeconfig.
     pub fn new(test: &str, answers: Answers) -> Self {
+        Self::slow(test, answers, Duration::ZERO)
+    }
+
+    /// Starts one that waits before each answer.
+    pub fn slow(test: &str, answers: Answers, pause: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let kubeconfig = kubeconfig(test, listener.local_addr().unwrap().port());
         let answers = Arc::new(answers);
         thread::spawn(move || {
             for connection in listener.incoming() {
                 let answers = Arc::clone(&answers);
-                thread::spawn(move || serve(&connection.unwrap(), &answers));
+                thread::spawn(move || serve(&connection.unwrap(), &answers, pause));
             }
         });
         Self { kubeconfig }
+    }
+
+    /// Its kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// Runs a command on it: its name, and flags.
@@ -52,7 +63,7 @@ pub fn command(arguments: &[&str]) -> Command {
     command.args([verb, "--from-cluster"]).args(flags)
 }
 
-fn serve(connection: &TcpStream, answers: &Answers) {
+fn serve(connection: &TcpStream, answers: &Answers, pause: Duration) {
     let mut reader = BufReader::new(connection.try_clone().unwrap());
     let mut writer = connection;
     loop {
@@ -65,6 +76,7 @@ fn serve(connection: &TcpStream, answers: &Answers) {
             header.clear();
         }
         let target = request.split(' ').nth(1).unwrap();
+        thread::sleep(pause);
         let (status, body) = answer(target, answers);
         let body = body.to_string();
         let length = body.len();
@@ -126,11 +138,12 @@ pub fn kubeconfig(name: &str, port: u16) -> PathBuf {
 }
 
 /// Where the objects of each kind are. `XBackendTrafficPolicy` is not installed.
-const PLURALS: [(&str, &str); 13] = [
+const PLURALS: [(&str, &str); 14] = [
     ("BackendLBPolicy", "backendlbpolicies"),
     ("CanaryPolicy", "canarypolicies"),
     ("Deployment", "deployments"),
     ("DestinationRule", "destinationrules"),
+    ("EnvoyFilter", "envoyfilters"),
     ("EndpointSlice", "endpointslices"),
     ("Gateway", "gateways"),
     ("GatewayClass", "gatewayclasses"),

@@ -6,13 +6,21 @@ mod api_server;
 mod gateways;
 /// `--namespace`: routes of other namespaces on the same Gateway.
 mod namespaces;
+/// `--stale`: what is to be deleted.
+mod stale;
 
-use std::net::TcpListener;
+use std::{net::TcpListener, path::PathBuf, time::Duration};
 
 use self::api_server::{ApiServer, answers, command, kubeconfig, status};
 use crate::common::{SHOP, directory, mooring, said, shop_with};
 use serde_json::{Value, json};
 use snapbox::cmd::OutputAssert;
+
+/// The kubeconfig of a server with the shop that waits before each of its answers.
+pub fn slow_server(name: &str) -> PathBuf {
+    let server = ApiServer::slow(name, answers(&shop()), Duration::from_millis(80));
+    server.kubeconfig().to_owned()
+}
 
 fn stderr(run: &OutputAssert) -> String {
     said(run)

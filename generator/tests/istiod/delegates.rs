@@ -79,22 +79,16 @@ fn a_policy_of_the_delegate_of_the_root_and_of_a_service_takes_effect() {
 #[test]
 fn names_are_joined_as_far_as_there_are_any() {
     for (of_root, of_delegate, merged) in [
-        ("name: shop, ", "name: cart, ", Some("shop-cart")),
-        ("name: shop, ", "", Some("shop")),
-        ("", "name: cart, ", Some("cart")),
-        ("", "", None),
+        ("name: shop, ", "name: cart, ", "shop-cart"),
+        ("name: shop, ", "", "shop"),
+        ("", "name: cart, ", "cart"),
+        ("", "", ""),
     ] {
         let root = root(&format!("  - {{{of_root}delegate: {{name: shop}}}}"));
         let delegate = delegate("shop", &format!("  - {{{of_delegate}{SPLIT}}}"));
         let input = shop(&[&root, &delegate, SESSIONS]);
-        if let Some(name) = merged {
-            let route = format!("shop.example.com:80/{name}");
-            assert_eq!(managed(&Generated::istio(&input)), [route]);
-            continue;
-        }
-        let (said, status) = said(&input);
-        assert!(said.contains("http route 0: the route needs a name"), "{said}");
-        assert_eq!(status, Some(3));
+        let route = format!("shop.example.com:80/{merged}");
+        assert_eq!(managed(&Generated::istio(&input)), [route]);
     }
 }
 

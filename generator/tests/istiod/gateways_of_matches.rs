@@ -2,7 +2,7 @@
 
 use crate::{
     common::Generated,
-    istiod::shop::{GATEWAY, SESSIONS, SPLIT, inserted_before, managed, said, shop, sticky, virtual_service},
+    istiod::shop::{GATEWAY, SESSIONS, SPLIT, inserted_before, managed, shop, sticky, virtual_service},
 };
 
 /// A `VirtualService` for the sidecars and the gateway, with this route before the one that is public.
@@ -38,7 +38,7 @@ fn a_route_that_is_elsewhere_may_have_the_name_of_one_that_is_here() {
 }
 
 #[test]
-fn a_route_that_is_here_needs_a_name() {
+fn a_route_that_is_here_is_found_without_a_name() {
     for first in [
         "match: [{gateways: [mesh, gw]}]",
         "match: [{gateways: [mesh]}, {uri: {prefix: /a}}]",
@@ -48,9 +48,11 @@ fn a_route_that_is_here_needs_a_name() {
         "match: [{sourceLabels: {istio: ingressgateway}}]",
         "match: [{port: 80}]",
     ] {
-        let (said, status) = said(&with_first(first));
-        assert!(said.contains("http route 0: the route needs a name"), "{first}: {said}");
-        assert_eq!(status, Some(3), "{first}");
+        let run = Generated::istio(&with_first(first));
+        assert_eq!(run.findings, [""; 0], "{first}");
+        let routes = ["web.example.com:80/", "web.example.com:80/public"];
+        assert_eq!(managed(&run), routes, "{first}");
+        assert_eq!(inserted_before(&run), routes, "{first}");
     }
 }
 
@@ -100,35 +102,29 @@ fn two_gateways_of_the_same_pods_have_their_routes_in_one_virtual_host() {
 }
 
 #[test]
-fn labels_of_pods_that_are_not_known_are_said_to_be_so() {
-    let input = with_first("match: [{sourceLabels: {app: frontend}}]");
-    let run = Generated::istio(&input);
-    let [finding] = run.findings.as_slice() else {
-        panic!("{:?}", run.findings);
+fn a_route_counts_where_it_is_not_known_whether_the_labels_of_pods_match() {
+    let there = |name: &str| {
+        [
+            format!("web.example.com:80/{name}"),
+            "web.example.com:80/public".to_owned(),
+        ]
     };
-    assert!(
-        finding.starts_with(
-            "warning[NoMatchingParent]: VirtualService default/web, http route 0: it is unknown whether its sourceLabels"
-        ),
-        "{finding}"
-    );
-    assert_eq!(managed(&run), ["web.example.com:80/public"]);
-    // A name makes it safe to say more than there is.
-    let named = Generated::istio(&with_first("name: first\n    match: [{sourceLabels: {app: frontend}}]"));
-    assert_eq!(named.findings, [""; 0]);
-    assert_eq!(
-        managed(&named),
-        ["web.example.com:80/first", "web.example.com:80/public"]
-    );
+    let match_labels = "match: [{sourceLabels: {app: frontend}}]";
+    let input = with_first(match_labels);
+    let named = with_first(&format!("name: first\n    {match_labels}"));
+    for (input, name) in [(&input, ""), (&named, "first")] {
+        let run = Generated::istio(input);
+        assert_eq!(run.findings, [""; 0]);
+        assert_eq!(managed(&run), there(name));
+    }
     let pod = |app: &str| {
         format!(
             "apiVersion: v1\nkind: Pod\nmetadata: {{name: gw-1, labels: {{istio: ingressgateway, app: {app}}}}}\n---\n"
         )
     };
     let with_pod = Generated::istio(&(pod("gateway") + &input));
-    assert_eq!(with_pod.findings, [""; 0]);
-    let (said, _) = said(&(pod("frontend") + &input));
-    assert!(said.contains("http route 0: the route needs a name"), "{said}");
+    assert_eq!(managed(&with_pod), ["web.example.com:80/public"]);
+    assert_eq!(managed(&Generated::istio(&(pod("frontend") + &input))), there(""));
 }
 
 #[test]

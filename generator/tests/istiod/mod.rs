@@ -28,3 +28,5 @@ mod ports;
 mod route_names;
 /// The protocols of servers that are HTTP to Istio.
 mod servers;
+/// Http routes of a `VirtualService` without a name.
+mod unnamed_http_routes;

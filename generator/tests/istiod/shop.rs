@@ -108,7 +108,14 @@ pub fn managed(run: &Generated) -> Vec<String> {
 pub fn inserted_before(run: &Generated) -> Vec<String> {
     let patches = run.patches("HTTP_ROUTE");
     let hosts = texts(&patches, "/match/routeConfiguration/vhost/name");
-    let names = texts(&patches, "/match/routeConfiguration/vhost/route/name");
+    let names = patches.iter().map(|patch| {
+        let route = &patch["match"]["routeConfiguration"]["vhost"]["route"];
+        // Before the first route that forwards requests, if the route has no name.
+        route["name"].as_str().unwrap_or_else(|| {
+            assert_eq!(route["action"], "ROUTE");
+            ""
+        })
+    });
     let mut routes: Vec<String> = hosts
         .iter()
         .zip(names)

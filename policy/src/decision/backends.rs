@@ -23,10 +23,20 @@ impl Backends<'_> {
         if !self.rule.backends().get(backend).is_some_and(Backend::is_released) {
             return Ok(false);
         }
+        Ok(!self.has_weight(backend, host)?)
+    }
+
+    /// Whether the weight of a backend was 0 when the configuration was written, as far as versions need to know.
+    pub(super) fn had_weight_zero(&self, backend: usize) -> bool {
+        self.rule.backends().get(backend).is_some_and(Backend::had_weight_zero)
+    }
+
+    /// Whether the route selects a backend whose weight was 0 when the configuration was written.
+    pub(super) fn has_weight<H: Host>(&self, backend: usize, host: &H) -> Result<bool, H::Error> {
         // The weight may have been raised since, and this request may be the first to show it.
         self.routed(host)?;
         let observed = &self.gateway.observed;
-        Ok(!observed.is_still_selected(self.rule.position(), backend, self.now))
+        Ok(observed.is_still_selected(self.rule.position(), backend, self.now))
     }
 
     /// Where to send a request whose own backend is unreachable: to the backend that the route selects, or if that is unreachable
@@ -67,7 +77,7 @@ impl Backends<'_> {
     }
 
     /// The backend that the route selected for this request, which is recorded.
-    fn routed<H: Host>(&self, host: &H) -> Result<Option<usize>, H::Error> {
+    pub(super) fn routed<H: Host>(&self, host: &H) -> Result<Option<usize>, H::Error> {
         let cluster = host.cluster_name()?;
         let routed = cluster.and_then(|cluster| self.rule.backend_of_cluster(&cluster));
         if let Some(backend) = routed {

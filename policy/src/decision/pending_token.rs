@@ -21,7 +21,7 @@ pub enum IssueReason {
     New,
     /// A session moves to another host or backend.
     Moved,
-    /// The last-seen time of a session is renewed.
+    /// The last-seen time of a session is renewed, or the version of its backend.
     Refreshed,
     /// A strict session ends because its host is gone.
     Ended,
@@ -54,6 +54,7 @@ impl Decision {
         let bound = |token: Token, backend: &Backend| Token {
             seen: now,
             backend: backend.key().as_bytes().into(),
+            version: backend.version_for_tokens().unwrap_or_default().as_bytes().into(),
             host: host.into(),
             ..token
         };
@@ -68,6 +69,7 @@ impl Decision {
             (Some(old), _) if self.needs_refresh => {
                 let token = Token {
                     seen: now,
+                    version: self.version_of_session(old).into(),
                     ..old.clone()
                 };
                 (IssueReason::Refreshed, token)
@@ -77,9 +79,21 @@ impl Decision {
         Some(PendingToken { reason, token })
     }
 
+    /// The version of a live session that stays with its backend: that of the backend, if it is known.
+    fn version_of_session<'a>(&'a self, token: &'a Token) -> &'a [u8] {
+        let stays = !self.session_outcome.lost_backend();
+        let backend = self.rule.backend(&token.backend).filter(|_| stays);
+        let backend = backend.and_then(|backend| self.rule.backends().get(backend));
+        let version = backend.and_then(Backend::version_for_tokens);
+        version.map_or(&token.version, str::as_bytes)
+    }
+
     /// Whether a live session moves to this backend and host. It does not if the request missed the session route: the next
     /// request may find it, and until then each response would send a token.
     fn moves(&self, old: &Token, responding: Option<usize>, host: &[u8]) -> bool {
+        if self.session_outcome == SessionOutcome::Followed {
+            return !self.diverted && responding == self.backend;
+        }
         if self.session_outcome.lost_backend() && !self.is_session_backend(responding) {
             return true;
         }

@@ -6,6 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::reason::{Inspection, Reason, SessionOutcome};
 use crate::{
+    access_log,
     backend::Backend,
     canary::Budget,
     change::Change,
@@ -40,13 +41,17 @@ pub struct Decision {
     pub(super) session: Option<Token>,
     /// Whether the live session stays unchanged although this request goes to another backend.
     pub(super) diverted: bool,
-    /// Whether the last-seen time of the session must be renewed.
+    /// Whether the token must be renewed: its last-seen time, or the version of its backend.
     pub(super) needs_refresh: bool,
     pub(super) inspection: Inspection,
     /// The remaining steps of the canary's conditions.
     pub(super) budget: Budget,
     /// Whether the request may have internal headers of the client.
     pub(super) lacks_sanitizer: bool,
+    /// The time of the decision, in seconds since the Unix epoch.
+    pub(super) decided_at: u64,
+    /// Whether access logs show the decision.
+    pub(super) access_log: bool,
     /// Whether the scheme of the request is https.
     pub(super) https: bool,
     /// The usual number of headers of a local reply to this request.
@@ -76,6 +81,19 @@ impl Decision {
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.reason
+    }
+
+    /// The seconds since the live session of the request began. None: it has no live session.
+    #[must_use]
+    pub fn session_age(&self) -> Option<u64> {
+        let begun = self.session.as_ref()?.issued;
+        Some(self.decided_at.saturating_sub(begun))
+    }
+
+    /// The token of the live session. None: the request has none.
+    #[must_use]
+    pub fn session(&self) -> Option<&Token> {
+        self.session.as_ref()
     }
 
     /// Whether the canary's conditions exceeded the budget, so that its match rules did not apply.
@@ -111,7 +129,22 @@ impl Decision {
             }
             changes.push(set_host(HOST_HEADER, HOST_FILTER_STATE, host, filter_state));
         }
+        if self.access_log {
+            changes.push(self.access_log_entry(self.backend, self.session_outcome.label()));
+        }
         changes
+    }
+
+    /// The change that leaves the text for access logs.
+    pub(super) fn access_log_entry(&self, backend: Option<usize>, session: &str) -> Change<'static> {
+        let entry = access_log::Entry {
+            rule: &self.rule,
+            reason: &self.reason.label(&self.rule),
+            backend,
+            session,
+            age: self.session_age(),
+        };
+        entry.change()
     }
 
     /// The key of the session route that the request asks for.
@@ -129,7 +162,13 @@ impl Decision {
 
     /// The host that the request asks for, as Envoy names it. None if Envoy selects the host.
     pub(super) fn requested_host(&self) -> Option<&[u8]> {
-        let stays = self.binds_host() && !self.diverted && !self.session_outcome.lost_backend();
+        let strict = self.rule.session().is_some_and(Session::strict);
+        // The backend that a session follows its version to may have the same host.
+        let may_have_host = match self.session_outcome {
+            SessionOutcome::Followed => !strict,
+            outcome => !outcome.lost_backend(),
+        };
+        let stays = self.binds_host() && !self.diverted && may_have_host;
         let token = self.session.as_ref().filter(|_| stays)?;
         (!token.host.is_empty()).then_some(&token.host)
     }

@@ -23,7 +23,6 @@ use crate::{
 const FROM_BACKEND: &[u8] = b"via_upstream";
 
 /// The changes to a response, and what metrics count.
-#[expect(clippy::struct_excessive_bools, reason = "each is counted by itself")]
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Response<'a> {
     /// The changes to its headers.
@@ -38,10 +37,8 @@ pub struct Response<'a> {
     pub unknown_backend: bool,
     /// Why the backend of the session route that the request asked for is unreachable. None: it is reachable.
     pub unreachable: Option<UnreachableCause>,
-    /// Whether the session moved to another backend because its own is unreachable.
-    pub failed_over: bool,
-    /// Whether the session moved to another backend because the sessions of its own are released.
-    pub released: bool,
+    /// Why the session moved to another backend. None: it did not.
+    pub left_backend: Option<SessionOutcome>,
 }
 
 impl Decision {
@@ -53,6 +50,41 @@ impl Decision {
 
     /// The decision about the response, which has this many header lines.
     pub fn respond<H: Host>(&self, gateway: &Gateway, header_count: usize, host: &H) -> Result<Response<'_>, H::Error> {
+        let mut response = self.decide_response(gateway, header_count, host)?;
+        if self.access_log {
+            let entry = self.access_log_entry_after(&response);
+            response.changes.extend(entry);
+        }
+        Ok(response)
+    }
+
+    /// The change that replaces the text for access logs after the response. None: the text of the request says all.
+    fn access_log_entry_after(&self, response: &Response) -> Option<Change<'static>> {
+        let session = response.issued.and_then(|issued| self.session_after(issued));
+        if session.is_none() && response.routed.is_none() {
+            return None;
+        }
+        let backend = self.backend.or(response.routed);
+        Some(self.access_log_entry(backend, session.unwrap_or_else(|| self.session_outcome.label())))
+    }
+
+    /// The word of access logs for the session that gets this token. None: what the request shows tells more, namely why a
+    /// session begins, or why it leaves its backend.
+    fn session_after(&self, issued: IssueReason) -> Option<&'static str> {
+        match (self.session_outcome, issued) {
+            (_, IssueReason::Ended) => Some("ended"),
+            (SessionOutcome::Resumed | SessionOutcome::NeedsRefresh, IssueReason::Moved) => Some("moved"),
+            (SessionOutcome::NeedsRefresh, IssueReason::Refreshed) => Some("refreshed"),
+            _ => None,
+        }
+    }
+
+    fn decide_response<H: Host>(
+        &self,
+        gateway: &Gateway,
+        header_count: usize,
+        host: &H,
+    ) -> Result<Response<'_>, H::Error> {
         // The stateful session filter names the host in the response unless it is the requested one.
         let new_host = if self.requested_host().is_some() {
             host.response_header(HOST_HEADER)?.is_some()
@@ -99,15 +131,15 @@ impl Decision {
         };
         // Only the presence of the response header counts: its value may come from the application.
         let address = if new_host { host.upstream_address()? } else { None };
+        let address = address.as_deref().or_else(|| self.followed_host(new_host));
         let bindable = responding
             .filter(|backend| !self.session_outcome.lost_backend() || self.can_move_to(gateway, *backend, now));
-        let Some(pending) = self.pending_token(bindable, address.as_deref(), now) else {
+        let Some(pending) = self.pending_token(bindable, address, now) else {
             return Ok(response);
         };
         response.send(&pending, session, keys, now, host)?;
         let moved = pending.reason == IssueReason::Moved && !self.is_session_backend(responding);
-        response.failed_over = moved && self.session_outcome == SessionOutcome::BackendUnreachable;
-        response.released = moved && self.session_outcome == SessionOutcome::Released;
+        response.left_backend = Some(self.session_outcome).filter(|_| moved);
         Ok(response)
     }
 
@@ -177,6 +209,13 @@ impl Decision {
     fn can_move_to(&self, gateway: &Gateway, backend: usize, now: u64) -> bool {
         let reachability = gateway.reachability.reachability(self.rule.position(), backend, now);
         reachability != Reachability::Unreachable(UnreachableCause::NoRoute)
+    }
+
+    /// The host of a session that followed its version to another backend, if it is a host of that backend as well: two Services
+    /// can select the same pods.
+    fn followed_host(&self, new_host: bool) -> Option<&[u8]> {
+        let followed = self.session_outcome == SessionOutcome::Followed && !new_host;
+        self.requested_host().filter(|_| followed)
     }
 
     /// Whether the decision depends on the cluster that responded. `new_host`: the host differs from that of the session.

@@ -13,11 +13,14 @@ use crate::{
     token::NONCE_LENGTH,
 };
 
+mod access_log;
 mod canaries;
 mod changes;
+mod events;
 mod failover;
 mod released;
 mod responses;
+mod versions;
 
 pub(super) const NOW: u64 = 1_700_000_000;
 pub(super) const NONCE: [u8; NONCE_LENGTH] = [5; NONCE_LENGTH];
@@ -52,7 +55,7 @@ fn raw_rule(weights: &[(&str, u32)], session: Option<config::SessionConfig>) -> 
         .map(|&(key, weight)| config::BackendConfig {
             key: key.to_owned(),
             weight: Some(weight),
-            released: false,
+            ..config::BackendConfig::default()
         })
         .collect();
     config::RuleConfig {

@@ -108,6 +108,7 @@ mod tests {
             seen: NOW - sealed,
             secure: false,
             backend: b"a".as_slice().into(),
+            version: Box::default(),
             host: host.into(),
         }
     }
@@ -226,11 +227,11 @@ mod tests {
         assert_eq!(read(&["junk", &idle, &absolute]).0, SessionOutcome::ExpiredIdle);
         assert_eq!(read(&["junk", &absolute, &idle]).0, SessionOutcome::ExpiredAbsolute);
         assert_eq!(
-            read(&["junk", "AwEAAAAA"]).0,
+            read(&["junk", "BAEAAAAA"]).0,
             SessionOutcome::Rejected(Rejection::Malformed)
         );
         assert_eq!(
-            read(&["AwEAAAAA", "junk"]).0,
+            read(&["BAEAAAAA", "junk"]).0,
             SessionOutcome::Rejected(Rejection::Version)
         );
         assert_eq!(read(&[]).0, SessionOutcome::New);

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"mooring.dev/tests/mesh/internal/readme"
 	"mooring.dev/tests/mesh/internal/scenario"
 	"mooring.dev/tests/mesh/internal/wait"
 )
@@ -65,18 +66,53 @@ spec:
 	})
 }
 
-// The keys come into the container of the sidecar as docs/mesh.md describes it, by the templates of Istio's own chart.
+// The keys come into the container of the sidecar by the patch and the command of docs/mesh.md, and the templates of Istio's own chart.
 func TestInjectedSidecarGetsItsKeys(t *testing.T) {
 	t.Parallel()
 	s := startCallers(t, "keys", scenario.WithAmbientMesh())
-	pod := s.Inject(t, "keyed")
+	page := rig.Env.RepositoryFile(meshPage)
+	commands, err := readme.Commands(page, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, commands, err = readme.Until(commands, "--patch-file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell := readme.NewShell(t, rig.Env, s.Cluster.Kubeconfig)
+	shell.WriteFiles(map[string]string{"caller-keys.yaml": fileOf(t, page, "caller-keys.yaml")})
+	shell.Replace("bookinfo", s.Namespace, "productpage-v1", "keyed")
+	shell.Run(commands[:1])
+	expectInjectedKeys(t, s, "keyed", "sidecar")
+}
+
+const meshPage = "docs/mesh.md"
+
+// fileOf returns what a page says is in a file.
+func fileOf(t *testing.T, page, name string) string {
+	t.Helper()
+	files, err := readme.Files(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files[name] == "" {
+		t.Fatalf("%s has no %s", page, name)
+	}
+	return files[name]
+}
+
+// expectInjectedKeys fails unless Istio's injector makes pods of a Deployment whose proxy, of this role, has the keys and what the injector
+// adds.
+func expectInjectedKeys(t *testing.T, s *scenario.Scenario, deployment, role string) {
+	t.Helper()
+	pod := s.Inject(t, deployment)
 	var found []corev1.Container
 	for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
 		if container.Name == "istio-proxy" {
 			found = append(found, container)
 		}
 	}
-	if len(found) != 1 || found[0].Image == "auto" || !slices.Contains(found[0].Args, "sidecar") {
+	if len(found) != 1 || found[0].Image == "auto" || !slices.Contains(found[0].Args, role) {
 		t.Fatalf("the containers named istio-proxy are %v", found)
 	}
 	variables := map[string]*corev1.EnvVarSource{}
@@ -85,9 +121,9 @@ func TestInjectedSidecarGetsItsKeys(t *testing.T) {
 	}
 	source := variables["MOORING_KEYS"]
 	if source == nil || source.SecretKeyRef == nil || source.SecretKeyRef.Name != "mooring-keys" {
-		t.Errorf("MOORING_KEYS is from %v", source)
+		t.Errorf("%s: MOORING_KEYS is from %v", deployment, source)
 	}
 	if _, ok := variables["PROXY_CONFIG"]; !ok {
-		t.Errorf("the container lacks what the injector adds: %v", found[0].Env)
+		t.Errorf("%s: the container lacks what the injector adds: %v", deployment, found[0].Env)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -283,12 +285,17 @@ func TestGatewaySendsThroughTheWaypoint(t *testing.T) {
 	expectSessions(t, "/through", gateway.Client)
 }
 
-// Istiod merges the ConfigMap of infrastructure.parametersRef into the Deployment of a waypoint. The container keeps Istio's own variables and
-// gets the key ring.
+// Istiod merges the ConfigMap of docs/mesh.md into the Deployment of a waypoint. The container keeps Istio's own variables and gets the key
+// ring.
 func TestDeployedWaypointGetsItsKeys(t *testing.T) {
 	t.Parallel()
 	s := startWaypoint(t, "hosts")
-	if err := s.TryApplyFile(t, "deployed/gateway.yaml"); err != nil {
+	file := filepath.Join(t.TempDir(), "waypoint.yaml")
+	text := strings.NewReplacer("bookinfo", s.Namespace, "name: waypoint\n", "name: deployed\n").Replace(fileOf(t, rig.Env.RepositoryFile(meshPage), "waypoint.yaml"))
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.TryApplyFile(t, file); err != nil {
 		t.Fatal(err)
 	}
 	var deployment appsv1.Deployment

@@ -118,6 +118,11 @@ impl Canary {
         self.field("whenWeightZero", json!(what))
     }
 
+    /// With sessions that follow the version of their Service, which is the value of this label.
+    pub fn version_label(self, label: &str) -> Self {
+        self.field("versionLabel", json!(label))
+    }
+
     /// With live sessions that no rule beats.
     pub fn sessions_first(self) -> Self {
         self.field("override", json!("Never"))

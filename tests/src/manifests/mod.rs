@@ -29,6 +29,7 @@ pub struct Manifests {
     documents: Vec<String>,
     ports: Vec<u16>,
     sidecar: bool,
+    flags: Vec<String>,
 }
 
 /// Where a generated configuration listens.
@@ -85,6 +86,7 @@ impl Manifests {
             documents: Vec::new(),
             ports: vec![80],
             sidecar: true,
+            flags: Vec::new(),
         }
     }
 
@@ -94,12 +96,24 @@ impl Manifests {
             documents: vec![documents.to_owned()],
             ports: vec![80],
             sidecar: false,
+            flags: Vec::new(),
         }
     }
 
     /// With Gateways that listen on these ports, instead of on port 80.
     pub fn ports(mut self, ports: &[u16]) -> Self {
         self.ports = ports.to_vec();
+        self
+    }
+
+    /// With `--access-log`.
+    pub fn access_log(self) -> Self {
+        self.flag("--access-log")
+    }
+
+    /// With a flag of `mooring generate`.
+    pub fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
         self
     }
 
@@ -144,6 +158,7 @@ impl Manifests {
             .arg("--wasm")
             .arg(settings::wasm())
             .args(["--admin", &site.admin.to_string()])
+            .args(&self.flags)
             .args(
                 self.sidecar
                     .then_some(["--as-sidecar", NAMESPACE])

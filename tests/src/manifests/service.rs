@@ -1,6 +1,6 @@
 //! A Service and its `EndpointSlice`.
 
-use std::net::Ipv4Addr;
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use crate::pod::{PORT, Pod};
 pub struct Service {
     name: String,
     labels: Vec<(String, String)>,
+    selector: Vec<(String, String)>,
     endpoints: Vec<(Ipv4Addr, Endpoint)>,
 }
 
@@ -37,6 +38,7 @@ impl Service {
         Self {
             name: name.to_owned(),
             labels: Vec::new(),
+            selector: vec![("app".to_owned(), name.to_owned())],
             endpoints: addresses
                 .into_iter()
                 .map(|address| (address, Endpoint::Ready))
@@ -56,10 +58,17 @@ impl Service {
         self
     }
 
+    /// With one more label in the selector of its pods.
+    pub fn selects(mut self, name: &str, value: &str) -> Self {
+        self.selector.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// The Service.
     pub(super) fn service_yaml(&self) -> String {
+        let selector: BTreeMap<&String, &String> = self.selector.iter().map(|(name, value)| (name, value)).collect();
         let spec = json!({
-            "selector": {"app": self.name},
+            "selector": selector,
             "ports": [{"name": "http", "port": 80, "targetPort": PORT}],
         });
         let mut service = object("v1", "Service", &self.name, json!({"spec": spec}));

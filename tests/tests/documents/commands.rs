@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{assert_none, markdown::Document, repository};
 
 /// Flags of other programs that a document names without the program.
-const OF_OTHERS: [(&str, &str); 5] = [
+const OF_OTHERS: [(&str, &str); 6] = [
     ("curl", "--cookie"),
     ("mooring-bench", "--only"),
     ("mooring-bench", "--quick"),
     ("mooring-bench", "--write"),
     ("istiod", "--domain"),
+    ("skopeo", "--preserve-digests"),
 ];
 
 /// The flags of each subcommand, from `docs/command-line.md`, which is generated from the command's own definitions.
@@ -37,6 +38,19 @@ fn flags() -> BTreeMap<String, BTreeSet<String>> {
         }
     }
     assert!(flags.get("generate").is_some_and(|flags| flags.len() > 15), "{flags:?}");
+    flags
+}
+
+/// The flags of the controller, from `docs/controller-flags.md`, which is generated like that page.
+fn flags_of_the_controller() -> BTreeSet<String> {
+    let text = repository::read("docs/controller-flags.md");
+    let items = text.lines().filter_map(|line| line.strip_prefix("* `"));
+    let words = items.flat_map(|item| item.split(['`', ' ', ',']));
+    let flags: BTreeSet<String> = words
+        .filter(|word| word.starts_with("--"))
+        .map(ToOwned::to_owned)
+        .collect();
+    assert!(flags.contains("--lease-duration"), "{flags:?}");
     flags
 }
 
@@ -72,6 +86,15 @@ fn arguments<'a>(words: &'a [String], program: &str) -> Option<&'a [String]> {
     (first.rsplit('/').next() == Some(program) && !first.ends_with("./mooring")).then_some(rest)
 }
 
+/// The longest name of a subcommand at the beginning of these words, such as `token inspect`, and the words after it.
+fn subcommand<'a>(words: &'a [String], known: &BTreeMap<String, BTreeSet<String>>) -> (Option<String>, &'a [String]) {
+    let names = (1..=words.len().min(2))
+        .rev()
+        .map(|count| (words[..count].join(" "), &words[count..]));
+    let mut names = names.filter(|(name, _)| known.contains_key(name));
+    names.next().map_or((None, words), |(name, rest)| (Some(name), rest))
+}
+
 /// `--flag=value` and `--flag,` are `--flag`.
 fn flag_of(word: &str) -> Option<&str> {
     let flag = word.split(['=', ',', '.', ':', '`']).next()?;
@@ -82,9 +105,11 @@ fn flag_of(word: &str) -> Option<&str> {
 #[test]
 fn every_flag_that_a_document_names_is_one_of_the_command() {
     let known = flags();
+    let of_the_controller = flags_of_the_controller();
     let all: BTreeSet<&str> = known
         .values()
         .flatten()
+        .chain(&of_the_controller)
         .map(String::as_str)
         .chain(["--version"])
         .collect();
@@ -92,24 +117,23 @@ fn every_flag_that_a_document_names_is_one_of_the_command() {
     let mut checked = 0;
     for document in Document::all()
         .into_iter()
-        .filter(|document| document.path != "docs/command-line.md")
+        .filter(|document| !["docs/command-line.md", "docs/controller-flags.md"].contains(&document.path.as_str()))
     {
         for command in document.commands() {
             for words in simple_commands(&command.text) {
                 let (subcommand, words) = match arguments(&words, "mooring") {
-                    Some([name, rest @ ..]) if known.contains_key(name) => (Some(name.as_str()), rest),
-                    Some(rest) => (None, rest),
+                    Some(rest) => subcommand(rest, &known),
                     None if words[0].starts_with("--") => (None, &words[..1]),
                     None => continue,
                 };
                 for flag in words.iter().filter_map(|word| flag_of(word)) {
                     checked += 1;
-                    let exists = match subcommand {
+                    let exists = match &subcommand {
                         Some(name) => known[name].contains(flag),
                         None => all.contains(flag) || OF_OTHERS.iter().any(|(_, other)| *other == flag),
                     };
                     if !exists {
-                        let of = subcommand.unwrap_or("any command");
+                        let of = subcommand.as_deref().unwrap_or("any command");
                         wrong.push(format!("{}: {flag} is no flag of `mooring`, {of}", command.location));
                     }
                 }

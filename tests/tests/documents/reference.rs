@@ -8,7 +8,7 @@ use crate::{
     repository,
 };
 
-const PRODUCT: [&str; 3] = ["policy/src", "filter/src", "generator/src"];
+const PRODUCT: [&str; 4] = ["policy/src", "filter/src", "generator/src", "controller/src"];
 
 /// The words of a text that begin with this, as long as they consist of letters, digits and these characters.
 fn words<'a>(text: &'a str, start: &'a str, others: &'a str) -> impl Iterator<Item = &'a str> {
@@ -22,6 +22,13 @@ fn words<'a>(text: &'a str, start: &'a str, others: &'a str) -> impl Iterator<It
         (!before.is_some_and(|letter| in_word(letter) || "./-_".contains(letter))).then_some(&rest[..end])
     })
 }
+
+/// The metrics with labels. Each has a section of its own.
+const LABELLED: [&str; 3] = [
+    "mooring_backend_requests_total",
+    "mooring_rule_events_total",
+    "mooring_backend_weight",
+];
 
 /// The names of all metrics, and those of labels.
 fn metrics() -> (BTreeSet<String>, BTreeSet<String>) {
@@ -38,16 +45,36 @@ fn metrics() -> (BTreeSet<String>, BTreeSet<String>) {
                 .map(ToOwned::to_owned),
         );
     }
+    metrics.extend(metrics_of_the_controller());
     let policy = repository::read("policy/src/metric.rs");
-    let labelled = "mooring_backend_requests_total";
+    for labelled in LABELLED {
+        assert!(
+            policy.contains(labelled),
+            "policy/src/metric.rs has no {labelled}: correct this test"
+        );
+        metrics.insert(labelled.to_owned());
+    }
+    let labels = words(&policy, "mooring_", "_")
+        .filter(|name| !metrics.contains(*name) && !name.starts_with("mooring_generator"));
+    let labels = labels.map(ToOwned::to_owned).collect();
+    (metrics, labels)
+}
+
+/// The controller has one constant for each, `const NAME: &str = "mooring_controller_…";`.
+fn metrics_of_the_controller() -> BTreeSet<String> {
+    let source = repository::read("controller/src/metrics.rs");
+    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let constants = source.lines().filter(|line| line.starts_with("const "));
+    let values = constants.filter_map(|line| line.split_once(": &str = \"")?.1.strip_suffix("\";"));
+    let metrics: BTreeSet<String> = values.map(ToOwned::to_owned).collect();
+    let named = source.matches("\"mooring_controller_").count();
     assert!(
-        policy.contains(labelled),
-        "policy/src/metric.rs has no {labelled}: correct this test"
+        metrics.len() > 10
+            && metrics.iter().all(|name| name.starts_with("mooring_controller_"))
+            && named == metrics.len(),
+        "controller/src/metrics.rs names metrics {named} times, and has the constants {metrics:?}"
     );
-    metrics.insert(labelled.to_owned());
-    let labels =
-        words(&policy, "mooring_", "_").filter(|name| *name != labelled && !name.starts_with("mooring_generator"));
-    (metrics, labels.map(ToOwned::to_owned).collect())
+    metrics
 }
 
 /// The code spans in the first cells of tables with one of these headers.
@@ -67,11 +94,11 @@ fn the_page_of_metrics_has_every_metric_once_and_no_other() {
     let documented = first_cells(&document, &["counter", "gauge", "metric"]);
     let mut wrong: Vec<String> = (documented.iter())
         .filter(|(name, _)| !metrics.contains(name))
-        .map(|(name, location)| format!("{location}: filter/src/metrics.rs has no {name}"))
+        .map(|(name, location)| {
+            format!("{location}: neither filter/src/metrics.rs nor controller/src/metrics.rs has {name}")
+        })
         .collect();
-    // It has a section of its own, with its labels.
-    let section =
-        |name: &str| name == "mooring_backend_requests_total" && document.spans().iter().any(|span| span.text == name);
+    let section = |name: &str| LABELLED.contains(&name) && document.spans().iter().any(|span| span.text == name);
     for name in metrics.iter().filter(|name| !section(name)) {
         let rows = documented.iter().filter(|(documented, _)| documented == name).count();
         if rows != 1 {
@@ -121,7 +148,7 @@ fn variants(path: &str, name: &str) -> Vec<String> {
 fn the_page_of_validation_has_every_code_and_condition_once_and_no_other() {
     let document = Document::read("docs/validation.md");
     for (header, path, name) in [
-        ("code", "generator/src/diagnostic.rs", "Code"),
+        ("code", "generator/src/diagnostic/code.rs", "Code"),
         ("condition", "generator/src/validate/status.rs", "Condition"),
     ] {
         let mut documented: Vec<String> = first_cells(&document, &[header])

@@ -141,6 +141,28 @@ fn the_compatibility_section_has_the_gateway_apis_and_the_kubernetes_of_the_mesh
 }
 
 #[test]
+fn the_compatibility_section_has_the_tools_of_the_mesh_tests() {
+    let readme = repository::read("README.md");
+    let programs = repository::read("tests/mesh/go.mod");
+    // The version that replaces another one counts; Go modules of Kubernetes have 0 for its 1.
+    for (tool, module, major) in [
+        ("kubectl", "\tk8s.io/kubectl => k8s.io/kubectl v0.", "1."),
+        ("Helm", "\thelm.sh/helm/v3 v", ""),
+        ("kustomize", "\tsigs.k8s.io/kustomize/kustomize/v5 v", ""),
+        ("crane", "\tgithub.com/google/go-containerregistry v", ""),
+    ] {
+        let version = repository::between(&programs, module, "");
+        let version = version.split(' ').next().unwrap_or_default();
+        let minor = version.rsplit_once('.').map(|(minor, _)| minor).unwrap_or_default();
+        let phrase = format!("{tool} {major}{minor}");
+        assert!(
+            readme.contains(&phrase),
+            "README.md, compatibility: expected \"{phrase}\", as in tests/mesh/go.mod"
+        );
+    }
+}
+
+#[test]
 fn every_module_that_a_document_names_has_the_version_of_the_workspace() {
     let version = env!("CARGO_PKG_VERSION");
     let mut wrong = Vec::new();

@@ -15,15 +15,16 @@ mod opt_in;
 mod release;
 mod sessions;
 mod sticky;
+mod versions;
 
 /// The two versions of the shop, each a Service with three pods. The pods are named after their Service.
-struct Versions {
-    stable: Vec<Pod>,
-    canary: Vec<Pod>,
+pub struct Versions {
+    pub stable: Vec<Pod>,
+    pub canary: Vec<Pod>,
 }
 
 impl Versions {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         Self {
             stable: Pod::start_several("stable", 3).await,
             canary: Pod::start_several("canary", 3).await,
@@ -37,10 +38,14 @@ impl Versions {
 
     /// Both, in a route `shop` with this rule.
     fn rule(&self, rule: Rule) -> Manifests {
+        self.services().route(&Route::new("shop").rule(rule))
+    }
+
+    /// Both, without a route.
+    pub fn services(&self) -> Manifests {
         Manifests::new()
             .service(&Service::new("stable", &self.stable))
             .service(&Service::new("canary", &self.canary))
-            .route(&Route::new("shop").rule(rule))
     }
 }
 

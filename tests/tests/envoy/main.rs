@@ -50,6 +50,11 @@ mod splits;
 /// `strict`: 503 instead of another pod.
 mod strict;
 
+// What is seen of decisions.
+
+/// The access log: each reason and each session outcome.
+mod access_log;
+
 // What clients and authors try.
 
 /// Cookies of the session's name that another host or application has set.
@@ -65,10 +70,14 @@ mod waypoints;
 
 // Failures.
 
+/// Each alert fires when its cause is made.
+mod alerts;
 /// A gateway without keys, rules or a valid configuration serves without sessions.
 mod degraded;
 /// Failures and updates while 50 clients send requests.
 mod faults;
+/// What metrics count by rule, and the gauges of weights.
+mod rule_metrics;
 /// Minutes of mixed load: `make soak`.
 mod soak;
 
@@ -76,12 +85,19 @@ mod soak;
 
 /// The directories under `examples/`.
 mod examples;
+/// `mooring explain` against Envoy: the same 500 requests.
+mod explain;
 /// The output for Istio, which the Envoy under test accepts. Behavior on istiod: `tests/mesh`.
 mod istio_output;
 /// What a local Envoy serves besides sessions.
 mod local;
+/// What `mooring migrate` makes of Ingresses and `DestinationRule`s.
+mod migrate;
 /// The commands in the READMEs of these directories.
 mod readmes;
+
+/// The unit tests of an example, on a real Envoy.
+mod unit_tests;
 
 /// The harness itself, on a configuration without Mooring.
 mod harness;

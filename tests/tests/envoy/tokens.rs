@@ -46,6 +46,9 @@ async fn a_token_that_is_not_what_it_should_be_is_a_new_session_and_counted_by_k
     let good = client.get("/").await.ok().set_cookie(COOKIE).unwrap();
     let good = good.value();
     let cut_off = BASE64_URL_SAFE_NO_PAD.encode(&bytes(good)[..60]);
+    let mut newer = bytes(good);
+    newer[0] = u8::MAX;
+    let newer = BASE64_URL_SAFE_NO_PAD.encode(newer);
     let no_text = "A".repeat(2_000);
     let cases = [
         (
@@ -58,7 +61,7 @@ async fn a_token_that_is_not_what_it_should_be_is_a_new_session_and_counted_by_k
                 format!("{good}="),
             ],
         ),
-        ("version", vec![changed(good, 0)]),
+        ("version", vec![newer]),
         ("unknown_key", vec![changed(good, 1)]),
         ("foreign", vec![changed(good, 2), changed(good, 3)]),
         // In turn: the nonce, what is sealed, the tag, the end cut off.
@@ -137,6 +140,7 @@ impl Forge {
             seen: from_now(seen),
             secure: false,
             backend: b"cart.shop:80".as_slice().into(),
+            version: Box::default(),
             host: pod.socket().to_string().into_bytes().into(),
         };
         let keys = KeyRing::parse(&keys::key(1)).unwrap();

@@ -65,6 +65,32 @@ pub fn clusters<'a>(
         .collect()
 }
 
+/// The hosts of backends, by their keys. Those that get new sessions come first.
+pub fn hosts<'a>(
+    backends: impl Iterator<Item = &'a Backend<'a>>,
+    resources: &Resources,
+) -> BTreeMap<String, Vec<String>> {
+    let slices = by_service(resources);
+    let mut hosts = BTreeMap::new();
+    for backend in backends {
+        let id = &backend.concrete.id;
+        let Some(slices) = slices.get(&(id.namespace.as_str(), id.name.as_str())) else {
+            continue;
+        };
+        let drains = backend.concrete.metadata.labels.get(DRAINING_LABEL).is_some();
+        // What is wrong with endpoints concerns the target that writes them.
+        let found = endpoints(backend, drains, slices, resources, &mut Report::default());
+        let mut found: Vec<(Health, SocketAddr)> =
+            found.into_iter().map(|(address, health)| (health, address)).collect();
+        found.sort_unstable();
+        if !found.is_empty() {
+            let addresses = found.into_iter().map(|(_, address)| address.to_string());
+            hosts.insert(backend.key(), addresses.collect());
+        }
+    }
+    hosts
+}
+
 type Slices<'a> = [&'a Item<EndpointSlice>];
 
 /// The slices of each Service, by namespace and name.

@@ -1,6 +1,6 @@
 //! The HTTP filters of a listener.
 
-use mooring_policy::keys::ENVIRONMENT_VARIABLE;
+use mooring_policy::{config::Config, keys::ENVIRONMENT_VARIABLE};
 use serde_json::{Value, json};
 
 use super::{options::Options, served::Served};
@@ -53,10 +53,14 @@ fn filter(name: &str, config: &str) -> Value {
 
 fn wasm(group: &ProxyGroup, options: &Options) -> Value {
     let Id { namespace, name } = group.object_id();
+    let of_module = Config {
+        access_log: options.access_log,
+        ..group.config_with(options.weight_metric)
+    };
     let config = json!({
         "configuration": {
             "@type": http_filters::type_url("google.protobuf.StringValue"),
-            "value": format!("{:#}\n", json!(group.config())),
+            "value": format!("{:#}\n", json!(of_module)),
         },
         "failure_policy": match options.fail_strategy {
             FailStrategy::Open => "FAIL_OPEN",

@@ -1,19 +1,17 @@
 //! Listeners: one for each port of a gateway. One filter chain serves connections without TLS. Each host name with a
 //! certificate has its own filter chain, which clients select by SNI.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-};
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
 use super::{
     super::{http_filters, http_route::values::MAX_BODY, json::with},
+    access_log,
     addresses::socket_address,
     certificates::{Certificate, Store},
     http_filter_chain::http_filter_chain,
-    limits,
+    listener_hosts::{self, Owner},
     options::Options,
     routes::{self, Port},
     served::Served,
@@ -109,6 +107,7 @@ fn connection_manager(
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": {
             "@type": http_filters::type_url("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+            "access_log": options.access_log.then(|| [access_log::to_stdout()]),
             "codec_type": "AUTO",
             "early_header_mutation_extensions": group.is_managed().then(|| [http_filters::sanitizer_of_requests()]),
             "http_filters": http_filter_chain(group, rules, options),
@@ -130,37 +129,20 @@ fn connection_manager(
 
 /// The listeners of a gateway on a port, one for each host name.
 fn entries(group: &ProxyGroup, port: u16, store: Store, report: &mut Report) -> Vec<Entry> {
-    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
     let Some(gateway) = group.gateway() else {
         return vec![Entry::of_callers()];
     };
-    for item in gateway.items() {
-        for listener in &item.spec.listeners {
-            let spec = &listener.value;
-            if spec.port.value.get() != port || !limits::serves(item, spec) {
-                continue;
-            }
-            // In a gateway of Istio's own API, a namespace may precede the host.
-            let hostname = spec.host();
-            let hostname = hostname.split_once('/').map_or(hostname, |(_, host)| host);
-            if !entries.contains_key(hostname) {
-                entries.insert(
-                    hostname.to_owned(),
-                    entry(hostname, listener, item, gateway, store, report),
-                );
-            }
-        }
-    }
-    let of_sets = gateway.set_listeners().map(|(_, listener)| listener);
-    for listener in of_sets.filter(|listener| listener.port.value.get() == port && limits::serves_of_set(listener)) {
-        entries.entry(listener.host().to_owned()).or_insert_with(|| Entry {
-            hostname: listener.host().to_ascii_lowercase(),
+    let hosts = listener_hosts::of_port(gateway, port).into_iter();
+    let entries = hosts.map(|(hostname, owner)| match owner {
+        Owner::Gateway(item, listener) => entry(&hostname, listener, item, gateway, store, report),
+        Owner::ListenerSet => Entry {
+            hostname: hostname.to_ascii_lowercase(),
             tls: false,
             https_redirect: false,
             certificate: None,
-        });
-    }
-    entries.into_values().collect()
+        },
+    });
+    entries.collect()
 }
 
 fn entry(
@@ -212,17 +194,6 @@ fn chains<'e>(
             .iter()
             .filter(|(host, _)| entry_of(host).is_some_and(|other| std::ptr::eq(other, entry)));
         let mut own: Vec<Value> = own.map(|(_, value)| value.clone()).collect();
-        let names: BTreeSet<&str> = hosts.iter().map(|(host, _)| host.hostname.as_str()).collect();
-        let reached = names.iter().any(|name| dns::covers(name, &entry.hostname));
-        let wanted = entry.https_redirect || (group.selected_pods().is_none() && reached);
-        if wanted && !names.contains(entry.hostname.as_str()) {
-            // A less specific listener must not serve requests for this host name.
-            own.push(json!({
-                "domains": [entry.hostname],
-                "name": format!("{}:{}", entry.hostname, port.number),
-                "routes": [],
-            }));
-        }
         if entry.https_redirect {
             own = own.into_iter().map(|host| with(host, "require_tls", "ALL")).collect();
         }

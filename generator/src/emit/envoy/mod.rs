@@ -18,18 +18,22 @@ use crate::{
     resources::Resources,
 };
 
+mod access_log;
 mod addresses;
 mod certificates;
-mod clusters;
+pub(crate) mod clusters;
+mod command;
 mod gateway_api;
 mod http_filter_chain;
 mod limits;
 mod listen;
+mod listener_hosts;
 mod listeners;
 mod options;
 mod order;
+pub(crate) mod route_table;
 mod routes;
-mod served;
+pub(crate) mod served;
 mod subsets;
 
 use addresses::{address, ports, socket_address};
@@ -102,7 +106,9 @@ pub fn emit(ir: &Ir, resources: &Resources, raw: &RawObjects, options: &Options,
     let groups = ir.proxies.iter();
     let rules: BTreeSet<&str> = groups.flat_map(ProxyGroup::managed_rule_ids).collect();
     let comment = provenance::comment(&format_args!("a local Envoy {OLDEST_ENVOY} or later"), rules);
-    vec![Output::new("envoy".to_owned(), bootstrap).with_comment(comment)]
+    let command = command::command(options, &resources.mesh);
+    let output = Output::new("envoy".to_owned(), bootstrap).with_comment(comment);
+    vec![output.with_command(&command)]
 }
 
 /// Reports that Envoy would have no listener, unless an error in a Gateway explains that. Nothing is generated in this

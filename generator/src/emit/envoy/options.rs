@@ -17,6 +17,10 @@ pub struct Options {
     pub wasm: String,
     /// What happens to requests when the module cannot run.
     pub fail_strategy: FailStrategy,
+    /// Whether Envoy writes an access log with the decisions of the module to its standard output.
+    pub access_log: bool,
+    /// Whether the weights of the backends are gauges.
+    pub weight_metric: bool,
     /// The address of the admin interface.
     pub admin: SocketAddr,
     /// The addresses on which Envoy listens for ports of Gateways, if they are not the default ones.
@@ -29,6 +33,8 @@ impl Default for Options {
         Self {
             wasm: String::new(),
             fail_strategy: FailStrategy::Reload,
+            access_log: false,
+            weight_metric: false,
             admin: ADMIN,
             listen: BTreeMap::new(),
         }

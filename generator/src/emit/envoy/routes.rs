@@ -1,22 +1,18 @@
-//! Virtual hosts and routes: one virtual host for each host name, and one Envoy route for each match of a rule.
+//! Virtual hosts and routes: writes the route table in the form of Envoy's configuration.
 
-use std::collections::BTreeMap;
-
-use mooring_policy::internal_headers::{BACKEND_HEADER, session_key};
 use serde_json::{Value, json};
 
 use super::{
     super::{
         http_filters,
-        http_route::{self, headers, matches, redirect},
+        http_route::{self, headers, redirect},
         json::{text, with},
     },
     http_filter_chain::FILTER,
-    order::{Age, List, Precedence, age},
+    route_table::{self, Entry, VirtualHostRoutes},
     served::{Served, ServedMatch},
 };
 use crate::{
-    id::Id,
     ir::{Backend, ProxyGroup, VirtualHost, VirtualHostFilters},
     kind::Kind,
     resources::Resources,
@@ -24,16 +20,6 @@ use crate::{
 
 /// The name of a cluster that does not exist, for an invalid reference.
 const NOWHERE: &str = "UnknownService";
-
-/// A route before it is generated: its position in the order, and its parts.
-struct Candidate<'a> {
-    list: List<'a>,
-    precedence: Precedence<'a>,
-    served: &'a Served<'a>,
-    one: &'a ServedMatch<'a>,
-    /// The backend, if it is a session route.
-    backend: Option<&'a Backend<'a>>,
-}
 
 /// A port of a gateway.
 #[derive(Clone, Copy, Debug)]
@@ -45,120 +31,43 @@ pub struct Port {
 }
 
 /// The virtual hosts of one port of a gateway.
-pub fn virtual_hosts<'a>(
-    group: &'a ProxyGroup,
-    rules: &'a [Served<'a>],
+pub fn virtual_hosts(
+    group: &ProxyGroup,
+    rules: &[Served],
     port: Port,
     resources: &Resources,
-) -> Vec<(&'a VirtualHost, Value)> {
-    let mut hosts: BTreeMap<&VirtualHost, Vec<&Served>> = BTreeMap::new();
-    for served in rules {
-        for host in served.virtual_hosts.iter().filter(|host| host.port == port.number) {
-            hosts.entry(host).or_default().push(served);
-        }
-    }
+) -> Vec<(VirtualHost, Value)> {
     let managed = group.managed_virtual_hosts();
-    hosts
-        .into_iter()
-        .map(|(host, rules)| {
-            let domains = domains(group, host, resources);
-            (host, virtual_host(host, &domains, &rules, port, managed.get(host)))
+    let tables = route_table::of_port(group, rules, port.number, resources).into_iter();
+    tables
+        .map(|table| {
+            let value = virtual_host(&table, port, managed.get(&table.host));
+            (table.host, value)
         })
         .collect()
 }
 
-/// The host names of a virtual host. Callers in the namespace of a Service can omit the namespace, and all callers can omit
-/// the cluster domain (istiod: `generateVirtualHostDomains`).
-fn domains(group: &ProxyGroup, host: &VirtualHost, resources: &Resources) -> Vec<String> {
-    let mut domains = vec![host.hostname.clone()];
-    let service = resources.domain.service(&host.hostname, "");
-    if let Some(Id { namespace, name }) = service.filter(|_| group.gateway().is_none()) {
-        domains.extend([format!("{name}.{namespace}.svc"), format!("{name}.{namespace}")]);
-        domains.extend((namespace == group.namespace()).then_some(name));
-    }
-    domains
-}
-
-fn virtual_host(
-    host: &VirtualHost,
-    domains: &[String],
-    rules: &[&Served],
-    port: Port,
-    filters: Option<&VirtualHostFilters>,
-) -> Value {
-    let mut oldest: BTreeMap<Kind, Age> = BTreeMap::new();
-    for served in rules {
-        let age = age(served.rule);
-        let known = oldest.entry(served.rule.route.spec.kind).or_insert(age);
-        *known = age.min(*known);
-    }
-    let mut candidates: Vec<Candidate> = Vec::new();
-    for served in rules {
-        let oldest = oldest.get(&served.rule.route.spec.kind);
-        let list = List::new(served.rule, oldest.copied().unwrap_or_default());
-        candidates.extend(served.matches.iter().flat_map(|one| candidates_of(served, one, list)));
-    }
-    // The sort is stable, so equal matches of a rule keep their order.
-    candidates.sort_by(|left, right| (&left.list, &left.precedence).cmp(&(&right.list, &right.precedence)));
+fn virtual_host(table: &VirtualHostRoutes, port: Port, filters: Option<&VirtualHostFilters>) -> Value {
+    let routes: Vec<Value> = table.routes.iter().map(|entry| route(entry, port)).collect();
     json!({
-        "domains": domains,
-        "name": host.name(),
+        "domains": table.domains,
+        "name": table.host.name(),
         "request_headers_to_remove": filters.map(|_| http_filters::internal_headers()),
-        "routes": in_order(&candidates, port),
+        "routes": routes,
         "typed_per_filter_config": filters.map(|filters| http_filters::of_host(FILTER, *filters)),
     })
 }
 
-/// The routes of a match: one, and one for each backend if the rule has session routes.
-fn candidates_of<'a>(served: &'a Served<'a>, one: &'a ServedMatch<'a>, list: List<'a>) -> Vec<Candidate<'a>> {
-    let rule = served.rule;
-    let backends = rule.backends.iter().filter(|_| rule.has_session_routes());
-    let targets = backends.map(Some).chain([None]);
-    let candidate = |backend: Option<&'a Backend<'a>>| Candidate {
-        list,
-        precedence: Precedence::new(rule, one.one, backend.is_some()),
-        served,
-        one,
-        backend,
-    };
-    targets.map(candidate).collect()
-}
-
-/// The routes in istiod's order. In each list, no route follows one that matches everything
-/// (`BuildHTTPRoutesForVirtualService`). The routes that match everything follow all others (`SortVHostRoutes`).
-fn in_order(candidates: &[Candidate], port: Port) -> Vec<Value> {
-    let (mut routes, mut last) = (Vec::new(), Vec::new());
-    for list in candidates.chunk_by(|left, right| left.list == right.list) {
-        for candidate in list {
-            let route = route(candidate, port);
-            if takes_everything(&route) {
-                last.push(route);
-                break;
-            }
-            routes.push(route);
-        }
-    }
-    routes.extend(last);
-    routes
-}
-
-/// Whether a route matches every request (istiod: `IsCatchAllRoute`).
-fn takes_everything(route: &Value) -> bool {
-    let of_match = |pointer: &str| route.pointer(&format!("/match{pointer}"));
-    let path = of_match("/prefix") == Some(&json!("/")) || of_match("/safe_regex/regex") == Some(&json!(".*"));
-    path && of_match("/headers").is_none() && of_match("/query_parameters").is_none()
-}
-
-fn route(
-    Candidate {
-        served, one, backend, ..
-    }: &Candidate,
-    port: Port,
-) -> Value {
-    let rule = served.rule;
-    let key = backend.map(|backend| session_key(&rule.id, &backend.key()));
-    let route = with(does(served, one, *backend, port), "match", matcher(one, key.as_deref()));
-    with(route, "name", key.unwrap_or_else(|| rule.envoy_name(one.one)))
+fn route(entry: &Entry, port: Port) -> Value {
+    let route = with(
+        does(entry.served, entry.one, entry.backend, port),
+        "match",
+        entry.conditions(),
+    );
+    let rule = entry.served.rule;
+    // The module identifies a route without a name by its metadata.
+    let metadata = rule.is_unnamed_http_route().then(|| http_route::metadata(rule));
+    with(with(route, "metadata", json!(metadata)), "name", entry.name())
 }
 
 /// The action of a route.
@@ -246,18 +155,4 @@ fn without_prefix(one: &ServedMatch) -> Value {
     let prefix = one.user.pointer("/uri/pathSeparatedPrefix").and_then(Value::as_str);
     let prefix = regex_lite::escape(prefix.unwrap_or(""));
     json!({ "pattern": { "regex": format!("^{prefix}(/?)(.*)") }, "substitution": r"/\2" })
-}
-
-/// The match of a route. A session route also requires the session key.
-fn matcher(one: &ServedMatch, key: Option<&str>) -> Value {
-    let mut fields = matches::whole(&one.user);
-    if let Some(key) = key {
-        let header = json!({ "name": BACKEND_HEADER, "string_match": { "exact": key } });
-        let headers = fields.entry("headers").or_insert_with(|| json!([]));
-        headers
-            .as_array_mut()
-            .into_iter()
-            .for_each(|headers| headers.push(header.clone()));
-    }
-    fields.into()
 }

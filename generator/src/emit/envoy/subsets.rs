@@ -45,6 +45,12 @@ pub fn selects(
         .first()
         .map_or(slice.location(), |address| slice.location_of(address));
     let address = endpoint.addresses.first().map_or("", |address| &address.value);
+    report.add(
+        Diagnostic::error(Code::BackendNotFound, message)
+            .at(location)
+            .with(backend.service.location(), "the Service")
+            .help("add the Pods to the input, with their labels, and refer to them in the targetRef of each endpoint"),
+    );
     report.omit(
         Omitted::Endpoints,
         format!(
@@ -52,12 +58,6 @@ pub fn selects(
             slice.name(Kind::EndpointSlice),
             subset.name.value
         ),
-    );
-    report.add(
-        Diagnostic::error(Code::BackendNotFound, message)
-            .at(location)
-            .with(backend.service.location(), "the Service")
-            .help("add the Pods to the input, with their labels, and refer to them in the targetRef of each endpoint"),
     );
     false
 }

@@ -27,24 +27,12 @@ pub struct SessionMatch {
 /// rewrite replaces or in the prefix of statistics.
 pub fn of_session(user: &Value) -> Vec<SessionMatch> {
     let none = Value::Null;
-    let listed = user.get("match").and_then(Value::as_array);
-    let mut listed: Vec<&Value> = listed.into_iter().flatten().collect();
-    if listed.is_empty() {
-        listed.push(&none);
-    }
+    let listed = listed(user, &none);
     let rewrites = text(user.get("rewrite").unwrap_or(&none), "uri").is_some_and(|uri| !uri.is_empty());
     let paths = distinct(listed.iter().map(|one| path(one)));
     let prefixes = distinct(listed.iter().map(|one| stat_prefix(one)));
     if prefixes.len() > 1 || (rewrites && paths.len() > 1) {
-        let all = listed.iter().map(|one| (whole(one), stat_prefix(one)));
-        let all = distinct(all).into_iter();
-        return all
-            .map(|(conditions, stat_prefix)| SessionMatch {
-                operation: operation(&conditions),
-                conditions,
-                stat_prefix,
-            })
-            .collect();
+        return of_each(user);
     }
     let any = || path(&none);
     let first = paths.into_iter().next().unwrap_or_else(any);
@@ -54,6 +42,26 @@ pub fn of_session(user: &Value) -> Vec<SessionMatch> {
         conditions: if rewrites { first } else { any() },
         stat_prefix: prefixes.into_iter().next().flatten(),
     }]
+}
+
+/// The matches of the session routes to one backend: all matches of the user's route.
+pub fn of_each(user: &Value) -> Vec<SessionMatch> {
+    let none = Value::Null;
+    let all = listed(user, &none).into_iter();
+    let all = distinct(all.map(|one| (whole(one), stat_prefix(one)))).into_iter();
+    all.map(|(conditions, stat_prefix)| SessionMatch {
+        operation: operation(&conditions),
+        conditions,
+        stat_prefix,
+    })
+    .collect()
+}
+
+/// The matches of the user's route. Without any, it has `everything`.
+fn listed<'u>(user: &'u Value, everything: &'u Value) -> Vec<&'u Value> {
+    let listed = user.get("match").and_then(Value::as_array);
+    let listed: Vec<&Value> = listed.into_iter().flatten().collect();
+    if listed.is_empty() { vec![everything] } else { listed }
 }
 
 fn stat_prefix(one: &Value) -> Option<String> {

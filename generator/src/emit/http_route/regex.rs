@@ -37,6 +37,7 @@ pub struct Regex {
 
 impl Regex {
     /// Whether a substitution can refer to this group. Group 0 is the whole match.
+    #[must_use]
     pub fn has_group(&self, group: u32) -> bool {
         group <= self.groups
     }

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
+    emit::provenance,
     ir::{AttachedRule, Backend, ProxyGroup, VirtualHost},
     kind::Kind,
     object_size::{MAX_APPLIED, MAX_STORED, json_len, mebibytes},
@@ -33,6 +34,9 @@ const KEY: [u8; 16] = *b"mooring partings";
 /// The suffix of the object name.
 const SUFFIX: &str = "-http";
 
+/// The comment before the patches on filters.
+const FILTERS: &str = "# Filters, which are off except in the virtual hosts below\n";
+
 /// Patches that stay in one object.
 #[derive(Default)]
 struct Chunk<'a> {
@@ -41,6 +45,7 @@ struct Chunk<'a> {
     services: BTreeSet<String>,
     rules: BTreeSet<&'a str>,
     size: usize,
+    comment: String,
 }
 
 /// The `EnvoyFilter`s. The first one has the patches on filters, and its name has no number.
@@ -51,7 +56,11 @@ pub fn split<'g>(group: &'g ProxyGroup, routes: &Routes, options: &Options) -> V
     let of_hosts = hosts.into_iter().map(|(host, filters)| {
         let patch = host_patch(group, host, filters, &module);
         let rules = rules.remove(host).unwrap_or_default();
-        Chunk::new(&host.name(), vec![patch], BTreeSet::new(), rules)
+        let comment = provenance::patch_comment("Rules: ", rules.iter().copied());
+        Chunk {
+            comment,
+            ..Chunk::new(&host.name(), vec![patch], BTreeSet::new(), rules)
+        }
     });
     let with_routes = group.managed_rules().filter(|attached| has_raw_routes(attached));
     let of_rules = with_routes.map(|attached| Chunk::of_rule(group, attached, routes, options.version));
@@ -131,7 +140,10 @@ impl<'a> Chunk<'a> {
             .flat_map(|host| routes.patches(group, &attached.rule, host))
             .collect();
         let id = attached.rule.id.as_str();
-        Self::new(id, patches, references(attached, version), BTreeSet::from([id]))
+        Self {
+            comment: provenance::patch_comment("Session routes of ", [id].into_iter()),
+            ..Self::new(id, patches, references(attached, version), BTreeSet::from([id]))
+        }
     }
 
     /// Creates a chunk. The name of its virtual host or rule selects the object.
@@ -147,6 +159,7 @@ impl<'a> Chunk<'a> {
             patches,
             services,
             rules,
+            comment: String::new(),
         }
     }
 
@@ -184,7 +197,12 @@ pub fn refuse_too_large(group: &mut ProxyGroup, routes: &Routes, version: IstioV
 
 fn object<'g>(group: &ProxyGroup, suffix: &str, mut patches: Vec<Value>, chunks: Vec<Chunk<'g>>) -> Object<'g> {
     let (mut services, mut rules) = (BTreeSet::new(), BTreeSet::new());
+    let mut comments = BTreeMap::new();
+    if !patches.is_empty() {
+        comments.insert(0, FILTERS.to_owned());
+    }
     for chunk in chunks {
+        comments.insert(patches.len(), chunk.comment);
         patches.extend(chunk.patches);
         services.extend(chunk.services);
         rules.extend(chunk.rules);
@@ -193,5 +211,6 @@ fn object<'g>(group: &ProxyGroup, suffix: &str, mut patches: Vec<Value>, chunks:
     let mut object = Object::new(group, "EnvoyFilter", suffix, envoy_filter(group, patches));
     object.references = (!services.is_empty()).then(|| services.join(","));
     object.rules = rules;
+    object.patch_comments = comments;
     object
 }

@@ -1,10 +1,10 @@
 //! An Istio object for a group of proxies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::version::IstioVersion;
+use super::{metadata::extend, options::Options};
 use crate::{
     emit::{generated::Output, json::with, provenance},
     id::Id,
@@ -30,6 +30,8 @@ pub struct Object<'a> {
     pub references: Option<String>,
     /// The rules for which it is generated.
     pub rules: BTreeSet<&'a str>,
+    /// The comments before its patches.
+    pub patch_comments: BTreeMap<usize, String>,
     /// Its spec.
     pub spec: Value,
 }
@@ -44,13 +46,13 @@ impl Object<'_> {
             name: format!("{name}{suffix}"),
             references: None,
             rules: BTreeSet::new(),
+            patch_comments: BTreeMap::new(),
             spec,
         }
     }
 
     /// The Kubernetes object.
-    pub fn output(self, version: IstioVersion) -> Output {
-        let (label, value) = MANAGED_BY;
+    pub fn output(self, options: &Options) -> Output {
         let Self {
             kind, namespace, name, ..
         } = self;
@@ -59,19 +61,35 @@ impl Object<'_> {
             _ => "networking.istio.io/v1alpha3",
         };
         let metadata = json!({
-            "annotations": with(annotations(version), REFERENCES_ANNOTATION, self.references),
-            "labels": { label: value },
+            "annotations": with(annotations(options), REFERENCES_ANNOTATION, self.references),
+            "labels": labels(options),
             "name": name,
             "namespace": namespace,
         });
         let object = json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata });
         let stem = format!("{}-{namespace}-{name}", kind.to_lowercase());
-        Output::new(stem, with(object, "spec", self.spec))
-            .with_comment(provenance::comment(&format_args!("Istio {version}"), self.rules))
+        let output = Output::new(stem, with(object, "spec", self.spec)).with_comment(provenance::comment(
+            &format_args!("Istio {}", options.version),
+            self.rules,
+        ));
+        Output {
+            patch_comments: self.patch_comments,
+            ..output
+        }
     }
 }
 
-/// The annotations of every object: the release of Mooring and the version of Istio.
-pub fn annotations(version: IstioVersion) -> Value {
-    json!({ ISTIO_VERSION_ANNOTATION: version.to_string(), provenance::VERSION_ANNOTATION: provenance::VERSION })
+/// The annotations of every object: those of the user, the release of Mooring and the version of Istio.
+pub fn annotations(options: &Options) -> Value {
+    let own = json!({
+        ISTIO_VERSION_ANNOTATION: options.version.to_string(),
+        provenance::VERSION_ANNOTATION: provenance::VERSION,
+    });
+    extend(own, &options.metadata.annotations)
+}
+
+/// The labels of every object: those of the user, and the one by which Mooring knows its objects.
+pub fn labels(options: &Options) -> Value {
+    let (label, value) = MANAGED_BY;
+    extend(json!({ label: value }), &options.metadata.labels)
 }

@@ -55,7 +55,10 @@ impl<'a, 's> Routes<'a, 's> {
         let user = &mut http_route::written(rule, self.resources, self.raw);
         keep_matches(user, rule);
         let user = &*user;
-        let before = json!({ "vhost": { "name": host.name(), "route": { "name": rule.first_envoy_name() } } });
+        // Before a route without a name, or before any other route that forwards requests: only requests of the rule have its keys.
+        let name = Some(rule.first_envoy_name()).filter(|name| !name.is_empty());
+        let action = name.is_none().then_some("ROUTE");
+        let before = json!({ "vhost": { "name": host.name(), "route": { "action": action, "name": name } } });
         let routes = rule
             .backends
             .iter()
@@ -78,7 +81,13 @@ impl<'a, 's> Routes<'a, 's> {
                 .for_each(|headers| headers.push(header.clone()));
             one
         };
-        let matches = matches::of_session(user).into_iter();
+        // Another http route may have no name by now. Where it follows the rule, the key alone must not take its requests.
+        let matches = if rule.is_unnamed_http_route() {
+            matches::of_each(user)
+        } else {
+            matches::of_session(user)
+        };
+        let matches = matches.into_iter();
         matches
             .map(|one| {
                 let operation = format!(
@@ -114,16 +123,7 @@ impl<'a, 's> Routes<'a, 's> {
             action.extend(policy.map(|policy| ("hash_policy".to_owned(), json!([policy]))));
         }
         // `istioctl proxy-config routes` shows the VirtualService by it.
-        let id = &rule.route.id;
-        let config = format!(
-            "/apis/networking.istio.io/v1/namespaces/{}/virtual-service/{}",
-            id.namespace, id.name
-        );
-        with(
-            route,
-            "metadata",
-            json!({ "filter_metadata": { "istio": { "config": config } } }),
-        )
+        with(route, "metadata", http_route::metadata(rule))
     }
 
     /// The cluster of a destination, or `None` if the destination has no host. Without a port, it is the port of the

@@ -10,14 +10,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use mooring_policy::internal_headers::{BACKEND_HEADER, session_key};
 use serde_json::{Map, Value, json};
 
-use super::{object::annotations, version::IstioVersion};
+use super::{
+    object::{annotations, labels},
+    options::Options,
+};
 use crate::{
     document::RawObjects,
     emit::{generated::Output, http_filters::INTERNAL_HEADERS, json::with, provenance},
     id::Id,
     ir::{ProxyGroup, Role, Rule},
     kind::{GATEWAY_API, GATEWAY_API_X, Kind, mesh_parent},
-    labels::{MANAGED_BY, RULE_ANNOTATION},
+    labels::RULE_ANNOTATION,
 };
 
 /// The label that assigns an object to a revision of Istio. A session route has the same revision as the user's route.
@@ -25,7 +28,7 @@ const REVISION_LABEL: &str = "istio.io/rev";
 
 /// The session routes of all rules on these proxies, each once. Their only parents are those whose proxies set and remove
 /// the session header.
-pub fn objects(groups: &[&ProxyGroup], raw: &RawObjects, version: IstioVersion) -> Vec<Output> {
+pub fn objects(groups: &[&ProxyGroup], raw: &RawObjects, options: &Options) -> Vec<Output> {
     let mut parents: BTreeMap<&str, BTreeSet<Parent>> = BTreeMap::new();
     let mut rules: Vec<&Rule> = Vec::new();
     let mut on_waypoints: BTreeSet<&str> = BTreeSet::new();
@@ -56,7 +59,7 @@ pub fn objects(groups: &[&ProxyGroup], raw: &RawObjects, version: IstioVersion) 
         .into_iter()
         .flat_map(|rule| {
             let on_waypoint = on_waypoints.contains(rule.id.as_str());
-            of_rule(rule, &object(rule), (of(rule), on_waypoint), version)
+            of_rule(rule, &object(rule), (of(rule), on_waypoint), options)
         })
         .collect()
 }
@@ -67,7 +70,7 @@ fn of_rule(
     rule: &Rule,
     route: &Value,
     (parents, on_waypoint): (&BTreeSet<Parent>, bool),
-    version: IstioVersion,
+    options: &Options,
 ) -> Vec<Output> {
     let user = route
         .pointer(&format!("/spec/rules/{}", rule.index))
@@ -86,7 +89,7 @@ fn of_rule(
         .collect();
     (1_usize..)
         .zip(rules.chunks(rule.session_routes_per_object()))
-        .map(|(number, rules)| object(rule, route, parents, (number, rules), version))
+        .map(|(number, rules)| object(rule, route, parents, (number, rules), options))
         .collect()
 }
 
@@ -95,12 +98,11 @@ fn object(
     route: &Value,
     parents: &BTreeSet<Parent>,
     (number, rules): (usize, &[Value]),
-    version: IstioVersion,
+    options: &Options,
 ) -> Output {
     let name = rule.session_routes(number);
     let (kind, namespace) = (rule.route.spec.kind.to_string(), &rule.route.id.namespace);
-    let (label, value) = MANAGED_BY;
-    let mut labels = json!({ label: value });
+    let mut labels = labels(options);
     if let Some(revision) = route
         .pointer("/metadata/labels")
         .and_then(|labels| labels.get(REVISION_LABEL))
@@ -119,7 +121,7 @@ fn object(
         "apiVersion": route.get("apiVersion"),
         "kind": kind,
         "metadata": {
-            "annotations": with(annotations(version), RULE_ANNOTATION, rule.id.as_str()),
+            "annotations": with(annotations(options), RULE_ANNOTATION, rule.id.as_str()),
             "labels": labels,
             "name": name,
             "namespace": namespace,
@@ -127,7 +129,7 @@ fn object(
         "spec": spec,
     });
     Output::new(stem, object).with_comment(provenance::comment(
-        &format_args!("Istio {version}"),
+        &format_args!("Istio {}", options.version),
         [rule.id.as_str()],
     ))
 }

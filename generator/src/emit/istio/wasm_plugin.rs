@@ -1,9 +1,12 @@
 //! The `WasmPlugin` of a group of proxies.
 
-use mooring_policy::keys::ENVIRONMENT_VARIABLE;
+use mooring_policy::{config::Config, keys::ENVIRONMENT_VARIABLE};
 use serde_json::{Value, json};
 
-use super::{object::Object, options::Options};
+use super::{
+    object::Object,
+    options::{Options, Phase, PullPolicy},
+};
 use crate::{
     diagnostic::{Code, Diagnostic, Report},
     emit::FailStrategy,
@@ -30,9 +33,16 @@ fn spec(group: &ProxyGroup, options: &Options) -> Value {
             FailStrategy::Reload => "FAIL_RELOAD",
         },
         // istiod counts gateways as clients too. An `EnvoyFilter` disables the module there.
+        "imagePullPolicy": options.plugin.pull_policy.map(PullPolicy::field),
+        "imagePullSecret": options.plugin.pull_secret,
         "match": of_callers.then(|| json!([{ "mode": "CLIENT" }])),
-        "pluginConfig": group.config(),
+        "pluginConfig": Config {
+            access_log: options.plugin.access_log,
+            ..group.config_with(options.plugin.weight_metric)
+        },
+        "phase": options.plugin.phase.map(Phase::field),
         "pluginName": "mooring",
+        "priority": options.plugin.priority,
         "selector": selector,
         "targetRefs": target(group),
         "sha256": options.sha256,

@@ -4,13 +4,10 @@ use crate::{
     api::field::Field,
     diagnostic::{Code, Diagnostic, Report},
     dns,
-    ir::{Rule, VirtualHost},
+    ir::VirtualHost,
     kind::Kind,
     model::gateway::{GatewaySpec, Listener},
-    model::{
-        route::{self, RouteSpec, Scope},
-        virtual_service::{MESH, istio_gateway},
-    },
+    model::{route::RouteSpec, virtual_service::istio_gateway},
     resources::{Found, Item, Resources},
     translate::{
         binding::{Bindings, GroupKey},
@@ -48,13 +45,6 @@ pub fn bind(route: &Item<RouteSpec>, resources: &Resources, proxies: &Proxies, r
         }
     }
     bindings
-}
-
-/// Whether an http route applies to sidecars only.
-pub fn is_of_mesh(rule: &route::Rule) -> bool {
-    let of_mesh = |scope: &Scope| !scope.gateways.is_empty() && scope.gateways.iter().all(|name| name.value == MESH);
-    let mut scopes = rule.matches.iter().map(|one| one.value.scope.as_deref());
-    !rule.matches.is_empty() && scopes.all(|scope| scope.is_some_and(of_mesh))
 }
 
 fn find<'a>(
@@ -157,19 +147,4 @@ fn check_hosts(route: &Item<RouteSpec>, report: &mut Report) {
         );
         report.add(Diagnostic::error(Code::Invalid, message).at(route.location_of(name)));
     }
-}
-
-/// Reports a managed rule without a name, because the filter finds the Envoy route by its name.
-pub fn check_name(rule: &Rule, report: &mut Report) {
-    if rule.spec.value.name.is_some() || !rule.is_managed() || rule.route.spec.kind != Kind::VirtualService {
-        return;
-    }
-    let message = format!(
-        "{}, http route {}: the route needs a name: the filter identifies Envoy routes by name",
-        rule.route.title(),
-        rule.index
-    );
-    let help = "add a name that no other route on the gateway has, such as `- name: reviews`";
-    let diagnostic = Diagnostic::error(Code::Invalid, message).at(rule.location_of(rule.spec));
-    report.add(diagnostic.help(help));
 }

@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    diagnostic::{Code, Diagnostic},
-    ir::{Rule, VirtualHost, Workload},
+    ir::{VirtualHost, Workload},
     model::{
         route::{self, RouteSpec, Scope},
         virtual_service::istio_gateway,
@@ -24,15 +23,12 @@ type Hosts = BTreeMap<VirtualHost, BTreeSet<usize>>;
 #[derive(Debug)]
 pub struct Reach {
     hosts: BTreeMap<usize, Hosts>,
-    /// Whether it is unknown for any match if it is on the gateway.
-    unsure: bool,
 }
 
 impl Reach {
     /// Resolves the scopes of a rule whose route is on these gateways. `None` if no match is limited, so that the rule
     /// is everywhere its route is. `written` is the object that contains the rule. If it is unknown whether a match is
-    /// on a gateway, the match counts as being there if the rule has a name. A rule without a name would be an error
-    /// there.
+    /// on a gateway, the match counts as being there.
     pub fn new(
         rule: &route::Rule,
         written: &Item<RouteSpec>,
@@ -41,10 +37,7 @@ impl Reach {
         resources: &Resources,
     ) -> Option<Self> {
         rule.matches.iter().find(|one| one.value.scope.is_some())?;
-        let mut reach = Self {
-            hosts: BTreeMap::new(),
-            unsure: false,
-        };
+        let mut reach = Self { hosts: BTreeMap::new() };
         let everywhere = bindings.iter().flat_map(|(key, virtual_hosts)| {
             let found = proxies.find(key);
             found.map(move |(position, group)| (key, position, group, virtual_hosts))
@@ -57,8 +50,7 @@ impl Reach {
                     let on = scope.map_or(Some(true), |scope| {
                         is_on(scope, written, (key, group.selected_pods()), host.port, resources)
                     });
-                    reach.unsure |= on.is_none();
-                    if on.unwrap_or(rule.name.is_some()) {
+                    if on.unwrap_or(true) {
                         hosts.entry(host.clone()).or_default().insert(index);
                     }
                 }
@@ -79,21 +71,6 @@ impl Reach {
             let others = other.hosts.get(gateway);
             others.is_some_and(|others| hosts.keys().any(|host| others.contains_key(host)))
         })
-    }
-
-    /// A warning if it is unknown whether a rule without a name is on a gateway.
-    pub fn doubt(&self, rule: &Rule) -> Option<Diagnostic> {
-        if !self.unsure || rule.spec.value.name.is_some() {
-            return None;
-        }
-        let message = format!(
-            "{}, http route {}: it is unknown whether its sourceLabels match the gateway's pods, because no such Pod \
-             is in the input: the route is treated as one for other pods",
-            rule.written.title(),
-            rule.position
-        );
-        let warning = Diagnostic::warning(Code::NoMatchingParent, message).at(rule.location_of(rule.spec));
-        Some(warning.help("give the route a name, or add the gateway's Pods to the input"))
     }
 
     /// Groups the virtual hosts of each gateway by the matches that apply in them.

@@ -248,7 +248,7 @@ pub fn bind_virtual_service(
 }
 
 /// Whether a `VirtualService` applies to sidecars. One without hosts is a delegate.
-fn is_for_mesh(spec: &RouteSpec) -> bool {
+pub fn is_for_mesh(spec: &RouteSpec) -> bool {
     let named = spec.gateways.is_empty() || spec.gateways.iter().any(|name| name.value == MESH);
     named && !spec.hostnames.is_empty()
 }

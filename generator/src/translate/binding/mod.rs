@@ -17,6 +17,7 @@ pub mod listener_sets;
 pub mod match_attachment;
 pub mod match_scopes;
 pub mod mesh;
+pub mod named;
 pub mod namespace_selectors;
 
 /// What a route binds to.

@@ -36,7 +36,11 @@ pub fn warn(group: &ProxyGroup, resources: &Resources, report: &mut Report) {
 
 /// Whether the input has pods in the namespace, or all pods, and none has the labels.
 fn selects_nothing(selected: &Workload, resources: &Resources) -> bool {
-    let mut known = resources.coverage == Coverage::Everything;
+    if resources.coverage == Coverage::Everything {
+        let mut pods = resources.pods_with(&selected.labels);
+        return !pods.any(|(namespace, _)| selected.is_in(namespace));
+    }
+    let mut known = false;
     let pods = resources.pod_labels();
     for (_, labels) in pods.filter(|(namespace, _)| selected.is_in(namespace)) {
         known = true;

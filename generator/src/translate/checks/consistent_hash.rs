@@ -13,13 +13,9 @@ use crate::{
 /// The maximum number of `DestinationRule`s that the note shows in addition to the first.
 const MAX_SHOWN: usize = 5;
 
-/// Notes the `DestinationRule`s with consistent hashing for backends whose sessions are bound to pods. The
-/// configuration for a local Envoy ignores `DestinationRule`s, so there is nothing to note.
-pub fn note(groups: &[ProxyGroup], resources: &Resources, report: &mut Report) {
-    if resources.mesh.local {
-        return;
-    }
-    let mut locations = found(groups, resources).into_iter();
+/// Notes these `DestinationRule`s.
+pub fn note(hashes: &BTreeMap<Id, SourceLocation>, report: &mut Report) {
+    let mut locations = hashes.iter();
     let Some((id, first)) = locations.next() else { return };
     let more = match locations.len() {
         0 => String::new(),
@@ -29,14 +25,18 @@ pub fn note(groups: &[ProxyGroup], resources: &Resources, report: &mut Report) {
         "the consistentHash of the DestinationRule {id}{more} selects the pod of new sessions only: a live session \
          stays on its pod, regardless of the hash"
     );
-    let note = Diagnostic::note(Code::NoEffect, message).at(first);
+    let note = Diagnostic::note(Code::NoEffect, message).at(*first);
     let shown = locations.take(MAX_SHOWN);
-    report.add(shown.fold(note, |note, (_, location)| note.with(location, "another one")));
+    report.add(shown.fold(note, |note, (_, location)| note.with(*location, "another one")));
 }
 
-/// Finds these `DestinationRule`s, each with the location of its `consistentHash`.
-fn found<'a>(groups: &[ProxyGroup<'a>], resources: &'a Resources) -> BTreeMap<&'a Id, SourceLocation> {
+/// Finds the `DestinationRule`s with consistent hashing for backends whose sessions are bound to pods, each with the location of its
+/// first `consistentHash` that counts. The configuration for a local Envoy ignores `DestinationRule`s, so there are none.
+pub fn found(groups: &[ProxyGroup], resources: &Resources) -> BTreeMap<Id, SourceLocation> {
     let mut found = BTreeMap::new();
+    if resources.mesh.local {
+        return found;
+    }
     for group in groups {
         let pods = group.pods();
         let with_host_sessions = group
@@ -50,7 +50,9 @@ fn found<'a>(groups: &[ProxyGroup<'a>], resources: &'a Resources) -> BTreeMap<&'
                 .into_iter()
                 .find_map(|item| Some((item, item.spec.consistent_hash(subset)?)));
             if let Some((item, hash)) = hash {
-                found.entry(&item.id).or_insert(item.location_of(hash));
+                let location = item.location_of(hash);
+                let first: &mut SourceLocation = found.entry(item.id.clone()).or_insert(location);
+                *first = (*first).min(location);
             }
         }
     }

@@ -6,7 +6,10 @@ use mooring_policy::name::{MAX_LENGTH, check_token};
 use crate::{
     api::{field::Field, grpc::GrpcMethod, route as api},
     diagnostic::{Code, Diagnostic, Report},
-    model::route::{PathMatchType, RouteSpec, Rule},
+    model::{
+        path::is_path,
+        route::{PathMatchType, RouteSpec, Rule},
+    },
     resources::Item,
 };
 
@@ -82,42 +85,4 @@ fn check_method(method: &GrpcMethod) -> Result<(), (String, Option<&Field<String
 fn is_identifier(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     !text.is_empty() && text.bytes().all(allowed) && !text.starts_with(|first: char| first.is_ascii_digit())
-}
-
-/// Whether Gateway API accepts the text as an exact path or a prefix (CEL rules of `HTTPPathMatch`).
-fn is_path(text: &str) -> bool {
-    let Some(elements) = text.strip_prefix('/') else {
-        return false;
-    };
-    let last = elements.split('/').count().saturating_sub(1);
-    let wrong = |(position, element): (usize, &str)| match element {
-        "" => position != last,
-        "." | ".." => true,
-        _ => false,
-    };
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@%".contains(&byte);
-    let escapes = text.split('%').skip(1);
-    let mut escapes = escapes.map(|rest| rest.get(..2).unwrap_or("").to_ascii_lowercase());
-    text.bytes().all(allowed)
-        && !elements.split('/').enumerate().any(wrong)
-        && escapes
-            .all(|digits| digits != "2f" && digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_one_that_gateway_api_takes() {
-        for path in ["/", "/a", "/a/", "/a/b.c", "/a%20b", "/a:b@c", "/...", "/a..b"] {
-            assert!(is_path(path), "{path}");
-        }
-        for path in [
-            "", "a", "//", "/a//b", "/./a", "/a/..", "/a/.", "/a?b", "/a#b", "/a%2fb", "/a%2F", "/a%", "/a%zz", "/a b",
-            "/é",
-        ] {
-            assert!(!is_path(path), "{path}");
-        }
-    }
 }

@@ -20,18 +20,18 @@ use crate::{
 pub fn resolve(group: &mut ProxyGroup, report: &mut Report) {
     let mut by_name: BTreeMap<String, Vec<(usize, &AttachedRule)>> = BTreeMap::new();
     for (position, attached) in group.rules.iter().enumerate() {
-        for name in attached.rule.envoy_names() {
+        // The metadata of a route without a name tells its VirtualService.
+        for name in attached.rule.envoy_names().filter(|name| !name.is_empty()) {
             by_name.entry(name).or_default().push((position, attached));
         }
     }
     let mut victims = namesakes_of_session_routes(group, report);
-    for (name, namesakes) in by_name.into_iter().filter(|(_, rules)| rules.len() > 1) {
-        victims.extend(report_collisions(&name, namesakes, report));
-    }
     let on = group.name();
+    for (name, namesakes) in by_name.into_iter().filter(|(_, rules)| rules.len() > 1) {
+        victims.extend(report_collisions(&name, &on, namesakes, report));
+    }
     for victim in victims {
         if let Some(attached) = group.rules.get_mut(victim) {
-            report.omit(Omitted::Rule, format!("{} on {on}", attached.rule.id));
             attached.refuse();
         }
     }
@@ -67,15 +67,16 @@ fn namesakes_of_session_routes(group: &ProxyGroup, report: &mut Report) -> BTree
                 .with(location(owner), "the other one")
                 .help("give the rule another name"),
         );
+        report.omit(Omitted::Rule, format!("{} on {}", attached.rule.id, group.name()));
         victims.insert(position);
     }
     victims
 }
 
-/// Reports each rule that has the name of a managed rule in the same virtual host. Returns the positions of the rules
-/// that are left out. A rule that is not managed does no harm and stays: its requests carry no key of the other rule,
+/// Reports each rule that has the name of a managed rule in the same virtual host of the proxies `on`. Returns the
+/// positions of the rules that are left out. A rule that is not managed does no harm and stays: its requests carry no key of the other rule,
 /// and its backends do not begin sessions of that rule.
-fn report_collisions(name: &str, namesakes: Vec<(usize, &AttachedRule)>, report: &mut Report) -> Vec<usize> {
+fn report_collisions(name: &str, on: &str, namesakes: Vec<(usize, &AttachedRule)>, report: &mut Report) -> Vec<usize> {
     let mut victims = Vec::new();
     let mut first: BTreeMap<&VirtualHost, &AttachedRule> = BTreeMap::new();
     let (mut managed, others): (Vec<_>, Vec<_>) = namesakes
@@ -92,6 +93,7 @@ fn report_collisions(name: &str, namesakes: Vec<(usize, &AttachedRule)>, report:
         if let Some((host, other)) = found.filter(|(_, other)| other.rule.id != attached.rule.id) {
             if attached.rule.is_managed() {
                 report.add(collision(name, other, attached, &host.name()));
+                report.omit(Omitted::Rule, format!("{} on {on}", attached.rule.id));
                 victims.push(position);
             } else {
                 report.add(bystander(name, other, attached, &host.name()));

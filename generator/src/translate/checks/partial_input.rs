@@ -4,7 +4,7 @@
 //! others lose their sessions and canaries. Three things reveal this: the number of routes in the status of a Gateway, the namespaces
 //! from which a listener accepts routes, and the existing objects that would be replaced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{field::Field, gateway::FromNamespaces},
@@ -31,7 +31,12 @@ const HELP: &str = "give one run the routes and policies of all teams on the Gat
 /// run removes objects from the output directory that it no longer generates.
 pub fn check_earlier(ir: &Ir, resources: &Resources, prunes: bool, report: &mut Report) {
     let managed = ir.proxies.iter().filter(|group| group.is_managed());
-    let replaced: Vec<Id> = managed.map(ProxyGroup::object_id).collect();
+    let replaced: BTreeSet<Id> = managed.map(ProxyGroup::object_id).collect();
+    check_replaced(&replaced, resources, prunes, report);
+}
+
+/// The same for a run that writes these `WasmPlugin`s.
+pub fn check_replaced(replaced: &BTreeSet<Id>, resources: &Resources, prunes: bool, report: &mut Report) {
     for earlier in &resources.earlier {
         let removed = prunes && earlier.home == Home::Directory;
         if !removed && !replaced.contains(&earlier.id) {

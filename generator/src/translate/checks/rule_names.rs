@@ -6,24 +6,31 @@ use crate::{
     diagnostic::{Code, Diagnostic, Report},
     ir::Rule,
     kind::Kind,
+    location::SourceLocation,
     resources::wrong_name,
 };
 
-/// Notes the managed rules without a name in routes with several rules. Their identity changes when another rule is
-/// inserted or removed before them.
-pub fn note_unnamed(rules: &[&Rule], report: &mut Report) {
-    let unnamed: BTreeMap<&str, &Rule> = rules
+/// The managed rules without a name in routes with several rules. Their identity changes when another rule is inserted or removed
+/// before them.
+pub fn unnamed(rules: &[&Rule]) -> BTreeMap<String, SourceLocation> {
+    let unnamed = rules
         .iter()
-        .filter(|rule| rule.is_managed() && rule.is_known_by_position())
-        .map(|rule| (rule.id.as_str(), *rule))
-        .collect();
-    let mut rules = unnamed.into_values();
-    let Some(first) = rules.next() else { return };
+        .filter(|rule| rule.is_managed() && rule.is_known_by_position());
+    unnamed
+        .map(|rule| (rule.id.clone(), rule.location_of(rule.spec)))
+        .collect()
+}
+
+/// Notes these rules.
+pub fn note_unnamed(unnamed: &BTreeMap<String, SourceLocation>, report: &mut Report) {
+    let mut rules = unnamed.iter();
+    let Some((first, location)) = rules.next() else {
+        return;
+    };
     let message = match rules.len() {
         0 => format!(
-            "the rule {} has no name and is identified by its position: its sessions end when a rule is inserted \
-             before it",
-            first.id
+            "the rule {first} has no name and is identified by its position: its sessions end when a rule is inserted \
+             before it"
         ),
         more => format!(
             "{} rules (this and {more} more) have no name and are identified by their positions: their sessions end \
@@ -31,7 +38,7 @@ pub fn note_unnamed(rules: &[&Rule], report: &mut Report) {
             more.saturating_add(1)
         ),
     };
-    let note = Diagnostic::note(Code::Unnamed, message).at(first.location_of(first.spec));
+    let note = Diagnostic::note(Code::Unnamed, message).at(*location);
     report.add(note.help("give the rule a `name`; this ends its current sessions once"));
 }
 

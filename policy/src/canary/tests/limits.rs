@@ -289,6 +289,8 @@ fn a_gateway_has_room_for_so_many_expressions() {
         RouteTable::new(&config::Config {
             version: config::VERSION,
             session_routes: Vec::new(),
+            access_log: false,
+            weight_metric: false,
             canaries: vec![one.clone(); count],
             rules: Vec::new(),
         })
@@ -302,7 +304,7 @@ fn a_gateway_has_room_for_so_many_expressions() {
 }
 
 fn find<'t>(table: &'t RouteTable, route: &str) -> &'t Rule {
-    let found = table.find(route.as_bytes(), || Ok::<_, ()>(Some(b"h".to_vec())));
+    let found = table.find(route.as_bytes(), || Ok::<_, ()>(Some(b"h".to_vec())), || Ok(None));
     found.unwrap().unwrap()
 }
 

@@ -175,6 +175,8 @@ fn waypoint() -> Gateway {
         version: config::VERSION,
         canaries: Vec::new(),
         session_routes: vec!["shop.mooring-store.0".to_owned()],
+        access_log: false,
+        weight_metric: false,
         rules: Vec::new(),
     };
     Gateway {

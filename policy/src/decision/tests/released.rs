@@ -46,7 +46,8 @@ fn answer(
         ..from(backend, address, &lines)
     };
     let response = decision.respond(gateway, MANY, &host).unwrap();
-    (response.issued, response.released)
+    let released = response.left_backend == Some(SessionOutcome::Released);
+    (response.issued, released)
 }
 
 fn canary(mut raw: serde_json::Value) -> config::CanaryConfig {

@@ -8,8 +8,8 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -33,6 +33,8 @@ const (
 	RootNamespace = "istio-system"
 	// XDSPort is where istiod serves configuration, without TLS.
 	XDSPort = 15010
+	// SecureXDSPort is where istiod serves configuration to Istio's agents, with TLS on both sides.
+	SecureXDSPort = 15012
 )
 
 // A Cluster is one control plane. The rig plays what controllers and kubelets do: a scenario for its own objects, a
@@ -45,6 +47,7 @@ type Cluster struct {
 	Kube       *kube.Client
 	Namespaces Lock
 	Ambient    bool             // istiod knows the ambient mesh
+	Deploys    bool             // istiod writes the Deployments and Services of Gateways
 	Authority  *hbone.Authority // of the certificates of proxies, and of pods that accept tunnels
 
 	Etcd, APIServer, Istiod *process.Process
@@ -85,6 +88,16 @@ func (p *Pool) GetExclusive(name, release string) (*Cluster, error) {
 // other scenarios, because the proxies of an ambient mesh wait for certificates.
 func (p *Pool) GetAmbient(release string) (*Cluster, error) {
 	return p.get("ambient-"+release, &Cluster{GatewayAPI: release, Ambient: true})
+}
+
+// GetOwn returns a control plane like the shared one for one user, and starts it the first time.
+func (p *Pool) GetOwn(name, release string) (*Cluster, error) {
+	return p.get(name, &Cluster{GatewayAPI: release})
+}
+
+// GetDeploying returns a control plane for one user, whose istiod deploys Gateways itself, and starts it the first time.
+func (p *Pool) GetDeploying(name, release string) (*Cluster, error) {
+	return p.get(name, &Cluster{GatewayAPI: release, Deploys: true})
 }
 
 func (p *Pool) get(name string, settings *Cluster) (*Cluster, error) {
@@ -156,11 +169,10 @@ func (c *Cluster) startAPIServer() (err error) {
 	if err := os.WriteFile(tokens, []byte(token+",admin,admin,system:masters\n"), 0o600); err != nil {
 		return err
 	}
-	server := "https://" + c.IP + ":6443"
-	if err := os.WriteFile(c.Kubeconfig, []byte(fmt.Sprintf(kubeconfig, server, token)), 0o600); err != nil {
+	if _, err := c.WriteKubeconfig(c.Kubeconfig, token); err != nil {
 		return err
 	}
-	if c.Kube, err = kube.NewClient(server, token); err != nil {
+	if c.Kube, err = kube.NewClient(c.server(), token); err != nil {
 		return err
 	}
 	c.APIServer, err = c.env.Processes.Start(c.Dir, "kube-apiserver", []string{c.env.Program("kube-apiserver"),
@@ -185,6 +197,16 @@ func (c *Cluster) startAPIServer() (err error) {
 	return err
 }
 
+func (c *Cluster) server() string { return "https://" + c.IP + ":6443" }
+
+// AdminToken returns the token of a user who may do everything.
+func (c *Cluster) AdminToken() string { return token }
+
+// WriteKubeconfig writes a kubeconfig for clients that present this token, and returns the file.
+func (c *Cluster) WriteKubeconfig(file, token string) (string, error) {
+	return file, os.WriteFile(file, []byte(fmt.Sprintf(kubeconfig, c.server(), token)), 0o600)
+}
+
 func (c *Cluster) awaitAPIServer() error {
 	client, err := rest.HTTPClientFor(c.Kube.Config)
 	if err != nil {
@@ -204,9 +226,18 @@ func (c *Cluster) startIstiod() (err error) {
 		return err
 	}
 	if c.Ambient {
-		if err := errors.Join(c.adaptWaypoints(), c.installInjector()); err != nil {
+		if err := c.adaptWaypoints(); err != nil {
 			return err
 		}
+	}
+	if c.Ambient || c.Deploys {
+		if err := c.installInjector(); err != nil {
+			return err
+		}
+	}
+	certificates, err := c.writeCertificate()
+	if err != nil {
+		return err
 	}
 	mesh := filepath.Join(c.Dir, "mesh.yaml")
 	if err := os.WriteFile(mesh, []byte(meshConfig), 0o644); err != nil {
@@ -216,7 +247,7 @@ func (c *Cluster) startIstiod() (err error) {
 		"POD_NAMESPACE=" + RootNamespace, "POD_NAME=istiod",
 		"PILOT_ENABLE_ALPHA_GATEWAY_API=true",
 		"ENABLE_LEADER_ELECTION=false",
-		// No sidecar and no agent runs here to fetch a certificate.
+		// Certificates come from files.
 		"PILOT_CERT_PROVIDER=none",
 		// These two filters are in Istio's own build of Envoy only.
 		"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false",
@@ -233,12 +264,29 @@ func (c *Cluster) startIstiod() (err error) {
 	}
 	c.Istiod, err = c.env.Processes.Start(c.Dir, "istiod", []string{c.env.Program("istiod"),
 		"discovery", "--kubeconfig=" + c.Kubeconfig, "--meshConfig=" + mesh,
-		fmt.Sprintf("--grpcAddr=%s:%d", c.IP, XDSPort), "--secureGRPCAddr=", "--httpsAddr=",
-		"--httpAddr=" + c.IP + ":8080", "--monitoringAddr=" + c.IP + ":15014"}, process.WithEnv(env...))
+		fmt.Sprintf("--grpcAddr=%s:%d", c.IP, XDSPort), fmt.Sprintf("--secureGRPCAddr=%s:%d", c.IP, SecureXDSPort),
+		"--tlsCertFile=" + certificates["chain"], "--tlsKeyFile=" + certificates["key"], "--caCertFile=" + certificates["root"],
+		"--httpsAddr=", "--httpAddr=" + c.IP + ":8080", "--monitoringAddr=" + c.IP + ":15014"}, process.WithEnv(env...))
 	if err != nil {
 		return err
 	}
 	return c.awaitIstiod()
+}
+
+// writeCertificate writes the certificate with which istiod serves Istio's agents, and returns the files.
+func (c *Cluster) writeCertificate() (map[string]string, error) {
+	identity, err := c.Authority.Issue(RootNamespace, "istiod", net.ParseIP(c.IP))
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{}
+	for name, text := range map[string][]byte{"chain": identity.Chain, "key": identity.Key, "root": identity.Root} {
+		files[name] = filepath.Join(c.Dir, "istiod-"+name+".pem")
+		if err := os.WriteFile(files[name], text, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
 }
 
 func (c *Cluster) awaitIstiod() error {
@@ -336,4 +384,29 @@ const meshConfig = `defaultProviders: {metrics: []}
 enableAutoMtls: false
 accessLogFile: ""
 outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+` + AccessLogProviders
+
+// AccessLogProviders are those of docs/access-log.md. No proxy has an access log unless a Telemetry selects one of them.
+const AccessLogProviders = `extensionProviders:
+- name: mooring
+  envoyFileAccessLog:
+    path: /dev/stdout
+    logFormat:
+      text: |
+        [%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %DURATION% %UPSTREAM_CLUSTER% %UPSTREAM_HOST% %REQ(X-REQUEST-ID)% %FILTER_STATE(wasm.mooring:PLAIN)%
+- name: mooring-json
+  envoyFileAccessLog:
+    path: /dev/stdout
+    logFormat:
+      labels:
+        time: "%START_TIME%"
+        method: "%REQ(:METHOD)%"
+        path: "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"
+        code: "%RESPONSE_CODE%"
+        flags: "%RESPONSE_FLAGS%"
+        cluster: "%UPSTREAM_CLUSTER%"
+        host: "%UPSTREAM_HOST%"
+        route: "%ROUTE_NAME%"
+        request_id: "%REQ(X-REQUEST-ID)%"
+        mooring: "%FILTER_STATE(wasm.mooring:PLAIN)%"
 `

@@ -31,7 +31,8 @@ import (
 
 // A Follower plays the controllers and the kubelet for objects that something else applies, such as a test suite that does not know the
 // rig: pods for Deployments, endpoints for Services, and for each Gateway an Envoy behind a load balancer, whose address istiod then
-// writes into the Gateway's status. It has its own control plane.
+// writes into the Gateway's status. It has its own control plane. If istiod deploys Gateways there, their listeners must have ports that
+// nothing else in the run binds.
 type Follower struct {
 	Cluster *cluster.Cluster
 
@@ -62,17 +63,19 @@ var (
 	serviceResource     = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 )
 
-// Follow starts the Follower of a control plane. It ends with the test, and the control plane with it.
-func Follow(t testing.TB, env *testenv.Env, c *cluster.Cluster, gatewayEnv ...string) *Follower {
+// Follow starts the Follower of a control plane, with these settings of its gateways. It ends with the test, and the control plane with
+// it.
+func Follow(t testing.TB, env *testenv.Env, c *cluster.Cluster, gateways proxy.Options) *Follower {
 	t.Helper()
 	dir := filepath.Join(c.Dir, "pods")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	gateways.Workers, gateways.Dir = 1, dir
 	f := &Follower{
 		Cluster: c, env: env, wake: make(chan struct{}, 1),
 		manager: controllers.NewManager(env, c, controllers.Options{
-			Follow: true, Dir: dir, Proxy: proxy.Options{Workers: 1, Env: gatewayEnv, Dir: dir},
+			Follow: true, Dir: dir, Proxy: gateways,
 			Apply: func(obj *kube.Object) (*kube.Object, error) { return c.Kube.Apply(obj) },
 		}),
 		made: map[string]*kube.Object{}, ports: map[string]int{}, balancers: map[string]*forward.Forwarder{},
@@ -149,8 +152,11 @@ func (f *Follower) playEndpoints() error {
 	return f.manager.WriteEndpoints()
 }
 
-// playGateways applies for each Gateway what Istio's deployment controller would.
+// playGateways applies for each Gateway what Istio's deployment controller would, unless istiod does so.
 func (f *Follower) playGateways() error {
+	if f.Cluster.Deploys {
+		return nil
+	}
 	gateways, err := f.Cluster.Kube.List(gatewayResource)
 	if err != nil {
 		return err
@@ -252,6 +258,9 @@ func (f *Follower) playLoadBalancers() error {
 	for _, g := range f.manager.Gateways {
 		for _, service := range f.manager.ServicesOf(g) {
 			for _, port := range service.Spec.Ports {
+				if g.Ports[int(port.Port)] == int(port.Port) {
+					continue // Envoy itself has the address
+				}
 				fronts[fmt.Sprintf("%s:%d", g.IP, port.Port)] = g.IP + ":" + strconv.Itoa(g.Ports[int(port.Port)])
 			}
 			if err := f.writeAddress(service, g.IP); err != nil {

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"mooring.dev/tests/mesh/internal/cluster"
+	"mooring.dev/tests/mesh/internal/proxy"
 	"mooring.dev/tests/mesh/internal/testenv"
 )
 
@@ -60,7 +61,7 @@ func Run(t *testing.T, env *testenv.Env, clusters *cluster.Pool, name string, wi
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := Follow(t, env, c, gatewayEnv...)
+	f := Follow(t, env, c, proxy.Options{Env: gatewayEnv})
 	listener, err := net.Listen("tcp", c.IP+":9000")
 	if err != nil {
 		t.Fatal(err)

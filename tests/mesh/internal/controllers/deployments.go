@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"mooring.dev/tests/mesh/internal/gateway"
 	"mooring.dev/tests/mesh/internal/kube"
 	"mooring.dev/tests/mesh/internal/pods"
 	"mooring.dev/tests/mesh/internal/proxy"
@@ -117,61 +116,6 @@ func (m *Manager) addPod(d *appsv1.Deployment, pod *pods.Pod) error {
 		return err
 	}
 	return s.Start(m.env, m.cluster, m.options.Proxy)
-}
-
-func (m *Manager) scaleGateways(d *appsv1.Deployment, want int) error {
-	var have []*gateway.Gateway
-	for _, g := range m.Gateways {
-		if g.Namespace == d.Namespace && g.Owner == d.Name {
-			have = append(have, g)
-		}
-	}
-	for len(have) > want {
-		last := have[len(have)-1]
-		last.Stop()
-		if err := m.deletePod(last.Namespace, last.Name); err != nil {
-			return err
-		}
-		m.Gateways = slices.DeleteFunc(m.Gateways, func(g *gateway.Gateway) bool { return g == last })
-		have = have[:len(have)-1]
-	}
-	for len(have) < want {
-		g := &gateway.Gateway{Proxy: &proxy.Proxy{
-			Role: proxy.Gateway, Name: fmt.Sprintf("%s-%d", d.Name, len(have)), Namespace: d.Namespace, IP: m.env.NextIP(),
-			Owner: d.Name, Labels: d.Spec.Template.Labels, Ports: map[int]int{},
-		}}
-		g.ListenIP = g.IP
-		m.assignPorts(g)
-		var err error
-		if g.Node, err = m.schedule(d); err != nil {
-			return err
-		}
-		if err := m.createPod(d, g.Name, g.IP, g.Labels, containerPorts(g.Proxy)); err != nil {
-			return err
-		}
-		if err := g.Start(m.env, m.cluster, m.options.Proxy); err != nil {
-			return err
-		}
-		m.Gateways, have = append(m.Gateways, g), append(have, g)
-	}
-	return nil
-}
-
-// assignPorts gives a gateway its own port for each port of its Services that has none yet: the Service's targetPort if that is a
-// number, else a new one.
-func (m *Manager) assignPorts(g *gateway.Gateway) {
-	for _, service := range m.ServicesOf(g) {
-		for _, port := range service.Spec.Ports {
-			if _, ok := g.Ports[int(port.Port)]; ok {
-				continue
-			}
-			if own := port.TargetPort.IntValue(); own > 0 {
-				g.Ports[int(port.Port)] = own
-			} else {
-				g.Ports[int(port.Port)] = m.env.NextPort()
-			}
-		}
-	}
 }
 
 // schedule returns the Node for the pods of a Deployment; nil if the Deployment has no nodeSelector.

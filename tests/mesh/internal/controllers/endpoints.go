@@ -129,6 +129,19 @@ func (m *Manager) AwaitUnused(unused []*pods.Pod) error {
 	return nil
 }
 
+// Unused returns an error while a worker of any proxy can send a request to a pod, even if only one of a session on it.
+func (m *Manager) Unused(pod *pods.Pod) error {
+	for _, p := range m.Proxies() {
+		if err := usesNone(p, []*pods.Pod{pod}); err != nil {
+			return err
+		}
+		if err := p.Envoy.SyncWorkers(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func usesNone(p *proxy.Proxy, unused []*pods.Pod) error {
 	clusters, err := p.Envoy.Endpoints()
 	if err != nil {
@@ -281,6 +294,9 @@ func endpoint(namespace, pod, ip string, state pods.State) discoveryv1.Endpoint 
 func resolvePorts(service *corev1.Service, ports []corev1.ContainerPort) ([]discoveryv1.EndpointPort, error) {
 	var resolved []discoveryv1.EndpointPort
 	for _, port := range service.Spec.Ports {
+		if port.Name == statusPort {
+			continue
+		}
 		target := port.TargetPort
 		if target == (intstr.IntOrString{}) {
 			target = intstr.FromInt32(port.Port)

@@ -66,9 +66,11 @@ func (m *Manager) selectsGateway(service *corev1.Service) bool {
 	return false
 }
 
-// isGateway reports whether Istio turns the pods of a Deployment into gateways of the ingress or egress.
+// isGateway reports whether the pods of a Deployment are gateways of the ingress or egress: Istio injects them, or istiod has written the
+// Deployment for a Gateway.
 func isGateway(d *appsv1.Deployment) bool {
-	return d.Spec.Template.Annotations[gatewayTemplate] == gatewayTemplateValue
+	template := d.Spec.Template
+	return template.Annotations[gatewayTemplate] == gatewayTemplateValue || template.Labels[gateway.NameLabel] != ""
 }
 
 // selects reports whether a Service selects pods with these labels.

@@ -4,7 +4,9 @@ package controllers
 
 import (
 	"errors"
+	"maps"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -103,6 +105,17 @@ func (m *Manager) Record(obj *kube.Object) error {
 
 // HasDeployment reports whether a Deployment is recorded.
 func (m *Manager) HasDeployment(key string) bool { return m.deployments[key] != nil }
+
+// Names returns the names of the recorded Deployments and Services of a namespace.
+func (m *Manager) Names(namespace string) []string {
+	var names []string
+	for _, key := range slices.Concat(slices.Collect(maps.Keys(m.deployments)), slices.Collect(maps.Keys(m.services))) {
+		if of, name, _ := strings.Cut(key, "/"); of == namespace && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // Deployment returns the recorded Deployment of this name in any namespace, or nil.
 func (m *Manager) Deployment(name string) *appsv1.Deployment {

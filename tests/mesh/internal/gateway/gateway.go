@@ -2,6 +2,8 @@
 package gateway
 
 import (
+	corev1 "k8s.io/api/core/v1"
+
 	"mooring.dev/tests/mesh/internal/proxy"
 )
 
@@ -10,4 +12,8 @@ const NameLabel = "gateway.networking.k8s.io/gateway-name"
 
 // A Gateway is a proxy that plays the pod of a gateway Deployment. Its Ports are those of the Service: all Envoys share one network
 // namespace, and istiod binds listeners of gateways to every address.
-type Gateway struct{ *proxy.Proxy }
+type Gateway struct {
+	*proxy.Proxy
+	// Template is that of the Deployment when it started.
+	Template corev1.PodTemplateSpec
+}

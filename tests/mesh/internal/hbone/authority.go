@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -60,14 +61,15 @@ type Identity struct {
 	config *tls.Config
 }
 
-// Issue returns an identity of a service account.
-func (a *Authority) Issue(namespace, account string) (*Identity, error) {
+// Issue returns an identity of a service account. A server that clients know by its addresses needs them in its certificate.
+func (a *Authority) Issue(namespace, account string, addresses ...net.IP) (*Identity, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
 	template := certificate(a.serial.Add(1))
 	template.URIs = []*url.URL{{Scheme: "spiffe", Host: "cluster.local", Path: fmt.Sprintf("/ns/%s/sa/%s", namespace, account)}}
+	template.IPAddresses = addresses
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)

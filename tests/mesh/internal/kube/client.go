@@ -98,6 +98,16 @@ func (c *Client) send(obj *Object, dryRun []string, subresources ...string) (*Ob
 	return res.Patch(context.Background(), obj.GetName(), types.ApplyPatchType, body, options, subresources...)
 }
 
+// Preview returns what an object would be if a field manager applied it.
+func (c *Client) Preview(obj *Object, manager string) (*Object, error) {
+	res, err := c.resource(obj.GroupVersionKind(), obj.GetNamespace())
+	if err != nil {
+		return nil, err
+	}
+	return res.Apply(context.Background(), obj.GetName(), obj,
+		metav1.ApplyOptions{FieldManager: manager, Force: true, DryRun: []string{metav1.DryRunAll}})
+}
+
 // CheckCreate is `kubectl create --dry-run=server`. Its errors are the ones that users of kubectl read; those of CheckApply have
 // other words for unknown fields.
 func (c *Client) CheckCreate(obj *Object) error {
@@ -178,6 +188,8 @@ type Patch struct {
 	Type            types.PatchType
 	Body            string
 	Manager         string // the field manager; empty for the default
+	DryRun          bool   // the server stores nothing
+	Subresource     string // such as status
 }
 
 // Patch changes an object and returns it.
@@ -186,7 +198,15 @@ func (c *Client) Patch(p Patch) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return res.Patch(context.Background(), p.Name, p.Type, []byte(p.Body), metav1.PatchOptions{FieldManager: p.Manager})
+	options := metav1.PatchOptions{FieldManager: p.Manager}
+	if p.DryRun {
+		options.DryRun = []string{metav1.DryRunAll}
+	}
+	var subresources []string
+	if p.Subresource != "" {
+		subresources = append(subresources, p.Subresource)
+	}
+	return res.Patch(context.Background(), p.Name, p.Type, []byte(p.Body), options, subresources...)
 }
 
 // Delete deletes an object without a grace period: a Pod would wait for a kubelet, which does not run here.

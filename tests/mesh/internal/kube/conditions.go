@@ -33,6 +33,18 @@ func Conditions(obj *Object) []Condition {
 	return found
 }
 
+// ConditionsBy returns what a controller says about a policy, for all ancestors of the policy.
+func ConditionsBy(policy *Object, controller string) []Condition {
+	ancestors, _, _ := unstructured.NestedSlice(policy.Object, "status", "ancestors")
+	var found []Condition
+	for _, ancestor := range ancestors {
+		if ancestor, ok := ancestor.(map[string]any); ok && ancestor["controllerName"] == controller {
+			found = append(found, ConditionsIn(ancestor)...)
+		}
+	}
+	return found
+}
+
 // ConditionsIn returns the conditions of one holder, such as an entry of status.parents.
 func ConditionsIn(holder map[string]any) []Condition {
 	list, _, _ := unstructured.NestedSlice(holder, "conditions")

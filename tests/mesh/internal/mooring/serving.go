@@ -55,7 +55,10 @@ func NoRouteContains(p *proxy.Proxy, texts ...string) error {
 func hasPlugin(e *envoy.Envoy, plugin *kube.Object) error {
 	want, _, _ := unstructured.NestedMap(plugin.Object, "spec", "pluginConfig")
 	url, _, _ := unstructured.NestedString(plugin.Object, "spec", "url")
-	file := strings.TrimPrefix(url, "file://")
+	file, local := strings.CutPrefix(url, "file://")
+	if !local {
+		file = fetchedFile(plugin, url)
+	}
 	name := plugin.GetNamespace() + "." + plugin.GetName()
 	var dump struct {
 		Configs []struct {
@@ -91,6 +94,16 @@ func hasPlugin(e *envoy.Envoy, plugin *kube.Object) error {
 	return nil
 }
 
+// fetchedFile returns what is in the name of the file in which Istio's agent keeps a module that it has fetched: the checksum, if the
+// plugin has one.
+func fetchedFile(plugin *kube.Object, url string) string {
+	checksum, _, _ := unstructured.NestedString(plugin.Object, "spec", "sha256")
+	if _, digest, ok := strings.Cut(url, "@sha256:"); ok {
+		checksum = digest
+	}
+	return checksum + ".wasm"
+}
+
 // hasPatches returns an error unless each patched route and virtual host is in Envoy as patched.
 func hasPatches(p *proxy.Proxy, filter *kube.Object) error {
 	hosts, err := p.Envoy.VirtualHosts()
@@ -109,7 +122,7 @@ func hasPatches(p *proxy.Proxy, filter *kube.Object) error {
 			var have any
 			return json.Unmarshal(raw, &have) == nil && includes(have, value)
 		}
-		if operation, _, _ := unstructured.NestedString(patch, "patch", "operation"); strings.HasPrefix(operation, "INSERT_") && name != "" {
+		if operation, _, _ := unstructured.NestedString(patch, "patch", "operation"); strings.HasPrefix(operation, "INSERT_") && host != "" {
 			name, _ = value["name"].(string)
 		}
 		switch {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +42,10 @@ func IsEchoBasic(spec *corev1.PodSpec) bool {
 // the pod go to dir.
 func (p *Pod) RunEchoBasic(env *testenv.Env, client *kube.Client, dir string, spec *corev1.PodSpec) {
 	for _, port := range echoPorts {
-		p.Ports = append(p.Ports, corev1.ContainerPort{ContainerPort: port.number})
+		declared := func(p corev1.ContainerPort) bool { return p.ContainerPort == port.number }
+		if !slices.ContainsFunc(p.Ports, declared) {
+			p.Ports = append(p.Ports, corev1.ContainerPort{ContainerPort: port.number})
+		}
 	}
 	p.Log = &Log{}
 	p.Program = func() ([]Server, error) {

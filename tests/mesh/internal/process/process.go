@@ -162,6 +162,48 @@ func (p *Process) end(sig syscall.Signal) {
 	}
 }
 
+// Pause stops the process where it is, until Resume.
+func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused process go on.
+func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }
+
+func (p *Process) signal(sig syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd.Process.Signal(sig)
+}
+
+// AwaitExit waits until the process has ended by itself, which then is no error of the run, and returns its exit code.
+func (p *Process) AwaitExit(timeout time.Duration) (int, error) {
+	p.mu.Lock()
+	cmd, done := p.cmd, p.done
+	p.mu.Unlock()
+	select {
+	case <-done:
+	case <-time.After(timeout):
+		return 0, fmt.Errorf("%s still runs after %s", p.Name, timeout)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.exited = nil
+	return cmd.ProcessState.ExitCode(), nil
+}
+
+// ExitCode returns the exit code of the last run, which has ended; -1 if a signal has ended it.
+func (p *Process) ExitCode() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// PID returns the process id of the last run.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd.Process.Pid
+}
+
 // Exited returns an error if the process ended without the rig ending it.
 func (p *Process) Exited() error {
 	p.mu.Lock()

@@ -15,6 +15,9 @@ import (
 
 // Istio's own agent writes Envoy's bootstrap, starts Envoy, and stands between it and istiod.
 
+// certificates is the agent's folder for its certificate, below its own.
+const certificates = "var/run/secrets/workload-spiffe-credentials"
+
 // bootstrapTemplate is the file of the Istio module from which the agent makes the bootstrap.
 const bootstrapTemplate = "tools/packaging/common/envoy_bootstrap.json"
 
@@ -36,7 +39,7 @@ func (p *Proxy) startAgent(env *testenv.Env, c *cluster.Cluster, o Options) erro
 		return err
 	}
 	for name, text := range map[string][]byte{"cert-chain": identity.Chain, "key": identity.Key, "root-cert": identity.Root} {
-		files["var/run/secrets/workload-spiffe-credentials/"+name+".pem"] = string(text)
+		files[certificates+"/"+name+".pem"] = string(text)
 	}
 	for name, text := range files {
 		file := filepath.Join(dir, name)
@@ -50,7 +53,7 @@ func (p *Proxy) startAgent(env *testenv.Env, c *cluster.Cluster, o Options) erro
 	// The agent's Envoy has its administration interface on the loopback device, which all pods of the rig share.
 	admin := env.NextPort()
 	config, err := json.Marshal(m{
-		"discoveryAddress": fmt.Sprintf("%s:%d", c.IP, cluster.XDSPort), "controlPlaneAuthPolicy": "NONE",
+		"discoveryAddress": fmt.Sprintf("%s:%d", c.IP, cluster.SecureXDSPort), "controlPlaneAuthPolicy": "MUTUAL_TLS",
 		"binaryPath":                 filepath.Join(dir, "envoy"),
 		"proxyBootstrapTemplatePath": filepath.Join(dir, "bootstrap.json"),
 		"proxyAdminPort":             admin, "statusPort": env.NextPort(), "concurrency": o.Workers,
@@ -63,6 +66,8 @@ func (p *Proxy) startAgent(env *testenv.Env, c *cluster.Cluster, o Options) erro
 	variables := append([]string{
 		"PROXY_CONFIG=" + string(config), "POD_NAME=" + p.Name, "POD_NAMESPACE=" + p.Namespace, "INSTANCE_IP=" + p.IP,
 		"SERVICE_ACCOUNT=" + p.Owner, "ISTIO_META_CLUSTER_ID=Kubernetes", "ISTIO_META_ISTIO_VERSION=" + cluster.IstioVersion,
+		// With this certificate the agent also authenticates to istiod, which gives the credentials of registries to no one else.
+		"PROV_CERT=" + certificates,
 		fmt.Sprintf("ENVOY_STATUS_PORT=%d", env.NextPort()), fmt.Sprintf("ENVOY_PROMETHEUS_PORT=%d", env.NextPort()),
 	}, o.Env...)
 	for name, value := range p.Metadata {
@@ -70,9 +75,14 @@ func (p *Proxy) startAgent(env *testenv.Env, c *cluster.Cluster, o Options) erro
 	}
 	p.Envoy = &envoy.Envoy{Name: p.Name, IP: "127.0.0.1", Port: admin}
 	p.Envoy.Process, err = env.Processes.Start(dir, p.processName(),
-		[]string{env.Program("pilot-agent"), "proxy", string(p.Role)}, process.WithEnv(variables...))
+		[]string{"unshare", "--mount", "sh", "-c", agentScript, "sh", env.Program("pilot-agent"), "proxy", string(p.Role)},
+		process.WithEnv(variables...))
 	return err
 }
+
+// agentScript starts the agent with the modules that it fetches in a file system of its own, as in a pod. The agent's folder for them is a
+// constant of Istio. The file system goes with the mount namespace, when the agent and its Envoy end.
+const agentScript = `mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/istio/data && exec "$@"`
 
 // envoyScript starts Envoy for the agent, and ends Envoy if the agent has been killed.
 const envoyScript = `#!/bin/sh

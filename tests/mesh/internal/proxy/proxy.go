@@ -98,7 +98,7 @@ func (p *Proxy) Start(env *testenv.Env, c *cluster.Cluster, o Options) error {
 	p.Envoy = &envoy.Envoy{Name: p.Name, IP: p.IP}
 	p.Envoy.Process, err = env.StartEnvoy(o.Dir, name, o.Env,
 		"--config-path", file, "--concurrency", strconv.Itoa(o.Workers), "--disable-hot-restart",
-		"--log-level", "info", "--drain-time-s", "1")
+		"--log-level", "info", "--drain-time-s", "1", "--file-flush-interval-msec", "200")
 	return err
 }
 

@@ -1,5 +1,5 @@
-// Package readme runs the commands of a README as an operator would type them, and compares what they print with what the README shows.
-// The shell and curl are real; kubectl and the parts of a cluster that the rig lacks are played.
+// Package readme runs the commands of a README or another page as an operator would type them, and compares what they print with what the
+// page shows. In a Shell all programs are real; a Terminal plays kubectl, and the parts of a cluster that the rig lacks.
 package readme
 
 import (
@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -18,21 +19,67 @@ type Command struct {
 	Output []string
 }
 
+// savedFile is a YAML block that a page tells its reader to save under the name in its first line.
+var savedFile = regexp.MustCompile("(?m)^```yaml\n# ([a-z-]+\\.yaml)\n((?s:.*?)\n)```$")
+
+// Files returns what the YAML blocks of a page are to hold whose first line is a comment with the name of a file.
+func Files(page string) (map[string]string, error) {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{}
+	for _, found := range savedFile.FindAllStringSubmatch(string(text), -1) {
+		files[found[1]] = found[2]
+	}
+	return files, nil
+}
+
+// Until splits commands before the first one whose text contains this.
+func Until(commands []Command, text string) (before, rest []Command, err error) {
+	i := slices.IndexFunc(commands, func(c Command) bool { return strings.Contains(c.Text, text) })
+	if i < 0 {
+		return nil, nil, fmt.Errorf("no command contains %q", text)
+	}
+	return commands[:i], commands[i:], nil
+}
+
 // Commands returns the commands in the console blocks of a README, except those of one section.
 func Commands(file, except string) ([]Command, error) {
+	return commands(file, func(title string) bool { return title != except }, func(string) bool { return false })
+}
+
+// SectionCommands returns the commands in the console blocks of some sections of a page. A section begins with "## ", or with "### " in
+// another section.
+func SectionCommands(file string, sections ...string) ([]Command, error) {
+	wanted := func(title string) bool { return slices.Contains(sections, title) }
+	return commands(file, wanted, wanted)
+}
+
+func commands(file string, wanted, wantedInAnother func(title string) bool) ([]Command, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
 	var commands []Command
-	console, skip := false, false
+	section := wanted("")
+	console, skip, indent := false, !section, ""
 	for i, line := range strings.Split(string(text), "\n") {
-		switch title, isTitle := strings.CutPrefix(line, "## "); {
+		if indented := strings.TrimLeft(line, " "); strings.HasPrefix(indented, "```") && !console {
+			indent = line[:len(line)-len(indented)] // of a block in a list
+		}
+		line = strings.TrimPrefix(line, indent)
+		title, isTitle := strings.CutPrefix(line, "## ")
+		subtitle, isSubtitle := strings.CutPrefix(line, "### ")
+		switch {
 		case strings.HasPrefix(line, "```"):
 			console = line == "```console"
-		case !console:
-			skip = isTitle && title == except || skip && !isTitle
-		case skip:
+		case !console && isTitle:
+			section = wanted(title)
+			skip = !section
+		case !console && isSubtitle:
+			skip = !section && !wantedInAnother(subtitle)
+		case !console, skip:
 		case strings.HasPrefix(line, "$ "):
 			commands = append(commands, Command{Line: i + 1, Text: line[2:]})
 		case len(commands) == 0:

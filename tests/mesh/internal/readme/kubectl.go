@@ -18,8 +18,8 @@ import (
 	"mooring.dev/tests/mesh/internal/scenario"
 )
 
-// serve does what a call of kubectl or mooring asks for, and returns what it prints.
-func (m *Terminal) serve(c call) (string, error) {
+// play does what a call of kubectl or mooring asks for, and returns what it prints.
+func (m *Terminal) play(c call) (string, error) {
 	if c.program == "mooring" {
 		return m.mooring(c.arguments)
 	}
@@ -32,6 +32,9 @@ func (m *Terminal) serve(c call) (string, error) {
 	}
 	switch verb, words := words[0], words[1:]; verb {
 	case "create":
+		if len(flags["f"]) > 0 {
+			return "", m.apply(flags["f"], c.input)
+		}
 		if !slices.Equal(words, []string{"namespace", m.s.Namespace}) {
 			return "", fmt.Errorf("only the namespace %s can be created", m.s.Namespace)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -241,4 +242,30 @@ func (m *Mooring) delete(t testing.TB, objects []*kube.Object) {
 	for _, obj := range objects {
 		m.s.Delete(t, obj.GetAPIVersion(), obj.GetKind(), kube.Key(obj))
 	}
+}
+
+// Adopt takes over what commands of a page have generated and applied in the scenario's namespace, as if Deploy had done it, and waits
+// until every worker of every proxy serves by it.
+func (m *Mooring) Adopt(t testing.TB) {
+	t.Helper()
+	kinds := "wasmplugins.extensions.istio.io,envoyfilters.networking.istio.io,httproutes.gateway.networking.k8s.io,grpcroutes.gateway.networking.k8s.io"
+	cmd := exec.Command(m.s.env.Program("kubectl"), "--kubeconfig", m.s.Cluster.Kubeconfig, "get", kinds,
+		"--namespace", m.s.Namespace, "--selector", "app.kubernetes.io/managed-by=mooring", "--output", "json")
+	text, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct{ Items []json.RawMessage }
+	if err := json.Unmarshal(text, &list); err != nil {
+		t.Fatal(err)
+	}
+	m.generated = nil
+	for _, item := range list.Items {
+		obj := &kube.Object{}
+		if err := obj.UnmarshalJSON(item); err != nil {
+			t.Fatal(err)
+		}
+		m.generated = append(m.generated, obj)
+	}
+	m.AwaitDeployed(t)
 }

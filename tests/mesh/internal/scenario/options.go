@@ -23,6 +23,7 @@ type options struct {
 	unique     bool
 	exclusive  bool
 	ambient    bool
+	own        bool
 	proxy      proxy.Options
 	rejections bool
 }
@@ -54,6 +55,10 @@ func WithUniqueNamespace() Option { return func(_ *Rig, o *options) { o.unique =
 
 // WithExclusiveControlPlane keeps all other scenarios off the control plane, for a test that restarts parts of it.
 func WithExclusiveControlPlane() Option { return func(_ *Rig, o *options) { o.exclusive = true } }
+
+// WithOwnControlPlane runs the scenario on a control plane of its own, which ends with the test, for a test that changes what all share, such
+// as definitions. It takes some ten seconds to start.
+func WithOwnControlPlane() Option { return func(_ *Rig, o *options) { o.own = true } }
 
 // WithExample adds the YAML of folders or files of examples/, without the Pods and EndpointSlices that an example has for a single
 // machine. The scenario's own folder has the pods. ApplyFile looks for files in these folders too.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -58,12 +59,18 @@ func (r *Rig) Start(t testing.TB, name string, opts ...Option) *Scenario {
 	t.Helper()
 	o := r.options(name, opts)
 	get := r.Clusters.Get
-	if o.ambient {
+	switch {
+	case o.ambient:
 		get = r.Clusters.GetAmbient
+	case o.own:
+		get = func(release string) (*cluster.Cluster, error) { return r.Clusters.GetOwn(o.namespace, release) }
 	}
 	c, err := get(o.release)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if o.own {
+		t.Cleanup(c.Stop)
 	}
 	s := &Scenario{Namespace: o.namespace, Cluster: c, env: r.Env, options: o, dir: filepath.Join(c.Dir, o.namespace)}
 	o.proxy.Dir = s.dir
@@ -178,13 +185,13 @@ func (s *Scenario) Analyze(t testing.TB, files ...string) []istio.Finding {
 	return findings
 }
 
-// Inject returns the first pod of a Deployment as Istio's injector makes it from the Deployment's template. The scenario must be in the
-// ambient mesh, whose istiod has the injector's templates.
+// Inject returns the first pod of a Deployment in the cluster as Istio's injector makes it from the Deployment's template. The scenario must
+// be in the ambient mesh, whose istiod has the injector's templates.
 func (s *Scenario) Inject(t testing.TB, deployment string) *corev1.Pod {
 	t.Helper()
-	d := s.manager.Deployment(deployment)
-	if d == nil {
-		t.Fatalf("no Deployment %s", deployment)
+	d := &appsv1.Deployment{}
+	if err := kube.Into(s.Get(t, "apps/v1", "Deployment", deployment), d); err != nil {
+		t.Fatal(err)
 	}
 	pod := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},

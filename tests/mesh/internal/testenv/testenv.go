@@ -23,9 +23,10 @@ type Env struct {
 	Testdata string // the folder that has a folder for each scenario
 	StateDir string // logs and data of this run
 	Envoy    string // the path of the Envoy binary
-	// Mooring and Module are the paths of the command and of the Wasm module. They need not exist for tests that use neither.
-	Mooring, Module string
-	Processes       *process.Group
+	// Mooring, Controller and Module are the paths of the command, of the controller and of the Wasm module. They need not exist for tests
+	// that do not use them.
+	Mooring, Controller, Module string
+	Processes                   *process.Group
 
 	cache            string
 	lastIP, lastPort atomic.Int32
@@ -44,7 +45,7 @@ func Run(testdata string, tests func(*Env) int) int {
 
 func run(testdata string, tests func(*Env) int) (int, error) {
 	e := &Env{
-		Envoy: os.Getenv("ENVOY"), Mooring: os.Getenv("MOORING"), Module: os.Getenv("MOORING_WASM"),
+		Envoy: os.Getenv("ENVOY"), Mooring: os.Getenv("MOORING"), Controller: os.Getenv("MOORING_CONTROLLER"), Module: os.Getenv("MOORING_WASM"),
 		cache: os.Getenv("MESH_CACHE"), Processes: process.NewGroup(),
 	}
 	if e.cache == "" || e.Envoy == "" {
@@ -113,6 +114,9 @@ func (e *Env) NextIP() string {
 // NextPort returns a port that nothing else in the run binds. All pods and gateways share one network namespace, and some programs
 // bind their ports on every address, as Envoy does with listeners of istiod.
 func (e *Env) NextPort() int { return 20000 + int(e.lastPort.Add(1)) }
+
+// NextAddress returns a loopback address and port that nothing else in the run listens on.
+func (e *Env) NextAddress() string { return fmt.Sprintf("127.0.0.1:%d", e.NextPort()) }
 
 // StartEnvoy starts an Envoy with these variables in its environment. Its log goes to <dir>/<name>.log.
 func (e *Env) StartEnvoy(dir, name string, variables []string, args ...string) (*process.Process, error) {

@@ -17,14 +17,20 @@ import (
 type Load struct {
 	stop     chan struct{}
 	stopping sync.Once
+	forget   bool // each request is that of a new user
 	clients  sync.WaitGroup
 	requests atomic.Int64
 
 	mu     sync.Mutex
 	totals Totals
 	pods   map[*Client]string // the pod that last answered each client
+	vers   map[*Client]string // its version
+	times  map[string]*Times  // by version
 	served map[*Client]int    // how many requests of each client a pod has answered
 }
+
+// Times are when a version answered the first time and the last time.
+type Times struct{ First, Last time.Time }
 
 // Totals counts what the clients of a Load saw.
 type Totals struct {
@@ -36,6 +42,9 @@ type Totals struct {
 	MovedClients int            // clients with at least one move
 	Cookies      int            // Set-Cookie headers
 	Pods         map[string]int // requests by pod
+	Versions     map[string]int // requests by version
+	VersionMoves map[string]int // responses from another version than the one before, such as v1→v2
+	MovesFromPod map[string]int // the same with the pod before, such as web-0 v1→v2
 	Slowest      time.Duration
 }
 
@@ -50,8 +59,20 @@ const pace = 200 * time.Millisecond
 
 // StartLoad starts clients, which newClient makes on the test's goroutine. They stop at the latest when the test ends.
 func StartLoad(t testing.TB, count int, path string, newClient func(testing.TB) *Client) *Load {
-	load := &Load{stop: make(chan struct{}), pods: map[*Client]string{}, served: map[*Client]int{},
-		totals: Totals{Failures: map[string]int{}, FailedByPod: map[string]int{}, Pods: map[string]int{}}}
+	return startLoad(t, &Load{}, count, path, newClient)
+}
+
+// StartNewUsers is StartLoad with clients that forget their cookies after each response, so that each request is that of a new user.
+func StartNewUsers(t testing.TB, count int, path string, newClient func(testing.TB) *Client) *Load {
+	return startLoad(t, &Load{forget: true}, count, path, newClient)
+}
+
+func startLoad(t testing.TB, load *Load, count int, path string, newClient func(testing.TB) *Client) *Load {
+	load.stop = make(chan struct{})
+	load.pods, load.vers, load.served = map[*Client]string{}, map[*Client]string{}, map[*Client]int{}
+	load.times = map[string]*Times{}
+	load.totals = Totals{Failures: map[string]int{}, FailedByPod: map[string]int{}, Pods: map[string]int{},
+		Versions: map[string]int{}, VersionMoves: map[string]int{}, MovesFromPod: map[string]int{}}
 	var clients []*Client
 	for range count {
 		clients = append(clients, newClient(t))
@@ -67,7 +88,7 @@ func StartLoad(t testing.TB, count int, path string, newClient func(testing.TB) 
 func (l *Load) send(client *Client, path string) {
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
-	var pod string
+	var pod, version string
 	moved := false
 	for {
 		began := time.Now()
@@ -92,17 +113,45 @@ func (l *Load) send(client *Client, path string) {
 				}
 				moved = true
 			}
-			pod = reply.Pod
-			l.pods[client] = pod
+			l.totals.Versions[reply.Version]++
+			l.answered(reply.Version, began.Add(took))
+			if pod != "" && version != reply.Version {
+				move := version + "→" + reply.Version
+				l.totals.VersionMoves[move]++
+				l.totals.MovesFromPod[pod+" "+move]++
+			}
+			pod, version = reply.Pod, reply.Version
+			l.pods[client], l.vers[client] = pod, version
 			l.served[client]++
 		}
 		l.mu.Unlock()
+		if l.forget {
+			client.ForgetCookies()
+			pod = ""
+		}
 		select {
 		case <-l.stop:
 			return
 		case <-ticker.C:
 		}
 	}
+}
+
+func (l *Load) answered(version string, at time.Time) {
+	if l.times[version] == nil {
+		l.times[version] = &Times{First: at}
+	}
+	l.times[version].Last = at
+}
+
+// Answered returns when a version answered.
+func (l *Load) Answered(version string) Times {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.times[version] == nil {
+		return Times{}
+	}
+	return *l.times[version]
 }
 
 func (l *Load) fail(pod, message string) {
@@ -151,6 +200,8 @@ func (l *Load) Totals() Totals {
 	totals := l.totals
 	totals.Failures, totals.FailedByPod = maps.Clone(totals.Failures), maps.Clone(totals.FailedByPod)
 	totals.Pods = maps.Clone(totals.Pods)
+	totals.Versions, totals.VersionMoves = maps.Clone(totals.Versions), maps.Clone(totals.VersionMoves)
+	totals.MovesFromPod = maps.Clone(totals.MovesFromPod)
 	return totals
 }
 
@@ -163,6 +214,8 @@ func (t Totals) Since(before Totals) Totals {
 	t.Cookies -= before.Cookies
 	for _, counts := range []struct{ now, before map[string]int }{
 		{t.Failures, before.Failures}, {t.FailedByPod, before.FailedByPod}, {t.Pods, before.Pods},
+		{t.Versions, before.Versions}, {t.VersionMoves, before.VersionMoves},
+		{t.MovesFromPod, before.MovesFromPod},
 	} {
 		for name, n := range counts.before {
 			if counts.now[name] -= n; counts.now[name] == 0 {
@@ -180,6 +233,17 @@ func (l *Load) ClientsByPod() map[string]int {
 	counts := map[string]int{}
 	for _, pod := range l.pods {
 		counts[pod]++
+	}
+	return counts
+}
+
+// ClientsByVersion counts the clients by the version that last answered each.
+func (l *Load) ClientsByVersion() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	counts := map[string]int{}
+	for _, version := range l.vers {
+		counts[version]++
 	}
 	return counts
 }

@@ -1,0 +1,58 @@
+//! Which objects of earlier plans must stay although the plan does not have them: something that may need them is left out.
+
+use std::collections::BTreeSet;
+
+use super::{Incremental, part::Part};
+use crate::{
+    document::{ENVOY_FILTER, WASM_PLUGIN},
+    kind::Kind,
+};
+
+/// Objects that must stay.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keeps {
+    namespaces: BTreeSet<String>,
+    of_proxies: bool,
+    all: bool,
+}
+
+impl Keeps {
+    /// Whether objects of this kind in this namespace must stay.
+    #[must_use]
+    pub fn include(&self, kind: &str, namespace: &str) -> bool {
+        let is_of_proxies = [WASM_PLUGIN, ENVOY_FILTER].contains(&kind);
+        self.all || self.namespaces.contains(namespace) || (self.of_proxies && is_of_proxies)
+    }
+}
+
+impl Incremental {
+    /// Which objects of earlier plans must stay. An error in a route or a policy keeps those of its namespace and of the proxies that it
+    /// is on. A route, gateway or policy that cannot be read keeps those of its namespace, and the objects of all proxies, because it may
+    /// be on any of them.
+    #[must_use]
+    pub fn keeps(&self) -> Keeps {
+        let mut keeps = Keeps {
+            all: !self.unknown.is_empty(),
+            ..Keeps::default()
+        };
+        for unread in &self.resources.unread {
+            keeps.namespaces.extend(unread.id.iter().map(|id| id.namespace.clone()));
+            let kind = unread.kind;
+            keeps.of_proxies |=
+                kind.is_route() || kind.is_policy() || matches!(kind, Kind::Gateway | Kind::IstioGateway);
+        }
+        let invalid: BTreeSet<&str> = self.policies.invalid().map(|id| id.namespace.as_str()).collect();
+        keeps
+            .namespaces
+            .extend(invalid.iter().map(|namespace| (*namespace).to_owned()));
+        let lacks = |part: &&Part| {
+            let report = &part.report;
+            let by_policy = || part.backends.iter().any(|id| invalid.contains(id.namespace.as_str()));
+            report.forbids() || !report.omissions().is_empty() || (!invalid.is_empty() && by_policy())
+        };
+        for part in self.parts.values().filter(lacks) {
+            keeps.namespaces.extend(part.namespaces.iter().cloned());
+        }
+        keeps
+    }
+}

@@ -1,0 +1,433 @@
+//! Plans again and again while the objects of a cluster change, and each time only what a change can influence.
+//!
+//! The objects are parsed once and kept as [`Resources`]. Routes, gateways and canary policies that share proxies form a component
+//! (`graph`); each is planned by the same code as a whole run (`part`), which sees all other objects. Its lookups note what they
+//! read ([`crate::reads`]), so a component is planned again if something of that changed. What concerns all components together,
+//! such as a policy for a Service that no route leads to, is found in [`Incremental::findings`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use serde_json::{Map, Value};
+
+use crate::{
+    attachment::Attachments,
+    cluster_domain::Istiod,
+    diagnostic::{Diagnostic, Report},
+    emit::{Output, istio},
+    id::Id,
+    kind::{Kind, KnownKind},
+    location::FileId,
+    mesh::Mesh,
+    reads::{Changes, Reads},
+    resources::Resources,
+    source::{Coverage, Sources},
+    status::{Notices, States},
+    translate::{self, Scope},
+};
+
+mod changes;
+mod findings;
+mod graph;
+mod keeps;
+mod notices;
+mod part;
+mod policies;
+mod states;
+
+pub use keeps::Keeps;
+pub use part::{ObjectName, Weights};
+
+use changes::Entries;
+use graph::{ComponentId, Graph, Member};
+use notices::notices_of;
+use part::{Input, Part};
+use policies::Policies;
+use states::Kept;
+
+/// The objects of a cluster and the plan for them.
+pub struct Incremental {
+    options: istio::Options,
+    sources: Sources,
+    /// The files of the objects, in the order in which a run reads them.
+    files: BTreeMap<(Kind, String), FileId>,
+    /// The objects of the files.
+    at: BTreeMap<FileId, (Kind, Id)>,
+    /// The files without an object.
+    free: Vec<FileId>,
+    resources: Resources,
+    entries: Entries,
+    istiods: BTreeMap<(Kind, String), Istiod>,
+    /// The `WasmPlugin`s that earlier runs have generated.
+    plugins: BTreeMap<String, FileId>,
+    /// The findings about objects that do not depend on others.
+    own: BTreeMap<FileId, (Report, Option<Diagnostic>)>,
+    /// The files that may hold any object.
+    unknown: BTreeSet<FileId>,
+    /// The Services and namespaces with waypoints.
+    waypoints: BTreeSet<(Kind, Id)>,
+    merged: Reads,
+    pending: Pending,
+    policies: Policies,
+    graph: Graph,
+    /// What the pods of each gateway depend on.
+    gateways: BTreeMap<Member, Reads>,
+    /// The routes that name listener sets.
+    of_sets: BTreeSet<Member>,
+    with_mesh: bool,
+    /// Whether objects that earlier plans have generated do not count.
+    ignores_own: bool,
+    /// The `VirtualService`s that delegate or may be delegates, at the last plan.
+    roots: BTreeSet<Id>,
+    parts: BTreeMap<ComponentId, Part>,
+    owners: Owners,
+    kept: Kept,
+    objects: BTreeMap<ObjectName, Arc<Output>>,
+    /// Whether the objects are those of a run, not of the parts.
+    is_whole: bool,
+    /// How often they were not those of a run.
+    differences: usize,
+}
+
+/// What has changed since the last plan.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is another reason to plan")]
+struct Pending {
+    changes: Changes,
+    members: BTreeSet<Member>,
+    policies: BTreeSet<(Kind, Id)>,
+    services: bool,
+    sets: bool,
+    entries: bool,
+    delegations: bool,
+    domain: bool,
+    plugins: bool,
+    /// Everything must be planned again.
+    everything: bool,
+}
+
+/// What a plan changes.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// The objects that are new or other than before, and those that are gone.
+    pub changed: BTreeMap<ObjectName, Option<Arc<Output>>>,
+    /// How many components were planned.
+    pub planned: usize,
+    /// How many components there are.
+    pub components: usize,
+    /// Whether the objects are those of a whole run.
+    pub whole: bool,
+    /// The policies that are gone or have another state.
+    pub policies: BTreeSet<(Kind, Id)>,
+    /// The objects about which something else is found.
+    pub notices: BTreeSet<(Kind, Id)>,
+}
+
+/// The member of the mesh itself, which is no object.
+fn mesh_member() -> Member {
+    (Kind::Pod, Id::new("", ""))
+}
+
+impl Incremental {
+    /// Knows no objects yet.
+    #[must_use]
+    pub fn new(options: istio::Options, mesh: Mesh, coverage: Coverage) -> Self {
+        let sources = Sources::covering(coverage.clone());
+        let mut resources = Resources::of_cluster(mesh);
+        let ignores_own = coverage == Coverage::Everything;
+        resources.coverage = coverage;
+        Self {
+            options,
+            sources,
+            files: BTreeMap::new(),
+            at: BTreeMap::new(),
+            free: Vec::new(),
+            resources,
+            entries: Entries::default(),
+            istiods: BTreeMap::new(),
+            plugins: BTreeMap::new(),
+            own: BTreeMap::new(),
+            unknown: BTreeSet::new(),
+            waypoints: BTreeSet::new(),
+            merged: Reads::default(),
+            pending: Pending {
+                everything: true,
+                ..Pending::default()
+            },
+            policies: Policies::default(),
+            graph: Graph::default(),
+            gateways: BTreeMap::new(),
+            of_sets: BTreeSet::new(),
+            with_mesh: false,
+            ignores_own,
+            roots: BTreeSet::new(),
+            parts: BTreeMap::new(),
+            owners: Owners::default(),
+            kept: Kept::default(),
+            objects: BTreeMap::new(),
+            is_whole: false,
+            differences: 0,
+        }
+    }
+
+    /// Notes that an object was added or changed, or that it was deleted. Returns whether a plan may depend on the change.
+    pub fn set(&mut self, kind: &KnownKind, id: &Id, object: Option<(&str, Map<String, Value>)>) -> bool {
+        changes::set(self, kind, id, object)
+    }
+
+    /// Plans what the changes since the last plan can influence.
+    pub fn plan(&mut self) -> Step {
+        let mut pending = std::mem::take(&mut self.pending);
+        let mut policies = changes::settle(self, &mut pending);
+        let (touched, planned) = self.plan_parts(&pending);
+        let canaries = pending.members.iter().filter(|(kind, _)| *kind == Kind::CanaryPolicy);
+        policies.extend(canaries.cloned());
+        let unread = self.notices_of_unread();
+        let states::Changed { policies, objects } =
+            self.kept.update(&policies, &self.policies, &self.resources, &unread);
+        let whole = self.needs_whole();
+        let target = if whole {
+            Some(self.run().0)
+        } else if self.is_whole || pending.everything {
+            let all = self.parts.values().flat_map(|part| &part.outputs);
+            Some(all.map(|(name, output)| (name.clone(), Arc::clone(output))).collect())
+        } else {
+            None
+        };
+        self.is_whole = whole;
+        let changed = match target {
+            Some(target) => self.replace(target),
+            None => self.refresh(touched),
+        };
+        Step {
+            changed,
+            planned,
+            components: self.parts.len(),
+            whole,
+            policies,
+            notices: objects,
+        }
+    }
+
+    /// The states of the policies, and what is found about each object. The text of a state has the findings about the proxies that it is
+    /// about, where a run adds what is found on other proxies.
+    #[must_use]
+    pub fn states(&self) -> &States {
+        self.kept.states()
+    }
+
+    /// What is found about the objects that could not be read.
+    fn notices_of_unread(&self) -> Notices {
+        if self.resources.unread.is_empty() {
+            return Notices::new();
+        }
+        let dependencies = self.parts.values().flat_map(|part| part.dependencies.iter().cloned());
+        let mut report = Report::default();
+        for part in self.parts.values() {
+            part.report
+                .missed()
+                .iter()
+                .for_each(|(kind, id)| report.miss(*kind, id));
+        }
+        let attachments = Attachments::kept(self.policies.attached());
+        translate::report_unread(&self.resources, &attachments, &dependencies.collect(), &mut report);
+        notices_of(&report, &self.at)
+    }
+
+    /// All generated objects.
+    #[must_use]
+    pub fn objects(&self) -> &BTreeMap<ObjectName, Arc<Output>> {
+        &self.objects
+    }
+
+    /// The weights of the backends in all rules with sessions or canaries.
+    #[must_use]
+    pub fn weights(&self) -> Weights {
+        let all = self.parts.values().flat_map(|part| &part.weights);
+        all.map(|(backend, weight)| (backend.clone(), *weight)).collect()
+    }
+
+    /// The objects and texts that the plan is made from.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Compares the objects with those of a whole run on the same texts. If they differ, those of the run are used, and everything is
+    /// planned again at the next change. If they differ a second time, each plan is a whole run from then on. Returns what differs.
+    pub fn verify(&mut self) -> BTreeMap<ObjectName, Option<Arc<Output>>> {
+        if self.is_whole {
+            return BTreeMap::new();
+        }
+        let target = self.run().0;
+        let changed = self.replace(target);
+        if !changed.is_empty() {
+            self.differences = self.differences.saturating_add(1);
+            changes::reload(self);
+        }
+        changed
+    }
+
+    /// Plans the components that the changes can influence. Returns the objects that may have changed, and the number of components.
+    fn plan_parts(&mut self, pending: &Pending) -> (BTreeMap<ObjectName, Option<Arc<Output>>>, usize) {
+        let regrouped = self.regroup(pending);
+        let mut dirty: BTreeSet<ComponentId> = regrouped.new;
+        dirty.extend(
+            pending
+                .members
+                .iter()
+                .filter_map(|member| self.graph.component_of(member)),
+        );
+        let depends = |part: &Part| pending.everything || part.reads.meet(&pending.changes);
+        let parts = self.parts.iter().filter(|(_, part)| depends(part));
+        dirty.extend(
+            parts
+                .map(|(component, _)| *component)
+                .filter(|id| !regrouped.gone.contains(id)),
+        );
+        let mut earlier = BTreeMap::new();
+        for component in regrouped.gone.iter().chain(&dirty) {
+            let part = self.parts.remove(component).unwrap_or_default();
+            self.owners.remove(&part);
+            self.kept.remove(*component, &part);
+            earlier.extend(part.outputs);
+        }
+        let mut touched: BTreeMap<_, _> = earlier.keys().map(|name| (name.clone(), None)).collect();
+        let input = Input {
+            resources: &self.resources,
+            sources: &self.sources,
+            policies: &self.policies,
+            objects: &self.at,
+            options: &self.options,
+        };
+        for component in &dirty {
+            let mut part = Part::plan(&scope(&self.graph, *component), input);
+            part.keep(&earlier);
+            let outputs = part.outputs.iter();
+            touched.extend(outputs.map(|(name, output)| (name.clone(), Some(Arc::clone(output)))));
+            self.owners.add(&part);
+            self.kept.add(*component, &mut part);
+            self.parts.insert(*component, part);
+        }
+        (touched, dirty.len())
+    }
+
+    fn regroup(&mut self, pending: &Pending) -> graph::Regrouped {
+        let with_mesh = !self.resources.mesh.callers.is_empty() || !self.waypoints.is_empty();
+        let mesh_changes = std::mem::replace(&mut self.with_mesh, with_mesh) != with_mesh;
+        let mut members: BTreeSet<Member> = pending.members.clone();
+        if mesh_changes || pending.everything {
+            members.insert(mesh_member());
+            let routes = self.resources.routes().map(|route| (route.spec.kind, route.id.clone()));
+            members.extend(routes);
+            members.extend(self.gateways.keys().cloned());
+        }
+        if pending.sets {
+            members.extend(self.of_sets.iter().cloned());
+        }
+        let gateways = self.gateways.iter().filter(|(_, reads)| reads.meet(&pending.changes));
+        members.extend(gateways.map(|(member, _)| member.clone()));
+        let nodes = members.into_iter().map(|member| {
+            let nodes = changes::nodes(self, &member);
+            (member, nodes)
+        });
+        let nodes = nodes.collect();
+        self.graph.update(nodes)
+    }
+
+    /// Whether parts cannot be planned on their own: an object may be of any kind, or objects of two parts have the same name.
+    fn needs_whole(&self) -> bool {
+        !self.unknown.is_empty() || self.owners.any_shared() || self.differences > 1
+    }
+
+    /// Takes over all objects of a plan. Returns what is new, other than before or gone.
+    fn replace(&mut self, target: BTreeMap<ObjectName, Arc<Output>>) -> BTreeMap<ObjectName, Option<Arc<Output>>> {
+        let mut changed = BTreeMap::new();
+        for name in self.objects.keys().filter(|name| !target.contains_key(name)) {
+            changed.insert(name.clone(), None);
+        }
+        let mut objects = BTreeMap::new();
+        for (name, output) in target {
+            let output = match self.objects.get(&name) {
+                Some(before) if **before == *output => Arc::clone(before),
+                _ => {
+                    changed.insert(name.clone(), Some(Arc::clone(&output)));
+                    output
+                }
+            };
+            objects.insert(name, output);
+        }
+        self.objects = objects;
+        changed
+    }
+
+    /// Takes over these objects.
+    fn refresh(
+        &mut self,
+        touched: BTreeMap<ObjectName, Option<Arc<Output>>>,
+    ) -> BTreeMap<ObjectName, Option<Arc<Output>>> {
+        let mut changed = BTreeMap::new();
+        for (name, now) in touched {
+            let before = match &now {
+                Some(now) => self.objects.insert(name.clone(), Arc::clone(now)),
+                None => self.objects.remove(&name),
+            };
+            if before.as_ref().map(Arc::as_ptr) != now.as_ref().map(Arc::as_ptr) {
+                changed.insert(name, now);
+            }
+        }
+        changed
+    }
+}
+
+/// What belongs to a component.
+fn scope(graph: &Graph, component: ComponentId) -> Scope {
+    let mut scope = Scope::default();
+    for member in graph.members(component) {
+        match member.0 {
+            Kind::Gateway | Kind::IstioGateway => drop(scope.gateways.insert(member.clone())),
+            Kind::CanaryPolicy => drop(scope.canaries.insert(member.1.clone())),
+            kind if kind.is_route() => drop(scope.routes.insert(member.clone())),
+            _ => scope.mesh = true,
+        }
+    }
+    scope
+}
+
+/// How many parts have an object of a name.
+#[derive(Debug, Default)]
+struct Owners {
+    counts: BTreeMap<ObjectName, usize>,
+    shared: usize,
+}
+
+impl Owners {
+    fn add(&mut self, part: &Part) {
+        self.shared = self.shared.saturating_add(usize::from(part.has_namesakes));
+        for name in part.outputs.keys() {
+            let count = self.counts.entry(name.clone()).or_default();
+            *count = count.saturating_add(1);
+            self.shared = self.shared.saturating_add(usize::from(*count == 2));
+        }
+    }
+
+    fn remove(&mut self, part: &Part) {
+        self.shared = self.shared.saturating_sub(usize::from(part.has_namesakes));
+        for name in part.outputs.keys() {
+            let Some(count) = self.counts.get_mut(name) else {
+                continue;
+            };
+            self.shared = self.shared.saturating_sub(usize::from(*count == 2));
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.counts.remove(name);
+            }
+        }
+    }
+
+    fn any_shared(&self) -> bool {
+        self.shared > 0
+    }
+}
