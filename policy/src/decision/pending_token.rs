@@ -54,7 +54,7 @@ impl Decision {
         let bound = |token: Token, backend: &Backend| Token {
             seen: now,
             backend: backend.key().as_bytes().into(),
-            version: backend.version_for_tokens().unwrap_or_default().as_bytes().into(),
+            version: version_on(backend, &token).into(),
             host: host.into(),
             ..token
         };
@@ -84,8 +84,7 @@ impl Decision {
         let stays = !self.session_outcome.lost_backend();
         let backend = self.rule.backend(&token.backend).filter(|_| stays);
         let backend = backend.and_then(|backend| self.rule.backends().get(backend));
-        let version = backend.and_then(Backend::version_for_tokens);
-        version.map_or(&token.version, str::as_bytes)
+        backend.map_or(&token.version, |backend| version_on(backend, token))
     }
 
     /// Whether a live session moves to this backend and host. It does not if the request missed the session route: the next
@@ -114,6 +113,16 @@ impl Decision {
     pub(super) fn missed_session_route(&self, responding: Option<usize>) -> bool {
         self.requested_backend()
             .is_some_and(|requested| responding != Some(requested))
+    }
+}
+
+/// The version of a session that is bound to this backend. While that of the backend may be outdated, a session that was there before
+/// keeps its own, even on another host: the pods of the next version may be there before the next configuration.
+fn version_on<'a>(backend: &'a Backend, token: &'a Token) -> &'a [u8] {
+    match backend.version_for_tokens() {
+        Some(version) => version.as_bytes(),
+        None if *token.backend == *backend.key().as_bytes() => &token.version,
+        None => b"",
     }
 }
 

@@ -146,6 +146,25 @@ fn a_session_that_begins_on_a_backend_of_weight_zero_gets_its_version_from_the_n
     assert_eq!(parts(&token), ("c.shop:80", "v3", HOST));
 }
 
+/// After a rollback, the pods of the next version replace those of the canary before the module knows of that version.
+#[test]
+#[wasm_bindgen_test]
+fn a_session_that_loses_its_host_on_a_backend_of_weight_zero_keeps_its_version() {
+    let outdated = rule_of(&["v1", "v2!"]);
+    let request = ask(&outdated, &gateway(), &sealed_on(&outdated, "c", "v2"), "s", &[]);
+    let (reason, token) = token_after(&request, "c", OTHER).unwrap();
+    assert_eq!(
+        (reason, parts(&token)),
+        (IssueReason::Moved, ("c.shop:80", "v2", OTHER))
+    );
+    // So with the next configuration it leaves.
+    let rule = rule_of(&["v1", "v3!"]);
+    assert_eq!(
+        decided(&rule, &sealed_on(&rule, "c", "v2"), "s"),
+        (SessionOutcome::VersionRemoved, None, Reason::Split)
+    );
+}
+
 #[test]
 #[wasm_bindgen_test]
 fn while_its_backend_has_its_version_a_session_stays() {
