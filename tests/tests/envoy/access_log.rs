@@ -172,7 +172,10 @@ async fn the_log_of_a_local_envoy_ends_in_the_decision_and_without_the_flag_ther
     let envoy = logs.envoy().start(&cart(&pods, persistence())).await;
     assert_eq!(send(&envoy.client(), "off", "/", &[]).await, 200);
     assert_eq!(logs.line("off").await.text(), None);
-    assert_eq!(logs.lines("text.log"), ["off -"]);
+    let in_text = wait::until("the text log has a line", || async {
+        Some(logs.lines("text.log")).filter(|lines| !lines.is_empty())
+    });
+    assert_eq!(in_text.await, ["off -"]);
     assert!(!envoy.log().contains("GET /"), "{}", envoy.log());
 }
 
