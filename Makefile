@@ -123,6 +123,9 @@ demo-serve: build envoy ## Serve a page to try it out in a browser; ARGS='--port
 
 ##@ Test
 
+# cargo selects the features of a dependency for all packages that it builds at once. So tests of one package are selected with
+# `--workspace --test NAME`: with `--package`, everything would be compiled again.
+
 .PHONY: test
 test: test-native test-wasm ## Run all tests that need no cluster
 
@@ -139,7 +142,7 @@ test-wasm: target-wasm32-unknown-unknown $(TOOLS)/bin/wasm-bindgen-test-runner #
 .PHONY: test-envoy test-envoys test-oldest-envoy
 test-envoy: build $(TRAPPING_MODULE) envoy prometheus ## Run the Envoy tests on one version, such as ENVOY_VERSION=1.36.4
 	$(ENVOY) --version
-	cargo test --locked --package mooring-tests
+	cargo test --locked --workspace --test envoy
 
 test-envoys: $(ENVOYS:%=test-envoy-%) ## Run the Envoy tests on each version in ENVOYS
 
@@ -150,7 +153,7 @@ test-envoy-%:
 
 .PHONY: test-page
 test-page: build envoy chromium ## Run the tests of the demo's page in a headless Chromium
-	CHROMIUM=$(CHROMIUM) CHROMEDRIVER=$(CHROMEDRIVER) cargo test --locked --package mooring-demo --test page
+	CHROMIUM=$(CHROMIUM) CHROMEDRIVER=$(CHROMEDRIVER) cargo test --locked --workspace --test page
 
 .PHONY: test-conformance
 test-conformance: build envoy ## Run Gateway API's conformance tests on a local Envoy; ARGS='-only Redirect' selects
@@ -169,13 +172,13 @@ mesh-programs: envoy
 
 .PHONY: test-long
 test-long: build $(TRAPPING_MODULE) envoy ## Run the Envoy tests that take minutes: ten thousand pods, fifty modules
-	cargo test --locked --package mooring-tests --test envoy -- --ignored --skip soak:: --nocapture
+	cargo test --locked --workspace --test envoy -- --ignored --skip soak:: --nocapture
 
 MINUTES ?= 10
 
 .PHONY: soak
 soak: build envoy ## Run mixed clients for MINUTES=10, with a new configuration every ten seconds
-	MINUTES=$(MINUTES) cargo test --locked --package mooring-tests --test envoy soak:: -- --ignored --nocapture
+	MINUTES=$(MINUTES) cargo test --locked --workspace --test envoy soak:: -- --ignored --nocapture
 
 .PHONY: fuzz
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Run each fuzz target for SECONDS=10
@@ -208,7 +211,7 @@ fmt-check:
 .PHONY: clippy
 clippy: target-wasm32-wasip1
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
-	cargo clippy --locked --package mooring-demo --test page -- --deny warnings
+	cargo clippy --locked --workspace --test page -- --deny warnings
 	cargo clippy --locked --package mooring-filter --target wasm32-wasip1 -- --deny warnings
 	cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- --deny warnings
 
@@ -281,12 +284,12 @@ spelling: $(TOOLS)/python/bin/typos
 
 .PHONY: check-generated
 check-generated: ## Check that generated files are current
-	cargo test --locked --quiet --package mooring-generator --test integration generated::
-	cargo test --locked --quiet --package mooring-controller --test generated
+	cargo test --locked --quiet --workspace --test integration generated::
+	cargo test --locked --quiet --workspace --test generated
 
 .PHONY: check-documents
 check-documents: ## Compare the documents with the code
-	cargo test --locked --quiet --package mooring-tests --test documents --test threat_model
+	cargo test --locked --quiet --workspace --test documents --test threat_model
 
 .PHONY: check-workflows
 check-workflows: $(TOOLS)/bin/actionlint
@@ -295,8 +298,8 @@ check-workflows: $(TOOLS)/bin/actionlint
 
 .PHONY: generated
 generated: ## Update the generated files
-	UPDATE_GENERATED=1 cargo test --locked --quiet --package mooring-generator --test integration generated::
-	UPDATE_GENERATED=1 cargo test --locked --quiet --package mooring-controller --test generated
+	UPDATE_GENERATED=1 cargo test --locked --quiet --workspace --test integration generated::
+	UPDATE_GENERATED=1 cargo test --locked --quiet --workspace --test generated
 
 ##@ Release
 
