@@ -5,7 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Incremental, ObjectName};
+use super::{
+    graph::ComponentId,
+    known::Known,
+    part::{ObjectName, Part},
+};
 use crate::{
     attachment::Attachments,
     diagnostic::Report,
@@ -15,64 +19,60 @@ use crate::{
     translate::{self, Notes},
 };
 
-impl Incremental {
-    /// All findings about the objects, as a run reports them.
-    #[must_use]
-    pub fn findings(&self) -> Report {
-        let mut report = Report::default();
-        for (found, elsewhere) in self.own.values() {
-            report.extend(found.clone());
-            if let Some(found) = elsewhere {
-                report.add(found.clone());
-            }
+/// All findings about the objects, as a run reports them.
+pub fn all(known: &Known, parts: &BTreeMap<ComponentId, Part>, any_object: bool, options: &istio::Options) -> Report {
+    let mut report = Report::default();
+    for (found, elsewhere) in known.own.values() {
+        report.extend(found.clone());
+        if let Some(found) = elsewhere {
+            report.add(found.clone());
         }
-        self.policies.findings().for_each(|found| report.extend(found.clone()));
-        translate::check_named(&self.resources, &mut report);
-        let mut notes = Notes::default();
-        let (mut backends, mut dependencies, mut managed) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for part in self.parts.values() {
-            report.extend(part.report.clone());
-            notes.extend(&part.notes);
-            backends.extend(&part.backends);
-            dependencies.extend(part.dependencies.iter().cloned());
-            managed.extend(part.managed.iter().cloned());
-        }
-        let attachments = Attachments::kept(self.policies.attached());
-        if !self.resources.any_route_unread() {
-            report.extend(translate::unused(
-                &attachments,
-                |service| backends.contains(service),
-                &self.resources,
-            ));
-        }
-        notes.report(&mut report);
-        translate::report_unread(&self.resources, &attachments, &dependencies, &mut report);
-        istio::report_whole(!managed.is_empty(), &self.options, &mut report);
-        if !self.objects.is_empty() {
-            warn_of_options(&self.options, &mut report);
-        }
-        translate::check_replaced(&managed, &self.resources, false, &mut report);
-        report
     }
+    known.policies.findings().for_each(|found| report.extend(found.clone()));
+    translate::check_named(&known.resources, &mut report);
+    let mut notes = Notes::default();
+    let (mut backends, mut dependencies, mut managed) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for part in parts.values() {
+        report.extend(part.report.clone());
+        notes.extend(&part.notes);
+        backends.extend(&part.backends);
+        dependencies.extend(part.dependencies.iter().cloned());
+        managed.extend(part.managed.iter().cloned());
+    }
+    let attachments = Attachments::kept(known.policies.attached());
+    if !known.resources.any_route_unread() {
+        report.extend(translate::unused(
+            &attachments,
+            |service| backends.contains(service),
+            &known.resources,
+        ));
+    }
+    notes.report(&mut report);
+    translate::report_unread(&known.resources, &attachments, &dependencies, &mut report);
+    istio::report_whole(!managed.is_empty(), options, &mut report);
+    if any_object {
+        warn_of_options(options, &mut report);
+    }
+    translate::check_replaced(&managed, &known.resources, false, &mut report);
+    report
+}
 
-    /// The objects and findings of a whole run on the same texts, and these texts.
-    #[must_use]
-    pub fn run(&self) -> (BTreeMap<ObjectName, Arc<Output>>, Report, Sources) {
-        let mut sources = Sources::covering(self.sources.coverage.clone());
-        for file in self.files.values() {
-            sources.add(
-                self.sources.name(*file),
-                self.sources.text(*file).unwrap_or_default().to_owned(),
-            );
-        }
-        for (file, text, _) in self.sources.earlier().filter(|(_, text, _)| !text.is_empty()) {
-            sources.add_earlier(self.sources.name(file), text.to_owned(), Home::Cluster);
-        }
-        let mut report = Report::default();
-        let outputs = generate_for_istio(&sources, &self.options, &self.resources.mesh, &mut report);
-        let outputs = outputs
-            .into_iter()
-            .map(|output| (ObjectName::of(&output), Arc::new(output)));
-        (outputs.collect(), report, sources)
+/// The objects and findings of a whole run on the same texts, and these texts.
+pub fn of_run(known: &Known, options: &istio::Options) -> (BTreeMap<ObjectName, Arc<Output>>, Report, Sources) {
+    let mut sources = Sources::covering(known.sources.coverage.clone());
+    for file in known.files.values() {
+        sources.add(
+            known.sources.name(*file),
+            known.sources.text(*file).unwrap_or_default().to_owned(),
+        );
     }
+    for (file, text, _) in known.sources.earlier().filter(|(_, text, _)| !text.is_empty()) {
+        sources.add_earlier(known.sources.name(file), text.to_owned(), Home::Cluster);
+    }
+    let mut report = Report::default();
+    let outputs = generate_for_istio(&sources, options, &known.resources.mesh, &mut report);
+    let outputs = outputs
+        .into_iter()
+        .map(|output| (ObjectName::of(&output), Arc::new(output)));
+    (outputs.collect(), report, sources)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Incremental, part::Part};
+use super::{known::Known, part::Part};
 use crate::{
     document::{ENVOY_FILTER, WASM_PLUGIN},
     kind::Kind,
@@ -23,25 +23,22 @@ impl Keeps {
         let is_of_proxies = [WASM_PLUGIN, ENVOY_FILTER].contains(&kind);
         self.all || self.namespaces.contains(namespace) || (self.of_proxies && is_of_proxies)
     }
-}
 
-impl Incremental {
     /// Which objects of earlier plans must stay. An error in a route or a policy keeps those of its namespace and of the proxies that it
     /// is on. A route, gateway or policy that cannot be read keeps those of its namespace, and the objects of all proxies, because it may
     /// be on any of them.
-    #[must_use]
-    pub fn keeps(&self) -> Keeps {
-        let mut keeps = Keeps {
-            all: !self.unknown.is_empty(),
-            ..Keeps::default()
+    pub fn new<'p>(known: &Known, parts: impl Iterator<Item = &'p Part>) -> Self {
+        let mut keeps = Self {
+            all: !known.unknown.is_empty(),
+            ..Self::default()
         };
-        for unread in &self.resources.unread {
+        for unread in &known.resources.unread {
             keeps.namespaces.extend(unread.id.iter().map(|id| id.namespace.clone()));
             let kind = unread.kind;
             keeps.of_proxies |=
                 kind.is_route() || kind.is_policy() || matches!(kind, Kind::Gateway | Kind::IstioGateway);
         }
-        let invalid: BTreeSet<&str> = self.policies.invalid().map(|id| id.namespace.as_str()).collect();
+        let invalid: BTreeSet<&str> = known.policies.invalid().map(|id| id.namespace.as_str()).collect();
         keeps
             .namespaces
             .extend(invalid.iter().map(|namespace| (*namespace).to_owned()));
@@ -50,7 +47,7 @@ impl Incremental {
             let by_policy = || part.backends.iter().any(|id| invalid.contains(id.namespace.as_str()));
             report.forbids() || !report.omissions().is_empty() || (!invalid.is_empty() && by_policy())
         };
-        for part in self.parts.values().filter(lacks) {
+        for part in parts.filter(lacks) {
             keeps.namespaces.extend(part.namespaces.iter().cloned());
         }
         keeps

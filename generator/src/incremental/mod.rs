@@ -14,15 +14,11 @@ use serde_json::{Map, Value};
 
 use crate::{
     attachment::Attachments,
-    cluster_domain::Istiod,
-    diagnostic::{Diagnostic, Report},
+    diagnostic::Report,
     emit::{Output, istio},
     id::Id,
     kind::{Kind, KnownKind},
-    location::FileId,
     mesh::Mesh,
-    reads::{Changes, Reads},
-    resources::Resources,
     source::{Coverage, Sources},
     status::{Notices, States},
     translate::{self, Scope},
@@ -32,7 +28,9 @@ mod changes;
 mod findings;
 mod graph;
 mod keeps;
+mod known;
 mod notices;
+mod owners;
 mod part;
 mod policies;
 mod states;
@@ -40,47 +38,18 @@ mod states;
 pub use keeps::Keeps;
 pub use part::{ObjectName, Weights};
 
-use changes::Entries;
 use graph::{ComponentId, Graph, Member};
+use known::{Known, Pending, mesh_member};
 use notices::notices_of;
+use owners::Owners;
 use part::{Input, Part};
-use policies::Policies;
 use states::Kept;
 
 /// The objects of a cluster and the plan for them.
 pub struct Incremental {
     options: istio::Options,
-    sources: Sources,
-    /// The files of the objects, in the order in which a run reads them.
-    files: BTreeMap<(Kind, String), FileId>,
-    /// The objects of the files.
-    at: BTreeMap<FileId, (Kind, Id)>,
-    /// The files without an object.
-    free: Vec<FileId>,
-    resources: Resources,
-    entries: Entries,
-    istiods: BTreeMap<(Kind, String), Istiod>,
-    /// The `WasmPlugin`s that earlier runs have generated.
-    plugins: BTreeMap<String, FileId>,
-    /// The findings about objects that do not depend on others.
-    own: BTreeMap<FileId, (Report, Option<Diagnostic>)>,
-    /// The files that may hold any object.
-    unknown: BTreeSet<FileId>,
-    /// The Services and namespaces with waypoints.
-    waypoints: BTreeSet<(Kind, Id)>,
-    merged: Reads,
-    pending: Pending,
-    policies: Policies,
+    known: Known,
     graph: Graph,
-    /// What the pods of each gateway depend on.
-    gateways: BTreeMap<Member, Reads>,
-    /// The routes that name listener sets.
-    of_sets: BTreeSet<Member>,
-    with_mesh: bool,
-    /// Whether objects that earlier plans have generated do not count.
-    ignores_own: bool,
-    /// The `VirtualService`s that delegate or may be delegates, at the last plan.
-    roots: BTreeSet<Id>,
     parts: BTreeMap<ComponentId, Part>,
     owners: Owners,
     kept: Kept,
@@ -89,23 +58,6 @@ pub struct Incremental {
     is_whole: bool,
     /// How often they were not those of a run.
     differences: usize,
-}
-
-/// What has changed since the last plan.
-#[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is another reason to plan")]
-struct Pending {
-    changes: Changes,
-    members: BTreeSet<Member>,
-    policies: BTreeSet<(Kind, Id)>,
-    services: bool,
-    sets: bool,
-    entries: bool,
-    delegations: bool,
-    domain: bool,
-    plugins: bool,
-    /// Everything must be planned again.
-    everything: bool,
 }
 
 /// What a plan changes.
@@ -125,44 +77,14 @@ pub struct Step {
     pub notices: BTreeSet<(Kind, Id)>,
 }
 
-/// The member of the mesh itself, which is no object.
-fn mesh_member() -> Member {
-    (Kind::Pod, Id::new("", ""))
-}
-
 impl Incremental {
     /// Knows no objects yet.
     #[must_use]
     pub fn new(options: istio::Options, mesh: Mesh, coverage: Coverage) -> Self {
-        let sources = Sources::covering(coverage.clone());
-        let mut resources = Resources::of_cluster(mesh);
-        let ignores_own = coverage == Coverage::Everything;
-        resources.coverage = coverage;
         Self {
             options,
-            sources,
-            files: BTreeMap::new(),
-            at: BTreeMap::new(),
-            free: Vec::new(),
-            resources,
-            entries: Entries::default(),
-            istiods: BTreeMap::new(),
-            plugins: BTreeMap::new(),
-            own: BTreeMap::new(),
-            unknown: BTreeSet::new(),
-            waypoints: BTreeSet::new(),
-            merged: Reads::default(),
-            pending: Pending {
-                everything: true,
-                ..Pending::default()
-            },
-            policies: Policies::default(),
+            known: Known::new(mesh, coverage),
             graph: Graph::default(),
-            gateways: BTreeMap::new(),
-            of_sets: BTreeSet::new(),
-            with_mesh: false,
-            ignores_own,
-            roots: BTreeSet::new(),
             parts: BTreeMap::new(),
             owners: Owners::default(),
             kept: Kept::default(),
@@ -174,19 +96,20 @@ impl Incremental {
 
     /// Notes that an object was added or changed, or that it was deleted. Returns whether a plan may depend on the change.
     pub fn set(&mut self, kind: &KnownKind, id: &Id, object: Option<(&str, Map<String, Value>)>) -> bool {
-        changes::set(self, kind, id, object)
+        changes::set(&mut self.known, kind, id, object)
     }
 
     /// Plans what the changes since the last plan can influence.
     pub fn plan(&mut self) -> Step {
-        let mut pending = std::mem::take(&mut self.pending);
-        let mut policies = changes::settle(self, &mut pending);
+        let mut pending = std::mem::take(&mut self.known.pending);
+        let mut policies = changes::settle(&mut self.known, &mut pending);
         let (touched, planned) = self.plan_parts(&pending);
         let canaries = pending.members.iter().filter(|(kind, _)| *kind == Kind::CanaryPolicy);
         policies.extend(canaries.cloned());
         let unread = self.notices_of_unread();
         let states::Changed { policies, objects } =
-            self.kept.update(&policies, &self.policies, &self.resources, &unread);
+            self.kept
+                .update(&policies, &self.known.policies, &self.known.resources, &unread);
         let whole = self.needs_whole();
         let target = if whole {
             Some(self.run().0)
@@ -220,7 +143,7 @@ impl Incremental {
 
     /// What is found about the objects that could not be read.
     fn notices_of_unread(&self) -> Notices {
-        if self.resources.unread.is_empty() {
+        if self.known.resources.unread.is_empty() {
             return Notices::new();
         }
         let dependencies = self.parts.values().flat_map(|part| part.dependencies.iter().cloned());
@@ -231,9 +154,14 @@ impl Incremental {
                 .iter()
                 .for_each(|(kind, id)| report.miss(*kind, id));
         }
-        let attachments = Attachments::kept(self.policies.attached());
-        translate::report_unread(&self.resources, &attachments, &dependencies.collect(), &mut report);
-        notices_of(&report, &self.at)
+        let attachments = Attachments::kept(self.known.policies.attached());
+        translate::report_unread(
+            &self.known.resources,
+            &attachments,
+            &dependencies.collect(),
+            &mut report,
+        );
+        notices_of(&report, &self.known.at)
     }
 
     /// All generated objects.
@@ -249,10 +177,28 @@ impl Incremental {
         all.map(|(backend, weight)| (backend.clone(), *weight)).collect()
     }
 
+    /// Which objects of earlier plans must stay although the plan does not have them.
+    #[must_use]
+    pub fn keeps(&self) -> Keeps {
+        Keeps::new(&self.known, self.parts.values())
+    }
+
+    /// All findings about the objects, as a run reports them.
+    #[must_use]
+    pub fn findings(&self) -> Report {
+        findings::all(&self.known, &self.parts, !self.objects.is_empty(), &self.options)
+    }
+
+    /// The objects and findings of a whole run on the same texts, and these texts.
+    #[must_use]
+    pub fn run(&self) -> (BTreeMap<ObjectName, Arc<Output>>, Report, Sources) {
+        findings::of_run(&self.known, &self.options)
+    }
+
     /// The objects and texts that the plan is made from.
     #[must_use]
     pub fn sources(&self) -> &Sources {
-        &self.sources
+        &self.known.sources
     }
 
     /// Compares the objects with those of a whole run on the same texts. If they differ, those of the run are used, and everything is
@@ -265,7 +211,7 @@ impl Incremental {
         let changed = self.replace(target);
         if !changed.is_empty() {
             self.differences = self.differences.saturating_add(1);
-            changes::reload(self);
+            changes::reload(&mut self.known);
         }
         changed
     }
@@ -296,10 +242,10 @@ impl Incremental {
         }
         let mut touched: BTreeMap<_, _> = earlier.keys().map(|name| (name.clone(), None)).collect();
         let input = Input {
-            resources: &self.resources,
-            sources: &self.sources,
-            policies: &self.policies,
-            objects: &self.at,
+            resources: &self.known.resources,
+            sources: &self.known.sources,
+            policies: &self.known.policies,
+            objects: &self.known.at,
             options: &self.options,
         };
         for component in &dirty {
@@ -315,22 +261,30 @@ impl Incremental {
     }
 
     fn regroup(&mut self, pending: &Pending) -> graph::Regrouped {
-        let with_mesh = !self.resources.mesh.callers.is_empty() || !self.waypoints.is_empty();
-        let mesh_changes = std::mem::replace(&mut self.with_mesh, with_mesh) != with_mesh;
+        let with_mesh = !self.known.resources.mesh.callers.is_empty() || !self.known.waypoints.is_empty();
+        let mesh_changes = std::mem::replace(&mut self.known.with_mesh, with_mesh) != with_mesh;
         let mut members: BTreeSet<Member> = pending.members.clone();
         if mesh_changes || pending.everything {
             members.insert(mesh_member());
-            let routes = self.resources.routes().map(|route| (route.spec.kind, route.id.clone()));
+            let routes = self
+                .known
+                .resources
+                .routes()
+                .map(|route| (route.spec.kind, route.id.clone()));
             members.extend(routes);
-            members.extend(self.gateways.keys().cloned());
+            members.extend(self.known.gateways.keys().cloned());
         }
         if pending.sets {
-            members.extend(self.of_sets.iter().cloned());
+            members.extend(self.known.of_sets.iter().cloned());
         }
-        let gateways = self.gateways.iter().filter(|(_, reads)| reads.meet(&pending.changes));
+        let gateways = self
+            .known
+            .gateways
+            .iter()
+            .filter(|(_, reads)| reads.meet(&pending.changes));
         members.extend(gateways.map(|(member, _)| member.clone()));
         let nodes = members.into_iter().map(|member| {
-            let nodes = changes::nodes(self, &member);
+            let nodes = changes::nodes(&mut self.known, &member);
             (member, nodes)
         });
         let nodes = nodes.collect();
@@ -339,7 +293,7 @@ impl Incremental {
 
     /// Whether parts cannot be planned on their own: an object may be of any kind, or objects of two parts have the same name.
     fn needs_whole(&self) -> bool {
-        !self.unknown.is_empty() || self.owners.any_shared() || self.differences > 1
+        !self.known.unknown.is_empty() || self.owners.any_shared() || self.differences > 1
     }
 
     /// Takes over all objects of a plan. Returns what is new, other than before or gone.
@@ -394,40 +348,4 @@ fn scope(graph: &Graph, component: ComponentId) -> Scope {
         }
     }
     scope
-}
-
-/// How many parts have an object of a name.
-#[derive(Debug, Default)]
-struct Owners {
-    counts: BTreeMap<ObjectName, usize>,
-    shared: usize,
-}
-
-impl Owners {
-    fn add(&mut self, part: &Part) {
-        self.shared = self.shared.saturating_add(usize::from(part.has_namesakes));
-        for name in part.outputs.keys() {
-            let count = self.counts.entry(name.clone()).or_default();
-            *count = count.saturating_add(1);
-            self.shared = self.shared.saturating_add(usize::from(*count == 2));
-        }
-    }
-
-    fn remove(&mut self, part: &Part) {
-        self.shared = self.shared.saturating_sub(usize::from(part.has_namesakes));
-        for name in part.outputs.keys() {
-            let Some(count) = self.counts.get_mut(name) else {
-                continue;
-            };
-            self.shared = self.shared.saturating_sub(usize::from(*count == 2));
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.counts.remove(name);
-            }
-        }
-    }
-
-    fn any_shared(&self) -> bool {
-        self.shared > 0
-    }
 }
