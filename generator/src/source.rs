@@ -8,6 +8,7 @@ use std::{
     fs, io,
     ops::RangeInclusive,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{
@@ -79,10 +80,10 @@ pub enum Home {
     Cluster,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct File {
-    name: String,
-    text: String,
+    name: Arc<str>,
+    text: Arc<str>,
     role: Role,
     /// The offset at which each line begins. Computed on first use.
     lines: OnceCell<Vec<usize>>,
@@ -143,6 +144,18 @@ impl Sources {
         FileId(self.files.len())
     }
 
+    /// The same texts, with these input files in this order, and without earlier output that is gone.
+    #[must_use]
+    pub fn ordered(&self, inputs: impl Iterator<Item = FileId>) -> Self {
+        let inputs = inputs.filter_map(|id| self.files.get(id.0));
+        let is_earlier = |file: &&File| file.role != Role::Input && !file.text.is_empty();
+        let earlier = self.files.iter().filter(is_earlier);
+        Self {
+            files: inputs.chain(earlier).cloned().collect(),
+            coverage: self.coverage.clone(),
+        }
+    }
+
     /// Adds output of an earlier run. It is not input, but it shows what this run would replace.
     pub fn add_earlier(&mut self, name: &str, text: String, home: Home) {
         self.push(name, text, Role::Earlier(home));
@@ -156,7 +169,7 @@ impl Sources {
     pub fn texts(&self) -> impl Iterator<Item = (FileId, &str)> {
         let files = self.files.iter().enumerate();
         let files = files.filter(|(_, file)| file.role == Role::Input);
-        files.map(|(index, file)| (FileId(index), file.text.as_str()))
+        files.map(|(index, file)| (FileId(index), &*file.text))
     }
 
     /// The text of an input file.
@@ -170,7 +183,7 @@ impl Sources {
     pub fn earlier(&self) -> impl Iterator<Item = (FileId, &str, Home)> {
         let files = self.files.iter().enumerate();
         files.filter_map(|(index, file)| match file.role {
-            Role::Earlier(home) => Some((FileId(index), file.text.as_str(), home)),
+            Role::Earlier(home) => Some((FileId(index), &*file.text, home)),
             Role::Input => None,
         })
     }
@@ -196,8 +209,8 @@ impl File {
             text
         };
         Self {
-            name: name.to_owned(),
-            text,
+            name: name.into(),
+            text: text.into(),
             role,
             lines: OnceCell::new(),
         }

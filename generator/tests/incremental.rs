@@ -63,6 +63,34 @@ fn the_parts_are_the_whole_of_some_namespaces() {
     }
 }
 
+/// Kubelets change these all the time.
+#[test]
+fn what_is_never_read_of_pods_and_endpoints_is_no_change() {
+    let mut plan = Incremental::new(options(), Mesh::default(), Coverage::Everything);
+    let mut set = |object: Value| {
+        let (kind, object) = known(&object).unwrap();
+        let version = object.get("apiVersion").and_then(Value::as_str).unwrap().to_owned();
+        plan.set(&kind, &id(&kind, &object), Some((&version, object)))
+    };
+    let pod = |app: &str, image: &str, phase: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": { "namespace": "shop", "name": "web-0", "labels": { "app": app } },
+            "spec": { "containers": [{ "name": "web", "image": image, "args": ["--port=80"] }] }, "status": { "phase": phase },
+        })
+    };
+    assert!(set(pod("web", "web:1", "Pending")));
+    assert!(!set(pod("web", "web:2", "Running")));
+    assert!(set(pod("api", "web:2", "Running")));
+    let slice = |address: &str| {
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": { "namespace": "shop", "name": "web-1" },
+            "addressType": "IPv4", "endpoints": [{ "addresses": [address] }], "ports": [{ "name": "http", "port": 80 }],
+        })
+    };
+    assert!(set(slice("10.0.0.1")));
+    assert!(!set(slice("10.0.0.2")));
+}
+
 /// A small generator of numbers (splitmix64): the same for the same seed, everywhere.
 struct Random(u64);
 

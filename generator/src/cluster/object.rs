@@ -36,6 +36,12 @@ pub fn to_text(kind: &KnownKind, api_version: &str, mut object: Map<String, Valu
     }
     if kind.group == "apps" {
         keep_pod_template(&mut object);
+    } else if kind.name == "Pod" {
+        let spec = object.remove("spec").unwrap_or_default();
+        object.insert(
+            "spec".to_owned(),
+            json!({ "containers": arguments(spec.get("containers")) }),
+        );
     }
     let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
     let mut names = Vec::new();
@@ -62,14 +68,15 @@ fn attached_routes(mut status: Value) -> Option<Value> {
 fn keep_pod_template(object: &mut Map<String, Value>) {
     let spec = object.remove("spec").unwrap_or_default();
     let labels = spec.pointer("/template/metadata/labels");
-    let containers = spec.pointer("/template/spec/containers").and_then(Value::as_array);
-    let arguments = containers
-        .into_iter()
-        .flatten()
-        .map(|one| json!({ "args": one.get("args") }));
     let template = json!({
         "metadata": { "labels": labels },
-        "spec": { "containers": arguments.collect::<Vec<_>>() },
+        "spec": { "containers": arguments(spec.pointer("/template/spec/containers")) },
     });
     object.insert("spec".to_owned(), json!({ "template": template }));
+}
+
+/// These containers, with nothing but their arguments.
+fn arguments(containers: Option<&Value>) -> Vec<Value> {
+    let containers = containers.and_then(Value::as_array).into_iter().flatten();
+    containers.map(|one| json!({ "args": one.get("args") })).collect()
 }

@@ -34,7 +34,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Notes that an object was added or changed, or that it was deleted.
 pub fn set(known: &mut Known, kind: &KnownKind, id: &Id, object: Option<(&str, Map<String, Value>)>) -> bool {
     let everything = known.sources.coverage == Coverage::Everything;
-    let text = object.map(|(version, map)| object::to_text(kind, version, lean(map, everything)));
+    let text = object.map(|(version, map)| object::to_text(kind, version, lean(kind, map, everything)));
     let path = path(id);
     let Some(kind) = kind.kind() else {
         // What earlier runs have generated only shows which routes of other namespaces are missing.
@@ -87,13 +87,18 @@ fn path(id: &Id) -> String {
 }
 
 /// The object without what changes all the time and is never read.
-fn lean(mut object: Map<String, Value>, everything: bool) -> Map<String, Value> {
+fn lean(kind: &KnownKind, mut object: Map<String, Value>, everything: bool) -> Map<String, Value> {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("resourceVersion");
         metadata.remove("generation");
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
             annotations.remove(LAST_APPLIED);
         }
+    }
+    // Only a configuration for a local Envoy has endpoints.
+    if kind.kind() == Some(Kind::EndpointSlice) {
+        object.remove("endpoints");
+        object.remove("ports");
     }
     // The number of attached routes only shows that some are missing.
     if everything {

@@ -15,7 +15,7 @@ use crate::{
     diagnostic::Report,
     emit::{Output, istio},
     generate::{generate_for_istio, warn_of_options},
-    source::{Home, Sources},
+    source::Sources,
     translate::{self, Notes},
 };
 
@@ -59,16 +59,7 @@ pub fn all(known: &Known, parts: &BTreeMap<ComponentId, Part>, any_object: bool,
 
 /// The objects and findings of a whole run on the same texts, and these texts.
 pub fn of_run(known: &Known, options: &istio::Options) -> (BTreeMap<ObjectName, Arc<Output>>, Report, Sources) {
-    let mut sources = Sources::covering(known.sources.coverage.clone());
-    for file in known.files.values() {
-        sources.add(
-            known.sources.name(*file),
-            known.sources.text(*file).unwrap_or_default().to_owned(),
-        );
-    }
-    for (file, text, _) in known.sources.earlier().filter(|(_, text, _)| !text.is_empty()) {
-        sources.add_earlier(known.sources.name(file), text.to_owned(), Home::Cluster);
-    }
+    let sources = known.sources.ordered(known.files.values().copied());
     let mut report = Report::default();
     let outputs = generate_for_istio(&sources, options, &known.resources.mesh, &mut report);
     let outputs = outputs
