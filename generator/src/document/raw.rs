@@ -71,13 +71,17 @@ impl<'a> RawObjects<'a> {
             let documents = split(offset.file, self.sources.name(offset.file), text).into_iter();
             documents.map(|document| (document.offset, document)).collect()
         });
-        let value = documents
-            .get(&offset)
-            .and_then(|document| document.parse(yaml::lenient()).ok());
+        let value = documents.get(&offset).and_then(parsed);
         let objects = Rc::new(by_id(value.unwrap_or_default()));
         self.read.borrow_mut().insert(offset, Rc::clone(&objects));
         objects
     }
+}
+
+/// The content of a document. Those of an API server are JSON, which the parser of YAML reads as well, but slowly.
+fn parsed(document: &Document) -> Option<Value> {
+    let json = serde_json::from_str(&document.text).ok();
+    json.or_else(|| document.parse(yaml::lenient()).ok())
 }
 
 /// The object of a document, or the objects of a `List` or array.
