@@ -1,6 +1,6 @@
 //! The identity of an object that the controller watches or applies.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use mooring_generator::{
     cluster::{FILTERS, PLUGINS},
@@ -43,12 +43,14 @@ impl KindName {
 }
 
 /// The identity of an object. The order is that of the generator's input: by kind, and then as the API server lists objects.
+///
+/// Many maps have the same keys, and a plan is copied with all of its keys, so copies share their text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// The kind.
     pub kind: KindName,
     /// The namespace and the name, or the name of a cluster-scoped object.
-    path: String,
+    path: Arc<str>,
 }
 
 impl Key {
@@ -56,8 +58,8 @@ impl Key {
     #[must_use]
     pub fn new(kind: KindName, namespace: Option<&str>, name: &str) -> Self {
         let path = match namespace {
-            Some(namespace) => format!("{namespace}/{name}"),
-            None => name.to_owned(),
+            Some(namespace) => format!("{namespace}/{name}").into(),
+            None => name.into(),
         };
         Self { kind, path }
     }

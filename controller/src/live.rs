@@ -6,7 +6,8 @@ use std::{
 };
 
 use kube::core::DynamicObject;
-use mooring_generator::labels::MANAGED_BY;
+use mooring_generator::{cluster::PLUGINS, labels::MANAGED_BY};
+use serde_json::Value;
 
 use crate::{key::Key, pods::Pods};
 
@@ -28,7 +29,7 @@ impl LivePods {
 /// Objects of the cluster.
 #[derive(Debug, Default)]
 pub struct Objects {
-    /// The objects with Mooring's label, whoever wrote them.
+    /// The objects with Mooring's label, whoever wrote them. All but `WasmPlugin`s without anything but their metadata.
     pub generated: BTreeMap<Key, Arc<DynamicObject>>,
     /// The policies, with their status.
     pub policies: BTreeMap<Key, Arc<DynamicObject>>,
@@ -66,13 +67,8 @@ impl Objects {
     /// Notes that an object was added or changed. None: it was deleted.
     pub fn set(&mut self, key: &Key, object: Option<&Arc<DynamicObject>>) {
         let kept = |keep: bool| object.filter(|_| keep);
-        let (label, value) = MANAGED_BY;
-        let has_label = |object: &Arc<DynamicObject>| {
-            let labels = object.metadata.labels.as_ref();
-            labels.and_then(|labels| labels.get(label)).map(String::as_str) == Some(value)
-        };
-        let ours = object.is_some_and(has_label);
-        put(&mut self.generated, key, kept(ours).cloned());
+        let ours = object.is_some_and(|object| is_generated(object));
+        put(&mut self.generated, key, kept(ours).map(|object| lean(key, object)));
         put(
             &mut self.policies,
             key,
@@ -98,6 +94,26 @@ impl Identity {
     }
 }
 
+/// Whether an object has Mooring's label.
+#[must_use]
+pub fn is_generated(object: &DynamicObject) -> bool {
+    let (label, value) = MANAGED_BY;
+    let labels = object.metadata.labels.as_ref();
+    labels.and_then(|labels| labels.get(label)).map(String::as_str) == Some(value)
+}
+
+/// What is read of a generated object: its metadata, and how long the tokens of a plugin live.
+fn lean(key: &Key, object: &Arc<DynamicObject>) -> Arc<DynamicObject> {
+    if key.kind.name == PLUGINS.name {
+        return Arc::clone(object);
+    }
+    Arc::new(DynamicObject {
+        types: object.types.clone(),
+        metadata: object.metadata.clone(),
+        data: Value::Null,
+    })
+}
+
 fn put<T>(map: &mut BTreeMap<Key, T>, key: &Key, value: Option<T>) {
     match value {
         Some(value) => {
@@ -105,6 +121,38 @@ fn put<T>(map: &mut BTreeMap<Key, T>, key: &Key, value: Option<T>) {
         }
         None => {
             map.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::key::KindName;
+
+    #[test]
+    fn of_generated_objects_only_plugins_keep_more_than_their_metadata() {
+        let mut live = Objects::default();
+        for (group, kind, keeps) in [
+            ("networking.istio.io", "EnvoyFilter", false),
+            ("extensions.istio.io", "WasmPlugin", true),
+        ] {
+            let (label, value) = MANAGED_BY;
+            let object: DynamicObject = serde_json::from_value(json!({
+                "apiVersion": format!("{group}/v1alpha1"), "kind": kind, "spec": { "priority": 1 },
+                "metadata": { "namespace": "edge", "name": "mooring-web", "labels": { label: value } },
+            }))
+            .unwrap();
+            let key = Key::new(KindName::find(group, kind).unwrap(), Some("edge"), "mooring-web");
+            live.set(&key, Some(&Arc::new(object.clone())));
+            let kept = &live.generated[&key];
+            assert_eq!(
+                (&kept.metadata, kept.data.is_null()),
+                (&object.metadata, !keeps),
+                "{kind}"
+            );
         }
     }
 }

@@ -162,7 +162,9 @@ impl Cluster {
             } else {
                 (0..=self.random.below(3)).map(|_| self.change()).collect()
             };
+            let weights = self.plan.weights();
             let planned = self.plan.plan();
+            assert_eq!(planned.weights, self.plan.weights() != weights, "weights: {log:?}");
             self.planned += planned.planned;
             self.whole += usize::from(planned.whole);
             components += planned.components;

@@ -37,7 +37,7 @@ pub struct Plan {
     pub policies: Policies,
     /// What is found about objects.
     pub notices: ObjectNotices,
-    /// The weights of the backends in all rules with sessions or canaries. The same `Arc` if nothing was planned again.
+    /// The weights of the backends in all rules with sessions or canaries. The same `Arc` if they are the same as before.
     pub weights: Arc<Weights>,
 }
 
@@ -148,11 +148,12 @@ impl Planner {
             planned,
             components,
             whole,
+            weights,
             policies,
             notices,
         } = step;
         debug!(changed = changed.len(), planned, components, whole, "planned");
-        if planned > 0 {
+        if weights {
             self.plan.weights = Arc::new(self.incremental.weights());
         }
         self.take(changed);

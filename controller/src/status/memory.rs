@@ -40,9 +40,14 @@ impl Memory {
 
     /// The object with its newest known status: that of the watch, unless the watch has not yet seen the last write.
     #[must_use]
-    pub fn newest(&self, policy: &Key, watched: &Arc<DynamicObject>) -> Arc<DynamicObject> {
-        let written = self.policies.get(policy).and_then(|known| known.written.as_ref());
-        let written = written.filter(|(before, _)| *before == watched.metadata.resource_version);
+    pub fn newest(&mut self, policy: &Key, watched: &Arc<DynamicObject>) -> Arc<DynamicObject> {
+        let known = self.policies.get_mut(policy);
+        let written = known.and_then(|known| {
+            known
+                .written
+                .take_if(|(before, _)| *before != watched.metadata.resource_version);
+            known.written.as_ref()
+        });
         written.map_or_else(|| watched.clone(), |(_, object)| object.clone())
     }
 
@@ -139,6 +144,10 @@ mod tests {
         let version = |object: Arc<DynamicObject>| object.metadata.resource_version.clone().unwrap();
         assert_eq!(version(memory.newest(&key(), &object("1"))), "2");
         assert_eq!(version(memory.newest(&key(), &object("2"))), "2");
+        assert!(
+            memory.known(&key()).written.is_none(),
+            "each policy would be there twice"
+        );
         assert_eq!(version(memory.newest(&key(), &object("3"))), "3");
     }
 

@@ -23,6 +23,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     key::{Key, KindName, watched_kinds},
+    live::is_generated,
     transport::Transport,
 };
 
@@ -218,6 +219,10 @@ impl Watch {
             api_version: resource.api_version.clone(),
             kind: resource.kind.clone(),
         });
+        // Only of generated objects it matters who wrote them. They are half of a small object.
+        if !is_generated(&object) {
+            object.metadata.managed_fields = None;
+        }
         let key = self.key(&object);
         self.known.insert(key.clone());
         let object = Some(Arc::new(object));

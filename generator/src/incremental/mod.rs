@@ -71,10 +71,22 @@ pub struct Step {
     pub components: usize,
     /// Whether the objects are those of a whole run.
     pub whole: bool,
+    /// Whether the weights of backends are other than before.
+    pub weights: bool,
     /// The policies that are gone or have another state.
     pub policies: BTreeSet<(Kind, Id)>,
     /// The objects about which something else is found.
     pub notices: BTreeSet<(Kind, Id)>,
+}
+
+/// The components that were planned again.
+struct Replanned {
+    /// Their objects before and now. None: an object is gone.
+    touched: BTreeMap<ObjectName, Option<Arc<Output>>>,
+    /// How many they are.
+    components: usize,
+    /// Whether their weights are other than before.
+    weights: bool,
 }
 
 impl Incremental {
@@ -103,7 +115,7 @@ impl Incremental {
     pub fn plan(&mut self) -> Step {
         let mut pending = std::mem::take(&mut self.known.pending);
         let mut policies = changes::settle(&mut self.known, &mut pending);
-        let (touched, planned) = self.plan_parts(&pending);
+        let replanned = self.plan_parts(&pending);
         let canaries = pending.members.iter().filter(|(kind, _)| *kind == Kind::CanaryPolicy);
         policies.extend(canaries.cloned());
         let unread = self.notices_of_unread();
@@ -122,13 +134,14 @@ impl Incremental {
         self.is_whole = whole;
         let changed = match target {
             Some(target) => self.replace(target),
-            None => self.refresh(touched),
+            None => self.refresh(replanned.touched),
         };
         Step {
             changed,
-            planned,
+            planned: replanned.components,
             components: self.parts.len(),
             whole,
+            weights: replanned.weights,
             policies,
             notices: objects,
         }
@@ -216,8 +229,8 @@ impl Incremental {
         changed
     }
 
-    /// Plans the components that the changes can influence. Returns the objects that may have changed, and the number of components.
-    fn plan_parts(&mut self, pending: &Pending) -> (BTreeMap<ObjectName, Option<Arc<Output>>>, usize) {
+    /// Plans the components that the changes can influence.
+    fn plan_parts(&mut self, pending: &Pending) -> Replanned {
         let regrouped = self.regroup(pending);
         let mut dirty: BTreeSet<ComponentId> = regrouped.new;
         dirty.extend(
@@ -234,12 +247,15 @@ impl Incremental {
                 .filter(|id| !regrouped.gone.contains(id)),
         );
         let mut earlier = BTreeMap::new();
+        let mut weights_before = Weights::new();
         for component in regrouped.gone.iter().chain(&dirty) {
             let part = self.parts.remove(component).unwrap_or_default();
             self.owners.remove(&part);
             self.kept.remove(*component, &part);
             earlier.extend(part.outputs);
+            weights_before.extend(part.weights);
         }
+        let mut weights = Weights::new();
         let mut touched: BTreeMap<_, _> = earlier.keys().map(|name| (name.clone(), None)).collect();
         let input = Input {
             resources: &self.known.resources,
@@ -254,10 +270,15 @@ impl Incremental {
             let outputs = part.outputs.iter();
             touched.extend(outputs.map(|(name, output)| (name.clone(), Some(Arc::clone(output)))));
             self.owners.add(&part);
+            weights.extend(part.weights.clone());
             self.kept.add(*component, &mut part);
             self.parts.insert(*component, part);
         }
-        (touched, dirty.len())
+        Replanned {
+            touched,
+            components: dirty.len(),
+            weights: weights != weights_before,
+        }
     }
 
     fn regroup(&mut self, pending: &Pending) -> graph::Regrouped {
