@@ -33,15 +33,21 @@ func TestAlertsPassPromtool(t *testing.T) {
 			t.Errorf("promtool %q\n%s", args, output)
 		}
 	}
-	// Each alert has a case in which it fires, and a page that exists.
+	// Each alert has a case in which it fires, a page that exists, and metrics that the documentation has. Another test compares those with the code.
 	cases := readRepositoryFile(t, "alerts/mooring_test.yaml")
-	for _, rule := range alertRules(t) {
+	metrics, names := readRepositoryFile(t, "docs/metrics.md"), regexp.MustCompile(`mooring_[a-z_]+`)
+	for _, rule := range alertRules(t, moduleAlerts, controllerAlerts) {
 		if !strings.Contains(cases, `alertname="`+rule.Alert+`"`) && !strings.Contains(cases, "alertname: "+rule.Alert+"\n") {
 			t.Errorf("alerts/mooring_test.yaml has no case for %s", rule.Alert)
 		}
 		page, anchor, _ := strings.Cut(strings.TrimPrefix(rule.Annotations["runbook_url"], "https://github.com/mooring-dev/mooring/blob/main/"), "#")
 		if anchors := anchorsOf(readRepositoryFile(t, page)); anchor != "" && !slices.Contains(anchors, anchor) {
 			t.Errorf("%s: %s has no section %s", rule.Alert, page, anchor)
+		}
+		for _, name := range names.FindAllString(rule.Expr, -1) {
+			if !strings.Contains(metrics, name) {
+				t.Errorf("%s: docs/metrics.md has no %s", rule.Alert, name)
+			}
 		}
 	}
 }
@@ -61,16 +67,33 @@ type alertRule struct {
 	Annotations map[string]string
 }
 
-func alertRules(t *testing.T) []alertRule {
+// The groups of rules: those of the module, and those of the controller.
+const moduleAlerts, controllerAlerts = "mooring", "mooring-controller"
+
+// alertRules returns the rules of these groups, which must be all that there are.
+func alertRules(t *testing.T, names ...string) (rules []alertRule) {
 	t.Helper()
-	var file struct{ Groups []struct{ Rules []alertRule } }
+	var file struct {
+		Groups []struct {
+			Name  string
+			Rules []alertRule
+		}
+	}
 	if err := yaml.Unmarshal([]byte(readRepositoryFile(t, "alerts/mooring.yaml")), &file); err != nil {
 		t.Fatal(err)
 	}
-	if len(file.Groups) != 1 || len(file.Groups[0].Rules) < 5 {
-		t.Fatalf("alerts/mooring.yaml: %v", file)
+	for _, group := range file.Groups {
+		if group.Name != moduleAlerts && group.Name != controllerAlerts {
+			t.Errorf("alerts/mooring.yaml: no test knows the group %s", group.Name)
+		}
+		if slices.Contains(names, group.Name) {
+			rules = append(rules, group.Rules...)
+		}
 	}
-	return file.Groups[0].Rules
+	if len(rules) < 5 {
+		t.Fatalf("alerts/mooring.yaml: only %d rules in %q", len(rules), names)
+	}
+	return rules
 }
 
 // An expression is a query of a panel.
@@ -173,7 +196,7 @@ func (p *prometheus) query(text string) ([]sample, error) {
 const annotations = `ISTIO_METAJSON_ANNOTATIONS={"ANNOTATIONS": {
 	"sidecar.istio.io/extraStatTags": "mooring_route,mooring_backend,mooring_reason,mooring_event", "sidecar.istio.io/statsInclusionRegexps": "listener[.].*"}}`
 
-// Every expression of the dashboard and of the alerts has a value in a Prometheus that scrapes an Envoy which Istio's agent has configured.
+// Every expression of the dashboard and of the module's alerts has a value in a Prometheus that scrapes an Envoy which Istio's agent has configured.
 func TestDashboardAndAlertsHaveValues(t *testing.T) {
 	t.Parallel()
 	s := rig.Start(t, "examples", scenario.WithExample("sticky-canary"), scenario.WithUniqueNamespace(),
@@ -194,7 +217,7 @@ func TestDashboardAndAlertsHaveValues(t *testing.T) {
 	if len(all) < 40 {
 		t.Errorf("only %d expressions in the dashboard", len(all))
 	}
-	for _, rule := range alertRules(t) {
+	for _, rule := range alertRules(t, moduleAlerts) {
 		// Without the threshold, for which there is no value while all is well.
 		text := rule.Expr
 		for _, threshold := range []string{" > 0.05", " > 0"} {
