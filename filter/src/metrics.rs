@@ -74,6 +74,7 @@ metrics! {
     released: Counter = "mooring_session_released_total", "Sessions moved to another backend because the weight of theirs is 0.";
     followed: Counter = "mooring_session_followed_total", "Sessions moved to another backend because it has their version.";
     version_removed: Counter = "mooring_session_version_removed_total", "Sessions moved to another backend because no backend has their version.";
+    rebalanced: Counter = "mooring_session_rebalanced_total", "Sessions moved to another backend because the share of theirs has fallen.";
     unreachable: Counter = "mooring_backend_unreachable_total", "Requests that failed because the backend of their session route is unreachable.";
     lost: Counter = "mooring_session_lost_total", "Strict sessions ended because their host is gone.";
     expired_idle: Counter = "mooring_session_expired_idle_total", "Requests of sessions that exceeded the idle timeout.";
@@ -186,7 +187,8 @@ impl Metrics {
             | SessionOutcome::BackendUnreachable
             | SessionOutcome::Released
             | SessionOutcome::Followed
-            | SessionOutcome::VersionRemoved => Some(&self.resumed),
+            | SessionOutcome::VersionRemoved
+            | SessionOutcome::Rebalanced => Some(&self.resumed),
             SessionOutcome::Rejected(rejection) => Some(match rejection {
                 Rejection::Malformed => &self.malformed,
                 Rejection::Version => &self.version,
@@ -206,6 +208,7 @@ impl Metrics {
             Event::Released => &self.released,
             Event::Followed => &self.followed,
             Event::VersionRemoved => &self.version_removed,
+            Event::Rebalanced => &self.rebalanced,
             Event::Lost => &self.lost,
             Event::ExpiredIdle => &self.expired_idle,
             Event::ExpiredAbsolute => &self.expired_absolute,

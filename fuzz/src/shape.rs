@@ -266,6 +266,7 @@ impl<'a> Arbitrary<'a> for Rule {
             session: session.map(Into::into),
             backends: Backends::arbitrary(u)?.into(),
             canary: of_rule,
+            rebalance: u.ratio(1, 8)?,
         };
         Ok(Self { rule, canary })
     }

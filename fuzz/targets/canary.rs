@@ -245,6 +245,7 @@ fn accept(
         session: None,
         backends,
         canary: Some(of_rule),
+        rebalance: false,
     };
     RouteTable::new(&config::Config {
         version: config::VERSION,

@@ -127,6 +127,7 @@ fn accept(session: config::SessionConfig) -> Option<RouteTable> {
             ..config::BackendConfig::default()
         }],
         canary: None,
+        rebalance: false,
     };
     let config = config::Config {
         version: config::VERSION,

@@ -26,7 +26,8 @@ use self::{
 
 fuzz_target!(|input: Input| {
     let shape::Rule { rule: mut raw, canary } = input.rule;
-    // Property tests of the policy cover released backends, and those with a version.
+    // Property tests of the policy cover released and rebalanced sessions, and those with a version.
+    raw.rebalance = false;
     for backend in &mut raw.backends {
         backend.released = false;
         backend.version = None;

@@ -5,7 +5,10 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use mooring_fuzz::ring;
-use mooring_policy::token::{Binding, NONCE_LENGTH, Rejection, Token};
+use mooring_policy::{
+    share::Share,
+    token::{Binding, NONCE_LENGTH, Rejection, Token},
+};
 
 /// The longest text that is opened.
 const LONGEST: usize = 1024;
@@ -29,6 +32,7 @@ struct Sealed<'a> {
     secure: bool,
     backend: &'a [u8],
     version: &'a [u8],
+    share: Option<[u8; 2]>,
     host: &'a [u8],
     route: &'a str,
     name: &'a str,
@@ -59,11 +63,14 @@ fn check(sealed: &Sealed) {
         secure: sealed.secure,
         backend: sealed.backend.into(),
         version: sealed.version.into(),
+        share: sealed.share.map(Share::from_be_bytes),
         host: sealed.host.into(),
     };
     let Ok(text) = token.seal(&ring(&[key]), &binding, sealed.nonce) else {
-        // A version has its length before it.
-        let version = sealed.version.len() + usize::from(!sealed.version.is_empty());
+        // A version has its length before it, and a share takes two bytes.
+        let share = sealed.share.map_or(0, |_| 2);
+        let has_length = !sealed.version.is_empty() || sealed.share.is_some();
+        let version = sealed.version.len() + usize::from(has_length) + share;
         let bytes = sealed.backend.len() + version + sealed.host.len();
         let too_long = sealed.backend.len() > 255 || sealed.version.len() > 255;
         assert!(too_long || bytes > MOST, "not sealed: {token:?}");

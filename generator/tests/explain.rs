@@ -56,6 +56,7 @@ fn token(service: &str, age: u64, idle: u64) -> String {
         secure: false,
         backend: format!("{service}.default:80").into_bytes().into(),
         version: Box::default(),
+        share: None,
         host: b"127.0.9.1:8080".as_slice().into(),
     };
     let binding = Binding::new("HTTPRoute/default/web/all", "shop");
@@ -516,6 +517,7 @@ fn page_token() -> String {
         secure: false,
         backend: b"shop-v2.default:80".as_slice().into(),
         version: Box::default(),
+        share: None,
         host: Box::default(),
     };
     let keys = KeyRing::parse(KEYS).unwrap();

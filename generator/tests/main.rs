@@ -56,6 +56,8 @@ mod istio_api;
 mod istiod;
 /// Session policies: every source, annotations, attachment and conflicts.
 mod policies;
+/// `rebalance` of a `CanaryPolicy`: the weights that the filter gets for it, and at which changes.
+mod rebalance;
 /// The note about rules without a name.
 mod terminal;
 mod token;

@@ -123,6 +123,7 @@ state             live
             "session": "cart",
             "backend": "cart-v2.shop:80",
             "backendVersion": null,
+            "backendShare": null,
             "host": "10.0.0.7:8080",
             "secure": true,
             "issued": {"time": "2023-11-14T22:13:20Z", "secondsAgo": 1800},
@@ -219,6 +220,46 @@ fn a_sealed_token_has_what_was_asked_for() {
     let value: Value = serde_json::from_str(&stdout).unwrap();
     let age = value["issued"]["secondsAgo"].as_i64().unwrap();
     assert!((5_400..5_460).contains(&age), "{value}");
+}
+
+#[test]
+fn the_share_of_the_backend_is_sealed_and_shown() {
+    let keys = ring(1, 1);
+    let directory = directory("token/share");
+    write(&directory, "keys.txt", &keys);
+    let file = directory.join("keys.txt");
+    let seal = |share: &str| {
+        let file = file.to_str().unwrap();
+        let bound = [
+            "seal",
+            "--keys",
+            file,
+            "--rule",
+            RULE,
+            "--session",
+            "cart",
+            "--backend",
+            "cart.shop:80",
+        ];
+        token("", &[&bound[..], &["--backend-share", share]].concat())
+    };
+    let (code, sealed, stderr) = seal("37.5");
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let pair = format!("cart={}", sealed.trim());
+    let shown = |more: &[&str]| {
+        let arguments = [&["inspect", &pair, "--keys", "-", "--rule", RULE], more].concat();
+        token(&keys, &arguments).1
+    };
+    let value: Value = serde_json::from_str(&shown(&["-o", "json"])).unwrap();
+    assert_eq!((&value["version"], &value["backendShare"]), (&json!(4), &json!(37.5)));
+    assert!(
+        shown(&[]).contains("\nbackend share  37.5% when the session was drawn\n"),
+        "{}",
+        shown(&[])
+    );
+    let (code, _, stderr) = seal("101");
+    assert_eq!(code, 2);
+    assert!(stderr.contains("0 to 100, with at most two decimals"), "{stderr}");
 }
 
 /// One message, nothing on the standard output, and neither the token nor the keys in it.

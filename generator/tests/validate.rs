@@ -221,6 +221,7 @@ fn the_json_of_a_sound_shop() {
                     "idleTimeout": "10m",
                     "cookie": validated(SHOP)["rules"][0]["session"]["cookie"],
                 },
+                "rebalance": false,
                 "sessionRoutes": 0,
                 "strict": false,
             }],

@@ -1,6 +1,6 @@
 //! One backend of a route rule.
 
-use crate::{config::BackendConfig, internal_headers::session_key};
+use crate::{config::BackendConfig, internal_headers::session_key, share::Share};
 
 /// The maximum length of a backend key: a token stores the length in one byte.
 const MAX_KEY_LENGTH: usize = 255;
@@ -17,6 +17,7 @@ pub struct Backend {
     released: bool,
     version: Option<Box<str>>,
     weight_zero: bool,
+    share: Option<Share>,
 }
 
 /// Why a backend is invalid.
@@ -50,7 +51,16 @@ impl Backend {
             released: raw.released,
             version: raw.version.as_deref().map(Into::into),
             weight_zero: raw.weight_zero,
+            share: None,
         })
+    }
+
+    /// The same backend in a rule that rebalances sessions, whose backends have this sum of weights.
+    pub(crate) fn with_share(self, total: u64) -> Self {
+        Self {
+            share: Some(Share::new(self.weight, total)),
+            ..self
+        }
     }
 
     /// The name of the backend in tokens.
@@ -87,6 +97,12 @@ impl Backend {
     #[must_use]
     pub fn had_weight_zero(&self) -> bool {
         self.weight_zero
+    }
+
+    /// Its share of the weights when the configuration was written. None: the rule does not rebalance sessions.
+    #[must_use]
+    pub fn share(&self) -> Option<Share> {
+        self.share
     }
 
     /// The version that a token for this backend gets. None if the weight of the backend was 0 when the configuration was written: a

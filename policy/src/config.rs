@@ -57,6 +57,9 @@ pub struct RuleConfig {
     /// The canary of the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<RuleCanaryConfig>,
+    /// Whether live sessions of a backend are drawn again when its share of the weights has fallen.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rebalance: bool,
 }
 
 /// Which canary a route rule uses, and which of its backends the match rules select.
@@ -174,7 +177,7 @@ pub struct BackendConfig {
     pub key: String,
     /// The weight with which the module itself selects this backend, relative to the other backends: by `hashOn`, or for
     /// clients that opted out of another backend. All other clients follow the weights of the route. It is also there for
-    /// [`Config::weight_metric`].
+    /// [`RuleConfig::rebalance`] and [`Config::weight_metric`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
     /// Whether its live sessions are released: its weight in the route was 0 when this was written, and the rule has another

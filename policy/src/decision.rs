@@ -4,6 +4,7 @@
 //!   If several are valid, the newest counts.
 //! - A live session keeps its backend, regardless of the weights. Without a session, the weights of the route select the backend.
 //! - A session with a version follows its version to another backend. If no backend has it, the session is decided like none.
+//! - If the policy rebalances sessions and the share of a session's backend has fallen, the session may be drawn again.
 //! - A match rule of a canary takes precedence over both as long as it matches. It leaves a live session unchanged.
 //! - The response shows which backend and host a request reached. If the session is bound to another one, the response sends a
 //!   token.
@@ -28,6 +29,7 @@ mod event;
 mod pending_token;
 mod placement;
 mod reason;
+mod rebalance;
 mod request;
 mod response;
 mod tokens;
@@ -43,7 +45,8 @@ pub use self::{
     tokens::MAX_TOKENS,
 };
 
-/// Decides about a request by its headers. If a match rule excludes a backend, `host.random` selects another one.
+/// Decides about a request by its headers. `host.random` selects another backend if a match rule excludes
+/// one, and the sessions that are drawn again.
 pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, host: &H) -> Result<Decision, H::Error> {
     let now = host.now()?;
     let session = rule.session().filter(|session| applies_to(session, headers));
@@ -58,12 +61,13 @@ pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, ho
         None => Placement::default(),
     };
     let mut budget = Budget::for_request();
-    let selected = select_backend(&backends, headers, placement.bound, &mut budget, host)?;
+    let selected = select_backend(&backends, headers, &mut placement, &mut budget, host)?;
     let selected = backends.reconsider(&mut placement, selected, host)?;
     let bound = placement.bound;
     if let Some(lost) = placement.lost {
         session_outcome = lost;
-    } else if backends.has_new_version(session.as_ref(), bound) {
+    } else if backends.has_new_version(session.as_ref(), bound) || backends.has_new_share(session.as_ref(), &placement)
+    {
         session_outcome = SessionOutcome::NeedsRefresh;
         needs_refresh = true;
     }
@@ -82,6 +86,7 @@ pub fn decide<H: Host>(rule: &Rc<Rule>, gateway: &Gateway, headers: &Headers, ho
         reason,
         diverted: bound.is_some_and(|bound| backend != Some(bound)),
         needs_refresh,
+        undrawn: placement.fall.is_some(),
         inspection: backends.inspection(backend, host)?,
         session,
         budget,
@@ -116,16 +121,16 @@ fn applies_to(session: &Session, headers: &Headers) -> bool {
         || cookie::is_sent_to(path, headers.first(":path").unwrap_or_default())
 }
 
-/// Selects the backend of a request: by a match rule, else by the live session, else by the hash of the client. None: the route
-/// selects the backend.
+/// Selects the backend of a request: by a match rule, else by the live session unless it is drawn again, else by the hash of the
+/// client. None: the route selects the backend.
 fn select_backend<H: Host>(
     backends: &Backends,
     headers: &Headers,
-    bound: Option<usize>,
+    placement: &mut Placement,
     budget: &mut Budget,
     host: &H,
 ) -> Result<(Option<usize>, Reason), H::Error> {
-    let rule = backends.rule;
+    let (rule, bound) = (backends.rule, placement.bound);
     let canary = rule.canary();
     let selection = canary
         .filter(|canary| bound.is_none() || canary.overrides_sessions())
@@ -149,7 +154,7 @@ fn select_backend<H: Host>(
             let other = rule.select_other(random, backend);
             (Some(other), Reason::CanaryRule(match_rule))
         }
-        (Selection::Any, Some(bound)) => (Some(bound), Reason::Session),
+        (Selection::Any, Some(bound)) => backends.rebalance(placement, bound, by_hash, host)?,
         (Selection::Any, None) if rule.backends().len() == 1 => (Some(0), Reason::Single),
         (Selection::Any, None) => by_hash().map_or((None, Reason::Split), |backend| (Some(backend), Reason::Hash)),
     })

@@ -7,8 +7,8 @@
 //! The configuration:
 //!
 //! - [`config`]: the plugin configuration as JSON.
-//! - [`routes`]: the checked rules of a gateway, by route. Their parts are [`rule`], [`backend`], [`session`], [`timeouts`] and
-//!   [`canary`].
+//! - [`routes`]: the checked rules of a gateway, by route. Their parts are [`rule`], [`backend`], [`share`], [`session`],
+//!   [`timeouts`] and [`canary`].
 //! - [`duration`], [`name`]: durations and names as the Gateway API defines them.
 //!
 //! Tokens and headers:
@@ -58,5 +58,6 @@ pub mod routes;
 pub mod rule;
 pub mod sampler;
 pub mod session;
+pub mod share;
 pub mod timeouts;
 pub mod token;

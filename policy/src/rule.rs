@@ -77,6 +77,10 @@ impl Rule {
         }
         let canary = raw.canary.as_ref();
         let canary = canary.map(|canary| RuleCanary::new(canary, canaries, backends.len()));
+        if raw.rebalance {
+            let total = backends.iter().map(|backend| u64::from(backend.weight())).sum();
+            backends = backends.into_iter().map(|backend| backend.with_share(total)).collect();
+        }
         let session = raw.session.as_ref().map(|session| Session::new(session, &raw.id));
         Ok(Self {
             position,

@@ -167,6 +167,7 @@ mod tests {
             secure: false,
             backend: Box::default(),
             version: Box::default(),
+            share: None,
             host: Box::default(),
         }
     }

@@ -7,7 +7,8 @@
 //! 2       2      binding hint, derived with that key: detects the token of another rule without opening it
 //! 4       24     nonce, random
 //! 28      n      sealed: issue time (8), last-seen time (8), flags (1), length of the backend key (1), backend key,
-//!                from format version 3 on: length of the version of the backend (1), version of the backend; then host
+//!                from format version 3 on: length of the version of the backend (1), version of the backend,
+//!                in format version 4: share of the backend (2); then host
 //! 28+n    16     authentication tag
 //! ```
 //!
@@ -16,8 +17,8 @@
 //!
 //! The nonce is random and 24 bytes long, so any number of gateways can share a key without coordination.
 //!
-//! Format version 3 is written if the backend has a version, and format version 2 otherwise. So a gateway with an older module
-//! rejects only the sessions of policies that name a version label.
+//! Format version 4 is written if the policy rebalances sessions, otherwise 3 if the backend has a version, and 2 if not. So a
+//! gateway with an older module rejects only the sessions of policies that need the newer format.
 //!
 //! Format version 1 differs from 2 only in its hint, which was derived without a key, so that anyone could verify a guess at the
 //! id of a rule. It is read, so that an upgrade loses no sessions, but no longer written.
@@ -26,7 +27,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chacha20poly1305::{AeadInOut as _, XNonce};
 use siphasher::sip::SipHasher24;
 
-use crate::keys::{Key, KeyRing};
+use crate::{
+    keys::{Key, KeyRing},
+    share::Share,
+};
 
 pub mod outline;
 
@@ -34,10 +38,12 @@ pub mod outline;
 const VERSION: u8 = 2;
 /// The format version of tokens with the version of a backend.
 const VERSION_WITH_BACKEND_VERSION: u8 = 3;
+/// The format version of tokens with the share of a backend, which may have a version.
+const VERSION_WITH_SHARE: u8 = 4;
 /// The previous format version, which is read as well.
 const OLD_VERSION: u8 = 1;
 /// The format versions that are read.
-const VERSIONS: [u8; 3] = [OLD_VERSION, VERSION, VERSION_WITH_BACKEND_VERSION];
+const VERSIONS: [u8; 4] = [OLD_VERSION, VERSION, VERSION_WITH_BACKEND_VERSION, VERSION_WITH_SHARE];
 /// The length of version, key id and hint.
 const PREFIX_LENGTH: usize = 4;
 /// The length of the nonce, which must be random for each token.
@@ -67,6 +73,8 @@ pub struct Token {
     pub backend: Box<[u8]>,
     /// The version of that backend when the token was sealed ([`crate::backend::Backend::version`]). Empty: unknown.
     pub version: Box<[u8]>,
+    /// The share of that backend when the session was last drawn. None: unknown, or the policy does not rebalance sessions.
+    pub share: Option<Share>,
     /// The host to which the session is bound, as Envoy names it ([`crate::host::Host::upstream_address`]). Empty: any host of the backend.
     pub host: Box<[u8]>,
 }
@@ -136,6 +144,7 @@ impl Token {
             secure,
             backend: Box::default(),
             version: Box::default(),
+            share: None,
             host: Box::default(),
         }
     }
@@ -148,10 +157,10 @@ impl Token {
 
     /// Seals the token with the first key of the ring. `nonce` must be random and used once.
     pub fn seal(&self, keys: &KeyRing, binding: &Binding, nonce: [u8; NONCE_LENGTH]) -> Result<String, SealError> {
-        let version = if self.version.is_empty() {
-            VERSION
-        } else {
-            VERSION_WITH_BACKEND_VERSION
+        let version = match self.share {
+            Some(_) => VERSION_WITH_SHARE,
+            None if self.version.is_empty() => VERSION,
+            None => VERSION_WITH_BACKEND_VERSION,
         };
         self.seal_as(version, keys, binding, nonce)
     }
@@ -166,11 +175,13 @@ impl Token {
         let key = keys.sealing();
         let backend_length = u8::try_from(self.backend.len()).map_err(|_| SealError)?;
         let version_length = [u8::try_from(self.version.len()).map_err(|_| SealError)?];
-        let (version_length, backend_version) = if version == VERSION_WITH_BACKEND_VERSION {
+        let (version_length, backend_version) = if version >= VERSION_WITH_BACKEND_VERSION {
             (version_length.as_slice(), &*self.version)
         } else {
             (b"".as_slice(), b"".as_slice())
         };
+        let share = self.share.map(Share::to_be_bytes);
+        let share = share.as_ref().filter(|_| version >= VERSION_WITH_SHARE);
         let [first, second] = binding.hint(version, key);
         let prefix = [version, key.id, first, second];
         let mut sealed = [
@@ -180,6 +191,7 @@ impl Token {
             &self.backend,
             version_length,
             backend_version,
+            share.map_or(b"".as_slice(), <[u8; 2]>::as_slice),
             &self.host,
         ]
         .concat();
@@ -209,11 +221,17 @@ impl Token {
         let (seen, rest) = rest.split_first_chunk::<8>()?;
         let ([flags, backend_length], rest) = rest.split_first_chunk::<2>()?;
         let (backend, rest) = rest.split_at_checked(usize::from(*backend_length))?;
-        let (version, host) = if format == VERSION_WITH_BACKEND_VERSION {
+        let (version, rest) = if format >= VERSION_WITH_BACKEND_VERSION {
             let (version_length, rest) = rest.split_first()?;
             rest.split_at_checked(usize::from(*version_length))?
         } else {
             (b"".as_slice(), rest)
+        };
+        let (share, host) = if format >= VERSION_WITH_SHARE {
+            let (share, host) = rest.split_first_chunk::<2>()?;
+            (Some(Share::from_be_bytes(*share)), host)
+        } else {
+            (None, rest)
         };
         Some(Self {
             issued: u64::from_be_bytes(*issued),
@@ -221,6 +239,7 @@ impl Token {
             secure: flags & FLAG_SECURE != 0,
             backend: backend.into(),
             version: version.into(),
+            share,
             host: host.into(),
         })
     }

@@ -138,6 +138,7 @@ impl Client<'_> {
                     secure: *secure,
                     backend: backend.into(),
                     version: version.text().into(),
+                    share: None,
                     host: host.text().into(),
                 };
                 self.seal(&token, self.raw, if *with_second_key { 2 } else { 1 })

@@ -37,8 +37,8 @@ use crate::api::policy_status::CanaryPolicyStatus;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "(has(self.rules) && size(self.rules) > 0) || has(self.split) || has(self.sticky) || \
-             has(self.whenWeightZero) || has(self.versionLabel)",
-    "message": "at least one of rules, split, sticky, whenWeightZero and versionLabel must be specified",
+             has(self.whenWeightZero) || has(self.rebalance) || has(self.versionLabel)",
+    "message": "at least one of rules, split, sticky, whenWeightZero, rebalance and versionLabel must be specified",
 }]))]
 pub struct CanaryPolicySpec {
     /// The route that the policy targets, in the namespace of the policy.
@@ -66,6 +66,10 @@ pub struct CanaryPolicySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<WhenWeightZero>")]
     pub when_weight_zero: OptionalField<WhenWeightZero>,
+    /// Whether live sessions follow the weights when another backend gets a larger share. Default: `Never`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Rebalance>")]
+    pub rebalance: OptionalField<Rebalance>,
     /// The name of the label whose value is the version of a backend, such as `rollouts-pod-template-hash` or
     /// `app.kubernetes.io/version`. The value is that in the selector of the Service, in the labels of the subset, or in the pod
     /// templates that the Service selects. Live sessions, including those of other policies, follow their version to another
@@ -88,6 +92,18 @@ pub enum WhenWeightZero {
     Keep,
     /// Sessions leave the backend.
     Release,
+}
+
+/// Whether live sessions, including those of other policies, follow the weights when another backend gets a larger share.
+/// `Never`: only new sessions do. `OnWeightIncrease`: with their next request, so many sessions leave each backend whose share has
+/// fallen that the sessions follow the weights, once the gateway has the configuration generated for these weights. Sessions of a
+/// backend whose share has risen stay, and `whenWeightZero` governs those of a backend of weight 0. Default: `Never`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum Rebalance {
+    /// Sessions stay.
+    Never,
+    /// Sessions follow the weights.
+    OnWeightIncrease,
 }
 
 /// The route that a policy targets.

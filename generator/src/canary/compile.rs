@@ -96,10 +96,13 @@ impl Compiler<'_> {
     /// Checks what concerns the rules as a list: their number, and that their names are unique.
     fn check_rules(&mut self) {
         let spec = &self.item.spec;
-        let about_sessions = spec.sticky.is_some() || spec.when_weight_zero.is_some() || spec.version_label.is_some();
+        let about_sessions = spec.sticky.is_some()
+            || spec.when_weight_zero.is_some()
+            || spec.rebalance.is_some()
+            || spec.version_label.is_some();
         if spec.rules.is_empty() && spec.split.is_none() && !about_sessions {
             let message = format!(
-                "{} says nothing: it needs at least one of rules, split, sticky, whenWeightZero and versionLabel",
+                "{} says nothing: it needs at least one of rules, split, sticky, whenWeightZero, rebalance and versionLabel",
                 self.item.id
             );
             self.invalid(message, self.item.location());

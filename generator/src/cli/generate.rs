@@ -21,7 +21,7 @@ ServiceEntry and Gateway. Other kinds, and objects that Mooring has generated, a
 
 For Istio the output is, in this order: the EnvoyFilters of the gateways, the session routes (an HTTPRoute or GRPCRoute beside each \
 rule with several backends that has sessions or canaries) and the WasmPlugins. Weights stay in the routes: after a change of weights, \
-generate again only for hashOn and optIn of a CanaryPolicy, for whenWeightZero: Release, and with --weight-metric.
+generate again only for hashOn and optIn of a CanaryPolicy, for whenWeightZero: Release and rebalance: OnWeightIncrease, and with --weight-metric.
 
 The input must contain all routes and policies of a Gateway, from all teams, because its EnvoyFilter and WasmPlugin hold the rules of \
 all of them. Two teams that generate for one Gateway from partial input overwrite each other's objects. mooring detects some cases and \

@@ -3,9 +3,9 @@
 use std::{path::PathBuf, str::FromStr as _};
 
 use clap::{Args, Subcommand, ValueEnum};
-use mooring_policy::duration::Duration;
+use mooring_policy::{duration::Duration, share::Share};
 
-use crate::token::time::Time;
+use crate::token::{share, time::Time};
 
 /// `mooring token`.
 #[derive(Debug, Args)]
@@ -121,6 +121,11 @@ pub struct Seal {
     /// The version of the backend: the value of the label that the policy names. Default: unknown
     #[arg(long, value_name = "VERSION")]
     pub backend_version: Option<String>,
+
+    /// The share of the backend when the session was last drawn, in percent with at most two decimals, for policies with rebalance.
+    /// Default: unknown
+    #[arg(long, value_name = "PERCENT", value_parser = share::parse)]
+    pub backend_share: Option<Share>,
 
     /// The host, such as 10.0.0.7:8080. Default: any host of the backend
     #[arg(long, value_name = "ADDR:PORT")]

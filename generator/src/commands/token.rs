@@ -140,6 +140,7 @@ fn seal(args: &Seal) -> anyhow::Result<ExitCode> {
         secure: args.secure,
         backend: args.backend.as_bytes().into(),
         version: args.backend_version.as_deref().unwrap_or_default().as_bytes().into(),
+        share: args.backend_share,
         host: args.host.as_deref().unwrap_or_default().as_bytes().into(),
     };
     let mut nonce = [0; NONCE_LENGTH];

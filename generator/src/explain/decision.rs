@@ -99,6 +99,9 @@ fn of_session(outcome: SessionOutcome, explanation: &Explanation) -> Option<Stri
         SessionOutcome::VersionRemoved => {
             "the session is live, but its backend has another version now, and no other backend has its version"
         }
+        SessionOutcome::Rebalanced => {
+            "the session is live, but the share of its backend has fallen, and it was drawn again for another backend"
+        }
         SessionOutcome::ExpiredIdle | SessionOutcome::ExpiredAbsolute => {
             "the session has expired, and the response begins a new one"
         }

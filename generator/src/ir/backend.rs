@@ -84,13 +84,13 @@ impl Backend<'_> {
     }
 
     /// The filter configuration of the backend. Envoy applies the weights of the route, so the filter gets a weight
-    /// only if it selects the backend itself, by hash. `releases` says whether sessions leave a backend of weight 0, and
+    /// only if it needs it: to select the backend itself, by hash, or to rebalance sessions. `releases` says whether sessions leave a backend of weight 0, and
     /// `has_versions` whether they follow versions.
     #[must_use]
-    pub fn config(&self, selects_by_hash: bool, releases: bool, has_versions: bool) -> config::BackendConfig {
+    pub fn config(&self, needs_weight: bool, releases: bool, has_versions: bool) -> config::BackendConfig {
         config::BackendConfig {
             key: self.key(),
-            weight: selects_by_hash.then_some(self.weight),
+            weight: needs_weight.then_some(self.weight),
             released: releases && self.weight == 0,
             version: self.version.clone().filter(|_| has_versions),
             weight_zero: has_versions && self.weight == 0,

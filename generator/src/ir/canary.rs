@@ -32,6 +32,8 @@ pub struct AttachedCanary {
     pub sticky: Option<Session>,
     /// Whether sessions leave a backend of weight 0.
     pub releases: bool,
+    /// Whether sessions follow the weights when another backend gets a larger share.
+    pub rebalances: bool,
     /// The label whose value is the version of a backend.
     pub version_label: Option<Spanned<String>>,
     /// The canary of the rule, if the policy adds one. An error if the policy is invalid for this rule.

@@ -211,6 +211,7 @@ impl Rule<'_> {
                     .map(|key| self.backend(key.as_deref()?))
                     .collect(),
             }),
+            rebalance: self.rebalances(),
         }
     }
 
@@ -310,10 +311,11 @@ impl Rule<'_> {
             let mut rules = compiled.config.rules.iter().zip(backends);
             compiled.config.hash_on.is_some() || rules.any(|(rule, backend)| rule.opt_in.is_some() && backend.is_some())
         });
+        let needs_weights = selects_by_hash || self.rebalances();
         let (releases, has_versions) = (self.releases(), self.has_versions());
         let backends = self.backends.iter();
         backends
-            .map(|backend| backend.config(selects_by_hash, releases, has_versions))
+            .map(|backend| backend.config(needs_weights, releases, has_versions))
             .collect()
     }
 
@@ -321,6 +323,12 @@ impl Rule<'_> {
     #[must_use]
     pub fn has_versions(&self) -> bool {
         self.session.is_some() && self.version_label.is_some()
+    }
+
+    /// Whether sessions follow the weights when another backend gets a larger share.
+    #[must_use]
+    pub fn rebalances(&self) -> bool {
+        self.session.is_some() && self.canary.as_ref().is_some_and(|canary| canary.rebalances)
     }
 
     /// Whether sessions leave a backend of weight 0. If all weights are 0, sessions stay, because no other backend

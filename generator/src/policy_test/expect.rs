@@ -218,6 +218,7 @@ impl Session {
             Self::Released => "released",
             Self::Followed => "followed",
             Self::VersionRemoved => "version-removed",
+            Self::Rebalanced => "rebalanced",
             Self::ExpiredIdle => "expired-idle",
             Self::ExpiredAbsolute => "expired-absolute",
             Self::Rejected => REJECTED,

@@ -205,6 +205,8 @@ pub enum Session {
     Followed,
     /// The session is live, but its backend has another version now, and no other backend has its version.
     VersionRemoved,
+    /// The session is live, but the share of its backend has fallen, and it was drawn again for another backend.
+    Rebalanced,
     /// The session exceeded the idle timeout.
     ExpiredIdle,
     /// The session reached the absolute timeout.

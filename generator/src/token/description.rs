@@ -5,6 +5,7 @@ use mooring_policy::{
     timeouts::{SessionState, Timeouts},
 };
 use serde::Serialize;
+use serde_json::Number;
 
 use super::{
     open::Opened,
@@ -29,6 +30,8 @@ pub struct Description {
     pub backend: Option<String>,
     /// The version of the backend when the token was sealed. None: unknown.
     pub backend_version: Option<String>,
+    /// The share of the backend in percent, rounded, when the session was last drawn. None: the policy does not rebalance sessions.
+    pub backend_share: Option<Number>,
     /// The host. None: any host of the backend.
     pub host: Option<String>,
     /// Whether its cookie was sent with the `Secure` attribute.
@@ -83,6 +86,9 @@ impl Description {
             session: opened.bound.session.clone(),
             backend: text(&token.backend),
             backend_version: text(&token.version),
+            backend_share: token
+                .share
+                .and_then(|share| Number::from_f64((share.percent() * 100.0).round() / 100.0)),
             host: text(&token.host),
             secure: token.secure,
             issued: Moment::new(token.issued, now),
@@ -119,6 +125,11 @@ impl Description {
             Some(backend) => {
                 rows.push(("backend", backend));
                 rows.extend(self.backend_version.clone().map(|version| ("backend version", version)));
+                let share = self
+                    .backend_share
+                    .as_ref()
+                    .map(|share| format!("{share}% when the session was drawn"));
+                rows.extend(share.map(|share| ("backend share", share)));
                 rows.push(("host", of_host(&self.host)));
             }
             None => rows.push(("backend", "none: the token ends a session".to_owned())),

@@ -7,6 +7,7 @@ mod description;
 mod find;
 mod keys;
 mod open;
+pub mod share;
 pub mod time;
 
 pub use self::{

@@ -8,7 +8,7 @@ use std::{
 use super::canary_backends;
 use crate::{
     api::{
-        canary::{CanaryRule, WhenWeightZero},
+        canary::{CanaryRule, Rebalance, WhenWeightZero},
         field::Field,
     },
     canary::{self, Canary, Settings},
@@ -123,8 +123,10 @@ impl<'a> Canaries<'a> {
             report,
         };
         let when_weight_zero = of_sessions.field("whenWeightZero", spec.when_weight_zero.as_ref());
+        let rebalance = of_sessions.field("rebalance", spec.rebalance.as_ref());
         let version_label = of_sessions.field("versionLabel", spec.version_label.as_ref());
-        let about_sessions = settings.sticky.is_some() || when_weight_zero.is_some() || version_label.is_some();
+        let about_sessions =
+            settings.sticky.is_some() || when_weight_zero.is_some() || rebalance.is_some() || version_label.is_some();
         if matches!(routing, Ok(None)) && !about_sessions && policy.section.is_none() {
             return None;
         }
@@ -134,6 +136,7 @@ impl<'a> Canaries<'a> {
             target: policy.target.value.clone(),
             sticky: settings.sticky.clone().filter(|_| session.is_none()),
             releases: when_weight_zero.is_some_and(|field| field.value == WhenWeightZero::Release),
+            rebalances: rebalance.is_some_and(|field| field.value == Rebalance::OnWeightIncrease),
             version_label: version_label.map(|field| policy.item.spanned(field)),
             routing,
         })

@@ -173,6 +173,7 @@ fn rule(status: &RuleStatus, sources: &Sources) -> Value {
         "condition": status.condition.reason(),
         "session": session.map(|session| &session.config),
         "sessionRoutes": status.session_routes,
+        "rebalance": status.rebalances,
         "strict": session.is_some_and(|session| session.config.strict),
     })
 }

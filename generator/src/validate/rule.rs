@@ -42,6 +42,7 @@ pub fn status(rule: &Rule, index: &Index) -> Option<RuleStatus> {
         condition,
         session,
         backends: backends(rule),
+        rebalances: rule.rebalances(),
         canary: (rule.canary.as_ref().or(rule.refused.canary.as_ref()))
             .map(|canary| canary_status(canary, index, rule)),
         session_routes: rule.session_route_count(),

@@ -125,6 +125,8 @@ pub struct RuleStatus {
     pub own: Option<Condition>,
     /// Its backends.
     pub backends: Vec<BackendStatus>,
+    /// Whether its sessions follow the weights when another backend gets a larger share.
+    pub rebalances: bool,
     /// Its canary.
     pub canary: Option<CanaryStatus>,
     /// The number of its session routes in each of its virtual hosts.

@@ -161,8 +161,13 @@ fn backend_rows(rule: &RuleStatus) -> Vec<Vec<String>> {
             };
             let version = backend.version.iter().map(|version| format!(", version {version}"));
             let version: String = version.collect();
+            let rebalanced = if rule.rebalances { " (sessions follow)" } else { "" };
             let share = percent(backend.share);
-            row([&rule.id, &backend.key, &format!("{share}{version}{released}")])
+            row([
+                &rule.id,
+                &backend.key,
+                &format!("{share}{version}{rebalanced}{released}"),
+            ])
         })
         .collect()
 }

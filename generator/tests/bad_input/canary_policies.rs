@@ -537,7 +537,7 @@ fn an_unknown_field() {
     refused(
         &canary_with("  override: Never", "  overide: Never"),
         str![[r#"
-error[Invalid]: unknown field `overide`; allowed here: override, rules, split, sticky, targetRef, versionLabel, whenWeightZero
+error[Invalid]: unknown field `overide`; allowed here: override, rebalance, rules, split, sticky, targetRef, versionLabel, whenWeightZero
   --> <stdin>:59:3
    |
 59 |   overide: Never
@@ -555,7 +555,7 @@ fn several_targets() {
     refused(
         &canary_with("  targetRef:", "  targetRefs:"),
         str![[r#"
-error[Invalid]: unknown field `targetRefs`; allowed here: override, rules, split, sticky, targetRef, versionLabel, whenWeightZero
+error[Invalid]: unknown field `targetRefs`; allowed here: override, rebalance, rules, split, sticky, targetRef, versionLabel, whenWeightZero
   --> <stdin>:42:3
    |
 42 |   targetRefs: {group: gateway.networking.k8s.io, kind: HTTPRoute, name: reviews, sectionName: everyone}
@@ -590,7 +590,7 @@ fn a_policy_that_says_nothing() {
     refused(
         &rest.replace("  annotations: {mooring.dev/cookie-same-site: Strict}\n", ""),
         str![[r#"
-error[Invalid]: bookinfo/canary says nothing: it needs at least one of rules, split, sticky, whenWeightZero and versionLabel
+error[Invalid]: bookinfo/canary says nothing: it needs at least one of rules, split, sticky, whenWeightZero, rebalance and versionLabel
   --> <stdin>:38:9
    |
 38 |   name: canary

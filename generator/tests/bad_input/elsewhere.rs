@@ -107,7 +107,7 @@ fn a_route_of_a_canary_policy_in_another_namespace() {
     refused(
         generate(&format!("{SHOP}{policy}")),
         str![[r#"
-error[Invalid]: shop/testers says nothing: it needs at least one of rules, split, sticky, whenWeightZero and versionLabel
+error[Invalid]: shop/testers says nothing: it needs at least one of rules, split, sticky, whenWeightZero, rebalance and versionLabel
   --> <stdin>:66:18
    |
 66 | metadata: {name: testers, namespace: shop}

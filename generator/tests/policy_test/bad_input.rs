@@ -59,7 +59,7 @@ fn values_are_checked_at_their_place() {
         "    expect: {session: renewed}\n",
         "7:23",
         "`renewed` is not allowed here; allowed: backend-removed, backend-unreachable, expired-absolute, expired-idle, followed, new, \
-         none, rejected, rejected-foreign, rejected-future, rejected-malformed, rejected-tampered, rejected-unknown-key, \
+         none, rebalanced, rejected, rejected-foreign, rejected-future, rejected-malformed, rejected-tampered, rejected-unknown-key, \
          rejected-version, released, resumed, version-removed",
     );
     case(

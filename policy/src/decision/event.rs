@@ -20,6 +20,8 @@ pub enum Event {
     Followed,
     /// Of these, it moved because no backend has its version.
     VersionRemoved,
+    /// Of these, it was drawn again because the share of its backend has fallen.
+    Rebalanced,
     /// A strict session ended because its host is gone.
     Lost,
     /// A session had exceeded the idle timeout.
@@ -38,13 +40,14 @@ pub enum Event {
 
 impl Event {
     /// All events.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::New,
         Self::Moved,
         Self::FailedOver,
         Self::Released,
         Self::Followed,
         Self::VersionRemoved,
+        Self::Rebalanced,
         Self::Lost,
         Self::ExpiredIdle,
         Self::ExpiredAbsolute,
@@ -64,6 +67,7 @@ impl Event {
             Self::Released => "released",
             Self::Followed => "followed",
             Self::VersionRemoved => "version_removed",
+            Self::Rebalanced => "rebalanced",
             Self::Lost => "lost",
             Self::ExpiredIdle => "expired_idle",
             Self::ExpiredAbsolute => "expired_absolute",
@@ -110,6 +114,7 @@ impl Response<'_> {
             Some(SessionOutcome::Released) => Some(Event::Released),
             Some(SessionOutcome::Followed) => Some(Event::Followed),
             Some(SessionOutcome::VersionRemoved) => Some(Event::VersionRemoved),
+            Some(SessionOutcome::Rebalanced) => Some(Event::Rebalanced),
             _ => None,
         };
         issued.into_iter().chain(events).chain(left_backend)

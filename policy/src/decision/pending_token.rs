@@ -11,6 +11,7 @@ use crate::{
     cookie,
     keys::KeyRing,
     session::Session,
+    share::Share,
     token::{NONCE_LENGTH, SealError, Token},
 };
 
@@ -21,7 +22,7 @@ pub enum IssueReason {
     New,
     /// A session moves to another host or backend.
     Moved,
-    /// The last-seen time of a session is renewed, or the version of its backend.
+    /// The last-seen time of a session is renewed, or the version or the share of its backend.
     Refreshed,
     /// A strict session ends because its host is gone.
     Ended,
@@ -55,6 +56,7 @@ impl Decision {
             seen: now,
             backend: backend.key().as_bytes().into(),
             version: version_on(backend, &token).into(),
+            share: self.share_after(&token, backend),
             host: host.into(),
             ..token
         };
@@ -66,25 +68,29 @@ impl Decision {
             (Some(old), Some(backend)) if may_bind && self.moves(old, responding, host) => {
                 (IssueReason::Moved, bound(old.clone(), backend))
             }
-            (Some(old), _) if self.needs_refresh => {
-                let token = Token {
-                    seen: now,
-                    version: self.version_of_session(old).into(),
-                    ..old.clone()
-                };
-                (IssueReason::Refreshed, token)
-            }
+            (Some(old), _) if self.needs_refresh => (IssueReason::Refreshed, self.refreshed(old, now)),
             _ => return None,
         };
         Some(PendingToken { reason, token })
     }
 
-    /// The version of a live session that stays with its backend: that of the backend, if it is known.
-    fn version_of_session<'a>(&'a self, token: &'a Token) -> &'a [u8] {
+    /// The renewed token of a live session. If the session stays with its backend, the token gets the version of the backend, if
+    /// that is known, and its share.
+    fn refreshed(&self, old: &Token, now: u64) -> Token {
         let stays = !self.session_outcome.lost_backend();
-        let backend = self.rule.backend(&token.backend).filter(|_| stays);
+        let backend = self.rule.backend(&old.backend).filter(|_| stays);
         let backend = backend.and_then(|backend| self.rule.backends().get(backend));
-        backend.map_or(&token.version, |backend| version_on(backend, token))
+        Token {
+            seen: now,
+            version: backend.map_or(&*old.version, |backend| version_on(backend, old)).into(),
+            share: backend.map_or(old.share, |backend| self.share_after(old, backend)),
+            ..old.clone()
+        }
+    }
+
+    /// The share that a token gets when its session is bound to this backend. A session that has to be drawn again keeps its own.
+    fn share_after(&self, token: &Token, backend: &Backend) -> Option<Share> {
+        if self.undrawn { token.share } else { backend.share() }
     }
 
     /// Whether a live session moves to this backend and host. It does not if the request missed the session route: the next

@@ -5,7 +5,7 @@ use super::{
     reason::{Reason, SessionOutcome},
     versions::VersionPlace,
 };
-use crate::{host::Host, token::Token};
+use crate::{host::Host, share::Fall, token::Token};
 
 /// The place of a live session. The default is that of a client without one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,6 +16,8 @@ pub(super) struct Placement {
     pub(super) lost: Option<SessionOutcome>,
     /// The backend that the session may return to.
     previous: Option<usize>,
+    /// The fall of the backend's share, if the session has to be drawn again.
+    pub(super) fall: Option<Fall>,
 }
 
 impl Backends<'_> {
@@ -28,7 +30,7 @@ impl Backends<'_> {
                 return Ok(Placement {
                     bound: Some(other),
                     lost: Some(SessionOutcome::Followed),
-                    previous: None,
+                    ..Placement::default()
                 });
             }
             (_, None) => Some(SessionOutcome::BackendRemoved),
@@ -37,11 +39,13 @@ impl Backends<'_> {
             (VersionPlace::Own, Some(own)) if self.is_released(own, host)? => Some(SessionOutcome::Released),
             (VersionPlace::Own, Some(_)) => None,
         };
+        let fall = own.filter(|_| lost.is_none()).and_then(|own| self.fall(token, own));
         let may_return = matches!(lost, Some(SessionOutcome::Released | SessionOutcome::VersionRemoved));
         Ok(Placement {
             bound: own.filter(|_| lost.is_none()),
             lost,
             previous: own.filter(|_| may_return),
+            fall,
         })
     }
 

@@ -13,7 +13,7 @@ pub enum SessionOutcome {
     New,
     /// The session is live.
     Resumed,
-    /// The session is live, and its token must be renewed: its last-seen time, or the version of its backend.
+    /// The session is live, and its token must be renewed: its last-seen time, or the version or the share of its backend.
     NeedsRefresh,
     /// The session is live, but the rule no longer has its backend.
     BackendRemoved,
@@ -26,6 +26,8 @@ pub enum SessionOutcome {
     Followed,
     /// The session is live, but its backend has another version now, and so have all other backends.
     VersionRemoved,
+    /// The session is live, but the share of its backend has fallen, and it was drawn again and goes to another backend.
+    Rebalanced,
     /// The session exceeded the idle timeout.
     ExpiredIdle,
     /// The session reached the absolute timeout.
@@ -48,6 +50,7 @@ impl SessionOutcome {
             Self::Released => "released",
             Self::Followed => "followed",
             Self::VersionRemoved => "version-removed",
+            Self::Rebalanced => "rebalanced",
             Self::ExpiredIdle => "expired-idle",
             Self::ExpiredAbsolute => "expired-absolute",
             Self::Rejected(Rejection::Malformed) => "rejected-malformed",
@@ -63,7 +66,12 @@ impl SessionOutcome {
     pub(super) fn lost_backend(self) -> bool {
         matches!(
             self,
-            Self::BackendRemoved | Self::BackendUnreachable | Self::Released | Self::Followed | Self::VersionRemoved
+            Self::BackendRemoved
+                | Self::BackendUnreachable
+                | Self::Released
+                | Self::Followed
+                | Self::VersionRemoved
+                | Self::Rebalanced
         )
     }
 }

@@ -41,8 +41,10 @@ pub struct Decision {
     pub(super) session: Option<Token>,
     /// Whether the live session stays unchanged although this request goes to another backend.
     pub(super) diverted: bool,
-    /// Whether the token must be renewed: its last-seen time, or the version of its backend.
+    /// Whether the token must be renewed: its last-seen time, or the version or the share of its backend.
     pub(super) needs_refresh: bool,
+    /// Whether the session has to be drawn again, but not by this request.
+    pub(super) undrawn: bool,
     pub(super) inspection: Inspection,
     /// The remaining steps of the canary's conditions.
     pub(super) budget: Budget,

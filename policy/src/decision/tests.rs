@@ -18,6 +18,7 @@ mod canaries;
 mod changes;
 mod events;
 mod failover;
+mod rebalance;
 mod released;
 mod responses;
 mod versions;
@@ -65,6 +66,7 @@ fn raw_rule(weights: &[(&str, u32)], session: Option<config::SessionConfig>) -> 
         session,
         backends,
         canary: None,
+        rebalance: false,
     }
 }
 

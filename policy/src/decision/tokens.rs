@@ -109,6 +109,7 @@ mod tests {
             secure: false,
             backend: b"a".as_slice().into(),
             version: Box::default(),
+            share: None,
             host: host.into(),
         }
     }
@@ -227,11 +228,11 @@ mod tests {
         assert_eq!(read(&["junk", &idle, &absolute]).0, SessionOutcome::ExpiredIdle);
         assert_eq!(read(&["junk", &absolute, &idle]).0, SessionOutcome::ExpiredAbsolute);
         assert_eq!(
-            read(&["junk", "BAEAAAAA"]).0,
+            read(&["junk", "BQEAAAAA"]).0,
             SessionOutcome::Rejected(Rejection::Malformed)
         );
         assert_eq!(
-            read(&["BAEAAAAA", "junk"]).0,
+            read(&["BQEAAAAA", "junk"]).0,
             SessionOutcome::Rejected(Rejection::Version)
         );
         assert_eq!(read(&[]).0, SessionOutcome::New);

@@ -86,7 +86,7 @@ mod tests {
             };
             assert_eq!(Outline::read(text.as_bytes()), Ok(expected));
         }
-        assert_eq!(Outline::read(sealed(4).as_bytes()), Err(NoToken::Version(4)));
+        assert_eq!(Outline::read(sealed(5).as_bytes()), Err(NoToken::Version(5)));
     }
 
     #[test]

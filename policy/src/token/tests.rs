@@ -24,6 +24,7 @@ fn token() -> Token {
         secure: true,
         backend: b"store.shop:80".as_slice().into(),
         version: Box::default(),
+        share: None,
         host: b"10.244.0.11:8080".as_slice().into(),
     }
 }
@@ -149,7 +150,7 @@ fn garbage_is_malformed() {
     assert_eq!(open(b"\xff\xfe\x00"), Rejection::Malformed);
     assert_eq!(open(&[b'A'; 4096]), Rejection::Malformed);
     assert_eq!(open(b"AAEAAAAA"), Rejection::Version);
-    assert_eq!(open(b"BAEAAAAA"), Rejection::Version);
+    assert_eq!(open(b"BQEAAAAA"), Rejection::Version);
     assert_eq!(open(b"AgIAAAAA"), Rejection::UnknownKey);
     let text = token().seal(&keys, &binding(), NONCE).unwrap();
     assert_eq!(open(&text.as_bytes()[..7]), Rejection::Malformed);
@@ -238,6 +239,40 @@ fn only_a_token_with_the_version_of_a_backend_has_the_newest_format() {
 
 #[test]
 #[wasm_bindgen_test]
+fn only_a_token_with_a_share_has_format_4_with_and_without_a_version() {
+    let (keys, binding) = (ring(&[1]), binding());
+    for version in ["", "6c5f9b7d4"] {
+        let shared = Token {
+            version: version.as_bytes().into(),
+            share: Some(Share::new(3, 4)),
+            ..token()
+        };
+        let text = shared.seal(&keys, &binding, NONCE).unwrap();
+        assert_eq!(prefix(text.as_bytes()).unwrap()[0], 4);
+        assert_eq!(Token::open(text.as_bytes(), &keys, &binding), Ok(shared));
+        // The formats do not stand in for each other.
+        for format in [VERSION, VERSION_WITH_BACKEND_VERSION] {
+            let mut bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
+            bytes[0] = format;
+            let as_old = URL_SAFE_NO_PAD.encode(bytes);
+            let opened = Token::open(as_old.as_bytes(), &keys, &binding);
+            assert_eq!(opened, Err(Rejection::Tampered));
+        }
+    }
+    // Every shorter content of this format is refused, and every other one has its share before the host.
+    let plain = [&[0; 16], &[0, 1][..], b"a", &[1], b"v", &[0xbf, 0xff], b"h"].concat();
+    let parsed = Token::read(VERSION_WITH_SHARE, &plain).unwrap();
+    assert_eq!(
+        (parsed.share.map(Share::to_be_bytes), &*parsed.version, &*parsed.host),
+        (Some([0xbf, 0xff]), b"v".as_slice(), b"h".as_slice())
+    );
+    for length in 0..plain.len() - 1 {
+        assert_eq!(Token::read(VERSION_WITH_SHARE, &plain[..length]), None, "{length}");
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
 fn each_key_has_a_hint_of_its_own_for_a_rule() {
     let hint = |id: u8| {
         let text = token().seal(&ring(&[id]), &binding(), NONCE).unwrap();
@@ -274,14 +309,16 @@ mod properties {
             any::<bool>(),
             bytes(255),
             bytes(63),
+            proptest::option::of(any::<[u8; 2]>()),
             bytes(64),
         )
-            .prop_map(|(issued, seen, secure, backend, version, host)| Token {
+            .prop_map(|(issued, seen, secure, backend, version, share, host)| Token {
                 issued,
                 seen,
                 secure,
                 backend,
                 version,
+                share: share.map(Share::from_be_bytes),
                 host,
             })
     }

@@ -135,6 +135,7 @@ fn token(rule: &str, name: &str, (backend, host): (&str, &str), issued: i64, see
         secure: false,
         backend: backend.as_bytes().into(),
         version: Box::default(),
+        share: None,
         host: host.as_bytes().into(),
     };
     let keys = KeyRing::parse(&keys::key(1)).unwrap();

@@ -243,6 +243,7 @@ fn add_token(rng: &mut Rng, question: &mut Question, pods: &[Pod]) {
         secure: false,
         backend: format!("{service}.shop:80").into_bytes().into(),
         version: Box::default(),
+        share: None,
         host: pod.socket().to_string().into_bytes().into(),
     };
     let seal = |rule: &str, token: &Token| {

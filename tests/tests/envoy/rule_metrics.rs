@@ -25,13 +25,14 @@ pub fn events(stats: &Stats) -> BTreeMap<(String, String), u64> {
 }
 
 /// The counter without labels of each event.
-const TOTALS: [(&str, &str); 13] = [
+const TOTALS: [(&str, &str); 14] = [
     ("new", "mooring_session_new_total"),
     ("moved", "mooring_session_moved_total"),
     ("failed_over", "mooring_session_failed_over_total"),
     ("released", "mooring_session_released_total"),
     ("followed", "mooring_session_followed_total"),
     ("version_removed", "mooring_session_version_removed_total"),
+    ("rebalanced", "mooring_session_rebalanced_total"),
     ("lost", "mooring_session_lost_total"),
     ("expired_idle", "mooring_session_expired_idle_total"),
     ("expired_absolute", "mooring_session_expired_absolute_total"),

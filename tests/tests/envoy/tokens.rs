@@ -141,6 +141,7 @@ impl Forge {
             secure: false,
             backend: b"cart.shop:80".as_slice().into(),
             version: Box::default(),
+            share: None,
             host: pod.socket().to_string().into_bytes().into(),
         };
         let keys = KeyRing::parse(&keys::key(1)).unwrap();

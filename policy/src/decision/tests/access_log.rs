@@ -54,6 +54,7 @@ fn sealed_token(issued: u64, seen: u64, backend: &str, binding: &Binding) -> Str
         secure: false,
         backend: backend.as_bytes().into(),
         version: Box::default(),
+        share: None,
         host: HOST.into(),
     };
     token.seal(&keys(), binding, NONCE).unwrap()
@@ -216,7 +217,7 @@ fn a_value_that_is_not_a_live_session_shows_why() {
             SessionOutcome::Rejected(Rejection::Malformed),
         ),
         (
-            "BAEAAAAA",
+            "BQEAAAAA",
             "rejected-version",
             SessionOutcome::Rejected(Rejection::Version),
         ),
