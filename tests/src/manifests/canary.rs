@@ -118,6 +118,11 @@ impl Canary {
         self.field("whenWeightZero", json!(what))
     }
 
+    /// With sessions that follow the weights when another Service gets more, or that stay: `OnWeightIncrease` or `Never`.
+    pub fn rebalance(self, when: &str) -> Self {
+        self.field("rebalance", json!(when))
+    }
+
     /// With sessions that follow the version of their Service, which is the value of this label.
     pub fn version_label(self, label: &str) -> Self {
         self.field("versionLabel", json!(label))

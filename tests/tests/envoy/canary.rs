@@ -12,6 +12,7 @@ mod counters;
 mod hash;
 mod match_rules;
 mod opt_in;
+mod rebalance;
 mod release;
 mod sessions;
 mod sticky;
