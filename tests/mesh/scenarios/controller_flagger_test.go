@@ -134,11 +134,7 @@ func (r *flaggerRun) startNext(t *testing.T) {
 	expectMoves(t, d.during(t, "v4 starts", func() { r.begin(t, "v4") }))
 	expectMoves(t, d.during(t, "v4 at 25", func() { r.step(t, "Progressing", 25, 0); r.awaitWeights(t, 75, 25) }))
 	d.expectShare(t, "v4 at 25", map[string]int{"v2": 75, "v4": 25})
-	back := traffic.Tally(len(r.away), func() string {
-		client := r.away[0]
-		r.away = r.away[1:]
-		return client.Get(t, d.path).Version
-	})
+	back := d.comeBack(t, r.away)
 	t.Logf("users of v3 who were away during the rollback are on %v", back)
 	if back["v4"] > 0 && back["v2"] == 0 { // by chance once in 16 million times
 		t.Errorf("all users of v3 who were away during the rollback are on v4, like sessions of the canary")

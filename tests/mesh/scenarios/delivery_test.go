@@ -72,6 +72,16 @@ func (d *delivery) leave(t *testing.T, version string, count int) []*traffic.Cli
 	return away
 }
 
+// comeBack returns which versions clients see who have been away.
+func (d *delivery) comeBack(t *testing.T, away []*traffic.Client) map[string]int {
+	t.Helper()
+	on := map[string]int{}
+	for _, client := range away {
+		on[client.Get(t, d.path).Version]++
+	}
+	return on
+}
+
 // on returns how many visitors each version has.
 func (d *delivery) on() map[string]int {
 	all := map[string]int{}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -117,13 +118,20 @@ func (k *Kubelet) observe(ctx context.Context, obj any) {
 }
 
 func (k *Kubelet) serverOf(pod *corev1.Pod) *pods.Pod {
-	p := &pods.Pod{
-		Name: pod.Name, Namespace: pod.Namespace, IP: k.env.NextIP(), Labels: pod.Labels, Version: pod.Labels["version"],
-	}
+	p := &pods.Pod{Name: pod.Name, Namespace: pod.Namespace, IP: k.env.NextIP(), Labels: pod.Labels, Version: versionOf(pod)}
 	for _, container := range pod.Spec.Containers {
 		p.Ports = append(p.Ports, container.Ports...)
 	}
 	return p
+}
+
+// versionOf returns the label "version" of a pod, or else the tag of its first container's image.
+func versionOf(pod *corev1.Pod) string {
+	if version, labelled := pod.Labels["version"]; labelled {
+		return version
+	}
+	_, tag, _ := strings.Cut(pod.Spec.Containers[0].Image, ":")
+	return tag
 }
 
 // sleepOf returns how long the preStop hook of a pod's first container sleeps.

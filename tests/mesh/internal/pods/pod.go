@@ -23,7 +23,7 @@ type Pod struct {
 	Namespace string
 	Owner     string // the Deployment
 	IP        string
-	Version   string // of the label "version"
+	Version   string // of the label "version", or of the image
 	Labels    map[string]string
 	Ports     []corev1.ContainerPort
 	// Program starts a program that serves the ports, instead of a server in this process for each.

@@ -47,7 +47,7 @@ type reply struct {
 }
 
 // userPrograms are what the user of a page has installed besides mooring.
-var userPrograms = []string{"crane", "helm", "istioctl", "kubectl", "kustomize"}
+var userPrograms = []string{"crane", "helm", "istioctl", "kubectl", "kubectl-argo-rollouts", "kustomize"}
 
 // NewShell starts a shell with the real programs of a user, whose current cluster is that of the kubeconfig. Its folder shows the
 // repository's files; what the commands write there does not end up in the repository. Variables are NAME=value.

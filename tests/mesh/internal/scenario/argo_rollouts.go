@@ -21,10 +21,10 @@ var rolloutKind = schema.GroupVersionKind{Group: "argoproj.io", Version: "v1alph
 type ArgoRollouts struct{ s *Scenario }
 
 // StartArgoRollouts installs the definitions of Argo Rollouts and starts its controller, which ends with the test. The workloads of the
-// scenario must run. It skips the test if the controller is not built: that takes minutes, so the rig does it on request only.
+// scenario must run. It skips the test unless MESH_ARGO_ROLLOUTS is set: building the controller takes minutes, so the rig does it on request only.
 func (s *Scenario) StartArgoRollouts(t testing.TB) *ArgoRollouts {
 	t.Helper()
-	if _, err := os.Stat(s.env.Program("rollouts-controller")); err != nil {
+	if os.Getenv("MESH_ARGO_ROLLOUTS") == "" {
 		t.Skip("Argo Rollouts is not built; set MESH_ARGO_ROLLOUTS=1")
 	}
 	for _, definition := range []string{"rollout", "analysis-run", "analysis-template", "cluster-analysis-template", "experiment"} {
@@ -83,19 +83,30 @@ func (r *ArgoRollouts) Await(t testing.TB, name string, want RolloutStatus) {
 // StableHash returns the rollouts-pod-template-hash of the stable version of a Rollout.
 func (r *ArgoRollouts) StableHash(t testing.TB, name string) string {
 	t.Helper()
+	return r.statusOf(t, name, "stableRS")
+}
+
+// NewestHash returns the rollouts-pod-template-hash of the version that a Rollout releases, or has released last.
+func (r *ArgoRollouts) NewestHash(t testing.TB, name string) string {
+	t.Helper()
+	return r.statusOf(t, name, "currentPodHash")
+}
+
+func (r *ArgoRollouts) statusOf(t testing.TB, name, field string) string {
+	t.Helper()
 	obj, err := r.s.Cluster.Kube.Get(rolloutKind, r.s.Namespace, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	hash, _, _ := unstructured.NestedString(obj.Object, "status", "stableRS")
-	return hash
+	text, _, _ := unstructured.NestedString(obj.Object, "status", field)
+	return text
 }
 
 // Release gives the pods of a Rollout another image, as a pipeline does.
 func (r *ArgoRollouts) Release(t testing.TB, name, version string) {
 	t.Helper()
-	r.patch(t, name, "", fmt.Sprintf(`{"spec":{"template":{"metadata":{"labels":{"version":%[1]q}},
-		"spec":{"containers":[{"name":"web","image":"registry.example.com/web:%[1]s","ports":[{"name":"http","containerPort":8080}]}]}}}}`, version))
+	r.patch(t, name, "", fmt.Sprintf(
+		`{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"registry.example.com/web:%s","ports":[{"name":"http","containerPort":8080}]}]}}}}`, version))
 }
 
 // Promote ends the pause of a Rollout, as `kubectl argo rollouts promote` does.
