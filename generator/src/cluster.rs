@@ -16,7 +16,6 @@ use crate::{
 };
 
 mod error;
-pub mod object;
 mod progress;
 mod reader;
 mod stale;

@@ -50,7 +50,6 @@ pub mod generate;
 pub mod id;
 #[cfg(feature = "cluster")]
 pub mod image;
-#[cfg(feature = "cluster")]
 pub mod incremental;
 pub mod input_summary;
 pub mod ir;
@@ -64,6 +63,7 @@ pub mod migrate;
 pub mod model;
 mod name_hash;
 mod object_size;
+pub mod object_text;
 pub mod omissions;
 pub mod output;
 pub mod policies;

@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use super::{
     error::{ALL_NAMESPACES, ClusterError, chain},
-    object::add,
     progress::Progress,
     stale::Reference,
 };
@@ -21,6 +20,7 @@ use crate::{
     document::{ENVOY_FILTER, WASM_PLUGIN},
     kind::{Kind, KnownKind},
     labels::MANAGED_BY,
+    object_text::add,
     source::Sources,
 };
 

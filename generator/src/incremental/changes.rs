@@ -11,13 +11,13 @@ use super::{
 use crate::{
     api::{field::Pairs, istio::ServiceEntrySpec, object::Object},
     canary,
-    cluster::object,
     cluster_domain::{Domain, Istiod},
     diagnostic::Report,
     document::{self, Earlier, Outcome, WASM_PLUGIN},
     id::Id,
     kind::{Kind, KnownKind},
     location::FileId,
+    object_text,
     reads::{self, Read},
     resources::{
         Resources,
@@ -34,7 +34,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Notes that an object was added or changed, or that it was deleted.
 pub fn set(known: &mut Known, kind: &KnownKind, id: &Id, object: Option<(&str, Map<String, Value>)>) -> bool {
     let everything = known.sources.coverage == Coverage::Everything;
-    let text = object.map(|(version, map)| object::to_text(kind, version, lean(kind, map, everything)));
+    let text = object.map(|(version, map)| object_text::to_text(kind, version, lean(kind, map, everything)));
     let path = path(id);
     let Some(kind) = kind.kind() else {
         // What earlier runs have generated only shows which routes of other namespaces are missing.
