@@ -28,6 +28,8 @@ pub mod planned_policy;
 pub mod pods;
 pub mod reconcile;
 pub mod serve;
+#[cfg(test)]
+mod stand_in;
 pub mod status;
 pub mod transport;
 pub mod watch;

@@ -245,7 +245,65 @@ fn outcome(status: Option<StatusCode>) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use tokio::{
+        sync::watch,
+        time::{Instant, advance},
+    };
+
     use super::*;
+    use crate::stand_in::Server;
+
+    /// A server that accepts everything, and a writer on it.
+    fn writer(permit: Permit) -> (Server, Client) {
+        let server = Server::new(|_, _| (200, json!({})));
+        let transport = Transport::new(server.client(), permit, Health::default(), Metrics::new());
+        let (client, _) = transport.writer(Stage::Apply);
+        (server, client)
+    }
+
+    /// Sends a request about an object, and returns whether the client has sent it.
+    async fn sends(client: &Client, method: Method, query: &str) -> bool {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1/namespaces/shop/configmaps/a{query}"));
+        let answer = client.request_text(request.body(Vec::new()).unwrap()).await;
+        answer.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_are_refused_unless_this_replica_leads() {
+        let (term, receiver) = watch::channel(None);
+        let (server, client) = writer(Permit::Term(receiver));
+        let writes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        for method in &writes {
+            assert!(!sends(&client, method.clone(), "").await, "{method}");
+        }
+        assert_eq!(server.asked(), []);
+        // What changes nothing.
+        assert!(sends(&client, Method::GET, "").await);
+        assert!(sends(&client, Method::PATCH, "?dryRun=All").await);
+
+        term.send_replace(Instant::now().checked_add(Duration::from_secs(20)));
+        for method in &writes {
+            assert!(sends(&client, method.clone(), "").await, "{method}");
+        }
+        // The end of the term has come, and nothing has told so: the process was suspended.
+        advance(Duration::from_secs(20)).await;
+        server.asked();
+        for method in &writes {
+            assert!(!sends(&client, method.clone(), "").await, "{method}");
+        }
+        assert_eq!(server.asked(), []);
+    }
+
+    #[tokio::test]
+    async fn a_dry_run_writes_nothing() {
+        let (server, client) = writer(Permit::DryRun);
+        assert!(!sends(&client, Method::PATCH, "").await);
+        assert_eq!(server.asked(), []);
+        assert!(sends(&client, Method::PATCH, "?dryRun=All").await);
+    }
 
     #[test]
     fn what_is_written_follows_from_the_request() {

@@ -105,10 +105,10 @@ mod tests {
         assert!(find("shop.web.0").starts_with("Found("), "{}", find("shop.web.0"));
     }
 
-    /// What the module finds in the virtual host `shop:80` for a route without a name, made from the `VirtualService` of this name, that
-    /// leads to this cluster.
-    fn find_unnamed(gateway: &Gateway, virtual_service: &str, cluster: Option<&str>) -> String {
-        let path = format!("/apis/networking.istio.io/v1/namespaces/shop/virtual-service/{virtual_service}");
+    /// What the module finds in the virtual host `shop:80` for a route without a name, made from the `VirtualService` of this namespace and
+    /// name, that leads to this cluster.
+    fn find_unnamed(gateway: &Gateway, (namespace, name): (&str, &str), cluster: Option<&str>) -> String {
+        let path = format!("/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{name}");
         let host = MemoryHost {
             virtual_host_name: Some(b"shop:80".into()),
             route_object: Some(path.into_bytes()),
@@ -142,13 +142,17 @@ mod tests {
             routes: RouteTable::parse(config.to_string().as_bytes()).unwrap(),
             ..Gateway::default()
         };
-        let find = |virtual_service, cluster| find_unnamed(&gateway, virtual_service, cluster);
+        let find = |name, cluster| find_unnamed(&gateway, ("shop", name), cluster);
         let web = Some("outbound|80||web.shop.svc.cluster.local");
         assert_eq!(find("web", web), "VirtualService/shop/web#0");
         assert_eq!(find("cart", web), "VirtualService/shop/cart#0");
-        // A route of another VirtualService, also of one whose name ends alike.
-        assert_eq!(find("other", web), "NoRule");
-        assert_eq!(find("x-web", web), "NoRule");
+        // A route of another VirtualService, also of one whose name or namespace begins or ends alike.
+        for name in ["other", "x-web", "web-x"] {
+            assert_eq!(find(name, web), "NoRule", "{name}");
+        }
+        for namespace in ["other", "x-shop", "shop-x"] {
+            assert_eq!(find_unnamed(&gateway, (namespace, "web"), web), "NoRule", "{namespace}");
+        }
         // Another route of the same VirtualService: to other backends, or a redirect.
         let other = Some("outbound|80||other.shop.svc.cluster.local");
         assert_eq!(find("web", other), "OtherBackend");
@@ -178,5 +182,11 @@ mod tests {
             gateway.find_rule(&MemoryHost::default()),
             Ok(RuleLookup::NoRule)
         ));
+        // Nor does one on a route without a name and without metadata, which another EnvoyFilter has inserted.
+        let inserted = MemoryHost {
+            cluster_name: Some(b"outbound|80||web.shop.svc.cluster.local".into()),
+            ..host
+        };
+        assert!(matches!(gateway.find_rule(&inserted), Ok(RuleLookup::NoRule)));
     }
 }

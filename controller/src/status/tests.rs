@@ -1,19 +1,14 @@
 //! Passes of the writer against a stand-in for the API server.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use http::{Request, Response};
-use kube::{Client, client::Body, core::DynamicObject};
+use kube::core::DynamicObject;
 use mooring_generator::{
     id::Id,
     kind::Kind,
     status::{Ancestor, AncestorState, Outcome, PolicyState},
 };
 use serde_json::{Value, json};
-use tower::{BoxError, service_fn};
 
 use super::{Options, StatusWriter};
 use crate::{
@@ -22,61 +17,8 @@ use crate::{
     live::Live,
     plan::Plan,
     planned_policy::{PlannedPolicy, key},
+    stand_in::{Asked, Server, failure},
 };
-
-/// A request: the method and the path, and the body.
-type Asked = (String, Value);
-
-/// The answer to a request: the status code and the body.
-type Answer = dyn Fn(&str, &Value) -> (u16, Value) + Send + Sync;
-
-/// A server that notes what it is asked.
-#[derive(Clone)]
-struct Server {
-    asked: Arc<Mutex<Vec<Asked>>>,
-    answer: Arc<Answer>,
-}
-
-impl Server {
-    fn new(answer: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static) -> Self {
-        Self {
-            asked: Arc::default(),
-            answer: Arc::new(answer),
-        }
-    }
-
-    fn client(&self) -> Client {
-        let server = self.clone();
-        let service = service_fn(move |request: Request<Body>| {
-            let server = server.clone();
-            async move {
-                let asked = format!("{} {}", request.method(), request.uri().path());
-                let body = request.into_body().collect_bytes().await;
-                let body = body
-                    .ok()
-                    .and_then(|body| serde_json::from_slice(&body).ok())
-                    .unwrap_or_default();
-                let (code, answer) = (server.answer)(&asked, &body);
-                server.asked.lock().unwrap().push((asked, body));
-                let answer = Body::from(answer.to_string().into_bytes());
-                Ok::<_, BoxError>(Response::builder().status(code).body(answer).unwrap())
-            }
-        });
-        Client::new(service, "default")
-    }
-
-    /// What it was asked since the last call.
-    fn asked(&self) -> Vec<Asked> {
-        std::mem::take(&mut *self.asked.lock().unwrap())
-    }
-}
-
-fn failure(code: u16) -> (u16, Value) {
-    (
-        code,
-        json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "details": { "name": "shop" } }),
-    )
-}
 
 fn policy() -> Key {
     key(Kind::CanaryPolicy, &Id::new("shop", "shop")).unwrap()

@@ -121,6 +121,7 @@ fn one_without_a_name_that_keeps_no_sessions_is_in_the_way_too() {
         said.contains("http route 1: neither it nor http route 0 has a name"),
         "{said}"
     );
+    assert!(!said.contains("http route 0: neither"), "{said}");
     assert_eq!(status, Some(3));
 }
 

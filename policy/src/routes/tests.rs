@@ -84,6 +84,31 @@ fn rules_of_one_route_name_are_told_apart_by_virtual_host() {
 
 #[test]
 #[wasm_bindgen_test]
+fn rules_without_a_name_collide_unless_their_virtual_services_differ() {
+    let rule = |id: &str, route: &str| {
+        let mut rule = with("/route", json!(route));
+        rule["id"] = json!(id);
+        rule
+    };
+    let web = |route: &str| rule("VirtualService/shop/web#0", route);
+    for route in ["", ".match"] {
+        let other = rule("VirtualService/shop/cart#0", route);
+        assert_eq!(parse(&config(&[web(route), other])).unwrap().len(), 2, "{route}");
+        let message = parse(&config(&[web(route), web(route)])).unwrap_err().to_string();
+        assert!(message.contains("both claim the route"), "{message}");
+    }
+    // One whose identity names no VirtualService may be made from any.
+    for rules in [
+        [web("a"), rule("HTTPRoute/shop/a#0", "a")],
+        [rule("HTTPRoute/shop/a#0", "a"), web("a")],
+    ] {
+        let message = parse(&config(&rules)).unwrap_err().to_string();
+        assert!(message.contains("both claim the route `a`"), "{message}");
+    }
+}
+
+#[test]
+#[wasm_bindgen_test]
 fn a_backend_is_known_by_its_cluster_and_has_a_key_of_its_own_on_the_gateway() {
     let backends = json!([{"key": "store.shop:80"}, {"key": "store.shop:80/v2"}]);
     let table = parse(&config(&[with("/backends", backends)])).unwrap();
