@@ -19,6 +19,7 @@ const LOWEST: u64 = 0;
 /// A random number at which no session is drawn again, unless all are.
 const HIGHEST: u64 = u64::MAX;
 
+#[expect(clippy::unnecessary_wraps, reason = "a token may have no share")]
 fn share(percent: u32) -> Option<Share> {
     Some(Share::new(percent, 100))
 }
