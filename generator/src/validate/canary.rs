@@ -63,15 +63,10 @@ fn on_rules(policy: &Canary, index: &Index) -> Vec<(String, Condition)> {
 }
 
 fn reaches(policy: &Canary, rule: &Rule) -> bool {
-    // A policy for the whole route skips rules without backends, or without backends of the policy.
-    let applied = rule.canary.is_some() || rule.refused.canary.is_some();
-    if policy.section.is_none() && !applied {
-        return false;
-    }
     match &policy.section {
         Some(section) => rule.section_in(&policy.target.value) == Some(&section.value),
-        // A rule of a VirtualService without a name cannot be found in Envoy.
-        None => rule.spec.value.name.is_some() || policy.target_kind != Kind::VirtualService,
+        // It skips rules without backends, or without backends of the policy.
+        None => rule.canary.is_some() || rule.refused.canary.is_some(),
     }
 }
 

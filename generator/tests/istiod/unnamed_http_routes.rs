@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    common::Generated,
+    common::{Generated, validation::validate},
     istiod::shop::{SESSIONS, SPLIT, inserted_before, managed, said, shop, sticky, virtual_service},
 };
 
@@ -40,6 +40,16 @@ fn the_only_http_route_needs_no_name() {
             assert_eq!(patch["match"]["routeConfiguration"]["vhost"], before);
         }
     }
+}
+
+#[test]
+fn a_policy_for_the_whole_route_applies_to_it() {
+    let input = shop(&[&web(&format!("  - {SPLIT}")), &sticky("web")]);
+    let run = validate(&["-o", "json"], &input);
+    let validated: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+    let target = &validated["policies"][0]["targets"][0];
+    assert_eq!(target["condition"], "Accepted", "{target}");
+    assert_eq!(target["rules"][0]["id"], "VirtualService/default/web#0", "{target}");
 }
 
 #[test]
