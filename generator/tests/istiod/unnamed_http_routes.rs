@@ -109,13 +109,16 @@ fn two_without_names_are_refused_and_the_named_one_stays() {
         other.starts_with("warning[NoEffect]: VirtualService default/web, http route 2: neither "),
         "{other}"
     );
-    // A session policy is meant for each of them.
-    let (said, status) = said(&shop(&[&three, SESSIONS]));
-    assert!(
-        said.contains("error[Invalid]: VirtualService default/web, http route 1: neither "),
-        "{said}"
-    );
-    assert_eq!(status, Some(3));
+    // A session policy is meant for each of them, also beside a canary policy for the whole route.
+    let version = sticky("web").replacen("sticky: {type: Cookie}", "versionLabel: version", 1);
+    for policies in [SESSIONS.to_owned(), [SESSIONS, &version].concat()] {
+        let (said, status) = said(&shop(&[&three, &policies]));
+        assert!(
+            said.contains("error[Invalid]: VirtualService default/web, http route 1: neither "),
+            "{said}"
+        );
+        assert_eq!(status, Some(3));
+    }
 }
 
 #[test]
