@@ -31,6 +31,7 @@ mod state;
 
 pub(crate) use notices::notices;
 pub use notices::{Notice, Notices};
+pub(crate) use state::PartialState;
 pub use state::{Ancestor, AncestorState, ObjectName, Outcome, PolicyState};
 
 use findings::Findings;
@@ -43,18 +44,6 @@ pub struct States {
     pub policies: BTreeMap<(Kind, Id), PolicyState>,
     /// What the owner of an object should know.
     pub notices: Notices,
-}
-
-impl States {
-    /// Adds the states of another part of the input.
-    pub fn merge(&mut self, other: Self) {
-        for (policy, state) in other.policies {
-            self.policies.entry(policy).or_default().merge(state);
-        }
-        for (object, notices) in other.notices {
-            self.notices.entry(object).or_default().extend(notices);
-        }
-    }
 }
 
 /// The states after `crate::generate::emit` has generated the outputs.
@@ -72,13 +61,20 @@ pub fn states(
         canaries: resources.canary_policies.iter().map(|item| &item.id).collect(),
         concerns: &|_| true,
     };
-    let mut states = states_of(&subjects, ir, resources, attachments, outputs.iter(), report);
-    states.add_unread(resources);
-    states.notices = notices(notices::objects(resources), report);
-    states
+    let mut policies = states_of(&subjects, ir, resources, attachments, outputs.iter(), report);
+    for (policy, state) in unread(resources) {
+        policies.entry(policy).or_default().set_unread(state);
+    }
+    States {
+        policies: policies
+            .into_iter()
+            .map(|(policy, state)| (policy, state.finish()))
+            .collect(),
+        notices: notices(notices::objects(resources), report),
+    }
 }
 
-/// The states of these policies, without those of policies that cannot be read, and without notices.
+/// The states of these policies in a part of the input, without those of policies that cannot be read.
 pub(crate) fn states_of<'o>(
     subjects: &Subjects,
     ir: &Ir,
@@ -86,7 +82,7 @@ pub(crate) fn states_of<'o>(
     attachments: &Attachments,
     outputs: impl Iterator<Item = &'o Output>,
     report: &Report,
-) -> States {
+) -> BTreeMap<(Kind, Id), PartialState> {
     let index = Index::new(ir, resources, report);
     let context = Context {
         findings: Findings::new(report),
@@ -94,25 +90,20 @@ pub(crate) fn states_of<'o>(
         index: &index,
     };
     let statuses = validate::policy_statuses(subjects, resources, attachments, ir, &index);
-    let states = statuses
+    statuses
         .iter()
-        .map(|status| ((status.kind, status.id.clone()), context.policy(status)));
-    States {
-        policies: states.collect(),
-        notices: Notices::default(),
-    }
+        .map(|status| ((status.kind, status.id.clone()), context.policy(status)))
+        .collect()
 }
 
-impl States {
-    /// Adds the states of the policies that cannot be read.
-    pub(crate) fn add_unread(&mut self, resources: &Resources) {
-        for unread in resources.unread.iter().filter(|unread| unread.kind.is_policy()) {
-            let Some(id) = &unread.id else { continue };
-            let mut state = AncestorState::new(Outcome::Invalid);
-            state.find(findings::text(&unread.diagnostic));
-            self.policies.entry((unread.kind, id.clone())).or_default().unread = Some(state);
-        }
-    }
+/// The states of the policies that cannot be read.
+pub(crate) fn unread(resources: &Resources) -> impl Iterator<Item = ((Kind, Id), AncestorState)> {
+    let policies = resources.unread.iter().filter(|unread| unread.kind.is_policy());
+    policies.filter_map(|unread| {
+        let mut state = AncestorState::new(Outcome::Invalid);
+        state.find(findings::text(&unread.diagnostic));
+        Some(((unread.kind, unread.id.clone()?), state))
+    })
 }
 
 /// What the state of each policy is determined from.
@@ -123,12 +114,12 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn policy(&self, policy: &PolicyStatus) -> PolicyState {
-        let mut state = PolicyState::default();
+    fn policy(&self, policy: &PolicyStatus) -> PartialState {
+        let mut state = PartialState::default();
         if policy.targets.is_empty() {
             let mut unread = AncestorState::new(Outcome::Invalid);
             self.add_own(policy, None, &[Code::Invalid], &mut unread);
-            state.unread = Some(unread);
+            state.set_unread(unread);
         }
         for target in &policy.targets {
             self.target(policy, target, &mut state);
@@ -137,7 +128,7 @@ impl Context<'_> {
     }
 
     /// Adds the state of a policy on one of its targets.
-    fn target(&self, policy: &PolicyStatus, target: &TargetStatus, state: &mut PolicyState) {
+    fn target(&self, policy: &PolicyStatus, target: &TargetStatus, state: &mut PartialState) {
         // It is about retries, which are Istio's.
         if (policy.kind, &target.condition) == (Kind::XBackendTrafficPolicy, &Condition::NoEffect(Cause::NoSession)) {
             return;
@@ -162,17 +153,26 @@ impl Context<'_> {
                 let on_group = self.on_group(policy, target, rule, condition, on);
                 for ancestor in ancestors(rule, on.group, &own) {
                     anywhere = true;
-                    state.add(ancestor, on_group.clone());
+                    state.add(&own, ancestor, on_group.clone());
                 }
             }
         }
-        if !anywhere && concerns_mooring(policy.kind, &target.condition) {
-            let mut alone = AncestorState::new(outcome(&target.condition));
-            self.explain(policy, target, &target.condition, &mut alone);
-            for (rule, condition) in &target.rules {
-                self.explain_rule(policy, rule, condition, None, &mut alone);
+        if anywhere {
+            return;
+        }
+        // Without rules, the condition is that of the target.
+        let rules = target.rules.iter().map(|(rule, condition)| (Some(rule), condition));
+        let alone = target.rules.is_empty().then_some((None, &target.condition));
+        for (rule, condition) in rules.chain(alone) {
+            if !concerns_mooring(policy.kind, condition) {
+                continue;
             }
-            state.add(own, alone);
+            let mut state_of_rule = AncestorState::new(outcome(condition));
+            self.explain(policy, target, condition, &mut state_of_rule);
+            if let Some(rule) = rule {
+                self.explain_rule(policy, rule, condition, None, &mut state_of_rule);
+            }
+            state.add_unserved(own.clone(), state_of_rule);
         }
     }
 

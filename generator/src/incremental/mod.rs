@@ -1,9 +1,10 @@
 //! Plans again and again while the objects of a cluster change, and each time only what a change can influence.
 //!
-//! The objects are parsed once and kept as [`Resources`](crate::resources::Resources). Routes, gateways and canary policies that share proxies form a component
-//! (`graph`); each is planned by the same code as a whole run (`part`), which sees all other objects. Its lookups note what they
-//! read ([`crate::reads`]), so a component is planned again if something of that changed. What concerns all components together,
-//! such as a policy for a Service that no route leads to, is found in [`Incremental::findings`].
+//! The objects are parsed once and kept as [`Resources`](crate::resources::Resources). Routes, gateways and canary policies that
+//! share proxies form a component (`graph`); each is planned by the same code as a whole run (`part`), which sees all other
+//! objects. Its lookups note what they read ([`crate::reads`]), so a component is planned again if something of that changed. What
+//! concerns all components together, such as a policy for a Service that no route leads to, is found in
+//! [`Incremental::findings`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -19,7 +19,7 @@ use crate::{
     reads::{self, Read, Reads},
     resources::Resources,
     source::Sources,
-    status::{States, states_of},
+    status::{Notices, PartialState, states_of},
     translate::{self, Notes, Scope},
     validate::Subjects,
 };
@@ -77,7 +77,9 @@ pub struct Part {
     /// Whether two of its objects had the same name.
     pub has_namesakes: bool,
     /// The states of the policies on its proxies, until they are kept.
-    pub states: States,
+    pub states: BTreeMap<(Kind, Id), PartialState>,
+    /// What is found about each object, until it is kept.
+    pub notices: Notices,
     /// The weights of the backends in its rules with sessions or canaries.
     pub weights: Weights,
     /// What the plan depends on.
@@ -147,8 +149,7 @@ impl Part {
             concerns: &|service| part.backends.contains(service),
         };
         let named = outputs.values().map(Arc::as_ref);
-        let mut states = states_of(&subjects, &part.ir, resources, &attachments, named, &all);
-        states.notices = notices_of(&all, objects);
+        let states = states_of(&subjects, &part.ir, resources, &attachments, named, &all);
         let managed = part.ir.proxies.iter().filter(|group| group.is_managed());
         let routes = scope.routes.iter().map(|(_, id)| id.namespace.clone());
         let proxies = part.ir.proxies.iter().map(|group| group.namespace().to_owned());
@@ -162,6 +163,7 @@ impl Part {
             backends: part.backends,
             dependencies: part.dependencies,
             states,
+            notices: notices_of(&all, objects),
             weights: weights(&part.ir),
             reads: Reads::default(),
         }

@@ -12,7 +12,7 @@ use crate::{
     ir::Ir,
     kind::Kind,
     resources::Resources,
-    status::{Notice, PolicyState, States, notices, states_of},
+    status::{AncestorState, Notice, PartialState, States, notices, states_of, unread as unread_policies},
     translate,
     validate::Subjects,
 };
@@ -27,7 +27,7 @@ type Origin = Option<ComponentId>;
 #[derive(Debug, Default)]
 pub struct Kept {
     merged: States,
-    policies: BTreeMap<Object, BTreeMap<Origin, PolicyState>>,
+    policies: BTreeMap<Object, BTreeMap<Origin, PartialState>>,
     notices: BTreeMap<Object, BTreeMap<Origin, BTreeSet<Notice>>>,
     /// What each part has contributed.
     parts: BTreeMap<ComponentId, (Vec<Object>, Vec<Object>)>,
@@ -93,7 +93,8 @@ impl Kept {
 
     /// Adds what a part contributes.
     pub fn add(&mut self, component: ComponentId, part: &mut Part) {
-        let States { policies, notices } = std::mem::take(&mut part.states);
+        let policies = std::mem::take(&mut part.states);
+        let notices = std::mem::take(&mut part.notices);
         let of_part = (policies.keys().cloned().collect(), notices.keys().cloned().collect());
         self.parts.insert(component, of_part);
         for (policy, state) in policies {
@@ -131,16 +132,14 @@ impl Kept {
         for service in std::mem::take(&mut self.touched.services) {
             alone.extend(policies.targeting(&service).cloned());
         }
-        let mut of_unread = States::default();
-        of_unread.add_unread(resources);
+        let of_unread: HashMap<Object, AncestorState> = unread_policies(resources).collect();
         for policy in alone {
-            let mut states = self.alone(&policy, policies, resources);
-            let unread = of_unread.policies.get(&policy);
-            states
-                .policies
-                .extend(unread.map(|state| (policy.clone(), state.clone())));
-            set(&mut self.policies, &policy, states.policies.remove(&policy));
-            set(&mut self.notices, &policy, states.notices.remove(&policy));
+            let (mut state, found) = self.alone(&policy, policies, resources);
+            if let Some(unread) = of_unread.get(&policy) {
+                state.get_or_insert_default().set_unread(unread.clone());
+            }
+            set(&mut self.policies, &policy, state);
+            set(&mut self.notices, &policy, found);
             self.touched.objects.insert(policy.clone());
             self.touched.policies.insert(policy);
         }
@@ -152,16 +151,20 @@ impl Kept {
         self.merge()
     }
 
-    /// The state of a policy on the targets that no part leads to.
-    fn alone(&self, (kind, id): &Object, policies: &Policies, resources: &Resources) -> States {
-        let key = (*kind, id.clone());
-        let Some((policy, mut report, file)) = policies.with_findings(&key) else {
-            return States::default();
+    /// The state of a policy on the targets that no part leads to, and what is found about it.
+    fn alone(
+        &self,
+        key: &Object,
+        policies: &Policies,
+        resources: &Resources,
+    ) -> (Option<PartialState>, Option<BTreeSet<Notice>>) {
+        let Some((policy, mut report, file)) = policies.with_findings(key) else {
+            return (None, None);
         };
         let attachments = Attachments::kept(policies.attached());
         if !resources.any_route_unread() {
             for service in policies
-                .held_by(&key)
+                .held_by(key)
                 .filter(|service| !self.routed.contains_key(service))
             {
                 report.extend(translate::without_route(&service, policy, resources));
@@ -181,8 +184,8 @@ impl Kept {
             canaries: Vec::new(),
         };
         let mut states = states_of(&subjects, &none, resources, &attachments, std::iter::empty(), &report);
-        states.notices = notices(std::iter::once((*kind, id, file)), &report);
-        states
+        let mut found = notices(std::iter::once((key.0, &key.1, file)), &report);
+        (states.remove(key), found.remove(key))
     }
 
     fn merge(&mut self) -> Changed {
@@ -190,11 +193,11 @@ impl Kept {
         for policy in std::mem::take(&mut self.touched.policies) {
             let states = self.policies.get(&policy).filter(|states| !states.is_empty());
             let now = states.map(|states| {
-                let mut merged = PolicyState::default();
+                let mut merged = PartialState::default();
                 for state in states.values() {
                     merged.merge(state.clone());
                 }
-                merged
+                merged.finish()
             });
             if now.is_none() {
                 self.policies.remove(&policy);

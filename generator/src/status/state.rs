@@ -19,6 +19,16 @@ pub struct PolicyState {
     pub unread: Option<AncestorState>,
 }
 
+/// The state of a policy in a part of the input.
+#[derive(Clone, Debug, Default)]
+pub struct PartialState {
+    state: PolicyState,
+    /// The state on each target for which the part has no proxy.
+    unserved: BTreeMap<Ancestor, AncestorState>,
+    /// The targets for which it has one.
+    served: BTreeSet<Ancestor>,
+}
+
 /// An object that a policy affects: a Gateway of either API, or the target of the policy if no Gateway is affected.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ancestor {
@@ -162,7 +172,7 @@ impl AncestorState {
 
 impl PolicyState {
     /// Adds the state on an ancestor.
-    pub fn add(&mut self, ancestor: Ancestor, state: AncestorState) {
+    fn add(&mut self, ancestor: Ancestor, state: AncestorState) {
         match self.ancestors.get_mut(&ancestor) {
             Some(known) => known.merge(state),
             None => {
@@ -170,13 +180,54 @@ impl PolicyState {
             }
         }
     }
+}
+
+impl PartialState {
+    /// Adds the state on an ancestor with proxies, for a target of the policy.
+    pub fn add(&mut self, target: &Ancestor, ancestor: Ancestor, state: AncestorState) {
+        self.served.insert(target.clone());
+        self.state.add(ancestor, state);
+    }
+
+    /// Adds the state on a target for which this part has no proxy.
+    pub fn add_unserved(&mut self, target: Ancestor, state: AncestorState) {
+        self.unserved
+            .entry(target)
+            .or_insert_with(|| AncestorState::new(state.outcome))
+            .merge(state);
+    }
+
+    /// Sets the state of a policy that cannot be read.
+    pub fn set_unread(&mut self, state: AncestorState) {
+        self.state.unread = Some(state);
+    }
 
     /// Adds the state of the same policy in another part of the input.
     pub fn merge(&mut self, other: Self) {
-        for (ancestor, state) in other.ancestors {
-            self.add(ancestor, state);
+        for (ancestor, state) in other.state.ancestors {
+            self.state.add(ancestor, state);
         }
-        self.unread = self.unread.take().or(other.unread);
+        for (target, state) in other.unserved {
+            self.add_unserved(target, state);
+        }
+        self.served.extend(other.served);
+        self.state.unread = self.state.unread.take().or(other.state.unread);
+    }
+
+    /// The state in all parts together: a target is an ancestor itself if none of them has a proxy for it.
+    #[must_use]
+    pub fn finish(self) -> PolicyState {
+        let Self {
+            mut state,
+            unserved,
+            served,
+        } = self;
+        for (target, found) in unserved {
+            if !served.contains(&target) {
+                state.add(target, found);
+            }
+        }
+        state
     }
 }
 
