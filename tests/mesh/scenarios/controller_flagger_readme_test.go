@@ -41,7 +41,7 @@ func TestControllerReadmeFlagger(t *testing.T) {
 		s.PatchJSON(t, "flagger.app/v1beta1", "MetricTemplate", template,
 			fmt.Sprintf(`[{"op":"replace","path":"/spec/provider/address","value":"http://%s"}]`, prom.address))
 	}
-	shell.Meanwhile = flagger.AdvanceWhenReady(t, "web", 2*time.Second)
+	shell.Meanwhile = flagger.AdvanceWhenReady(t, "web", 4*time.Second)
 	initialize, rest, err := readme.Until(rest, "kubectl patch")
 	if err != nil {
 		t.Fatal(err)

@@ -22,6 +22,9 @@ import (
 // CONTROLLER_SCALE_OF_GATEWAY how many a Gateway has, and CONTROLLER_SCALE_REST how many seconds the controller is watched while nothing changes.
 // Ten thousand routes take some ten minutes of two cores: -timeout=60m.
 func TestControllerAtScale(t *testing.T) {
+	if os.Getenv("CONTROLLER_SCALE") == "" {
+		t.Skip("CONTROLLER_SCALE is not set: a measurement with a control plane of its own")
+	}
 	t.Parallel()
 	l := &scaleLoad{
 		s:      rig.Start(t, "scale", scenario.WithOwnControlPlane()),

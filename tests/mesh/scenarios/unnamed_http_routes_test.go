@@ -170,7 +170,7 @@ spec:
 	t.Run("another one takes its place, with other destinations", func(t *testing.T) {
 		setHTTP(t, s, `{"match":[{"uri":{"prefix":"/shop"}}],"route":[{"destination":{"host":"web"}}]}`)
 		gateway.Envoy.AwaitRoute(t, "", func(r envoy.Route) bool { return r.Contains("outbound|80||web.") && r.Contains("/shop") })
-		versions := versionsOf(t, client, sampleSize, "/shop")
+		versions := versionsOf(t, newClient(t), sampleSize, "/shop")
 		expectShares(t, "all pods of the Service", versions, map[string]int{"v1": 1, "v2": 1})
 		again(t, shop)
 	})
