@@ -63,7 +63,10 @@ func TestControllerRolesAreWhatItDoes(t *testing.T) {
 		if c.release == cluster.GatewayAPI15 {
 			everywhere := scenario.ControllerNamespaces()
 			roles = append(roles, accessOfRoles(t, s.ControllerRoles(t, everywhere))...)
-			recorders = append(recorders, s.StartController(t, scenario.ControllerNamed("everywhere"), everywhere, scenario.ControllerArgs("--dry-run")).Recorder)
+			controller := s.StartController(t, scenario.ControllerNamed("everywhere"), everywhere, scenario.ControllerArgs("--dry-run"))
+			// It is ready after its lists, before its watches.
+			awaitAccess(t, controller, kube.Access{Verb: "watch", Resource: "namespaces"})
+			recorders = append(recorders, controller.Recorder)
 		}
 	}
 	// What is alike for all kinds is done with one of them. XListenerSet is in neither release.
