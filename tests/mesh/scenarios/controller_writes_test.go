@@ -3,22 +3,28 @@
 package scenarios
 
 import (
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"mooring.dev/tests/mesh/internal/kube"
 	"mooring.dev/tests/mesh/internal/wait"
 )
 
-// What becomes of the controller's writes when they are refused, and when somebody else writes too.
+// What becomes of the controller's writes when they are refused, and when another program writes too.
 
-// refusal is a policy of the API server that refuses WasmPlugins of one namespace.
-const refusal = `apiVersion: admissionregistration.k8s.io/v1
+// admissionPolicy is a policy of the API server that refuses WasmPlugins of one namespace.
+const admissionPolicy = `apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata: {name: NAMESPACE}
 spec:
@@ -39,12 +45,65 @@ spec:
     namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}
 `
 
-// What an admission policy or a webhook refuses is in the status of the policies that it concerns, and is tried again.
+// webhookConfiguration sends the same WasmPlugins to a webhook.
+const webhookConfiguration = `apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: NAMESPACE}
+webhooks:
+- name: plugins.rig.mooring.dev
+  clientConfig: {url: URL, caBundle: CERTIFICATE}
+  failurePolicy: Fail
+  timeoutSeconds: 2
+  sideEffects: None
+  admissionReviewVersions: [v1]
+  namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}
+  rules:
+  - {apiGroups: [extensions.istio.io], apiVersions: ["*"], operations: [CREATE, UPDATE], resources: [wasmplugins]}
+`
+
+func anAdmissionPolicyRefuses(t *testing.T, f *faults) {
+	f.whilePluginsAreRefused(t, admissionPolicy, "no plugins on Fridays")
+}
+
 func aWebhookRefuses(t *testing.T, f *faults) {
-	undo := f.refuseByAdmission(t)
+	server, configuration := startWebhook(t)
+	defer server.Close()
+	f.whilePluginsAreRefused(t, configuration, "no plugins on Saturdays")
+}
+
+// A webhook whose pods are gone, and without which nothing is to be written.
+func aWebhookIsAway(t *testing.T, f *faults) {
+	server, configuration := startWebhook(t)
+	server.Close()
+	f.whilePluginsAreRefused(t, configuration, "failed calling webhook")
+}
+
+// startWebhook starts a webhook that refuses everything, and returns its configuration.
+func startWebhook(t *testing.T) (*httptest.Server, string) {
+	t.Helper()
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var review admissionv1.AdmissionReview
+		if err := json.NewDecoder(r.Body).Decode(&review); err != nil || review.Request == nil {
+			http.Error(w, fmt.Sprint(err), http.StatusBadRequest)
+			return
+		}
+		review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Result: &metav1.Status{Message: "no plugins on Saturdays"}}
+		review.Request = nil
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(review)
+	}))
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	return server, strings.NewReplacer("URL", server.URL, "CERTIFICATE", base64.StdEncoding.EncodeToString(certificate)).Replace(webhookConfiguration)
+}
+
+// whilePluginsAreRefused makes the API server refuse WasmPlugins. That is in the status of the policies that it concerns, everything else is
+// written, and the plugins are tried again.
+func (f *faults) whilePluginsAreRefused(t *testing.T, manifests, message string) {
+	t.Helper()
+	undo := f.refusePlugins(t, manifests)
 	before := generatedVersions(t, f.s)
 	f.change(t)
-	is := awaitCondition(t, f.s, backendLBPolicy, "BackendLBPolicy", "lb-policy", "Programmed", "False", "no plugins on Fridays")
+	is := awaitCondition(t, f.s, backendLBPolicy, "BackendLBPolicy", "lb-policy", "Programmed", "False", message)
 	t.Log(is)
 	awaitCondition(t, f.s, backendLBPolicy, "BackendLBPolicy", "lb-policy", "Accepted", "True", "")
 	// Another object is written meanwhile.
@@ -174,14 +233,23 @@ func aConflict(t *testing.T, f *faults) {
 	}
 }
 
-// refuseByAdmission makes the API server refuse WasmPlugins. It returns what undoes it.
-func (f *faults) refuseByAdmission(t *testing.T) (undo func()) {
+// refusePlugins makes the API server refuse WasmPlugins by what it reads in manifests. It returns what undoes it.
+func (f *faults) refusePlugins(t *testing.T, manifests string) (undo func()) {
 	t.Helper()
-	const group = "admissionregistration.k8s.io/v1"
-	f.s.Apply(t, strings.ReplaceAll(refusal, "NAMESPACE", f.s.Namespace))
+	objects, err := kube.ReadYAML(strings.NewReader(strings.ReplaceAll(manifests, "NAMESPACE", f.s.Namespace)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	undo = func() {
-		for _, kind := range []string{"ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy"} {
-			f.s.Delete(t, group, kind, f.s.Namespace)
+		for _, obj := range objects {
+			if err := f.s.Cluster.Kube.Delete(obj); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for _, obj := range objects {
+		if _, err := f.s.Cluster.Kube.Apply(obj); err != nil {
+			t.Fatal(err)
 		}
 	}
 	plugin := f.s.Get(t, "extensions.istio.io/v1alpha1", "WasmPlugin", "mooring-gateway-sp-demo")
