@@ -11,6 +11,7 @@ use std::{future::pending, process, sync::Arc, time::Duration};
 use clap::Args;
 use k8s_openapi::{api::coordination::v1::Lease, jiff::Timestamp};
 use kube::{Api, Client, api::PostParams};
+use mooring_generator::cluster::chain;
 use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
@@ -158,25 +159,25 @@ struct Lock {
 impl Lock {
     async fn run(mut self, term: watch::Sender<Option<Instant>>, mut stop: oneshot::Receiver<()>) -> Ended {
         let mut led = false;
+        let mut told: Option<String> = None;
         loop {
             let began = Instant::now();
             let attempt = tokio::select! {
                 attempt = timeout(ATTEMPT, self.attempt(began)) => attempt,
                 _ = &mut stop => return self.release(&term).await,
             };
-            let renewed = match attempt {
-                Ok(Ok(holds)) => holds,
-                Ok(Err(error)) => {
-                    self.metrics.error(Stage::Lease);
-                    tracing::warn!(lease = &*self.name, %error, "the Lease cannot be read or renewed");
-                    false
+            let attempt = attempt
+                .map_err(|_| format!("no answer within {} s", ATTEMPT.as_secs()))
+                .and_then(|answer| answer.map_err(|error| chain(&error)));
+            let renewed = attempt.as_ref().is_ok_and(|holds| *holds);
+            let problem = attempt.err();
+            if let Some(error) = &problem {
+                self.metrics.error(Stage::Lease);
+                if told != problem {
+                    tracing::warn!(lease = &*self.name, error, "the Lease cannot be read or renewed");
                 }
-                Err(_) => {
-                    self.metrics.error(Stage::Lease);
-                    tracing::warn!(lease = &*self.name, "the API server does not answer about the Lease");
-                    false
-                }
-            };
+            }
+            told = problem;
             let deadline = self.election.deadline();
             if led && deadline.is_none_or(|deadline| deadline <= Instant::now()) {
                 term.send_replace(None);
@@ -245,7 +246,9 @@ impl Lock {
         };
         match timeout(ATTEMPT, release).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(lease = &*self.name, %error, "the Lease is not released"),
+            Ok(Err(error)) => {
+                tracing::warn!(lease = &*self.name, error = chain(&error), "the Lease is not released");
+            }
             Err(_) => tracing::warn!(
                 lease = &*self.name,
                 "the Lease is not released: the API server does not answer"

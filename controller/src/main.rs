@@ -53,8 +53,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn start_log(format: LogFormat) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn,kube_client=error"));
+    // The crate kube-client logs each failed request without its cause, while each part here tells of a problem when it begins.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube=warn,kube_client=off"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

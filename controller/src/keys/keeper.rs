@@ -16,7 +16,10 @@ use kube::{
     core::{ApiResource, DynamicObject, GroupVersionKind, ObjectMeta},
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
-use mooring_generator::key_ring::{new_entry, secret};
+use mooring_generator::{
+    cluster::chain,
+    key_ring::{new_entry, secret},
+};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
@@ -330,7 +333,7 @@ impl Keeper {
             secondary: None,
         };
         if let Err(error) = self.recorder.publish(&event, &about).await {
-            warn!(%error, "cannot write an event about session keys");
+            warn!(error = chain(&error), "cannot write an event about session keys");
         }
     }
 }

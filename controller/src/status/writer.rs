@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt as _, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Client, core::DynamicObject};
+use mooring_generator::cluster::chain;
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -126,7 +127,7 @@ impl StatusWriter {
         }
         match failure {
             Some((policies, error)) if is_not_leading(&error) => debug!(policies, "the status is not written: {error}"),
-            Some((policies, error)) => warn!(policies, %error, "cannot write the status of policies"),
+            Some((policies, error)) => warn!(policies, error = chain(&error), "cannot write the status of policies"),
             None => {}
         }
         retry

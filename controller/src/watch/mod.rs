@@ -14,7 +14,7 @@ use kube::{
     runtime::watcher,
 };
 use mooring_generator::{
-    cluster::{FILTERS, PLUGINS},
+    cluster::{FILTERS, PLUGINS, chain},
     kind::{Kind, KnownKind},
     labels::MANAGED_BY,
 };
@@ -121,7 +121,7 @@ impl Watch {
                 self.missing();
                 info!(kind = self.kind.name, "the API server no longer has this kind");
             } else {
-                self.fail(status_code(&error) == Some(403), &error.to_string());
+                self.fail(status_code(&error) == Some(403), &chain(&error));
             }
             pause = if listed {
                 FIRST_PAUSE
@@ -138,7 +138,7 @@ impl Watch {
             match self.resource().await {
                 Ok(Some(resource)) => return Ok(resource),
                 Ok(None) => self.missing(),
-                Err(error) => self.fail(false, &error.to_string()),
+                Err(error) => self.fail(false, &chain(&error)),
             }
             sleep(DISCOVERY_INTERVAL).await;
             if self.sender.is_closed() {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,9 @@ func (f *faults) expectUntouched(t *testing.T, before map[string]string) {
 	}
 }
 
+// withoutCause is a line about a request that failed, without the answer of the system.
+var withoutCause = regexp.MustCompile(`(?m)^.*client error \(\w+\)"?$`)
+
 func theAPIServerIsAway(t *testing.T, f *faults) {
 	before := generatedVersions(t, f.s)
 	stop := f.controller.Supervise(t)
@@ -123,6 +127,9 @@ func theAPIServerIsAway(t *testing.T, f *faults) {
 	f.controller.AwaitReady(t)
 	f.expectGoesOn(t)
 	t.Logf("%s after it is back, a change takes effect; exits of the controller meanwhile: %v", time.Since(began).Round(time.Millisecond), stop())
+	if line := withoutCause.FindString(f.controller.Process.Log()); line != "" {
+		t.Errorf("the log does not say why: %s", line)
+	}
 }
 
 func etcdIsKilled(t *testing.T, f *faults) {
