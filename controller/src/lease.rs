@@ -180,8 +180,7 @@ impl Lock {
             told = problem;
             let deadline = self.election.deadline();
             if led && deadline.is_none_or(|deadline| deadline <= Instant::now()) {
-                term.send_replace(None);
-                self.metrics.leader(false);
+                self.end(&term);
                 return Ended::Lost;
             }
             term.send_replace(deadline);
@@ -225,9 +224,15 @@ impl Lock {
         Ok(true)
     }
 
+    /// This replica writes no longer.
+    fn end(&self, term: &watch::Sender<Option<Instant>>) {
+        term.send_replace(None);
+        self.metrics.leader(false);
+    }
+
     /// Gives up the Lease if this replica holds it. A failure costs the other replicas the duration of the Lease, no more.
     async fn release(self, term: &watch::Sender<Option<Instant>>) -> Ended {
-        term.send_replace(None);
+        self.end(term);
         let release = async {
             // An attempt that was interrupted may have written meanwhile.
             for _ in 0..3 {
@@ -257,3 +262,6 @@ impl Lock {
         Ended::Released
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,13 @@
 use std::{
     mem,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use http::{Request, Response};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use tower::{BoxError, service_fn};
 
 /// A request: the method and the path, and the body.
@@ -21,6 +23,7 @@ type Answer = dyn Fn(&str, &Value) -> (u16, Value) + Send + Sync;
 pub struct Server {
     asked: Arc<Mutex<Vec<Asked>>>,
     answer: Arc<Answer>,
+    latency: Arc<Mutex<Duration>>,
 }
 
 impl Server {
@@ -29,7 +32,13 @@ impl Server {
         Self {
             asked: Arc::default(),
             answer: Arc::new(answer),
+            latency: Arc::default(),
         }
+    }
+
+    /// Takes this long for each request from now on.
+    pub fn answer_after(&self, latency: Duration) {
+        *self.latency.lock().unwrap() = latency;
     }
 
     /// A client of it.
@@ -44,6 +53,10 @@ impl Server {
                     .ok()
                     .and_then(|body| serde_json::from_slice(&body).ok())
                     .unwrap_or_default();
+                let latency = *server.latency.lock().unwrap();
+                if !latency.is_zero() {
+                    sleep(latency).await;
+                }
                 let (code, answer) = (server.answer)(&asked, &body);
                 server.asked.lock().unwrap().push((asked, body));
                 let answer = Body::from(answer.to_string().into_bytes());
@@ -61,8 +74,21 @@ impl Server {
 
 /// An error as the API server answers it.
 pub fn failure(code: u16) -> (u16, Value) {
+    let reason = match code {
+        404 => "NotFound",
+        409 => "Conflict",
+        _ => "",
+    };
+    let details = json!({ "name": "shop" });
     (
         code,
-        json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "details": { "name": "shop" } }),
+        json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "status": "Failure",
+            "code": code,
+            "reason": reason,
+            "details": details,
+        }),
     )
 }
