@@ -16,7 +16,7 @@ use mooring_generator::{
     generate::{self, TargetOptions},
     id::Id,
     incremental::Incremental,
-    kind::{KnownKind, Reads},
+    kind::{Kind, KnownKind, Reads},
     mesh::Mesh,
     policies,
     resources::Resources,
@@ -67,11 +67,7 @@ fn the_parts_are_the_whole_of_some_namespaces() {
 #[test]
 fn what_is_never_read_of_pods_and_endpoints_is_no_change() {
     let mut plan = Incremental::new(options(), Mesh::default(), Coverage::Everything);
-    let mut set = |object: Value| {
-        let (kind, object) = known(&object).unwrap();
-        let version = object.get("apiVersion").and_then(Value::as_str).unwrap().to_owned();
-        plan.set(&kind, &id(&kind, &object), Some((&version, object)))
-    };
+    let mut set = |object: Value| set(&mut plan, &object);
     let pod = |app: &str, image: &str, phase: &str| {
         json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": { "namespace": "shop", "name": "web-0", "labels": { "app": app } },
@@ -89,6 +85,40 @@ fn what_is_never_read_of_pods_and_endpoints_is_no_change() {
     };
     assert!(set(slice("10.0.0.1")));
     assert!(!set(slice("10.0.0.2")));
+}
+
+/// A policy needs the Service that it targets also if no route leads there.
+#[test]
+fn what_is_found_about_a_service_of_a_policy_that_cannot_be_read_is_that_of_a_run() {
+    let mesh = Mesh::default();
+    let mut plan = Incremental::new(options(), mesh.clone(), Coverage::Everything);
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "namespace": "shop", "name": "cart" },
+        "spec": { "ports": [{ "name": "http" }] },
+    });
+    let policy = json!({
+        "apiVersion": "gateway.networking.x-k8s.io/v1alpha1", "kind": "XBackendTrafficPolicy",
+        "metadata": { "namespace": "shop", "name": "sticky" },
+        "spec": {
+            "targetRefs": [{ "group": "", "kind": "Service", "name": "cart" }],
+            "sessionPersistence": { "sessionName": "cart" },
+        },
+    });
+    for object in [service, policy] {
+        set(&mut plan, &object);
+    }
+    plan.plan();
+    let found = shown(plan.states());
+    assert_eq!(found, shown(&states_of(plan.sources(), &mesh)));
+    let about_service = format!("{:?}", (Kind::Service, Id::new("shop", "cart")));
+    assert!(found.contains(&about_service), "{found:?}");
+}
+
+/// Sets an object of a plan, and returns whether that is a change.
+fn set(plan: &mut Incremental, object: &Value) -> bool {
+    let (kind, object) = known(object).unwrap();
+    let version = object["apiVersion"].as_str().unwrap().to_owned();
+    plan.set(&kind, &id(&kind, &object), Some((&version, object)))
 }
 
 /// A small generator of numbers (splitmix64): the same for the same seed, everywhere.

@@ -31,12 +31,11 @@ pub fn all(known: &Known, parts: &BTreeMap<ComponentId, Part>, any_object: bool,
     known.policies.findings().for_each(|found| report.extend(found.clone()));
     translate::check_named(&known.resources, &mut report);
     let mut notes = Notes::default();
-    let (mut backends, mut dependencies, mut managed) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut backends, mut managed) = (BTreeSet::new(), BTreeSet::new());
     for part in parts.values() {
         report.extend(part.report.clone());
         notes.extend(&part.notes);
         backends.extend(&part.backends);
-        dependencies.extend(part.dependencies.iter().cloned());
         managed.extend(part.managed.iter().cloned());
     }
     let attachments = Attachments::kept(known.policies.attached());
@@ -48,12 +47,28 @@ pub fn all(known: &Known, parts: &BTreeMap<ComponentId, Part>, any_object: bool,
         ));
     }
     notes.report(&mut report);
-    translate::report_unread(&known.resources, &attachments, &dependencies, &mut report);
+    report.extend(of_unread(known, parts));
     istio::report_whole(!managed.is_empty(), options, &mut report);
     if any_object {
         warn_of_options(options, &mut report);
     }
     translate::check_replaced(&managed, &known.resources, false, &mut report);
+    report
+}
+
+/// What is found about the objects that could not be read.
+pub fn of_unread(known: &Known, parts: &BTreeMap<ComponentId, Part>) -> Report {
+    let mut report = Report::default();
+    if known.resources.unread.is_empty() {
+        return report;
+    }
+    let of_parts = parts.values().map(|part| &part.report);
+    for found in of_parts.chain(known.policies.findings()) {
+        found.missed().iter().for_each(|(kind, id)| report.miss(*kind, id));
+    }
+    let dependencies = parts.values().flat_map(|part| part.dependencies.iter().cloned());
+    let attachments = Attachments::kept(known.policies.attached());
+    translate::report_unread(&known.resources, &attachments, &dependencies.collect(), &mut report);
     report
 }
 

@@ -14,15 +14,14 @@ use std::{
 use serde_json::{Map, Value};
 
 use crate::{
-    attachment::Attachments,
     diagnostic::Report,
     emit::{Output, istio},
     id::Id,
     kind::{Kind, KnownKind},
     mesh::Mesh,
     source::{Coverage, Sources},
-    status::{Notices, States},
-    translate::{self, Scope},
+    status::States,
+    translate::Scope,
 };
 
 mod changes;
@@ -119,7 +118,7 @@ impl Incremental {
         let replanned = self.plan_parts(&pending);
         let canaries = pending.members.iter().filter(|(kind, _)| *kind == Kind::CanaryPolicy);
         policies.extend(canaries.cloned());
-        let unread = self.notices_of_unread();
+        let unread = notices_of(&findings::of_unread(&self.known, &self.parts), &self.known.at);
         let states::Changed { policies, objects } =
             self.kept
                 .update(&policies, &self.known.policies, &self.known.resources, &unread);
@@ -153,29 +152,6 @@ impl Incremental {
     #[must_use]
     pub fn states(&self) -> &States {
         self.kept.states()
-    }
-
-    /// What is found about the objects that could not be read.
-    fn notices_of_unread(&self) -> Notices {
-        if self.known.resources.unread.is_empty() {
-            return Notices::new();
-        }
-        let dependencies = self.parts.values().flat_map(|part| part.dependencies.iter().cloned());
-        let mut report = Report::default();
-        for part in self.parts.values() {
-            part.report
-                .missed()
-                .iter()
-                .for_each(|(kind, id)| report.miss(*kind, id));
-        }
-        let attachments = Attachments::kept(self.known.policies.attached());
-        translate::report_unread(
-            &self.known.resources,
-            &attachments,
-            &dependencies.collect(),
-            &mut report,
-        );
-        notices_of(&report, &self.known.at)
     }
 
     /// All generated objects.
