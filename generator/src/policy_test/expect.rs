@@ -40,7 +40,7 @@ pub enum Expected {
     /// A reason.
     Reason(String),
     /// What became of the session.
-    Session(&'static str),
+    Session(Session),
     /// Whether the response has a session cookie.
     Cookie(bool),
     /// The name of the cookie.
@@ -113,7 +113,7 @@ pub(super) fn expectations(expect: &Expect, checker: &mut Checker) -> Vec<Expect
         Expected::Reason(reason.clone())
     });
     all.add("session", expect.session.as_ref(), |session| {
-        Expected::Session(session.name())
+        Expected::Session(*session)
     });
     if let Some(cookie) = &expect.set_cookie {
         let is_present = !matches!(cookie.value, ExpectedCookie::Absent);
@@ -205,35 +205,6 @@ impl Expectations<'_, '_> {
     }
 }
 
-impl Session {
-    /// The word for it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => NONE,
-            Self::New => "new",
-            Self::Resumed => "resumed",
-            Self::BackendRemoved => "backend-removed",
-            Self::BackendUnreachable => "backend-unreachable",
-            Self::Released => "released",
-            Self::Followed => "followed",
-            Self::VersionRemoved => "version-removed",
-            Self::Rebalanced => "rebalanced",
-            Self::ExpiredIdle => "expired-idle",
-            Self::ExpiredAbsolute => "expired-absolute",
-            Self::Rejected => REJECTED,
-            Self::RejectedMalformed => "rejected-malformed",
-            Self::RejectedVersion => "rejected-version",
-            Self::RejectedUnknownKey => "rejected-unknown-key",
-            Self::RejectedForeign => "rejected-foreign",
-            Self::RejectedTampered => "rejected-tampered",
-            Self::RejectedFuture => "rejected-future",
-        }
-    }
-}
-
-const REJECTED: &str = "rejected";
-
 impl Expectation {
     /// How what was found differs. None: it does not.
     #[must_use]
@@ -289,9 +260,9 @@ impl Expected {
                 (*expected == found, found)
             }
             Self::Session(expected) => {
-                let found = observed.session;
-                let of_any_kind = *expected == REJECTED && found.starts_with(REJECTED);
-                (of_any_kind || *expected == found, found.to_owned())
+                let (name, found) = (expected.to_string(), observed.session);
+                let of_any_kind = *expected == Session::Rejected && found.starts_with(&name);
+                (of_any_kind || name == found, found.to_owned())
             }
             Self::Header(expected) => {
                 let found = observed.session_header.as_deref();
@@ -345,7 +316,7 @@ impl Expected {
         match self {
             Self::Rule(expected) | Self::Backend(expected) => expected.as_deref().unwrap_or(NONE).to_owned(),
             Self::Host(expected) | Self::Reason(expected) | Self::CookieName(expected) => expected.clone(),
-            Self::Session(expected) => (*expected).to_owned(),
+            Self::Session(expected) => expected.to_string(),
             Self::Cookie(true) | Self::Header(ExpectedHeader::Present) => PRESENT.to_owned(),
             Self::Cookie(false) | Self::Header(ExpectedHeader::Absent) | Self::CookieText(_, Attribute::Absent) => {
                 ABSENT.to_owned()

@@ -3,8 +3,10 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are descriptions in the JSON schema")]
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     expected_cookie::ExpectedCookie,
@@ -186,7 +188,7 @@ pub struct Expect {
 }
 
 /// What became of the session of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Session {
     /// The rule keeps no sessions.
@@ -225,6 +227,12 @@ pub enum Session {
     RejectedTampered,
     /// The token was issued in the future.
     RejectedFuture,
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 fn api_version(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
