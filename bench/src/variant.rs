@@ -14,6 +14,8 @@ use crate::user::SESSION_HEADER;
 const EMPTY_MODULE: &str = "mooring-bench-empty.wasm";
 /// The session's name.
 const SESSION: &str = "cart";
+/// The label with the version of a Service.
+const VERSION: &str = "version";
 /// The path of the routes without a rule.
 pub(crate) const PLAIN: &str = "/plain";
 /// The host name under which there is such a route and no other.
@@ -38,6 +40,8 @@ pub(crate) enum Variant {
     MooringSplit,
     /// The same with canary rules that look at a header and two cookies, and do not match.
     MooringCanary,
+    /// The same with sessions that follow the version of their backend and its weight.
+    MooringRelease,
     /// Mooring with one backend and `--access-log`, where nothing reads what the module leaves.
     MooringLog,
     /// The same with two backends.
@@ -46,7 +50,7 @@ pub(crate) enum Variant {
 
 impl Variant {
     /// All but those with `--access-log`, in the order of the tables.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::NoFilter,
         Self::Native,
         Self::Empty,
@@ -54,6 +58,7 @@ impl Variant {
         Self::Mooring,
         Self::MooringSplit,
         Self::MooringCanary,
+        Self::MooringRelease,
     ];
 
     /// As a table names it.
@@ -66,6 +71,7 @@ impl Variant {
             Self::Mooring => "Mooring, one backend",
             Self::MooringSplit => "Mooring, two backends",
             Self::MooringCanary => "Mooring, canary rules",
+            Self::MooringRelease => "Mooring, a release",
             Self::MooringLog => "Mooring, one backend, access log",
             Self::MooringSplitLog => "Mooring, two backends, access log",
         }
@@ -73,7 +79,13 @@ impl Variant {
 
     /// Whether Mooring's module is in it.
     pub(crate) fn is_mooring(self) -> bool {
-        matches!(self, Self::Mooring | Self::MooringSplit | Self::MooringCanary) || self.has_access_log()
+        let plain = [
+            Self::Mooring,
+            Self::MooringSplit,
+            Self::MooringCanary,
+            Self::MooringRelease,
+        ];
+        plain.contains(&self) || self.has_access_log()
     }
 
     /// Whether the module leaves its decisions for access logs.
@@ -166,7 +178,7 @@ impl Setup {
     pub(crate) fn shape(self, mut bootstrap: Bootstrap) -> Result<Bootstrap> {
         let manager = manager(&mut bootstrap)?;
         match self.variant {
-            Variant::Mooring | Variant::MooringSplit | Variant::MooringCanary => {}
+            Variant::Mooring | Variant::MooringSplit | Variant::MooringCanary | Variant::MooringRelease => {}
             // What Envoy's own log costs depends on its format.
             Variant::MooringLog | Variant::MooringSplitLog => {
                 manager.remove("access_log").context("an access log")?;
@@ -234,7 +246,7 @@ fn sidecar(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
 fn gateway(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
     let session = Persistence::cookie(SESSION).absolute("1h").idle("10m");
     let backends: &[(&str, u32)] = match variant {
-        Variant::MooringSplit | Variant::MooringCanary | Variant::MooringSplitLog => {
+        Variant::MooringSplit | Variant::MooringCanary | Variant::MooringRelease | Variant::MooringSplitLog => {
             &[("store", 90), ("store-canary", 10)]
         }
         _ => &[("store", 1)],
@@ -250,15 +262,20 @@ fn gateway(variant: Variant, routes: usize, pods: &[Ipv4Addr]) -> Manifests {
         .service(&service("plain"));
     for (name, _) in backends {
         let policy = Policy::on(name, session.clone()).dialect(Dialect::BackendLb);
-        all = all.service(&service(name)).policy(&policy);
+        all = all.service(&service(name).selects(VERSION, name)).policy(&policy);
     }
     for number in 1..=routes {
         let rule = Rule::split(backends).below(&path(number));
         let name = numbered(number);
         all = all.route(&Route::new(&name).rule(rule));
-        if variant == Variant::MooringCanary {
-            all = all.canary(&canary(&name));
-        }
+        all = match variant {
+            Variant::MooringCanary => all.canary(&canary(&name)),
+            Variant::MooringRelease => {
+                let release = Canary::on(&name).version_label(VERSION);
+                all.canary(&release.rebalance("OnWeightIncrease"))
+            }
+            _ => all,
+        };
     }
     all
 }
