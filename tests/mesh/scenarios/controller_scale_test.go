@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +21,8 @@ import (
 // What many routes cost the controller. Each route has one Service, every fifth two and so a session route, and a policy; there is a Gateway for
 // each thousand. A change of one route writes the objects of its Gateway and nothing else. CONTROLLER_SCALE is the number of routes,
 // CONTROLLER_SCALE_OF_GATEWAY how many a Gateway has, and CONTROLLER_SCALE_REST how many seconds the controller is watched while nothing changes.
-// Ten thousand routes take some ten minutes of two cores: -timeout=60m.
+// CONTROLLER_SCALE_VERIFY is the value of --verify-plan; if it is set, changes with a whole plan are measured too, with that time between them.
+// The liveness and the metrics are asked for all the time. Ten thousand routes take some ten minutes of two cores: -timeout=60m.
 func TestControllerAtScale(t *testing.T) {
 	if os.Getenv("CONTROLLER_SCALE") == "" {
 		t.Skip("CONTROLLER_SCALE is not set: a measurement with a control plane of its own")
@@ -41,11 +43,14 @@ func TestControllerAtScale(t *testing.T) {
 	t.Logf("%d routes, %d of a Gateway; created in %s", l.routes, l.ofGateway, time.Since(began).Round(time.Millisecond))
 
 	began = time.Now()
-	l.controller = l.s.StartControllerUnready(t, scenario.ControllerNamespaces(), scenario.ControllerDirectly())
+	verify := setting(t, "CONTROLLER_SCALE_VERIFY", 0)
+	l.controller = l.s.StartControllerUnready(t, scenario.ControllerNamespaces(), scenario.ControllerDirectly(),
+		scenario.ControllerArgs("--verify-plan", strconv.Itoa(verify)))
+	answers := l.ask(t)
 	l.await(t, "everything is written", func() error { return l.isWritten(t) })
 	l.awaitRest(t)
-	t.Logf("start: %s, %.2f s of CPU, memory %d MiB, %d MiB at the most, %.0f writes", time.Since(began).Round(time.Millisecond),
-		l.cpu(t), l.memory(t, "VmRSS"), l.memory(t, "VmHWM"), l.writes(t))
+	t.Logf("start: %s, %.2f s of CPU, memory %d MiB, %d MiB at the most, %.0f writes; %s", time.Since(began).Round(time.Millisecond),
+		l.cpu(t), l.memory(t, "VmRSS"), l.memory(t, "VmHWM"), l.writes(t), answers())
 
 	rest := time.Duration(setting(t, "CONTROLLER_SCALE_REST", 2)) * time.Second
 	cpu, writes := l.cpu(t), l.writes(t)
@@ -54,8 +59,13 @@ func TestControllerAtScale(t *testing.T) {
 	if more := l.writes(t) - writes; more > 0 {
 		t.Errorf("%.0f writes, though nothing changes", more)
 	}
+	l.forgetPeak(t)
 	l.change(t)
 	t.Logf("at the end: memory %d MiB, %d MiB at the most", l.memory(t, "VmRSS"), l.memory(t, "VmHWM"))
+	for n := 0; verify > 0 && n < 5; n++ {
+		time.Sleep(time.Duration(verify) * time.Second)
+		l.changeWithWholePlan(t, n)
+	}
 }
 
 // A scaleLoad is many routes and the controller that works on them.
@@ -160,30 +170,96 @@ func (l *scaleLoad) change(t *testing.T) {
 	t.Helper()
 	const times = 10
 	var took latencies
+	answers := l.ask(t)
 	cpu, writes := l.cpu(t), l.writes(t)
 	for i := range times {
-		n := i * 37 % l.routes
-		host, began := fmt.Sprintf("changed-%d.example.com", i), time.Now()
-		l.s.Patch(t, gatewayGroup, "HTTPRoute", team(n)+"/"+fmt.Sprintf("route-%d", n), fmt.Sprintf(`{"spec":{"hostnames":[%q]}}`, host))
-		plugin := kube.Ref("extensions.istio.io/v1alpha1", "WasmPlugin", "scale-edge", "mooring-"+l.gatewayName(n))
-		l.await(t, host+" is in the configuration of the module", func() error {
-			obj, err := l.s.Cluster.Kube.Get(plugin.GroupVersionKind(), plugin.GetNamespace(), plugin.GetName())
-			if err != nil {
-				return err
-			}
-			if !strings.Contains(contentOf(obj), host) {
-				return fmt.Errorf("%s does not name it", kube.Describe(obj))
-			}
-			return nil
-		})
-		took = append(took, time.Since(began))
-		l.await(t, "it is written", func() error { return l.isWritten(t) })
+		took = append(took, l.changeHost(t, i*37%l.routes, fmt.Sprintf("changed-%d.example.com", i)))
 	}
 	written := (l.writes(t) - writes) / times
-	t.Logf("a change: %s; %.0f ms of CPU and %.1f writes on average", took, (l.cpu(t)-cpu)*1000/times, written)
+	t.Logf("a change: %s; %.0f ms of CPU and %.1f writes on average; %s", took, (l.cpu(t)-cpu)*1000/times, written, answers())
 	// The WasmPlugin, the EnvoyFilters of the two hosts, and a session route.
 	if written > 4 {
 		t.Errorf("a change of one route writes %.1f objects", written)
+	}
+}
+
+// changeWithWholePlan changes a host when a whole plan is due.
+func (l *scaleLoad) changeWithWholePlan(t *testing.T, n int) {
+	t.Helper()
+	l.forgetPeak(t)
+	before := l.memory(t, "VmRSS")
+	cpu, answers := l.cpu(t), l.ask(t)
+	took := l.changeHost(t, n, fmt.Sprintf("verified-%d.example.com", n))
+	t.Logf("a change with a whole plan: %s, %.2f s of CPU; memory %d MiB before, %d MiB after, %d MiB at the most; %s", took.Round(time.Millisecond),
+		l.cpu(t)-cpu, before, l.memory(t, "VmRSS"), l.memory(t, "VmHWM"), answers())
+}
+
+// changeHost changes the host of a route, waits until everything is written, and returns how long it took until the module's configuration was.
+func (l *scaleLoad) changeHost(t *testing.T, n int, host string) time.Duration {
+	t.Helper()
+	began := time.Now()
+	l.s.Patch(t, gatewayGroup, "HTTPRoute", team(n)+"/"+fmt.Sprintf("route-%d", n), fmt.Sprintf(`{"spec":{"hostnames":[%q]}}`, host))
+	plugin := kube.Ref("extensions.istio.io/v1alpha1", "WasmPlugin", "scale-edge", "mooring-"+l.gatewayName(n))
+	l.await(t, host+" is in the configuration of the module", func() error {
+		obj, err := l.s.Cluster.Kube.Get(plugin.GroupVersionKind(), plugin.GetNamespace(), plugin.GetName())
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(contentOf(obj), host) {
+			return fmt.Errorf("%s does not name it", kube.Describe(obj))
+		}
+		return nil
+	})
+	took := time.Since(began)
+	l.await(t, "it is written", func() error { return l.isWritten(t) })
+	return took
+}
+
+// ask asks for the liveness and the metrics over and over. The returned function ends that, and says how long the answers took. An answer
+// that takes longer than the client waits, or that the controller is stuck, fails the test.
+func (l *scaleLoad) ask(t *testing.T) (end func() string) {
+	t.Helper()
+	paths := []string{"/livez", "/metrics"}
+	took := make([]latencies, len(paths))
+	stopping, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		started := false
+		for {
+			for i, path := range paths {
+				began := time.Now()
+				status, body, err := l.controller.Probe(path)
+				switch {
+				case err == nil && status == 200:
+					started = true
+					took[i] = append(took[i], time.Since(began))
+				case started:
+					t.Errorf("%s: %v, %d: %.200s", path, err, status, body)
+				}
+			}
+			select {
+			case <-stopping:
+				return
+			case <-time.After(wait.MinPause):
+			}
+		}
+	}()
+	stop := sync.OnceFunc(func() {
+		close(stopping)
+		<-stopped
+	})
+	t.Cleanup(stop)
+	return func() string {
+		stop()
+		return fmt.Sprintf("%s %s, %s %s", paths[0], took[0], paths[1], took[1])
+	}
+}
+
+// forgetPeak makes VmHWM begin again with the memory of now.
+func (l *scaleLoad) forgetPeak(t *testing.T) {
+	t.Helper()
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", l.controller.Process.PID()), []byte("5"), 0); err != nil {
+		t.Fatal(err)
 	}
 }
 
