@@ -79,13 +79,7 @@ impl Variant {
 
     /// Whether Mooring's module is in it.
     pub(crate) fn is_mooring(self) -> bool {
-        let plain = [
-            Self::Mooring,
-            Self::MooringSplit,
-            Self::MooringCanary,
-            Self::MooringRelease,
-        ];
-        plain.contains(&self) || self.has_access_log()
+        !matches!(self, Self::NoFilter | Self::Native | Self::Empty | Self::Filters)
     }
 
     /// Whether the module leaves its decisions for access logs.
