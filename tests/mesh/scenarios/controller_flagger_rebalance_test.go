@@ -38,7 +38,7 @@ func TestControllerFlaggerRebalance(t *testing.T) {
 		r.step(t, "Promoting", 0, 0)
 		s.AwaitComplete(t, "web-primary")
 	})
-	expectMoves(t, r.d.during(t, "v2 is final", func() { r.step(t, "Finalising", 0, 0); r.awaitWeights(t, 100, 0) }), "v1→v2")
+	expectMoves(t, r.d.during(t, "v2 is final", func() { r.step(t, "Finalising", 0, 0); r.awaitWeights(t, 100, 0) }))
 	expectMoves(t, r.d.during(t, "the canary of v2 ends", func() { r.step(t, "Succeeded", 0, 0); s.AwaitComplete(t, "web") }))
 	r.d.awaitAllOn(t, "v2")
 

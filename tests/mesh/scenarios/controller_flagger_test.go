@@ -91,7 +91,7 @@ func (r *flaggerRun) succeed(t *testing.T) {
 			t.Errorf("v2 is promoted: %d moves of users of the canary: %s", n, move)
 		}
 	}
-	expectMoves(t, d.during(t, "v2 is final", func() { r.step(t, "Finalising", 0, 0); r.awaitWeights(t, 100, 0) }), "v1→v2")
+	expectMoves(t, d.during(t, "v2 is final", func() { r.step(t, "Finalising", 0, 0); r.awaitWeights(t, 100, 0) }))
 	expectMoves(t, d.during(t, "the canary of v2 ends", func() { r.step(t, "Succeeded", 0, 0); r.s.AwaitComplete(t, "web") }))
 	d.awaitAllOn(t, "v2")
 }

@@ -7,12 +7,15 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"mooring.dev/tests/mesh/internal/kube"
 	"mooring.dev/tests/mesh/internal/wait"
 )
+
+var deploymentKind = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}
 
 var canaryKind = schema.GroupVersionKind{Group: "flagger.app", Version: "v1beta1", Kind: "Canary"}
 
@@ -126,14 +129,21 @@ func (f *Flagger) turn(t testing.TB, name string) {
 	}
 }
 
-// AwaitComplete waits until a Deployment has only ready pods of its newest template, as `kubectl rollout status` does.
+// AwaitComplete waits until a Deployment has only ready pods of its newest template, and those that they replace have ended: no proxy
+// uses them any more. `kubectl rollout status` does not wait for the latter.
 func (s *Scenario) AwaitComplete(t testing.TB, deployment string) {
 	t.Helper()
-	wait.Eventually(t, "Deployment "+deployment+" is complete", func() error { return s.incomplete(deployment) })
+	wait.Eventually(t, "Deployment "+deployment+" is complete", func() error {
+		if err := s.incomplete(deployment); err != nil {
+			return err
+		}
+		return s.terminating(deployment)
+	})
 }
 
+// incomplete returns an error while a Deployment has other pods than ready ones of its newest template. Those that end do not count.
 func (s *Scenario) incomplete(deployment string) error {
-	obj, err := s.Cluster.Kube.Get(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, s.Namespace, deployment)
+	obj, err := s.Cluster.Kube.Get(deploymentKind, s.Namespace, deployment)
 	if err != nil {
 		return err
 	}
@@ -146,6 +156,26 @@ func (s *Scenario) incomplete(deployment string) error {
 	if number("status", "observedGeneration") < obj.GetGeneration() || updated != want || all != want || available != want {
 		return fmt.Errorf("generation %d, observed %d; of %d pods, %d are updated and %d available; there are %d",
 			obj.GetGeneration(), number("status", "observedGeneration"), want, updated, available, all)
+	}
+	return nil
+}
+
+// terminating returns an error while pods of a Deployment end.
+func (s *Scenario) terminating(deployment string) error {
+	obj, err := s.Cluster.Kube.Get(deploymentKind, s.Namespace, deployment)
+	if err != nil {
+		return err
+	}
+	selector, _, _ := unstructured.NestedStringMap(obj.Object, "spec", "selector", "matchLabels")
+	pods, err := s.Cluster.Kube.List(schema.GroupVersionResource{Version: "v1", Resource: "pods"})
+	if err != nil {
+		return err
+	}
+	for _, pod := range pods {
+		selected := pod.GetNamespace() == s.Namespace && labels.SelectorFromSet(selector).Matches(labels.Set(pod.GetLabels()))
+		if selected && pod.GetDeletionTimestamp() != nil {
+			return fmt.Errorf("pod %s has not ended yet", pod.GetName())
+		}
 	}
 	return nil
 }
