@@ -28,6 +28,8 @@ use crate::{
 };
 
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use state::{KindState, WatchStates};
 
