@@ -12,6 +12,7 @@ use super::{
     ledger::Ledger,
     options::Options,
     order::Stage,
+    ownership::is_removable,
     server::Target,
     wanted::{Wanted, owner},
 };
@@ -37,6 +38,8 @@ pub struct Task {
 pub struct Agenda {
     /// The requests in their order.
     pub tasks: VecDeque<Task>,
+    /// Whether a request waits for another object.
+    pub holds: bool,
     next: Option<Instant>,
 }
 
@@ -118,7 +121,7 @@ impl Agenda {
         if memory.in_flight {
             return;
         }
-        memory.unwanted.get_or_insert(now);
+        memory.unwanted = is_removable(metadata).then(|| memory.unwanted.unwrap_or(now));
         match decide_removal(metadata, memory, now) {
             Some(Decision::Remove { .. }) if options.dry_run => {
                 let hash: Arc<str> = "".into();

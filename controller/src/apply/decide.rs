@@ -83,7 +83,7 @@ pub fn decide(wanted: &Wanted, live: Live, memory: &Memory, adopts: bool, now: I
         return wait;
     }
     match live {
-        Live::Absent => Decision::Apply(Reason::Missing),
+        Live::Absent => absent(memory, now),
         Live::Unseen => unseen(&wanted.hash, memory.written.as_ref(), now),
         Live::There(metadata) => there(wanted, metadata, memory, adopts, now),
     }
@@ -114,6 +114,17 @@ fn unseen(hash: &str, written: Option<&Written>, now: Instant) -> Decision {
         Decision::InPlace(Some(until))
     } else {
         Decision::Apply(Reason::Changed)
+    }
+}
+
+/// An object that is deleted again and again is created like one that is changed again and again.
+fn absent(memory: &Memory, now: Instant) -> Decision {
+    match memory.edits.next().filter(|next| *next > now) {
+        Some(next) => {
+            let why = "another writer deletes the object again and again".to_owned();
+            Decision::Wait(State::Pending { why }, Some(next))
+        }
+        None => Decision::Apply(Reason::Missing),
     }
 }
 

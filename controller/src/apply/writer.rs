@@ -10,6 +10,7 @@ use std::{
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use mooring_generator::cluster::{FILTERS, PLUGINS};
 use tokio::{
     task::{Id, JoinError, JoinSet},
     time::{Instant, timeout_at},
@@ -29,7 +30,12 @@ use super::{
     state::{Applied, State},
     wanted::Wanted,
 };
-use crate::{key::Key, live::Live, plan::Plan};
+use crate::{
+    key::Key,
+    live::Live,
+    owner::owners,
+    plan::{Plan, Planned},
+};
 
 /// How many requests are sent at a time.
 const PARALLEL: usize = 16;
@@ -56,8 +62,10 @@ pub struct Writer<S = KubeServer> {
     restored: BTreeMap<String, u64>,
     unreachable: u32,
     paused: Option<Instant>,
-    /// When an object that the watch does not show is to be looked for again.
+    /// When an object is to be looked at again that the watch does not show, or that changed on its way.
     look_again: Option<Instant>,
+    /// Whether an object was written or removed in this pass.
+    has_done: bool,
 }
 
 /// A request on its way.
@@ -84,6 +92,7 @@ impl<S: Server> Writer<S> {
             unreachable: 0,
             paused: None,
             look_again: None,
+            has_done: false,
         }
     }
 
@@ -93,6 +102,7 @@ impl<S: Server> Writer<S> {
         while let Some(joined) = self.requests.try_join_next_with_id() {
             self.collect(joined, plan);
         }
+        self.has_done = false;
         let now = Instant::now();
         let mut agenda = Agenda::new(plan, &self.live.lock(), &mut self.ledger, self.options, now);
         loop {
@@ -113,7 +123,8 @@ impl<S: Server> Writer<S> {
     }
 
     fn finish(&mut self, mut agenda: Agenda) -> Applied {
-        if !agenda.tasks.is_empty() || !self.requests.is_empty() {
+        // What a task waited for may have been done after it was its turn.
+        if !agenda.tasks.is_empty() || !self.requests.is_empty() || agenda.holds && self.has_done {
             agenda.wake(Some(after(SOON)));
         }
         // What is due already waits for something else, such as an answer of the API server.
@@ -143,7 +154,10 @@ impl<S: Server> Writer<S> {
             let Some(task) = agenda.tasks.pop_front() else { return };
             match self.obstacle(&task, plan) {
                 // What it waits for is repeated, and then a pass decides again.
-                Some(why) => self.ledger.differ(&task.target.key, State::Pending { why }),
+                Some(why) => {
+                    self.ledger.differ(&task.target.key, State::Pending { why });
+                    agenda.holds = true;
+                }
                 None => self.send(task),
             }
         }
@@ -173,30 +187,47 @@ impl<S: Server> Writer<S> {
     /// Why an object must not be written or removed yet: what protects it is not there, or what uses it still is.
     fn obstacle(&self, task: &Task, plan: &Plan) -> Option<String> {
         let key = &task.target.key;
-        let is_in = |other: &Key| other.namespace() == key.namespace();
         match (task.stage, &task.job) {
             (
                 Stage::Plugins,
                 Job::Apply {
-                    wanted,
                     reason: Reason::Missing,
+                    ..
                 },
             ) => {
-                let live = self.live.lock();
-                let mut filters = self.ledger.memories().filter(|(other, memory)| {
-                    let owner = memory.wanted.as_ref().map(|other| &other.owner);
-                    Stage::of_write(other.kind) == Stage::Filters
-                        && plan.objects.contains_key(*other)
-                        && is_in(other)
-                        && owner == Some(&wanted.owner)
+                let plugin = plan.objects.get(key)?;
+                let filter = self.outdated_filters(plan).find(|(filter, planned)| {
+                    filter.namespace() == key.namespace() && proxies(filter, planned) == proxies(key, plugin)
                 });
-                let missing =
-                    filters.find(|(other, memory)| memory.written.is_none() && !live.generated.contains_key(*other));
-                missing.map(|(other, _)| format!("it waits for {other}"))
+                filter.map(|(filter, _)| format!("it waits for {filter}"))
+            }
+            // The watch does not show it, so it is new.
+            (
+                Stage::Routes,
+                Job::Look
+                | Job::Apply {
+                    reason: Reason::Missing,
+                    ..
+                },
+            ) if !self.options.dry_run => {
+                let filter = self.outdated_filters(plan).find(|(filter, planned)| {
+                    let mut plugins = plan.of_kind(&PLUGINS);
+                    plugins.any(|(plugin, of_plugin)| {
+                        filter.namespace() == plugin.namespace()
+                            && proxies(filter, planned) == proxies(plugin, of_plugin)
+                            && plan.objects.get(key).is_some_and(|route| of_plugin.has_rule_of(route))
+                    })
+                });
+                filter.map(|(filter, _)| format!("it waits for {filter}"))
             }
             (Stage::RemoveFilters, _) => {
                 let mut removals = self.ledger.memories().filter(|(other, memory)| {
-                    Stage::of_write(other.kind) == Stage::Plugins && is_in(other) && memory.unwanted.is_some()
+                    let uses = match Stage::of_write(other.kind) {
+                        Stage::Plugins => other.namespace() == key.namespace(),
+                        // It may be on a Gateway of any namespace.
+                        stage => stage == Stage::Routes,
+                    };
+                    uses && memory.unwanted.is_some()
                 });
                 removals
                     .next()
@@ -204,6 +235,12 @@ impl<S: Server> Writer<S> {
             }
             _ => None,
         }
+    }
+
+    /// The planned `EnvoyFilter`s that are not in the cluster as planned.
+    fn outdated_filters<'p>(&'p self, plan: &'p Plan) -> impl Iterator<Item = (&'p Key, &'p Planned)> {
+        plan.of_kind(&FILTERS)
+            .filter(|(filter, _)| self.ledger.differing().contains_key(*filter))
     }
 
     /// Records the result of a request. Returns the request that it leads to.
@@ -228,10 +265,15 @@ impl<S: Server> Writer<S> {
                 let wanted = plan.objects.get(key).and(self.ledger.memory(key).wanted.clone())?;
                 return self.looked(key, &wanted, found.as_deref(), now);
             }
-            Done::Written(metadata) => self.written(key, &job, &metadata, now),
+            Done::Written(metadata) => {
+                self.has_done = true;
+                self.written(key, &job, &metadata, plan, now);
+            }
             Done::Removed => {
+                self.has_done = true;
                 info!(object = %key, "removed");
                 self.ledger.remove(key);
+                self.look_again = plan.objects.get(key).map(|_| now).or(self.look_again);
             }
             Done::Previewed(diff) => {
                 self.ledger.memory(key).previewed = job.hash();
@@ -262,12 +304,17 @@ impl<S: Server> Writer<S> {
         task
     }
 
-    fn written(&mut self, key: &Key, job: &Job, metadata: &ObjectMeta, now: Instant) {
+    fn written(&mut self, key: &Key, job: &Job, metadata: &ObjectMeta, plan: &Plan, now: Instant) {
         let Job::Apply { wanted, reason } = job else { return };
         let memory = self.ledger.memory(key);
-        memory.written = Some(Written::new(metadata, wanted, now));
+        let before = memory.written.replace(Written::new(metadata, wanted, now));
         match reason {
-            Reason::Missing => info!(object = %key, "created"),
+            Reason::Missing => {
+                if before.is_some() {
+                    memory.edits.add(now);
+                }
+                info!(object = %key, "created");
+            }
             Reason::Changed => info!(object = %key, "updated"),
             Reason::Adopted => info!(object = %key, "taken over"),
             Reason::Edited { by } => {
@@ -278,7 +325,13 @@ impl<S: Server> Writer<S> {
                 warn!(object = %key, by, "changed by another writer, and put back");
             }
         }
-        self.ledger.settle(key);
+        let planned = plan.objects.get(key);
+        if planned.is_some_and(|planned| Arc::ptr_eq(planned, &wanted.planned)) {
+            self.ledger.settle(key);
+        } else {
+            // The plan has changed while the request was on its way, so the next pass decides.
+            self.look_again = Some(now);
+        }
     }
 
     /// The API server has answered.
@@ -299,6 +352,11 @@ impl<S: Server> Writer<S> {
             self.paused = now.checked_add(pause);
         }
     }
+}
+
+/// The Gateways on whose proxies an object is. Empty: it is for the pods of callers or of a selector.
+fn proxies(key: &Key, planned: &Planned) -> Vec<Key> {
+    owners(key.namespace().unwrap_or_default(), &planned.output.value)
 }
 
 /// The instant after a time.

@@ -13,6 +13,7 @@ use mooring_generator::{
     id::Id,
     incremental::{Incremental, Keeps, ObjectName, Step, Weights},
     kind::{Kind, KnownKind, Reads},
+    labels::RULE_ANNOTATION,
     mesh::Mesh,
     source::Coverage,
 };
@@ -47,6 +48,16 @@ impl Plan {
     pub fn may_remove(&self, key: &Key) -> bool {
         self.allows_removal && !self.keeps.include(key.kind.name, key.namespace().unwrap_or_default())
     }
+
+    /// The generated objects of a kind.
+    pub fn of_kind(&self, kind: &KnownKind) -> impl Iterator<Item = (&Key, &Planned)> {
+        let kind = KindName::find(kind.group, kind.name);
+        let first = kind.map(|kind| Key::new(kind, None, ""));
+        let objects = first.into_iter().flat_map(|first| self.objects.range(first..));
+        objects
+            .take_while(move |(key, _)| Some(key.kind) == kind)
+            .map(|(key, planned)| (key, &**planned))
+    }
 }
 
 /// An object of the plan.
@@ -54,6 +65,18 @@ impl Plan {
 pub struct Planned {
     /// The object as `mooring generate` writes it.
     pub output: Arc<Output>,
+}
+
+impl Planned {
+    /// Whether this plugin has the rule of a session route.
+    #[must_use]
+    pub fn has_rule_of(&self, route: &Self) -> bool {
+        let annotations = route.output.value.pointer("/metadata/annotations");
+        let rule = annotations.and_then(|annotations| annotations.get(RULE_ANNOTATION));
+        let rules = self.output.value.pointer("/spec/pluginConfig/rules");
+        let mut rules = rules.and_then(Value::as_array).into_iter().flatten();
+        rule.is_some() && rules.any(|other| other.get("id") == rule)
+    }
 }
 
 /// The generation and the unique id of an object.

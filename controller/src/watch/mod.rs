@@ -18,7 +18,10 @@ use mooring_generator::{
     kind::{Kind, KnownKind},
     labels::MANAGED_BY,
 };
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -118,6 +121,7 @@ impl Watch {
         let mut pause = FIRST_PAUSE;
         loop {
             let resource = self.discover().await?;
+            let began = Instant::now();
             let (error, listed) = self.follow(&resource).await?;
             if is_not_found(&error) {
                 self.missing();
@@ -125,7 +129,8 @@ impl Watch {
             } else {
                 self.fail(status_code(&error) == Some(403), &chain(&error));
             }
-            pause = if listed {
+            // A watch that ends again soon after each list would list everything once a second.
+            pause = if listed && began.elapsed() > LONGEST_PAUSE {
                 FIRST_PAUSE
             } else {
                 pause.saturating_mul(2).min(LONGEST_PAUSE)

@@ -278,6 +278,175 @@ async fn a_plugin_waits_for_its_filters_and_others_do_not() {
     assert!(applied.differing.is_empty(), "{applied:?}");
 }
 
+/// The rule of a plugin and of a session route.
+const RULE: &str = "HTTPRoute/shop/cart#0";
+
+/// The plan, whose session route is one of the plugin's rule.
+fn plan_with_rule() -> Plan {
+    let mut plan = plan();
+    let spec = json!({ "pluginConfig": { "rules": [{ "id": RULE }] } });
+    let plugin = planned("WasmPlugin", "mooring-web", &spec);
+    plan.objects
+        .insert(key("WasmPlugin", "edge", "mooring-web"), Arc::new(plugin));
+    add_route(&mut plan, "mooring-web", RULE);
+    plan
+}
+
+fn add_route(plan: &mut Plan, name: &str, rule: &str) {
+    let mut route = planned("HTTPRoute", name, &json!({}));
+    let output = Arc::get_mut(&mut route.output).unwrap();
+    output.value["metadata"]["annotations"] = json!({ "mooring.dev/rule": rule });
+    plan.objects.insert(key("HTTPRoute", "edge", name), Arc::new(route));
+}
+
+/// Without the filter, a client could choose a session route, and so a backend.
+#[tokio::test(start_paused = true)]
+async fn a_new_session_route_waits_for_the_filters_of_its_gateway() {
+    let filter = key("EnvoyFilter", "edge", "mooring-web");
+    let route = key("HTTPRoute", "edge", "mooring-web");
+    for cause in [Cause::Refused, Cause::Foreign, Cause::Busy(None)] {
+        let fake = Fake::default();
+        fake.fails(&format!("apply {filter}"), cause);
+        let mut writer = writer(&fake);
+        let mut plan = plan_with_rule();
+        add_route(&mut plan, "mooring-other", "HTTPRoute/shop/other#0");
+        let applied = writer.apply(&plan).await;
+        let log = fake.log();
+        assert!(!log.iter().any(|line| line.ends_with(&route.to_string())), "{log:?}");
+        assert!(
+            log.contains(&"apply HTTPRoute edge/mooring-other".to_owned()),
+            "{log:?}"
+        );
+        assert!(matches!(applied.state(&route), State::Pending { .. }), "{applied:?}");
+
+        fake.0.lock().unwrap().failures.clear();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let retry = writer.apply(&plan).await.retry;
+        tokio::time::sleep(retry.unwrap()).await;
+        let applied = writer.apply(&plan).await;
+        assert!(applied.differing.is_empty(), "{applied:?}");
+        watch(&writer, &fake, &plan);
+        writer.apply(&plan).await;
+        fake.log();
+
+        // A filter that is there may lack the patch of a new rule.
+        fake.fails(&format!("force {filter}"), cause);
+        let changed = planned("EnvoyFilter", "mooring-web", &json!({ "more": 1 }));
+        plan.objects.insert(filter.clone(), Arc::new(changed));
+        add_route(&mut plan, "mooring-second", RULE);
+        writer.apply(&plan).await;
+        assert_eq!(fake.log(), [format!("force {filter}")]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn filters_stay_while_a_session_route_cannot_be_removed() {
+    let fake = Fake::default();
+    let mut writer = writer(&fake);
+    let plan = plan();
+    writer.apply(&plan).await;
+    watch(&writer, &fake, &plan);
+    fake.log();
+    fake.fails("delete HTTPRoute edge/mooring-web", Cause::Refused);
+    let none = Plan {
+        allows_removal: true,
+        ..Plan::default()
+    };
+    for _ in 0..10 {
+        let applied = writer.apply(&none).await;
+        watch(&writer, &fake, &plan);
+        tokio::time::sleep(applied.retry.unwrap()).await;
+    }
+    let log = fake.log();
+    assert!(log.contains(&"delete HTTPRoute edge/mooring-web".to_owned()), "{log:?}");
+    assert!(
+        !log.contains(&"delete EnvoyFilter edge/mooring-web".to_owned()),
+        "{log:?}"
+    );
+    fake.0.lock().unwrap().failures.clear();
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    writer.apply(&none).await;
+    watch(&writer, &fake, &plan);
+    writer.apply(&none).await;
+    let removed = ["HTTPRoute", "EnvoyFilter"].map(|kind| format!("delete {kind} edge/mooring-web"));
+    assert_eq!(fake.log(), removed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_object_of_another_writer_does_not_keep_filters() {
+    let fake = Fake::default();
+    let mut writer = writer(&fake);
+    let plan = plan();
+    writer.apply(&plan).await;
+    watch(&writer, &fake, &plan);
+    fake.log();
+    {
+        let mut live = writer.live.lock();
+        let plugin = live
+            .generated
+            .get_mut(&key("WasmPlugin", "edge", "mooring-web"))
+            .unwrap();
+        Arc::make_mut(plugin).metadata.managed_fields = None;
+    }
+    let none = Plan {
+        allows_removal: true,
+        ..Plan::default()
+    };
+    let retry = writer.apply(&none).await.retry;
+    tokio::time::sleep(retry.unwrap()).await;
+    writer.apply(&none).await;
+    let removed = ["HTTPRoute", "EnvoyFilter"].map(|kind| format!("delete {kind} edge/mooring-web"));
+    assert_eq!(fake.log(), removed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_deleted_again_and_again_is_created_seldom() {
+    let fake = Fake::default();
+    let mut writer = writer(&fake);
+    let plan = plan();
+    let plugin = key("WasmPlugin", "edge", "mooring-web");
+    let start = Instant::now();
+    let mut created = 0;
+    while start.elapsed() < Duration::from_secs(600) {
+        let applied = writer.apply(&plan).await;
+        watch(&writer, &fake, &plan);
+        let wait = writer.apply(&plan).await.retry.or(applied.retry);
+        created += fake
+            .log()
+            .iter()
+            .filter(|line| **line == format!("apply {plugin}"))
+            .count();
+        fake.0.lock().unwrap().there.remove(&plugin.to_string());
+        watch(&writer, &fake, &plan);
+        tokio::time::sleep(wait.unwrap_or(Duration::from_secs(1))).await;
+    }
+    assert!((4..20).contains(&created), "{created} times in ten minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_the_plan_changes_on_its_way_is_written_again() {
+    let fake = Fake::default();
+    let plugin = key("WasmPlugin", "edge", "mooring-web");
+    fake.0
+        .lock()
+        .unwrap()
+        .delays
+        .insert(format!("apply {plugin}"), Duration::from_secs(5));
+    let mut writer = writer(&fake);
+    let mut plan = plan();
+    writer.apply(&plan).await;
+    let changed = planned("WasmPlugin", "mooring-web", &json!({ "priority": 7 }));
+    plan.objects.insert(plugin.clone(), Arc::new(changed));
+    writer.apply(&plan).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    fake.fails(&format!("force {plugin}"), Cause::Refused);
+    let applied = writer.apply(&plan).await;
+    assert!(!matches!(applied.state(&plugin), State::Applied), "{applied:?}");
+    tokio::time::sleep(applied.retry.unwrap()).await;
+    let applied = writer.apply(&plan).await;
+    assert!(matches!(applied.state(&plugin), State::Refused { .. }), "{applied:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_object_does_not_hold_up_others_and_is_repeated_seldom() {
     let fake = Fake::default();
