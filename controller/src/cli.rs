@@ -44,7 +44,7 @@ pub struct Cli {
     pub status: status::Options,
 
     /// The address of the probes and metrics
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:8080")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:8080")]
     pub listen: SocketAddr,
 
     /// Which replica writes.

@@ -3,7 +3,10 @@
 //! That the server answers says nothing about the controller. `/livez` asks whether each part of it has made progress lately, and
 //! `/readyz` whether it knows the cluster. A replica that does not lead is ready, too.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use axum::{
     Router,
@@ -20,9 +23,15 @@ use crate::{
     watch::{KindState, WatchStates},
 };
 
-/// Binds the address, so that a port in use ends the process at its start.
+/// Binds the address, so that a port in use ends the process at its start. `[::]` takes connections by IPv4 too, and is all of IPv4 where
+/// the kernel has no IPv6.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
+    match TcpListener::bind(address).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    }
 }
 
 /// Serves until the process ends.

@@ -47,8 +47,8 @@ impl Agenda {
     /// Decides about all objects.
     pub fn new(plan: &Plan, live: &Objects, ledger: &mut Ledger, options: Options, now: Instant) -> Self {
         let mut agenda = Self::default();
-        for (key, planned) in &plan.objects {
-            agenda.want(key, planned, live, ledger, options, now);
+        for planned in &plan.objects {
+            agenda.want(planned, plan, live, ledger, options, now);
         }
         for (key, object) in live
             .generated
@@ -61,7 +61,8 @@ impl Agenda {
                     key: key.clone(),
                     api_version: api_version.unwrap_or_default(),
                 };
-                agenda.remove(target, &object.metadata, ledger, options, now);
+                let is_own = is_removable(&object.metadata, plan.gateways.as_deref());
+                agenda.remove(target, &object.metadata, is_own, ledger, options, now);
             } else {
                 ledger.memory(key).unwanted = None;
             }
@@ -85,8 +86,8 @@ impl Agenda {
 
     fn want(
         &mut self,
-        key: &Key,
-        planned: &Arc<Planned>,
+        (key, planned): (&Key, &Arc<Planned>),
+        plan: &Plan,
         live: &Objects,
         ledger: &mut Ledger,
         options: Options,
@@ -97,7 +98,7 @@ impl Agenda {
         if memory.in_flight {
             return;
         }
-        let wanted = memory.want(planned, owner(key, &planned.output, live));
+        let wanted = memory.want(planned, owner(key, &planned.output, live), plan.gateways.as_ref());
         if options.dry_run && memory.previewed.as_ref() == Some(&wanted.hash) {
             return;
         }
@@ -116,12 +117,20 @@ impl Agenda {
         self.wake(next);
     }
 
-    fn remove(&mut self, target: Target, metadata: &ObjectMeta, ledger: &mut Ledger, options: Options, now: Instant) {
+    fn remove(
+        &mut self,
+        target: Target,
+        metadata: &ObjectMeta,
+        is_own: bool,
+        ledger: &mut Ledger,
+        options: Options,
+        now: Instant,
+    ) {
         let memory = ledger.memory(&target.key);
         if memory.in_flight {
             return;
         }
-        memory.unwanted = is_removable(metadata).then(|| memory.unwanted.unwrap_or(now));
+        memory.unwanted = is_own.then(|| memory.unwanted.unwrap_or(now));
         match decide_removal(metadata, memory, now) {
             Some(Decision::Remove { .. }) if options.dry_run => {
                 let hash: Arc<str> = "".into();

@@ -9,7 +9,7 @@ use super::{
     failure::Cause,
     marks::APPLIED_ANNOTATION,
     memory::{Memory, Written},
-    ownership::{Ownership, annotation, has_metadata, intruder, is_removable, lacks_fields, ownership},
+    ownership::{Ownership, annotation, has_metadata, intruder, lacks_fields, ownership},
     state::State,
     wanted::Wanted,
 };
@@ -173,16 +173,14 @@ fn own(wanted: &Wanted, live: &ObjectMeta, written: Option<&Written>, memory: &M
     }
 }
 
-/// What to do about an object in the cluster that the plan does not want. None: it is none of the controller's.
+/// What to do about an object in the cluster that the plan does not want. None: it is none of the controller's, or being deleted.
 #[must_use]
 pub fn decide_removal(live: &ObjectMeta, memory: &Memory, now: Instant) -> Option<Decision> {
-    if !is_removable(live) || live.deletion_timestamp.is_some() {
-        return None;
-    }
+    let unwanted = memory.unwanted.filter(|_| live.deletion_timestamp.is_none())?;
     if let Some(failed) = memory.failed.as_ref().filter(|failed| failed.until > now) {
         return Some(Decision::Wait(failed.failure.state(), Some(failed.until)));
     }
-    let due = memory.unwanted.unwrap_or(now).checked_add(GRACE).unwrap_or(now);
+    let due = unwanted.checked_add(GRACE).unwrap_or(now);
     if due > now {
         let why = "it is no longer needed and will be removed".to_owned();
         return Some(Decision::Wait(State::Pending { why }, Some(due)));

@@ -132,11 +132,11 @@ fn version(metadata: &ObjectMeta) -> Option<u64> {
 impl Memory {
     /// The planned object with its hash, which is computed once. An owner that is gone leaves the object as it is: it will not be
     /// planned much longer.
-    pub fn want(&mut self, planned: &Arc<Planned>, owner: Option<Owner>) -> Arc<Wanted> {
+    pub fn want(&mut self, planned: &Arc<Planned>, owner: Option<Owner>, gateways: Option<&Arc<str>>) -> Arc<Wanted> {
         let known = self.wanted.take();
         let owner = owner.or_else(|| known.as_ref().and_then(|known| known.owner.clone()));
         let same = known.filter(|known| Arc::ptr_eq(&known.planned, planned) && known.owner == owner);
-        let wanted = same.unwrap_or_else(|| Arc::new(Wanted::new(planned, owner)));
+        let wanted = same.unwrap_or_else(|| Arc::new(Wanted::new(planned, owner, gateways)));
         Arc::clone(self.wanted.insert(wanted))
     }
 

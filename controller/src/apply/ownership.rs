@@ -9,7 +9,7 @@ use mooring_generator::labels::{MANAGED_BY, NAME_PREFIX};
 use serde_json::{Map, Value};
 
 use super::{
-    marks::{APPLIED_ANNOTATION, MANAGER},
+    marks::{APPLIED_ANNOTATION, GATEWAYS_ANNOTATION, MANAGER},
     wanted::Wanted,
 };
 
@@ -45,11 +45,12 @@ pub fn ownership(metadata: &ObjectMeta) -> Ownership {
 }
 
 /// Whether the controller may delete an object that it does not want: it wrote it, the label is still there, and the name is one that
-/// it gives.
+/// it gives. If it is limited to some Gateways, the objects of others may be another controller's.
 #[must_use]
-pub fn is_removable(metadata: &ObjectMeta) -> bool {
+pub fn is_removable(metadata: &ObjectMeta, gateways: Option<&str>) -> bool {
     let name = metadata.name.as_deref().unwrap_or_default();
-    ownership(metadata) == Ownership::Own && has_label(metadata) && name.starts_with(NAME_PREFIX)
+    let is_of_gateways = gateways.is_none() || annotation(metadata, GATEWAYS_ANNOTATION) == gateways;
+    ownership(metadata) == Ownership::Own && has_label(metadata) && name.starts_with(NAME_PREFIX) && is_of_gateways
 }
 
 /// The value of an annotation.
@@ -188,7 +189,7 @@ mod tests {
     fn what_others_have_applied_is_not_own() {
         let ours = metadata(&json!([own()]));
         assert_eq!(ownership(&ours), Ownership::Own);
-        assert!(is_removable(&ours));
+        assert!(is_removable(&ours, None));
         for others in [
             // kubectl apply, with and without --server-side; an Update of the same manager is none of the controller's writes.
             json!([entry("kubectl-client-side-apply", "Update", &json!({ "f:rules": {} }))]),
@@ -198,7 +199,7 @@ mod tests {
         ] {
             let object = metadata(&others);
             assert!(matches!(ownership(&object), Ownership::Generated { .. }), "{others}");
-            assert!(!is_removable(&object), "{others}");
+            assert!(!is_removable(&object, None), "{others}");
         }
         // A pipeline that applies with the field manager `mooring` does not set the annotation.
         let pipeline = ObjectMeta {
@@ -221,11 +222,26 @@ mod tests {
     #[test]
     fn only_what_the_controller_has_named_and_labelled_is_removed() {
         let ours = || metadata(&json!([own()]));
-        assert!(!is_removable(&ObjectMeta {
+        let named = ObjectMeta {
             name: Some("web".to_owned()),
             ..ours()
-        }));
-        assert!(!is_removable(&ObjectMeta { labels: None, ..ours() }));
+        };
+        assert!(!is_removable(&named, None));
+        assert!(!is_removable(&ObjectMeta { labels: None, ..ours() }, None));
+    }
+
+    #[test]
+    fn a_controller_of_some_gateways_removes_only_its_own_objects() {
+        let with = |gateways: &str| {
+            let mut object = metadata(&json!([own()]));
+            let annotations = object.annotations.get_or_insert_default();
+            annotations.insert(GATEWAYS_ANNOTATION.to_owned(), gateways.to_owned());
+            object
+        };
+        assert!(is_removable(&with("edge/a,edge/b"), Some("edge/a,edge/b")));
+        assert!(!is_removable(&with("edge/a"), Some("edge/a,edge/b")));
+        assert!(!is_removable(&metadata(&json!([own()])), Some("edge/a")));
+        assert!(is_removable(&with("edge/a"), None), "it plans for all Gateways");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use mooring_generator::emit::Output;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::marks::APPLIED_ANNOTATION;
+use super::marks::{APPLIED_ANNOTATION, GATEWAYS_ANNOTATION};
 use crate::{key::Key, live::Objects, owner::owners, plan::Planned};
 
 /// A planned object, its owner and its hash.
@@ -16,7 +16,9 @@ pub struct Wanted {
     pub planned: Arc<Planned>,
     /// Its owner.
     pub owner: Option<Owner>,
-    /// The hash of the object and its owner. An annotation of the object says it, so that a restart writes nothing.
+    /// The Gateways to which the controller is limited.
+    gateways: Option<Arc<str>>,
+    /// The hash of the object with its owner and these Gateways. An annotation of the object says it, so that a restart writes nothing.
     pub hash: Arc<str>,
 }
 
@@ -36,10 +38,11 @@ pub struct Owner {
 impl Wanted {
     /// A planned object.
     #[must_use]
-    pub fn new(planned: &Arc<Planned>, owner: Option<Owner>) -> Self {
+    pub fn new(planned: &Arc<Planned>, owner: Option<Owner>, gateways: Option<&Arc<str>>) -> Self {
         let mut wanted = Self {
             planned: Arc::clone(planned),
             owner,
+            gateways: gateways.cloned(),
             hash: "".into(),
         };
         wanted.hash = hash(&wanted.owned()).into();
@@ -65,16 +68,11 @@ impl Wanted {
     #[must_use]
     pub fn body(&self) -> Value {
         let mut body = self.owned();
-        if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
-            let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
-            if let Some(annotations) = annotations.as_object_mut() {
-                annotations.insert(APPLIED_ANNOTATION.to_owned(), (*self.hash).into());
-            }
-        }
+        annotate(&mut body, APPLIED_ANNOTATION, &self.hash);
         body
     }
 
-    /// The object with the reference to its owner.
+    /// The object with the reference to its owner, and the Gateways.
     fn owned(&self) -> Value {
         let mut body = self.value().clone();
         let metadata = body.get_mut("metadata").and_then(Value::as_object_mut);
@@ -87,7 +85,18 @@ impl Wanted {
             });
             metadata.insert("ownerReferences".to_owned(), json!([reference]));
         }
+        if let Some(gateways) = &self.gateways {
+            annotate(&mut body, GATEWAYS_ANNOTATION, gateways);
+        }
         body
+    }
+}
+
+fn annotate(body: &mut Value, name: &str, value: &str) {
+    let metadata = body.get_mut("metadata").and_then(Value::as_object_mut);
+    let annotations = metadata.map(|metadata| metadata.entry("annotations").or_insert_with(|| json!({})));
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+        annotations.insert(name.to_owned(), value.into());
     }
 }
 
@@ -136,6 +145,7 @@ pub mod tests {
                 output: Arc::new(output),
             }),
             None,
+            None,
         )
     }
 
@@ -158,7 +168,14 @@ pub mod tests {
             name: "web".to_owned(),
             uid: "1-2-3".to_owned(),
         };
-        let owned = Wanted::new(&first.planned, Some(gateway));
+        let limited = Wanted::new(&first.planned, None, Some(&"edge/web".into()));
+        assert_ne!(first.hash, limited.hash);
+        assert_eq!(
+            limited.body().pointer("/metadata/annotations/mooring.dev~1gateways"),
+            Some(&json!("edge/web"))
+        );
+
+        let owned = Wanted::new(&first.planned, Some(gateway), None);
         assert_ne!(first.hash, owned.hash);
         assert_eq!(
             owned.body().pointer("/metadata/ownerReferences/0/uid"),

@@ -188,6 +188,23 @@ impl<S: Server> Writer<S> {
     fn obstacle(&self, task: &Task, plan: &Plan) -> Option<String> {
         let key = &task.target.key;
         match (task.stage, &task.job) {
+            // It may pass patches to the new one: `mooring_generator::emit::istio::envoy_filters`.
+            (
+                Stage::Filters,
+                Job::Apply {
+                    reason: Reason::Changed,
+                    ..
+                },
+            ) => {
+                let this = plan.objects.get(key)?;
+                let live = self.live.lock();
+                let filter = self.outdated_filters(plan).find(|(filter, planned)| {
+                    !live.generated.contains_key(*filter)
+                        && filter.namespace() == key.namespace()
+                        && proxies(filter, planned) == proxies(key, this)
+                });
+                filter.map(|(filter, _)| format!("it waits for {filter}"))
+            }
             (
                 Stage::Plugins,
                 Job::Apply {

@@ -30,6 +30,8 @@ use crate::{
 pub struct Plan {
     /// The generated objects. Those that are the same as in the plan before are the same `Arc`s.
     pub objects: BTreeMap<Key, Arc<Planned>>,
+    /// The Gateways that `--gateway` chooses. None: all.
+    pub gateways: Option<Arc<str>>,
     /// Whether objects that are not in the plan may be removed at all.
     pub allows_removal: bool,
     /// Which of them may not, because something that could need them is left out.
@@ -106,9 +108,14 @@ impl Planner {
     /// A planner that knows no objects yet.
     #[must_use]
     pub fn new(options: istio::Options, mesh: Mesh, coverage: Coverage) -> Self {
+        let gateways: Vec<String> = mesh.gateways.iter().map(ToString::to_string).collect();
+        let plan = Plan {
+            gateways: Some(gateways.join(",").into()).filter(|_| !gateways.is_empty()),
+            ..Plan::default()
+        };
         Self {
             incremental: Incremental::new(options, mesh, coverage),
-            plan: Plan::default(),
+            plan,
             identities: BTreeMap::new(),
             renewed: BTreeSet::new(),
             verified: None,

@@ -11,6 +11,10 @@ use serde_json::{Value, json};
 use super::*;
 
 fn planner() -> Planner {
+    planner_with(Mesh::default())
+}
+
+fn planner_with(mesh: Mesh) -> Planner {
     let options = istio::Options {
         url: "oci://registry.example/mooring:1".to_owned(),
         sha256: None,
@@ -20,7 +24,20 @@ fn planner() -> Planner {
         plugin: istio::Plugin::default(),
         metadata: istio::Metadata::default(),
     };
-    Planner::new(options, Mesh::default(), Coverage::Everything)
+    Planner::new(options, mesh, Coverage::Everything)
+}
+
+#[test]
+fn a_plan_names_the_chosen_gateways() {
+    let gateways = |names: &[&str]| {
+        let mesh = Mesh {
+            gateways: names.iter().map(|name| Id::new("edge", name)).collect(),
+            ..Mesh::default()
+        };
+        planner_with(mesh).plan(Instant::now().into_std()).gateways
+    };
+    assert_eq!(gateways(&[]), None);
+    assert_eq!(gateways(&["b", "a"]).as_deref(), Some("edge/a,edge/b"));
 }
 
 fn key(group: &str, kind: &str, name: &str) -> Key {

@@ -141,6 +141,19 @@ async fn only_a_complete_list_shows_what_is_gone() {
     assert_eq!(rig.changes().await, ["a is", "b gone", "listed"]);
 }
 
+/// Each list may be of thousands of objects.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_ends_after_each_list_lists_seldom() {
+    let rig = Rig::start("HTTPRoute");
+    for _ in 0..100 {
+        rig.answers().extend([page(&["a"], ""), failure(403)]);
+    }
+    let before = rig.answers().len();
+    sleep(LONG).await;
+    let lists = (before - rig.answers().len()) / 2;
+    assert!((5..10).contains(&lists), "{lists} lists in two minutes");
+}
+
 #[tokio::test(start_paused = true)]
 async fn objects_stay_while_their_kind_is_gone() {
     let mut rig = Rig::start("HTTPRoute");

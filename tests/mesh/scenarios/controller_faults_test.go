@@ -33,6 +33,7 @@ func TestControllerAndAPIServerErrors(t *testing.T) {
 		{"an admission policy refuses", anAdmissionPolicyRefuses},
 		{"a webhook refuses", aWebhookRefuses},
 		{"a webhook is away", aWebhookIsAway},
+		{"filters are refused", filtersAreRefused},
 		{"another writer", anotherWriter},
 		{"a conflict", aConflict},
 		{"an object that cannot be planned", anObjectThatCannotBePlanned},

@@ -100,7 +100,7 @@ func startWebhook(t *testing.T) (*httptest.Server, string) {
 // written, and the plugins are tried again.
 func (f *faults) whilePluginsAreRefused(t *testing.T, manifests, message string) {
 	t.Helper()
-	undo := f.refusePlugins(t, manifests)
+	undo := f.refuse(t, manifests, f.s.Get(t, "extensions.istio.io/v1alpha1", "WasmPlugin", "mooring-gateway-sp-demo"))
 	before := generatedVersions(t, f.s)
 	f.change(t)
 	is := awaitCondition(t, f.s, backendLBPolicy, "BackendLBPolicy", "lb-policy", "Programmed", "False", message)
@@ -147,6 +147,21 @@ spec:
   sticky: {cookie: {name: third-session}}
 `
 
+// While an EnvoyFilter of the gateway is refused, a client could choose the backends of a new session route, so there is none.
+func filtersAreRefused(t *testing.T, f *faults) {
+	policy := strings.NewReplacer("extensions.istio.io", "networking.istio.io", "wasmplugins", "envoyfilters", "plugins on Fridays", "filters on Sundays")
+	undo := f.refuse(t, policy.Replace(admissionPolicy), f.s.Get(t, "networking.istio.io/v1alpha3", "EnvoyFilter", "mooring-gateway-sp-demo-http"))
+	f.s.Apply(t, thirdRoute)
+	t.Log(awaitCondition(t, f.s, canaryPolicyVersion, "CanaryPolicy", "third", "Programmed", "False", "no filters on Sundays"))
+	if routes := f.findSessionRoutes(t, "third"); routes != nil {
+		t.Errorf("%s exists without its EnvoyFilter", routes.GetName())
+	}
+	undo()
+	awaitCondition(t, f.s, canaryPolicyVersion, "CanaryPolicy", "third", "Programmed", "True", "")
+	f.sessionRoutesOf(t, "third")
+	f.deleteThird(t)
+}
+
 const canaryPolicyVersion = "mooring.dev/v1alpha1"
 
 // Another writer's change of a generated object is put back. An object that another writer has under a name of the controller's is not
@@ -187,6 +202,11 @@ func anotherWriter(t *testing.T, f *faults) {
 		t.Fatal(err)
 	}
 	awaitCondition(t, f.s, canaryPolicyVersion, "CanaryPolicy", "third", "Programmed", "True", "")
+	f.deleteThird(t)
+}
+
+func (f *faults) deleteThird(t *testing.T) {
+	t.Helper()
 	f.s.Delete(t, canaryPolicyVersion, "CanaryPolicy", "third")
 	f.s.Delete(t, gatewayGroup, "HTTPRoute", "third")
 	f.s.Delete(t, "v1", "Service", "third")
@@ -195,12 +215,21 @@ func anotherWriter(t *testing.T, f *faults) {
 // sessionRoutesOf returns the identity of the session routes of a route.
 func (f *faults) sessionRoutesOf(t *testing.T, route string) *kube.Object {
 	t.Helper()
+	found := f.findSessionRoutes(t, route)
+	if found == nil {
+		t.Fatalf("the route %s has no session routes", route)
+	}
+	return found
+}
+
+// findSessionRoutes is sessionRoutesOf for a route that may have none.
+func (f *faults) findSessionRoutes(t *testing.T, route string) *kube.Object {
+	t.Helper()
 	for _, obj := range f.s.Written(t) {
 		if strings.HasPrefix(obj.GetName(), "mooring-"+route+"-") {
 			return kube.Ref(obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace(), obj.GetName())
 		}
 	}
-	t.Fatalf("the route %s has no session routes", route)
 	return nil
 }
 
@@ -233,8 +262,8 @@ func aConflict(t *testing.T, f *faults) {
 	}
 }
 
-// refusePlugins makes the API server refuse WasmPlugins by what it reads in manifests. It returns what undoes it.
-func (f *faults) refusePlugins(t *testing.T, manifests string) (undo func()) {
+// refuse makes the API server refuse changes of an object by what it reads in manifests. It returns what undoes it.
+func (f *faults) refuse(t *testing.T, manifests string, refused *kube.Object) (undo func()) {
 	t.Helper()
 	objects, err := kube.ReadYAML(strings.NewReader(strings.ReplaceAll(manifests, "NAMESPACE", f.s.Namespace)))
 	if err != nil {
@@ -252,9 +281,8 @@ func (f *faults) refusePlugins(t *testing.T, manifests string) (undo func()) {
 			t.Fatal(err)
 		}
 	}
-	plugin := f.s.Get(t, "extensions.istio.io/v1alpha1", "WasmPlugin", "mooring-gateway-sp-demo")
 	wait.Eventually(t, "the API server refuses", func() error {
-		_, err := f.s.Cluster.Kube.Patch(kube.Patch{Kind: plugin.GroupVersionKind(), Namespace: plugin.GetNamespace(), Name: plugin.GetName(),
+		_, err := f.s.Cluster.Kube.Patch(kube.Patch{Kind: refused.GroupVersionKind(), Namespace: refused.GetNamespace(), Name: refused.GetName(),
 			Type: "application/merge-patch+json", Body: `{"metadata":{"annotations":{"try":"` + time.Now().String() + `"}}}`, DryRun: true})
 		if err == nil {
 			return fmt.Errorf("it accepts")

@@ -227,7 +227,7 @@ async fn a_failure_is_not_repeated_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_own_objects_are_removed_and_not_at_once() {
+async fn an_unwanted_object_is_not_removed_at_once() {
     let live = own(&filter(1), &json!({}));
     let memory = Memory {
         unwanted: Some(Instant::now()),
@@ -241,8 +241,7 @@ async fn only_own_objects_are_removed_and_not_at_once() {
         version: "100".to_owned(),
     };
     assert_eq!(removal(&live), Some(expected));
-    let piped = json!({ "managedFields": [entry("kubectl", "Apply", &json!({ "f:priority": {} }))] });
-    assert_eq!(removal(&own(&filter(1), &piped)), None);
     let gone = json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" });
     assert_eq!(removal(&own(&filter(1), &gone)), None);
+    assert_eq!(decide_removal(&live, &Memory::default(), Instant::now()), None);
 }

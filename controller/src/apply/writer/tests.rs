@@ -126,6 +126,14 @@ fn plan() -> Plan {
     }
 }
 
+/// A plan that wants nothing.
+fn nothing() -> Plan {
+    Plan {
+        allows_removal: true,
+        ..Plan::default()
+    }
+}
+
 fn writer(fake: &Fake) -> Writer<Fake> {
     Writer::new(fake.clone(), Live::default(), Options::default())
 }
@@ -168,10 +176,7 @@ async fn objects_are_created_in_order_and_removed_in_reverse() {
     writer.apply(&plan).await;
     assert!(fake.log().is_empty(), "nothing is written twice");
 
-    let none = Plan {
-        allows_removal: true,
-        ..Plan::default()
-    };
+    let none = nothing();
     let applied = writer.apply(&none).await;
     assert!(
         fake.log().is_empty() && applied.retry.is_some(),
@@ -339,6 +344,46 @@ async fn a_new_session_route_waits_for_the_filters_of_its_gateway() {
     }
 }
 
+/// When a gateway gets more filters, the present ones pass patches to the new ones.
+#[tokio::test(start_paused = true)]
+async fn a_filter_is_changed_after_new_ones_of_its_gateway_are_created() {
+    let fake = Fake::default();
+    let mut writer = writer(&fake);
+    let mut plan = plan();
+    writer.apply(&plan).await;
+    watch(&writer, &fake, &plan);
+    writer.apply(&plan).await;
+    fake.log();
+    let filter = |name: &str| key("EnvoyFilter", "edge", name);
+    for (name, spec) in [("mooring-web", json!({ "half": 1 })), ("mooring-web-1", json!({}))] {
+        plan.objects
+            .insert(filter(name), Arc::new(planned("EnvoyFilter", name, &spec)));
+    }
+    fake.fails("apply EnvoyFilter edge/mooring-web-1", Cause::Refused);
+    for _ in 0..2 {
+        let retry = writer.apply(&plan).await.retry;
+        tokio::time::sleep(retry.unwrap()).await;
+    }
+    let log = fake.log();
+    assert!(
+        !log.contains(&"force EnvoyFilter edge/mooring-web".to_owned()),
+        "{log:?}"
+    );
+    fake.0.lock().unwrap().failures.clear();
+    for _ in 0..2 {
+        let retry = writer.apply(&plan).await.retry;
+        tokio::time::sleep(retry.unwrap_or_default()).await;
+    }
+    assert_eq!(
+        fake.log(),
+        [
+            "get EnvoyFilter edge/mooring-web-1",
+            "apply EnvoyFilter edge/mooring-web-1",
+            "force EnvoyFilter edge/mooring-web"
+        ]
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn filters_stay_while_a_session_route_cannot_be_removed() {
     let fake = Fake::default();
@@ -348,10 +393,7 @@ async fn filters_stay_while_a_session_route_cannot_be_removed() {
     watch(&writer, &fake, &plan);
     fake.log();
     fake.fails("delete HTTPRoute edge/mooring-web", Cause::Refused);
-    let none = Plan {
-        allows_removal: true,
-        ..Plan::default()
-    };
+    let none = nothing();
     for _ in 0..10 {
         let applied = writer.apply(&none).await;
         watch(&writer, &fake, &plan);
@@ -373,6 +415,40 @@ async fn filters_stay_while_a_session_route_cannot_be_removed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_writer_for_some_gateways_leaves_the_objects_of_others() {
+    let fake = Fake::default();
+    let mut writer = writer(&fake);
+    let mut plan = plan();
+    writer.apply(&plan).await;
+    watch(&writer, &fake, &plan);
+    fake.log();
+    assert_eq!(removals(&mut writer, &fake, Some("edge/other")).await, 0);
+    assert_eq!(removals(&mut writer, &fake, None).await, plan.objects.len());
+
+    plan.gateways = Some("edge/other".into());
+    writer.apply(&plan).await;
+    watch(&writer, &fake, &plan);
+    fake.log();
+    assert_eq!(removals(&mut writer, &fake, Some("edge/web")).await, 0);
+    assert_eq!(
+        removals(&mut writer, &fake, Some("edge/other")).await,
+        plan.objects.len()
+    );
+}
+
+/// How many objects are removed when the plan has none.
+async fn removals(writer: &mut Writer<Fake>, fake: &Fake, gateways: Option<&str>) -> usize {
+    let none = Plan {
+        gateways: gateways.map(Arc::from),
+        ..nothing()
+    };
+    writer.apply(&none).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    writer.apply(&none).await;
+    fake.log().len()
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_object_of_another_writer_does_not_keep_filters() {
     let fake = Fake::default();
     let mut writer = writer(&fake);
@@ -388,10 +464,7 @@ async fn the_object_of_another_writer_does_not_keep_filters() {
             .unwrap();
         Arc::make_mut(plugin).metadata.managed_fields = None;
     }
-    let none = Plan {
-        allows_removal: true,
-        ..Plan::default()
-    };
+    let none = nothing();
     let retry = writer.apply(&none).await.retry;
     tokio::time::sleep(retry.unwrap()).await;
     writer.apply(&none).await;
@@ -431,14 +504,12 @@ async fn an_object_that_the_plan_changes_on_its_way_is_written_again() {
         .lock()
         .unwrap()
         .delays
-        .insert(format!("apply {plugin}"), Duration::from_secs(5));
+        .insert(format!("apply {plugin}"), Duration::from_secs(3));
     let mut writer = writer(&fake);
     let mut plan = plan();
     writer.apply(&plan).await;
     let changed = planned("WasmPlugin", "mooring-web", &json!({ "priority": 7 }));
     plan.objects.insert(plugin.clone(), Arc::new(changed));
-    writer.apply(&plan).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
     fake.fails(&format!("force {plugin}"), Cause::Refused);
     let applied = writer.apply(&plan).await;
     assert!(!matches!(applied.state(&plugin), State::Applied), "{applied:?}");
