@@ -43,6 +43,9 @@ const DISCOVERY_INTERVAL: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// Watches that end sooner than this, one after the other, wait longer and longer: each one lists everything.
+const STEADY: Duration = Duration::from_secs(5);
+
 /// How many changes wait for the planner at most. Then the watches wait.
 const QUEUE: usize = 1_024;
 
@@ -119,6 +122,7 @@ impl Watch {
     /// Lists and watches. After an error it lists again, because only a complete list shows that the known objects are current.
     async fn watch(&mut self) -> Result<Infallible, Ended> {
         let mut pause = FIRST_PAUSE;
+        let mut was_short = false;
         loop {
             let resource = self.discover().await?;
             let began = Instant::now();
@@ -129,12 +133,13 @@ impl Watch {
             } else {
                 self.fail(status_code(&error) == Some(403), &chain(&error));
             }
-            // A watch that ends again soon after each list would list everything once a second.
-            pause = if listed && began.elapsed() > LONGEST_PAUSE {
+            let is_short = listed && began.elapsed() < STEADY;
+            pause = if listed && !(is_short && was_short) {
                 FIRST_PAUSE
             } else {
                 pause.saturating_mul(2).min(LONGEST_PAUSE)
             };
+            was_short = is_short;
             sleep(pause).await;
         }
     }
