@@ -443,28 +443,28 @@ error[Unsupported]: Gateway bookinfo/front has no selector, so it would apply to
 
 #[test]
 fn a_route_without_sessions_that_is_called_like_one_with_sessions() {
-    passed_over(
+    refused(
         generate(&with_namesake(ISTIO_API)),
         str![[r#"
-warning[Duplicate]: the rule VirtualService/bookinfo/others/everyone has the name `everyone` of VirtualService/bookinfo/reviews/everyone in the virtual host `reviews.example.com:80`, so the filter also looks for sessions of that rule in its requests
-   --> <stdin>:103:11
+error[Duplicate]: two rules with the name `everyone` are in the virtual host `reviews.example.com:80`, and Envoy cannot tell them apart: VirtualService/bookinfo/others/everyone and VirtualService/bookinfo/reviews/everyone
+   --> <stdin>:22:11
     |
  22 |   - name: everyone
-    |           -------- the other one
+    |           ^^^^^^^^
 ...
 103 |   - name: everyone
-    |           ^^^^^^^^
+    |           -------- the other one
     |
     = help: give one of them another name
 
-warning[Duplicate]: the rule VirtualService/bookinfo/others/everyone has the name `everyone.bee` of VirtualService/bookinfo/reviews/everyone in the virtual host `reviews.example.com:80`, so the filter also looks for sessions of that rule in its requests
-   --> <stdin>:103:11
+error[Duplicate]: two rules with the name `everyone.bee` are in the virtual host `reviews.example.com:80`, and Envoy cannot tell them apart: VirtualService/bookinfo/others/everyone and VirtualService/bookinfo/reviews/everyone
+   --> <stdin>:22:11
     |
  22 |   - name: everyone
-    |           -------- the other one
+    |           ^^^^^^^^
 ...
 103 |   - name: everyone
-    |           ^^^^^^^^
+    |           -------- the other one
     |
     = help: give one of them another name
 

@@ -16,7 +16,8 @@ use crate::{
     session::domain,
 };
 
-/// Reports rules that the filter cannot distinguish. If two managed rules conflict, the later one is left out.
+/// Reports rules that the filter cannot distinguish. If two managed rules conflict, the later one is left out. If a managed one conflicts with
+/// one that is not, its own sessions are left out.
 pub fn resolve(group: &mut ProxyGroup, report: &mut Report) {
     let mut by_name: BTreeMap<String, Vec<(usize, &AttachedRule)>> = BTreeMap::new();
     for (position, attached) in group.rules.iter().enumerate() {
@@ -73,12 +74,17 @@ fn namesakes_of_session_routes(group: &ProxyGroup, report: &mut Report) -> BTree
     victims
 }
 
-/// Reports each rule that has the name of a managed rule in the same virtual host of the proxies `on`. Returns the
-/// positions of the rules that are left out. A rule that is not managed does no harm and stays: its requests carry no key of the other rule,
-/// and its backends do not begin sessions of that rule.
-fn report_collisions(name: &str, on: &str, namesakes: Vec<(usize, &AttachedRule)>, report: &mut Report) -> Vec<usize> {
-    let mut victims = Vec::new();
-    let mut first: BTreeMap<&VirtualHost, &AttachedRule> = BTreeMap::new();
+/// Reports each rule that has the name of a managed rule in the same virtual host of the proxies `on`. Returns the positions of the rules that
+/// are left out. The sessions of a managed rule would take the requests of a namesake that is not managed to its own backends, because a
+/// session route need not match less than the namesake.
+fn report_collisions(
+    name: &str,
+    on: &str,
+    namesakes: Vec<(usize, &AttachedRule)>,
+    report: &mut Report,
+) -> BTreeSet<usize> {
+    let mut victims = BTreeSet::new();
+    let mut first: BTreeMap<&VirtualHost, (usize, &AttachedRule)> = BTreeMap::new();
     let (mut managed, others): (Vec<_>, Vec<_>) = namesakes
         .into_iter()
         .partition(|(_, attached)| attached.rule.is_managed());
@@ -90,18 +96,23 @@ fn report_collisions(name: &str, on: &str, namesakes: Vec<(usize, &AttachedRule)
             .iter()
             .find_map(|host| Some((host, *first.get(host)?)));
         // Two rules with the same name in one route have been reported.
-        if let Some((host, other)) = found.filter(|(_, other)| other.rule.id != attached.rule.id) {
-            if attached.rule.is_managed() {
-                report.add(collision(name, other, attached, &host.name()));
-                report.omit(Omitted::Rule, format!("{} on {on}", attached.rule.id));
-                victims.push(position);
+        if let Some((host, (position_of_other, other))) =
+            found.filter(|(_, (_, other))| other.rule.id != attached.rule.id)
+        {
+            let is_managed = attached.rule.is_managed();
+            let (position, victim, reason) = if is_managed {
+                (position, attached, collision(name, other, attached, &host.name()))
             } else {
-                report.add(bystander(name, other, attached, &host.name()));
+                (position_of_other, other, collision(name, attached, other, &host.name()))
+            };
+            if victims.insert(position) {
+                report.add(reason);
+                report.omit(Omitted::Rule, format!("{} on {on}", victim.rule.id));
             }
         }
         if attached.rule.is_managed() {
             for host in &attached.virtual_hosts {
-                first.entry(host).or_insert(attached);
+                first.entry(host).or_insert((position, attached));
             }
         }
     }
@@ -156,19 +167,6 @@ fn age<'a>(attached: &'a AttachedRule) -> (bool, Option<&'a str>) {
 fn location(attached: &AttachedRule) -> SourceLocation {
     let name = attached.rule.spec.value.name.as_ref();
     name.map_or(attached.rule.route.location(), |name| attached.rule.location_of(name))
-}
-
-/// The warning for a rule without sessions that has the name of a rule with sessions.
-fn bystander(name: &str, managed: &AttachedRule, other: &AttachedRule, virtual_host: &str) -> Diagnostic {
-    let message = format!(
-        "the rule {} has the name `{name}` of {} in the virtual host `{virtual_host}`, so the filter also looks for \
-         sessions of that rule in its requests",
-        other.rule.id, managed.rule.id
-    );
-    Diagnostic::warning(Code::Duplicate, message)
-        .at(location(other))
-        .with(location(managed), "the other one")
-        .help("give one of them another name")
 }
 
 fn collision(name: &str, first: &AttachedRule, second: &AttachedRule, virtual_host: &str) -> Diagnostic {
