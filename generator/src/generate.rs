@@ -61,7 +61,11 @@ pub fn emit(
     report: &mut Report,
 ) -> Vec<Output> {
     match target {
-        TargetOptions::Istio(options) => emit_for_istio(ir, resources, sources, options, report),
+        TargetOptions::Istio(options) => {
+            let mut outputs = emit_for_istio(ir, resources, sources, options, report);
+            Output::name_files_apart(&mut outputs);
+            outputs
+        }
         TargetOptions::Envoy(options) => envoy::emit(ir, resources, &RawObjects::new(sources), options, report),
     }
 }

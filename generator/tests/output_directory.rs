@@ -390,3 +390,44 @@ fn a_missing_directory_is_made_only_for_what_is_written() {
     generate(&root, &[], SHOP).code(0);
     assert_eq!(names(&root), [ENVOY_FILTER, WASM_PLUGIN]);
 }
+
+/// The name of a file joins the namespace and the name by a hyphen.
+#[test]
+fn objects_whose_files_would_have_one_name_get_different_files() {
+    let gateway = |namespace: &str, name: &str, host: &str| {
+        format!(
+            r#"---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  gatewayClassName: istio
+  listeners: [{{name: http, port: 80, protocol: HTTP, allowedRoutes: {{namespaces: {{from: All}}}}}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: {host}, namespace: shop}}
+spec:
+  parentRefs: [{{name: {name}, namespace: {namespace}}}]
+  hostnames: ["{host}.example"]
+  rules: [{{name: {host}, sessionPersistence: {{sessionName: {host}}}, backendRefs: [{{name: v1, port: 80}}]}}]
+"#
+        )
+    };
+    let service =
+        "---\napiVersion: v1\nkind: Service\nmetadata: {name: v1, namespace: shop}\nspec: {ports: [{port: 80}]}\n";
+    let input = [
+        service.to_owned(),
+        gateway("shop-mooring", "x", "a"),
+        gateway("shop", "mooring-x", "b"),
+    ]
+    .concat();
+    let root = root("one_file_name");
+    generate(&root, &[], &input).code(0);
+    let names = names(&root);
+    let of_kind = |kind: &str| names.iter().filter(|name| name.starts_with(kind)).count();
+    assert_eq!((of_kind("wasmplugin-"), of_kind("envoyfilter-")), (2, 2), "{names:?}");
+    let again = generate(&root, &[], &input).code(0);
+    assert!(stderr(&again).ends_with("files: 0 created, 0 changed, 4 unchanged, 0 removed\n"));
+    diff(&root, &[], &input).code(0);
+}

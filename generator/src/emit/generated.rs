@@ -35,6 +35,24 @@ impl Output {
         }
     }
 
+    /// Gives the objects whose files would have one name different ones, such as those of Gateway `b` in namespace `a-mooring` and of Gateway
+    /// `mooring-b` in namespace `a`: they end with a hash of the namespace and the name.
+    pub fn name_files_apart(outputs: &mut [Self]) {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for output in outputs.iter() {
+            let count = counts.entry(output.file_stem.clone()).or_default();
+            *count = count.saturating_add(1);
+        }
+        for output in outputs {
+            if counts.get(&output.file_stem).is_some_and(|count| *count > 1) {
+                let field = |name: &str| output.value.pointer(name).and_then(Value::as_str).unwrap_or_default();
+                let identity = format!("{}/{}", field("/metadata/namespace"), field("/metadata/name"));
+                let hash = name_hash(STEM_KEY, &identity);
+                output.file_stem = shortened_stem(format!("{}-{hash}", output.file_stem));
+            }
+        }
+    }
+
     /// The same object with a comment.
     #[must_use]
     pub fn with_comment(self, comment: String) -> Self {
