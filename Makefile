@@ -165,14 +165,10 @@ test-mesh: ## Run the scenarios on istiod and kube-apiserver; ARGS='-run NAME -v
 	$(MAKE) --jobs=2 build envoy mesh-programs
 	MOORING=$(CURDIR)/$(COMMAND) MOORING_CONTROLLER=$(CURDIR)/$(CONTROLLER) MOORING_WASM=$(CURDIR)/$(MODULE) tests/mesh/run $(ARGS)
 
+# Neither compiler keeps two processors busy, so running both in parallel saves minutes of the first build.
 .PHONY: mesh-programs
 mesh-programs: envoy
 	tests/mesh/run --prepare
-
-# No compiler keeps two processors busy, so running them in parallel saves minutes of the first build.
-.PHONY: programs
-programs: ## Compile what takes longest: the product, the programs of test-mesh, and the fuzz targets
-	$(MAKE) --jobs=3 build mesh-programs fuzz-targets
 
 .PHONY: test-long
 test-long: build $(TRAPPING_MODULE) envoy ## Run the Envoy tests that take minutes: ten thousand pods, fifty modules
@@ -183,10 +179,6 @@ MINUTES ?= 10
 .PHONY: soak
 soak: build envoy ## Run mixed clients for MINUTES=10, with a new configuration every ten seconds
 	MINUTES=$(MINUTES) cargo test --locked --workspace --test envoy soak:: -- --ignored --nocapture
-
-.PHONY: fuzz-targets
-fuzz-targets: $(TOOLS)/bin/cargo-fuzz
-	fuzz/run --prepare
 
 .PHONY: fuzz
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Run each fuzz target for SECONDS=10

@@ -19,7 +19,7 @@ async fn affinity_keeps_a_client_on_its_pod_and_paths_of_other_ingresses_have_no
     let envoy = versions.serve(&[plain, sticky]).await;
     let client = envoy.client();
     let mut pods = BTreeSet::new();
-    for _ in 0..12 {
+    for _ in 0..40 {
         let reply = ask(&client, "shop", "/foo", &[]).await;
         assert!(reply.set_cookies().is_empty(), "{reply:?}");
         let first = ask(&client, "shop", "/foo/bar", &[]).await;
