@@ -199,9 +199,7 @@ impl<S: Server> Writer<S> {
                 let this = plan.objects.get(key)?;
                 let live = self.live.lock();
                 let filter = self.outdated_filters(plan).find(|(filter, planned)| {
-                    !live.generated.contains_key(*filter)
-                        && filter.namespace() == key.namespace()
-                        && proxies(filter, planned) == proxies(key, this)
+                    !live.generated.contains_key(*filter) && share_proxies((*filter, *planned), (key, this))
                 });
                 filter.map(|(filter, _)| format!("it waits for {filter}"))
             }
@@ -213,9 +211,8 @@ impl<S: Server> Writer<S> {
                 },
             ) => {
                 let plugin = plan.objects.get(key)?;
-                let filter = self.outdated_filters(plan).find(|(filter, planned)| {
-                    filter.namespace() == key.namespace() && proxies(filter, planned) == proxies(key, plugin)
-                });
+                let mut filters = self.outdated_filters(plan);
+                let filter = filters.find(|filter| share_proxies(*filter, (key, plugin)));
                 filter.map(|(filter, _)| format!("it waits for {filter}"))
             }
             // The watch does not show it, so it is new.
@@ -227,13 +224,10 @@ impl<S: Server> Writer<S> {
                     ..
                 },
             ) if !self.options.dry_run => {
-                let filter = self.outdated_filters(plan).find(|(filter, planned)| {
+                let route = plan.objects.get(key)?;
+                let filter = self.outdated_filters(plan).find(|filter| {
                     let mut plugins = plan.of_kind(&PLUGINS);
-                    plugins.any(|(plugin, of_plugin)| {
-                        filter.namespace() == plugin.namespace()
-                            && proxies(filter, planned) == proxies(plugin, of_plugin)
-                            && plan.objects.get(key).is_some_and(|route| of_plugin.has_rule_of(route))
-                    })
+                    plugins.any(|plugin| share_proxies(*filter, plugin) && plugin.1.has_rule_of(route))
                 });
                 filter.map(|(filter, _)| format!("it waits for {filter}"))
             }
@@ -371,9 +365,11 @@ impl<S: Server> Writer<S> {
     }
 }
 
-/// The Gateways on whose proxies an object is. Empty: it is for the pods of callers or of a selector.
-fn proxies(key: &Key, planned: &Planned) -> Vec<Key> {
-    owners(key.namespace().unwrap_or_default(), &planned.output.value)
+/// Whether two generated objects are for the same proxies: those of the same Gateways, or else of callers or of a selector.
+fn share_proxies(one: (&Key, &Planned), other: (&Key, &Planned)) -> bool {
+    let namespace = one.0.namespace();
+    let proxies = |planned: &Planned| owners(namespace.unwrap_or_default(), &planned.output.value);
+    namespace == other.0.namespace() && proxies(one.1) == proxies(other.1)
 }
 
 /// The instant after a time.

@@ -155,6 +155,17 @@ fn watch(writer: &Writer<Fake>, fake: &Fake, plan: &Plan) {
     }
 }
 
+/// A server that has the objects of the plan, and a writer that has written them.
+async fn applied() -> (Fake, Writer<Fake>, Plan) {
+    let fake = Fake::default();
+    let mut writer = writer(&fake);
+    let plan = plan();
+    writer.apply(&plan).await;
+    watch(&writer, &fake, &plan);
+    fake.log();
+    (fake, writer, plan)
+}
+
 const CREATED: [&str; 6] = [
     "get EnvoyFilter edge/mooring-web",
     "apply EnvoyFilter edge/mooring-web",
@@ -386,12 +397,7 @@ async fn a_filter_is_changed_after_new_ones_of_its_gateway_are_created() {
 
 #[tokio::test(start_paused = true)]
 async fn filters_stay_while_a_session_route_cannot_be_removed() {
-    let fake = Fake::default();
-    let mut writer = writer(&fake);
-    let plan = plan();
-    writer.apply(&plan).await;
-    watch(&writer, &fake, &plan);
-    fake.log();
+    let (fake, mut writer, plan) = applied().await;
     fake.fails("delete HTTPRoute edge/mooring-web", Cause::Refused);
     let none = nothing();
     for _ in 0..10 {
@@ -416,12 +422,7 @@ async fn filters_stay_while_a_session_route_cannot_be_removed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_writer_for_some_gateways_leaves_the_objects_of_others() {
-    let fake = Fake::default();
-    let mut writer = writer(&fake);
-    let mut plan = plan();
-    writer.apply(&plan).await;
-    watch(&writer, &fake, &plan);
-    fake.log();
+    let (fake, mut writer, mut plan) = applied().await;
     assert_eq!(removals(&mut writer, &fake, Some("edge/other")).await, 0);
     assert_eq!(removals(&mut writer, &fake, None).await, plan.objects.len());
 
@@ -450,12 +451,7 @@ async fn removals(writer: &mut Writer<Fake>, fake: &Fake, gateways: Option<&str>
 
 #[tokio::test(start_paused = true)]
 async fn the_object_of_another_writer_does_not_keep_filters() {
-    let fake = Fake::default();
-    let mut writer = writer(&fake);
-    let plan = plan();
-    writer.apply(&plan).await;
-    watch(&writer, &fake, &plan);
-    fake.log();
+    let (fake, mut writer, _) = applied().await;
     {
         let mut live = writer.live.lock();
         let plugin = live
